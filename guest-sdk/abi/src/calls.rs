@@ -1,0 +1,199 @@
+//! The one table of host calls. The guest's externs, the host's linker, the admission check and the
+//! native port are all made from [`for_each_host_call!`](crate::for_each_host_call): nobody can add a call on one side only.
+//!
+//! The import module's name carries the version. Calls are only ever added, under a new minor
+//! version; a host accepts every minor version up to its own.
+
+/// The import module of this version of the table.
+pub const HOST_MODULE: &str = "synod_1_0";
+/// Exported function `(operation id: i32, input length: i32) -> i64` that runs an operation. The input length counts the
+/// context: it is [`CONTEXT_BYTES`](crate::CONTEXT_BYTES) plus the length of the arguments.
+pub const ENTRY_OPERATION: &str = "synod_operation";
+/// Exported function `(query id: i32, input length: i32) -> i64` that runs a query. Both return `pointer << 32 | length`
+/// of the reply: one status byte (0 result, 1 business error, 2 bad arguments) and its payload. The payload of a business
+/// error is its code, u32 little-endian, and the encoded error.
+pub const ENTRY_QUERY: &str = "synod_query";
+/// First byte of a reply: the result follows.
+pub const REPLY_RESULT: u8 = 0;
+/// First byte of a reply: the business error's code, u32 little-endian, and the encoded error follow.
+pub const REPLY_ERROR: u8 = 1;
+/// First byte of a reply: the entry point is not known or its arguments did not decode; nothing follows.
+pub const REPLY_BAD_ARGUMENTS: u8 = 2;
+/// Exported immutable i32 global: address of the input buffer, which holds
+/// [`CONTEXT_BYTES`](crate::CONTEXT_BYTES) of context and up to [`limits::ARGS_BYTES`](crate::limits::ARGS_BYTES) of arguments.
+pub const ENTRY_INPUT: &str = "synod_input";
+/// The exported memory.
+pub const ENTRY_MEMORY: &str = "memory";
+
+/// Who may make a host call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Operations and queries.
+    Read,
+    /// Operations only.
+    Write,
+}
+
+/// A parameter or result as Wasm sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueKind {
+    /// An `i32`.
+    I32,
+    /// An `i64`.
+    I64,
+}
+
+/// One row of the table, for admission and linking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostCall {
+    /// The import's name in [`HOST_MODULE`].
+    pub name: &'static str,
+    /// Who may call it.
+    pub access: Access,
+    /// Wasm parameters, slices already split in pointer and length.
+    pub params: &'static [ValueKind],
+    /// Wasm result.
+    pub result: Option<ValueKind>,
+}
+
+/// Calls `$callback!` with the table. A row is `Access name(param: kind, ...) -> kind;` with its documentation; the
+/// kinds are `bytes` (pointer and length that the host reads), `buffer` (pointer and capacity that the host fills), `u32`,
+/// `u64`, and as results `u32`, `u64`, `unit`, `never`.
+#[macro_export]
+macro_rules! for_each_host_call {
+    ($callback:ident) => {
+        $callback! {
+            /// Reads the row of `key` into `out`. Returns `u32::MAX` if there is none, otherwise the value's length; if that is more than
+            /// the capacity, nothing was written and the call is to be repeated with a larger buffer.
+            Read get(key: bytes, out: buffer) -> u32;
+            /// Reads one chunk of a range, see [`RangeRequest`](crate::RangeRequest) and [`Rows`](crate::Rows), into `out`. Returns its length
+            /// in the low 32 bits; bit 32 is set when more rows follow. A first row that does not fit faults.
+            Read range(request: bytes, out: buffer) -> u64;
+            /// Writes a line for people, at a level from 1 (error) to 5 (trace). Not replicated.
+            Read log(level: u32, line: bytes) -> unit;
+            /// Ends the call: `code` is 0 for a panic with `text` for people, 1 for a value that does not decode, 2 for an exhausted
+            /// allocator, 3 for a stack that is too deep.
+            Read abort(code: u32, text: bytes) -> never;
+            /// Writes a row.
+            Write put(key: bytes, value: bytes) -> unit;
+            /// Deletes a row, if it is there.
+            Write delete(key: bytes) -> unit;
+            /// Draws a fencing token.
+            Write next_token() -> u64;
+        }
+    };
+}
+
+macro_rules! params {
+    (@one bytes) => { [ValueKind::I32, ValueKind::I32] };
+    (@one buffer) => { [ValueKind::I32, ValueKind::I32] };
+    (@one u32) => { [ValueKind::I32] };
+    (@one u64) => { [ValueKind::I64] };
+    () => { &[] };
+    ($a:ident) => { &params!(@one $a) };
+    ($a:ident $b:ident) => {{
+        const A: &[ValueKind] = &params!(@one $a);
+        const B: &[ValueKind] = &params!(@one $b);
+        const JOINED: [ValueKind; A.len() + B.len()] = {
+            let mut joined = [ValueKind::I32; A.len() + B.len()];
+            let mut i = 0;
+            while i < A.len() + B.len() {
+                joined[i] = if i < A.len() { A[i] } else { B[i - A.len()] };
+                i += 1;
+            }
+            joined
+        };
+        &JOINED
+    }};
+}
+
+macro_rules! result {
+    (u32) => {
+        Some(ValueKind::I32)
+    };
+    (u64) => {
+        Some(ValueKind::I64)
+    };
+    (unit) => {
+        None
+    };
+    (never) => {
+        None
+    };
+}
+
+macro_rules! native {
+    (@param bytes) => {
+        &[u8]
+    };
+    (@param buffer) => {
+        &mut [u8]
+    };
+    (@param u32) => {
+        u32
+    };
+    (@param u64) => {
+        u64
+    };
+    (@result u32) => {
+        u32
+    };
+    (@result u64) => {
+        u64
+    };
+    (@result unit) => {
+        ()
+    };
+    (@result never) => {
+        core::convert::Infallible
+    };
+}
+
+macro_rules! table {
+    ($($(#[$doc:meta])* $access:ident $name:ident($($param:ident: $kind:ident),*) -> $result:ident;)*) => {
+        /// Every host call of this version.
+        pub const HOST_CALLS: &[HostCall] = &[
+            $(HostCall { name: stringify!($name), access: Access::$access, params: params!($($kind)*), result: result!($result) },)*
+        ];
+
+        /// The host's side of the table, on slices: implemented by the machine's workspace, called by the Wasm linker
+        /// with slices of guest memory and by the native port directly. An error ends the call with that [`Fault`](crate::Fault).
+        pub trait HostCalls {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// The fault that ends the call.
+                fn $name(&mut self, $($param: native!(@param $kind)),*) -> Result<native!(@result $result), crate::Fault>;
+            )*
+        }
+    };
+}
+
+for_each_host_call!(table);
+
+/// Codes of the host call `abort`.
+impl crate::Fault {
+    /// The fault that `abort` with `code` stands for.
+    pub const fn of_abort(code: u32) -> Self {
+        match code {
+            0 => Self::Panic,
+            1 => Self::CorruptState,
+            2 => Self::OutOfMemory,
+            3 => Self::TooDeep,
+            _ => Self::BadHostCall,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_become_pointer_and_length() {
+        let put = HOST_CALLS.iter().find(|call| call.name == "put").expect("put is in the table");
+        assert_eq!(put.params, &[ValueKind::I32; 4]);
+        assert_eq!(put.access, Access::Write);
+    }
+}

@@ -1,0 +1,65 @@
+//! Why the host ended a call: numbers only, because text in replicated state has split clusters before
+//! (CosmWasm CWA-2025-003). Where it happened is for the log ring of a member.
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What ended a call. Every member reaches the same one; the call left nothing behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Fault {
+    /// The recipe trapped: an out-of-bounds access, `unreachable`, a division by zero and the like.
+    Trap,
+    /// The recipe panicked; the text is in `synod recipe logs`.
+    Panic,
+    /// The recipe used more fuel than [`crate::limits::CALL_FUEL`].
+    OutOfFuel,
+    /// The recipe called deeper than [`crate::limits::CALL_DEPTH`].
+    TooDeep,
+    /// The recipe's allocator has no memory left of [`crate::limits::MEMORY_PAGES`].
+    OutOfMemory,
+    /// A key is longer than [`crate::limits::KEY_BYTES`].
+    KeyTooLong,
+    /// A value is longer than [`crate::limits::VALUE_BYTES`].
+    ValueTooLong,
+    /// The call wrote more than [`crate::limits::CALL_WRITE_BYTES`] or [`crate::limits::CALL_WRITE_ROWS`].
+    TooManyWrites,
+    /// The call read more than [`crate::limits::CALL_READ_BYTES`].
+    TooManyReads,
+    /// The call made more than [`crate::limits::CALL_HOST_CALLS`] host calls.
+    TooManyHostCalls,
+    /// A pointer, length or request that the recipe passed to the host is not valid.
+    BadHostCall,
+    /// A stored value does not decode as the type that the recipe asked for.
+    CorruptState,
+    /// The recipe does not know the entry point, or could not decode its arguments.
+    BadArguments,
+    /// The recipe answered something that is not a reply, or one longer than [`crate::limits::REPLY_BYTES`].
+    BadReply,
+    /// A query ran longer than its member allows. Only queries, which are not replicated.
+    QueryTimeout,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use crate::limits::*;
+        match self {
+            Self::Trap => f.write_str("the recipe trapped; see `synod recipe logs`"),
+            Self::Panic => f.write_str("the recipe panicked; see `synod recipe logs`"),
+            Self::OutOfFuel => write!(f, "the call used more than {CALL_FUEL} units of fuel; do less in one call"),
+            Self::TooDeep => write!(f, "the recipe called more than {CALL_DEPTH} functions deep; bound its recursion"),
+            Self::OutOfMemory => write!(f, "the call needed more than the {} KiB of a recipe's memory", MEMORY_PAGES * 64),
+            Self::KeyTooLong => write!(f, "a key is longer than {KEY_BYTES} bytes"),
+            Self::ValueTooLong => write!(f, "a value is longer than {VALUE_BYTES} bytes"),
+            Self::TooManyWrites => write!(f, "the call wrote more than {CALL_WRITE_BYTES} bytes or {CALL_WRITE_ROWS} rows; split it"),
+            Self::TooManyReads => write!(f, "the call read more than {CALL_READ_BYTES} bytes; read less in one call"),
+            Self::TooManyHostCalls => write!(f, "the call made more than {CALL_HOST_CALLS} host calls; split it"),
+            Self::BadHostCall => f.write_str("the recipe passed an invalid pointer or request to the host; build it with the SDK"),
+            Self::CorruptState => {
+                f.write_str("a stored value does not have the type that the recipe expects; was its type changed without a migration?")
+            }
+            Self::BadArguments => f.write_str("the recipe does not know the operation or could not decode its arguments"),
+            Self::BadReply => write!(f, "the recipe's reply is malformed or longer than {REPLY_BYTES} bytes"),
+            Self::QueryTimeout => f.write_str("the query ran longer than this member allows"),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Newtypes for everything that is counted, named or hashed, so that a revision is never passed for a time.
+use alloc::string::{String, ToString};
+use core::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::limits;
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub $inner);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+macro_rules! bytes {
+    ($(#[$doc:meta])* $name:ident($n:literal)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub [u8; $n]);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+    };
+}
+
+number! {
+    /// Counts the commands that were not rejected; the revision of a call is fixed before it runs.
+    Revision(u64)
+}
+number! {
+    /// Fencing token: drawn with `next_token`, never drawn twice in the life of a cluster.
+    Token(u64)
+}
+number! {
+    /// Cluster time in milliseconds since the Unix epoch: stamped by the leader, never goes back.
+    Time(u64)
+}
+number! {
+    /// A member of the Raft cluster.
+    MemberId(u64)
+}
+number! {
+    /// A space, by number: never used again after the space is deleted.
+    SpaceId(u32)
+}
+number! {
+    /// An operation or query of a recipe: [`fnv1a_32`] of its name.
+    OperationId(u32)
+}
+bytes! {
+    /// A client session.
+    SessionId(16)
+}
+bytes! {
+    /// A cluster: drawn by its first leader and kept in every data directory.
+    ClusterId(16)
+}
+bytes! {
+    /// BLAKE3 of the original bytes of a module.
+    ModuleHash(32)
+}
+
+impl OperationId {
+    /// The id of the operation or query called `name`.
+    pub const fn of(name: &str) -> Self {
+        Self(fnv1a_32(name.as_bytes()))
+    }
+}
+
+impl Time {
+    /// This time, `ms` milliseconds later; stops at the largest time.
+    #[must_use]
+    pub const fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from `earlier` to this time; 0 if it is not earlier.
+    pub const fn since_ms(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// What a call enters a recipe by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum EntryPoint {
+    /// A replicated, read-write operation.
+    Operation(OperationId),
+    /// A read-only query.
+    Query(OperationId),
+}
+
+/// Which end of a range comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Direction {
+    /// From the smallest key.
+    #[default]
+    Forward,
+    /// From the largest key.
+    Backward,
+}
+
+/// Why a name was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InvalidName {
+    /// It has no characters, or an empty segment.
+    Empty,
+    /// It is longer than [`limits::NAME_BYTES`].
+    TooLong,
+    /// It holds something else than `a-z`, `0-9`, `-`, `_`, `.` (and `/` between the segments of a space's name), or does not start with a letter or digit.
+    Character,
+}
+
+impl fmt::Display for InvalidName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("a name or one of its segments is empty"),
+            Self::TooLong => write!(f, "a name has at most {} bytes", limits::NAME_BYTES),
+            Self::Character => f.write_str("a name is made of a-z, 0-9, '-', '_' and '.', begins with a letter or digit, and only a space's name has segments, joined by '/'"),
+        }
+    }
+}
+
+impl core::error::Error for InvalidName {}
+
+fn check_segment(segment: &str) -> Result<(), InvalidName> {
+    let first = *segment.as_bytes().first().ok_or(InvalidName::Empty)?;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let rest = |byte: u8| plain(byte) || matches!(byte, b'-' | b'_' | b'.');
+    if plain(first) && segment.bytes().all(rest) { Ok(()) } else { Err(InvalidName::Character) }
+}
+
+fn check_length(name: &str) -> Result<(), InvalidName> {
+    if name.len() > limits::NAME_BYTES { Err(InvalidName::TooLong) } else { Ok(()) }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks `name`.
+            ///
+            /// # Errors
+            /// [`InvalidName`] says which rule it breaks.
+            pub fn new(name: &str) -> Result<Self, InvalidName> {
+                check_length(name)?;
+                let check: fn(&str) -> Result<(), InvalidName> = $check;
+                check(name)?;
+                Ok(Self(name.to_string()))
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl core::str::FromStr for $name {
+            type Err = InvalidName;
+            fn from_str(name: &str) -> Result<Self, InvalidName> {
+                Self::new(name)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::new(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+name! {
+    /// The name of a recipe: one segment of `a-z`, `0-9`, `-`, `_`, `.`.
+    RecipeName, check_segment
+}
+name! {
+    /// The name of a space: segments joined by `/`, such as `team-a/locks`.
+    SpaceName, |name| name.split('/').try_for_each(check_segment)
+}
+
+/// A recipe and its version, written `name@version`: immutable once installed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RecipeRef {
+    /// Its name.
+    pub name: RecipeName,
+    /// Its version, counted up by its author from 1.
+    pub version: u32,
+}
+
+impl fmt::Display for RecipeRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.version)
+    }
+}
+
+/// FNV-1a, 32 bits, at compile time: ids of operations and of state fields. Not for adversaries.
+pub const fn fnv1a_32(bytes: &[u8]) -> u32 {
+    let mut hash = 0x811c_9dc5_u32;
+    let mut i = 0;
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u32).wrapping_mul(0x0100_0193);
+        i += 1;
+    }
+    hash
+}
+
+/// FNV-1a, 64 bits, at compile time: signatures of operations. Not for adversaries.
+pub const fn fnv1a_64(bytes: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut i = 0;
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        i += 1;
+    }
+    hash
+}

@@ -1,0 +1,96 @@
+//! Every limit that a recipe or a caller can meet, with the reason for its value.
+//!
+//! They are part of the execution environment: all members use the same numbers, because a call that
+//! one member rejects and another executes would split the state.
+
+/// Longest key of a row within a space, in bytes, including the prefix of the state field.
+pub const KEY_BYTES: usize = 1_024;
+/// Longest value of a row, in bytes.
+pub const VALUE_BYTES: usize = 256 * 1_024;
+/// Longest encoded arguments of one call or query, in bytes.
+pub const ARGS_BYTES: usize = 512 * 1_024;
+/// Longest encoded result or business error of one call or query, in bytes.
+pub const REPLY_BYTES: usize = 1_024 * 1_024;
+/// Most bytes of keys and values that one call may write.
+pub const CALL_WRITE_BYTES: usize = 4 * 1_024 * 1_024;
+/// Most rows that one call may write.
+pub const CALL_WRITE_ROWS: usize = 16_384;
+/// Most bytes of keys and values that one call may read.
+pub const CALL_READ_BYTES: usize = 16 * 1_024 * 1_024;
+/// Most host calls that one call may make.
+pub const CALL_HOST_CALLS: u32 = 262_144;
+/// Most rows in one chunk of a range.
+pub const RANGE_CHUNK_ROWS: usize = 1_024;
+/// Most bytes in one chunk of a range; a single row always fits.
+pub const RANGE_CHUNK_BYTES: usize = KEY_BYTES + VALUE_BYTES + 64;
+/// Most bytes that the commands of one entry may write; later commands are deferred.
+pub const ENTRY_WRITE_BYTES: usize = 64 * 1_024 * 1_024;
+/// Most commands in one entry.
+pub const ENTRY_COMMANDS: usize = 1_024;
+/// Most encoded bytes of the calls of one entry; an install is alone in its entry and may be larger.
+pub const ENTRY_BYTES: usize = 1_024 * 1_024;
+/// Fuel of one call: about 10 ms of Wasm. It bounds what is wrong; no honest recipe comes near.
+pub const CALL_FUEL: u64 = 20_000_000;
+/// Fuel that the proposer packs into one entry, by its estimates: keeps apply of an entry far below an election timeout.
+pub const ENTRY_FUEL: u64 = 100_000_000;
+/// Live instances in one entry; the least recently used is dropped first.
+pub const ENTRY_INSTANCES: usize = 32;
+
+/// Largest module, in bytes.
+pub const MODULE_BYTES: usize = 1_024 * 1_024;
+/// Linear memory of every instance, in pages of 64 KiB: fixed, because growth can fail on one member only.
+pub const MEMORY_PAGES: u64 = 128;
+/// Nested guest calls; the instrumentation counts them.
+pub const CALL_DEPTH: u32 = 1_024;
+/// Functions of a module, imported ones included.
+pub const MODULE_FUNCTIONS: u32 = 5_000;
+/// Bytes of one function body.
+pub const FUNCTION_BYTES: usize = 64 * 1_024;
+/// Locals of one function, parameters included.
+pub const FUNCTION_LOCALS: u32 = 500;
+/// Locals of all functions of a module.
+pub const MODULE_LOCALS: u32 = 50_000;
+/// Parameters of a function type.
+pub const TYPE_PARAMS: usize = 16;
+/// Results of a function type.
+pub const TYPE_RESULTS: usize = 1;
+/// Function types of a module.
+pub const MODULE_TYPES: u32 = 1_000;
+/// Globals of a module.
+pub const MODULE_GLOBALS: u32 = 100;
+/// Data segments of a module.
+pub const MODULE_DATA_SEGMENTS: u32 = 256;
+/// Element segments of a module.
+pub const MODULE_ELEMENT_SEGMENTS: u32 = 16;
+/// Elements of the one table.
+pub const TABLE_ELEMENTS: u64 = 4_096;
+/// Targets of one `br_table`.
+pub const BR_TABLE_TARGETS: u32 = 1_024;
+/// Imports of a module.
+pub const MODULE_IMPORTS: u32 = 64;
+/// Exports of a module.
+pub const MODULE_EXPORTS: u32 = 64;
+/// Nesting of blocks in a function.
+pub const BLOCK_DEPTH: u32 = 256;
+
+/// Bytes of the schema section.
+pub const SCHEMA_BYTES: usize = 64 * 1_024;
+/// Nesting of a shape.
+pub const SHAPE_DEPTH: usize = 16;
+/// Operations, or queries, of a recipe.
+pub const RECIPE_ENTRY_POINTS: usize = 256;
+/// State fields of a recipe.
+pub const RECIPE_FIELDS: usize = 256;
+/// Bytes of a recipe's or a space's name.
+pub const NAME_BYTES: usize = 128;
+/// Installed recipes of a cluster, every version counted.
+pub const RECIPES: usize = 1_024;
+/// Spaces of a cluster.
+pub const SPACES: usize = 65_536;
+
+/// Bytes of one line in the log ring of a recipe; longer ones are cut.
+pub const LOG_LINE_BYTES: usize = 1_024;
+/// Lines in the log ring of a member.
+pub const LOG_RING_LINES: usize = 4_096;
+/// Log lines of one call; further ones are dropped.
+pub const CALL_LOG_LINES: u32 = 64;

@@ -1,0 +1,124 @@
+//! How typed clients reach a cluster: `synod-client` over gRPC and `synod-test` in process implement one
+//! trait, so that a recipe's tests and its production callers send the same bytes.
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::Future;
+
+use crate::{DecodeError, Fault, Revision};
+
+/// A call or query with encoded arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawCall {
+    /// The space's name.
+    pub space: String,
+    /// The operation's name.
+    pub operation: &'static str,
+    /// Signature of the operation as the caller was compiled with it, see [`crate::schema`].
+    pub signature: u64,
+    /// postcard of the tuple of arguments.
+    pub args: Vec<u8>,
+}
+
+/// A query with encoded arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawQuery {
+    /// The space's name.
+    pub space: String,
+    /// The query's name.
+    pub query: &'static str,
+    /// Signature of the query as the caller was compiled with it.
+    pub signature: u64,
+    /// postcard of the tuple of arguments.
+    pub args: Vec<u8>,
+}
+
+/// The encoded result of a call or query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawReply {
+    /// Revision of the command; of a query: that of the state it read.
+    pub revision: Revision,
+    /// postcard of the result.
+    pub result: Vec<u8>,
+}
+
+/// Why there is no result, before the recipe's own error is decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RawError {
+    /// The recipe refused: its error code and the encoded error.
+    Rejected {
+        /// The code in `#[error(code)]`.
+        code: u32,
+        /// postcard of the error.
+        error: Vec<u8>,
+    },
+    /// The host ended the call, or the request is not valid; nothing was changed.
+    Fault {
+        /// The fault, when the recipe was running.
+        fault: Option<Fault>,
+        /// For people.
+        message: String,
+    },
+    /// Surely not applied: it may be tried again.
+    Unavailable(String),
+    /// It may or may not have been applied.
+    OutcomeUnknown(String),
+}
+
+/// Carries calls and queries to a cluster.
+pub trait Transport {
+    /// Runs an operation.
+    fn call(&self, call: RawCall) -> impl Future<Output = Result<RawReply, RawError>> + Send;
+    /// Runs a query.
+    fn query(&self, query: RawQuery) -> impl Future<Output = Result<RawReply, RawError>> + Send;
+}
+
+/// Why a typed call has no result; `E` is the recipe's error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallError<E> {
+    /// The recipe refused; nothing was changed.
+    Rejected(E),
+    /// The host ended the call or refused the request; nothing was changed, and trying again will not help.
+    Fault {
+        /// The fault, when the recipe was running.
+        fault: Option<Fault>,
+        /// For people.
+        message: String,
+    },
+    /// Surely not applied: it may be tried again.
+    Unavailable(String),
+    /// It may or may not have been applied; only the caller can know whether trying again does harm.
+    OutcomeUnknown(String),
+}
+
+impl<E: serde::de::DeserializeOwned> From<RawError> for CallError<E> {
+    fn from(error: RawError) -> Self {
+        match error {
+            RawError::Rejected { code, error } => match crate::decode(&error) {
+                Ok(error) => Self::Rejected(error),
+                Err(DecodeError) => Self::Fault {
+                    fault: None,
+                    message: alloc::format!(
+                        "the recipe refused with code {code}, which this client does not know; rebuild it with the installed version"
+                    ),
+                },
+            },
+            RawError::Fault { fault, message } => Self::Fault { fault, message },
+            RawError::Unavailable(message) => Self::Unavailable(message),
+            RawError::OutcomeUnknown(message) => Self::OutcomeUnknown(message),
+        }
+    }
+}
+
+impl<E: fmt::Debug> fmt::Display for CallError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(error) => write!(f, "rejected: {error:?}"),
+            Self::Fault { message, .. } => f.write_str(message),
+            Self::Unavailable(message) => write!(f, "unavailable, not applied: {message}"),
+            Self::OutcomeUnknown(message) => write!(f, "outcome unknown: {message}"),
+        }
+    }
+}
+
+impl<E: fmt::Debug> core::error::Error for CallError<E> {}

@@ -1,0 +1,122 @@
+//! The macros of the guest SDK. Documentation for people is in `synod-sdk`, which re-exports them.
+//!
+//! Each macro checks what it can where the author wrote it, and leaves the rest to traits with messages of their own.
+//! What they write goes through `::synod_sdk::__private` only, so that a recipe depends on `synod-sdk` alone.
+//!
+//! They do not look at types beyond their last path segment: `Result`, `Option`, `String` and `Blob` are known by
+//! name, so an alias of one of them is not treated as it.
+mod attributes;
+mod client;
+mod data;
+mod errors;
+mod names;
+mod ops;
+mod recipe;
+mod signature;
+
+use proc_macro::TokenStream;
+
+/// Makes a struct or enum that arguments, results and rows can hold. Put it above every derive.
+///
+/// It derives `Clone`, `Debug`, `PartialEq`, `Eq` (unless the item names them) and the wire's traits, and describes the type
+/// with its documentation in the schema. `#[data(key)]` derives `PartialOrd` and `Ord` too, and makes it a key
+/// of a `Map` or `Queue`, sorted as its fields are.
+///
+/// ```
+/// use synod_sdk::prelude::*;
+///
+/// /// A limit.
+/// #[data]
+/// pub struct Limit {
+///     /// Most at once.
+///     pub burst: u32,
+/// }
+/// ```
+///
+/// What would change the wire is refused:
+/// ```compile_fail
+/// # use synod_sdk::prelude::*;
+/// #[data]
+/// pub struct Limit {
+///     #[serde(skip)]
+///     burst: u32,
+/// }
+/// ```
+/// So is what has no shape, such as a float, and an option of an option:
+/// ```compile_fail
+/// # use synod_sdk::prelude::*;
+/// #[data]
+/// pub struct Share { part: f64 }
+/// ```
+/// ```compile_fail
+/// # use synod_sdk::prelude::*;
+/// #[data]
+/// pub struct Twice { maybe: Option<Option<u32>> }
+/// const _: synod_sdk::abi::Shape = Twice::SHAPE;
+/// ```
+#[proc_macro_attribute]
+pub fn data(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(data::expand(args.into(), item.into()))
+}
+
+/// Makes an enum what a recipe refuses with: every variant has `#[error(code)]`, or `#[error(code, status)]` with one of the
+/// gRPC statuses `failed_precondition` (when none is named), `invalid_argument`, `not_found`, `already_exists`,
+/// `permission_denied`, `resource_exhausted`, `aborted`, `out_of_range`.
+///
+/// Codes are for ever: a variant keeps its code, and new ones are appended.
+/// ```compile_fail
+/// # use synod_sdk::prelude::*;
+/// #[errors]
+/// pub enum Refusal {
+///     #[error(1)]
+///     Early,
+///     #[error(1)]
+///     Late,
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn errors(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(errors::expand(args.into(), item.into()))
+}
+
+/// Makes a struct of state handles a recipe: `#[recipe(name = "locks", version = 1)]`.
+///
+/// A field's rows are found by a hash of its name; `#[state(name = "…")]` keeps them when the field is renamed.
+/// ```compile_fail
+/// # use synod_sdk::prelude::*;
+/// #[recipe(name = "two", version = 1)]
+/// pub struct Two {
+///     a: Cell<u32>,
+///     #[state(name = "a")]
+///     b: Cell<u32>,
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn recipe(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(recipe::expand(args.into(), item.into()))
+}
+
+/// Makes the methods of a recipe its operations and queries.
+///
+/// `#[op]` methods take `&self, cx: &mut Ctx` and owned arguments, `#[query]` methods `&self, cx: &QueryCtx`; both return `T` or
+/// `Result<T, E>` with an `#[errors]` enum. Arguments may be appended later if they are `Option`s: who does not know them
+/// passes `None`. Other methods are plain helpers. Beside the entry points it writes two clients with one method
+/// each per operation and query: `Recipe::client(&transport, "space")` is async, `Recipe::blocking(&transport, "space")` waits.
+///
+/// ```compile_fail
+/// # use synod_sdk::prelude::*;
+/// # #[recipe(name = "r", version = 1)] pub struct R { a: Cell<u32> }
+/// #[ops]
+/// impl R {
+///     #[query]
+///     fn get(&self, cx: &mut Ctx) -> u32 { 0 }
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn ops(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand(ops::expand(args.into(), item.into()))
+}
+
+fn expand(result: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
+    result.unwrap_or_else(|error| error.into_compile_error()).into()
+}

@@ -1,0 +1,109 @@
+//! `#[recipe]`: name, version, and the handles as constants.
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::parse::ParseStream;
+use syn::spanned::Spanned;
+use syn::{Attribute, Error, Fields, Ident, ItemStruct, LitInt, LitStr, Result, Token};
+
+use crate::attributes::{docs, refuse_cfg, take};
+use crate::names::{check_hashes, is_recipe_name, plain};
+
+struct Arguments {
+    name: LitStr,
+    version: u32,
+}
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let Arguments { name, version } = syn::parse::Parser::parse2(arguments, args)?;
+    let mut item: ItemStruct = syn::parse2(item).map_err(|error| Error::new(error.span(), "#[recipe] goes on a struct"))?;
+    if !item.generics.params.is_empty() {
+        return Err(Error::new(item.generics.span(), "a recipe has no generics"));
+    }
+    if matches!(item.fields, Fields::Unnamed(_)) {
+        return Err(Error::new(item.fields.span(), "the state fields of a recipe have names: their rows are found by them"));
+    }
+    let (mut names, mut defs, mut handles) = (Vec::new(), Vec::new(), Vec::new());
+    for field in &mut item.fields {
+        refuse_cfg(&field.attrs, "a state field")?;
+        let ident = field.ident.clone().expect("fields without names are refused above");
+        let stored = stored_name(&ident, &take(&mut field.attrs, "state"))?;
+        let (ty, docs) = (&field.ty, docs(&field.attrs));
+        let prefix = quote!(__synod::fnv1a_32(#stored.as_bytes()));
+        handles.push(quote_spanned!(ty.span()=> #ident: <#ty>::at(#prefix)));
+        let field_trait = quote_spanned!(ty.span()=> <#ty as __synod::StateField>);
+        defs.push(quote! {
+            __synod::StateFieldDef {
+                name: #stored, docs: #docs, prefix: #prefix, kind: #field_trait::KIND, key: &#field_trait::KEY, value: &#field_trait::VALUE,
+            }
+        });
+        names.push((ident, stored));
+    }
+    check_hashes("state fields", "choose another name with #[state(name = \"…\")]", names.iter().map(|(ident, name)| (ident, name.clone())))?;
+    let (ident, docs) = (&item.ident, docs(&item.attrs));
+    Ok(quote! {
+        #item
+        const _: () = {
+            use ::synod_sdk::__private as __synod;
+            impl __synod::RecipeState for #ident {
+                const NAME: &'static str = #name;
+                const VERSION: u32 = #version;
+                const DOCS: &'static str = #docs;
+                const FIELDS: &'static [__synod::StateFieldDef] = &[#(#defs),*];
+                const INSTANCE: Self = Self { #(#handles),* };
+            }
+        };
+    })
+}
+
+fn arguments(input: ParseStream<'_>) -> Result<Arguments> {
+    const USAGE: &str = "write #[recipe(name = \"…\", version = 1)]";
+    let (mut name, mut version) = (None, None);
+    while !input.is_empty() {
+        let key: Ident = input.parse()?;
+        input.parse::<Token![=]>()?;
+        if key == "name" {
+            let text: LitStr = input.parse()?;
+            if !is_recipe_name(&text.value()) {
+                return Err(Error::new(
+                    text.span(),
+                    "a recipe's name is made of a-z, 0-9, '-', '_' and '.', begins with a letter or digit, and has at most 128 bytes",
+                ));
+            }
+            name = Some(text);
+        } else if key == "version" {
+            let number: LitInt = input.parse()?;
+            version = match number.base10_parse()? {
+                0 => return Err(Error::new(number.span(), "versions begin at 1")),
+                version => Some(version),
+            };
+        } else {
+            return Err(Error::new(key.span(), format!("`{key}` is not known; {USAGE}")));
+        }
+        if !input.is_empty() {
+            input.parse::<Token![,]>()?;
+        }
+    }
+    match (name, version) {
+        (Some(name), Some(version)) => Ok(Arguments { name, version }),
+        _ => Err(input.error(USAGE)),
+    }
+}
+
+fn stored_name(ident: &Ident, attributes: &[Attribute]) -> Result<String> {
+    match attributes {
+        [] => Ok(plain(ident)),
+        [attribute] => attribute.parse_args_with(|input: ParseStream<'_>| {
+            let key: Ident = input.parse()?;
+            if key != "name" {
+                return Err(Error::new(key.span(), "write #[state(name = \"…\")]"));
+            }
+            input.parse::<Token![=]>()?;
+            let name: LitStr = input.parse()?;
+            if name.value().is_empty() {
+                return Err(Error::new(name.span(), "the name is empty"));
+            }
+            Ok(name.value())
+        }),
+        [_, more, ..] => Err(Error::new(more.span(), "a field has one #[state]")),
+    }
+}

@@ -1,0 +1,129 @@
+//! What the generated clients share: encoding is theirs, sending and decoding is here.
+//!
+//! It retries nothing and opens no session: that is the transport's business.
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use serde::de::DeserializeOwned;
+use synod_abi::{CallError, RawCall, RawQuery, RawReply, Transport, decode};
+
+/// A transport and the space that a client speaks to.
+#[derive(Debug)]
+pub struct ClientCore<'t, T> {
+    transport: &'t T,
+    space: String,
+}
+
+impl<T> Clone for ClientCore<'_, T> {
+    fn clone(&self) -> Self {
+        Self { transport: self.transport, space: self.space.clone() }
+    }
+}
+
+impl<'t, T: Transport> ClientCore<'t, T> {
+    /// The client of the space called `space`.
+    pub fn new(transport: &'t T, space: impl Into<String>) -> Self {
+        Self { transport, space: space.into() }
+    }
+
+    /// Runs an operation with encoded arguments.
+    ///
+    /// # Errors
+    /// [`CallError`] says whether it was applied.
+    pub async fn call<R: DeserializeOwned, E: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        signature: u64,
+        args: Vec<u8>,
+    ) -> Result<R, CallError<E>> {
+        result(self.transport.call(RawCall { space: self.space.clone(), operation, signature, args }).await?)
+    }
+
+    /// Runs a query with encoded arguments.
+    ///
+    /// # Errors
+    /// [`CallError`] says why there is no result.
+    pub async fn query<R: DeserializeOwned, E: DeserializeOwned>(
+        &self,
+        query: &'static str,
+        signature: u64,
+        args: Vec<u8>,
+    ) -> Result<R, CallError<E>> {
+        result(self.transport.query(RawQuery { space: self.space.clone(), query, signature, args }).await?)
+    }
+}
+
+fn result<R: DeserializeOwned, E>(reply: RawReply) -> Result<R, CallError<E>> {
+    decode(&reply.result).map_err(|_| CallError::Fault {
+        fault: None,
+        message: "the result does not decode as this client's type; rebuild the client with the installed version".into(),
+    })
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits on this thread until `future` is done. A transport over a network needs its runtime on other threads.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// For tests: the error that a recipe refused with.
+pub trait Rejection<E> {
+    /// The recipe's error.
+    ///
+    /// # Panics
+    /// If the call was not refused by the recipe.
+    fn rejection(self) -> E;
+}
+
+impl<R: std::fmt::Debug, E: std::fmt::Debug> Rejection<E> for Result<R, CallError<E>> {
+    #[track_caller]
+    fn rejection(self) -> E {
+        match self {
+            Err(CallError::Rejected(error)) => error,
+            Err(other) => panic!("the recipe did not refuse, the call failed: {other}"),
+            Ok(result) => panic!("the recipe did not refuse, it answered {result:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn block_on_waits_for_another_thread() {
+        let (send, receive) = std::sync::mpsc::channel::<Waker>();
+        let woken = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let seen = woken.clone();
+        let other = thread::spawn(move || {
+            let waker = receive.recv().expect("the future sends its waker");
+            seen.store(true, std::sync::atomic::Ordering::SeqCst);
+            waker.wake();
+        });
+        block_on(std::future::poll_fn(|cx| {
+            if woken.load(std::sync::atomic::Ordering::SeqCst) {
+                return Poll::Ready(());
+            }
+            let _ = send.send(cx.waker().clone());
+            Poll::Pending
+        }));
+        other.join().expect("the other thread ends");
+    }
+}

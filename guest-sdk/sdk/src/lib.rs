@@ -1,0 +1,113 @@
+//! Write recipes for Synod: the one dependency of a recipe.
+//!
+//! A recipe is a struct of typed state handles and an impl block of operations and queries. The macros make
+//! from it the module's entry points, its schema, and a typed client.
+//!
+//! ```
+//! use synod_sdk::prelude::*;
+//!
+//! /// Named counters.
+//! #[recipe(name = "tally", version = 1)]
+//! pub struct Tally {
+//!     counts: Map<String, u64>,
+//! }
+//!
+//! /// Why a tally refuses.
+//! #[errors]
+//! pub enum TallyError {
+//!     /// The count is at its largest value.
+//!     #[error(1, resource_exhausted)]
+//!     Full,
+//! }
+//!
+//! #[ops]
+//! impl Tally {
+//!     /// Counts one up and returns the new count.
+//!     #[op]
+//!     fn count(&self, cx: &mut Ctx, name: String) -> Result<u64, TallyError> {
+//!         let count = self.counts.get(cx, &name).unwrap_or(0).checked_add(1).ok_or(TallyError::Full)?;
+//!         self.counts.put(cx, &name, &count);
+//!         Ok(count)
+//!     }
+//!
+//!     /// The count; 0 if nothing was counted.
+//!     #[query]
+//!     fn count_of(&self, cx: &QueryCtx, name: String) -> u64 {
+//!         self.counts.get(cx, &name).unwrap_or(0)
+//!     }
+//! }
+//! ```
+//!
+//! Reads take `&QueryCtx`, writes `&mut Ctx`, so a query cannot write by type. Reads and writes return no `Result`: a limit
+//! of the host ends the call, nothing of it is kept, and the caller gets a coded fault. A returned `Err` is the
+//! recipe's own refusal, which rolls the call back as well.
+//!
+//! What it does not do: keep anything in memory between two calls. The heap is emptied before each call, so a recipe
+//! must not keep heap values in statics.
+#![deny(unsafe_code)]
+
+extern crate alloc;
+extern crate self as synod_sdk;
+
+#[cfg(not(target_arch = "wasm32"))]
+mod client;
+mod ctx;
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+#[allow(unsafe_code, reason = "the boundary to the host is made of pointers; this module is all of it")]
+pub mod guest;
+mod host;
+mod log;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
+mod recipe;
+mod rng;
+pub mod state;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use client::{ClientCore, Rejection, block_on};
+pub use ctx::{Ctx, QueryCtx};
+pub use log::Level;
+pub use recipe::{Never, Recipe, RecipeError, RecipeState};
+pub use rng::Rng;
+pub use synod_abi as abi;
+pub use synod_macros::{data, errors, ops, recipe};
+
+/// Everything that a recipe needs: `use synod_sdk::prelude::*;`.
+pub mod prelude {
+    #[cfg(not(target_arch = "wasm32"))]
+    pub use crate::Rejection;
+    pub use crate::state::{Cell, Counter, Map, Queue};
+    pub use crate::{Ctx, Level, Never, QueryCtx, Recipe, RecipeError, Rng};
+    pub use crate::{data, ensure, errors, info, log, ops, recipe, warn};
+    pub use synod_abi::{Blob, CallError, Direction, Key, OwnedKey, Revision, SessionId, Shaped, Time, Token};
+}
+
+/// What the macros write; not for people.
+#[doc(hidden)]
+pub mod __private {
+    #[cfg(not(target_arch = "wasm32"))]
+    pub use crate::client::{ClientCore, block_on};
+    pub use crate::log::line;
+    pub use crate::recipe::{Args, bad_arguments, refused, replied};
+    pub use crate::state::StateField;
+    pub use crate::{Ctx, Never, QueryCtx, Recipe, RecipeError, RecipeState};
+    pub use alloc::string::String;
+    pub use alloc::vec::Vec;
+    pub use serde;
+    pub use synod_abi::schema::{EntryPointDef, ErrorCode, ErrorsDef, SchemaDef, StateFieldDef, Status};
+    pub use synod_abi::{
+        CallError, EnumShape, FieldShape, Key, KeyError, OperationId, OwnedKey, Shape, Shaped, StructShape, Transport, VariantShape,
+        encode_into, fnv1a_32,
+    };
+}
+
+/// Returns `Err($error)` unless the condition holds.
+#[macro_export]
+macro_rules! ensure {
+    ($condition:expr, $error:expr $(,)?) => {
+        if !$condition {
+            return ::core::result::Result::Err($error);
+        }
+    };
+}

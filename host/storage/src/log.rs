@@ -1,0 +1,57 @@
+//! The Raft log and its vote, as bytes.
+//!
+//! One writer owns append, truncate, purge and vote, first in first out. It drains its queue into one batch, writes it
+//! unsynced, publishes what is written, syncs the write-ahead log once, and then completes the callbacks, the newest
+//! first: one fsync per batch, whatever the number of appends in it.
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::StorageError;
+
+/// A record of the log: the position is known to the store, the bytes are the consensus's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRecord {
+    /// Its index; consecutive.
+    pub index: u64,
+    /// The encoded entry.
+    pub bytes: Arc<[u8]>,
+}
+
+/// What the log holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogBounds {
+    /// The last record, if there is any.
+    pub last: Option<LogRecord>,
+    /// Encoded id of the last purged entry.
+    pub purged: Option<Arc<[u8]>>,
+}
+
+/// Called once, when what it was given with is on disk, or surely never will be.
+pub type Flushed = Box<dyn FnOnce(Result<(), StorageError>) + Send>;
+
+/// A log. Clones share it. All methods but `vote`, `committed`, `bounds` and `read` only enqueue.
+pub trait LogStore: Clone + Send + Sync + 'static {
+    /// Appends records; they can be read on return. `flushed` is called when they are on disk.
+    fn append(&self, records: Vec<LogRecord>, flushed: Flushed);
+    /// Removes every record from `index` on.
+    fn truncate_from(&self, index: u64, flushed: Flushed);
+    /// Removes every record up to `index`, included, and remembers `id` as the last purged. The store delays it until the
+    /// state up to `index` is flushed to disk.
+    fn purge(&self, index: u64, id: Arc<[u8]>, flushed: Flushed);
+    /// Saves the vote.
+    fn save_vote(&self, vote: Arc<[u8]>, flushed: Flushed);
+    /// Saves the committed position, without waiting for the disk.
+    fn save_committed(&self, committed: Option<Arc<[u8]>>);
+    /// The saved vote.
+    fn vote(&self) -> Result<Option<Arc<[u8]>>, StorageError>;
+    /// The saved committed position.
+    fn committed(&self) -> Result<Option<Arc<[u8]>>, StorageError>;
+    /// First and last.
+    fn bounds(&self) -> Result<LogBounds, StorageError>;
+    /// Records of `range` that are there, from its start, up to `limit_bytes`, but at least one.
+    fn read(&self, range: Range<u64>, limit_bytes: usize) -> Result<Vec<LogRecord>, StorageError>;
+    /// Blocks until every record up to `index` has been written (not synced): state may then be written behind it.
+    fn wait_written(&self, index: u64) -> Result<(), StorageError>;
+    /// Batches synced since the start, for `synod bench`.
+    fn syncs(&self) -> u64;
+}
