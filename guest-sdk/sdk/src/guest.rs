@@ -120,6 +120,10 @@ fn place(reply: alloc::vec::Vec<u8>) -> i64 {
     ((reply.as_ptr() as u64) << 32 | reply.len() as u64) as i64
 }
 
+fn abort(code: u32, text: &[u8]) -> ! {
+    match calls::abort(code, text) {}
+}
+
 fn hook_panics() {
     // SAFETY: one thread, and no other reference to the flag is made anywhere.
     let hooked = unsafe { &mut *HOOKED.0.get() };
@@ -128,7 +132,7 @@ fn hook_panics() {
         // The closure captures nothing, so its box takes no heap that the next call would reuse.
         std::panic::set_hook(alloc::boxed::Box::new(|info| {
             let line = Line::of(format_args!("{info}"));
-            match calls::abort(ABORT_PANIC, line.as_bytes()) {}
+            abort(ABORT_PANIC, line.as_bytes())
         }));
     }
 }
@@ -165,7 +169,7 @@ impl Heap {
                 self.set(next);
                 start as *mut u8
             }
-            _ => match calls::abort(ABORT_OUT_OF_MEMORY, b"the call's heap is full") {},
+            _ => abort(ABORT_OUT_OF_MEMORY, b"the call's heap is full"),
         }
     }
 }

@@ -28,6 +28,7 @@ macro_rules! kind {
     (unit) => { () };
     (never) => { core::convert::Infallible };
 }
+#[cfg(target_arch = "wasm32")]
 pub(crate) use kind;
 
 #[cfg(not(target_arch = "wasm32"))]
