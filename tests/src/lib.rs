@@ -1,1 +1,7 @@
-//! Under construction.
+//! What the demo and the cluster tests share: real `synod` processes on loopback ports, and the clients that load them.
+//!
+//! Everything is observed from outside, through the client library and the exit of processes; nothing is mocked.
+pub mod binary;
+pub mod cluster;
+pub mod wait;
+pub mod writers;

@@ -27,9 +27,12 @@ pub mod schema;
 mod shape;
 mod transport;
 
-pub use admission::AdmissionError;
+pub use admission::{AdmissionError, Limited};
 pub use blob::Blob;
-pub use calls::{Access, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, HOST_CALLS, HOST_MODULE, HostCall, HostCalls, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_RESULT, ValueKind};
+pub use calls::{
+    Access, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, HOST_CALLS, HOST_MODULE, HostCall, HostCalls, REPLY_BAD_ARGUMENTS,
+    REPLY_ERROR, REPLY_RESULT, ValueKind,
+};
 pub use codec::{DecodeError, decode, decode_from, encode, encode_into};
 pub use context::{CONTEXT_BYTES, Context};
 pub use fault::Fault;

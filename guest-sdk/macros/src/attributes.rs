@@ -2,7 +2,6 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::punctuated::Punctuated;
-use syn::spanned::Spanned;
 use syn::{Attribute, Error, Expr, ExprLit, Lit, Meta, Path, Result, Token};
 
 /// Text of the `///` lines, without the blank that follows the slashes.
@@ -25,8 +24,8 @@ pub(crate) fn take(attributes: &mut Vec<Attribute>, name: &str) -> Vec<Attribute
 /// Refuses serde's attributes: they would let the wire differ from the shape.
 pub(crate) fn refuse_serde(attributes: &[Attribute]) -> Result<()> {
     match attributes.iter().find(|attribute| attribute.path().is_ident("serde")) {
-        Some(attribute) => Err(Error::new(
-            attribute.span(),
+        Some(attribute) => Err(Error::new_spanned(
+            attribute,
             "serde attributes are refused: the wire is what the type says; to change it, change the type and the recipe's version",
         )),
         None => Ok(()),
@@ -36,7 +35,9 @@ pub(crate) fn refuse_serde(attributes: &[Attribute]) -> Result<()> {
 /// Refuses `cfg`: one name must mean the same wherever it is compiled.
 pub(crate) fn refuse_cfg(attributes: &[Attribute], what: &str) -> Result<()> {
     match attributes.iter().find(|attribute| attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr")) {
-        Some(attribute) => Err(Error::new(attribute.span(), format!("{what} cannot depend on cfg: host, client and recipe share one schema"))),
+        Some(attribute) => {
+            Err(Error::new_spanned(attribute, format!("{what} cannot depend on cfg: host, client and recipe share one schema")))
+        }
         None => Ok(()),
     }
 }
@@ -72,5 +73,5 @@ pub(crate) fn refuse_generics(generics: &syn::Generics) -> Result<()> {
     if generics.params.is_empty() && generics.where_clause.is_none() {
         return Ok(());
     }
-    Err(Error::new(generics.span(), "a type on the wire has no generics: its shape is written into the schema"))
+    Err(Error::new_spanned(generics, "a type on the wire has no generics: its shape is written into the schema"))
 }

@@ -15,8 +15,10 @@ pub(crate) fn names(recipe: &Ident) -> (Ident, Ident) {
 
 pub(crate) fn expand(recipe: &Ident, points: &[EntryPoint]) -> TokenStream {
     let (client, blocking) = names(recipe);
-    let (client_docs, blocking_docs) =
-        (format!("Typed client of [`{recipe}`]."), format!("Typed client of [`{recipe}`] that waits for each answer on the calling thread."));
+    let (client_docs, blocking_docs) = (
+        format!("Typed client of [`{recipe}`]."),
+        format!("Typed client of [`{recipe}`] that waits for each answer on the calling thread."),
+    );
     let mut at = [0, 0];
     let methods: Vec<_> = points
         .iter()

@@ -13,7 +13,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     let key = match args.to_string().as_str() {
         "" => false,
         "key" => true,
-        _ => return Err(Error::new(args.span(), "write #[data] or #[data(key)]")),
+        _ => return Err(Error::new_spanned(args, "write #[data] or #[data(key)]")),
     };
     let item: DeriveInput = syn::parse2(item).map_err(|error| Error::new(error.span(), "#[data] goes on a struct or an enum"))?;
     check(&item)?;
@@ -51,13 +51,16 @@ fn check(item: &DeriveInput) -> Result<()> {
         syn::Data::Struct(data) => fields(&data.fields),
         syn::Data::Enum(data) => {
             if data.variants.is_empty() {
-                return Err(Error::new(item.ident.span(), "an enum without variants has no values"));
+                return Err(Error::new_spanned(&item.ident, "an enum without variants has no values"));
             }
             data.variants.iter().try_for_each(|variant| {
                 refuse_serde(&variant.attrs)?;
                 refuse_cfg(&variant.attrs, "a variant")?;
                 if let Some((_, number)) = &variant.discriminant {
-                    return Err(Error::new(number.span(), "a variant's number on the wire is its position, counted from 0: remove the number"));
+                    return Err(Error::new_spanned(
+                        number,
+                        "a variant's number on the wire is its position, counted from 0: remove the number",
+                    ));
                 }
                 fields(&variant.fields)
             })
@@ -78,7 +81,7 @@ fn shape(item: &DeriveInput) -> Result<TokenStream> {
             Fields::Unnamed(fields) => {
                 let shapes: Vec<_> = fields.unnamed.iter().map(|field| shape_of(&field.ty)).collect();
                 match shapes.as_slice() {
-                    [] => return Err(Error::new(item.ident.span(), "write a struct without fields as `struct Name;`")),
+                    [] => return Err(Error::new_spanned(&item.ident, "write a struct without fields as `struct Name;`")),
                     [one] => quote!(*#one),
                     more => quote!(__synod::Shape::Tuple(&[#(#more),*])),
                 }
@@ -98,7 +101,7 @@ pub(crate) fn enum_shape(ident: &Ident, attributes: &[Attribute], data: &DataEnu
     for variant in &data.variants {
         let (name, docs) = (plain(&variant.ident), docs(&variant.attrs));
         if matches!(&variant.fields, Fields::Unnamed(fields) if fields.unnamed.len() != 1) {
-            return Err(Error::new(variant.fields.span(), "a variant has named fields, or one without a name"));
+            return Err(Error::new_spanned(&variant.fields, "a variant has named fields, or one without a name"));
         }
         let fields = variant.fields.iter().map(|field| field_shape(field.ident.as_ref(), &field.attrs, &field.ty));
         variants.push(quote! { __synod::VariantShape { name: #name, docs: #docs, fields: &[#(#fields),*] } });
@@ -127,7 +130,7 @@ fn key_codec(item: &DeriveInput) -> Result<TokenStream> {
         }
         syn::Data::Enum(data) => {
             if data.variants.len() > MOST_KEY_VARIANTS {
-                return Err(Error::new(name.span(), "a key has at most 256 variants"));
+                return Err(Error::new_spanned(name, "a key has at most 256 variants"));
             }
             let (mut encodes, mut decodes) = (Vec::new(), Vec::new());
             for (number, variant) in data.variants.iter().enumerate() {

@@ -2,7 +2,6 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::ParseStream;
-use syn::spanned::Spanned;
 use syn::{Attribute, Data, DeriveInput, Error, Ident, LitInt, Result, Token};
 
 use crate::attributes::{docs, missing_derives, refuse_cfg, refuse_generics, refuse_serde, take};
@@ -21,31 +20,31 @@ const STATUSES: [(&str, &str); 8] = [
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     if !args.is_empty() {
-        return Err(Error::new(args.span(), "#[errors] takes no arguments: codes are on the variants, #[error(code)]"));
+        return Err(Error::new_spanned(args, "#[errors] takes no arguments: codes are on the variants, #[error(code)]"));
     }
     let mut item: DeriveInput = syn::parse2(item).map_err(|error| Error::new(error.span(), "#[errors] goes on an enum"))?;
     refuse_generics(&item.generics)?;
     refuse_serde(&item.attrs)?;
     let Data::Enum(data) = &mut item.data else {
-        return Err(Error::new(item.ident.span(), "#[errors] goes on an enum"));
+        return Err(Error::new_spanned(&item.ident, "#[errors] goes on an enum"));
     };
     if data.variants.is_empty() {
-        return Err(Error::new(item.ident.span(), "what never refuses returns T instead of Result<T, E>"));
+        return Err(Error::new_spanned(&item.ident, "what never refuses returns T instead of Result<T, E>"));
     }
     let (mut codes, mut arms, mut texts, mut seen) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for variant in &mut data.variants {
         refuse_serde(&variant.attrs)?;
         refuse_cfg(&variant.attrs, "an error")?;
         if let Some((_, number)) = &variant.discriminant {
-            return Err(Error::new(number.span(), "a variant's code is in #[error(code)]: remove the number"));
+            return Err(Error::new_spanned(number, "a variant's code is in #[error(code)]: remove the number"));
         }
         let (code, status) = code_of(&variant.ident, &take(&mut variant.attrs, "error"))?;
         let number: u32 = code.base10_parse()?;
         if number == 0 {
-            return Err(Error::new(code.span(), "codes begin at 1"));
+            return Err(Error::new_spanned(code, "codes begin at 1"));
         }
         if seen.contains(&number) {
-            return Err(Error::new(code.span(), format!("two variants have the code {number}")));
+            return Err(Error::new_spanned(code, format!("two variants have the code {number}")));
         }
         seen.push(number);
         for field in &variant.fields {
@@ -88,7 +87,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
 
 fn code_of(variant: &Ident, attributes: &[Attribute]) -> Result<(LitInt, Ident)> {
     let [attribute] = attributes else {
-        return Err(Error::new(variant.span(), "every variant has one #[error(code)] or #[error(code, status)]; a code is for ever"));
+        return Err(Error::new_spanned(variant, "every variant has one #[error(code)] or #[error(code, status)]; a code is for ever"));
     };
     attribute.parse_args_with(|input: ParseStream<'_>| {
         let code: LitInt = input.parse().map_err(|error| Error::new(error.span(), "write #[error(code)], a number from 1"))?;
@@ -100,7 +99,7 @@ fn code_of(variant: &Ident, attributes: &[Attribute]) -> Result<(LitInt, Ident)>
         let known = STATUSES.iter().find(|(name, _)| status == name).map(|(_, known)| Ident::new(known, status.span()));
         let known = known.ok_or_else(|| {
             let names: Vec<_> = STATUSES.iter().map(|(name, _)| *name).collect();
-            Error::new(status.span(), format!("`{status}` is not a status; there are {}", names.join(", ")))
+            Error::new_spanned(&status, format!("`{status}` is not a status; there are {}", names.join(", ")))
         })?;
         Ok((code, known))
     })

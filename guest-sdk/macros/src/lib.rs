@@ -13,6 +13,8 @@ mod names;
 mod ops;
 mod recipe;
 mod signature;
+#[cfg(test)]
+mod tests;
 
 use proc_macro::TokenStream;
 
@@ -22,38 +24,8 @@ use proc_macro::TokenStream;
 /// with its documentation in the schema. `#[data(key)]` derives `PartialOrd` and `Ord` too, and makes it a key
 /// of a `Map` or `Queue`, sorted as its fields are.
 ///
-/// ```
-/// use synod_sdk::prelude::*;
-///
-/// /// A limit.
-/// #[data]
-/// pub struct Limit {
-///     /// Most at once.
-///     pub burst: u32,
-/// }
-/// ```
-///
-/// What would change the wire is refused:
-/// ```compile_fail
-/// # use synod_sdk::prelude::*;
-/// #[data]
-/// pub struct Limit {
-///     #[serde(skip)]
-///     burst: u32,
-/// }
-/// ```
-/// So is what has no shape, such as a float, and an option of an option:
-/// ```compile_fail
-/// # use synod_sdk::prelude::*;
-/// #[data]
-/// pub struct Share { part: f64 }
-/// ```
-/// ```compile_fail
-/// # use synod_sdk::prelude::*;
-/// #[data]
-/// pub struct Twice { maybe: Option<Option<u32>> }
-/// const _: synod_sdk::abi::Shape = Twice::SHAPE;
-/// ```
+/// Attributes that would change the wire are refused.
+/// What has no shape, such as a float, is refused, and so is an option of an option.
 #[proc_macro_attribute]
 pub fn data(args: TokenStream, item: TokenStream) -> TokenStream {
     expand(data::expand(args.into(), item.into()))
@@ -64,16 +36,6 @@ pub fn data(args: TokenStream, item: TokenStream) -> TokenStream {
 /// `permission_denied`, `resource_exhausted`, `aborted`, `out_of_range`.
 ///
 /// Codes are for ever: a variant keeps its code, and new ones are appended.
-/// ```compile_fail
-/// # use synod_sdk::prelude::*;
-/// #[errors]
-/// pub enum Refusal {
-///     #[error(1)]
-///     Early,
-///     #[error(1)]
-///     Late,
-/// }
-/// ```
 #[proc_macro_attribute]
 pub fn errors(args: TokenStream, item: TokenStream) -> TokenStream {
     expand(errors::expand(args.into(), item.into()))
@@ -82,15 +44,6 @@ pub fn errors(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes a struct of state handles a recipe: `#[recipe(name = "locks", version = 1)]`.
 ///
 /// A field's rows are found by a hash of its name; `#[state(name = "…")]` keeps them when the field is renamed.
-/// ```compile_fail
-/// # use synod_sdk::prelude::*;
-/// #[recipe(name = "two", version = 1)]
-/// pub struct Two {
-///     a: Cell<u32>,
-///     #[state(name = "a")]
-///     b: Cell<u32>,
-/// }
-/// ```
 #[proc_macro_attribute]
 pub fn recipe(args: TokenStream, item: TokenStream) -> TokenStream {
     expand(recipe::expand(args.into(), item.into()))
@@ -102,16 +55,6 @@ pub fn recipe(args: TokenStream, item: TokenStream) -> TokenStream {
 /// `Result<T, E>` with an `#[errors]` enum. Arguments may be appended later if they are `Option`s: who does not know them
 /// passes `None`. Other methods are plain helpers. Beside the entry points it writes two clients with one method
 /// each per operation and query: `Recipe::client(&transport, "space")` is async, `Recipe::blocking(&transport, "space")` waits.
-///
-/// ```compile_fail
-/// # use synod_sdk::prelude::*;
-/// # #[recipe(name = "r", version = 1)] pub struct R { a: Cell<u32> }
-/// #[ops]
-/// impl R {
-///     #[query]
-///     fn get(&self, cx: &mut Ctx) -> u32 { 0 }
-/// }
-/// ```
 #[proc_macro_attribute]
 pub fn ops(args: TokenStream, item: TokenStream) -> TokenStream {
     expand(ops::expand(args.into(), item.into()))

@@ -21,11 +21,15 @@ pub(crate) fn check_hashes<'a>(what: &str, remedy: &str, names: impl Iterator<It
     for (ident, name) in names {
         let hash = fnv1a_32(name.as_bytes());
         if hash == 0 || hash == u32::MAX {
-            return Err(Error::new(ident.span(), format!("the hash of the name `{name}` is reserved; {remedy}")));
+            return Err(Error::new_spanned(ident, format!("the hash of the name `{name}` is reserved; {remedy}")));
         }
         if let Some(other) = seen.insert(hash, name.clone()) {
-            let why = if other == name { format!("two {what} are called `{name}`") } else { format!("the {what} `{other}` and `{name}` have the same hash") };
-            return Err(Error::new(ident.span(), format!("{why}; {remedy}")));
+            let why = if other == name {
+                format!("two {what} are called `{name}`")
+            } else {
+                format!("the {what} `{other}` and `{name}` have the same hash")
+            };
+            return Err(Error::new_spanned(ident, format!("{why}; {remedy}")));
         }
     }
     Ok(())

@@ -11,14 +11,14 @@ use crate::signature::{self, EntryPoint, Kind, option_item};
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     if !args.is_empty() {
-        return Err(Error::new(args.span(), "#[ops] takes no arguments"));
+        return Err(Error::new_spanned(args, "#[ops] takes no arguments"));
     }
     let mut item: ItemImpl = syn::parse2(item).map_err(|error| Error::new(error.span(), "#[ops] goes on the impl block of a recipe"))?;
     let recipe = match (&*item.self_ty, &item.trait_) {
         (Type::Path(path), None) if item.generics.params.is_empty() => {
-            path.path.get_ident().cloned().ok_or_else(|| Error::new(path.span(), "write the recipe's name alone"))?
+            path.path.get_ident().cloned().ok_or_else(|| Error::new_spanned(path, "write the recipe's name alone"))?
         }
-        _ => return Err(Error::new(item.self_ty.span(), "#[ops] goes on the inherent impl block of a recipe")),
+        _ => return Err(Error::new_spanned(&item.self_ty, "#[ops] goes on the inherent impl block of a recipe")),
     };
     let mut points = Vec::new();
     let mut errors: Option<Error> = None;
@@ -37,13 +37,14 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         return Err(errors);
     }
     if points.is_empty() {
-        return Err(Error::new(recipe.span(), "a recipe has at least one #[op] or #[query]"));
+        return Err(Error::new_spanned(recipe, "a recipe has at least one #[op] or #[query]"));
     }
     check_hashes("operations or queries", "choose another name", points.iter().map(|point| (&point.ident, point.name.clone())))?;
 
     let of = |kind: Kind| points.iter().filter(move |point| point.kind == kind);
     let (operations, queries) = (of(Kind::Operation).map(def), of(Kind::Query).map(def));
-    let (run_operations, run_queries) = (of(Kind::Operation).map(|point| arm(&recipe, point)), of(Kind::Query).map(|point| arm(&recipe, point)));
+    let (run_operations, run_queries) =
+        (of(Kind::Operation).map(|point| arm(&recipe, point)), of(Kind::Query).map(|point| arm(&recipe, point)));
     let client = client::expand(&recipe, &points);
     let (client_name, blocking_name) = client::names(&recipe);
     Ok(quote! {

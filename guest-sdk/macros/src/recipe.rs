@@ -17,10 +17,10 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     let Arguments { name, version } = syn::parse::Parser::parse2(arguments, args)?;
     let mut item: ItemStruct = syn::parse2(item).map_err(|error| Error::new(error.span(), "#[recipe] goes on a struct"))?;
     if !item.generics.params.is_empty() {
-        return Err(Error::new(item.generics.span(), "a recipe has no generics"));
+        return Err(Error::new_spanned(&item.generics, "a recipe has no generics"));
     }
     if matches!(item.fields, Fields::Unnamed(_)) {
-        return Err(Error::new(item.fields.span(), "the state fields of a recipe have names: their rows are found by them"));
+        return Err(Error::new_spanned(&item.fields, "the state fields of a recipe have names: their rows are found by them"));
     }
     let (mut names, mut defs, mut handles) = (Vec::new(), Vec::new(), Vec::new());
     for field in &mut item.fields {
@@ -38,7 +38,11 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         });
         names.push((ident, stored));
     }
-    check_hashes("state fields", "choose another name with #[state(name = \"…\")]", names.iter().map(|(ident, name)| (ident, name.clone())))?;
+    check_hashes(
+        "state fields",
+        "choose another name with #[state(name = \"…\")]",
+        names.iter().map(|(ident, name)| (ident, name.clone())),
+    )?;
     let (ident, docs) = (&item.ident, docs(&item.attrs));
     Ok(quote! {
         #item
@@ -64,8 +68,8 @@ fn arguments(input: ParseStream<'_>) -> Result<Arguments> {
         if key == "name" {
             let text: LitStr = input.parse()?;
             if !is_recipe_name(&text.value()) {
-                return Err(Error::new(
-                    text.span(),
+                return Err(Error::new_spanned(
+                    text,
                     "a recipe's name is made of a-z, 0-9, '-', '_' and '.', begins with a letter or digit, and has at most 128 bytes",
                 ));
             }
@@ -73,11 +77,11 @@ fn arguments(input: ParseStream<'_>) -> Result<Arguments> {
         } else if key == "version" {
             let number: LitInt = input.parse()?;
             version = match number.base10_parse()? {
-                0 => return Err(Error::new(number.span(), "versions begin at 1")),
+                0 => return Err(Error::new_spanned(number, "versions begin at 1")),
                 version => Some(version),
             };
         } else {
-            return Err(Error::new(key.span(), format!("`{key}` is not known; {USAGE}")));
+            return Err(Error::new_spanned(&key, format!("`{key}` is not known; {USAGE}")));
         }
         if !input.is_empty() {
             input.parse::<Token![,]>()?;
@@ -95,15 +99,15 @@ fn stored_name(ident: &Ident, attributes: &[Attribute]) -> Result<String> {
         [attribute] => attribute.parse_args_with(|input: ParseStream<'_>| {
             let key: Ident = input.parse()?;
             if key != "name" {
-                return Err(Error::new(key.span(), "write #[state(name = \"…\")]"));
+                return Err(Error::new_spanned(key, "write #[state(name = \"…\")]"));
             }
             input.parse::<Token![=]>()?;
             let name: LitStr = input.parse()?;
             if name.value().is_empty() {
-                return Err(Error::new(name.span(), "the name is empty"));
+                return Err(Error::new_spanned(name, "the name is empty"));
             }
             Ok(name.value())
         }),
-        [_, more, ..] => Err(Error::new(more.span(), "a field has one #[state]")),
+        [_, more, ..] => Err(Error::new_spanned(more, "a field has one #[state]")),
     }
 }

@@ -1,6 +1,5 @@
 //! Reads a method as an operation or query, and refuses what cannot be one.
 use quote::ToTokens;
-use syn::spanned::Spanned;
 use syn::{Attribute, Error, FnArg, GenericArgument, Ident, ImplItemFn, Pat, PathArguments, Result, ReturnType, Type, parse_quote};
 
 use crate::attributes::{docs, refuse_cfg};
@@ -30,7 +29,20 @@ pub(crate) struct EntryPoint {
 const RESERVED: [&str; 2] = ["client", "blocking"];
 const LATER: [&str; 6] = ["guard", "on_event", "on_session_end", "on_timer", "on_cancel", "migrate"];
 const BUILT_IN: [&str; 14] = [
-    "doc", "cfg", "cfg_attr", "allow", "warn", "deny", "forbid", "expect", "inline", "cold", "must_use", "deprecated", "track_caller", "test",
+    "doc",
+    "cfg",
+    "cfg_attr",
+    "allow",
+    "warn",
+    "deny",
+    "forbid",
+    "expect",
+    "inline",
+    "cold",
+    "must_use",
+    "deprecated",
+    "track_caller",
+    "test",
 ];
 
 /// Removes the attribute that makes `method` an entry point; `None` for a plain helper.
@@ -41,7 +53,7 @@ pub(crate) fn take(method: &mut ImplItemFn) -> Result<Option<EntryPoint>> {
         match kind_of(&attribute)? {
             None => kept.push(attribute),
             Some(found) if kind.is_none() => kind = Some(found),
-            Some(_) => return Err(Error::new(attribute.span(), "a method is one operation or one query")),
+            Some(_) => return Err(Error::new_spanned(attribute, "a method is one operation or one query")),
         }
     }
     method.attrs = kept;
@@ -54,12 +66,12 @@ fn kind_of(attribute: &Attribute) -> Result<Option<Kind>> {
         "op" => Kind::Operation,
         "query" => Kind::Query,
         later if LATER.contains(&later) => {
-            return Err(Error::new(attribute.span(), format!("this version of synod-sdk does not have #[{later}] yet")));
+            return Err(Error::new_spanned(attribute, format!("this version of synod-sdk does not have #[{later}] yet")));
         }
         built_in if BUILT_IN.contains(&built_in) => return Ok(None),
         other => {
-            return Err(Error::new(
-                attribute.span(),
+            return Err(Error::new_spanned(
+                attribute,
                 format!("#[{other}] is not known here: a method of a recipe is an #[op], a #[query], or a plain helper without either"),
             ));
         }
@@ -73,18 +85,18 @@ fn read(kind: Kind, method: &ImplItemFn) -> Result<EntryPoint> {
     let signature = &method.sig;
     let name = plain(&signature.ident);
     if RESERVED.contains(&name.as_str()) {
-        return Err(Error::new(signature.ident.span(), format!("`{name}` is the function that makes a client: choose another name")));
+        return Err(Error::new_spanned(&signature.ident, format!("`{name}` is the function that makes a client: choose another name")));
     }
     if let Some(token) = &signature.asyncness {
         return Err(Error::new(token.span, "an entry point is not async: it runs to its end within one command"));
     }
     if !signature.generics.params.is_empty() {
-        return Err(Error::new(signature.generics.span(), "an entry point has no generics: its types are written into the schema"));
+        return Err(Error::new_spanned(&signature.generics, "an entry point has no generics: its types are written into the schema"));
     }
     let mut inputs = signature.inputs.iter();
     match inputs.next() {
         Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() && receiver.mutability.is_none() => {}
-        _ => return Err(Error::new(signature.ident.span(), "an entry point begins with `&self`")),
+        _ => return Err(Error::new_spanned(&signature.ident, "an entry point begins with `&self`")),
     }
     check_context(kind, signature, inputs.next())?;
     let args = inputs.map(argument).collect::<Result<_>>()?;
@@ -100,32 +112,34 @@ fn check_context(kind: Kind, signature: &syn::Signature, input: Option<&FnArg>) 
         },
         _ => None,
     };
-    let span = input.map_or(signature.ident.span(), Spanned::span);
+    let place = input.map_or_else(|| signature.ident.to_token_stream(), ToTokens::to_token_stream);
     match (kind, found.as_ref().map(|(mutable, name)| (*mutable, name.as_str()))) {
         (Kind::Operation, Some((true, "Ctx"))) | (Kind::Query, Some((false, "QueryCtx"))) => Ok(()),
         (Kind::Operation, Some((false, "QueryCtx"))) => {
-            Err(Error::new(span, "an operation takes `cx: &mut Ctx`; if it only reads, make it a #[query]"))
+            Err(Error::new_spanned(place, "an operation takes `cx: &mut Ctx`; if it only reads, make it a #[query]"))
         }
-        (Kind::Operation, _) => Err(Error::new(span, "an operation begins with `&self, cx: &mut Ctx`")),
-        (Kind::Query, Some((true, "Ctx"))) => Err(Error::new(span, "a query takes `cx: &QueryCtx`; if it writes, make it an #[op]")),
-        (Kind::Query, _) => Err(Error::new(span, "a query begins with `&self, cx: &QueryCtx`")),
+        (Kind::Operation, _) => Err(Error::new_spanned(place, "an operation begins with `&self, cx: &mut Ctx`")),
+        (Kind::Query, Some((true, "Ctx"))) => {
+            Err(Error::new_spanned(place, "a query takes `cx: &QueryCtx`; if it writes, make it an #[op]"))
+        }
+        (Kind::Query, _) => Err(Error::new_spanned(place, "a query begins with `&self, cx: &QueryCtx`")),
     }
 }
 
 fn argument(input: &FnArg) -> Result<Argument> {
-    let FnArg::Typed(input) = input else { return Err(Error::new(input.span(), "`self` comes first")) };
+    let FnArg::Typed(input) = input else { return Err(Error::new_spanned(input, "`self` comes first")) };
     if let Some(attribute) = input.attrs.first() {
-        return Err(Error::new(attribute.span(), "arguments have no attributes"));
+        return Err(Error::new_spanned(attribute, "arguments have no attributes"));
     }
     let Pat::Ident(pattern) = &*input.pat else {
-        return Err(Error::new(input.pat.span(), "an argument is a plain name: it is the argument's name in the schema"));
+        return Err(Error::new_spanned(&input.pat, "an argument is a plain name: it is the argument's name in the schema"));
     };
     match &*input.ty {
-        Type::Reference(reference) => Err(Error::new(
-            reference.span(),
+        Type::Reference(reference) => Err(Error::new_spanned(
+            reference,
             format!("arguments are owned: they are decoded for the call; for `{}` take String, Vec or Blob", reference.to_token_stream()),
         )),
-        Type::ImplTrait(ty) => Err(Error::new(ty.span(), "an argument has one type: it is written into the schema")),
+        Type::ImplTrait(ty) => Err(Error::new_spanned(ty, "an argument has one type: it is written into the schema")),
         ty => Ok(Argument { ident: pattern.ident.clone(), ty: ty.clone() }),
     }
 }
@@ -146,7 +160,7 @@ fn output(output: &ReturnType) -> Result<(Type, Option<Type>)> {
             return Ok((result.clone(), Some(error.clone())));
         }
     }
-    Err(Error::new(ty.span(), "write Result<T, E> with both types: E is written into the schema"))
+    Err(Error::new_spanned(ty, "write Result<T, E> with both types: E is written into the schema"))
 }
 
 /// The last segment of a path, such as `Option` of `std::option::Option<u32>`.

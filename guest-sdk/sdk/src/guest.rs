@@ -8,14 +8,14 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 
 use synod_abi::limits::ARGS_BYTES;
-use synod_abi::{CONTEXT_BYTES, Context, EntryPoint, HOST_MODULE};
+use synod_abi::{CONTEXT_BYTES, Context, EntryPoint, HOST_MODULE, fnv1a_32};
 
 use crate::ctx::{Ctx, QueryCtx};
 use crate::host::{Host, SCRATCH_BYTES};
 use crate::log::Line;
 use crate::recipe::{Recipe, bad_arguments};
 
-const _: () = assert!(HOST_MODULE.len() == "synod_1_0".len(), "the link attribute below names HOST_MODULE");
+const _: () = assert!(fnv1a_32(HOST_MODULE.as_bytes()) == fnv1a_32(b"synod_1_0"), "the link attribute below names HOST_MODULE");
 
 const ABORT_PANIC: u32 = 0;
 const ABORT_OUT_OF_MEMORY: u32 = 2;

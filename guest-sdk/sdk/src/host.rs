@@ -21,12 +21,24 @@ pub(crate) struct Host<'h> {
 }
 
 macro_rules! kind {
-    (bytes) => { &[u8] };
-    (buffer) => { &mut [u8] };
-    (u32) => { u32 };
-    (u64) => { u64 };
-    (unit) => { () };
-    (never) => { core::convert::Infallible };
+    (bytes) => {
+        &[u8]
+    };
+    (buffer) => {
+        &mut [u8]
+    };
+    (u32) => {
+        u32
+    };
+    (u64) => {
+        u64
+    };
+    (unit) => {
+        ()
+    };
+    (never) => {
+        core::convert::Infallible
+    };
 }
 #[cfg(target_arch = "wasm32")]
 pub(crate) use kind;

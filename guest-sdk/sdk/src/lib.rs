@@ -102,6 +102,45 @@ pub mod __private {
     };
 }
 
+/// What only the compiler can refuse, since a macro sees no types.
+///
+/// ```compile_fail,E0277
+/// # use synod_sdk::prelude::*;
+/// #[data]
+/// pub struct Share { part: f64 }
+/// ```
+/// ```compile_fail,E0080
+/// # use synod_sdk::prelude::*;
+/// #[data]
+/// pub struct Twice { maybe: Option<Option<u32>> }
+/// const _: synod_sdk::abi::Shape = Twice::SHAPE;
+/// ```
+/// ```compile_fail,E0391
+/// # use synod_sdk::prelude::*;
+/// #[data]
+/// pub struct Tree { branches: Vec<Tree> }
+/// const _: synod_sdk::abi::Shape = Tree::SHAPE;
+/// ```
+/// ```compile_fail,E0277
+/// # use synod_sdk::prelude::*;
+/// #[recipe(name = "r", version = 1)]
+/// pub struct R { field: u32 }
+/// ```
+/// A query cannot write.
+/// ```compile_fail,E0308
+/// # use synod_sdk::prelude::*;
+/// # #[recipe(name = "r", version = 1)] pub struct R { a: Cell<u32> }
+/// fn get(r: &R, cx: &QueryCtx) { r.a.put(cx, &1) }
+/// ```
+/// Nothing writes under an iterator.
+/// ```compile_fail,E0502
+/// # use synod_sdk::prelude::*;
+/// # #[recipe(name = "r", version = 1)] pub struct R { a: Map<u32, u32> }
+/// fn clear(r: &R, cx: &mut Ctx) { for (key, _) in r.a.iter(cx) { r.a.delete(cx, &key) } }
+/// ```
+#[cfg(doctest)]
+mod refused_by_types {}
+
 /// Returns `Err($error)` unless the condition holds.
 #[macro_export]
 macro_rules! ensure {

@@ -4,15 +4,18 @@ use core::fmt;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
-use synod_abi::schema::{ErrorsDef, SchemaDef, StateFieldDef};
-use synod_abi::{DecodeError, OperationId, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_RESULT, decode_from, encode_into};
 #[cfg(not(target_arch = "wasm32"))]
 use synod_abi::Transport;
+use synod_abi::schema::{ErrorsDef, SchemaDef, StateFieldDef};
+use synod_abi::{DecodeError, OperationId, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_RESULT, decode_from, encode_into};
 
 use crate::{Ctx, QueryCtx};
 
 /// The name, version and state of a recipe: `#[recipe]` implements it.
-#[diagnostic::on_unimplemented(message = "`{Self}` has no name, version and state", note = "put #[recipe(name = \"…\", version = 1)] on the struct")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no name, version and state",
+    note = "put #[recipe(name = \"…\", version = 1)] on the struct"
+)]
 pub trait RecipeState: Sized + 'static {
     /// Its name.
     const NAME: &'static str;
@@ -57,7 +60,10 @@ pub trait Recipe: RecipeState {
 }
 
 /// An error enum of a recipe: `#[errors]` implements it.
-#[diagnostic::on_unimplemented(message = "`{Self}` is not an error of a recipe", note = "put #[errors] on the enum, and #[error(code)] on its variants")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an error of a recipe",
+    note = "put #[errors] on the enum, and #[error(code)] on its variants"
+)]
 pub trait RecipeError: Serialize + DeserializeOwned + fmt::Debug {
     /// Its shape, codes and statuses.
     const ERRORS: ErrorsDef;

@@ -1,1 +1,59 @@
-//! Under construction.
+//! Consensus: Raft for Synod, and the only crate that names openraft.
+//!
+//! [`Raft`] keeps one replicated log of opaque payloads over any [`LogStore`](synod_storage::LogStore) and
+//! [`StateStore`](synod_storage::StateStore), hands what is committed to an [`Applier`], and talks to its peers through a
+//! [`PeerNetwork`] that only moves bytes. Encodings on disk and on the wire are ours, not those of a library's types.
+//!
+//! It knows neither commands nor recipes nor gRPC, starts no thread and reads no clock of its own: tasks, timers and
+//! channels come from the runtime type, so that a simulator can drive whole clusters, many members in one process.
+#![forbid(unsafe_code)]
+
+mod apply;
+mod codec;
+mod error;
+mod frames;
+mod leadership;
+mod log;
+mod machine;
+mod network;
+mod proposal;
+mod raft;
+mod serve;
+mod settings;
+mod snapshot;
+mod status;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+pub use apply::{Applier, CommittedEntry, CommittedPayload};
+pub use error::{DecodeError, Fatal, InitializeError, NotProposed, ReadIndexError, ServeError, StartError, TransferError, Unavailable};
+pub use leadership::{Leadership, LeadershipWatch, Role};
+pub use network::{Peer, PeerError, PeerNetwork};
+pub use proposal::{Proposal, ProposalOutcome, Refusal};
+pub use raft::Raft;
+pub use settings::{BadSettings, Blocking, Settings};
+pub use snapshot::OutgoingSnapshot;
+pub use status::{PeerProgress, Status};
+pub use types::{EntryId, Member};
+
+/// The traits of an async runtime: tasks, timers, channels. Everything that must run in simulation goes through them.
+pub mod runtime {
+    pub use openraft::AsyncRuntime;
+    pub use openraft::async_runtime::{
+        Instant, Mpsc, MpscReceiver, MpscSender, MpscWeakSender, Mutex, Oneshot, OneshotSender, Select2, Select3, Watch, WatchReceiver,
+        WatchSender,
+    };
+}
+
+/// The runtime of the `synod` binary.
+#[cfg(any(test, feature = "tokio-rt"))]
+#[allow(deprecated, reason = "the successor's path is another crate's, and this crate alone names openraft")]
+pub use openraft::TokioRuntime;
+
+/// Longest payload of one entry: a batch of commands, or one module with what surrounds it.
+pub const PAYLOAD_BYTES: usize = 2 * 1_024 * 1_024;
+
+/// Longest frame between peers. Batches end at 1 MiB, but one entry always fits.
+pub const FRAME_BYTES: usize = 4 * 1_024 * 1_024;

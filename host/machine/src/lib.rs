@@ -1,6 +1,6 @@
 //! What a committed command means: a pure function of state and entry.
 //!
-//! `Machine::apply` reads committed state through [`StateView`], runs recipes through [`Vm`], and returns an
+//! [`Machine::apply`] reads committed state through [`StateView`], runs recipes through [`Vm`], and returns an
 //! [`Applied`]: rows to write, outcomes, the new head with its digests. Effects are values; nothing here touches a
 //! disk, a socket, a clock, a thread, or a random source, and no hash order or float decides anything. So every
 //! member that applies the same entry to the same state gets the same bytes.
@@ -11,12 +11,33 @@
 
 extern crate alloc;
 
+mod access;
+mod administer;
+mod apply;
+mod call;
 mod command;
+mod digest;
+pub mod directory;
 mod environment;
+mod memory;
 mod outcome;
+mod overlay;
 mod ports;
+mod query;
+mod upgrade;
+mod workspace;
 
+pub use access::{AccessSet, Right, access_set};
+pub use apply::Machine;
 pub use command::{Action, Call, Caller, Command, Entry, Origin, Principal};
+pub use digest::{RowSum, verify};
 pub use environment::Environment;
-pub use outcome::{Applied, CommandOutcome, Outcome, Rejection, Reply};
+pub use memory::MemoryState;
+pub use outcome::{Applied, Change, CommandOutcome, Incompatible, LogLine, Outcome, Rejection, Reply};
 pub use ports::{Admitted, Completion, Fatal, Invocation, RangeLimit, Row, StateView, Table, Vm, Write};
+pub use query::{Answer, Query, query};
+pub use upgrade::check_upgrade;
+pub use workspace::Workspace;
+
+#[cfg(test)]
+mod testing;

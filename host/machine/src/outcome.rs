@@ -1,4 +1,5 @@
 //! What became of a command.
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -20,6 +21,19 @@ pub struct Applied {
     pub state: [u8; 32],
     /// Whether the directory of recipes or spaces changed, so that caches of it are stale.
     pub directory_changed: bool,
+    /// Lines that recipes wrote for people, at most `limits::LOG_RING_LINES`. Local.
+    pub logs: Vec<LogLine>,
+}
+
+/// A line that a recipe wrote for people. Local: no part of any state or outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// The space that it ran in.
+    pub space: SpaceId,
+    /// From 1 (error) to 5 (trace).
+    pub level: u8,
+    /// At most `limits::LOG_LINE_BYTES`.
+    pub text: String,
 }
 
 /// A command's outcome, and who waits for it.
@@ -120,13 +134,15 @@ pub enum Rejection {
     InvalidName(InvalidName),
     /// The caller may not do this.
     NotAllowed,
+    /// The cluster has no name or no execution environment yet: its first leader gives it both, before anything else.
+    NotFormed,
 }
 
 /// What an upgrade would break.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incompatible {
     /// The operation, query or state field.
-    pub name: alloc::string::String,
+    pub name: String,
     /// What is wrong with it.
     pub change: Change,
 }

@@ -3,6 +3,7 @@
 //! `synod-storage` and its in-memory twin implement [`StateView`]; `synod-vm` and the native port of
 //! `synod-test` implement [`Vm`].
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -83,6 +84,26 @@ pub trait StateView {
     fn range(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, limit: RangeLimit) -> Result<(Vec<Row>, bool), Fatal>;
 }
 
+impl<V: StateView + ?Sized> StateView for &V {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fatal> {
+        (**self).get(table, key)
+    }
+
+    fn range(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, limit: RangeLimit) -> Result<(Vec<Row>, bool), Fatal> {
+        (**self).range(table, from, to, direction, limit)
+    }
+}
+
+impl<V: StateView + ?Sized> StateView for Arc<V> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fatal> {
+        (**self).get(table, key)
+    }
+
+    fn range(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, limit: RangeLimit) -> Result<(Vec<Row>, bool), Fatal> {
+        (**self).range(table, from, to, direction, limit)
+    }
+}
+
 /// A change of one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
@@ -151,6 +172,8 @@ pub struct Admitted {
     pub hash: ModuleHash,
     /// Its schema.
     pub schema: Schema,
+    /// The encoded schema, as it lies in the module's section: the directory keeps it beside the module.
+    pub schema_bytes: Vec<u8>,
 }
 
 /// Runs recipes. `H` is lent by value for each call and given back, so that no implementation needs a pointer into

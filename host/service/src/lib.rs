@@ -1,1 +1,40 @@
-//! Under construction.
+//! A member's logic between gRPC and consensus: it takes calls in, proposes them in batches, applies what was committed,
+//! answers those who wait, and serves reads.
+//!
+//! Everything it needs from outside is a trait in [`ports`]: tasks and time, the log, the store, query threads. So the same
+//! code runs under tokio in the node, and under a virtual clock in the tests and the simulator. Two ways lead through it:
+//! [`Member::call`] → [`Proposer`] → the log → [`Executor`] → the waiter; and [`Member::query`] → [`Reader`] → one view.
+//!
+//! It knows no gRPC, no Raft messages, no RocksDB and no wasmtime, and starts no thread.
+#![forbid(unsafe_code)]
+
+mod directory;
+mod executor;
+mod failure;
+mod forward;
+mod fuel;
+mod ledger;
+mod logs;
+mod member;
+mod packing;
+pub mod ports;
+mod progress;
+mod proposer;
+mod reader;
+pub mod transcode;
+mod waiters;
+
+pub use directory::{DirectoryCache, Kind, RecipeEntry, SpaceEntry};
+pub use executor::{AppliedState, Committed, DIGESTS, DigestRecord, Executor, MachineReplica, Payload};
+pub use failure::{CallFailure, Limit, ProposalError, Reason, Rejected, UnavailableReason, Value};
+pub use forward::{FORWARD_FRAME_BYTES, ForwardError};
+pub use ledger::{ENTRIES_IN_FLIGHT, FORWARDED_BYTES, FORWARDED_COMMANDS, OWN_BYTES, OWN_COMMANDS, ProposerLimits, ProposerStats};
+pub use logs::{LogRecord, LogRing};
+pub use member::{Args, CallAnswer, Created, Installed, Member, MemberParts, NewSpace, QueryOptions, SpaceMade, Status};
+pub use ports::Ports;
+pub use progress::{Progress, Reach};
+pub use proposer::{Proposal, Proposer};
+pub use reader::{Consistency, Reader, WAITING_READS};
+
+#[cfg(test)]
+mod testing;

@@ -1,5 +1,8 @@
 //! What can go wrong with a disk, sorted by what happens next.
-use std::path::PathBuf;
+//!
+//! It does not decide what happens: the consensus and the node do, by the variant.
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// A storage failure.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -16,4 +19,42 @@ pub enum StorageError {
     /// The data directory cannot be used by this member or this version; nothing was changed.
     #[error("{0}")]
     Unusable(String),
+    /// A received snapshot is damaged, cut short or not what it claims to be: nothing was changed; it must be sent again.
+    #[error("{0}; nothing was changed, the snapshot must be sent again")]
+    BadSnapshot(String),
+}
+
+/// Whether a store takes writes.
+#[derive(Clone, Debug)]
+pub enum Health {
+    /// It does.
+    Ready,
+    /// The disk is full: what was already handed over waits for space, new writes should be refused. Reads go on.
+    Full,
+    /// It refuses everything, for this cause.
+    Failed(StorageError),
+}
+
+impl StorageError {
+    /// Classifies a failed file operation; `action` reads like "cannot write the snapshot file".
+    pub(crate) fn from_io(action: &str, path: &Path, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path: path.to_path_buf() },
+            _ => Self::Fatal(format!("{action} {}: {error}", path.display())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_full_and_anything_else_is_fatal() {
+        let path = Path::new("/data");
+        let full = StorageError::from_io("cannot write", path, &io::Error::from(io::ErrorKind::StorageFull));
+        assert!(matches!(full, StorageError::Full { .. }));
+        let broken = StorageError::from_io("cannot write", path, &io::Error::from_raw_os_error(5));
+        assert!(matches!(&broken, StorageError::Fatal(message) if message.starts_with("cannot write /data: ")));
+    }
 }

@@ -1,12 +1,16 @@
 //! The store of a member: the Raft log, the machine's state in generations, and snapshots; on RocksDB, and in memory
 //! for tests and the simulator.
 //!
-//! Two traits, [`LogStore`] and [`StateStore`], are all that the rest of the host sees. It knows neither Raft (records,
-//! votes and positions are bytes and numbers) nor what rows mean.
+//! Three traits, [`LogStore`], [`StateStore`] and [`MetaStore`], are all that the rest of the host sees. It knows
+//! neither Raft (records, votes and positions are bytes and numbers) nor what rows mean.
 mod error;
 mod log;
+mod meta;
+#[allow(dead_code)]
+mod snapshot;
 mod state;
 
-pub use error::StorageError;
+pub use error::{Health, StorageError};
 pub use log::{Flushed, LogBounds, LogRecord, LogStore};
-pub use state::{AppliedMark, SnapshotFile, SnapshotMeta, StateStore};
+pub use meta::MetaStore;
+pub use state::{AppliedMark, InstallStep, SnapshotFile, SnapshotMeta, StateStore};

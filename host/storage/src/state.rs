@@ -1,6 +1,6 @@
 //! The machine's rows, in generations: a snapshot is installed into a new generation beside the present one, and one
 //! synced write switches.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use synod_machine::{StateView, Write};
@@ -38,23 +38,93 @@ pub struct SnapshotFile {
     pub path: PathBuf,
     /// Its length.
     pub length_bytes: u64,
+    owner: Arc<FileOwner>,
+}
+
+impl SnapshotFile {
+    /// Takes over the file at `path`: it is removed with the last clone. A received file is better opened with
+    /// [`StateStore::open_snapshot`], which reads `meta` from it.
+    pub fn new(meta: SnapshotMeta, path: PathBuf, length_bytes: u64) -> Self {
+        let owner = Arc::new(FileOwner(path.clone()));
+        Self { meta, path, length_bytes, owner }
+    }
+
+    /// How many handles keep the file.
+    pub fn handles(&self) -> usize {
+        Arc::strong_count(&self.owner)
+    }
+}
+
+/// Removes its file on drop. What a crash leaves behind is removed when the store is opened.
+#[derive(Debug)]
+struct FileOwner(PathBuf);
+
+impl Drop for FileOwner {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %self.0.display(), %error, "cannot remove a snapshot file");
+        }
+    }
+}
+
+/// Steps of installing a snapshot, for tests that kill a member after each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InstallStep {
+    /// The file was read through; its checksums, order, count and digest are right.
+    Verified,
+    /// The new generation's tables exist, empty.
+    GenerationCreated,
+    /// The rows are in table files beside the store.
+    Loaded,
+    /// The rows are in the new generation, on disk.
+    Flushed,
+    /// The new generation is the present one, on disk.
+    Switched,
+    /// The old generation is dropped; its space is freed when its last reader goes.
+    OldDropped,
+}
+
+impl InstallStep {
+    /// Every step, in order.
+    pub const ALL: [Self; 6] =
+        [Self::Verified, Self::GenerationCreated, Self::Loaded, Self::Flushed, Self::Switched, Self::OldDropped];
+
+    /// Its name, in snake case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::GenerationCreated => "generation_created",
+            Self::Loaded => "loaded",
+            Self::Flushed => "flushed",
+            Self::Switched => "switched",
+            Self::OldDropped => "old_dropped",
+        }
+    }
 }
 
 /// The state. Clones share it; one thread writes.
 pub trait StateStore: Clone + Send + Sync + 'static {
-    /// Rows as they were at one moment.
+    /// Rows, as they were at one moment or as they are.
     type View: StateView + Send + Sync + 'static;
 
     /// How far the state is.
     fn applied(&self) -> Result<AppliedMark, StorageError>;
-    /// The present rows; unaffected by later writes. Cheap.
+    /// The present rows; unaffected by later writes. Cheap. It keeps its generation on disk while it lives.
     fn view(&self) -> Result<Self::View, StorageError>;
-    /// Writes rows and mark in one batch, not synced: the log has it.
+    /// The rows as they are at each read, without pinning a moment: for the one thread that writes. Take it again after a
+    /// snapshot was installed.
+    fn latest(&self) -> Result<Self::View, StorageError>;
+    /// Writes rows and mark in one batch, not synced: the log has it. Waits until the log is written that far, and while the
+    /// disk is full, for space.
     fn commit(&self, writes: &[Write], mark: &AppliedMark) -> Result<(), StorageError>;
     /// Writes a snapshot file of the present rows; blocks, while others go on writing.
     fn build_snapshot(&self) -> Result<SnapshotFile, StorageError>;
     /// An empty file to receive a snapshot into.
     fn receive_path(&self) -> Result<PathBuf, StorageError>;
+    /// Takes over a received file and reads what it claims to be of; only installing verifies the rows.
+    fn open_snapshot(&self, path: &Path) -> Result<SnapshotFile, StorageError>;
     /// Installs a received file: verifies it, loads it into a new generation, switches, and drops the old one when its last
     /// reader is gone. Blocks. Killed at any step, the member starts with either the old or the new whole.
     fn install_snapshot(&self, file: &SnapshotFile) -> Result<(), StorageError>;

@@ -1,0 +1,108 @@
+//! Golden bytes of the fixed layouts: context, range requests, rows, faults. A failure here means that members or recipes
+//! of two versions would not understand each other: never change what is expected, append.
+use proptest::prelude::*;
+use synod_abi::{
+    Blob, CONTEXT_BYTES, Context, DecodeError, Direction, Fault, HOST_CALLS, OperationId, RangeRequest, Revision, Rows, SessionId, Time,
+    decode, decode_from, encode, encode_into,
+};
+
+#[test]
+fn context_layout() {
+    let context = Context {
+        revision: Revision(0x0102_0304_0506_0708),
+        now: Time(0x1112_1314_1516_1718),
+        session: Some(SessionId([0x55; 16])),
+        seed: [0x77; 16],
+    };
+    let mut golden = [0; CONTEXT_BYTES];
+    golden[..8].copy_from_slice(&[8, 7, 6, 5, 4, 3, 2, 1]);
+    golden[8..16].copy_from_slice(&[0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11]);
+    golden[16] = 1;
+    golden[24..40].fill(0x55);
+    golden[40..56].fill(0x77);
+    assert_eq!(context.to_bytes(), golden);
+    assert_eq!(Context::from_bytes(&golden), context);
+    let without = Context { session: None, ..context };
+    assert_eq!(without.to_bytes()[16..40], [0; 24]);
+    assert_eq!(Context::from_bytes(&without.to_bytes()), without);
+}
+
+#[test]
+fn range_request_layout() {
+    let request = RangeRequest { from: vec![1, 2], to: vec![3], direction: Direction::Backward, rows: 258 };
+    let golden = [1, 2, 1, 0, 0, 2, 0, 0, 0, 1, 2, 3];
+    assert_eq!(request.to_bytes(), golden);
+    assert_eq!(RangeRequest::from_bytes(&golden), Some(request));
+    assert_eq!(RangeRequest::from_bytes(&[2, 1, 0, 0, 0, 0, 0, 0, 0]), None);
+    assert_eq!(RangeRequest::from_bytes(&[0, 1, 0, 0, 0, 9, 0, 0, 0]), None);
+}
+
+#[test]
+fn rows_layout() {
+    let mut chunk = Vec::new();
+    Rows::push(&mut chunk, b"k", b"");
+    Rows::push(&mut chunk, b"", b"vw");
+    assert_eq!(chunk, [1, 0, 0, 0, 0, 0, 0, 0, b'k', 0, 0, 0, 0, 2, 0, 0, 0, b'v', b'w']);
+    assert_eq!(Rows(&chunk).collect::<Vec<_>>(), [(&b"k"[..], &b""[..]), (b"", b"vw")]);
+    assert_eq!(Rows(&chunk[..12]).count(), 1);
+}
+
+#[test]
+fn fault_numbers() {
+    let faults = [
+        Fault::Trap,
+        Fault::Panic,
+        Fault::OutOfFuel,
+        Fault::TooDeep,
+        Fault::OutOfMemory,
+        Fault::KeyTooLong,
+        Fault::ValueTooLong,
+        Fault::TooManyWrites,
+        Fault::TooManyReads,
+        Fault::TooManyHostCalls,
+        Fault::BadHostCall,
+        Fault::CorruptState,
+        Fault::BadArguments,
+        Fault::BadReply,
+        Fault::QueryTimeout,
+    ];
+    for (number, fault) in faults.into_iter().enumerate() {
+        assert_eq!(encode(&fault), [number as u8]);
+        assert!(!fault.to_string().is_empty());
+    }
+}
+
+#[test]
+fn host_calls_and_ids() {
+    let names: Vec<_> = HOST_CALLS.iter().map(|call| call.name).collect();
+    assert_eq!(names, ["get", "range", "log", "abort", "put", "delete", "next_token"]);
+    assert_eq!(OperationId::of("add").0, 0x3b39_1274);
+}
+
+#[test]
+fn values_fill_their_bytes() {
+    assert_eq!(encode(&Blob::from("ab")), [2, b'a', b'b']);
+    assert_eq!(decode::<u8>(&[1]), Ok(1));
+    assert_eq!(decode::<u8>(&[1, 2]), Err(DecodeError));
+    let both = encode_into(&"x", encode(&7u64));
+    let mut rest: &[u8] = &both;
+    assert_eq!(decode_from::<u64>(&mut rest), Ok(7));
+    assert_eq!(decode_from::<u64>(&mut &rest[..0]), Err(DecodeError));
+    assert_eq!(decode::<String>(rest).as_deref(), Ok("x"));
+}
+
+proptest! {
+    #[test]
+    fn rows_and_requests_take_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        prop_assert!(Rows(&bytes).map(|(key, value)| key.len() + value.len() + 8).sum::<usize>() <= bytes.len());
+        if let Some(request) = RangeRequest::from_bytes(&bytes) {
+            prop_assert_eq!(request.to_bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn contexts_round_trip(revision: u64, now: u64, session: Option<[u8; 16]>, seed: [u8; 16]) {
+        let context = Context { revision: Revision(revision), now: Time(now), session: session.map(SessionId), seed };
+        prop_assert_eq!(Context::from_bytes(&context.to_bytes()), context);
+    }
+}

@@ -1,0 +1,239 @@
+//! What the macros refuse, and in which words: the message is most of what an author sees of them.
+use proc_macro2::TokenStream;
+use quote::quote;
+
+type Expand = fn(TokenStream, TokenStream) -> syn::Result<TokenStream>;
+
+fn refused(expand: Expand, args: TokenStream, item: TokenStream, words: &str) {
+    let error = expand(args, item.clone()).expect_err(&item.to_string()).to_string();
+    assert!(error.contains(words), "`{error}` says `{words}`");
+}
+
+#[test]
+fn data_refuses() {
+    let data = |item, words| refused(crate::data::expand, quote!(), item, words);
+    data(
+        quote!(
+            struct A {
+                #[serde(skip)]
+                b: u8,
+            }
+        ),
+        "serde attributes are refused",
+    );
+    data(
+        quote!(
+            #[serde(untagged)]
+            enum A {
+                B,
+            }
+        ),
+        "serde attributes are refused",
+    );
+    data(
+        quote!(
+            struct A {
+                #[cfg(x)]
+                b: u8,
+            }
+        ),
+        "cannot depend on cfg",
+    );
+    data(
+        quote!(
+            struct A<T> {
+                b: T,
+            }
+        ),
+        "no generics",
+    );
+    data(
+        quote!(
+            enum A {
+                B = 3,
+            }
+        ),
+        "counted from 0",
+    );
+    data(
+        quote!(
+            enum A {}
+        ),
+        "has no values",
+    );
+    data(
+        quote!(
+            enum A {
+                B(u8, u8),
+            }
+        ),
+        "named fields, or one without",
+    );
+    data(
+        quote!(
+            #[derive(Serialize)]
+            struct A {
+                b: u8,
+            }
+        ),
+        "derives Serialize itself",
+    );
+    data(quote!(union A { b: u8 }), "use an enum");
+    refused(
+        crate::data::expand,
+        quote!(keys),
+        quote!(
+            struct A {
+                b: u8,
+            }
+        ),
+        "#[data(key)]",
+    );
+}
+
+#[test]
+fn errors_refuses() {
+    let errors = |item, words| refused(crate::errors::expand, quote!(), item, words);
+    errors(
+        quote!(
+            enum A {
+                B,
+            }
+        ),
+        "every variant has one #[error(code)]",
+    );
+    errors(
+        quote!(
+            enum A {
+                #[error(1)]
+                B,
+                #[error(1)]
+                C,
+            }
+        ),
+        "two variants have the code 1",
+    );
+    errors(
+        quote!(
+            enum A {
+                #[error(0)]
+                B,
+            }
+        ),
+        "codes begin at 1",
+    );
+    errors(
+        quote!(
+            enum A {
+                #[error(1, gone)]
+                B,
+            }
+        ),
+        "there are failed_precondition",
+    );
+    errors(
+        quote!(
+            enum A {}
+        ),
+        "returns T",
+    );
+    errors(
+        quote!(
+            struct A {
+                b: u8,
+            }
+        ),
+        "goes on an enum",
+    );
+}
+
+#[test]
+fn recipe_refuses() {
+    let recipe = |item, words| refused(crate::recipe::expand, quote!(name = "a", version = 1), item, words);
+    recipe(
+        quote!(
+            struct A {
+                b: Cell<u8>,
+                #[state(name = "b")]
+                c: Cell<u8>,
+            }
+        ),
+        "two state fields are called `b`",
+    );
+    recipe(
+        quote!(
+            struct A(Cell<u8>);
+        ),
+        "have names",
+    );
+    recipe(
+        quote!(
+            struct A<T> {
+                b: Cell<T>,
+            }
+        ),
+        "no generics",
+    );
+    let arguments = |args, words| {
+        refused(
+            crate::recipe::expand,
+            args,
+            quote!(
+                struct A {
+                    b: Cell<u8>,
+                }
+            ),
+            words,
+        )
+    };
+    arguments(quote!(name = "A", version = 1), "made of a-z");
+    arguments(quote!(name = "a", version = 0), "begin at 1");
+    arguments(quote!(name = "a"), "write #[recipe(name");
+    arguments(quote!(name = "a", author = 1), "`author` is not known");
+}
+
+#[test]
+fn names_with_one_hash_are_refused() {
+    let (one, other) = collision();
+    let (a, b) = (syn::Ident::new(&one, proc_macro2::Span::call_site()), syn::Ident::new(&other, proc_macro2::Span::call_site()));
+    let item = quote!(struct A { #a: Cell<u8>, #b: Cell<u8> });
+    refused(crate::recipe::expand, quote!(name = "a", version = 1), item, "have the same hash");
+}
+
+fn collision() -> (String, String) {
+    let mut seen = std::collections::HashMap::new();
+    (0u32..)
+        .find_map(|n| {
+            let name = format!("field_{n:x}");
+            seen.insert(crate::names::fnv1a_32(name.as_bytes()), name.clone()).map(|other| (other, name))
+        })
+        .expect("32 bits collide within 200,000 names")
+}
+
+#[test]
+fn ops_refuses() {
+    let ops = |item, words| refused(crate::ops::expand, quote!(), item, words);
+    ops(quote!(impl A { fn a(&self) {} }), "at least one #[op] or #[query]");
+    ops(quote!(impl A { #[op] fn a(&self) {} }), "`&self, cx: &mut Ctx`");
+    ops(quote!(impl A { #[op] fn a(cx: &mut Ctx) {} }), "begins with `&self`");
+    ops(quote!(impl A { #[op] fn a(&mut self, cx: &mut Ctx) {} }), "begins with `&self`");
+    ops(quote!(impl A { #[op] fn a(&self, cx: &QueryCtx) {} }), "make it a #[query]");
+    ops(quote!(impl A { #[query] fn a(&self, cx: &mut Ctx) {} }), "make it an #[op]");
+    ops(quote!(impl A { #[op] async fn a(&self, cx: &mut Ctx) {} }), "not async");
+    ops(quote!(impl A { #[op] fn a<T>(&self, cx: &mut Ctx, b: T) {} }), "no generics");
+    ops(quote!(impl A { #[op] fn a(&self, cx: &mut Ctx, b: &str) {} }), "arguments are owned");
+    ops(quote!(impl A { #[op] fn a(&self, cx: &mut Ctx, (b, c): (u8, u8)) {} }), "a plain name");
+    ops(quote!(impl A { #[op] fn a(&self, cx: &mut Ctx) -> Result<u8> {} }), "both types");
+    ops(quote!(impl A { #[op] #[query] fn a(&self, cx: &mut Ctx) {} }), "one operation or one query");
+    ops(quote!(impl A { #[op] fn client(&self, cx: &mut Ctx) {} }), "choose another name");
+    ops(quote!(impl A { #[op] #[cfg(x)] fn a(&self, cx: &mut Ctx) {} }), "cannot depend on cfg");
+    ops(quote!(impl A { #[guard] fn a(&self, cx: &QueryCtx) -> bool {} }), "does not have #[guard] yet");
+    ops(quote!(impl A { #[opp] fn a(&self, cx: &mut Ctx) {} }), "#[opp] is not known here");
+    ops(quote!(impl B for A { #[op] fn a(&self, cx: &mut Ctx) {} }), "inherent impl block");
+    ops(
+        quote!(
+            struct A;
+        ),
+        "goes on the impl block",
+    );
+}

@@ -1,0 +1,142 @@
+//! The state machine that openraft sees: a [`StateStore`] for what is persistent, an [`Applier`] for what changes it.
+//!
+//! The store *is* the snapshot: it is durable behind the log, so "building a snapshot" only names a position, and a file is
+//! written when a member needs one. So compaction of the log costs nothing, and a restart rebuilds nothing.
+use std::io;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt};
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use synod_storage::{AppliedMark, StateStore};
+
+use crate::codec;
+use crate::error::storage_io;
+use crate::runtime::AsyncRuntime;
+use crate::snapshot::{SnapshotData, SnapshotSource};
+use crate::types::{Entry, EntryPayload, LogId, Snapshot, SnapshotMeta, StoredMembership, Types};
+use crate::{Applier, CommittedEntry, CommittedPayload};
+
+/// Entries handed to the applier at once.
+const APPLY_BATCH_ENTRIES: usize = 256;
+/// Bytes of payloads handed to the applier at once; one entry always fits.
+const APPLY_BATCH_BYTES: usize = 4 * 1_024 * 1_024;
+
+/// See the module.
+pub(crate) struct Machine<RT: AsyncRuntime, S, A> {
+    state: S,
+    applier: Arc<A>,
+    source: Arc<SnapshotSource<RT, S>>,
+    membership: Option<Arc<[u8]>>,
+}
+
+impl<RT: AsyncRuntime, S: StateStore, A: Applier> Machine<RT, S, A> {
+    pub(crate) fn new(state: S, applier: Arc<A>, source: Arc<SnapshotSource<RT, S>>) -> Self {
+        Self { state, applier, source, membership: None }
+    }
+
+    fn applied(&self) -> io::Result<SnapshotMeta> {
+        let mark = self.state.applied().map_err(storage_io)?;
+        codec::decode_mark(&mark).map_err(|error| error.into_io())
+    }
+
+    fn membership(&mut self) -> io::Result<&mut Arc<[u8]>> {
+        if self.membership.is_none() {
+            self.membership = Some(self.state.applied().map_err(storage_io)?.membership);
+        }
+        Ok(self.membership.get_or_insert_default())
+    }
+
+    fn commit_entry(&mut self, entry: Entry) -> io::Result<CommittedEntry> {
+        let id: LogId = entry.log_id;
+        let membership = self.membership()?;
+        let payload = match entry.payload {
+            EntryPayload::Blank => CommittedPayload::Blank,
+            EntryPayload::Normal(payload) => CommittedPayload::Command(payload.0),
+            EntryPayload::Membership(changed) => {
+                *membership = codec::encode_membership(&StoredMembership::new(Some(id), changed));
+                CommittedPayload::Membership
+            }
+        };
+        let mark = AppliedMark { index: Some(id.index), id: codec::encode_id(id), membership: membership.clone() };
+        Ok(CommittedEntry { index: id.index, term: id.leader_id.term, mark, payload })
+    }
+}
+
+impl<RT: AsyncRuntime, S: StateStore, A: Applier> RaftStateMachine<Types<RT>> for Machine<RT, S, A> {
+    type SnapshotData = SnapshotData<RT, S>;
+    type SnapshotBuilder = Position<RT, S>;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        let meta = self.applied()?;
+        Ok((meta.last_log_id, meta.last_membership))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
+    where
+        Strm: Stream<Item = io::Result<EntryResponder<Types<RT>>>> + Unpin + Send,
+    {
+        let mut ended = false;
+        while !ended {
+            let (mut batch, mut responders, mut bytes) = (Vec::new(), Vec::new(), 0);
+            while batch.len() < APPLY_BATCH_ENTRIES && bytes < APPLY_BATCH_BYTES {
+                let Some(item) = entries.next().await else {
+                    ended = true;
+                    break;
+                };
+                let (entry, responder) = item?;
+                if let EntryPayload::Normal(payload) = &entry.payload {
+                    bytes += payload.0.len();
+                }
+                batch.push(self.commit_entry(entry)?);
+                responders.extend(responder);
+            }
+            if !batch.is_empty() {
+                self.applier.apply(batch).await.map_err(crate::Fatal::into_io)?;
+            }
+            for responder in responders {
+                responder.send(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Position<RT, S> {
+        Position { meta: self.applied().map_err(|error| error.to_string()), source: self.source.clone() }
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData<RT, S>) -> io::Result<()> {
+        let file = match snapshot {
+            SnapshotData::Received(file) => file,
+            SnapshotData::Here(source) => source.prepare(meta).await.map_err(storage_io)?.file,
+        };
+        let state = self.state.clone();
+        self.source.blocking().run::<RT, _>(move || state.install_snapshot(&file)).await?.map_err(storage_io)?;
+        self.membership = None;
+        self.source.moved_to(meta.clone()).await;
+        self.applier.restored().await.map_err(crate::Fatal::into_io)
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot<SnapshotData<RT, S>>>> {
+        let meta = match self.source.position().await {
+            Some(meta) => meta,
+            None => return Ok(None),
+        };
+        Ok(Some(Snapshot { meta, snapshot: SnapshotData::Here(self.source.clone()) }))
+    }
+}
+
+/// "Builds" a snapshot: names the position that the state had when it was asked for.
+pub(crate) struct Position<RT: AsyncRuntime, S> {
+    meta: Result<SnapshotMeta, String>,
+    source: Arc<SnapshotSource<RT, S>>,
+}
+
+impl<RT: AsyncRuntime, S: StateStore> RaftSnapshotBuilder<Types<RT>> for Position<RT, S> {
+    type SnapshotData = SnapshotData<RT, S>;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot<SnapshotData<RT, S>>> {
+        let meta = self.meta.clone().map_err(io::Error::other)?;
+        self.source.moved_to(meta.clone()).await;
+        Ok(Snapshot { meta, snapshot: SnapshotData::Here(self.source.clone()) })
+    }
+}

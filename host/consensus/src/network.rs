@@ -1,0 +1,274 @@
+//! The way to the peers: a trait that moves bytes, and what openraft needs made from it.
+//!
+//! Entries go over one long stream per peer with many requests in flight; answers come in the order of the requests. A
+//! stream that owes an answer for too long is given up, because over a half-open connection it would owe it for ever. An
+//! answer that cannot be decoded ends the stream too: skipping it would assign the next one to the wrong request.
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt};
+use openraft::base::{BoxFuture, BoxStream as RaftStream};
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{
+    Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption, RaftNetworkFactory,
+};
+use openraft::raft::{
+    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::type_config::TypeConfigExt;
+use openraft::{StorageError, type_config::alias::InstantOf};
+use synod_abi::MemberId;
+use synod_storage::StateStore;
+
+use crate::frames;
+use crate::runtime::{AsyncRuntime, Select2};
+use crate::snapshot::{OutgoingSnapshot, SnapshotData};
+use crate::types::{Member, Snapshot, Types, Vote};
+
+/// A member, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Which.
+    pub id: MemberId,
+    /// Its name and address.
+    pub member: Member,
+}
+
+/// Why a peer did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// There is no way to it at present: wait a little before the next attempt.
+    #[error("the peer cannot be reached: {0}")]
+    Unreachable(String),
+    /// This request failed; the next one may be sent at once.
+    #[error("the request to the peer failed: {0}")]
+    Failed(String),
+}
+
+/// Moves frames to peers and back. Implemented over gRPC by the node, over channels by tests and the simulator. On the other
+/// side the frames go into the methods `serve_…` of [`Raft`](crate::Raft).
+///
+/// A frame is at most [`FRAME_BYTES`](crate::FRAME_BYTES) long. A future or stream that is dropped is a request that nobody
+/// waits for any more; what it occupies is to be freed. Clones share connections.
+pub trait PeerNetwork: Clone + Send + Sync + 'static {
+    /// Asks for a vote.
+    fn vote(&self, peer: &Peer, request: Bytes) -> impl Future<Output = Result<Bytes, PeerError>> + Send;
+    /// Asks whether a vote would be given.
+    fn pre_vote(&self, peer: &Peer, request: Bytes) -> impl Future<Output = Result<Bytes, PeerError>> + Send;
+    /// Opens a stream of entries. Requests arrive in order, none is left out, and answers come back in their order; both
+    /// streams end when the requests do. It is opened for every heartbeat: one connection per peer is to be shared.
+    fn append(
+        &self,
+        peer: &Peer,
+        requests: BoxStream<'static, Bytes>,
+    ) -> impl Future<Output = Result<BoxStream<'static, Result<Bytes, PeerError>>, PeerError>> + Send;
+    /// Sends a snapshot: the header, then the whole file; answered when it is installed.
+    fn snapshot(&self, peer: &Peer, header: Bytes, snapshot: OutgoingSnapshot) -> impl Future<Output = Result<Bytes, PeerError>> + Send;
+    /// Asks a member to stand for election at once.
+    fn transfer_leader(&self, peer: &Peer, request: Bytes) -> impl Future<Output = Result<Bytes, PeerError>> + Send;
+}
+
+/// Makes connections as openraft wants them.
+pub(crate) struct Connections<RT, S, N> {
+    network: N,
+    idle_timeout: Duration,
+    types: std::marker::PhantomData<fn() -> (RT, S)>,
+}
+
+impl<RT, S, N> Connections<RT, S, N> {
+    pub(crate) fn new(network: N, idle_timeout: Duration) -> Self {
+        Self { network, idle_timeout, types: std::marker::PhantomData }
+    }
+}
+
+impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> RaftNetworkFactory<Types<RT>> for Connections<RT, S, N> {
+    type Network = Connection<RT, S, N>;
+
+    async fn new_client(&mut self, target: u64, member: &Member) -> Self::Network {
+        Connection {
+            network: self.network.clone(),
+            peer: Peer { id: MemberId(target), member: member.clone() },
+            idle_timeout: self.idle_timeout,
+            types: std::marker::PhantomData,
+        }
+    }
+}
+
+/// The way to one peer.
+pub(crate) struct Connection<RT, S, N> {
+    network: N,
+    peer: Peer,
+    idle_timeout: Duration,
+    types: std::marker::PhantomData<fn() -> (RT, S)>,
+}
+
+fn to_rpc_error<RT: AsyncRuntime>(error: PeerError) -> RPCError<Types<RT>> {
+    match error {
+        PeerError::Unreachable(_) => Unreachable::new(&error).into(),
+        PeerError::Failed(_) => NetworkError::new(&error).into(),
+    }
+}
+
+fn failed<RT: AsyncRuntime>(error: impl std::error::Error + 'static) -> RPCError<Types<RT>> {
+    NetworkError::new(&error).into()
+}
+
+fn silent(peer: &Peer, waited: Duration) -> PeerError {
+    PeerError::Unreachable(format!("member {} ({}) did not answer within {} ms", peer.id, peer.member.peer_address, waited.as_millis()))
+}
+
+async fn within<RT: AsyncRuntime, T>(
+    peer: &Peer,
+    limit: Duration,
+    answer: impl Future<Output = Result<T, PeerError>> + Send,
+) -> Result<T, RPCError<Types<RT>>> {
+    Types::<RT>::timeout(limit, answer).await.unwrap_or_else(|_| Err(silent(peer, limit))).map_err(to_rpc_error)
+}
+
+/// When the requests were sent that have no answer yet, the oldest first.
+struct Unanswered<RT: AsyncRuntime>(Arc<Mutex<VecDeque<InstantOf<Types<RT>>>>>);
+
+impl<RT: AsyncRuntime> Clone for Unanswered<RT> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<RT: AsyncRuntime> Unanswered<RT> {
+    fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    fn sent(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(Types::<RT>::now());
+    }
+
+    fn answered(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    }
+
+    fn oldest(&self) -> Option<InstantOf<Types<RT>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).front().copied()
+    }
+}
+
+/// The next answer, or an error if the oldest request has waited too long for it. While nothing is owed, it waits for ever.
+async fn next_answer<RT: AsyncRuntime>(
+    answers: &mut BoxStream<'static, Result<Bytes, PeerError>>,
+    unanswered: &Unanswered<RT>,
+    limit: Duration,
+    peer: &Peer,
+) -> Option<Result<Bytes, PeerError>> {
+    loop {
+        let deadline = unanswered.oldest().unwrap_or_else(Types::<RT>::now) + limit;
+        if let Ok(answer) = Types::<RT>::timeout_at(deadline, answers.next()).await {
+            unanswered.answered();
+            return answer;
+        }
+        if unanswered.oldest().is_some_and(|sent| sent + limit <= Types::<RT>::now()) {
+            return Some(Err(silent(peer, limit)));
+        }
+    }
+}
+
+impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetStreamAppend<Types<RT>> for Connection<RT, S, N> {
+    fn stream_append<'s, I>(
+        &'s mut self,
+        input: I,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<RaftStream<'s, Result<StreamAppendResult<Types<RT>>, RPCError<Types<RT>>>>, RPCError<Types<RT>>>>
+    where
+        I: Stream<Item = AppendEntriesRequest<Types<RT>>> + Send + Unpin + 'static,
+    {
+        let unanswered = Unanswered::<RT>::new();
+        let sending = unanswered.clone();
+        let requests = input.map(move |request| {
+            sending.sent();
+            frames::encode_append(&request)
+        });
+        Box::pin(async move {
+            let limit = self.idle_timeout.max(option.soft_ttl());
+            let peer = &self.peer;
+            let answers = within::<RT, _>(peer, limit, self.network.append(peer, requests.boxed())).await?;
+            let results = stream::unfold(Some((answers, unanswered)), move |open| async move {
+                let (mut answers, unanswered) = open?;
+                let answer = next_answer(&mut answers, &unanswered, limit, peer).await?;
+                let result = match answer {
+                    Ok(bytes) => frames::decode_append_answer::<RT>(&bytes).map_err(failed),
+                    Err(error) => Err(to_rpc_error(error)),
+                };
+                let open = matches!(result, Ok(Ok(_))).then_some((answers, unanswered));
+                Some((result, open))
+            });
+            Ok(Box::pin(results) as RaftStream<'s, _>)
+        })
+    }
+}
+
+impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetVote<Types<RT>> for Connection<RT, S, N> {
+    async fn vote(&mut self, request: VoteRequest<Types<RT>>, option: RPCOption) -> Result<VoteResponse<Types<RT>>, RPCError<Types<RT>>> {
+        let answer = self.network.vote(&self.peer, frames::encode_vote(&request));
+        frames::decode_vote_answer(&within::<RT, _>(&self.peer, option.soft_ttl(), answer).await?).map_err(failed)
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<Types<RT>>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types<RT>>, RPCError<Types<RT>>> {
+        let answer = self.network.pre_vote(&self.peer, frames::encode_vote(&request));
+        frames::decode_vote_answer(&within::<RT, _>(&self.peer, option.soft_ttl(), answer).await?).map_err(failed)
+    }
+}
+
+impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetSnapshot<Types<RT>> for Connection<RT, S, N> {
+    type SnapshotData = SnapshotData<RT, S>;
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot<SnapshotData<RT, S>>,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<Types<RT>>, StreamingError<Types<RT>>> {
+        let SnapshotData::Here(source) = snapshot.snapshot else {
+            let reason = "a snapshot that was received is not sent on".to_owned();
+            return Err(NetworkError::new(&PeerError::Failed(reason)).into());
+        };
+        let sending = async {
+            let prepared = match source.prepare(&snapshot.meta).await {
+                Ok(prepared) => prepared,
+                Err(error @ synod_storage::StorageError::Full { .. }) => return Err(Unreachable::new(&error).into()),
+                Err(error) => return Err(StreamingError::StorageError(StorageError::read_snapshot(None, Types::<RT>::err_from_error(&error)))),
+            };
+            let header = frames::encode_snapshot(vote, &prepared);
+            let answer = within::<RT, _>(&self.peer, option.hard_ttl(), self.network.snapshot(&self.peer, header, prepared)).await?;
+            frames::decode_snapshot_answer(&answer).map_err(|error| failed::<RT>(error).into())
+        };
+        match Types::<RT>::select2(cancel, sending).await {
+            Select2::First(closed) => Err(closed.into()),
+            Select2::Second(result) => result,
+        }
+    }
+}
+
+impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetTransferLeader<Types<RT>> for Connection<RT, S, N> {
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<Types<RT>>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<Types<RT>>, RPCError<Types<RT>>> {
+        let answer = self.network.transfer_leader(&self.peer, frames::encode_transfer(&request));
+        frames::decode_transfer_answer(&within::<RT, _>(&self.peer, option.soft_ttl(), answer).await?).map_err(failed)
+    }
+}
+
+impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetBackoff<Types<RT>> for Connection<RT, S, N> {
+    fn backoff(&self) -> Option<Backoff> {
+        None
+    }
+}

@@ -1,0 +1,246 @@
+//! A member of the Raft group: starting and stopping it, proposing entries, reading, and steering it.
+//!
+//! What arrives from peers is in `serve`. Nothing here is global: many members, and many groups, live in one process.
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::ReadPolicy;
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{AllowNextRevertError, InitializeError as RaftInitializeError, LinearizableReadError, RaftError};
+use openraft::type_config::TypeConfigExt;
+use openraft::vote::leader_id_std::CommittedLeaderId;
+use synod_abi::MemberId;
+use synod_storage::{LogStore, StateStore};
+
+use crate::leadership::{Running, Watches, watch};
+use crate::log::Log;
+use crate::machine::Machine;
+use crate::network::{Connections, PeerNetwork};
+use crate::proposal::proposal;
+use crate::runtime::AsyncRuntime;
+use crate::snapshot::SnapshotSource;
+use crate::status::status_of;
+use crate::types::{Member, Payload, Types};
+use crate::{
+    Applier, Fatal, InitializeError, LeadershipWatch, NotProposed, PAYLOAD_BYTES, Proposal, ReadIndexError, Settings, StartError, Status,
+    TransferError, Unavailable,
+};
+
+/// A member of a Raft group. Clones are handles to the same member; when it has stopped, all of them say so.
+pub struct Raft<RT: AsyncRuntime, S: StateStore, A: Applier> {
+    pub(crate) id: MemberId,
+    pub(crate) inner: openraft::Raft<Types<RT>, Machine<RT, S, A>>,
+    pub(crate) settings: Settings,
+    pub(crate) state: S,
+    watches: Watches<RT>,
+}
+
+impl<RT: AsyncRuntime, S: StateStore, A: Applier> Clone for Raft<RT, S, A> {
+    fn clone(&self) -> Self {
+        Self {
+            id: self.id,
+            inner: self.inner.clone(),
+            settings: self.settings.clone(),
+            state: self.state.clone(),
+            watches: self.watches.clone(),
+        }
+    }
+}
+
+impl<RT: AsyncRuntime, S: StateStore, A: Applier> fmt::Debug for Raft<RT, S, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Raft").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
+    /// Starts the member `id` from what is in its stores. Entries that are committed but not in the state are applied before
+    /// it returns. A member with empty stores waits: for a leader that knows it, or for [`initialize`](Self::initialize).
+    ///
+    /// # Errors
+    /// [`StartError`]: a setting is out of range, or the stores cannot be read or contradict each other.
+    pub async fn start<L: LogStore, N: PeerNetwork>(
+        id: MemberId,
+        settings: Settings,
+        log: L,
+        state: S,
+        applier: Arc<A>,
+        network: N,
+    ) -> Result<Self, StartError> {
+        let config = settings.to_openraft()?;
+        let source = SnapshotSource::new(state.clone(), settings.blocking).map_err(|error| Fatal(error.to_string()))?;
+        let machine = Machine::new(state.clone(), applier, Arc::new(source));
+        let idle_timeout = Duration::from_millis(settings.replication_idle_timeout_ms);
+        let connections = Connections::<RT, S, N>::new(network, idle_timeout);
+        let inner = openraft::Raft::build(id.0, config, connections, Log::<RT, L>::new(log), machine)
+            .await
+            .map_err(|error| Fatal(error.to_string()))?;
+        let watches = watch(&inner);
+        inner.run();
+        Ok(Self { id, inner, settings, state, watches })
+    }
+
+    /// This member.
+    pub fn id(&self) -> MemberId {
+        self.id
+    }
+
+    /// Forms a new cluster of `members`, this one among them. Called on one member, or on several with the same list.
+    ///
+    /// # Errors
+    /// [`InitializeError::AlreadyFormed`] on a member that has a log, whatever the list is; it is unaffected.
+    pub async fn initialize(&self, members: BTreeMap<MemberId, Member>) -> Result<(), InitializeError> {
+        let members: BTreeMap<u64, Member> = members.into_iter().map(|(id, member)| (id.0, member)).collect();
+        self.inner.initialize(members).await.map_err(|error| match error {
+            RaftError::APIError(RaftInitializeError::NotAllowed(_)) => InitializeError::AlreadyFormed,
+            RaftError::APIError(RaftInitializeError::NotInMembers(_)) => InitializeError::NotAMember(self.id),
+            RaftError::Fatal(_) => InitializeError::Stopped(Unavailable),
+        })
+    }
+
+    /// Proposes an entry in `term`: if this member does not lead in exactly this term, it is refused, so that what was decided
+    /// by a leader is never appended by a later one. Returns when it is queued; entries are appended in the order of calls.
+    ///
+    /// # Errors
+    /// [`NotProposed`]: it surely never gets into the log.
+    pub async fn propose(&self, term: u64, payload: Bytes) -> Result<Proposal<RT>, NotProposed> {
+        if payload.len() > PAYLOAD_BYTES {
+            return Err(NotProposed::TooLong { bytes: payload.len(), limit: PAYLOAD_BYTES });
+        }
+        let (proposal, answer) = proposal::<RT>();
+        let request = self.inner.write(Payload(payload)).with_leader(CommittedLeaderId::new(term)).responder(answer);
+        request.await.map_err(|_| Unavailable)?;
+        Ok(proposal)
+    }
+
+    /// Who leads, to be looked at or watched.
+    pub fn leadership(&self) -> LeadershipWatch<RT> {
+        self.watches.leadership()
+    }
+
+    /// The index that a linearizable read has to wait for: every write that was acknowledged before this call is at or below
+    /// it. A majority confirms the leader meanwhile; calls that come together share the confirmation.
+    ///
+    /// # Errors
+    /// [`ReadIndexError`]: it does not lead, or cannot prove that it does.
+    pub async fn read_index(&self) -> Result<u64, ReadIndexError> {
+        match self.inner.get_read_linearizer(ReadPolicy::ReadIndex).await {
+            Ok(linearizer) => Ok(linearizer.read_log_id().index()),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
+                Err(ReadIndexError::NotLeader { leader: forward.leader_id.map(MemberId) })
+            }
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => Err(ReadIndexError::NoQuorum),
+            Err(RaftError::Fatal(_)) => Err(ReadIndexError::Stopped(Unavailable)),
+        }
+    }
+
+    /// Waits until the entry at `index` is applied here.
+    ///
+    /// # Errors
+    /// The member has stopped.
+    pub async fn wait_applied(&self, index: u64) -> Result<(), Unavailable> {
+        let mut applied = self.inner.watch_apply_progress();
+        let reached = applied.wait_until(|id| id.as_ref().is_some_and(|id| id.index >= index)).await;
+        reached.map(drop).map_err(|_| Unavailable)
+    }
+
+    /// How this member sees the log and its peers.
+    pub fn status(&self) -> Status {
+        status_of(&self.inner.metrics().borrow_watched())
+    }
+
+    /// Hands leadership to another voter and waits until it leads. Meanwhile this member takes nothing in.
+    ///
+    /// # Errors
+    /// [`TransferError`]; after [`TransferError::TimedOut`] this member, the target or a third one may come to lead.
+    pub async fn transfer_leader(&self, to: MemberId) -> Result<(), TransferError> {
+        let mut leadership = self.leadership();
+        let before = leadership.current();
+        if before.leader != Some(self.id) {
+            return Err(TransferError::NotLeader { leader: before.leader });
+        }
+        if to == self.id {
+            return Ok(());
+        }
+        if !self.status().voters.contains_key(&to) {
+            return Err(TransferError::NotAVoter(to));
+        }
+        self.inner.trigger().transfer_leader(to.0).await.map_err(|_| Unavailable)?;
+        let waited = Duration::from_millis(self.settings.election_timeout_max_ms.saturating_mul(3));
+        let taken_over = async {
+            loop {
+                let now = leadership.changed().await?;
+                if now.term > before.term && now.leader.is_some() {
+                    return Ok::<_, Unavailable>(now.leader == Some(to));
+                }
+            }
+        };
+        match Types::<RT>::timeout(waited, taken_over).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) | Err(_) => Err(TransferError::TimedOut { to, waited }),
+            Ok(Err(stopped)) => Err(stopped.into()),
+        }
+    }
+
+    /// Makes the present position the one up to which the log may be removed; entries beyond
+    /// [`Settings::log_entries_to_keep`] go.
+    ///
+    /// # Errors
+    /// The member has stopped.
+    pub async fn trigger_snapshot(&self) -> Result<(), Unavailable> {
+        self.inner.trigger().snapshot().await.map_err(|_| Unavailable)
+    }
+
+    /// Removes entries up to `index` from the log, as far as a snapshot covers them and no peer is just reading them.
+    ///
+    /// # Errors
+    /// The member has stopped.
+    pub async fn purge(&self, index: u64) -> Result<(), Unavailable> {
+        self.inner.trigger().purge_log(index).await.map_err(|_| Unavailable)
+    }
+
+    /// Lets `member` come back once with an empty log, on its leader. Without this, a leader refuses to go on with a follower
+    /// that has lost what it had acknowledged.
+    ///
+    /// It is for a folder that was lost, and only while the other members have everything that was acknowledged: the lost
+    /// votes could otherwise elect a leader that lacks it. To be safe, a member is removed and added under a new id.
+    ///
+    /// # Errors
+    /// [`ReadIndexError::NotLeader`] if this member does not lead, or does not know `member`.
+    pub async fn allow_next_revert(&self, member: MemberId) -> Result<(), ReadIndexError> {
+        match self.inner.trigger().allow_next_revert(&member.0, true).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(AllowNextRevertError::ForwardToLeader(forward))) => {
+                Err(ReadIndexError::NotLeader { leader: forward.leader_id.map(MemberId) })
+            }
+            Ok(Err(AllowNextRevertError::NodeNotFound(_))) => Err(ReadIndexError::NotLeader { leader: self.leadership().current().leader }),
+            Err(_) => Err(ReadIndexError::Stopped(Unavailable)),
+        }
+    }
+
+    /// Stops the member and waits until its core has ended. What was proposed and not answered yet is of unknown outcome.
+    pub async fn shutdown(&self) {
+        if let Err(error) = self.inner.shutdown().await {
+            tracing::error!(%error, "the consensus did not end in order");
+        }
+    }
+
+    /// Waits until the member has stopped: `Ok` after a shutdown, otherwise what broke it.
+    ///
+    /// # Errors
+    /// What broke the member. The process is to end: what it knows of its disk is not certain any more.
+    pub async fn stopped(&self) -> Result<(), Fatal> {
+        match self.watches.clone().stopped().await {
+            Running::Broken(fatal) => Err(fatal),
+            Running::ShutDown | Running::Yes => Ok(()),
+        }
+    }
+
+    /// Whether the member runs.
+    pub fn is_running(&self) -> bool {
+        self.watches.running() == Running::Yes
+    }
+}

@@ -1,0 +1,57 @@
+//! A member's view of the log and of its peers, for operators and for decisions that need no certainty.
+use std::collections::BTreeMap;
+
+use openraft::metrics::RaftMetrics;
+use synod_abi::MemberId;
+
+use crate::EntryId;
+use crate::runtime::AsyncRuntime;
+use crate::types::{Member, Types};
+
+/// How it stands, as this member sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Index of the last entry of this member's log, on disk or not.
+    pub last_log_index: Option<u64>,
+    /// The last entry that this member knows to be committed.
+    pub committed: Option<EntryId>,
+    /// The last entry that is applied here.
+    pub applied: Option<EntryId>,
+    /// Where the log may be compacted to: a state at this entry is at hand for others.
+    pub snapshot: Option<EntryId>,
+    /// The last entry that was removed from the log.
+    pub purged: Option<EntryId>,
+    /// Members with a vote.
+    pub voters: BTreeMap<MemberId, Member>,
+    /// Members that get the log without having a vote.
+    pub learners: BTreeMap<MemberId, Member>,
+    /// Of a leader: how far the members are.
+    pub peers: Option<BTreeMap<MemberId, PeerProgress>>,
+}
+
+/// How far a member is, as its leader sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerProgress {
+    /// The last entry that it surely has on disk.
+    pub matched: Option<EntryId>,
+}
+
+pub(crate) fn status_of<RT: AsyncRuntime>(metrics: &RaftMetrics<Types<RT>>) -> Status {
+    let entry = |id: &Option<_>| id.as_ref().map(EntryId::from);
+    let membership = metrics.membership_config.membership();
+    let members = |ids: &mut dyn Iterator<Item = u64>| {
+        ids.map(|id| (MemberId(id), membership.get_node(&id).cloned().unwrap_or_default())).collect()
+    };
+    Status {
+        last_log_index: metrics.last_log_index,
+        committed: entry(&metrics.local_committed),
+        applied: entry(&metrics.last_applied),
+        snapshot: entry(&metrics.snapshot),
+        purged: entry(&metrics.purged),
+        voters: members(&mut membership.voter_ids()),
+        learners: members(&mut membership.learner_ids()),
+        peers: metrics.replication.as_ref().map(|replication| {
+            replication.iter().map(|(id, matched)| (MemberId(*id), PeerProgress { matched: entry(matched) })).collect()
+        }),
+    }
+}

@@ -1,0 +1,101 @@
+//! What a command may touch, and whether its caller may do that.
+//!
+//! One exhaustive function for every action, asked at proposal by the service and at apply by the machine, so that no
+//! command can be added without an answer. Until there is authentication every principal may do everything.
+use synod_abi::{OperationId, RecipeName, RecipeRef, SpaceId, SpaceName};
+
+use crate::{Action, Principal};
+
+/// Something that a command does to something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right<'a> {
+    /// Names the cluster or changes its execution environment.
+    ConfigureCluster,
+    /// Installs a recipe. Which one is known only when its module was read.
+    InstallRecipe,
+    /// Removes a recipe.
+    RemoveRecipe(&'a RecipeRef),
+    /// Runs a recipe in a space of one's own.
+    UseRecipe(&'a RecipeName),
+    /// Creates, upgrades or deletes a space.
+    AdministerSpace(&'a SpaceName),
+    /// Runs an operation; its rows are those of the space and no others.
+    CallSpace(SpaceId, OperationId),
+}
+
+/// Everything that a command touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccessSet<'a> {
+    first: Right<'a>,
+    second: Option<Right<'a>>,
+}
+
+impl<'a> AccessSet<'a> {
+    /// The rights that the command needs, all of them.
+    pub fn rights(&self) -> impl Iterator<Item = Right<'a>> {
+        core::iter::once(self.first).chain(self.second)
+    }
+
+    /// Whether `principal` has them.
+    pub fn allows(&self, principal: Principal) -> bool {
+        self.rights().all(|right| has(principal, right))
+    }
+}
+
+/// What `action` may touch.
+pub fn access_set(action: &Action) -> AccessSet<'_> {
+    let (first, second) = match action {
+        Action::FormCluster { cluster: _ } | Action::SetEnvironment { environment: _ } => (Right::ConfigureCluster, None),
+        Action::InstallRecipe { module: _, replace: _ } => (Right::InstallRecipe, None),
+        Action::RemoveRecipe { recipe } => (Right::RemoveRecipe(recipe), None),
+        Action::CreateSpace { name, recipe, version: _ } => (Right::AdministerSpace(name), Some(Right::UseRecipe(recipe))),
+        Action::UpgradeSpace { name, to: _ } | Action::DeleteSpace { name } => (Right::AdministerSpace(name), None),
+        Action::Call(call) => (Right::CallSpace(call.space, call.operation), None),
+    };
+    AccessSet { first, second }
+}
+
+/// Whether `principal` has `right`. Grants will be rows; the machine then asks them here.
+fn has(principal: Principal, right: Right<'_>) -> bool {
+    match (principal, right) {
+        (
+            Principal::System | Principal::Anyone,
+            Right::ConfigureCluster
+            | Right::InstallRecipe
+            | Right::RemoveRecipe(_)
+            | Right::UseRecipe(_)
+            | Right::AdministerSpace(_)
+            | Right::CallSpace(..),
+        ) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Call;
+
+    #[test]
+    fn every_action_says_what_it_touches_and_anyone_may_do_it() {
+        let space = SpaceName::new("team/locks").unwrap();
+        let recipe = RecipeRef { name: RecipeName::new("lock").unwrap(), version: 2 };
+        let operation = OperationId::of("acquire");
+        let call = Call { space: SpaceId(7), operation, args: Vec::new().into() };
+        let create = Action::CreateSpace { name: space.clone(), recipe: recipe.name.clone(), version: None };
+        let cases: [(Action, Vec<Right<'_>>); 8] = [
+            (Action::FormCluster { cluster: Default::default() }, vec![Right::ConfigureCluster]),
+            (Action::SetEnvironment { environment: Default::default() }, vec![Right::ConfigureCluster]),
+            (Action::InstallRecipe { module: Vec::new().into(), replace: false }, vec![Right::InstallRecipe]),
+            (Action::RemoveRecipe { recipe: recipe.clone() }, vec![Right::RemoveRecipe(&recipe)]),
+            (create, vec![Right::AdministerSpace(&space), Right::UseRecipe(&recipe.name)]),
+            (Action::UpgradeSpace { name: space.clone(), to: 3 }, vec![Right::AdministerSpace(&space)]),
+            (Action::DeleteSpace { name: space.clone() }, vec![Right::AdministerSpace(&space)]),
+            (Action::Call(call), vec![Right::CallSpace(SpaceId(7), operation)]),
+        ];
+        for (action, rights) in &cases {
+            let set = access_set(action);
+            assert_eq!(set.rights().collect::<Vec<_>>(), *rights, "{action:?}");
+            assert!(set.allows(Principal::Anyone) && set.allows(Principal::System));
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A query: a recipe's read-only entry point on one view.
+//!
+//! It is not replicated: it runs on the member that was asked, on whatever moment the view is of, and may be ended by
+//! that member's own time-out. The view must not change while it runs: a snapshot, not the store.
+use alloc::vec::Vec;
+
+use synod_abi::{Context, EntryPoint, OperationId, Revision, SessionId, SpaceName, Time, limits};
+
+use crate::call::{completed, load};
+use crate::directory;
+use crate::outcome::{LogLine, Rejection};
+use crate::workspace::Workspace;
+use crate::{Fatal, Invocation, StateView, Vm};
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// Where.
+    pub space: &'a SpaceName,
+    /// What: a query of the recipe, as the caller found it in the schema.
+    pub query: OperationId,
+    /// postcard of the arguments behind each other.
+    pub args: &'a [u8],
+    /// The caller's session, if it has one.
+    pub session: Option<SessionId>,
+}
+
+/// What a query answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Revision of the state that it read.
+    pub revision: Revision,
+    /// Time of that state.
+    pub time: Time,
+    /// Its encoded result.
+    pub result: Result<Vec<u8>, Rejection>,
+    /// Lines for people.
+    pub logs: Vec<LogLine>,
+}
+
+/// Runs a query on `view`. An unknown one is answered by the recipe, with `Fault::BadArguments`.
+///
+/// # Errors
+/// [`Fatal`] if the store cannot be read.
+pub fn query<S: StateView + Clone, V: Vm<Workspace<S>>>(view: &S, vm: &mut V, query: Query<'_>) -> Result<Answer, Fatal> {
+    let head = directory::head(view)?.unwrap_or(directory::Head::EMPTY);
+    let answer = |result, logs| Answer { revision: head.revision, time: head.time, result, logs };
+    let Some(space) = directory::space(view, query.space)? else { return Ok(answer(Err(Rejection::UnknownSpace), Vec::new())) };
+    if query.args.len() > limits::ARGS_BYTES {
+        return Ok(answer(Err(Rejection::ArgumentsTooLong), Vec::new()));
+    }
+    load(view, vm, space.module)?;
+    let context = Context { revision: head.revision, now: head.time, session: query.session, seed: seed(head.chain) };
+    let invocation = Invocation {
+        space: space.id,
+        module: space.module,
+        entry_point: EntryPoint::Query(query.query),
+        context: &context,
+        args: query.args,
+        fuel: limits::CALL_FUEL,
+    };
+    let (mut workspace, completion) = vm.invoke(invocation, Workspace::for_query(view.clone(), space.id))?;
+    workspace.check()?;
+    Ok(answer(completed(completion), workspace.take_logs()))
+}
+
+/// The same for every query of one state.
+fn seed(chain: [u8; 32]) -> [u8; 16] {
+    let mut seed = [0; 16];
+    seed.copy_from_slice(&chain[..16]);
+    seed
+}

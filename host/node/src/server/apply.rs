@@ -1,0 +1,96 @@
+//! The apply thread: the one place where committed entries change this member's state.
+//!
+//! A thread of its own, because a store blocks, Wasm computes, and both need a large stack. The consensus hands it batches and
+//! waits; what they mean is the service crate's executor's business.
+use std::sync::mpsc;
+
+use synod_consensus::{Applier, CommittedEntry, CommittedPayload, EntryId, Fatal};
+use synod_machine::Workspace;
+use synod_service::{Committed, Executor, MachineReplica, Payload, Store};
+use synod_storage::{AppliedMark, StateStore};
+use synod_vm::WasmVm;
+use tokio::sync::oneshot;
+
+use super::rows::Rows;
+
+type View = <Rows as Store>::View;
+
+/// The executor over the real store and the real recipes.
+pub(crate) type NodeExecutor = Executor<Rows, MachineReplica<WasmVm<Workspace<View>>>>;
+
+/// Batches that wait for the thread: the consensus hands over one at a time.
+const QUEUE_BATCHES: usize = 4;
+
+enum Work {
+    Apply(Vec<CommittedEntry>),
+    Restored,
+}
+
+type Done = oneshot::Sender<Result<(), Fatal>>;
+
+/// The handle of the apply thread. The thread ends when it is dropped.
+pub(crate) struct ApplyThread {
+    work: mpsc::SyncSender<(Work, Done)>,
+}
+
+impl ApplyThread {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The operating system has no room for it.
+    pub(crate) fn start(mut executor: NodeExecutor, rows: Rows) -> std::io::Result<Self> {
+        let (work, queue) = mpsc::sync_channel::<(Work, Done)>(QUEUE_BATCHES);
+        synod_vm::spawn("synod-apply", move || {
+            while let Ok((work, done)) = queue.recv() {
+                let result = match work {
+                    Work::Apply(entries) => {
+                        executor.apply(entries.into_iter().map(committed).collect()).map_err(|fatal| Fatal(fatal.0))
+                    }
+                    Work::Restored => restored(&mut executor, &rows),
+                };
+                let failed = result.is_err();
+                let _ = done.send(result);
+                if failed {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { work })
+    }
+
+    async fn run(&self, work: Work) -> Result<(), Fatal> {
+        let (done, result) = oneshot::channel();
+        let gone = || Fatal("the apply thread has ended".to_owned());
+        self.work.try_send((work, done)).map_err(|error| match error {
+            mpsc::TrySendError::Full(_) => Fatal("more batches were handed to the apply thread than one at a time".to_owned()),
+            mpsc::TrySendError::Disconnected(_) => gone(),
+        })?;
+        result.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+fn committed(entry: CommittedEntry) -> Committed<AppliedMark> {
+    let payload = match entry.payload {
+        CommittedPayload::Command(bytes) => Payload::Entry(bytes[..].into()),
+        CommittedPayload::Blank | CommittedPayload::Membership => Payload::Blank,
+    };
+    Committed { index: entry.index, term: entry.term, mark: entry.mark, payload }
+}
+
+fn restored(executor: &mut NodeExecutor, rows: &Rows) -> Result<(), Fatal> {
+    let mark = rows.state.applied().map_err(|error| Fatal(error.to_string()))?;
+    let entry = EntryId::of_mark(&mark).map_err(|error| Fatal(error.to_string()))?;
+    let entry = entry.ok_or_else(|| Fatal("a snapshot without a position was installed".to_owned()))?;
+    tracing::info!(index = entry.index, term = entry.term, "installed a snapshot");
+    executor.restored(entry.index, entry.term).map_err(|fatal| Fatal(fatal.0))
+}
+
+impl Applier for ApplyThread {
+    async fn apply(&self, entries: Vec<CommittedEntry>) -> Result<(), Fatal> {
+        self.run(Work::Apply(entries)).await
+    }
+
+    async fn restored(&self) -> Result<(), Fatal> {
+        self.run(Work::Restored).await
+    }
+}

@@ -1,0 +1,120 @@
+//! Who this member is, and which cluster it belongs to: stamped on every message to a peer and checked on every one from it,
+//! so that a member that was started on a wrong address or with another cluster's folder is refused instead of believed.
+use std::sync::OnceLock;
+
+use synod_abi::{ClusterId, MemberId};
+use synod_api::peer::Route;
+
+/// A member's identity. The cluster is unknown until it is formed or joined, and never changes then.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// This member.
+    pub(crate) me: MemberId,
+    /// Its name.
+    pub(crate) name: String,
+    cluster: OnceLock<ClusterId>,
+}
+
+/// Why a message was not for this member.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Misrouted {
+    /// It has no route, or one that is malformed.
+    #[error("the message names no cluster, sender and addressee: is this a member's peer port?")]
+    NoRoute,
+    /// It is of another cluster.
+    #[error("the message is of cluster {theirs}, this member belongs to {ours}: check --peers, and whether a folder was moved")]
+    OtherCluster {
+        /// The sender's.
+        theirs: ClusterId,
+        /// This member's.
+        ours: ClusterId,
+    },
+    /// It is for another member.
+    #[error("the message is for member {addressee}, this is member {me}: check the addresses in --peers")]
+    OtherMember {
+        /// Whom it is for.
+        addressee: MemberId,
+        /// This member.
+        me: MemberId,
+    },
+}
+
+impl Identity {
+    /// The identity of `me`; `cluster` is what its folder says.
+    pub(crate) fn new(me: MemberId, name: String, cluster: Option<ClusterId>) -> Self {
+        let identity = Self { me, name, cluster: OnceLock::new() };
+        if let Some(cluster) = cluster {
+            identity.joined(cluster);
+        }
+        identity
+    }
+
+    /// The cluster, once it is known.
+    pub(crate) fn cluster(&self) -> Option<ClusterId> {
+        self.cluster.get().copied()
+    }
+
+    /// Remembers the cluster; the first one stays.
+    pub(crate) fn joined(&self, cluster: ClusterId) {
+        let _ = self.cluster.set(cluster);
+    }
+
+    /// The route of a message to `to`.
+    pub(crate) fn route(&self, to: MemberId) -> Route {
+        let cluster_id = self.cluster().map(|cluster| cluster.0.to_vec().into()).unwrap_or_default();
+        Route { cluster_id, from: self.me.0, to: to.0 }
+    }
+
+    /// Whether a message is for this member and of its cluster: who sent it.
+    ///
+    /// A side that does not know its cluster yet is not of another one.
+    pub(crate) fn check(&self, route: Option<&Route>) -> Result<MemberId, Misrouted> {
+        let route = route.filter(|route| route.from != 0).ok_or(Misrouted::NoRoute)?;
+        let theirs = match route.cluster_id.len() {
+            0 => None,
+            _ => Some(ClusterId(route.cluster_id[..].try_into().map_err(|_| Misrouted::NoRoute)?)),
+        };
+        if let (Some(theirs), Some(ours)) = (theirs, self.cluster())
+            && theirs != ours
+        {
+            return Err(Misrouted::OtherCluster { theirs, ours });
+        }
+        if route.to != 0 && route.to != self.me.0 {
+            return Err(Misrouted::OtherMember { addressee: MemberId(route.to), me: self.me });
+        }
+        Ok(MemberId(route.from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(me: u64, cluster: Option<u8>) -> Identity {
+        Identity::new(MemberId(me), "a".into(), cluster.map(|byte| ClusterId([byte; 16])))
+    }
+
+    #[test]
+    fn a_message_of_another_cluster_or_for_another_member_is_refused() {
+        let me = identity(1, Some(7));
+        assert_eq!(me.check(Some(&identity(2, Some(7)).route(MemberId(1)))), Ok(MemberId(2)));
+        assert!(matches!(me.check(Some(&identity(2, Some(8)).route(MemberId(1)))), Err(Misrouted::OtherCluster { .. })));
+        assert!(matches!(me.check(Some(&identity(2, Some(7)).route(MemberId(3)))), Err(Misrouted::OtherMember { .. })));
+        assert_eq!(me.check(None), Err(Misrouted::NoRoute));
+        assert_eq!(me.check(Some(&Route { cluster_id: vec![1; 3].into(), from: 2, to: 1 })), Err(Misrouted::NoRoute));
+    }
+
+    #[test]
+    fn a_side_without_a_cluster_is_of_any() {
+        assert_eq!(identity(1, None).check(Some(&identity(2, Some(7)).route(MemberId(1)))), Ok(MemberId(2)));
+        assert_eq!(identity(1, Some(7)).check(Some(&identity(2, None).route(MemberId(1)))), Ok(MemberId(2)));
+    }
+
+    #[test]
+    fn the_first_cluster_stays() {
+        let me = identity(1, None);
+        me.joined(ClusterId([1; 16]));
+        me.joined(ClusterId([2; 16]));
+        assert_eq!(me.cluster(), Some(ClusterId([1; 16])));
+    }
+}

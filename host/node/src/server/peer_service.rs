@@ -1,0 +1,236 @@
+//! The peer port: what other members ask of this one. It checks who asks, and hands bytes on to whoever understands them.
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures::channel::mpsc;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use synod_abi::{MemberId, ModuleHash, limits};
+use synod_api::peer::peer_server::Peer;
+use synod_api::peer::{
+    Frame, HelloReply, HelloRequest, MemberStatusReply, MemberStatusRequest, PrepareChunk, PrepareReply, ReadIndexReply, ReadIndexRequest,
+    Route, SnapshotChunk,
+};
+use synod_consensus::{ReadIndexError, ServeError};
+use synod_service::ForwardLink;
+use synod_storage::StateStore;
+use tokio::io::AsyncWriteExt;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::hello::Greeter;
+use super::identity::Identity;
+use super::member::{NodeMember, NodeRaft, NodeState};
+use super::peers::until_error;
+use super::prepare::Compiler;
+use super::status::Reporter;
+use super::votes::VoteGate;
+
+/// Frames that wait on a link from a follower.
+const FORWARD_FRAMES: usize = 64;
+
+/// Serves the other members.
+pub(crate) struct PeerService {
+    /// Who this member is.
+    pub(crate) identity: Arc<Identity>,
+    /// Its consensus.
+    pub(crate) raft: NodeRaft,
+    /// Its logic.
+    pub(crate) member: Arc<NodeMember>,
+    /// Where snapshots are received into.
+    pub(crate) state: NodeState,
+    /// Compiles modules.
+    pub(crate) compiler: Compiler,
+    /// Says who this member is.
+    pub(crate) greeter: Arc<Greeter>,
+    /// Says how it is.
+    pub(crate) reporter: Arc<Reporter>,
+    /// Whether it may vote.
+    pub(crate) votes: Arc<VoteGate>,
+}
+
+type Answers = BoxStream<'static, Result<Frame, Status>>;
+
+impl PeerService {
+    #[allow(clippy::result_large_err, reason = "tonic's own error type")]
+    fn check(&self, route: Option<&Route>) -> Result<MemberId, Status> {
+        self.identity.check(route).map_err(|error| Status::failed_precondition(error.to_string()))
+    }
+
+    fn answer(&self, to: MemberId, payload: Bytes) -> Response<Frame> {
+        Response::new(Frame { route: Some(self.identity.route(to)), payload, sequence: 1 })
+    }
+
+    /// The payloads of a stream whose every frame is checked; the first that is not for this member ends it, and is found in the slot.
+    fn checked(&self, frames: Streaming<Frame>) -> (impl Stream<Item = Bytes> + Send + 'static, Arc<Mutex<Option<Status>>>) {
+        let (identity, refused) = (self.identity.clone(), Arc::new(Mutex::new(None)));
+        let slot = refused.clone();
+        let payloads = frames.scan((), move |(), frame| {
+            let checked = frame.and_then(|frame| match identity.check(frame.route.as_ref()) {
+                Ok(_) => Ok(frame.payload),
+                Err(error) => Err(Status::failed_precondition(error.to_string())),
+            });
+            let payload = checked.map_err(|status| *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(status)).ok();
+            std::future::ready(payload)
+        });
+        (payloads, refused)
+    }
+}
+
+#[tonic::async_trait]
+impl Peer for PeerService {
+    type AppendStream = Answers;
+    type ForwardStream = Answers;
+
+    async fn append(&self, request: Request<Streaming<Frame>>) -> Result<Response<Answers>, Status> {
+        let (requests, refused) = self.checked(request.into_inner());
+        let route = self.identity.route(MemberId(0));
+        let answers = self
+            .raft
+            .serve_append(requests)
+            .zip(futures::stream::iter(1..))
+            .map(move |(answer, sequence)| answer.map(|payload| Frame { route: Some(route.clone()), payload, sequence }).map_err(serve_error));
+        let refusal = futures::stream::once(async move { refused.lock().unwrap_or_else(PoisonError::into_inner).take() });
+        Ok(Response::new(answers.chain(refusal.filter_map(|status| async { status.map(Err) })).boxed()))
+    }
+
+    async fn vote(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
+        let frame = request.into_inner();
+        let from = self.check(frame.route.as_ref())?;
+        self.votes.check()?;
+        let payload = self.raft.serve_vote(frame.payload).await.map_err(serve_error)?;
+        Ok(self.answer(from, payload))
+    }
+
+    async fn pre_vote(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
+        let frame = request.into_inner();
+        let from = self.check(frame.route.as_ref())?;
+        self.votes.check()?;
+        let payload = self.raft.serve_pre_vote(frame.payload).await.map_err(serve_error)?;
+        Ok(self.answer(from, payload))
+    }
+
+    async fn snapshot(&self, request: Request<Streaming<SnapshotChunk>>) -> Result<Response<Frame>, Status> {
+        let mut chunks = request.into_inner();
+        let first = chunks.message().await?.ok_or_else(|| Status::invalid_argument("a snapshot without a header"))?;
+        let from = self.check(first.route.as_ref())?;
+        let announced = self.raft.announced_length_bytes(&first.header).map_err(serve_error)?;
+        if announced != first.total_bytes {
+            return Err(Status::invalid_argument("the header announces another length than the chunk"));
+        }
+        let header = first.header.clone();
+        let path = self.state.receive_path().map_err(|error| Status::resource_exhausted(error.to_string()))?;
+        let received = ReceivedFile(path);
+        receive(&received.0, first, &mut chunks, announced).await?;
+        let payload = self.raft.serve_snapshot(header, received.0.clone()).await.map_err(serve_error)?;
+        Ok(self.answer(from, payload))
+    }
+
+    async fn transfer_leader(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
+        let frame = request.into_inner();
+        let from = self.check(frame.route.as_ref())?;
+        let payload = self.raft.serve_transfer(frame.payload).await.map_err(serve_error)?;
+        Ok(self.answer(from, payload))
+    }
+
+    async fn forward(&self, request: Request<Streaming<Frame>>) -> Result<Response<Answers>, Status> {
+        let mut frames = request.into_inner();
+        let (outgoing, answers) = mpsc::channel::<Vec<u8>>(FORWARD_FRAMES);
+        let (identity, member) = (self.identity.clone(), self.member.clone());
+        let route = self.identity.route(MemberId(0));
+        tokio::spawn(async move {
+            let Ok(Some(first)) = frames.message().await else { return };
+            let Ok(from) = identity.check(first.route.as_ref()) else { return };
+            let rest = frames.take_while(move |frame| {
+                std::future::ready(frame.as_ref().is_ok_and(|frame| frame.route.as_ref().is_some_and(|route| route.from == from.0)))
+            });
+            let incoming = futures::stream::once(std::future::ready(first.payload.to_vec())).chain(until_error(rest)).boxed();
+            member.serve_forward(ForwardLink { outgoing, incoming }).await;
+        });
+        let answers = answers.zip(futures::stream::iter(1..)).map(move |(payload, sequence)| {
+            Ok(Frame { route: Some(route.clone()), payload: payload.into(), sequence })
+        });
+        Ok(Response::new(answers.boxed()))
+    }
+
+    async fn read_index(&self, request: Request<ReadIndexRequest>) -> Result<Response<ReadIndexReply>, Status> {
+        self.check(request.get_ref().route.as_ref())?;
+        let term = self.raft.leadership().current().term;
+        let index = self.raft.read_index().await.map_err(|error| match error {
+            ReadIndexError::NotLeader { .. } | ReadIndexError::NoQuorum | ReadIndexError::Stopped(_) => Status::unavailable(error.to_string()),
+        })?;
+        Ok(Response::new(ReadIndexReply { index, term }))
+    }
+
+    async fn prepare(&self, request: Request<Streaming<PrepareChunk>>) -> Result<Response<PrepareReply>, Status> {
+        let mut chunks = request.into_inner();
+        let (mut hash, mut module) = (None, Vec::new());
+        while let Some(chunk) = chunks.message().await? {
+            self.check(chunk.route.as_ref())?;
+            if hash.is_none() {
+                let bytes: [u8; 32] = chunk.hash[..].try_into().map_err(|_| Status::invalid_argument("a module without its hash"))?;
+                hash = Some(ModuleHash(bytes));
+            }
+            if module.len() + chunk.data.len() > limits::MODULE_BYTES {
+                return Err(Status::resource_exhausted(format!("a module has at most {} bytes", limits::MODULE_BYTES)));
+            }
+            module.extend_from_slice(&chunk.data);
+        }
+        let hash = hash.ok_or_else(|| Status::invalid_argument("a module without its hash"))?;
+        let prepared = self.compiler.compile(hash, module.into()).await;
+        let problem = prepared.err().unwrap_or_default();
+        Ok(Response::new(PrepareReply { ready: problem.is_empty(), problem }))
+    }
+
+    async fn hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
+        let from = self.check(request.get_ref().route.as_ref())?;
+        self.greeter.greeted_by(from, request.get_ref()).await;
+        Ok(Response::new(self.greeter.reply(from)))
+    }
+
+    async fn member_status(&self, request: Request<MemberStatusRequest>) -> Result<Response<MemberStatusReply>, Status> {
+        self.check(request.get_ref().route.as_ref())?;
+        Ok(Response::new(MemberStatusReply { status: Some(self.reporter.own()) }))
+    }
+}
+
+/// A file that is removed when it has been installed, or was not.
+struct ReceivedFile(PathBuf);
+
+impl Drop for ReceivedFile {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %self.0.display(), %error, "a received snapshot cannot be removed");
+        }
+    }
+}
+
+async fn receive(path: &std::path::Path, first: SnapshotChunk, chunks: &mut Streaming<SnapshotChunk>, announced: u64) -> Result<(), Status> {
+    let failed = |error: std::io::Error| Status::resource_exhausted(format!("cannot write the snapshot: {error}"));
+    let mut file = tokio::fs::File::create(path).await.map_err(failed)?;
+    let (mut chunk, mut offset) = (first, 0);
+    loop {
+        let length = chunk.data.len() as u64;
+        if chunk.offset != offset || crc32fast::hash(&chunk.data) != chunk.crc32 || offset + length > announced {
+            return Err(Status::data_loss(format!("the snapshot was damaged on its way, at byte {offset}")));
+        }
+        file.write_all(&chunk.data).await.map_err(failed)?;
+        offset += length;
+        if chunk.last {
+            break;
+        }
+        chunk = chunks.message().await?.ok_or_else(|| Status::aborted(format!("the snapshot ended at byte {offset} of {announced}")))?;
+    }
+    file.sync_all().await.map_err(failed)
+}
+
+fn serve_error(error: ServeError) -> Status {
+    match error {
+        ServeError::Decode(_) => Status::invalid_argument(error.to_string()),
+        ServeError::Damaged(_) => Status::data_loss(error.to_string()),
+        ServeError::Stopped(_) => Status::unavailable(error.to_string()),
+    }
+}
+

@@ -1,0 +1,228 @@
+//! The way to the other members, over gRPC: one connection per address, shared by everything that is sent there.
+//!
+//! It moves bytes. What they mean belongs to the consensus crate (votes, entries, snapshots) and the service crate
+//! (forwarded commands).
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::channel::mpsc;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use synod_abi::{MemberId, ModuleHash};
+use synod_api::peer::peer_client::PeerClient;
+use synod_api::peer::{Frame, HelloReply, HelloRequest, MemberStatusRequest, PrepareChunk, ReadIndexRequest, SnapshotChunk};
+use synod_api::v1::MemberStatus;
+use synod_consensus::{FRAME_BYTES, OutgoingSnapshot, Peer, PeerError, PeerNetwork};
+use synod_service::{ForwardLink, Unavailable};
+use tokio::io::AsyncReadExt;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use super::identity::Identity;
+use super::roster::Roster;
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// An idle connection is asked for a sign of life this often, and given up when none comes for as long again.
+const KEEPALIVE: Duration = Duration::from_millis(2_000);
+/// How long a question that is answered from memory may take.
+const ASK_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// How long the leader may take to confirm that it leads.
+const READ_INDEX_TIMEOUT: Duration = Duration::from_millis(2_000);
+/// How long a member may take to compile a module.
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Data in one chunk of a snapshot or module.
+const CHUNK_BYTES: usize = 256 * 1_024;
+/// Chunks of a snapshot that are read ahead of the network.
+const CHUNKS_AHEAD: usize = 8;
+/// Frames that wait on a link to the leader.
+const FORWARD_FRAMES: usize = 64;
+/// What an envelope adds to a frame.
+const ENVELOPE_BYTES: usize = 1_024;
+/// HTTP/2 windows: a batch of entries fits without waiting for the other side.
+const WINDOW_BYTES: u32 = 4 * 1_024 * 1_024;
+
+/// Largest message on the peer port.
+pub(crate) const PEER_MESSAGE_BYTES: usize = FRAME_BYTES + ENVELOPE_BYTES;
+
+/// The other members. Clones share connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Peers {
+    identity: Arc<Identity>,
+    roster: Arc<Roster>,
+    clients: Arc<Mutex<BTreeMap<String, PeerClient<Channel>>>>,
+}
+
+impl Peers {
+    /// The members of `roster`, not connected yet.
+    pub(crate) fn new(identity: Arc<Identity>, roster: Arc<Roster>) -> Self {
+        Self { identity, roster, clients: Arc::default() }
+    }
+
+    fn client(&self, address: &str) -> Result<PeerClient<Channel>, PeerError> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(address) {
+            return Ok(client.clone());
+        }
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .map_err(|error| PeerError::Unreachable(format!("`{address}` is not an address: {error}")))?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE)
+            .keep_alive_while_idle(true);
+        let client = PeerClient::new(endpoint.connect_lazy())
+            .max_decoding_message_size(PEER_MESSAGE_BYTES)
+            .max_encoding_message_size(PEER_MESSAGE_BYTES);
+        clients.insert(address.to_owned(), client.clone());
+        Ok(client)
+    }
+
+    fn member(&self, id: MemberId) -> Result<PeerClient<Channel>, PeerError> {
+        let peer = self.roster.get(id).ok_or_else(|| PeerError::Unreachable(format!("member {id} is not in --peers")))?;
+        self.client(&peer.peer.to_string())
+    }
+
+    fn frame(&self, to: MemberId, payload: Bytes) -> Frame {
+        Frame { route: Some(self.identity.route(to)), payload, sequence: 1 }
+    }
+
+    fn frames(&self, to: MemberId, payloads: impl Stream<Item = Bytes> + Send + 'static) -> impl Stream<Item = Frame> + Send + 'static {
+        let route = self.identity.route(to);
+        payloads.zip(futures::stream::iter(1..)).map(move |(payload, sequence)| Frame { route: Some(route.clone()), payload, sequence })
+    }
+
+    /// Asks the leader how far a linearizable read has to wait.
+    pub(crate) async fn read_index(&self, leader: MemberId) -> Result<u64, Unavailable> {
+        let request = within(READ_INDEX_TIMEOUT, ReadIndexRequest { route: Some(self.identity.route(leader)) });
+        let mut client = self.member(leader).map_err(unavailable)?;
+        client.read_index(request).await.map(|reply| reply.into_inner().index).map_err(|status| Unavailable(status.message().to_owned()))
+    }
+
+    /// Opens a link for commands to the leader.
+    pub(crate) async fn forward(&self, leader: MemberId) -> Result<ForwardLink, Unavailable> {
+        let (outgoing, frames) = mpsc::channel::<Vec<u8>>(FORWARD_FRAMES);
+        let mut client = self.member(leader).map_err(unavailable)?;
+        let answers = client.forward(self.frames(leader, frames.map(Bytes::from))).await;
+        let answers = answers.map_err(|status| Unavailable(status.message().to_owned()))?.into_inner();
+        Ok(ForwardLink { outgoing, incoming: until_error(answers).boxed() })
+    }
+
+    /// Has a member check and compile a module; what is wrong, if it is not ready for it.
+    pub(crate) async fn prepare(&self, to: MemberId, hash: ModuleHash, module: &[u8]) -> Result<(), Unavailable> {
+        let route = self.identity.route(to);
+        let chunks: Vec<_> = module
+            .chunks(CHUNK_BYTES)
+            .enumerate()
+            .map(|(n, data)| PrepareChunk {
+                route: Some(route.clone()),
+                hash: if n == 0 { hash.0.to_vec().into() } else { Bytes::new() },
+                environment: Bytes::new(),
+                data: data.to_vec().into(),
+            })
+            .collect();
+        let mut client = self.member(to).map_err(unavailable)?;
+        let reply = client.prepare(within(PREPARE_TIMEOUT, futures::stream::iter(chunks))).await;
+        let reply = reply.map_err(|status| Unavailable(status.message().to_owned()))?.into_inner();
+        if reply.ready { Ok(()) } else { Err(Unavailable(reply.problem)) }
+    }
+
+    /// Asks a member who it is.
+    pub(crate) async fn hello(&self, to: MemberId, request: HelloRequest) -> Result<HelloReply, Status> {
+        let mut client = self.member(to).map_err(|error| Status::unavailable(error.to_string()))?;
+        client.hello(within(ASK_TIMEOUT, request)).await.map(tonic::Response::into_inner)
+    }
+
+    /// Asks a member how it is.
+    pub(crate) async fn status(&self, to: MemberId) -> Result<MemberStatus, Status> {
+        let mut client = self.member(to).map_err(|error| Status::unavailable(error.to_string()))?;
+        let request = within(ASK_TIMEOUT, MemberStatusRequest { route: Some(self.identity.route(to)) });
+        let reply = client.member_status(request).await?.into_inner();
+        reply.status.ok_or_else(|| Status::internal("the member sent an empty answer"))
+    }
+}
+
+impl PeerNetwork for Peers {
+    async fn vote(&self, peer: &Peer, request: Bytes) -> Result<Bytes, PeerError> {
+        let answer = self.client(&peer.member.peer_address)?.vote(self.frame(peer.id, request)).await;
+        answer.map(|frame| frame.into_inner().payload).map_err(peer_error)
+    }
+
+    async fn pre_vote(&self, peer: &Peer, request: Bytes) -> Result<Bytes, PeerError> {
+        let answer = self.client(&peer.member.peer_address)?.pre_vote(self.frame(peer.id, request)).await;
+        answer.map(|frame| frame.into_inner().payload).map_err(peer_error)
+    }
+
+    async fn append(
+        &self,
+        peer: &Peer,
+        requests: BoxStream<'static, Bytes>,
+    ) -> Result<BoxStream<'static, Result<Bytes, PeerError>>, PeerError> {
+        let frames = self.frames(peer.id, requests);
+        let answers = self.client(&peer.member.peer_address)?.append(frames).await.map_err(peer_error)?.into_inner();
+        Ok(answers.map(|answer| answer.map(|frame| frame.payload).map_err(peer_error)).boxed())
+    }
+
+    async fn snapshot(&self, peer: &Peer, header: Bytes, snapshot: OutgoingSnapshot) -> Result<Bytes, PeerError> {
+        let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+        let route = self.identity.route(peer.id);
+        let first = SnapshotChunk { route: Some(route), header, total_bytes: snapshot.file.length_bytes, ..SnapshotChunk::default() };
+        let reading = read_chunks(first, snapshot, sender);
+        let mut client = self.client(&peer.member.peer_address)?;
+        let (answer, read) = futures::join!(client.snapshot(chunks), reading);
+        let answer = answer.map(|frame| frame.into_inner().payload).map_err(peer_error);
+        read.map_err(|error| PeerError::Failed(format!("the snapshot cannot be read: {error}")))?;
+        answer
+    }
+
+    async fn transfer_leader(&self, peer: &Peer, request: Bytes) -> Result<Bytes, PeerError> {
+        let answer = self.client(&peer.member.peer_address)?.transfer_leader(self.frame(peer.id, request)).await;
+        answer.map(|frame| frame.into_inner().payload).map_err(peer_error)
+    }
+}
+
+/// Reads the file into `sender`, chunk by chunk; stops early when nobody receives any more.
+async fn read_chunks(first: SnapshotChunk, snapshot: OutgoingSnapshot, mut sender: mpsc::Sender<SnapshotChunk>) -> std::io::Result<()> {
+    use futures::SinkExt;
+    let mut file = tokio::fs::File::open(&snapshot.file.path).await?;
+    let (mut chunk, mut offset) = (first, 0);
+    loop {
+        let mut data = Vec::with_capacity(CHUNK_BYTES);
+        let length = (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut data).await? as u64;
+        (chunk.offset, chunk.crc32) = (offset, crc32fast::hash(&data));
+        offset += length;
+        (chunk.data, chunk.last) = (data.into(), offset >= snapshot.file.length_bytes || length == 0);
+        let last = chunk.last;
+        if sender.send(chunk).await.is_err() || last {
+            return Ok(());
+        }
+        chunk = SnapshotChunk::default();
+    }
+}
+
+/// The payloads of a stream of frames; a broken stream ends, because links are only told that they ended.
+pub(crate) fn until_error(frames: impl Stream<Item = Result<Frame, Status>> + Send + 'static) -> impl Stream<Item = Vec<u8>> + Send + 'static {
+    frames.scan((), |(), frame| std::future::ready(frame.ok().map(|frame| frame.payload.to_vec())))
+}
+
+fn within<T>(limit: Duration, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(limit);
+    request
+}
+
+fn unavailable(error: PeerError) -> Unavailable {
+    Unavailable(error.to_string())
+}
+
+fn peer_error(status: Status) -> PeerError {
+    let message = status.message().to_owned();
+    match status.code() {
+        tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => PeerError::Unreachable(message),
+        _ => PeerError::Failed(message),
+    }
+}

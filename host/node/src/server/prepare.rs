@@ -1,0 +1,76 @@
+//! Compiling ahead of an install: here, and on the other members, so that no apply thread has to.
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use synod_abi::{AdmissionError, ModuleHash};
+use synod_machine::Admitted;
+use synod_service::{Preparer, Unavailable};
+use synod_vm::Modules;
+
+use super::peers::Peers;
+use super::roster::Roster;
+
+/// Compiles modules on this member, away from the runtime's threads.
+#[derive(Clone)]
+pub(crate) struct Compiler(pub(crate) Arc<Modules>);
+
+impl Compiler {
+    /// Compiles a module, if it is not compiled.
+    ///
+    /// # Errors
+    /// Why it cannot be, for people.
+    pub(crate) async fn compile(&self, hash: ModuleHash, module: Arc<[u8]>) -> Result<(), String> {
+        let modules = self.0.clone();
+        let compiled = tokio::task::spawn_blocking(move || modules.prepare(hash, &module).map_err(|error| error.to_string())).await;
+        compiled.unwrap_or_else(|error| Err(format!("the compiler's thread ended: {error}")))
+    }
+}
+
+/// Readies a majority of the members.
+#[derive(Clone)]
+pub(crate) struct MajorityPreparer {
+    /// This member's compiler.
+    pub(crate) compiler: Compiler,
+    /// The others.
+    pub(crate) peers: Peers,
+    /// Who they are.
+    pub(crate) roster: Arc<Roster>,
+}
+
+impl Preparer for MajorityPreparer {
+    fn admit(&self, module: Arc<[u8]>) -> BoxFuture<'static, Result<Admitted, AdmissionError>> {
+        Box::pin(async move {
+            let admitted = tokio::task::spawn_blocking(move || synod_vm::admit(&module)).await;
+            admitted.expect("admission does not panic, whatever the bytes, and nobody aborts it")
+        })
+    }
+
+    fn prepare(&self, hash: ModuleHash, module: Arc<[u8]>) -> BoxFuture<'static, Result<(), Unavailable>> {
+        let this = self.clone();
+        Box::pin(async move {
+            let majority = this.roster.len() / 2 + 1;
+            this.compiler.compile(hash, module.clone()).await.map_err(Unavailable)?;
+            let others: Vec<_> = this.roster.others().map(|(id, peer)| (id, peer.name.clone())).collect();
+            let mut asked: FuturesUnordered<_> = others
+                .into_iter()
+                .map(|(id, name)| {
+                    let (peers, module) = (this.peers.clone(), module.clone());
+                    async move { (name, peers.prepare(id, hash, &module).await) }
+                })
+                .collect();
+            let (mut ready, mut problems) = (1, Vec::new());
+            while ready < majority {
+                match asked.next().await {
+                    Some((_, Ok(()))) => ready += 1,
+                    Some((name, Err(problem))) => problems.push(format!("{name}: {problem}")),
+                    None => return Err(Unavailable(format!("only {ready} of {majority} needed members could compile the module: {}", problems.join("; ")))),
+                }
+            }
+            // The rest goes on compiling: a member that is ready does not stop its apply thread for it.
+            tokio::spawn(async move { while asked.next().await.is_some() {} });
+            Ok(())
+        })
+    }
+}

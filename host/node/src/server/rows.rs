@@ -1,0 +1,58 @@
+//! The store, as the service crate wants it.
+use std::time::Duration;
+
+use synod_machine::{Fatal, Write};
+use synod_service::{Store, StoreError};
+use synod_storage::{AppliedMark, Health, LogStore, StateStore, StorageError};
+
+use super::member::{NodeLog, NodeState};
+
+/// How often a full disk is looked at.
+const SPACE_POLL: Duration = Duration::from_millis(200);
+
+/// The rows of this member, and the log that they follow.
+#[derive(Clone)]
+pub(crate) struct Rows {
+    /// The log.
+    pub(crate) log: NodeLog,
+    /// The state.
+    pub(crate) state: NodeState,
+}
+
+fn fatal(error: StorageError) -> Fatal {
+    Fatal(error.to_string())
+}
+
+impl Store for Rows {
+    type View = <NodeState as StateStore>::View;
+    type Mark = AppliedMark;
+
+    fn view(&self) -> Result<Self::View, Fatal> {
+        self.state.view().map_err(fatal)
+    }
+
+    fn latest(&self) -> Result<Self::View, Fatal> {
+        self.state.latest().map_err(fatal)
+    }
+
+    fn wait_written(&self, index: u64) -> Result<(), Fatal> {
+        self.log.wait_written(index).map_err(fatal)
+    }
+
+    fn commit(&self, writes: &[Write], mark: &AppliedMark) -> Result<(), StoreError> {
+        self.state.commit(writes, mark).map_err(|error| match error {
+            StorageError::Full { .. } => StoreError::Full(error.to_string()),
+            error => StoreError::Fatal(fatal(error)),
+        })
+    }
+
+    fn wait_for_space(&self) -> Result<(), Fatal> {
+        loop {
+            match self.log.health() {
+                Health::Ready => return Ok(()),
+                Health::Full => std::thread::sleep(SPACE_POLL),
+                Health::Failed(error) => return Err(fatal(error)),
+            }
+        }
+    }
+}

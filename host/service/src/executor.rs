@@ -1,0 +1,240 @@
+//! Applies committed entries: machine, then store, then everyone who waits.
+//!
+//! It runs on one thread of its own, which the node gives it, because a store blocks and Wasm computes. An entry's effects
+//! are written before anybody hears of them, and nobody reads them before they are written.
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use synod_abi::{Revision, Time};
+use synod_machine::directory::Head;
+use synod_machine::{Environment, Fatal, Machine, StateView, Vm, Workspace};
+
+use crate::directory::DirectoryCache;
+use crate::failure::UnavailableReason;
+use crate::logs::LogRing;
+use crate::ports::{Replica, Store, StoreError};
+use crate::progress::{Progress, lock};
+use crate::proposer::Proposer;
+
+/// Entries whose digests are remembered.
+pub const DIGESTS: usize = 4_096;
+
+/// The real machine with something that runs its recipes.
+#[derive(Debug)]
+pub struct MachineReplica<V> {
+    machine: Machine,
+    environment: Environment,
+    vm: V,
+}
+
+impl<V> MachineReplica<V> {
+    /// The machine as of `view`, in a member whose execution environment is `environment`.
+    ///
+    /// # Errors
+    /// [`Fatal`] if the rows cannot be read.
+    pub fn load(view: &impl StateView, environment: Environment, vm: V) -> Result<Self, Fatal> {
+        Ok(Self { machine: Machine::load(view, environment)?, environment, vm })
+    }
+}
+
+impl<S: StateView, V: Vm<Workspace<S>> + Send + 'static> Replica<S> for MachineReplica<V> {
+    fn apply(&mut self, view: S, index: u64, entry: &[u8]) -> Result<synod_machine::Applied, Fatal> {
+        self.machine.apply(view, &mut self.vm, index, entry)
+    }
+
+    fn reload(&mut self, view: &S) -> Result<(), Fatal> {
+        self.machine = Machine::load(view, self.environment)?;
+        Ok(())
+    }
+
+    fn head(&self) -> &Head {
+        self.machine.head()
+    }
+}
+
+/// What a committed entry holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// Nothing that the machine sees: the first entry of a term, or a membership.
+    Blank,
+    /// An encoded `synod_machine::Entry`.
+    Entry(Arc<[u8]>),
+}
+
+/// A committed entry.
+#[derive(Clone, Debug)]
+pub struct Committed<M> {
+    /// Its index.
+    pub index: u64,
+    /// Its term.
+    pub term: u64,
+    /// What is written with its rows.
+    pub mark: M,
+    /// What it holds.
+    pub payload: Payload,
+}
+
+/// Digests after an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DigestRecord {
+    /// Its index.
+    pub index: u64,
+    /// Of everything that was done up to it.
+    pub chain: [u8; 32],
+    /// Of the state after it.
+    pub state: [u8; 32],
+}
+
+/// What is known of the applied state. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct AppliedState {
+    /// Index of the last applied entry.
+    pub index: Progress,
+    /// Revision of the state.
+    pub revision: Progress,
+    recent: Arc<Mutex<Recent>>,
+}
+
+#[derive(Debug, Default)]
+struct Recent {
+    time: Time,
+    digests: VecDeque<DigestRecord>,
+}
+
+impl AppliedState {
+    /// Cluster time of the state.
+    pub fn time(&self) -> Time {
+        lock(&self.recent).time
+    }
+
+    /// The last digests.
+    pub fn digest(&self) -> DigestRecord {
+        lock(&self.recent).digests.back().copied().unwrap_or_default()
+    }
+
+    /// The digests after the entry at `index`, if it is one of the last [`DIGESTS`] that were applied.
+    pub fn digest_at(&self, index: u64) -> Option<DigestRecord> {
+        let recent = lock(&self.recent);
+        let at = recent.digests.binary_search_by_key(&index, |digest| digest.index).ok()?;
+        recent.digests.get(at).copied()
+    }
+
+    fn record(&self, digest: DigestRecord, time: Time) {
+        let mut recent = lock(&self.recent);
+        recent.time = time;
+        if recent.digests.back().is_some_and(|last| last.index >= digest.index) {
+            recent.digests.clear();
+        }
+        if recent.digests.len() == DIGESTS {
+            recent.digests.pop_front();
+        }
+        recent.digests.push_back(digest);
+    }
+
+    fn publish(&self, index: u64, revision: Revision) {
+        self.revision.advance(revision.0);
+        self.index.advance(index);
+    }
+}
+
+/// Applies committed entries, in order, on one thread.
+#[derive(Debug)]
+pub struct Executor<S, R> {
+    store: S,
+    replica: R,
+    proposer: Proposer,
+    directory: DirectoryCache,
+    applied: AppliedState,
+    logs: LogRing,
+    digest: DigestRecord,
+}
+
+impl<S: Store, R: Replica<S::View>> Executor<S, R> {
+    pub(crate) fn new(
+        store: S,
+        replica: R,
+        index: u64,
+        proposer: Proposer,
+        directory: DirectoryCache,
+        applied: AppliedState,
+        logs: LogRing,
+    ) -> Result<Self, Fatal> {
+        let mut executor = Self { store, replica, proposer, directory, applied, logs, digest: DigestRecord::default() };
+        executor.take_up(index)?;
+        Ok(executor)
+    }
+
+    /// What is known of the applied state.
+    pub fn applied(&self) -> &AppliedState {
+        &self.applied
+    }
+
+    /// Applies entries that follow the last applied one.
+    ///
+    /// # Errors
+    /// [`Fatal`]: this member stops.
+    pub fn apply(&mut self, entries: Vec<Committed<S::Mark>>) -> Result<(), Fatal> {
+        entries.into_iter().try_for_each(|entry| self.apply_one(entry))
+    }
+
+    fn apply_one(&mut self, entry: Committed<S::Mark>) -> Result<(), Fatal> {
+        let Committed { index, term, mark, payload } = entry;
+        let Payload::Entry(bytes) = payload else {
+            self.store.wait_written(index)?;
+            self.commit(&[], &mark)?;
+            self.digest.index = index;
+            self.applied.record(self.digest, self.replica.head().time);
+            self.applied.publish(index, self.replica.head().revision);
+            self.proposer.applied(term, Vec::new());
+            return Ok(());
+        };
+        let applied = self.replica.apply(self.store.latest()?, index, &bytes)?;
+        self.store.wait_written(index)?;
+        self.commit(&applied.writes, &mark)?;
+        if applied.directory_changed {
+            self.directory.invalidate();
+        }
+        self.digest = DigestRecord { index, chain: applied.chain, state: applied.state };
+        let head = self.replica.head();
+        self.applied.record(self.digest, head.time);
+        self.logs.extend(head.time, applied.logs);
+        self.applied.publish(index, head.revision);
+        self.proposer.applied(term, applied.outcomes);
+        Ok(())
+    }
+
+    fn commit(&self, writes: &[synod_machine::Write], mark: &S::Mark) -> Result<(), Fatal> {
+        loop {
+            match self.store.commit(writes, mark) {
+                Ok(()) => return Ok(()),
+                Err(StoreError::Fatal(fatal)) => return Err(fatal),
+                Err(StoreError::Full(message)) => {
+                    tracing::error!(message, "the disk is full: no command is accepted until there is space");
+                    self.proposer.refuse(UnavailableReason::DiskFull, message);
+                    self.store.wait_for_space()?;
+                    self.proposer.accept(UnavailableReason::DiskFull);
+                }
+            }
+        }
+    }
+
+    /// To be called when a snapshot was installed whose last entry is the one at `index`, of `term`.
+    ///
+    /// # Errors
+    /// [`Fatal`]: this member stops.
+    pub fn restored(&mut self, index: u64, term: u64) -> Result<(), Fatal> {
+        self.replica.reload(&self.store.view()?)?;
+        self.take_up(index)?;
+        self.proposer.restored(term, self.replica.head().time);
+        Ok(())
+    }
+
+    fn take_up(&mut self, index: u64) -> Result<(), Fatal> {
+        self.directory.invalidate();
+        let head = self.replica.head();
+        self.digest = DigestRecord { index, chain: head.chain, state: head.state_digest() };
+        self.applied.record(self.digest, head.time);
+        self.applied.publish(index, head.revision);
+        Ok(())
+    }
+}

@@ -1,0 +1,360 @@
+//! Why a call, query or change has no result: typed, so that the node only maps it to a status.
+//!
+//! Three kinds: rejected (trying again will not help), unavailable (surely not applied), outcome unknown. Messages are for
+//! people and say what was wrong, the limit, and what to do; programs read the reason.
+use std::fmt;
+
+use synod_abi::schema::Status;
+use synod_abi::{AdmissionError, Fault, Revision, Time, limits};
+use synod_machine::{Outcome, Rejection};
+
+/// Why a proposal has no outcome.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposalError {
+    /// Surely not applied.
+    #[error("{message}")]
+    Unavailable {
+        /// Why.
+        reason: UnavailableReason,
+        /// For people.
+        message: String,
+    },
+    /// It may or may not have been applied, or may be applied later.
+    #[error("{0}")]
+    OutcomeUnknown(String),
+}
+
+impl ProposalError {
+    pub(crate) fn unavailable(reason: UnavailableReason, message: impl Into<String>) -> Self {
+        Self::Unavailable { reason, message: message.into() }
+    }
+}
+
+/// Why something is surely not applied, and may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnavailableReason {
+    /// The cluster has no leader that this member can reach.
+    NoLeader,
+    /// The queue of this member is full.
+    QueueFull,
+    /// The deadline passed first.
+    Deadline,
+    /// The disk of this member is full.
+    DiskFull,
+    /// The member is stopping.
+    ShuttingDown,
+    /// The leader refused, for example because it has lost its majority.
+    Refused,
+    /// Not enough members are ready.
+    NotReady,
+    /// As many queries run as the member allows.
+    Busy,
+}
+
+impl UnavailableReason {
+    /// The reason in UPPER_CASE, for programs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoLeader => "NO_LEADER",
+            Self::QueueFull => "QUEUE_FULL",
+            Self::Deadline => "DEADLINE_EXCEEDED",
+            Self::DiskFull => "DISK_FULL",
+            Self::ShuttingDown => "SHUTTING_DOWN",
+            Self::Refused => "REFUSED",
+            Self::NotReady => "NOT_READY",
+            Self::Busy => "BUSY",
+        }
+    }
+
+    /// When it is worth trying again.
+    pub const fn retry_after_ms(self) -> u64 {
+        match self {
+            Self::QueueFull | Self::Busy | Self::Refused => 50,
+            Self::NoLeader | Self::Deadline | Self::NotReady => 200,
+            Self::DiskFull => 1_000,
+            Self::ShuttingDown => 0,
+        }
+    }
+}
+
+/// Why something was rejected. Append-only: programs match on [`as_str`](Self::as_str).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is what its message says")]
+pub enum Reason {
+    RecipeError,
+    RecipeFault,
+    UnknownSpace,
+    UnknownRecipe,
+    UnknownOperation,
+    UnknownQuery,
+    InvalidName,
+    InvalidArguments,
+    SchemaMismatch,
+    ArgumentsTooLong,
+    ModuleTooLong,
+    ReplyTooLong,
+    NotAdmitted,
+    RecipeExists,
+    RecipeInUse,
+    SpaceExists,
+    IncompatibleUpgrade,
+    TooMany,
+    AlreadyFormed,
+    NotAllowed,
+    RevisionNotReached,
+}
+
+impl Reason {
+    /// The reason in UPPER_CASE, for programs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RecipeError => "RECIPE_ERROR",
+            Self::RecipeFault => "RECIPE_FAULT",
+            Self::UnknownSpace => "UNKNOWN_SPACE",
+            Self::UnknownRecipe => "UNKNOWN_RECIPE",
+            Self::UnknownOperation => "UNKNOWN_OPERATION",
+            Self::UnknownQuery => "UNKNOWN_QUERY",
+            Self::InvalidName => "INVALID_NAME",
+            Self::InvalidArguments => "INVALID_ARGUMENTS",
+            Self::SchemaMismatch => "SCHEMA_MISMATCH",
+            Self::ArgumentsTooLong => "ARGUMENTS_TOO_LONG",
+            Self::ModuleTooLong => "MODULE_TOO_LONG",
+            Self::ReplyTooLong => "REPLY_TOO_LONG",
+            Self::NotAdmitted => "NOT_ADMITTED",
+            Self::RecipeExists => "RECIPE_EXISTS",
+            Self::RecipeInUse => "RECIPE_IN_USE",
+            Self::SpaceExists => "SPACE_EXISTS",
+            Self::IncompatibleUpgrade => "INCOMPATIBLE_UPGRADE",
+            Self::TooMany => "TOO_MANY",
+            Self::AlreadyFormed => "ALREADY_FORMED",
+            Self::NotAllowed => "NOT_ALLOWED",
+            Self::RevisionNotReached => "REVISION_NOT_REACHED",
+        }
+    }
+
+    /// The gRPC status that it is shown as; a recipe's own errors carry theirs in [`Rejected::status`].
+    pub const fn status(self) -> Status {
+        match self {
+            Self::UnknownSpace | Self::UnknownRecipe | Self::UnknownOperation | Self::UnknownQuery => Status::NotFound,
+            Self::InvalidName | Self::InvalidArguments | Self::NotAdmitted => Status::InvalidArgument,
+            Self::ArgumentsTooLong | Self::ModuleTooLong | Self::ReplyTooLong | Self::TooMany => Status::ResourceExhausted,
+            Self::RecipeExists | Self::SpaceExists | Self::AlreadyFormed => Status::AlreadyExists,
+            Self::NotAllowed => Status::PermissionDenied,
+            Self::RevisionNotReached => Status::OutOfRange,
+            Self::RecipeError | Self::RecipeFault | Self::SchemaMismatch | Self::RecipeInUse | Self::IncompatibleUpgrade => {
+                Status::FailedPrecondition
+            }
+        }
+    }
+}
+
+/// A limit that was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Its name in `synod_abi::limits`, or of a flag.
+    pub name: &'static str,
+    /// Its value.
+    pub value: u64,
+}
+
+/// A value in the form that the caller speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// JSON text.
+    Json(String),
+    /// postcard.
+    Postcard(Vec<u8>),
+}
+
+/// Rejected: nothing was changed, and trying again will not help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Why.
+    pub reason: Reason,
+    /// For people.
+    pub message: String,
+    /// The gRPC status to show.
+    pub status: Status,
+    /// The recipe's error code, if it refused; otherwise 0.
+    pub code: u32,
+    /// The recipe's error, if it refused.
+    pub error: Option<Value>,
+    /// What ended the recipe, if it was running.
+    pub fault: Option<Fault>,
+    /// Path of the wrong argument, such as `$.limit.burst`.
+    pub field: Option<String>,
+    /// The limit that was met.
+    pub limit: Option<Limit>,
+    /// Revision of the state that rejected it; 0 if it was not proposed.
+    pub revision: Revision,
+    /// Cluster time of the rejection; 0 if it was not proposed.
+    pub time: Time,
+}
+
+impl Rejected {
+    /// A rejection for `reason` that happened before anything was proposed.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            status: reason.status(),
+            code: 0,
+            error: None,
+            fault: None,
+            field: None,
+            limit: None,
+            revision: Revision(0),
+            time: Time(0),
+        }
+    }
+
+    /// The same, naming a limit.
+    #[must_use]
+    pub fn at_limit(mut self, name: &'static str, value: u64) -> Self {
+        self.limit = Some(Limit { name, value });
+        self
+    }
+
+    /// The same, naming a field.
+    #[must_use]
+    pub fn in_field(mut self, path: impl Into<String>) -> Self {
+        self.field = Some(path.into());
+        self
+    }
+
+    /// What the machine's rejection means to a caller. A recipe's own error is completed by whoever has its schema.
+    pub fn of(rejection: &Rejection) -> Self {
+        let reject = Self::new;
+        match rejection {
+            Rejection::Recipe { code, error } => Self {
+                code: *code,
+                error: Some(Value::Postcard(error.0.clone())),
+                ..reject(Reason::RecipeError, format!("the recipe refused with code {code}"))
+            },
+            Rejection::Fault(fault) => Self::of_fault(*fault),
+            Rejection::UnknownSpace => reject(Reason::UnknownSpace, "there is no such space; `synod space list` shows those that are"),
+            Rejection::UnknownRecipe => {
+                reject(Reason::UnknownRecipe, "there is no such recipe, or not this version; `synod recipe list` shows those that are")
+            }
+            Rejection::UnknownOperation => reject(Reason::UnknownOperation, "the recipe has no such operation; `synod recipe describe` shows its operations"),
+            Rejection::ArgumentsTooLong => reject(
+                Reason::ArgumentsTooLong,
+                format!("the encoded arguments are longer than {} bytes; send less in one call", limits::ARGS_BYTES),
+            )
+            .at_limit("ARGS_BYTES", limits::ARGS_BYTES as u64),
+            Rejection::NotAdmitted(error) => Self::of_admission(error),
+            Rejection::RecipeExists { hash } => reject(
+                Reason::RecipeExists,
+                format!("another module ({hash}) is installed under this name and version; count the version up"),
+            ),
+            Rejection::RecipeInUse => reject(Reason::RecipeInUse, "a space uses the recipe; delete or upgrade the space first"),
+            Rejection::SpaceExists { recipe } => {
+                reject(Reason::SpaceExists, format!("the space is there already, with the recipe {recipe}; upgrade it, or choose another name"))
+            }
+            Rejection::IncompatibleUpgrade(incompatible) => reject(Reason::IncompatibleUpgrade, incompatible.to_string()),
+            Rejection::TooMany { limit } => {
+                reject(Reason::TooMany, format!("the cluster has {limit} of them already, which is its limit; remove one first"))
+                    .at_limit(if *limit == limits::RECIPES as u64 { "RECIPES" } else { "SPACES" }, *limit)
+            }
+            Rejection::AlreadyFormed => reject(Reason::AlreadyFormed, "the cluster has been formed already"),
+            Rejection::InvalidName(error) => reject(Reason::InvalidName, error.to_string()),
+            Rejection::NotAllowed => reject(Reason::NotAllowed, "the caller may not do this"),
+            Rejection::Deferred => reject(Reason::NotAllowed, "the command was put off and is to be proposed again"),
+        }
+    }
+
+    /// What a fault means to a caller.
+    pub fn of_fault(fault: Fault) -> Self {
+        let rejected = Self::new(Reason::RecipeFault, fault.to_string());
+        let rejected = match fault {
+            Fault::OutOfFuel => rejected.at_limit("CALL_FUEL", limits::CALL_FUEL),
+            Fault::TooDeep => rejected.at_limit("CALL_DEPTH", u64::from(limits::CALL_DEPTH)),
+            Fault::KeyTooLong => rejected.at_limit("KEY_BYTES", limits::KEY_BYTES as u64),
+            Fault::ValueTooLong => rejected.at_limit("VALUE_BYTES", limits::VALUE_BYTES as u64),
+            Fault::TooManyWrites => rejected.at_limit("CALL_WRITE_BYTES", limits::CALL_WRITE_BYTES as u64),
+            Fault::TooManyReads => rejected.at_limit("CALL_READ_BYTES", limits::CALL_READ_BYTES as u64),
+            Fault::TooManyHostCalls => rejected.at_limit("CALL_HOST_CALLS", u64::from(limits::CALL_HOST_CALLS)),
+            Fault::OutOfMemory => rejected.at_limit("MEMORY_PAGES", limits::MEMORY_PAGES),
+            Fault::BadReply => rejected.at_limit("REPLY_BYTES", limits::REPLY_BYTES as u64),
+            _ => rejected,
+        };
+        let status = if rejected.limit.is_some() { Status::ResourceExhausted } else { rejected.status };
+        let status = if fault == Fault::BadArguments { Status::InvalidArgument } else { status };
+        Self { fault: Some(fault), status, ..rejected }
+    }
+
+    /// What a refused module means to a caller.
+    pub fn of_admission(error: &AdmissionError) -> Self {
+        let rejected = Self::new(Reason::NotAdmitted, error.to_string());
+        match error {
+            AdmissionError::Limit { limit, .. } => rejected.at_limit("MODULE", *limit),
+            _ => rejected,
+        }
+    }
+
+    pub(crate) fn at(mut self, outcome: &Outcome) -> Self {
+        (self.revision, self.time) = (outcome.revision, outcome.time);
+        self
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.field {
+            Some(field) => write!(f, "{field}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallFailure {
+    /// Nothing was changed, and trying again will not help.
+    Rejected(Box<Rejected>),
+    /// Surely not applied; it may be tried again.
+    Unavailable {
+        /// Why.
+        reason: UnavailableReason,
+        /// For people.
+        message: String,
+        /// When it is worth trying again; 0: on another member, now.
+        retry_after_ms: u64,
+    },
+    /// It may or may not have been applied.
+    OutcomeUnknown(String),
+}
+
+impl CallFailure {
+    /// Surely not applied.
+    pub fn unavailable(reason: UnavailableReason, message: impl Into<String>) -> Self {
+        Self::Unavailable { reason, message: message.into(), retry_after_ms: reason.retry_after_ms() }
+    }
+}
+
+impl From<Rejected> for CallFailure {
+    fn from(rejected: Rejected) -> Self {
+        Self::Rejected(Box::new(rejected))
+    }
+}
+
+impl From<ProposalError> for CallFailure {
+    fn from(error: ProposalError) -> Self {
+        match error {
+            ProposalError::Unavailable { reason, message } => Self::unavailable(reason, message),
+            ProposalError::OutcomeUnknown(message) => Self::OutcomeUnknown(message),
+        }
+    }
+}
+
+impl fmt::Display for CallFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(rejected) => write!(f, "rejected: {rejected}"),
+            Self::Unavailable { message, .. } => write!(f, "unavailable, not applied: {message}"),
+            Self::OutcomeUnknown(message) => write!(f, "outcome unknown: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for CallFailure {}

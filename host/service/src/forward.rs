@@ -1,0 +1,179 @@
+//! How a follower hands its commands to the leader: frames on one ordered link per term, and the leader's end of it.
+//!
+//! Every command sent in a term has a position, counted from 1. The leader takes positions in their order, each once, and
+//! remembers how far it got, also when a link breaks: its welcome on the next one says so, and a newer link of the same
+//! follower ends the older one, so a late frame of that one cannot be taken any more. What the leader took and will surely
+//! not propose, it says with [`ToFollower::Dropped`]; everything else the follower learns from its own apply.
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use serde::{Deserialize, Serialize};
+use synod_abi::{Blob, MemberId, decode, encode, limits};
+
+use crate::ledger::{Link, Taken};
+use crate::packing::{COMMAND_BYTES, Packed};
+use crate::ports::{ForwardLink, Monotonic, Runtime};
+use crate::proposer::Shared;
+
+/// Largest frame on a link; the transport's message limit is to be larger.
+pub const FORWARD_FRAME_BYTES: usize = limits::ENTRY_BYTES + COMMAND_BYTES + 64 * 1_024;
+
+/// A frame of the follower. Append-only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ToLeader {
+    Hello { member: MemberId, incarnation: u64, term: u64 },
+    Commands { first_position: u64, commands: Vec<ForwardedCommand> },
+}
+
+/// A command on its way to the leader.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ForwardedCommand {
+    /// How long its client still waits.
+    pub(crate) wait_ms: u64,
+    pub(crate) command: Blob,
+}
+
+/// A frame of the leader. Append-only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ToFollower {
+    Welcome { received: u64 },
+    WrongTerm { term: u64 },
+    Dropped { commands: Vec<(u64, DropReason)> },
+}
+
+/// Why the leader will surely not propose a command that it took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum DropReason {
+    /// It doesn't lead the term any more.
+    NotLeading,
+    /// Its client doesn't wait any more.
+    Expired,
+    /// This leader's version cannot read it.
+    Unreadable,
+}
+
+/// Why a link was ended by the leader.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ForwardError {
+    /// The other side does not speak this protocol, or lost frames.
+    #[error("a forwarding link is ended: {0}")]
+    Protocol(&'static str),
+}
+
+/// Serves the leader's end of a link until it ends.
+pub(crate) async fn serve<R: Runtime>(shared: Arc<Shared>, runtime: R, link: ForwardLink) -> Result<(), ForwardError> {
+    let ForwardLink { mut outgoing, mut incoming } = link;
+    let Some(first) = incoming.next().await else { return Ok(()) };
+    let Some(ToLeader::Hello { member, incarnation, term }) = read(&first) else {
+        return Err(ForwardError::Protocol("its first frame is not a greeting"));
+    };
+    let (link, received) = match shared.ledger().open_link(member, incarnation, term) {
+        Ok(opened) => opened,
+        Err(leading) => {
+            let _ = outgoing.send(encode(&ToFollower::WrongTerm { term: leading })).await;
+            return Ok(());
+        }
+    };
+    if outgoing.send(encode(&ToFollower::Welcome { received })).await.is_err() {
+        return Ok(());
+    }
+    loop {
+        let event = poll_fn(|cx| {
+            if link.signal.poll_raised(cx).is_ready() {
+                return Poll::Ready(Event::Notice);
+            }
+            incoming.poll_next_unpin(cx).map(Event::Frame)
+        })
+        .await;
+        match event {
+            Event::Notice => {
+                let Some(commands) = shared.ledger().take_dropped(&link) else { return Ok(()) };
+                if !commands.is_empty() && outgoing.send(encode(&ToFollower::Dropped { commands })).await.is_err() {
+                    return Ok(());
+                }
+            }
+            Event::Frame(None) => return Ok(()),
+            Event::Frame(Some(frame)) => {
+                let Some(ToLeader::Commands { first_position, commands }) = read(&frame) else {
+                    return Err(ForwardError::Protocol("a frame cannot be read"));
+                };
+                if !take(&shared, &link, first_position, commands, runtime.now()).await? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+enum Event {
+    Notice,
+    Frame(Option<Vec<u8>>),
+}
+
+fn read(frame: &[u8]) -> Option<ToLeader> {
+    if frame.len() > FORWARD_FRAME_BYTES {
+        return None;
+    }
+    decode(frame).ok()
+}
+
+/// Queues the commands of a frame, waiting for room; whether the link goes on.
+async fn take(
+    shared: &Shared,
+    link: &Link,
+    first_position: u64,
+    commands: Vec<ForwardedCommand>,
+    now: Monotonic,
+) -> Result<bool, ForwardError> {
+    let mut position = first_position;
+    for ForwardedCommand { wait_ms, command } in commands {
+        let packed = Packed::parse(&command).filter(|packed| link.is_of(packed.origin));
+        let deadline = now.after(Duration::from_millis(wait_ms));
+        loop {
+            let taken = shared.ledger().take_forwarded(link, position, packed.as_ref(), deadline);
+            match taken {
+                Taken::Queued | Taken::Duplicate => break,
+                Taken::Ended => return Ok(false),
+                Taken::Gap => return Err(ForwardError::Protocol("commands are missing before the ones received")),
+                Taken::Full(room) => {
+                    shared.signal.raise();
+                    let _ = room.await;
+                }
+            }
+        }
+        position = position.saturating_add(1);
+    }
+    shared.signal.raise();
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_have_the_bytes_that_other_versions_expect() {
+        let hello = ToLeader::Hello { member: MemberId(1), incarnation: 2, term: 3 };
+        assert_eq!(encode(&hello), [0, 1, 2, 3]);
+        let commands = ToLeader::Commands {
+            first_position: 5,
+            commands: vec![ForwardedCommand { wait_ms: 6, command: Blob(vec![7, 8]) }],
+        };
+        assert_eq!(encode(&commands), [1, 5, 1, 6, 2, 7, 8]);
+        assert_eq!(encode(&ToFollower::Welcome { received: 9 }), [0, 9]);
+        assert_eq!(encode(&ToFollower::WrongTerm { term: 4 }), [1, 4]);
+        let dropped = [(1, DropReason::NotLeading), (2, DropReason::Expired), (3, DropReason::Unreadable)];
+        assert_eq!(encode(&ToFollower::Dropped { commands: dropped.into() }), [2, 3, 1, 0, 2, 1, 3, 2]);
+    }
+
+    #[test]
+    fn garbage_is_not_a_frame() {
+        assert_eq!(read(&[]), None);
+        assert_eq!(read(&[9, 9, 9]), None);
+        assert_eq!(read(&[1, 5, 255, 255, 255, 255, 15]), None);
+        assert_eq!(read(&vec![0; FORWARD_FRAME_BYTES + 1]), None);
+    }
+}

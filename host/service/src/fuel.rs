@@ -1,0 +1,77 @@
+//! How much fuel an operation is likely to use, so that an entry is not packed with more work than apply should do at once.
+//!
+//! A local estimate from past calls: it decides how commands are packed, never what they do.
+use std::collections::HashMap;
+
+use synod_abi::{OperationId, SpaceId, limits};
+
+/// An operation of a space.
+pub(crate) type FuelKey = (SpaceId, OperationId);
+
+/// Estimate for an operation that has not run yet: a hundred of them fill an entry.
+pub(crate) const UNKNOWN_FUEL: u64 = limits::ENTRY_FUEL / 100;
+/// Estimate for commands of the system, which run no recipe.
+pub(crate) const SYSTEM_FUEL: u64 = 10_000;
+/// Operations that are remembered; when as many are known, the ones not seen since the last time are forgotten.
+const REMEMBERED: usize = 4_096;
+
+/// Exponentially weighted means: quick to rise, slow to fall.
+#[derive(Debug, Default)]
+pub(crate) struct FuelEstimates {
+    recent: HashMap<FuelKey, u64>,
+    older: HashMap<FuelKey, u64>,
+}
+
+impl FuelEstimates {
+    pub(crate) fn estimate(&self, key: Option<FuelKey>) -> u64 {
+        match key {
+            None => SYSTEM_FUEL,
+            Some(key) => self.recent.get(&key).or_else(|| self.older.get(&key)).copied().unwrap_or(UNKNOWN_FUEL),
+        }
+    }
+
+    pub(crate) fn learn(&mut self, key: FuelKey, fuel: u64) {
+        let estimate = match self.recent.get(&key).or_else(|| self.older.get(&key)) {
+            None => fuel,
+            Some(&old) if fuel > old => old + (fuel - old) / 2,
+            Some(&old) => old - (old - fuel) / 16,
+        };
+        if self.recent.len() >= REMEMBERED && !self.recent.contains_key(&key) {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        self.recent.insert(key, estimate);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: FuelKey = (SpaceId(1), OperationId(2));
+
+    #[test]
+    fn an_unknown_operation_is_taken_to_be_expensive() {
+        assert_eq!(FuelEstimates::default().estimate(Some(KEY)), UNKNOWN_FUEL);
+    }
+
+    #[test]
+    fn an_estimate_rises_quickly_and_falls_slowly() {
+        let mut estimates = FuelEstimates::default();
+        estimates.learn(KEY, 1_000);
+        estimates.learn(KEY, 9_000);
+        assert_eq!(estimates.estimate(Some(KEY)), 5_000);
+        estimates.learn(KEY, 1_000);
+        assert_eq!(estimates.estimate(Some(KEY)), 4_750);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_is_in_use_stays() {
+        let mut estimates = FuelEstimates::default();
+        for operation in 0..3 * REMEMBERED as u32 {
+            estimates.learn((SpaceId(9), OperationId(operation)), 7);
+            estimates.learn(KEY, 42);
+        }
+        assert!(estimates.recent.len() <= REMEMBERED && estimates.older.len() <= REMEMBERED);
+        assert_eq!(estimates.estimate(Some(KEY)), 42);
+    }
+}

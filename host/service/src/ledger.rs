@@ -1,0 +1,753 @@
+//! What the proposer knows, without doing anything: the queue, what is in flight, the waiters, the links of followers.
+//!
+//! Every proposal is bound to the term of the leader that it is given to, and only that leader can append it, in that term.
+//! The log is ordered by term: once this member has applied an entry of a larger term, none of its own proposals bound to a
+//! smaller one and still without outcome can ever be committed. They are queued again, so a change of leaders costs a
+//! client time, but never its answer. What is left as "outcome unknown" is a deadline that passes while a proposal
+//! is bound, and a snapshot that jumps over entries.
+//!
+//! It is one value behind a mutex, with no futures in it, so that every step can be tested by itself. The
+//! [`proposer`](crate::proposer) drives it.
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use futures::channel::oneshot;
+use synod_abi::{Blob, MemberId, Time, encode, limits};
+use synod_machine::{CommandOutcome, Origin, Rejection};
+
+use crate::failure::{ProposalError, UnavailableReason};
+use crate::forward::{DropReason, ForwardedCommand, ToLeader};
+use crate::fuel::{FuelEstimates, FuelKey};
+use crate::packing::{Packed, Packer, Repeat, Sharing};
+use crate::ports::{Leadership, Monotonic, ProposalResult, ProposeError, Role};
+use crate::progress::Signal;
+use crate::waiters::{Answers, Binding, Waiter, Waiters};
+
+/// Entries that a leader has in flight by default: proposed, and not applied on itself. More hide the latency of disk and
+/// network; fewer make larger entries.
+pub const ENTRIES_IN_FLIGHT: usize = 4;
+/// Own proposals without outcome, by default.
+pub const OWN_COMMANDS: usize = 16_384;
+/// Bytes of them, by default.
+pub const OWN_BYTES: usize = 64 * 1_024 * 1_024;
+/// Commands of followers that wait in a leader's queue, by default.
+pub const FORWARDED_COMMANDS: usize = 16_384;
+/// Bytes of them, by default.
+pub const FORWARDED_BYTES: usize = 64 * 1_024 * 1_024;
+/// Followers, by incarnation, that a leader takes commands from in one term.
+pub(crate) const LINKS_PER_TERM: usize = 1_024;
+
+/// How much the proposer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProposerLimits {
+    /// See [`ENTRIES_IN_FLIGHT`].
+    pub entries_in_flight: usize,
+    /// See [`OWN_COMMANDS`].
+    pub own_commands: usize,
+    /// See [`OWN_BYTES`].
+    pub own_bytes: usize,
+    /// See [`FORWARDED_COMMANDS`].
+    pub forwarded_commands: usize,
+    /// See [`FORWARDED_BYTES`].
+    pub forwarded_bytes: usize,
+}
+
+impl Default for ProposerLimits {
+    fn default() -> Self {
+        Self {
+            entries_in_flight: ENTRIES_IN_FLIGHT,
+            own_commands: OWN_COMMANDS,
+            own_bytes: OWN_BYTES,
+            forwarded_commands: FORWARDED_COMMANDS,
+            forwarded_bytes: FORWARDED_BYTES,
+        }
+    }
+}
+
+/// Counts since the start, for `synod bench` and status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProposerStats {
+    /// Entries proposed by this member as leader.
+    pub entries: u64,
+    /// Commands in them.
+    pub commands: u64,
+    /// Own proposals that wait for their outcome now.
+    pub waiting: u64,
+    /// Own proposals that were queued again, after a change of leaders or a deferral.
+    pub resubmitted: u64,
+}
+
+type LinkKey = (MemberId, u64);
+
+#[derive(Clone, Debug)]
+struct Forwarded {
+    link: LinkKey,
+    term: u64,
+    position: u64,
+    deadline: Monotonic,
+    packed: Packed,
+}
+
+#[derive(Clone, Debug)]
+enum Item {
+    Own(u64),
+    Forwarded(Forwarded),
+}
+
+#[derive(Clone, Debug)]
+struct Queued {
+    ticket: u64,
+    item: Item,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    id: u64,
+    term: u64,
+    first: Origin,
+    items: Vec<(Queued, Option<FuelKey>)>,
+}
+
+/// An entry to propose.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ReadyEntry {
+    pub(crate) id: u64,
+    pub(crate) term: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A follower's link, as the task that serves it holds it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    key: LinkKey,
+    term: u64,
+    generation: u64,
+    pub(crate) signal: Signal,
+}
+
+impl Link {
+    /// Whether a command with this origin may come over it.
+    pub(crate) fn is_of(&self, origin: Origin) -> bool {
+        (origin.member, origin.incarnation) == self.key
+    }
+}
+
+#[derive(Debug, Default)]
+struct LinkState {
+    generation: u64,
+    received: u64,
+    dropped: Vec<(u64, DropReason)>,
+    signal: Signal,
+}
+
+/// What became of a forwarded command.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    Queued,
+    Duplicate,
+    /// It isn't the next one.
+    Gap,
+    /// A newer link, or the end of the term, ended this one.
+    Ended,
+    /// Try again when this resolves.
+    Full(oneshot::Receiver<()>),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct TimeBase {
+    term: u64,
+    stamp: Time,
+    at: Monotonic,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    limits: ProposerLimits,
+    waiters: Waiters,
+    queue: VecDeque<Queued>,
+    next_ticket: u64,
+    forwarded_commands: usize,
+    forwarded_bytes: usize,
+    in_flight: Vec<InFlight>,
+    next_entry: u64,
+    leadership: Leadership,
+    applied_term: u64,
+    machine_time: Time,
+    time_base: Option<TimeBase>,
+    estimates: FuelEstimates,
+    earliest: Option<Monotonic>,
+    sent_term: u64,
+    sent: BTreeMap<u64, u64>,
+    next_position: u64,
+    links_term: u64,
+    links: HashMap<LinkKey, LinkState>,
+    room: Vec<oneshot::Sender<()>>,
+    refusing: Option<(UnavailableReason, String)>,
+    last_refusal: Option<String>,
+    closed: bool,
+    idle: Vec<oneshot::Sender<()>>,
+    stats: ProposerStats,
+}
+
+impl Ledger {
+    pub(crate) fn new(template: Origin, limits: ProposerLimits, applied_term: u64, machine_time: Time) -> Self {
+        Self {
+            limits,
+            waiters: Waiters::new(template),
+            queue: VecDeque::new(),
+            next_ticket: 0,
+            forwarded_commands: 0,
+            forwarded_bytes: 0,
+            in_flight: Vec::new(),
+            next_entry: 0,
+            leadership: Leadership::default(),
+            applied_term,
+            machine_time,
+            time_base: None,
+            estimates: FuelEstimates::default(),
+            earliest: None,
+            sent_term: 0,
+            sent: BTreeMap::new(),
+            next_position: 1,
+            links_term: 0,
+            links: HashMap::new(),
+            room: Vec::new(),
+            refusing: None,
+            last_refusal: None,
+            closed: false,
+            idle: Vec::new(),
+            stats: ProposerStats::default(),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> ProposerStats {
+        ProposerStats { waiting: self.waiters.len() as u64, ..self.stats }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    // Own proposals.
+
+    pub(crate) fn submit(
+        &mut self,
+        packed: Packed,
+        deadline: Monotonic,
+        now: Monotonic,
+    ) -> Result<oneshot::Receiver<ProposalResult>, ProposalError> {
+        if let Some((reason, message)) = &self.refusing {
+            return Err(ProposalError::unavailable(*reason, message.clone()));
+        }
+        if deadline <= now {
+            return Err(ProposalError::unavailable(UnavailableReason::Deadline, "the deadline had passed before the command was proposed"));
+        }
+        let ProposerLimits { own_commands, own_bytes, .. } = self.limits;
+        if self.waiters.len() >= own_commands {
+            let message = format!("{own_commands} commands wait on this member, which is its limit; try again later or on another member");
+            return Err(ProposalError::unavailable(UnavailableReason::QueueFull, message));
+        }
+        if self.waiters.len() > 0 && self.waiters.bytes() + packed.bytes.len() > own_bytes {
+            let message = format!("commands of {own_bytes} bytes wait on this member, which is its limit; try again later or on another member");
+            return Err(ProposalError::unavailable(UnavailableReason::QueueFull, message));
+        }
+        let (reply, outcome) = oneshot::channel();
+        let ticket = self.ticket();
+        let sequence = packed.origin.sequence;
+        self.note_deadline(deadline);
+        self.waiters.insert(Waiter { packed, deadline, binding: Binding::Queued, ticket, reply });
+        self.queue.push_back(Queued { ticket, item: Item::Own(sequence) });
+        Ok(outcome)
+    }
+
+    /// Refuses new proposals until [`accept_proposals`](Self::accept_proposals).
+    pub(crate) fn refuse_proposals(&mut self, reason: UnavailableReason, message: String) {
+        if self.refusing.as_ref().is_none_or(|(present, _)| *present != UnavailableReason::ShuttingDown) {
+            self.refusing = Some((reason, message));
+        }
+    }
+
+    /// Ends a refusal for `reason`.
+    pub(crate) fn accept_proposals(&mut self, reason: UnavailableReason) {
+        if self.refusing.as_ref().is_some_and(|(present, _)| *present == reason) {
+            self.refusing = None;
+        }
+    }
+
+    /// Resolves when no own proposal waits.
+    pub(crate) fn when_idle(&mut self) -> oneshot::Receiver<()> {
+        let (idle, resolved) = oneshot::channel();
+        if self.waiters.len() == 0 {
+            let _ = idle.send(());
+        } else {
+            self.idle.push(idle);
+        }
+        resolved
+    }
+
+    /// Ends everything.
+    pub(crate) fn close(&mut self, message: &str) -> Answers {
+        self.closed = true;
+        self.refusing = Some((UnavailableReason::ShuttingDown, message.to_owned()));
+        self.queue.clear();
+        self.in_flight.clear();
+        self.sent.clear();
+        self.links_term = u64::MAX;
+        self.links.drain().for_each(|(_, link)| link.signal.raise());
+        self.room.clear();
+        self.idle.clear();
+        let unavailable = ProposalError::unavailable(UnavailableReason::ShuttingDown, message);
+        self.waiters.end(&unavailable, &format!("{message}, while the command may be in the log"))
+    }
+
+    /// Answers proposals whose deadline has passed, and drops forwarded ones whose client has gone.
+    pub(crate) fn expire(&mut self, now: Monotonic) -> Answers {
+        let mut answers = Answers::default();
+        if self.earliest.is_none_or(|earliest| earliest > now) {
+            return answers;
+        }
+        for sequence in self.waiters.select(|waiter| waiter.deadline <= now) {
+            self.resolve_expired(sequence, &mut answers);
+        }
+        let (waiters, mut expired) = (&self.waiters, Vec::new());
+        self.queue.retain(|queued| match &queued.item {
+            Item::Own(sequence) => waiters.get(*sequence).is_some(),
+            Item::Forwarded(forwarded) if forwarded.deadline > now => true,
+            Item::Forwarded(forwarded) => {
+                expired.push(forwarded.clone());
+                false
+            }
+        });
+        for forwarded in expired {
+            self.leave_queue(&forwarded);
+            self.drop_forwarded(&forwarded, DropReason::Expired);
+        }
+        self.earliest = self.waiters.earliest();
+        let forwarded = self.queue.iter().filter_map(|queued| match &queued.item {
+            Item::Own(_) => None,
+            Item::Forwarded(forwarded) => Some(forwarded.deadline),
+        });
+        if let Some(earliest) = forwarded.min() {
+            self.note_deadline(earliest);
+        }
+        answers
+    }
+
+    /// When [`expire`](Self::expire) has something to do next, at the earliest.
+    pub(crate) fn next_expiry(&self) -> Option<Monotonic> {
+        self.earliest
+    }
+
+    fn resolve_expired(&mut self, sequence: u64, answers: &mut Answers) {
+        let Some(waiter) = self.take_waiter(sequence) else { return };
+        let error = match waiter.binding {
+            Binding::Bound { .. } => ProposalError::OutcomeUnknown(
+                "the deadline passed while the command may have been in the log; it may still be applied".to_owned(),
+            ),
+            Binding::Queued => match (self.leadership.leader, &self.last_refusal) {
+                (None, _) => ProposalError::unavailable(
+                    UnavailableReason::NoLeader,
+                    "the cluster has no leader that this member knows of; is a majority of its members up and connected?",
+                ),
+                (_, Some(refusal)) => ProposalError::unavailable(UnavailableReason::Refused, format!("the leader refused: {refusal}")),
+                (Some(leader), None) => ProposalError::unavailable(
+                    UnavailableReason::Deadline,
+                    format!("the deadline passed before the command was given to the leader, member {leader}"),
+                ),
+            },
+        };
+        answers.push(waiter, Err(error));
+    }
+
+    fn take_waiter(&mut self, sequence: u64) -> Option<Waiter> {
+        let waiter = self.waiters.remove(sequence)?;
+        if let Binding::Bound { term, position: Some(position) } = waiter.binding
+            && term == self.sent_term
+        {
+            self.sent.remove(&position);
+        }
+        if self.waiters.len() == 0 {
+            self.idle.drain(..).for_each(|idle| {
+                let _ = idle.send(());
+            });
+        }
+        Some(waiter)
+    }
+
+    fn note_deadline(&mut self, deadline: Monotonic) {
+        self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+    }
+
+    fn ticket(&mut self) -> u64 {
+        self.next_ticket += 1;
+        self.next_ticket
+    }
+
+    /// Puts items back where they were in the queue.
+    fn requeue(&mut self, items: impl IntoIterator<Item = Queued>) {
+        let before = self.queue.len();
+        self.queue.extend(items);
+        if self.queue.len() > before {
+            self.queue.make_contiguous().sort_by_key(|queued| queued.ticket);
+        }
+    }
+
+    fn requeue_own(&mut self, sequences: Vec<u64>) {
+        let mut items = Vec::with_capacity(sequences.len());
+        for sequence in sequences {
+            let Some(waiter) = self.waiters.get_mut(sequence) else { continue };
+            let Binding::Bound { term, position } = waiter.binding else { continue };
+            waiter.binding = Binding::Queued;
+            items.push(Queued { ticket: waiter.ticket, item: Item::Own(sequence) });
+            if let Some(position) = position.filter(|_| term == self.sent_term) {
+                self.sent.remove(&position);
+            }
+        }
+        self.stats.resubmitted += items.len() as u64;
+        self.requeue(items);
+    }
+
+    // Leadership and the log.
+
+    pub(crate) fn leadership(&self) -> Leadership {
+        self.leadership
+    }
+
+    /// The term that this member leads.
+    pub(crate) fn leading_term(&self) -> Option<u64> {
+        (self.leadership.role == Role::Leader).then_some(self.leadership.term)
+    }
+
+    pub(crate) fn observe(&mut self, leadership: Leadership) {
+        if leadership == self.leadership {
+            return;
+        }
+        self.leadership = leadership;
+        self.last_refusal = None;
+        let leading = self.leading_term();
+        let mut lost = Vec::new();
+        self.queue.retain(|queued| match &queued.item {
+            Item::Forwarded(forwarded) if Some(forwarded.term) != leading => {
+                lost.push(forwarded.clone());
+                false
+            }
+            _ => true,
+        });
+        for forwarded in lost {
+            self.leave_queue(&forwarded);
+            self.drop_forwarded(&forwarded, DropReason::NotLeading);
+        }
+        self.room.clear();
+    }
+
+    /// The next entry to propose, if this member leads, has applied its term's first entry, and has not enough in flight.
+    pub(crate) fn next_entry(&mut self, now: Monotonic, wall_ms: impl FnOnce() -> u64) -> Option<ReadyEntry> {
+        let term = self.leading_term()?;
+        if self.applied_term < term || self.in_flight.len() >= self.limits.entries_in_flight || self.queue.is_empty() {
+            return None;
+        }
+        let mut packer = Packer::default();
+        let mut items: Vec<(Queued, Option<FuelKey>)> = Vec::new();
+        let mut first = Origin::default();
+        while let Some(queued) = self.queue.pop_front() {
+            let packed = match &queued.item {
+                Item::Own(sequence) => match self.waiters.get(*sequence) {
+                    Some(waiter) if waiter.reply.is_canceled() => {
+                        let _ = self.take_waiter(*sequence);
+                        continue;
+                    }
+                    Some(waiter) => &waiter.packed,
+                    None => continue,
+                },
+                Item::Forwarded(forwarded) => &forwarded.packed,
+            };
+            let (fuel, key) = (self.estimates.estimate(packed.fuel_key), packed.fuel_key);
+            if !packer.fits(packed, fuel) {
+                self.queue.push_front(queued);
+                break;
+            }
+            packer.add(packed, fuel);
+            if items.is_empty() {
+                first = packed.origin;
+            }
+            match &queued.item {
+                Item::Own(sequence) => {
+                    if let Some(waiter) = self.waiters.get_mut(*sequence) {
+                        waiter.binding = Binding::Bound { term, position: None };
+                    }
+                }
+                Item::Forwarded(forwarded) => {
+                    let forwarded = forwarded.clone();
+                    self.leave_queue(&forwarded);
+                }
+            }
+            items.push((queued, key));
+        }
+        if packer.is_empty() {
+            return None;
+        }
+        let stamp = self.stamp(term, now, wall_ms);
+        self.next_entry += 1;
+        self.stats.entries += 1;
+        self.stats.commands += items.len() as u64;
+        self.in_flight.push(InFlight { id: self.next_entry, term, first, items });
+        Some(ReadyEntry { id: self.next_entry, term, bytes: packer.entry(stamp) })
+    }
+
+    fn stamp(&mut self, term: u64, now: Monotonic, wall_ms: impl FnOnce() -> u64) -> Time {
+        let base = match self.time_base {
+            Some(base) if base.term == term => base,
+            _ => TimeBase { term, stamp: self.machine_time.max(Time(wall_ms())), at: now },
+        };
+        self.time_base = Some(base);
+        base.stamp.plus_ms(u64::try_from(now.since(base.at).as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The answer to the proposal of an entry. True if it was refused, so that it is better to wait a little.
+    pub(crate) fn proposed(&mut self, id: u64, result: Result<(), ProposeError>) -> bool {
+        let Some(at) = self.in_flight.iter().position(|entry| entry.id == id) else { return false };
+        match result {
+            Ok(()) => {
+                self.last_refusal = None;
+                false
+            }
+            Err(ProposeError::Unknown(_)) => {
+                self.in_flight.swap_remove(at);
+                false
+            }
+            Err(ProposeError::Refused(reason)) => {
+                let entry = self.in_flight.swap_remove(at);
+                self.last_refusal = Some(reason);
+                let (mut own, mut forwarded) = (Vec::new(), Vec::new());
+                for (queued, _) in entry.items {
+                    match queued.item {
+                        Item::Own(sequence) => own.push(sequence),
+                        Item::Forwarded(ref item) if self.leading_term() == Some(item.term) => {
+                            self.forwarded_commands += 1;
+                            self.forwarded_bytes += item.packed.bytes.len();
+                            self.note_deadline(item.deadline);
+                            forwarded.push(queued);
+                        }
+                        Item::Forwarded(item) => self.drop_forwarded(&item, DropReason::NotLeading),
+                    }
+                }
+                self.requeue_own(own);
+                self.requeue(forwarded);
+                true
+            }
+        }
+    }
+
+    /// An entry of `term` has been applied; `outcomes` is empty for one without commands.
+    pub(crate) fn applied(&mut self, term: u64, outcomes: Vec<CommandOutcome>) -> Answers {
+        let mut answers = Answers::default();
+        if term > self.applied_term {
+            self.applied_term = term;
+            let surely_not = self.waiters.select(|waiter| matches!(waiter.binding, Binding::Bound { term: bound, .. } if bound < term));
+            self.requeue_own(surely_not);
+            self.in_flight.retain(|entry| entry.term >= term);
+        }
+        let Some(first) = outcomes.first().map(|outcome| outcome.origin) else { return answers };
+        if let Some(at) = self.in_flight.iter().position(|entry| entry.term == term && entry.first == first) {
+            let entry = self.in_flight.swap_remove(at);
+            for ((_, key), outcome) in entry.items.iter().zip(&outcomes) {
+                if let Some(key) = *key
+                    && outcome.outcome.result != Err(Rejection::Deferred)
+                {
+                    self.estimates.learn(key, outcome.fuel);
+                }
+            }
+        }
+        let mut deferred = Vec::new();
+        for CommandOutcome { origin, outcome, .. } in outcomes {
+            self.machine_time = self.machine_time.max(outcome.time);
+            let Some(sequence) = self.waiters.waiting(origin) else { continue };
+            if outcome.result == Err(Rejection::Deferred) {
+                deferred.push(sequence);
+            } else if let Some(waiter) = self.take_waiter(sequence) {
+                answers.push(waiter, Ok(outcome));
+            }
+        }
+        self.requeue_own(deferred);
+        answers
+    }
+
+    /// A snapshot was installed that ends in `term` at `time`; entries of this term and before may have been jumped over.
+    pub(crate) fn restored(&mut self, term: u64, time: Time) -> Answers {
+        self.applied_term = self.applied_term.max(term);
+        self.machine_time = self.machine_time.max(time);
+        self.in_flight.retain(|entry| entry.term > term);
+        let skipped = |waiter: &Waiter| matches!(waiter.binding, Binding::Bound { term: bound, .. } if bound <= term);
+        let repeat = self.waiters.select(|waiter| skipped(waiter) && waiter.packed.repeat == Repeat::Harmless);
+        let unknown = self.waiters.select(|waiter| skipped(waiter) && waiter.packed.repeat == Repeat::Unknown);
+        let mut answers = Answers::default();
+        for sequence in unknown {
+            if let Some(waiter) = self.take_waiter(sequence) {
+                let message = "this member installed a snapshot that may have jumped over the command; it may have been applied";
+                answers.push(waiter, Err(ProposalError::OutcomeUnknown(message.to_owned())));
+            }
+        }
+        self.requeue_own(repeat);
+        answers
+    }
+
+    // A follower's end of the link to its leader.
+
+    /// The leader of `term` has taken every position up to `received`, and none after it.
+    pub(crate) fn welcomed(&mut self, term: u64, received: u64) {
+        if self.sent_term != term {
+            self.sent_term = term;
+            self.sent.clear();
+        }
+        let lost: Vec<u64> = match received.checked_add(1) {
+            Some(next) => self.sent.range(next..).map(|(_, sequence)| *sequence).collect(),
+            None => Vec::new(),
+        };
+        self.requeue_own(lost);
+        self.next_position = received.saturating_add(1);
+    }
+
+    /// The next frame of commands for the leader of `term`.
+    pub(crate) fn next_frame(&mut self, term: u64, now: Monotonic) -> Option<Vec<u8>> {
+        if term != self.sent_term || term != self.leadership.term || self.leadership.role == Role::Leader {
+            return None;
+        }
+        let (mut commands, mut bytes) = (Vec::new(), 0);
+        let first_position = self.next_position;
+        while let Some(queued) = self.queue.pop_front() {
+            let Item::Own(sequence) = queued.item else { continue };
+            let Some(waiter) = self.waiters.get_mut(sequence) else { continue };
+            if waiter.reply.is_canceled() {
+                let _ = self.take_waiter(sequence);
+                continue;
+            }
+            let len = waiter.packed.bytes.len();
+            let full = commands.len() >= limits::ENTRY_COMMANDS || bytes + len > limits::ENTRY_BYTES;
+            if !commands.is_empty() && (full || waiter.packed.sharing == Sharing::Alone) {
+                self.queue.push_front(queued);
+                break;
+            }
+            let wait_ms = u64::try_from(waiter.deadline.since(now).as_millis()).unwrap_or(u64::MAX);
+            commands.push(ForwardedCommand { wait_ms, command: Blob(waiter.packed.bytes.to_vec()) });
+            bytes += len;
+            waiter.binding = Binding::Bound { term, position: Some(self.next_position) };
+            self.sent.insert(self.next_position, sequence);
+            self.next_position += 1;
+        }
+        (!commands.is_empty()).then(|| encode(&ToLeader::Commands { first_position, commands }))
+    }
+
+    /// The leader of `term` will surely not propose these; whether some were queued again.
+    pub(crate) fn dropped_by_leader(&mut self, term: u64, commands: Vec<(u64, DropReason)>) -> Answers {
+        let mut answers = Answers::default();
+        if term != self.sent_term {
+            return answers;
+        }
+        let mut again = Vec::new();
+        for (position, reason) in commands {
+            let Some(sequence) = self.sent.remove(&position) else { continue };
+            match reason {
+                DropReason::NotLeading | DropReason::Expired => again.push(sequence),
+                DropReason::Unreadable => {
+                    if let Some(waiter) = self.take_waiter(sequence) {
+                        let message = "the leader's version does not know this command; finish the upgrade of the cluster first";
+                        answers.push(waiter, Err(ProposalError::unavailable(UnavailableReason::Refused, message)));
+                    }
+                }
+            }
+        }
+        self.requeue_own(again);
+        answers
+    }
+
+    // The leader's ends of its followers' links.
+
+    /// Opens a link for a follower's commands of `term`, ending its former one; how far it had got. The error is the term
+    /// that this member knows.
+    pub(crate) fn open_link(&mut self, member: MemberId, incarnation: u64, term: u64) -> Result<(Link, u64), u64> {
+        if self.leading_term() != Some(term) || self.closed {
+            return Err(self.leadership.term);
+        }
+        if self.links_term != term {
+            self.links_term = term;
+            self.links.drain().for_each(|(_, link)| link.signal.raise());
+        }
+        let key = (member, incarnation);
+        if self.links.len() >= LINKS_PER_TERM && !self.links.contains_key(&key) {
+            return Err(term);
+        }
+        let state = self.links.entry(key).or_default();
+        state.generation += 1;
+        std::mem::take(&mut state.signal).raise();
+        if !state.dropped.is_empty() {
+            state.signal.raise();
+        }
+        Ok((Link { key, term, generation: state.generation, signal: state.signal.clone() }, state.received))
+    }
+
+    /// Takes the command at `position` of a link; `None` stands for one that cannot be read.
+    pub(crate) fn take_forwarded(&mut self, link: &Link, position: u64, packed: Option<&Packed>, deadline: Monotonic) -> Taken {
+        let leading = self.leading_term() == Some(link.term);
+        let Some(state) = self.links.get_mut(&link.key).filter(|state| self.links_term == link.term && state.generation == link.generation)
+        else {
+            return Taken::Ended;
+        };
+        if position <= state.received {
+            return Taken::Duplicate;
+        }
+        if position != state.received + 1 {
+            return Taken::Gap;
+        }
+        let refusal = if packed.is_none() { Some(DropReason::Unreadable) } else { (!leading).then_some(DropReason::NotLeading) };
+        let Some(packed) = packed.filter(|_| refusal.is_none()) else {
+            state.received = position;
+            state.dropped.push((position, refusal.unwrap_or(DropReason::Unreadable)));
+            state.signal.raise();
+            return Taken::Queued;
+        };
+        let bytes = packed.bytes.len();
+        if self.forwarded_commands >= self.limits.forwarded_commands
+            || (self.forwarded_commands > 0 && self.forwarded_bytes + bytes > self.limits.forwarded_bytes)
+        {
+            let (room, resolved) = oneshot::channel();
+            self.room.push(room);
+            return Taken::Full(resolved);
+        }
+        state.received = position;
+        self.forwarded_commands += 1;
+        self.forwarded_bytes += bytes;
+        self.note_deadline(deadline);
+        let ticket = self.ticket();
+        let forwarded = Forwarded { link: link.key, term: link.term, position, deadline, packed: packed.clone() };
+        self.queue.push_back(Queued { ticket, item: Item::Forwarded(forwarded) });
+        Taken::Queued
+    }
+
+    /// What the follower is to be told; `None` if its link has ended.
+    pub(crate) fn take_dropped(&mut self, link: &Link) -> Option<Vec<(u64, DropReason)>> {
+        let state = self.links.get_mut(&link.key)?;
+        (self.links_term == link.term && state.generation == link.generation).then(|| std::mem::take(&mut state.dropped))
+    }
+
+    fn leave_queue(&mut self, forwarded: &Forwarded) {
+        self.forwarded_commands -= 1;
+        self.forwarded_bytes -= forwarded.packed.bytes.len();
+        self.room.clear();
+    }
+
+    fn drop_forwarded(&mut self, forwarded: &Forwarded, reason: DropReason) {
+        if self.links_term == forwarded.term
+            && let Some(state) = self.links.get_mut(&forwarded.link)
+        {
+            state.dropped.push((forwarded.position, reason));
+            state.signal.raise();
+        }
+    }
+}
+
+/// How long a leader waits after a refusal before it proposes again.
+pub(crate) const REFUSED_PAUSE: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests;

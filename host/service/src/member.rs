@@ -1,0 +1,280 @@
+//! A member as its gRPC shell sees it: calls, queries, recipes, spaces, status. Every failure is a [`CallFailure`], so that
+//! the shell only maps.
+//!
+//! Nothing is decided here that other members have to agree on: what is checked before proposing is checked again by the
+//! machine, and only spares the log what would be rejected anyway.
+mod administer;
+mod call;
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use synod_abi::{ClusterId, MemberId, Revision, SessionId, Time};
+use synod_machine::{Action, Caller, Fatal, Outcome, directory};
+
+use crate::directory::DirectoryCache;
+use crate::executor::{AppliedState, DigestRecord, Executor};
+use crate::failure::{CallFailure, Rejected, UnavailableReason, Value};
+use crate::forward::ForwardError;
+use crate::ledger::{ProposerLimits, ProposerStats};
+use crate::logs::LogRing;
+use crate::ports::{ForwardLink, Leadership, Monotonic, Ports, Replica, Replication, Runtime, Store};
+use crate::progress::{Progress, lock};
+use crate::proposer::{Proposal, Proposer};
+use crate::reader::{Consistency, Reader};
+
+pub use administer::{Created, Installed, NewSpace, SpaceMade};
+
+/// What a member is made of.
+#[derive(Debug)]
+pub struct MemberParts<P: Ports, R> {
+    /// Who it is.
+    pub member: MemberId,
+    /// Another number for each start of it.
+    pub incarnation: u64,
+    /// How much its proposer holds.
+    pub limits: ProposerLimits,
+    /// Index of the last applied entry; 0 before the first.
+    pub applied_index: u64,
+    /// Its term.
+    pub applied_term: u64,
+    /// Tasks and timers.
+    pub runtime: P::Runtime,
+    /// The wall clock.
+    pub clock: Arc<P::Clock>,
+    /// The log.
+    pub replication: P::Replication,
+    /// The rows.
+    pub store: P::Store,
+    /// The machine and what runs its recipes.
+    pub replica: R,
+    /// Query threads.
+    pub queries: Arc<P::Queries>,
+    /// Compilation across members.
+    pub preparer: Arc<P::Preparer>,
+}
+
+/// Arguments of a call or query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Args {
+    /// A JSON object of named arguments; empty text stands for none. Answered in JSON.
+    Json(String),
+    /// postcard of the tuple of arguments. Answered in postcard.
+    Postcard {
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// Signature of the operation as the caller was compiled with it, see `synod_abi::schema`.
+        signature: u64,
+    },
+}
+
+/// The answer to a call or query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallAnswer {
+    /// The result, in the form of the arguments.
+    pub value: Value,
+    /// Revision of the command; of a query: that of the state it read.
+    pub revision: Revision,
+    /// Cluster time.
+    pub time: Time,
+}
+
+/// How a query reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueryOptions {
+    /// How fresh.
+    pub consistency: Consistency,
+    /// The read waits until the state has this revision; 0: any.
+    pub at_least_revision: u64,
+    /// The caller's session, if it has one.
+    pub session: Option<SessionId>,
+}
+
+/// What a member knows about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The cluster's name, once it is formed.
+    pub cluster: Option<ClusterId>,
+    /// Term, leader, role.
+    pub leadership: Leadership,
+    /// Revision of its state.
+    pub revision: Revision,
+    /// Cluster time of its state.
+    pub time: Time,
+    /// Index of the last applied entry, with the digests after it.
+    pub applied: DigestRecord,
+    /// Recipes installed.
+    pub recipes: u32,
+    /// Spaces.
+    pub spaces: u32,
+    /// What its proposer did.
+    pub proposer: ProposerStats,
+}
+
+/// A member. Clones share it.
+pub struct Member<P: Ports>(Arc<Inner<P>>);
+
+struct Inner<P: Ports> {
+    runtime: P::Runtime,
+    replication: P::Replication,
+    store: P::Store,
+    queries: Arc<P::Queries>,
+    preparer: Arc<P::Preparer>,
+    proposer: Proposer,
+    reader: Reader<P::Runtime, P::Replication>,
+    directory: DirectoryCache,
+    applied: AppliedState,
+    logs: LogRing,
+    failure: Mutex<Option<Fatal>>,
+    failed: Progress,
+}
+
+impl<P: Ports> Clone for Member<P> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<P: Ports> fmt::Debug for Member<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Member").field(&self.0.proposer).finish()
+    }
+}
+
+impl<P: Ports> Member<P> {
+    /// Starts a member, and the executor that the node's apply thread drives.
+    ///
+    /// # Errors
+    /// [`Fatal`] if the store cannot be read.
+    pub fn start<R: Replica<<P::Store as Store>::View>>(parts: MemberParts<P, R>) -> Result<(Self, Executor<P::Store, R>), Fatal> {
+        let MemberParts { member, incarnation, limits, applied_index, applied_term, runtime, clock, replication, store, replica, queries, preparer } =
+            parts;
+        let (applied, logs, directory) = (AppliedState::default(), LogRing::default(), DirectoryCache::default());
+        let at = (applied_term, replica.head().time);
+        let proposer = Proposer::start(member, incarnation, limits, at, runtime.clone(), clock, replication.clone());
+        let executor =
+            Executor::new(store.clone(), replica, applied_index, proposer.clone(), directory.clone(), applied.clone(), logs.clone())?;
+        let reader = Reader::new(runtime.clone(), replication.clone(), applied.clone());
+        let inner = Inner {
+            runtime,
+            replication,
+            store,
+            queries,
+            preparer,
+            proposer,
+            reader,
+            directory,
+            applied,
+            logs,
+            failure: Mutex::new(None),
+            failed: Progress::default(),
+        };
+        Ok((Self(Arc::new(inner)), executor))
+    }
+
+    /// What is known of the applied state: index, revision, digests.
+    pub fn applied(&self) -> &AppliedState {
+        &self.0.applied
+    }
+
+    /// What recipes wrote for people on this member.
+    pub fn logs(&self) -> &LogRing {
+        &self.0.logs
+    }
+
+    /// The proposer, for counts and for refusing commands.
+    pub fn proposer(&self) -> &Proposer {
+        &self.0.proposer
+    }
+
+    /// What this member knows about itself.
+    ///
+    /// # Errors
+    /// Unavailable if it is stopping.
+    pub fn status(&self) -> Result<Status, CallFailure> {
+        let view = self.view()?;
+        let head = self.fatal(directory::head(&view))?;
+        Ok(Status {
+            cluster: head.and_then(|head| head.cluster),
+            leadership: self.0.replication.leadership(),
+            revision: Revision(self.0.applied.revision.get()),
+            time: self.0.applied.time(),
+            applied: self.0.applied.digest(),
+            recipes: head.map_or(0, |head| head.recipes),
+            spaces: head.map_or(0, |head| head.spaces),
+            proposer: self.0.proposer.stats(),
+        })
+    }
+
+    /// Proposes `action` and waits for its outcome, which may be a rejection.
+    ///
+    /// # Errors
+    /// Unavailable, or outcome unknown.
+    pub async fn propose(&self, action: Action, caller: Caller, timeout: Duration) -> Result<Outcome, CallFailure> {
+        self.propose_by(action, caller, self.deadline(timeout)).await
+    }
+
+    /// Serves the leader's end of a follower's link, until it ends.
+    ///
+    /// # Errors
+    /// [`ForwardError`] if the follower does not speak the protocol.
+    pub async fn serve_forward(&self, link: ForwardLink) -> Result<(), ForwardError> {
+        self.0.proposer.serve_forward(self.0.runtime.clone(), link).await
+    }
+
+    /// Resolves when this member's state includes every write acknowledged before the call.
+    ///
+    /// # Errors
+    /// Unavailable if that is not known in time.
+    pub async fn barrier(&self, timeout: Duration) -> Result<(), CallFailure> {
+        self.0.reader.ready(Consistency::Linearizable, 0, self.deadline(timeout)).await
+    }
+
+    /// Refuses new commands, and waits until those taken in have their outcomes, or `timeout` has passed; then ends.
+    pub async fn shut_down(&self, timeout: Duration) {
+        let drained = self.0.reader.by(self.deadline(timeout), self.0.proposer.drain()).await;
+        if drained.is_err() {
+            tracing::warn!("commands were still without outcome when the member stopped; their clients are told that it is unknown");
+        }
+        self.0.proposer.close("this member is stopping; use another one");
+    }
+
+    /// Ends for a local cause: to be called when the executor or the log fails.
+    pub fn fail(&self, fatal: Fatal) {
+        tracing::error!(cause = %fatal, "this member cannot go on");
+        self.0.proposer.close(&format!("this member stopped: {fatal}; use another one"));
+        lock(&self.0.failure).get_or_insert(fatal);
+        self.0.failed.advance(1);
+    }
+
+    /// Resolves with the cause if the member failed.
+    pub async fn failed(&self) -> Fatal {
+        self.0.failed.reach(1).await;
+        lock(&self.0.failure).clone().unwrap_or_else(|| Fatal("the member failed".to_owned()))
+    }
+
+    fn deadline(&self, timeout: Duration) -> Monotonic {
+        self.0.runtime.now().after(timeout)
+    }
+
+    async fn propose_by(&self, action: Action, caller: Caller, deadline: Monotonic) -> Result<Outcome, CallFailure> {
+        Ok(self.0.proposer.propose(Proposal { action, caller, deadline }, self.0.runtime.now()).await?)
+    }
+
+    fn view(&self) -> Result<<P::Store as Store>::View, CallFailure> {
+        self.fatal(self.0.store.view())
+    }
+
+    fn fatal<T>(&self, result: Result<T, Fatal>) -> Result<T, CallFailure> {
+        result.map_err(|fatal| {
+            let failure = CallFailure::unavailable(UnavailableReason::ShuttingDown, format!("this member stopped: {fatal}; use another one"));
+            self.fail(fatal);
+            failure
+        })
+    }
+}
+
+fn rejected<T>(rejected: Rejected) -> Result<T, CallFailure> {
+    Err(rejected.into())
+}

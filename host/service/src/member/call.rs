@@ -1,0 +1,235 @@
+//! Calls and queries: from names and JSON to ids and postcard, and back.
+use std::sync::Arc;
+use std::time::Duration;
+
+use synod_abi::schema::EntryPointSchema;
+use synod_abi::{Blob, SpaceName, limits};
+use synod_machine::{Action, Answer, Call, Caller, Outcome, Rejection, Reply};
+
+use super::{Args, CallAnswer, Member, QueryOptions, rejected};
+use crate::directory::{Kind, SpaceEntry};
+use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason, Value};
+use crate::ports::{Ports, QueryCall, QueryError, QueryRunner, Store};
+use crate::reader::Consistency;
+use crate::transcode::{self, WriteError};
+
+/// Most names that an error lists.
+const LISTED_NAMES: usize = 16;
+
+/// The form that an answer takes: that of its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Json,
+    Postcard,
+}
+
+impl Args {
+    fn form(&self) -> Form {
+        match self {
+            Self::Json(_) => Form::Json,
+            Self::Postcard { .. } => Form::Postcard,
+        }
+    }
+}
+
+impl<P: Ports> Member<P> {
+    /// Calls an operation. The answer is this member's own apply, so that it reads its own writes.
+    ///
+    /// # Errors
+    /// [`CallFailure`] tells a rejection, what is surely not applied, and what is unknown.
+    pub async fn call(
+        &self,
+        space: &str,
+        operation: &str,
+        args: Args,
+        caller: Caller,
+        timeout: Duration,
+    ) -> Result<CallAnswer, CallFailure> {
+        let deadline = self.deadline(timeout);
+        let name = space_name(space)?;
+        let form = args.form();
+        let target = match self.check_call(&name, operation, &args) {
+            Err(CallFailure::Rejected(_)) => {
+                self.0.reader.ready(Consistency::Linearizable, 0, deadline).await?;
+                self.check_call(&name, operation, &args)?
+            }
+            checked => checked?,
+        };
+        let (entry, bytes) = target;
+        let bytes = match (bytes, args) {
+            (Some(bytes), _) | (None, Args::Postcard { bytes, .. }) => bytes,
+            (None, Args::Json(_)) => Vec::new(),
+        };
+        let id = synod_abi::OperationId::of(operation);
+        let call = Call { space: entry.record.id, operation: id, args: Blob(bytes) };
+        let outcome = self.propose_by(Action::Call(call), caller, deadline).await?;
+        let entry = self.present(&name, operation, entry)?;
+        match Kind::Operation.find(&entry.schema, operation) {
+            Some(point) => answer(point, &outcome, form),
+            None => rejected(unknown_entry_point(&entry, Kind::Operation, operation)),
+        }
+    }
+
+    /// The space of a call, and its arguments if they had to be encoded.
+    fn check_call(&self, name: &SpaceName, operation: &str, args: &Args) -> Result<(Arc<SpaceEntry>, Option<Vec<u8>>), CallFailure> {
+        let Some(entry) = self.fatal(self.0.directory.space(name, || self.0.store.view()))? else { return rejected(unknown_space(name)) };
+        let Some(point) = Kind::Operation.find(&entry.schema, operation) else {
+            return rejected(unknown_entry_point(&entry, Kind::Operation, operation));
+        };
+        match args {
+            Args::Json(text) => {
+                let bytes = json_arguments(point, text)?;
+                Ok((entry, Some(bytes)))
+            }
+            Args::Postcard { bytes, signature } => {
+                check_length(bytes)?;
+                if *signature != point.signature {
+                    let view = self.view()?;
+                    if !self.fatal(self.0.directory.knew_signature(&view, &entry, Kind::Operation, operation, *signature))? {
+                        return rejected(schema_mismatch(&entry, operation));
+                    }
+                }
+                Ok((entry, None))
+            }
+        }
+    }
+
+    /// The space's present entry, if it still is the same space: the command may have run under a version that appended to
+    /// the one its arguments were encoded for.
+    fn present(&self, name: &SpaceName, operation: &str, entry: Arc<SpaceEntry>) -> Result<Arc<SpaceEntry>, CallFailure> {
+        let present = self.fatal(self.0.directory.space(name, || self.0.store.view()))?;
+        Ok(present
+            .filter(|present| present.record.id == entry.record.id && Kind::Operation.find(&present.schema, operation).is_some())
+            .unwrap_or(entry))
+    }
+
+    /// Runs a query on one view: the recipe's version, its schema, the rows and the revision are all of that moment.
+    ///
+    /// # Errors
+    /// [`CallFailure`]; never outcome unknown.
+    pub async fn query(
+        &self,
+        space: &str,
+        query: &str,
+        args: Args,
+        options: QueryOptions,
+        timeout: Duration,
+    ) -> Result<CallAnswer, CallFailure> {
+        let deadline = self.deadline(timeout);
+        let name = space_name(space)?;
+        let form = args.form();
+        if let Args::Postcard { bytes, .. } = &args {
+            check_length(bytes)?;
+        }
+        self.0.reader.ready(options.consistency, options.at_least_revision, deadline).await?;
+        let view = self.view()?;
+        let Some(entry) = self.fatal(self.0.directory.space_in(&view, &name))? else { return rejected(unknown_space(&name)) };
+        let Some(point) = Kind::Query.find(&entry.schema, query) else {
+            return rejected(unknown_entry_point(&entry, Kind::Query, query));
+        };
+        let args = match args {
+            Args::Json(text) => json_arguments(point, &text)?,
+            Args::Postcard { bytes, signature } => {
+                if signature != point.signature
+                    && !self.fatal(self.0.directory.knew_signature(&view, &entry, Kind::Query, query, signature))?
+                {
+                    return rejected(schema_mismatch(&entry, query));
+                }
+                bytes
+            }
+        };
+        let call = QueryCall { space: name, query: point.id(), args, session: options.session };
+        let Answer { revision, time, result, logs } = match self.0.reader.by(deadline, self.0.queries.run(view, call)).await? {
+            Ok(answer) => answer,
+            Err(QueryError::Busy(message)) => return Err(CallFailure::unavailable(UnavailableReason::Busy, message)),
+            Err(QueryError::Fatal(fatal)) => return self.fatal(Err(fatal)),
+        };
+        self.0.logs.extend(time, logs);
+        let result = result.map(|bytes| Reply::Result(Blob(bytes)));
+        answer(point, &Outcome { revision, time, result }, form)
+    }
+}
+
+pub(super) fn space_name(name: &str) -> Result<SpaceName, Rejected> {
+    SpaceName::new(name).map_err(|error| Rejected::new(Reason::InvalidName, format!("{name:?} is not the name of a space: {error}")))
+}
+
+pub(super) fn unknown_space(name: &SpaceName) -> Rejected {
+    Rejected::new(
+        Reason::UnknownSpace,
+        format!("there is no space `{name}`; create it with `synod space create {name} --recipe NAME`, or see `synod space list`"),
+    )
+}
+
+fn unknown_entry_point(entry: &SpaceEntry, kind: Kind, name: &str) -> Rejected {
+    let (reason, word, points) = match kind {
+        Kind::Operation => (Reason::UnknownOperation, "operation", &entry.schema.operations),
+        Kind::Query => (Reason::UnknownQuery, "query", &entry.schema.queries),
+    };
+    let names: Vec<&str> = points.iter().take(LISTED_NAMES).map(|point| point.name.as_str()).collect();
+    let recipe = &entry.record.recipe;
+    Rejected::new(reason, format!("{recipe} has no {word} called {name:?}; it has: {}", names.join(", ")))
+}
+
+fn schema_mismatch(entry: &SpaceEntry, entry_point: &str) -> Rejected {
+    Rejected::new(
+        Reason::SchemaMismatch,
+        format!(
+            "the caller was built with another `{entry_point}` than that of {} or an earlier installed version; rebuild it with the installed recipe, or send JSON",
+            entry.record.recipe
+        ),
+    )
+}
+
+fn json_arguments(point: &EntryPointSchema, text: &str) -> Result<Vec<u8>, CallFailure> {
+    let bytes = transcode::arguments_from_json(point, text)
+        .map_err(|error| Rejected::new(Reason::InvalidArguments, error.message).in_field(error.path))?;
+    check_length(&bytes)?;
+    Ok(bytes)
+}
+
+fn check_length(args: &[u8]) -> Result<(), CallFailure> {
+    if args.len() > limits::ARGS_BYTES { rejected(Rejected::of(&Rejection::ArgumentsTooLong)) } else { Ok(()) }
+}
+
+fn answer(point: &EntryPointSchema, outcome: &Outcome, form: Form) -> Result<CallAnswer, CallFailure> {
+    let bytes = match &outcome.result {
+        Ok(Reply::Result(bytes)) => &bytes.0,
+        Ok(_) => &Vec::new(),
+        Err(rejection) => return rejected(complete(point, rejection, form).at(outcome)),
+    };
+    let value = match form {
+        Form::Postcard => Value::Postcard(bytes.clone()),
+        Form::Json => match transcode::to_json(&point.result, bytes) {
+            Ok(text) => Value::Json(text),
+            Err(error) => return rejected(unreadable(error).at(outcome)),
+        },
+    };
+    Ok(CallAnswer { value, revision: outcome.revision, time: outcome.time })
+}
+
+/// A result that cannot be shown: the call was applied all the same, which the message says.
+fn unreadable(error: WriteError) -> Rejected {
+    let message = format!("the operation was carried out, but its result cannot be shown: {error}");
+    match error {
+        WriteError::TooLarge => Rejected::new(Reason::ReplyTooLong, message).at_limit("JSON_BYTES", transcode::JSON_BYTES as u64),
+        WriteError::Malformed => Rejected { fault: Some(synod_abi::Fault::BadReply), ..Rejected::new(Reason::RecipeFault, message) },
+    }
+}
+
+/// A rejection, with the recipe's own error in the caller's form.
+fn complete(point: &EntryPointSchema, rejection: &Rejection, form: Form) -> Rejected {
+    let rejected = Rejected::of(rejection);
+    let Rejection::Recipe { code, error } = rejection else { return rejected };
+    let Some(errors) = &point.errors else { return rejected };
+    let Some(at) = errors.codes.iter().position(|(known, _)| known == code) else { return rejected };
+    let (status, variant) = (errors.codes[at].1, errors.shape.variants.get(at));
+    let Ok(text) = transcode::error_to_json(errors, &error.0) else { return rejected };
+    let docs = variant.and_then(|variant| variant.docs.lines().next()).unwrap_or_default();
+    let message = if docs.is_empty() { format!("{}: {text}", point.name) } else { format!("{}: {text}: {docs}", point.name) };
+    let error = match form {
+        Form::Json => Some(Value::Json(text)),
+        Form::Postcard => rejected.error,
+    };
+    Rejected { status, message, error, ..rejected }
+}

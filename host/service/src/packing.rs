@@ -1,0 +1,173 @@
+//! Commands as bytes, and entries put together from them.
+//!
+//! A command is encoded once, where it is taken in; a follower forwards those bytes and the leader packs them into an entry
+//! by copying. A test holds the result against `encode(&Entry)`.
+use std::sync::Arc;
+
+use synod_abi::{Time, encode, encode_into, limits};
+use synod_machine::{Action, Caller, Command, Origin};
+
+use crate::fuel::FuelKey;
+
+/// Longest encoded command: an install of the largest module, and what surrounds it.
+pub(crate) const COMMAND_BYTES: usize = limits::MODULE_BYTES + 4_096;
+
+/// Whether a command may share its entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    Shared,
+    Alone,
+}
+
+/// Whether running a command a second time does what running it once does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    Harmless,
+    Unknown,
+}
+
+/// A command, encoded, with what packing needs to know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Packed {
+    pub(crate) bytes: Arc<[u8]>,
+    pub(crate) origin: Origin,
+    pub(crate) fuel_key: Option<FuelKey>,
+    pub(crate) sharing: Sharing,
+    pub(crate) repeat: Repeat,
+}
+
+impl Packed {
+    pub(crate) fn new(origin: Origin, caller: Caller, action: Action) -> Self {
+        let command = Command { origin, caller, action };
+        Self::of(encode(&command).into(), &command)
+    }
+
+    /// Reads a forwarded command; `None` if this version cannot, or it is longer than any command may be.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() > COMMAND_BYTES {
+            return None;
+        }
+        let command: Command = synod_abi::decode(bytes).ok()?;
+        Some(Self::of(bytes.into(), &command))
+    }
+
+    fn of(bytes: Arc<[u8]>, command: &Command) -> Self {
+        let fuel_key = match &command.action {
+            Action::Call(call) => Some((call.space, call.operation)),
+            _ => None,
+        };
+        let sharing = match &command.action {
+            Action::InstallRecipe { .. } => Sharing::Alone,
+            _ => Sharing::Shared,
+        };
+        let repeat = match &command.action {
+            Action::InstallRecipe { .. } | Action::CreateSpace { .. } | Action::SetEnvironment { .. } => Repeat::Harmless,
+            _ => Repeat::Unknown,
+        };
+        Self { bytes, origin: command.origin, fuel_key, sharing, repeat }
+    }
+}
+
+/// What an entry has taken so far.
+#[derive(Debug, Default)]
+pub(crate) struct Packer {
+    commands: usize,
+    bytes: Vec<u8>,
+    fuel: u64,
+    alone: bool,
+}
+
+impl Packer {
+    /// Whether `command` still fits; the first one always does.
+    pub(crate) fn fits(&self, command: &Packed, fuel: u64) -> bool {
+        self.commands == 0
+            || (!self.alone
+                && command.sharing == Sharing::Shared
+                && self.commands < limits::ENTRY_COMMANDS
+                && self.bytes.len() + command.bytes.len() <= limits::ENTRY_BYTES
+                && self.fuel.saturating_add(fuel) <= limits::ENTRY_FUEL)
+    }
+
+    pub(crate) fn add(&mut self, command: &Packed, fuel: u64) {
+        self.commands += 1;
+        self.bytes.extend_from_slice(&command.bytes);
+        self.fuel = self.fuel.saturating_add(fuel);
+        self.alone = command.sharing == Sharing::Alone;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.commands == 0
+    }
+
+    /// The entry: its stamp, the number of its commands, and they.
+    pub(crate) fn entry(self, stamp: Time) -> Vec<u8> {
+        let mut entry = encode_into(&stamp, Vec::with_capacity(self.bytes.len() + 20));
+        entry = encode_into(&(self.commands as u64), entry);
+        entry.extend_from_slice(&self.bytes);
+        entry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use synod_abi::{Blob, ClusterId, MemberId, OperationId, SpaceId};
+    use synod_machine::{Call, Entry};
+
+    use super::*;
+
+    fn call(sequence: u64, args: usize) -> (Command, Packed) {
+        let origin = Origin { member: MemberId(7), incarnation: u64::MAX, sequence };
+        let action = Action::Call(Call { space: SpaceId(300), operation: OperationId(9), args: Blob(vec![1; args]) });
+        let command = Command { origin, caller: Caller::default(), action: action.clone() };
+        (command, Packed::new(origin, Caller::default(), action))
+    }
+
+    #[test]
+    fn a_packed_entry_is_the_encoded_entry() {
+        for count in [0, 1, 2, 127, 128, 300] {
+            let (commands, packed): (Vec<_>, Vec<_>) = (1..=count).map(|sequence| call(sequence, sequence as usize)).unzip();
+            let mut packer = Packer::default();
+            packed.iter().for_each(|command| packer.add(command, 1));
+            let stamp = Time(1_700_000_000_000);
+            assert_eq!(packer.entry(stamp), encode(&Entry { stamp, commands }));
+        }
+    }
+
+    #[test]
+    fn an_install_is_alone_in_its_entry() {
+        let install = Packed::new(Origin::default(), Caller::default(), Action::InstallRecipe { module: Blob(vec![0; 9]), replace: false });
+        let (_, call) = call(1, 1);
+        let mut packer = Packer::default();
+        assert!(packer.fits(&install, 1));
+        packer.add(&install, 1);
+        assert!(!packer.fits(&call, 1) && !packer.fits(&install, 1));
+        let mut packer = Packer::default();
+        packer.add(&call, 1);
+        assert!(!packer.fits(&install, 1));
+    }
+
+    #[test]
+    fn an_entry_is_limited_by_count_bytes_and_fuel() {
+        let (_, small) = call(1, 1);
+        let (_, large) = call(1, limits::ENTRY_BYTES / 2);
+        let mut by_count = Packer::default();
+        (0..limits::ENTRY_COMMANDS).for_each(|_| by_count.add(&small, 1));
+        assert!(!by_count.fits(&small, 1));
+        let mut by_bytes = Packer::default();
+        by_bytes.add(&large, 1);
+        assert!(by_bytes.fits(&small, 1) && !by_bytes.fits(&large, 1));
+        let mut by_fuel = Packer::default();
+        by_fuel.add(&small, limits::ENTRY_FUEL);
+        assert!(!by_fuel.fits(&small, 1));
+    }
+
+    #[test]
+    fn a_forwarded_command_is_read_back_and_garbage_is_not() {
+        let (_, packed) = call(3, 5);
+        assert_eq!(Packed::parse(&packed.bytes), Some(packed.clone()));
+        assert_eq!(Packed::parse(&packed.bytes[1..]), None);
+        assert_eq!(Packed::parse(&[]), None);
+        let form = Packed::new(Origin::default(), Caller::default(), Action::FormCluster { cluster: ClusterId([1; 16]) });
+        assert_eq!(form.repeat, Repeat::Unknown);
+    }
+}

@@ -1,0 +1,244 @@
+//! What a member's logic needs from outside, as traits: time, tasks, the replicated log, the store, query threads.
+//!
+//! The node implements them over tokio, tonic, consensus and RocksDB; the tests and the simulator implement them over a
+//! virtual clock and an in-memory log. Nothing in this crate reaches around them. They carry bytes and numbers, never
+//! types of another layer.
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::channel::mpsc;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use synod_abi::{AdmissionError, MemberId, ModuleHash, OperationId, SessionId, SpaceName};
+use synod_machine::directory::Head;
+use synod_machine::{Admitted, Answer, Applied, Fatal, Outcome, StateView, Write};
+
+/// Time on this member's monotonic clock, since a start that only this process knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Monotonic(pub Duration);
+
+impl Monotonic {
+    /// This time, `duration` later; stops at the largest time.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration))
+    }
+
+    /// From `earlier` to this time; zero if it is not earlier.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Runs tasks and timers.
+pub trait Runtime: Clone + Send + Sync + 'static {
+    /// Runs `task` to its end beside the caller.
+    fn spawn(&self, task: BoxFuture<'static, ()>);
+    /// Resolves after `duration`.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+    /// Now, on the monotonic clock that `sleep` follows.
+    fn now(&self) -> Monotonic;
+}
+
+/// The wall clock. Only a new leader reads it, once, to base its stamps on.
+pub trait Clock: Send + Sync + 'static {
+    /// Milliseconds since the Unix epoch.
+    fn wall_ms(&self) -> u64;
+}
+
+/// Whether this member may propose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// It follows, or is a candidate or learner.
+    #[default]
+    Follower,
+    /// It leads `term` of the same [`Leadership`].
+    Leader,
+}
+
+/// What this member knows about the leadership.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// This member.
+    pub me: MemberId,
+    /// The largest term it knows.
+    pub term: u64,
+    /// Who leads that term, if known.
+    pub leader: Option<MemberId>,
+    /// Whether it is this member, so that it may propose.
+    pub role: Role,
+}
+
+/// Why a proposal did not surely get into the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProposeError {
+    /// It was not appended and never will be: this member does not lead the term, or refused it for the reason given.
+    Refused(String),
+    /// It may have been appended.
+    Unknown(String),
+}
+
+/// Surely not done; it may be tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable(pub String);
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
+/// A two-way stream of frames between a follower and the leader. Ordered; frames are lost only by its end.
+pub struct ForwardLink {
+    /// Frames to the other side. Its capacity is the transport's; dropping it ends the link.
+    pub outgoing: mpsc::Sender<Vec<u8>>,
+    /// Frames from the other side; its end is the end of the link.
+    pub incoming: BoxStream<'static, Vec<u8>>,
+}
+
+impl fmt::Debug for ForwardLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ForwardLink")
+    }
+}
+
+/// The replicated log and the way to its leader.
+pub trait Replication: Clone + Send + Sync + 'static {
+    /// What this member knows now.
+    fn leadership(&self) -> Leadership;
+    /// Resolves when [`leadership`](Self::leadership) differs from `seen`; never, once the log has ended.
+    fn leadership_changed(&self, seen: Leadership) -> BoxFuture<'static, ()>;
+    /// Appends an entry if, and only if, this member leads `term` when it is appended. Enqueues before it returns, so that
+    /// two calls are appended in their order. Resolves as soon as the entry is refused or known to be in the log; it
+    /// need not wait for apply.
+    fn propose(&self, term: u64, entry: Vec<u8>) -> BoxFuture<'static, Result<(), ProposeError>>;
+    /// An index that every write acknowledged before this call is at or below. On a follower the leader is asked.
+    fn read_index(&self) -> BoxFuture<'static, Result<u64, Unavailable>>;
+    /// Opens a link to `leader`, whose node hands the other end to `Member::serve_forward`.
+    fn forward(&self, leader: MemberId) -> BoxFuture<'static, Result<ForwardLink, Unavailable>>;
+}
+
+/// Why the store did not write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// No space is left on the disk; nothing was written.
+    Full(String),
+    /// The member must stop.
+    Fatal(Fatal),
+}
+
+impl From<Fatal> for StoreError {
+    fn from(fatal: Fatal) -> Self {
+        Self::Fatal(fatal)
+    }
+}
+
+/// The machine's rows.
+pub trait Store: Clone + Send + Sync + 'static {
+    /// Rows as they were at one moment.
+    type View: StateView + Clone + Send + Sync + 'static;
+    /// How far the state is: written with the rows, meaningless here.
+    type Mark: Send + 'static;
+
+    /// The present rows, unaffected by later writes. Cheap.
+    ///
+    /// # Errors
+    /// [`Fatal`] if the store cannot be read.
+    fn view(&self) -> Result<Self::View, Fatal>;
+    /// The present rows for the apply thread, which drops them before its next commit: need not be unaffected by it.
+    ///
+    /// # Errors
+    /// [`Fatal`] if the store cannot be read.
+    fn latest(&self) -> Result<Self::View, Fatal> {
+        self.view()
+    }
+    /// Blocks until the log has been written up to `index`, so that state never gets ahead of it.
+    ///
+    /// # Errors
+    /// [`Fatal`] if the log cannot be written.
+    fn wait_written(&self, index: u64) -> Result<(), Fatal>;
+    /// Writes rows and mark in one batch.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] if nothing was written for want of space.
+    fn commit(&self, writes: &[Write], mark: &Self::Mark) -> Result<(), StoreError>;
+    /// Blocks until there is space on the disk again.
+    ///
+    /// # Errors
+    /// [`Fatal`] if it cannot find out, or the member is stopping.
+    fn wait_for_space(&self) -> Result<(), Fatal>;
+}
+
+/// The machine with whatever runs its recipes, on the apply thread. [`MachineReplica`](crate::MachineReplica) is the real one.
+pub trait Replica<V: StateView>: Send + 'static {
+    /// Applies the entry at `index` to `view`.
+    ///
+    /// # Errors
+    /// [`Fatal`]: this member cannot go on.
+    fn apply(&mut self, view: V, index: u64, entry: &[u8]) -> Result<Applied, Fatal>;
+    /// Reads its head from `view` again, after a snapshot was installed.
+    ///
+    /// # Errors
+    /// [`Fatal`]: this member cannot go on.
+    fn reload(&mut self, view: &V) -> Result<(), Fatal>;
+    /// Its head after the last entry.
+    fn head(&self) -> &Head;
+}
+
+/// A query, checked against the view that it runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryCall {
+    /// Where.
+    pub space: SpaceName,
+    /// What.
+    pub query: OperationId,
+    /// postcard of the tuple of arguments.
+    pub args: Vec<u8>,
+    /// The caller's session, if it has one.
+    pub session: Option<SessionId>,
+}
+
+/// Why a query did not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryError {
+    /// As many queries run and wait as the member allows.
+    Busy(String),
+    /// The member must stop.
+    Fatal(Fatal),
+}
+
+/// Runs queries on threads of their own.
+pub trait QueryRunner<V>: Send + Sync + 'static {
+    /// Runs one on `view`, as `synod_machine::query` does; dropping the future need not end it.
+    fn run(&self, view: V, query: QueryCall) -> BoxFuture<'static, Result<Answer, QueryError>>;
+}
+
+/// Readies the members for a module before it is proposed.
+pub trait Preparer: Send + Sync + 'static {
+    /// Checks a module: the name, version and hash that it has, or why it is not admitted.
+    fn admit(&self, module: Arc<[u8]>) -> BoxFuture<'static, Result<Admitted, AdmissionError>>;
+    /// Compiles the module here and on the other members; resolves when a majority has it.
+    fn prepare(&self, hash: ModuleHash, module: Arc<[u8]>) -> BoxFuture<'static, Result<(), Unavailable>>;
+}
+
+/// The set of implementations that a [`Member`](crate::Member) is made of.
+pub trait Ports: Send + Sync + 'static {
+    /// Tasks and timers.
+    type Runtime: Runtime;
+    /// The wall clock.
+    type Clock: Clock;
+    /// The log.
+    type Replication: Replication;
+    /// The rows.
+    type Store: Store;
+    /// Query threads.
+    type Queries: QueryRunner<<Self::Store as Store>::View>;
+    /// Compilation across members.
+    type Preparer: Preparer;
+}
+
+/// What a proposal became: its outcome, or why there is none.
+pub type ProposalResult = Result<Outcome, crate::ProposalError>;

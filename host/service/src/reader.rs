@@ -1,0 +1,148 @@
+//! The read path: a read index, this member's apply up to it, then a view.
+//!
+//! One read index is asked for at a time; every read that arrives meanwhile shares the next one. A read must not share one
+//! that was asked for before it arrived: a write acknowledged in between would be missed.
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::channel::oneshot;
+use futures::future::{self, Either};
+
+use crate::executor::AppliedState;
+use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason};
+use crate::ports::{Monotonic, Replication, Runtime, Unavailable};
+use crate::progress::lock;
+
+/// Most reads that wait for a read index.
+pub const WAITING_READS: usize = 65_536;
+
+type IndexReply = oneshot::Sender<Result<u64, Unavailable>>;
+
+#[derive(Debug, Default)]
+struct State {
+    asking: bool,
+    waiting: Vec<IndexReply>,
+}
+
+/// How fresh a read is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// It sees every write acknowledged before it was sent, by any member.
+    #[default]
+    Linearizable,
+    /// It sees what this member has applied.
+    Serializable,
+}
+
+/// Waits until this member may serve a read. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Reader<R, N> {
+    runtime: R,
+    replication: N,
+    applied: AppliedState,
+    state: Arc<Mutex<State>>,
+}
+
+impl<R: Runtime, N: Replication> Reader<R, N> {
+    /// A reader of what `applied` publishes.
+    pub fn new(runtime: R, replication: N, applied: AppliedState) -> Self {
+        Self { runtime, replication, applied, state: Arc::default() }
+    }
+
+    /// Resolves when a view of this member is fresh enough.
+    ///
+    /// # Errors
+    /// Unavailable if that is not known by `deadline`; rejected if `at_least_revision` is one that the cluster has not reached.
+    pub async fn ready(&self, consistency: Consistency, at_least_revision: u64, deadline: Monotonic) -> Result<(), CallFailure> {
+        let wait = async {
+            if consistency == Consistency::Linearizable {
+                let index = self.read_index().await?;
+                self.applied.index.reach(index).await;
+                if self.applied.revision.get() < at_least_revision {
+                    return Err(self.not_reached(at_least_revision));
+                }
+            } else if self.applied.revision.get() < at_least_revision {
+                return self.catch_up(at_least_revision).await;
+            }
+            Ok(())
+        };
+        self.by(deadline, wait).await?
+    }
+
+    /// A serializable read that asks for a revision waits for it, unless a read index shows that the cluster is behind it.
+    async fn catch_up(&self, revision: u64) -> Result<(), CallFailure> {
+        let behind = async {
+            let index = self.read_index().await?;
+            self.applied.index.reach(index).await;
+            if self.applied.revision.get() < revision { Err(self.not_reached(revision)) } else { Ok(()) }
+        };
+        match future::select(self.applied.revision.reach(revision), behind.boxed()).await {
+            Either::Left(((), _)) | Either::Right((Ok(()), _)) => Ok(()),
+            Either::Right((Err(CallFailure::Unavailable { .. }), reached)) => {
+                reached.await;
+                Ok(())
+            }
+            Either::Right((Err(error), _)) => Err(error),
+        }
+    }
+
+    fn not_reached(&self, revision: u64) -> CallFailure {
+        let present = self.applied.revision.get();
+        let message = format!("revision {revision} was asked for, but the cluster is at revision {present}; was it taken from another cluster?");
+        Rejected::new(Reason::RevisionNotReached, message).into()
+    }
+
+    async fn read_index(&self) -> Result<u64, CallFailure> {
+        let (reply, index) = oneshot::channel();
+        let ask = {
+            let mut state = lock(&self.state);
+            if state.waiting.len() >= WAITING_READS {
+                let message = format!("{WAITING_READS} reads wait on this member, which is its limit; try again later or on another member");
+                return Err(CallFailure::unavailable(UnavailableReason::Busy, message));
+            }
+            state.waiting.push(reply);
+            !std::mem::replace(&mut state.asking, true)
+        };
+        if ask {
+            self.runtime.spawn(ask_until_none_waits(self.replication.clone(), self.state.clone()).boxed());
+        }
+        let unavailable = |message: String| CallFailure::unavailable(UnavailableReason::NoLeader, message);
+        match index.await {
+            Ok(Ok(index)) => Ok(index),
+            Ok(Err(Unavailable(message))) => Err(unavailable(message)),
+            Err(_) => Err(unavailable("this member is stopping; use another one".to_owned())),
+        }
+    }
+
+    /// Awaits `work` until `deadline`.
+    pub(crate) async fn by<T>(&self, deadline: Monotonic, work: impl Future<Output = T>) -> Result<T, CallFailure> {
+        let left = deadline.since(self.runtime.now());
+        let late = || CallFailure::unavailable(UnavailableReason::Deadline, "the deadline passed before this member was up to date");
+        if left == Duration::ZERO {
+            return Err(late());
+        }
+        match future::select(std::pin::pin!(work), self.runtime.sleep(left)).await {
+            Either::Left((done, _)) => Ok(done),
+            Either::Right(_) => Err(late()),
+        }
+    }
+}
+
+async fn ask_until_none_waits<N: Replication>(replication: N, state: Arc<Mutex<State>>) {
+    loop {
+        let waiting = {
+            let mut state = lock(&state);
+            state.waiting.retain(|reply| !reply.is_canceled());
+            if state.waiting.is_empty() {
+                state.asking = false;
+                return;
+            }
+            std::mem::take(&mut state.waiting)
+        };
+        let index = replication.read_index().await;
+        for reply in waiting {
+            let _ = reply.send(index.clone());
+        }
+    }
+}

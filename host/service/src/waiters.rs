@@ -1,0 +1,166 @@
+//! The proposals of this member that have no outcome yet, by sequence.
+//!
+//! Each is either queued, so surely in no log, or bound to a term, so possibly in the log of that term. The difference
+//! decides what its client is told when its deadline passes. This module keeps them and answers them; what moves them from
+//! one state to the other is the [`ledger`](crate::ledger).
+use std::collections::BTreeMap;
+
+use futures::channel::oneshot;
+use synod_machine::Origin;
+
+use crate::failure::ProposalError;
+use crate::packing::Packed;
+use crate::ports::{Monotonic, ProposalResult};
+
+/// Where a proposal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Binding {
+    /// In no log.
+    Queued,
+    /// Possibly in the log of `term`; forwarded at `position`, or proposed by this member.
+    Bound { term: u64, position: Option<u64> },
+}
+
+/// A proposal without outcome.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) packed: Packed,
+    pub(crate) deadline: Monotonic,
+    pub(crate) binding: Binding,
+    /// Its place in the queue, kept when it is queued again.
+    pub(crate) ticket: u64,
+    pub(crate) reply: oneshot::Sender<ProposalResult>,
+}
+
+/// Answers to send when no lock is held.
+#[derive(Debug, Default)]
+#[must_use = "clients wait for these"]
+pub(crate) struct Answers(Vec<(oneshot::Sender<ProposalResult>, ProposalResult)>);
+
+impl Answers {
+    pub(crate) fn push(&mut self, waiter: Waiter, result: ProposalResult) {
+        self.0.push((waiter.reply, result));
+    }
+
+    pub(crate) fn send(self) {
+        for (reply, result) in self.0 {
+            let _ = reply.send(result);
+        }
+    }
+}
+
+/// The proposals without outcome of one incarnation of one member.
+#[derive(Debug)]
+pub(crate) struct Waiters {
+    template: Origin,
+    by_sequence: BTreeMap<u64, Waiter>,
+    bytes: usize,
+}
+
+impl Waiters {
+    /// `template` names the member and its incarnation.
+    pub(crate) fn new(template: Origin) -> Self {
+        Self { template, by_sequence: BTreeMap::new(), bytes: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_sequence.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn insert(&mut self, waiter: Waiter) {
+        self.bytes += waiter.packed.bytes.len();
+        self.by_sequence.insert(waiter.packed.origin.sequence, waiter);
+    }
+
+    pub(crate) fn get(&self, sequence: u64) -> Option<&Waiter> {
+        self.by_sequence.get(&sequence)
+    }
+
+    pub(crate) fn get_mut(&mut self, sequence: u64) -> Option<&mut Waiter> {
+        self.by_sequence.get_mut(&sequence)
+    }
+
+    /// The sequence of `origin`, if this incarnation of this member proposed it and waits for it.
+    pub(crate) fn waiting(&self, origin: Origin) -> Option<u64> {
+        let ours = origin.member == self.template.member && origin.incarnation == self.template.incarnation;
+        (ours && self.by_sequence.contains_key(&origin.sequence)).then_some(origin.sequence)
+    }
+
+    pub(crate) fn remove(&mut self, sequence: u64) -> Option<Waiter> {
+        let waiter = self.by_sequence.remove(&sequence)?;
+        self.bytes -= waiter.packed.bytes.len();
+        Some(waiter)
+    }
+
+    /// Sequences whose waiter `wanted` accepts, in order.
+    pub(crate) fn select(&self, mut wanted: impl FnMut(&Waiter) -> bool) -> Vec<u64> {
+        self.by_sequence.iter().filter(|(_, waiter)| wanted(waiter)).map(|(sequence, _)| *sequence).collect()
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn earliest(&self) -> Option<Monotonic> {
+        self.by_sequence.values().map(|waiter| waiter.deadline).min()
+    }
+
+    /// Answers everyone: what is in no log with `queued`, the rest as unknown with `unknown`.
+    pub(crate) fn end(&mut self, queued: &ProposalError, unknown: &str) -> Answers {
+        self.bytes = 0;
+        let mut answers = Answers::default();
+        for (_, waiter) in std::mem::take(&mut self.by_sequence) {
+            let error = match waiter.binding {
+                Binding::Queued => queued.clone(),
+                Binding::Bound { .. } => ProposalError::OutcomeUnknown(unknown.to_owned()),
+            };
+            answers.push(waiter, Err(error));
+        }
+        answers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use synod_abi::MemberId;
+    use synod_machine::{Action, Caller};
+
+    use super::*;
+
+    fn origin(member: u64, incarnation: u64, sequence: u64) -> Origin {
+        Origin { member: MemberId(member), incarnation, sequence }
+    }
+
+    fn waiter(origin: Origin, binding: Binding) -> (Waiter, oneshot::Receiver<ProposalResult>) {
+        let (reply, result) = oneshot::channel();
+        let packed = Packed::new(origin, Caller::default(), Action::FormCluster { cluster: synod_abi::ClusterId([0; 16]) });
+        (Waiter { packed, deadline: Monotonic::default(), binding, ticket: 0, reply }, result)
+    }
+
+    #[test]
+    fn only_the_same_member_and_incarnation_is_waited_for() {
+        let mut waiters = Waiters::new(origin(1, 5, 0));
+        let (first, _result) = waiter(origin(1, 5, 9), Binding::Queued);
+        waiters.insert(first);
+        assert_eq!(waiters.waiting(origin(1, 5, 9)), Some(9));
+        assert_eq!(waiters.waiting(origin(2, 5, 9)), None);
+        assert_eq!(waiters.waiting(origin(1, 4, 9)), None);
+        assert_eq!(waiters.waiting(origin(1, 5, 8)), None);
+    }
+
+    #[test]
+    fn the_end_tells_what_is_surely_not_applied_from_what_is_unknown() {
+        let mut waiters = Waiters::new(origin(1, 5, 0));
+        let (queued, mut queued_result) = waiter(origin(1, 5, 1), Binding::Queued);
+        let (bound, mut bound_result) = waiter(origin(1, 5, 2), Binding::Bound { term: 3, position: None });
+        waiters.insert(queued);
+        waiters.insert(bound);
+        assert!(waiters.bytes() > 0);
+        let error = ProposalError::unavailable(crate::failure::UnavailableReason::ShuttingDown, "going");
+        waiters.end(&error, "gone").send();
+        assert_eq!(queued_result.try_recv(), Ok(Some(Err(error))));
+        assert_eq!(bound_result.try_recv(), Ok(Some(Err(ProposalError::OutcomeUnknown("gone".into())))));
+        assert_eq!((waiters.len(), waiters.bytes()), (0, 0));
+    }
+}

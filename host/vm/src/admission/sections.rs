@@ -1,0 +1,193 @@
+//! Everything but function bodies: counts and sizes, imports against the host's table, and the exports that every recipe
+//! has. Types are collected here, because the contract is about types and wasmparser's are its own.
+use synod_abi::schema::Schema;
+use synod_abi::{
+    AdmissionError, CONTEXT_BYTES, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, HOST_CALLS, HOST_MODULE, Limited, ValueKind,
+    limits,
+};
+use wasmtime::wasmparser::{
+    ConstExpr, DataKind, ElementKind, ExternalKind, FuncType, GlobalType, Import, Operator, Payload, SectionLimited, TypeRef, ValType,
+};
+
+use super::{at_most, invalid, is_schema, schema};
+
+const PAGE_BYTES: u64 = 64 * 1_024;
+const MEMORY_BYTES: u64 = limits::MEMORY_PAGES * PAGE_BYTES;
+
+/// A global: its type, and its value where that is a plain constant.
+struct Global {
+    ty: GlobalType,
+    value: Option<u32>,
+}
+
+/// What the contract is checked against when the module ends.
+#[derive(Default)]
+pub(super) struct Sections<'a> {
+    types: Vec<FuncType>,
+    functions: Vec<u32>,
+    globals: Vec<Global>,
+    exports: Vec<(&'a str, ExternalKind, u32)>,
+    schemas: Vec<&'a [u8]>,
+}
+
+impl<'a> Sections<'a> {
+    pub(super) fn check(&mut self, payload: &Payload<'a>) -> Result<(), AdmissionError> {
+        match payload {
+            Payload::TypeSection(section) => {
+                count(section, Limited::Types, limits::MODULE_TYPES)?;
+                for ty in section.clone().into_iter_err_on_gc_types() {
+                    let ty = ty.map_err(invalid)?;
+                    at_most(Limited::TypeParams, ty.params().len() as u64, limits::TYPE_PARAMS as u64)?;
+                    at_most(Limited::TypeResults, ty.results().len() as u64, limits::TYPE_RESULTS as u64)?;
+                    self.types.push(ty);
+                }
+            }
+            Payload::ImportSection(section) => {
+                count(section, Limited::Imports, limits::MODULE_IMPORTS)?;
+                for import in section.clone().into_imports() {
+                    self.import(&import.map_err(invalid)?)?;
+                }
+            }
+            Payload::FunctionSection(section) => {
+                let functions = u64::from(section.count()) + self.functions.len() as u64;
+                at_most(Limited::Functions, functions, u64::from(limits::MODULE_FUNCTIONS))?;
+                for ty in section.clone() {
+                    self.functions.push(ty.map_err(invalid)?);
+                }
+            }
+            Payload::TableSection(section) => {
+                count(section, Limited::Tables, 1)?;
+                for table in section.clone() {
+                    at_most(Limited::TableElements, table.map_err(invalid)?.ty.initial, limits::TABLE_ELEMENTS)?;
+                }
+            }
+            Payload::MemorySection(section) => {
+                count(section, Limited::Memories, 1)?;
+                for memory in section.clone() {
+                    at_most(Limited::MemoryPages, memory.map_err(invalid)?.initial, limits::MEMORY_PAGES)?;
+                }
+            }
+            Payload::GlobalSection(section) => {
+                count(section, Limited::Globals, limits::MODULE_GLOBALS)?;
+                for global in section.clone() {
+                    let global = global.map_err(invalid)?;
+                    self.globals.push(Global { ty: global.ty, value: constant(&global.init_expr) });
+                }
+            }
+            Payload::ExportSection(section) => {
+                count(section, Limited::Exports, limits::MODULE_EXPORTS)?;
+                for export in section.clone() {
+                    let export = export.map_err(invalid)?;
+                    self.exports.push((export.name, export.kind, export.index));
+                }
+            }
+            Payload::StartSection { .. } => return Err(AdmissionError::StartFunction),
+            Payload::ElementSection(section) => {
+                count(section, Limited::ElementSegments, limits::MODULE_ELEMENT_SEGMENTS)?;
+                for element in section.clone() {
+                    if !matches!(element.map_err(invalid)?.kind, ElementKind::Active { .. }) {
+                        return Err(AdmissionError::PassiveSegment);
+                    }
+                }
+            }
+            Payload::DataSection(section) => {
+                count(section, Limited::DataSegments, limits::MODULE_DATA_SEGMENTS)?;
+                for data in section.clone() {
+                    let data = data.map_err(invalid)?;
+                    let DataKind::Active { offset_expr, .. } = &data.kind else {
+                        return Err(AdmissionError::PassiveSegment);
+                    };
+                    if let Some(offset) = constant(offset_expr) {
+                        within_memory(offset, data.data.len())?;
+                    }
+                }
+            }
+            Payload::CodeSectionEntry(body) => {
+                at_most(Limited::FunctionBytes, body.range().len() as u64, limits::FUNCTION_BYTES as u64)?;
+            }
+            Payload::CustomSection(section) if is_schema(section.name()) => self.schemas.push(section.data()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Checks what only the whole module shows, and decodes the schema.
+    pub(super) fn finish(self) -> Result<Schema, AdmissionError> {
+        self.export(ENTRY_MEMORY, ExternalKind::Memory)?;
+        for entry in [ENTRY_OPERATION, ENTRY_QUERY] {
+            let function = self.export(entry, ExternalKind::Func)?;
+            let ty = self.functions.get(function as usize).and_then(|ty| self.types.get(*ty as usize));
+            let right = ty.is_some_and(|ty| ty.params() == [ValType::I32, ValType::I32] && ty.results() == [ValType::I64]);
+            if !right {
+                return Err(AdmissionError::WrongType { name: entry.to_string() });
+            }
+        }
+        let input = self.globals.get(self.export(ENTRY_INPUT, ExternalKind::Global)? as usize);
+        match input {
+            Some(Global { ty: GlobalType { content_type: ValType::I32, mutable: false, .. }, value: Some(address) }) => {
+                within_memory(*address, CONTEXT_BYTES + limits::ARGS_BYTES)?;
+            }
+            _ => return Err(AdmissionError::WrongType { name: ENTRY_INPUT.to_string() }),
+        }
+        schema(&self.schemas)
+    }
+
+    fn export(&self, name: &str, kind: ExternalKind) -> Result<u32, AdmissionError> {
+        match self.exports.iter().find(|export| export.0 == name) {
+            None => Err(AdmissionError::MissingExport { name: name.to_string() }),
+            Some((_, actual, index)) if *actual == kind => Ok(*index),
+            Some(_) => Err(AdmissionError::WrongType { name: name.to_string() }),
+        }
+    }
+
+    fn import(&mut self, import: &Import<'a>) -> Result<(), AdmissionError> {
+        let call = HOST_CALLS.iter().find(|call| import.module == HOST_MODULE && import.name == call.name);
+        let Some(call) = call else {
+            return Err(AdmissionError::UnknownImport { module: import.module.to_string(), name: import.name.to_string() });
+        };
+        let wrong = || AdmissionError::WrongType { name: import.name.to_string() };
+        let TypeRef::Func(index) = import.ty else {
+            return Err(wrong());
+        };
+        let ty = self.types.get(index as usize).ok_or_else(wrong)?;
+        let params = call.params.iter().map(value_type).eq(ty.params().iter().copied());
+        let result = call.result.iter().map(value_type).eq(ty.results().iter().copied());
+        if !(params && result) {
+            return Err(wrong());
+        }
+        self.functions.push(index);
+        Ok(())
+    }
+}
+
+fn value_type(kind: &ValueKind) -> ValType {
+    match kind {
+        ValueKind::I32 => ValType::I32,
+        ValueKind::I64 => ValType::I64,
+    }
+}
+
+fn count<T>(section: &SectionLimited<'_, T>, what: Limited, limit: u32) -> Result<(), AdmissionError> {
+    at_most(what, u64::from(section.count()), u64::from(limit))
+}
+
+fn within_memory(start: u32, bytes: usize) -> Result<(), AdmissionError> {
+    let end = u64::from(start) + bytes as u64;
+    if end > MEMORY_BYTES {
+        return Err(AdmissionError::Limit {
+            what: Limited::MemoryPages,
+            actual: end.div_ceil(PAGE_BYTES),
+            limit: limits::MEMORY_PAGES,
+        });
+    }
+    Ok(())
+}
+
+/// The value of `i32.const n; end`.
+fn constant(expression: &ConstExpr<'_>) -> Option<u32> {
+    let mut operators = expression.get_operators_reader();
+    match (operators.read().ok()?, operators.read().ok()?) {
+        (Operator::I32Const { value }, Operator::End) => Some(value as u32),
+        _ => None,
+    }
+}

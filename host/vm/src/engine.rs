@@ -1,0 +1,234 @@
+//! The two engines, option by option: one that replicas agree about, and one for queries.
+//!
+//! Nothing is left to a default that may change or to what the processor can do, and everything that could make two members
+//! differ goes into one fingerprint, which is replicated: a member that would compute something else stops instead.
+//! The reasons for each option are in ARCHITECTURE.md's sources; here stand only the options.
+use std::hash::{Hash, Hasher};
+
+use synod_abi::limits::*;
+use wasmtime::wasmparser::WasmFeatures;
+use wasmtime::{Config, Enabled, Engine, Inlining, InstanceAllocationStrategy, OperatorCost, OptLevel, PoolingAllocationConfig, RegallocAlgorithm, Strategy};
+
+use crate::{VmError, instrument, stack};
+
+/// Instances that the apply engine can hold: those of an entry, and room for what is being replaced.
+pub(crate) const APPLY_SLOTS: u32 = 2 * ENTRY_INSTANCES as u32;
+/// Queries that run at once on one member.
+pub(crate) const QUERY_SLOTS: u32 = 64;
+
+const WASMTIME_VERSION: &str = "48.0.8";
+const MEMORY_BYTES: usize = MEMORY_PAGES as usize * 64 * 1_024;
+const INSTANCE_BYTES: usize = 1_024 * 1_024;
+const MEMORY_KEEP_RESIDENT_BYTES: usize = 128 * 1_024;
+const TABLE_KEEP_RESIDENT_BYTES: usize = 32 * 1_024;
+
+#[cfg(target_arch = "x86_64")]
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+#[cfg(target_arch = "aarch64")]
+const TARGET: &str = "aarch64-unknown-linux-gnu";
+
+/// What every x86-64 server of the last fifteen years has (x86-64-v2); more would make code differ between members.
+#[cfg(target_arch = "x86_64")]
+const CPU_FLAGS: &[&str] = &["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"];
+#[cfg(target_arch = "aarch64")]
+const CPU_FLAGS: &[&str] = &[];
+
+const OFF: &[WasmFeatures] = &[
+    WasmFeatures::REFERENCE_TYPES,
+    WasmFeatures::BULK_MEMORY,
+    WasmFeatures::SIMD,
+    WasmFeatures::RELAXED_SIMD,
+    WasmFeatures::THREADS,
+    WasmFeatures::SHARED_EVERYTHING_THREADS,
+    WasmFeatures::TAIL_CALL,
+    WasmFeatures::MULTI_MEMORY,
+    WasmFeatures::MEMORY64,
+    WasmFeatures::EXCEPTIONS,
+    WasmFeatures::LEGACY_EXCEPTIONS,
+    WasmFeatures::FUNCTION_REFERENCES,
+    WasmFeatures::GC,
+    WasmFeatures::STACK_SWITCHING,
+    WasmFeatures::WIDE_ARITHMETIC,
+    WasmFeatures::CUSTOM_PAGE_SIZES,
+    WasmFeatures::MEMORY_CONTROL,
+    WasmFeatures::COMPONENT_MODEL,
+];
+
+/// Which engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    /// Fuel, no interruption: every member does the same.
+    Apply,
+    /// Interruption by time, no fuel.
+    Query,
+}
+
+impl Kind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Query => "query",
+        }
+    }
+}
+
+/// Makes the engine of a kind.
+pub(crate) fn engine(kind: Kind) -> Result<Engine, VmError> {
+    let mut config = Config::new();
+    config.target(TARGET).map_err(VmError::engine)?;
+    for flag in CPU_FLAGS {
+        // SAFETY: the flags name instructions that wasmtime looks for on this processor before it runs any code made with them.
+        unsafe { config.cranelift_flag_enable(flag) };
+    }
+    config
+        .strategy(Strategy::Cranelift)
+        .cranelift_opt_level(OptLevel::Speed)
+        .cranelift_regalloc_algorithm(RegallocAlgorithm::Backtracking)
+        .compiler_inlining(Inlining::No)
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true);
+    for feature in OFF {
+        config.wasm_features(*feature, false);
+    }
+    config.wasm_features(WasmFeatures::CALL_INDIRECT_OVERLONG, true).wasm_features(WasmFeatures::BULK_MEMORY_OPT, true);
+    config
+        .gc_support(false)
+        .shared_memory(false)
+        .concurrency_support(false)
+        .max_wasm_stack(stack::WASM_STACK_BYTES)
+        .async_stack_size(stack::WASM_STACK_BYTES)
+        .wasm_backtrace_max_frames(None)
+        .native_unwind_info(false)
+        .generate_address_map(false)
+        .memory_may_move(false)
+        .memory_init_cow(true)
+        .table_lazy_init(true)
+        .parallel_compilation(true);
+    let slots = match kind {
+        Kind::Apply => {
+            config.consume_fuel(true).epoch_interruption(false).operator_cost(OperatorCost::new());
+            APPLY_SLOTS
+        }
+        Kind::Query => {
+            config.consume_fuel(false).epoch_interruption(true);
+            QUERY_SLOTS
+        }
+    };
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots)));
+    Engine::new(&config).map_err(VmError::engine)
+}
+
+fn pool(slots: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_core_instances(slots)
+        .total_memories(slots)
+        .total_tables(slots)
+        .max_memories_per_module(1)
+        .max_tables_per_module(1)
+        .max_memory_size(MEMORY_BYTES)
+        .table_elements(TABLE_ELEMENTS as usize)
+        .max_core_instance_size(INSTANCE_BYTES)
+        .linear_memory_keep_resident(MEMORY_KEEP_RESIDENT_BYTES)
+        .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES)
+        .max_unused_warm_slots(slots)
+        .decommit_batch_size(1)
+        .pagemap_scan(Enabled::No)
+        .memory_protection_keys(Enabled::No);
+    pool
+}
+
+/// Hash of what wasmtime says decides whether compiled code fits an engine: target, flags, features, tunables with the
+/// table of operator costs, and version.
+pub(crate) fn compatibility(engine: &Engine) -> [u8; 32] {
+    struct Blake3(blake3::Hasher);
+    impl Hasher for Blake3 {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+    let mut hasher = Blake3(blake3::Hasher::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    *hasher.0.finalize().as_bytes()
+}
+
+/// Everything about execution that is decided in this crate or below it, as one hash.
+pub(crate) fn fingerprint(apply: &Engine) -> [u8; 32] {
+    fingerprint_of(WASMTIME_VERSION, instrument::VERSION, &limits(), &format!("{:?}", OperatorCost::new()), &compatibility(apply))
+}
+
+fn fingerprint_of(version: &str, instrumentation: u32, limits: &[(&str, u64)], costs: &str, compatibility: &[u8; 32]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("synod 2026-11 execution environment of synod-vm");
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    part(version.as_bytes());
+    part(&instrumentation.to_le_bytes());
+    for (name, limit) in limits {
+        part(name.as_bytes());
+        part(&limit.to_le_bytes());
+    }
+    part(costs.as_bytes());
+    part(compatibility);
+    *hasher.finalize().as_bytes()
+}
+
+macro_rules! limits {
+    ($($name:ident),* $(,)?) => {
+        vec![$((stringify!($name), $name as u64)),*]
+    };
+}
+
+/// The limits that decide how a call or an admission ends.
+fn limits() -> Vec<(&'static str, u64)> {
+    limits![
+        KEY_BYTES, VALUE_BYTES, ARGS_BYTES, REPLY_BYTES, CALL_WRITE_BYTES, CALL_WRITE_ROWS, CALL_READ_BYTES, CALL_HOST_CALLS,
+        RANGE_CHUNK_ROWS, RANGE_CHUNK_BYTES, ENTRY_WRITE_BYTES, CALL_FUEL, ENTRY_INSTANCES, MODULE_BYTES, MEMORY_PAGES, CALL_DEPTH,
+        MODULE_FUNCTIONS, FUNCTION_BYTES, FUNCTION_LOCALS, MODULE_LOCALS, TYPE_PARAMS, TYPE_RESULTS, MODULE_TYPES, MODULE_GLOBALS,
+        MODULE_DATA_SEGMENTS, MODULE_ELEMENT_SEGMENTS, TABLE_ELEMENTS, BR_TABLE_TARGETS, MODULE_IMPORTS, MODULE_EXPORTS, BLOCK_DEPTH,
+        SCHEMA_BYTES, SHAPE_DEPTH, RECIPE_ENTRY_POINTS, RECIPE_FIELDS, NAME_BYTES, RECIPES, SPACES,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_engines_of_a_kind_have_one_fingerprint() {
+        let [one, two] = [engine(Kind::Apply).expect("engine"), engine(Kind::Apply).expect("engine")];
+        assert_eq!(fingerprint(&one), fingerprint(&two));
+        assert_eq!(compatibility(&one), compatibility(&two));
+    }
+
+    #[test]
+    fn code_for_queries_does_not_fit_the_apply_engine() {
+        let [apply, query] = [engine(Kind::Apply).expect("engine"), engine(Kind::Query).expect("engine")];
+        assert_ne!(compatibility(&apply), compatibility(&query));
+    }
+
+    #[test]
+    fn every_part_changes_the_fingerprint() {
+        let base = || fingerprint_of("1", 1, &[("A", 1)], "costs", &[0; 32]);
+        assert_eq!(base(), base());
+        for other in [
+            fingerprint_of("2", 1, &[("A", 1)], "costs", &[0; 32]),
+            fingerprint_of("1", 2, &[("A", 1)], "costs", &[0; 32]),
+            fingerprint_of("1", 1, &[("A", 2)], "costs", &[0; 32]),
+            fingerprint_of("1", 1, &[("B", 1)], "costs", &[0; 32]),
+            fingerprint_of("1", 1, &[("A", 1)], "other", &[0; 32]),
+            fingerprint_of("1", 1, &[("A", 1)], "costs", &[1; 32]),
+        ] {
+            assert_ne!(base(), other);
+        }
+    }
+
+    #[test]
+    fn the_manifest_pins_the_version_that_is_fingerprinted() {
+        let manifest = include_str!("../../../Cargo.toml");
+        assert!(manifest.contains(&format!("wasmtime = {{ version = \"={WASMTIME_VERSION}\"")));
+    }
+}

@@ -1,0 +1,140 @@
+//! One live instance of a recipe: the way in, and the way its reply comes out.
+//!
+//! The host never calls a guest's allocator: context and arguments go into the buffer that the guest exports, and the reply
+//! lies where the guest says. An instance that failed is not to be used again; its owner drops it.
+use synod_abi::{
+    Access, CONTEXT_BYTES, Context, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, EntryPoint, Fault, HostCalls, REPLY_BAD_ARGUMENTS,
+    REPLY_ERROR, REPLY_RESULT, limits,
+};
+use synod_machine::{Completion, Fatal};
+use wasmtime::{Global, InstancePre, Memory, Store, TypedFunc};
+
+use crate::instrument::DEPTH;
+use crate::linker::Call;
+use crate::trap::classify;
+
+type Entry = TypedFunc<(u32, u32), u64>;
+
+/// A recipe, ready to be called.
+pub(crate) struct Live<H: 'static> {
+    pub(crate) store: Store<Call<H>>,
+    memory: Memory,
+    depth: Global,
+    input: usize,
+    operation: Entry,
+    query: Entry,
+}
+
+/// How a call ended, and whether the instance may serve another one.
+pub(crate) struct Ended {
+    pub(crate) completion: Completion,
+    pub(crate) reusable: bool,
+}
+
+impl<H: HostCalls + 'static> Live<H> {
+    /// Makes an instance in `store`. A fault is the module's: a data segment that does not fit.
+    pub(crate) fn new(pre: &InstancePre<Call<H>>, mut store: Store<Call<H>>) -> Result<Result<Self, Fault>, Fatal> {
+        let instance = match pre.instantiate(&mut store) {
+            Ok(instance) => instance,
+            Err(error) => return classify(&error, false).map(Err),
+        };
+        let lacks = |what: &str| Fatal(format!("an instrumented module lacks its export `{what}`"));
+        let memory = instance.get_memory(&mut store, ENTRY_MEMORY).ok_or_else(|| lacks(ENTRY_MEMORY))?;
+        let depth = instance.get_global(&mut store, DEPTH).ok_or_else(|| lacks(DEPTH))?;
+        let input = instance.get_global(&mut store, ENTRY_INPUT).ok_or_else(|| lacks(ENTRY_INPUT))?;
+        let input = input.get(&mut store).i32().ok_or_else(|| lacks(ENTRY_INPUT))? as u32 as usize;
+        let operation = instance.get_typed_func(&mut store, ENTRY_OPERATION).map_err(|_| lacks(ENTRY_OPERATION))?;
+        let query = instance.get_typed_func(&mut store, ENTRY_QUERY).map_err(|_| lacks(ENTRY_QUERY))?;
+        store.data_mut().memory = Some(memory);
+        Ok(Ok(Self { store, memory, depth, input, operation, query }))
+    }
+
+    /// Runs one call. The host is lent to the store for its time and given back.
+    pub(crate) fn call(&mut self, entry_point: EntryPoint, context: &Context, args: &[u8], host: H) -> Result<(H, Ended), Fatal> {
+        let (function, id, access) = match entry_point {
+            EntryPoint::Operation(id) => (&self.operation, id, Access::Write),
+            EntryPoint::Query(id) => (&self.query, id, Access::Read),
+        };
+        let input = self.memory.data_mut(&mut self.store).get_mut(self.input..);
+        let Some((head, tail)) = input.and_then(|input| input.split_first_chunk_mut::<CONTEXT_BYTES>()) else {
+            return Err(Fatal("an admitted module has its input buffer outside of memory".to_string()));
+        };
+        let Some(tail) = tail.get_mut(..args.len()).filter(|_| args.len() <= limits::ARGS_BYTES) else {
+            return Ok((host, Ended { completion: Completion::Faulted(Fault::BadArguments), reusable: true }));
+        };
+        *head = context.to_bytes();
+        tail.copy_from_slice(args);
+        let data = self.store.data_mut();
+        (data.host, data.access) = (Some(host), access);
+        let returned = function.call(&mut self.store, (id.0, (CONTEXT_BYTES + args.len()) as u32));
+        let data = self.store.data_mut();
+        data.access = Access::Read;
+        let Some(host) = data.host.take() else {
+            return Err(Fatal("the host was not given back after a call".to_string()));
+        };
+        let ended = match returned {
+            Ok(place) => Ended { completion: reply(self.memory.data(&self.store), place), reusable: true },
+            Err(error) => {
+                let depth = self.depth.get(&mut self.store).i32().unwrap_or_default();
+                let fault = classify(&error, depth > limits::CALL_DEPTH as i32)?;
+                Ended { completion: Completion::Faulted(fault), reusable: false }
+            }
+        };
+        Ok((host, ended))
+    }
+}
+
+/// Reads the reply at `pointer << 32 | length`: a status byte and its payload.
+fn reply(memory: &[u8], place: u64) -> Completion {
+    let (start, len) = ((place >> 32) as usize, (place & u64::from(u32::MAX)) as usize);
+    let bad = Completion::Faulted(Fault::BadReply);
+    let Some((status, payload)) = memory.get(start..start + len).and_then(<[u8]>::split_first) else {
+        return bad;
+    };
+    match *status {
+        REPLY_RESULT if payload.len() <= limits::REPLY_BYTES => Completion::Done(payload.to_vec()),
+        REPLY_ERROR => match payload.split_first_chunk::<4>() {
+            Some((code, error)) if error.len() <= limits::REPLY_BYTES => {
+                Completion::Refused { code: u32::from_le_bytes(*code), error: error.to_vec() }
+            }
+            _ => bad,
+        },
+        REPLY_BAD_ARGUMENTS if payload.is_empty() => Completion::Faulted(Fault::BadArguments),
+        _ => bad,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(start: u64, len: u64) -> u64 {
+        start << 32 | len
+    }
+
+    #[test]
+    fn replies_are_read_where_the_guest_says() {
+        let memory = [9, REPLY_RESULT, 1, 2, REPLY_ERROR, 7, 0, 0, 0, 5, REPLY_BAD_ARGUMENTS];
+        assert_eq!(reply(&memory, at(1, 3)), Completion::Done(vec![1, 2]));
+        assert_eq!(reply(&memory, at(4, 6)), Completion::Refused { code: 7, error: vec![5] });
+        assert_eq!(reply(&memory, at(10, 1)), Completion::Faulted(Fault::BadArguments));
+    }
+
+    #[test]
+    fn garbage_is_a_bad_reply() {
+        let memory = [9, REPLY_RESULT, REPLY_ERROR, 0, 0, 0, REPLY_BAD_ARGUMENTS, 0];
+        for (start, len) in [(0, 1), (1, 0), (2, 4), (6, 2), (8, 1), (7, 2), (u64::from(u32::MAX), u64::from(u32::MAX))] {
+            assert_eq!(reply(&memory, at(start, len)), Completion::Faulted(Fault::BadReply), "{start} {len}");
+        }
+    }
+
+    #[test]
+    fn replies_have_a_limit() {
+        let mut memory = vec![0; limits::REPLY_BYTES + 6];
+        assert!(matches!(reply(&memory, at(0, limits::REPLY_BYTES as u64 + 1)), Completion::Done(_)));
+        assert_eq!(reply(&memory, at(0, limits::REPLY_BYTES as u64 + 2)), Completion::Faulted(Fault::BadReply));
+        memory[0] = REPLY_ERROR;
+        assert!(matches!(reply(&memory, at(0, limits::REPLY_BYTES as u64 + 5)), Completion::Refused { .. }));
+        assert_eq!(reply(&memory, at(0, limits::REPLY_BYTES as u64 + 6)), Completion::Faulted(Fault::BadReply));
+    }
+}

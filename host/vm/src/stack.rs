@@ -1,0 +1,46 @@
+//! Native stack for recipes. The depth of calls is limited in Wasm, and this stack is large enough that it can't be the one
+//! to overflow first: see the tests, which measure the largest frames that an admitted module gets out of the compiler.
+//!
+//! Threads that run recipes all the time are started with [`spawn`]; a call made on any other thread is carried out on a
+//! thread of its own, which is right but slow. Pages of a stack that are never touched cost address space only.
+use std::cell::Cell;
+use std::io;
+use std::thread::{Builder, JoinHandle};
+
+/// Stack that Wasm may use of a thread: four times what the deepest recursion of the largest frame takes.
+pub(crate) const WASM_STACK_BYTES: usize = 1_024 * 1_024 * 1_024;
+/// Stack of a thread that runs recipes: the Wasm's, and what the host's functions use on top.
+pub(crate) const THREAD_STACK_BYTES: usize = WASM_STACK_BYTES + 16 * 1_024 * 1_024;
+
+thread_local! {
+    static LARGE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Starts a thread that may run recipes without a detour.
+///
+/// # Errors
+/// What the operating system says when it has no room for the thread or its stack.
+pub fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
+    builder(name).spawn(move || {
+        LARGE.set(true);
+        run()
+    })
+}
+
+/// Runs `call` on a large stack: here, if this thread has one.
+pub(crate) fn on_large<T: Send>(call: impl FnOnce() -> T + Send) -> io::Result<T> {
+    if LARGE.get() {
+        return Ok(call());
+    }
+    std::thread::scope(|scope| {
+        let thread = builder("synod-recipe").spawn_scoped(scope, move || {
+            LARGE.set(true);
+            call()
+        })?;
+        thread.join().map_err(|_| io::Error::other("the thread that ran a recipe panicked"))
+    })
+}
+
+fn builder(name: &str) -> Builder {
+    Builder::new().name(name.to_string()).stack_size(THREAD_STACK_BYTES)
+}

@@ -1,0 +1,144 @@
+//! The machine's port for running recipes: instances of one entry, each serving all calls to its space.
+//!
+//! An instance never outlives its entry, because a member that restarts between two entries begins with a fresh one, and
+//! never outlives a trap or writes that were taken back. Which instances live is decided by the calls of the entry alone.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use synod_abi::{AdmissionError, HostCalls, ModuleHash, SpaceId, limits};
+use synod_machine::{Admitted, Completion, Fatal, Invocation, Vm};
+use wasmtime::{InstancePre, Linker, Store};
+
+use crate::instance::Live;
+use crate::linker::Call;
+use crate::{Modules, VmError, admission, stack};
+
+struct Slot<H: 'static> {
+    module: ModuleHash,
+    used: u64,
+    live: Live<H>,
+}
+
+/// Runs the operations of committed entries. One per apply thread, which [`crate::spawn`] should have started.
+pub struct WasmVm<H: 'static> {
+    modules: Arc<Modules>,
+    linker: Linker<Call<H>>,
+    linked: BTreeMap<ModuleHash, InstancePre<Call<H>>>,
+    slots: BTreeMap<SpaceId, Slot<H>>,
+    uses: u64,
+    fuel_used: u64,
+}
+
+impl<H: HostCalls + Send + 'static> WasmVm<H> {
+    /// A runner of the modules in `modules`.
+    ///
+    /// # Errors
+    /// [`VmError::Engine`] if the host calls cannot be linked.
+    pub fn new(modules: Arc<Modules>) -> Result<Self, VmError> {
+        let linker = modules.apply_linker()?;
+        Ok(Self { modules, linker, linked: BTreeMap::new(), slots: BTreeMap::new(), uses: 0, fuel_used: 0 })
+    }
+
+    /// Spaces that have an instance now.
+    pub fn live_instances(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn link(&mut self, hash: ModuleHash) -> Result<(), Fatal> {
+        if self.linked.contains_key(&hash) {
+            return Ok(());
+        }
+        let compiled = self.modules.get(hash).ok_or_else(|| Fatal(format!("module {hash} is called before it was loaded")))?;
+        let pre = self.linker.instantiate_pre(&compiled.apply);
+        let pre = pre.map_err(|error| Fatal(format!("module {hash} cannot be linked: {error:?}")))?;
+        self.linked.insert(hash, pre);
+        Ok(())
+    }
+
+    /// Makes room for one more instance.
+    fn evict(&mut self) {
+        if self.slots.len() >= limits::ENTRY_INSTANCES {
+            let oldest = self.slots.iter().min_by_key(|(_, slot)| slot.used).map(|(space, _)| *space);
+            oldest.map(|space| self.slots.remove(&space));
+        }
+    }
+
+    fn run(&mut self, invocation: Invocation<'_>, host: H) -> Result<(H, Completion), Fatal> {
+        let Invocation { space, module, entry_point, context, args, fuel } = invocation;
+        self.uses += 1;
+        self.fuel_used = 0;
+        let mut slot = match self.slots.remove(&space) {
+            Some(slot) if slot.module == module => slot,
+            replaced => {
+                drop(replaced);
+                self.evict();
+                self.link(module)?;
+                let pre = &self.linked[&module];
+                let mut store = Store::new(self.modules.apply_engine(), Call::idle());
+                fuel_of(&mut store, limits::CALL_FUEL)?;
+                match Live::new(pre, store)? {
+                    Ok(live) => Slot { module, used: 0, live },
+                    Err(fault) => return Ok((host, Completion::Faulted(fault))),
+                }
+            }
+        };
+        slot.used = self.uses;
+        fuel_of(&mut slot.live.store, fuel)?;
+        let (host, ended) = slot.live.call(entry_point, context, args, host)?;
+        self.fuel_used = fuel.saturating_sub(slot.live.store.get_fuel().unwrap_or_default());
+        if ended.reusable {
+            self.slots.insert(space, slot);
+        }
+        Ok((host, ended.completion))
+    }
+}
+
+fn fuel_of<H>(store: &mut Store<Call<H>>, fuel: u64) -> Result<(), Fatal> {
+    store.set_fuel(fuel).map_err(|error| Fatal(format!("the engine has no fuel: {error:?}")))
+}
+
+impl<H: HostCalls + Send + 'static> Vm<H> for WasmVm<H> {
+    fn admit(&self, module: &[u8]) -> Result<Admitted, AdmissionError> {
+        admission::admit(module)
+    }
+
+    fn load(&mut self, hash: ModuleHash, module: &[u8]) -> Result<(), Fatal> {
+        self.modules.prepare(hash, module).map_err(|error| Fatal(error.to_string()))?;
+        self.link(hash)
+    }
+
+    fn is_loaded(&self, hash: ModuleHash) -> bool {
+        self.linked.contains_key(&hash) || self.modules.is_prepared(hash)
+    }
+
+    fn begin_entry(&mut self) {
+        self.slots.clear();
+        if self.linked.len() > self.modules.len() {
+            self.linked.retain(|hash, _| self.modules.is_prepared(*hash));
+        }
+    }
+
+    fn invoke(&mut self, invocation: Invocation<'_>, host: H) -> Result<(H, Completion), Fatal> {
+        match stack::on_large(|| self.run(invocation, host)) {
+            Ok(outcome) => outcome,
+            Err(error) => Err(Fatal(format!("no thread to run a recipe on: {error}"))),
+        }
+    }
+
+    fn discard(&mut self, space: SpaceId) {
+        self.slots.remove(&space);
+    }
+
+    fn fuel_used(&self) -> u64 {
+        self.fuel_used
+    }
+}
+
+impl<H> std::fmt::Debug for WasmVm<H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WasmVm").field("live_instances", &self.slots.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! The kv recipe as its callers see it.
+use synod_kv::{KEY_BYTES, Kv, KvError, PAGE_BYTES, VALUE_BYTES};
+use synod_sdk::prelude::*;
+use synod_test::TestHost;
+
+#[test]
+fn a_row_tells_its_revisions() {
+    let host = TestHost::of::<Kv>();
+    let kv = host.client();
+    assert_eq!(kv.get("a").unwrap(), None);
+    let first = kv.put("a", "one").unwrap();
+    let second = kv.put("a", "two").unwrap();
+    assert!(second.revision > first.revision);
+    assert_eq!((first.version, second.version), (1, 2));
+    let row = kv.get("a").unwrap().expect("a was put");
+    assert_eq!((row.key.as_str(), &row.value, row.version), ("a", &Blob::from("two"), 2));
+    assert_eq!((row.create_revision, row.mod_revision), (first.revision, second.revision));
+    assert!(kv.delete("a").unwrap());
+    assert!(!kv.delete("a").unwrap());
+    assert_eq!(kv.put("a", "again").unwrap().version, 1);
+}
+
+#[test]
+fn compares_the_revision_of_the_last_change() {
+    let host = TestHost::of::<Kv>();
+    let kv = host.client();
+    let made = kv.compare_and_set("a", Revision(0), "one").unwrap();
+    assert_eq!(kv.compare_and_set("a", Revision(0), "two").rejection(), KvError::Conflict { current: made.revision });
+    let changed = kv.compare_and_set("a", made.revision, "two").unwrap();
+    assert_eq!(kv.compare_and_delete("a", made.revision).rejection(), KvError::Conflict { current: changed.revision });
+    kv.compare_and_delete("a", changed.revision).unwrap();
+    assert_eq!(kv.compare_and_delete("a", changed.revision).rejection(), KvError::Conflict { current: Revision(0) });
+}
+
+#[test]
+fn limits_are_said() {
+    let host = TestHost::of::<Kv>();
+    let kv = host.client();
+    assert_eq!(kv.put("", "x").rejection(), KvError::BadKey { bytes: 0, limit: KEY_BYTES as u64 });
+    let long = "\0".repeat(KEY_BYTES);
+    kv.put(long.as_str(), vec![7; VALUE_BYTES]).unwrap();
+    assert_eq!(kv.get(long.as_str()).unwrap().map(|row| row.value.len()), Some(VALUE_BYTES));
+    let longer = "k".repeat(KEY_BYTES + 1);
+    assert_eq!(kv.put(longer, "x").rejection(), KvError::BadKey { bytes: KEY_BYTES as u64 + 1, limit: KEY_BYTES as u64 });
+    let (bytes, limit) = (VALUE_BYTES as u64 + 1, VALUE_BYTES as u64);
+    assert_eq!(kv.put("k", vec![7; VALUE_BYTES + 1]).rejection(), KvError::ValueTooLong { bytes, limit });
+}
+
+#[test]
+fn ranges_come_in_pages() {
+    let host = TestHost::of::<Kv>();
+    let kv = host.client();
+    for key in ["a", "b/1", "b/2", "b/3", "c"] {
+        kv.put(key, key).unwrap();
+    }
+    let keys = |page: &synod_kv::Page| page.rows.iter().map(|row| row.key.clone()).collect::<Vec<_>>();
+    let all = kv.range("", None, None).unwrap();
+    assert_eq!((keys(&all).len(), &all.next), (5, &None));
+    let some = kv.range("b", Some("c".into()), Some(2)).unwrap();
+    assert_eq!((keys(&some), some.next.as_deref()), (vec!["b/1".to_string(), "b/2".into()], Some("b/3")));
+    assert_eq!(keys(&kv.range("b/3", Some("c".into()), Some(2)).unwrap()), ["b/3"]);
+    assert_eq!(keys(&kv.range("c", Some("b".into()), None).unwrap()), [""; 0]);
+    let listed = kv.list("b/", Some(2), None).unwrap();
+    assert_eq!(listed.next.as_deref(), Some("b/3"));
+    assert_eq!(keys(&kv.list("b/", Some(2), listed.next).unwrap()), ["b/3"]);
+}
+
+#[test]
+fn a_page_ends_by_size() {
+    let host = TestHost::of::<Kv>();
+    let kv = host.client();
+    for n in 0..6 {
+        kv.put(format!("k{n}"), vec![n; 200 * 1_024]).unwrap();
+    }
+    let page = kv.range("", None, None).unwrap();
+    assert!(page.rows.len() * 200 * 1_024 > PAGE_BYTES);
+    assert_eq!((page.rows.len(), page.next.as_deref()), (3, Some("k3")));
+}

@@ -1,0 +1,60 @@
+//! `Fault` between the machine's form and the wire's. Exhaustive both ways, so that a new fault does not compile until it
+//! has a number here and in the .proto file.
+use synod_abi::Fault;
+
+use crate::v1;
+
+macro_rules! faults {
+    ($($name:ident),* $(,)?) => {
+        /// The wire's form of `fault`.
+        pub const fn fault_to_api(fault: Fault) -> v1::Fault {
+            match fault {
+                $(Fault::$name => v1::Fault::$name,)*
+            }
+        }
+
+        /// The fault that `fault` stands for; none if it is unspecified.
+        pub const fn fault_from_api(fault: v1::Fault) -> Option<Fault> {
+            match fault {
+                v1::Fault::Unspecified => None,
+                $(v1::Fault::$name => Some(Fault::$name),)*
+            }
+        }
+    };
+}
+
+faults!(
+    Trap,
+    Panic,
+    OutOfFuel,
+    TooDeep,
+    OutOfMemory,
+    KeyTooLong,
+    ValueTooLong,
+    TooManyWrites,
+    TooManyReads,
+    TooManyHostCalls,
+    BadHostCall,
+    CorruptState,
+    BadArguments,
+    BadReply,
+    QueryTimeout,
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_of_the_wire_goes_there_and_back() {
+        let mut seen = 0;
+        for number in 1..=64 {
+            let Ok(wire) = v1::Fault::try_from(number) else { continue };
+            let fault = fault_from_api(wire).expect("a numbered fault stands for one");
+            assert_eq!(fault_to_api(fault), wire);
+            seen += 1;
+        }
+        assert_eq!(seen, 15);
+        assert_eq!(fault_from_api(v1::Fault::Unspecified), None);
+    }
+}

@@ -1,0 +1,14 @@
+//! The client's decisions, as pure functions of what happened and when: no I/O, clock, thread or randomness.
+//!
+//! Time comes in as milliseconds of any steadily growing clock, jitter as a number: so every decision is a table of tests, and
+//! a simulated client decides as a real one does.
+
+mod backoff;
+mod endpoints;
+mod retry;
+mod router;
+
+pub use backoff::{Backoff, mix};
+pub use endpoints::parse_endpoints;
+pub use retry::{Decision, Effect, Policy, Trouble};
+pub use router::{Follow, Pick, Router};

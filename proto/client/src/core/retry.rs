@@ -1,0 +1,140 @@
+//! Whether to try again after something went wrong.
+//!
+//! The rule: a request that changes something is tried again only if it is surely not applied: the member said so, or the
+//! request never left this process. Whatever changes nothing, or nothing more the second time, may always be tried again.
+use synod_api::v1::Failure;
+use synod_api::v1::failure::Kind;
+
+use super::Backoff;
+use crate::Error;
+
+/// What trying a request twice would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The same as once: it reads, or is idempotent by its own key, as installing a module is.
+    Idempotent,
+    /// Perhaps something twice.
+    Changes,
+}
+
+/// What went wrong with one attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trouble {
+    /// The request never left: no connection, or it broke before. For people.
+    NotSent(String),
+    /// The request left, and no answer came. For people.
+    NoAnswer(String),
+    /// The member answered with a failure.
+    Answered(Box<Failure>),
+}
+
+/// What to do now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// Try again.
+    Retry {
+        /// After this time.
+        after_ms: u64,
+    },
+    /// Tell the caller.
+    GiveUp(Error),
+}
+
+/// How long and how often to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// No attempt starts later than this after the first.
+    pub give_up_ms: u64,
+    /// Waits between attempts.
+    pub backoff: Backoff,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { give_up_ms: 10_000, backoff: Backoff::default() }
+    }
+}
+
+impl Policy {
+    /// What to do after attempt number `attempt` (from 1) failed with `trouble`, `elapsed_ms` after the first one began.
+    pub fn decide(&self, effect: Effect, trouble: Trouble, attempt: u32, elapsed_ms: u64, jitter: u32) -> Decision {
+        let harmless = effect == Effect::Idempotent;
+        let (again, least_ms) = match &trouble {
+            Trouble::NotSent(_) => (true, 0),
+            Trouble::NoAnswer(_) => (harmless, 0),
+            Trouble::Answered(failure) => match failure.kind() {
+                Kind::Unavailable => (true, failure.retry_after_ms),
+                Kind::OutcomeUnknown => (harmless, failure.retry_after_ms),
+                Kind::Rejected | Kind::Internal | Kind::Unspecified => (false, 0),
+            },
+        };
+        let after_ms = self.backoff.delay_ms(attempt, jitter).max(least_ms);
+        if again && elapsed_ms.saturating_add(after_ms) < self.give_up_ms {
+            return Decision::Retry { after_ms };
+        }
+        Decision::GiveUp(match trouble {
+            Trouble::NotSent(message) => Error::Unavailable(message),
+            Trouble::NoAnswer(message) if harmless => Error::Unavailable(message),
+            Trouble::NoAnswer(message) => Error::OutcomeUnknown(message),
+            Trouble::Answered(failure) => match Error::from(*failure) {
+                Error::OutcomeUnknown(message) if harmless => Error::Unavailable(message),
+                error => error,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(kind: Kind, retry_after_ms: u64) -> Trouble {
+        let failure = Failure { kind: kind as i32, message: "m".into(), retry_after_ms, ..Failure::default() };
+        Trouble::Answered(Box::new(failure))
+    }
+
+    #[test]
+    fn only_what_is_surely_not_applied_is_tried_again() {
+        let lost = || Trouble::NoAnswer("m".into());
+        let unsent = || Trouble::NotSent("m".into());
+        let table = [
+            (Effect::Changes, unsent(), None),
+            (Effect::Changes, answered(Kind::Unavailable, 0), None),
+            (Effect::Changes, lost(), Some(Error::OutcomeUnknown("m".into()))),
+            (Effect::Changes, answered(Kind::OutcomeUnknown, 0), Some(Error::OutcomeUnknown("m".into()))),
+            (Effect::Changes, answered(Kind::Internal, 0), Some(Error::Internal("m".into()))),
+            (Effect::Changes, answered(Kind::Rejected, 0), Some(Error::Refused(refused()))),
+            (Effect::Idempotent, unsent(), None),
+            (Effect::Idempotent, lost(), None),
+            (Effect::Idempotent, answered(Kind::Unavailable, 0), None),
+            (Effect::Idempotent, answered(Kind::OutcomeUnknown, 0), None),
+            (Effect::Idempotent, answered(Kind::Internal, 0), Some(Error::Internal("m".into()))),
+            (Effect::Idempotent, answered(Kind::Rejected, 0), Some(Error::Refused(refused()))),
+        ];
+        for (effect, trouble, error) in table {
+            let decision = Policy::default().decide(effect, trouble.clone(), 1, 0, u32::MAX);
+            let expected = error.map_or(Decision::Retry { after_ms: 10 }, Decision::GiveUp);
+            assert_eq!(decision, expected, "{effect:?} {trouble:?}");
+        }
+    }
+
+    fn refused() -> crate::BadArguments {
+        crate::BadArguments { message: "m".into(), ..crate::BadArguments::default() }
+    }
+
+    #[test]
+    fn when_time_is_up_the_error_says_what_is_known() {
+        let policy = Policy { give_up_ms: 100, backoff: Backoff { base_ms: 10, max_ms: 10 } };
+        let late = |effect, trouble| policy.decide(effect, trouble, 5, 91, u32::MAX);
+        assert_eq!(late(Effect::Changes, Trouble::NotSent("m".into())), Decision::GiveUp(Error::Unavailable("m".into())));
+        assert_eq!(late(Effect::Idempotent, Trouble::NoAnswer("m".into())), Decision::GiveUp(Error::Unavailable("m".into())));
+        let unknown = answered(Kind::OutcomeUnknown, 0);
+        assert_eq!(late(Effect::Idempotent, unknown), Decision::GiveUp(Error::Unavailable("m".into())));
+    }
+
+    #[test]
+    fn a_member_can_ask_for_more_patience() {
+        let decision = Policy::default().decide(Effect::Changes, answered(Kind::Unavailable, 250), 1, 0, 0);
+        assert_eq!(decision, Decision::Retry { after_ms: 250 });
+    }
+}

@@ -1,0 +1,232 @@
+//! Which member to ask next.
+//!
+//! It keeps the addresses that the caller gave and those that the cluster told, remembers which of them failed and until when they
+//! are left alone, and prefers the leader if it is known: a call that goes there saves a hop. Addresses that the caller gave are
+//! never forgotten, because those that the cluster tells may not be reachable from here.
+use super::endpoints::MAX_ENDPOINTS;
+use super::{Backoff, mix};
+
+/// Which member is preferred.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Follow {
+    /// The leader: fewest hops for calls.
+    #[default]
+    Leader,
+    /// The one that answered last, beginning with the first address given: spreads clients, and queries stay near.
+    Nearest,
+}
+
+/// A member as the router sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    address: String,
+    id: Option<u64>,
+    given: bool,
+    failures: u32,
+    rest_until_ms: u64,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pick {
+    /// Ask this address.
+    Use(String),
+    /// All failed lately: wait until this time.
+    WaitUntil(u64),
+}
+
+/// Chooses members.
+#[derive(Clone, Debug)]
+pub struct Router {
+    known: Vec<Known>,
+    follow: Follow,
+    leader: Option<u64>,
+    term: u64,
+    current: usize,
+    backoff: Backoff,
+}
+
+impl Router {
+    /// A router over the addresses that the caller gave; there is at least one.
+    pub fn new(given: Vec<String>, follow: Follow, backoff: Backoff) -> Self {
+        let known = given.into_iter().map(|address| Known { address, id: None, given: true, failures: 0, rest_until_ms: 0 });
+        Self { known: known.collect(), follow, leader: None, term: 0, current: 0, backoff }
+    }
+
+    /// The address to ask now.
+    pub fn pick(&self, now_ms: u64) -> Pick {
+        let rested = |known: &&Known| known.rest_until_ms <= now_ms;
+        let leader = self.leader_index().and_then(|index| self.known.get(index)).filter(rested);
+        let from_current = || {
+            let (before, from) = self.known.split_at(self.current.min(self.known.len()));
+            from.iter().chain(before).find(rested)
+        };
+        match leader.or_else(from_current) {
+            Some(known) => Pick::Use(known.address.clone()),
+            None => Pick::WaitUntil(self.known.iter().map(|known| known.rest_until_ms).min().unwrap_or(now_ms)),
+        }
+    }
+
+    fn leader_index(&self) -> Option<usize> {
+        let leader = self.leader.filter(|_| self.follow == Follow::Leader)?;
+        self.known.iter().position(|known| known.id == Some(leader))
+    }
+
+    fn index(&self, address: &str) -> Option<usize> {
+        self.known.iter().position(|known| known.address == address)
+    }
+
+    /// `address` answered.
+    pub fn succeeded(&mut self, address: &str) {
+        if let Some(index) = self.index(address) {
+            self.known[index].failures = 0;
+            self.known[index].rest_until_ms = 0;
+            self.current = index;
+        }
+    }
+
+    /// `address` did not answer, or said that it cannot serve: it is left alone for a while.
+    pub fn failed(&mut self, address: &str, now_ms: u64) {
+        if let Some(index) = self.index(address) {
+            let failures = self.known[index].failures.saturating_add(1);
+            let jitter = mix(now_ms ^ (index as u64) << 48) as u32;
+            self.known[index].failures = failures;
+            self.known[index].rest_until_ms = now_ms.saturating_add(self.backoff.delay_ms(failures, jitter));
+            if self.known[index].id.is_some() && self.known[index].id == self.leader {
+                self.leader = None;
+            }
+            self.current = (index + 1) % self.known.len();
+        }
+    }
+
+    /// A reply or failure named `term`, and perhaps its leader. Returns whether this is news that makes asking for the cluster's
+    /// status worth while.
+    pub fn heard(&mut self, term: u64, leader: Option<u64>) -> bool {
+        if term < self.term {
+            return false;
+        }
+        let newer = term > self.term;
+        self.term = term;
+        if newer {
+            self.leader = leader;
+            return leader.is_none() || self.leader_index().is_none();
+        }
+        if leader.is_some() && leader != self.leader {
+            self.leader = leader;
+            return self.leader_index().is_none();
+        }
+        false
+    }
+
+    /// The cluster's own list: ids and client addresses. Learned addresses that it no longer names are forgotten.
+    pub fn learn(&mut self, term: u64, leader: Option<u64>, members: &[(u64, String)]) {
+        let current = self.known.get(self.current).map(|known| known.address.clone());
+        for known in &mut self.known {
+            known.id = None;
+        }
+        for (id, address) in members.iter().filter(|(_, address)| !address.is_empty()) {
+            match self.index(address) {
+                Some(index) => self.known[index].id = Some(*id),
+                None if self.known.len() < MAX_ENDPOINTS => {
+                    self.known.push(Known { address: address.clone(), id: Some(*id), given: false, failures: 0, rest_until_ms: 0 });
+                }
+                None => {}
+            }
+        }
+        self.known.retain(|known| known.given || known.id.is_some());
+        self.current = current.and_then(|address| self.index(&address)).unwrap_or(0);
+        if term >= self.term {
+            self.term = term;
+            self.leader = leader;
+        }
+    }
+
+    /// Every address, given ones first.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.known.iter().map(|known| known.address.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn router(follow: Follow) -> Router {
+        let given = ["a:1", "b:1", "c:1"].map(str::to_owned).to_vec();
+        Router::new(given, follow, Backoff { base_ms: 100, max_ms: 1_000 })
+    }
+
+    fn used(router: &Router, now_ms: u64) -> String {
+        match router.pick(now_ms) {
+            Pick::Use(address) => address,
+            Pick::WaitUntil(until) => format!("wait {until}"),
+        }
+    }
+
+    fn members(list: &[(u64, &str)]) -> Vec<(u64, String)> {
+        list.iter().map(|(id, address)| (*id, (*address).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_next_member_is_asked_when_one_fails_and_the_good_one_is_kept() {
+        let mut router = router(Follow::Nearest);
+        assert_eq!(used(&router, 0), "a:1");
+        router.failed("a:1", 0);
+        assert_eq!(used(&router, 0), "b:1");
+        router.succeeded("b:1");
+        assert_eq!(used(&router, 5_000), "b:1");
+    }
+
+    #[test]
+    fn when_all_failed_it_waits_for_the_first_to_be_rested() {
+        let mut router = router(Follow::Nearest);
+        for address in ["a:1", "b:1", "c:1"] {
+            router.failed(address, 1_000);
+        }
+        let Pick::WaitUntil(until) = router.pick(1_000) else { panic!("all are resting") };
+        assert!((1_050..=1_100).contains(&until), "{until}");
+        assert_ne!(used(&router, until), format!("wait {until}"));
+    }
+
+    #[test]
+    fn the_leader_is_preferred_until_it_fails() {
+        let mut router = router(Follow::Leader);
+        router.learn(3, Some(2), &members(&[(1, "a:1"), (2, "b:1"), (3, "c:1")]));
+        assert_eq!(used(&router, 0), "b:1");
+        router.failed("b:1", 0);
+        assert_eq!(used(&router, 0), "c:1");
+        assert!(!router.heard(4, Some(1)), "the leader of the new term is known by address");
+        assert_eq!(used(&router, 0), "a:1");
+    }
+
+    #[test]
+    fn a_new_term_without_a_known_leader_is_news_and_an_old_one_is_not() {
+        let mut router = router(Follow::Leader);
+        router.learn(3, Some(2), &members(&[(1, "a:1"), (2, "b:1")]));
+        assert!(!router.heard(3, None));
+        assert!(!router.heard(2, Some(1)));
+        assert_eq!(used(&router, 0), "b:1");
+        assert!(router.heard(4, None));
+        assert_eq!(used(&router, 0), "a:1", "nobody is preferred while the leader is unknown");
+        assert!(router.heard(4, Some(9)), "a leader whose address is not known");
+    }
+
+    #[test]
+    fn learned_members_come_and_go_and_given_ones_stay() {
+        let mut router = router(Follow::Leader);
+        router.learn(1, Some(7), &members(&[(7, "d:1"), (8, "a:1"), (9, "")]));
+        assert_eq!(router.addresses().collect::<Vec<_>>(), ["a:1", "b:1", "c:1", "d:1"]);
+        assert_eq!(used(&router, 0), "d:1");
+        router.learn(2, Some(8), &members(&[(8, "a:1")]));
+        assert_eq!(router.addresses().collect::<Vec<_>>(), ["a:1", "b:1", "c:1"]);
+        assert_eq!(used(&router, 0), "a:1");
+    }
+
+    #[test]
+    fn the_list_is_bounded() {
+        let mut router = router(Follow::Nearest);
+        let many: Vec<_> = (0..1_000).map(|id| (id, format!("m{id}:1"))).collect();
+        router.learn(1, None, &many);
+        assert_eq!(router.addresses().count(), MAX_ENDPOINTS);
+    }
+}

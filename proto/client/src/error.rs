@@ -1,0 +1,174 @@
+//! Why there is no answer: a failure of the wire as a typed error, and as the error that typed clients of recipes see.
+use std::fmt;
+
+use synod_abi::{Fault, RawError};
+use synod_api::v1::failure::Kind;
+use synod_api::v1::{self, Failure, value::Form};
+use thiserror::Error as ThisError;
+
+/// A recipe's own refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecipeError {
+    /// The code in the recipe's `#[error(code)]`.
+    pub code: u32,
+    /// The error as JSON, if the request was.
+    pub json: Option<String>,
+    /// The error as postcard, if the request was.
+    pub postcard: Option<Vec<u8>>,
+    /// For people.
+    pub message: String,
+}
+
+impl fmt::Display for RecipeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.json {
+            Some(json) => write!(f, "{} ({json})", self.message),
+            None => write!(f, "{} (code {})", self.message, self.code),
+        }
+    }
+}
+
+/// A request that was refused, or ended, by something else than the recipe's own rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BadArguments {
+    /// Stable, for programs: `UNKNOWN_SPACE`, `BAD_ARGUMENTS`, `FAULT`, ...
+    pub reason: String,
+    /// What ended the recipe's call, if it was running.
+    pub fault: Option<Fault>,
+    /// The path of the offending field, if it is one.
+    pub field: Option<String>,
+    /// The limit that was exceeded and its value, if it was one.
+    pub limit: Option<(String, u64)>,
+    /// For people.
+    pub message: String,
+}
+
+impl fmt::Display for BadArguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.limit {
+            Some((name, value)) => write!(f, " ({name} = {value})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+pub enum Error {
+    /// The recipe refused; nothing was changed.
+    #[error("{0}")]
+    Rejected(RecipeError),
+    /// The host refused the request or ended the call; nothing was changed, and trying again does not help.
+    #[error("{0}")]
+    Refused(BadArguments),
+    /// Surely not applied: it may be tried again. The client has tried for as long as its options allow.
+    #[error("unavailable, surely not applied: {0}")]
+    Unavailable(String),
+    /// It may or may not have been applied: only the caller can know whether trying again does harm.
+    #[error("outcome unknown: {0}")]
+    OutcomeUnknown(String),
+    /// The member met an error of its own, or answered something that is no answer.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure.kind() {
+            Kind::Rejected if failure.reason == synod_api::REASON_RECIPE_ERROR => {
+                let (json, postcard) = match failure.error.and_then(|value| value.form) {
+                    Some(Form::Json(json)) => (Some(json), None),
+                    Some(Form::Postcard(bytes)) => (None, Some(bytes)),
+                    None => (None, None),
+                };
+                Self::Rejected(RecipeError { code: failure.code, json, postcard, message: failure.message })
+            }
+            Kind::Rejected => Self::Refused(BadArguments {
+                fault: synod_api::fault_from_api(failure.fault()),
+                field: (!failure.field.is_empty()).then(|| failure.field.clone()),
+                limit: (!failure.limit.is_empty()).then(|| (failure.limit.clone(), failure.limit_value)),
+                reason: failure.reason,
+                message: failure.message,
+            }),
+            Kind::Unavailable => Self::Unavailable(failure.message),
+            Kind::OutcomeUnknown => Self::OutcomeUnknown(failure.message),
+            Kind::Internal | Kind::Unspecified => Self::Internal(failure.message),
+        }
+    }
+}
+
+impl From<Error> for RawError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Rejected(RecipeError { code, postcard: Some(error), .. }) => Self::Rejected { code, error },
+            Error::Rejected(RecipeError { message, .. }) => Self::Fault { fault: None, message },
+            Error::Refused(refused) => Self::Fault { fault: refused.fault, message: refused.to_string() },
+            Error::Unavailable(message) => Self::Unavailable(message),
+            Error::OutcomeUnknown(message) | Error::Internal(message) => Self::OutcomeUnknown(message),
+        }
+    }
+}
+
+/// A query's error for typed clients: a query changes nothing, so its outcome is never unknown.
+pub(crate) fn query_error(error: Error) -> RawError {
+    match RawError::from(error) {
+        RawError::OutcomeUnknown(message) => RawError::Unavailable(message),
+        other => other,
+    }
+}
+
+pub(crate) fn missing(what: &str) -> Error {
+    Error::Internal(format!("the member's reply has no {what}; client and member are of different versions"))
+}
+
+/// The JSON of a value.
+pub(crate) fn json_of(value: Option<v1::Value>) -> Result<String, Error> {
+    match value.and_then(|value| value.form) {
+        Some(Form::Json(json)) => Ok(json),
+        _ => Err(missing("JSON value")),
+    }
+}
+
+/// The postcard of a value.
+pub(crate) fn postcard_of(value: Option<v1::Value>) -> Result<Vec<u8>, Error> {
+    match value.and_then(|value| value.form) {
+        Some(Form::Postcard(bytes)) => Ok(bytes),
+        _ => Err(missing("postcard value")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(kind: Kind, reason: &str) -> Failure {
+        Failure { kind: kind as i32, reason: reason.into(), message: "m".into(), ..Failure::default() }
+    }
+
+    #[test]
+    fn a_recipes_error_reaches_typed_clients_with_code_and_bytes() {
+        let mut rejected = failure(Kind::Rejected, "RECIPE_ERROR");
+        rejected.code = 7;
+        rejected.error = Some(v1::Value { form: Some(Form::Postcard(vec![1, 2])), signature: 0 });
+        assert_eq!(RawError::from(Error::from(rejected)), RawError::Rejected { code: 7, error: vec![1, 2] });
+    }
+
+    #[test]
+    fn a_fault_keeps_what_ended_the_call() {
+        let mut fault = failure(Kind::Rejected, "FAULT");
+        fault.set_fault(v1::Fault::OutOfFuel);
+        fault.limit = "CALL_FUEL".into();
+        fault.limit_value = 9;
+        let error = Error::from(fault);
+        assert_eq!(error.to_string(), "m (CALL_FUEL = 9)");
+        assert_eq!(RawError::from(error), RawError::Fault { fault: Some(Fault::OutOfFuel), message: "m (CALL_FUEL = 9)".into() });
+    }
+
+    #[test]
+    fn what_a_member_broke_is_unknown_for_calls_and_harmless_for_queries() {
+        let error = Error::from(failure(Kind::Internal, "BROKEN"));
+        assert_eq!(RawError::from(error.clone()), RawError::OutcomeUnknown("m".into()));
+        assert_eq!(query_error(error), RawError::Unavailable("m".into()));
+    }
+}

@@ -1,0 +1,13 @@
+//! Carries out what [`core`](crate::core) decides, over tonic and tokio.
+
+mod admin;
+mod client;
+mod flights;
+mod link;
+mod options;
+mod transport;
+
+pub use client::{Answer, Client, connect};
+pub use options::Options;
+
+pub use crate::core::Follow;

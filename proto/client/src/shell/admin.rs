@@ -1,0 +1,208 @@
+//! Recipes, spaces and the cluster: one method per unary RPC.
+use std::future::Future;
+use std::time::Duration;
+
+use prost::Message;
+use synod_api::v1::cluster_client::ClusterClient;
+use synod_api::v1::describe_recipe_request::Target;
+use synod_api::v1::recipes_client::RecipesClient;
+use synod_api::v1::space_admin_client::SpaceAdminClient;
+use synod_api::v1::{
+    CreateSpaceReply, CreateSpaceRequest, DeleteSpaceRequest, DescribeRecipeReply, DescribeRecipeRequest, DigestAtReply, DigestAtRequest,
+    InstallReply, InstallRequest, ListRecipesRequest, ListSpacesRequest, LogLine, LogsRequest, RecipeInfo, RecipeRef, RemoveRecipeRequest,
+    SpaceInfo, StatusReply, StatusRequest, UpgradeSpaceRequest,
+};
+use synod_api::{REPLY_BYTES, REQUEST_BYTES};
+use tokio_stream::{Stream, StreamExt};
+use tonic::transport::Channel;
+use tonic::{Response, Status};
+
+use super::client::Client;
+use super::link::{check_size, trouble_of};
+use crate::Error;
+use crate::core::{Decision, Effect, Trouble};
+use crate::error::missing;
+
+/// What a client waits longer than the member was asked to.
+const DIGEST_SLACK_MS: u64 = 5_000;
+
+macro_rules! sized {
+    ($client:ident, $channel:expr) => {
+        $client::new($channel).max_decoding_message_size(REPLY_BYTES).max_encoding_message_size(REQUEST_BYTES)
+    };
+}
+
+impl Client {
+    /// Runs a unary method by the policy, each attempt within `timeout_ms`.
+    pub(crate) async fn unary<T, F, A>(&self, effect: Effect, timeout_ms: u64, method: F) -> Result<T, Error>
+    where
+        F: Fn(Channel) -> A,
+        A: Future<Output = Result<Response<T>, Trouble>>,
+    {
+        let method = &method;
+        self.run(effect, |link| async move {
+            match tokio::time::timeout(Duration::from_millis(timeout_ms), method(link.channel())).await {
+                Ok(answer) => answer.map(Response::into_inner),
+                Err(_) => Err(Trouble::NoAnswer(format!("no answer within {timeout_ms} ms"))),
+            }
+        })
+        .await
+    }
+
+    async fn simple<T, F, A>(&self, effect: Effect, method: F) -> Result<T, Error>
+    where
+        F: Fn(Channel) -> A,
+        A: Future<Output = Result<Response<T>, Status>>,
+    {
+        let method = &method;
+        self.unary(effect, self.options().attempt_timeout_ms, |channel| async move {
+            method(channel).await.map_err(|status| trouble_of(&status))
+        })
+        .await
+    }
+
+    /// Installs a recipe; installing the same module again is no error.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn install_recipe(&self, request: InstallRequest) -> Result<InstallReply, Error> {
+        let effect = if request.replace { Effect::Changes } else { Effect::Idempotent };
+        let size = request.encoded_len();
+        let request = &request;
+        let reply = self
+            .unary(effect, self.options().install_timeout_ms, |channel| async move {
+                check_size(size)?;
+                sized!(RecipesClient, channel).install(request.clone()).await.map_err(|status| trouble_of(&status))
+            })
+            .await?;
+        self.heard(reply.header.as_ref());
+        Ok(reply)
+    }
+
+    /// Every recipe and version.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn list_recipes(&self) -> Result<Vec<RecipeInfo>, Error> {
+        let list = |channel| async move { sized!(RecipesClient, channel).list(ListRecipesRequest {}).await };
+        Ok(self.simple(Effect::Idempotent, list).await?.recipes)
+    }
+
+    /// One recipe with its schema; version 0 is the largest installed one.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn describe_recipe(&self, name: &str, version: u32) -> Result<DescribeRecipeReply, Error> {
+        self.describe(Target::Recipe(RecipeRef { name: name.to_owned(), version })).await
+    }
+
+    /// The recipe that a space runs, with its schema.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn describe_space(&self, space: &str) -> Result<DescribeRecipeReply, Error> {
+        self.describe(Target::Space(space.to_owned())).await
+    }
+
+    async fn describe(&self, target: Target) -> Result<DescribeRecipeReply, Error> {
+        let request = &DescribeRecipeRequest { target: Some(target) };
+        let describe = |channel| async move { sized!(RecipesClient, channel).describe(request.clone()).await };
+        self.simple(Effect::Idempotent, describe).await
+    }
+
+    /// What recipes logged on the member that answers. The stream ends with its lines, or with `follow` when the connection does.
+    ///
+    /// # Errors
+    /// See [`Error`]; an item is an error if the stream breaks.
+    pub async fn recipe_logs(&self, request: LogsRequest) -> Result<impl Stream<Item = Result<LogLine, Error>> + Unpin + use<>, Error> {
+        let request = &request;
+        let logs = |channel| async move { sized!(RecipesClient, channel).logs(request.clone()).await };
+        let lines = self.simple(Effect::Idempotent, logs).await?;
+        let policy = self.options().policy;
+        Ok(lines.map(move |line| {
+            line.map_err(|status| match policy.decide(Effect::Idempotent, trouble_of(&status), u32::MAX, u64::MAX, 0) {
+                Decision::GiveUp(error) => error,
+                Decision::Retry { .. } => Error::Unavailable(status.message().to_owned()),
+            })
+        }))
+    }
+
+    /// Forgets one version of a recipe.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn remove_recipe(&self, name: &str, version: u32) -> Result<(), Error> {
+        let request = &RemoveRecipeRequest { recipe: Some(RecipeRef { name: name.to_owned(), version }) };
+        let remove = |channel| async move { sized!(RecipesClient, channel).remove(request.clone()).await };
+        let reply = self.simple(Effect::Changes, remove).await?;
+        self.heard(reply.header.as_ref());
+        Ok(())
+    }
+
+    /// Creates a space; version 0 is the largest installed one. The same again is no error.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn create_space(&self, space: &str, recipe: &str, version: u32) -> Result<CreateSpaceReply, Error> {
+        let recipe = RecipeRef { name: recipe.to_owned(), version };
+        let request = &CreateSpaceRequest { name: space.to_owned(), recipe: Some(recipe) };
+        let create = |channel| async move { sized!(SpaceAdminClient, channel).create(request.clone()).await };
+        let reply = self.simple(Effect::Idempotent, create).await?;
+        self.heard(reply.header.as_ref());
+        Ok(reply)
+    }
+
+    /// Every space.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn list_spaces(&self) -> Result<Vec<SpaceInfo>, Error> {
+        let list = |channel| async move { sized!(SpaceAdminClient, channel).list(ListSpacesRequest {}).await };
+        Ok(self.simple(Effect::Idempotent, list).await?.spaces)
+    }
+
+    /// Moves a space to a newer version of its recipe.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn upgrade_space(&self, space: &str, to_version: u32) -> Result<SpaceInfo, Error> {
+        let request = &UpgradeSpaceRequest { name: space.to_owned(), to_version };
+        let upgrade = |channel| async move { sized!(SpaceAdminClient, channel).upgrade(request.clone()).await };
+        let reply = self.simple(Effect::Changes, upgrade).await?;
+        self.heard(reply.header.as_ref());
+        reply.space.ok_or_else(|| missing("space"))
+    }
+
+    /// Deletes a space and everything in it.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn delete_space(&self, space: &str) -> Result<(), Error> {
+        let request = &DeleteSpaceRequest { name: space.to_owned() };
+        let delete = |channel| async move { sized!(SpaceAdminClient, channel).delete(request.clone()).await };
+        let reply = self.simple(Effect::Changes, delete).await?;
+        self.heard(reply.header.as_ref());
+        Ok(())
+    }
+
+    /// The cluster as the member that answers sees it, and what every member says of itself; with `local`, that member only.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn status(&self, local: bool) -> Result<StatusReply, Error> {
+        let status = |channel| async move { sized!(ClusterClient, channel).status(StatusRequest { local }).await };
+        self.simple(Effect::Idempotent, status).await
+    }
+
+    /// The digests of the member that answers right after entry `index`; waits up to `wait_ms` for it to be applied.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn digest_at(&self, index: u64, wait_ms: u64) -> Result<DigestAtReply, Error> {
+        let request = DigestAtRequest { index, wait_ms };
+        self.unary(Effect::Idempotent, wait_ms.saturating_add(DIGEST_SLACK_MS), |channel| async move {
+            sized!(ClusterClient, channel).digest_at(request).await.map_err(|status| trouble_of(&status))
+        })
+        .await
+    }
+}

@@ -1,0 +1,273 @@
+//! The client: picks members, keeps one link to each that it uses, tries again by the policy, and learns the cluster's members.
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::{Duration, Instant};
+
+use synod_api::v1::{Header, StatusReply};
+use tokio::sync::Notify;
+
+use super::Options;
+use super::link::Link;
+use crate::Error;
+use crate::core::{Decision, Effect, Pick, Router, Trouble, mix, parse_endpoints};
+
+/// The members are asked for at least this often ...
+const LEARN_EVERY: Duration = Duration::from_secs(30);
+/// ... and at most this often.
+const LEARN_PAUSE: Duration = Duration::from_millis(250);
+
+/// An answer, and the revision and time that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer<T> {
+    /// The answer.
+    pub value: T,
+    /// Of a call: its revision; of a query: that of the state it read.
+    pub revision: u64,
+    /// Cluster time of the call's entry, or of the state that was read, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// The member that answered.
+    pub member_id: u64,
+}
+
+impl<T> Answer<T> {
+    pub(crate) fn new(value: T, header: Option<&Header>) -> Self {
+        let (revision, time_ms, member_id) = header.map_or((0, 0, 0), |header| (header.revision, header.time_ms, header.member_id));
+        Self { value, revision, time_ms, member_id }
+    }
+}
+
+/// A client of one cluster. Cheap to clone; clones share connections.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: Options,
+    router: Mutex<Router>,
+    links: RwLock<HashMap<String, Arc<Link>>>,
+    connecting: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    started: Instant,
+    jitter: AtomicU64,
+    revision: AtomicU64,
+    news: Notify,
+}
+
+/// Connects to a cluster by any of its members: `host:port`, or several, separated by commas.
+///
+/// # Errors
+/// [`Error::Refused`] if that is not a list of addresses, [`Error::Unavailable`] if no member answers within the policy's time.
+pub async fn connect(endpoints: impl AsRef<str>) -> Result<Client, Error> {
+    Client::connect_with(endpoints, Options::default()).await
+}
+
+impl Client {
+    /// As [`connect`], with options.
+    ///
+    /// # Errors
+    /// As [`connect`]; without `learn_members` nobody is contacted yet.
+    pub async fn connect_with(endpoints: impl AsRef<str>, options: Options) -> Result<Self, Error> {
+        let given = parse_endpoints(endpoints.as_ref())?;
+        let inner = Inner {
+            options,
+            router: Mutex::new(Router::new(given, options.follow, options.member_backoff)),
+            links: RwLock::default(),
+            connecting: Mutex::default(),
+            started: Instant::now(),
+            jitter: AtomicU64::new(RandomState::new().hash_one(std::process::id())),
+            revision: AtomicU64::new(0),
+            news: Notify::new(),
+        };
+        let client = Self { inner: Arc::new(inner) };
+        if options.learn_members {
+            let status = client.status(false).await?;
+            client.learn(&status);
+            tokio::spawn(keep_learning(Arc::downgrade(&client.inner)));
+        }
+        Ok(client)
+    }
+
+    /// The addresses that it knows, given ones first.
+    pub fn addresses(&self) -> Vec<String> {
+        self.router().addresses().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    /// The largest revision seen so far.
+    pub(crate) fn seen_revision(&self) -> u64 {
+        self.inner.revision.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of what every reply tells.
+    pub(crate) fn heard(&self, header: Option<&Header>) {
+        let Some(header) = header else { return };
+        self.inner.revision.fetch_max(header.revision, Ordering::Relaxed);
+        self.heard_term(header.term, 0);
+    }
+
+    fn heard_term(&self, term: u64, leader_id: u64) {
+        if term > 0 && self.router().heard(term, (leader_id > 0).then_some(leader_id)) {
+            self.inner.news.notify_one();
+        }
+    }
+
+    fn learn(&self, status: &StatusReply) {
+        let term = status.header.as_ref().map_or(0, |header| header.term);
+        let members: Vec<_> = status.members.iter().map(|member| (member.id, member.client_address.clone())).collect();
+        self.router().learn(term, (status.leader_id > 0).then_some(status.leader_id), &members);
+        let known = self.addresses();
+        self.links().retain(|address, _| known.contains(address));
+        self.inner.connecting.lock().unwrap_or_else(PoisonError::into_inner).retain(|address, _| known.contains(address));
+    }
+
+    fn router(&self) -> MutexGuard<'_, Router> {
+        self.inner.router.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn links(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<String, Arc<Link>>> {
+        self.inner.links.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.inner.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn jitter(&self) -> u32 {
+        (mix(self.inner.jitter.fetch_add(1, Ordering::Relaxed)) >> 32) as u32
+    }
+
+    /// Runs `attempt` on one member after another until it succeeds or the policy says to give up.
+    pub(crate) async fn run<T, F, A>(&self, effect: Effect, attempt: F) -> Result<T, Error>
+    where
+        F: Fn(Arc<Link>) -> A,
+        A: Future<Output = Result<T, Trouble>>,
+    {
+        let began_ms = self.now_ms();
+        let mut tried = 0_u32;
+        loop {
+            let address = self.rested_member(began_ms).await;
+            tried += 1;
+            let result = match self.link(&address).await {
+                Ok(link) => attempt(link).await,
+                Err(trouble) => Err(trouble),
+            };
+            let trouble = match result {
+                Ok(value) => {
+                    self.router().succeeded(&address);
+                    return Ok(value);
+                }
+                Err(trouble) => self.noted(&address, trouble),
+            };
+            let elapsed_ms = self.now_ms().saturating_sub(began_ms);
+            match self.inner.options.policy.decide(effect, trouble, tried, elapsed_ms, self.jitter()) {
+                Decision::Retry { after_ms } => tokio::time::sleep(Duration::from_millis(after_ms)).await,
+                Decision::GiveUp(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The member to ask; waits for one if all failed lately, but not past the policy's time.
+    async fn rested_member(&self, began_ms: u64) -> String {
+        let give_up_at_ms = began_ms.saturating_add(self.inner.options.policy.give_up_ms);
+        loop {
+            let now_ms = self.now_ms();
+            let pick = self.router().pick(now_ms);
+            match pick {
+                Pick::Use(address) => return address,
+                Pick::WaitUntil(until_ms) => {
+                    let wait_ms = until_ms.min(give_up_at_ms).saturating_sub(now_ms);
+                    if wait_ms == 0 {
+                        let any = self.router().addresses().next().map(str::to_owned);
+                        return any.unwrap_or_default();
+                    }
+                    tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+                }
+            }
+        }
+    }
+
+    /// Remembers what `trouble` says about the member at `address`, and names the member in it.
+    fn noted(&self, address: &str, trouble: Trouble) -> Trouble {
+        use synod_api::v1::failure::Kind;
+        match trouble {
+            Trouble::Answered(failure) => {
+                let term = failure.header.as_ref().map_or(0, |header| header.term);
+                match failure.kind() {
+                    Kind::Unavailable | Kind::OutcomeUnknown | Kind::Internal => self.member_failed(address),
+                    Kind::Rejected | Kind::Unspecified => self.router().succeeded(address),
+                }
+                self.heard_term(term, failure.leader_id);
+                Trouble::Answered(failure)
+            }
+            Trouble::NotSent(why) => {
+                self.member_failed(address);
+                Trouble::NotSent(named(address, why))
+            }
+            Trouble::NoAnswer(why) => {
+                self.member_failed(address);
+                self.links().remove(address);
+                Trouble::NoAnswer(named(address, why))
+            }
+        }
+    }
+
+    fn member_failed(&self, address: &str) {
+        let now_ms = self.now_ms();
+        self.router().failed(address, now_ms);
+        self.inner.news.notify_one();
+    }
+
+    fn live_link(&self, address: &str) -> Option<Arc<Link>> {
+        let links = self.inner.links.read().unwrap_or_else(PoisonError::into_inner);
+        links.get(address).filter(|link| !link.is_broken()).cloned()
+    }
+
+    /// The link to `address`; connects if there is none, once for all who ask at the same time.
+    async fn link(&self, address: &str) -> Result<Arc<Link>, Trouble> {
+        if let Some(link) = self.live_link(address) {
+            return Ok(link);
+        }
+        let turn = {
+            let mut connecting = self.inner.connecting.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(connecting.entry(address.to_owned()).or_default())
+        };
+        let _turn = turn.lock().await;
+        if let Some(link) = self.live_link(address) {
+            return Ok(link);
+        }
+        let link = Arc::new(Link::connect(address, &self.inner.options).await?);
+        self.links().insert(address.to_owned(), Arc::clone(&link));
+        Ok(link)
+    }
+}
+
+fn named(address: &str, why: String) -> String {
+    if why.contains(address) { why } else { format!("{address}: {why}") }
+}
+
+/// Asks for the members whenever there is news, until the client is gone.
+async fn keep_learning(inner: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(LEARN_PAUSE).await;
+        let deadline = tokio::time::Instant::now() + LEARN_EVERY;
+        loop {
+            let Some(inner) = inner.upgrade() else { return };
+            let heard = tokio::time::timeout(LEARN_PAUSE, inner.news.notified()).await.is_ok();
+            if heard || tokio::time::Instant::now() >= deadline {
+                break;
+            }
+        }
+        let Some(inner) = inner.upgrade() else { return };
+        let client = Client { inner };
+        match client.status(false).await {
+            Ok(status) => client.learn(&status),
+            Err(error) => tracing::debug!(%error, "the cluster's members could not be learned"),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! One connection to one member: an HTTP/2 channel, and on it, from the first call on, one call stream with many calls in flight.
+//!
+//! A link is used until it breaks and is then replaced: it does not reconnect by itself, so that "the request never left" stays
+//! something that can be known.
+use std::error::Error as StdError;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use prost::Message;
+use synod_api::v1::failure::Kind;
+use synod_api::v1::spaces_client::SpacesClient;
+use synod_api::v1::{CallReply, CallRequest, Failure};
+use synod_api::{REPLY_BYTES, REQUEST_BYTES};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, ConnectError, Status};
+
+use super::Options;
+use super::flights::Flights;
+use crate::core::Trouble;
+
+/// Requests that wait for tonic to take them.
+const QUEUE: usize = 256;
+/// Flow control window of one stream, in bytes: replies of many calls share it.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// Flow control window of a connection, in bytes.
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// A connection without traffic is probed after this time ...
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// ... and given up when the probe is not answered within this one.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest headers of a reply, in bytes: a status with its details.
+const HEADER_BYTES: u32 = 16 * 1_024;
+
+/// A connection to a member.
+pub(crate) struct Link {
+    channel: Channel,
+    lane: OnceLock<Lane>,
+    permits: Semaphore,
+}
+
+struct Lane {
+    queue: mpsc::Sender<CallRequest>,
+    flights: Arc<Flights>,
+}
+
+impl Link {
+    /// Connects to `address`.
+    pub(crate) async fn connect(address: &str, options: &Options) -> Result<Self, Trouble> {
+        let not_sent = |error: tonic::transport::Error| Trouble::NotSent(format!("cannot connect to {address}: {}", chain(&error)));
+        let timeout = Duration::from_millis(options.connect_timeout_ms);
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .map_err(not_sent)?
+            .connect_timeout(timeout)
+            .tcp_nodelay(true)
+            .tcp_keepalive(Some(KEEP_ALIVE))
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .http2_max_header_list_size(HEADER_BYTES)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+        let channel = match tokio::time::timeout(timeout, endpoint.connect()).await {
+            Ok(channel) => channel.map_err(not_sent)?,
+            Err(_) => return Err(Trouble::NotSent(format!("cannot connect to {address}: no answer within {timeout:?}"))),
+        };
+        Ok(Self { channel, lane: OnceLock::new(), permits: Semaphore::new(options.calls_in_flight) })
+    }
+
+    /// The channel, for unary methods.
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// Whether its call stream broke.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.lane.get().is_some_and(|lane| lane.flights.is_closed())
+    }
+
+    /// Runs one call over the stream.
+    pub(crate) async fn call(&self, mut request: CallRequest, timeout_ms: u64) -> Result<CallReply, Trouble> {
+        check_size(request.encoded_len())?;
+        let lane = self.lane.get_or_init(|| Lane::open(self.channel()));
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(timeout_ms);
+        let late = |left: bool| {
+            let message = format!("no answer within {timeout_ms} ms");
+            if left { Trouble::NoAnswer(message) } else { Trouble::NotSent(message) }
+        };
+        let Ok(permit) = tokio::time::timeout_at(deadline, self.permits.acquire()).await else {
+            return Err(late(false));
+        };
+        let (ticket, answer) = lane.flights.enter()?;
+        request.tag = ticket.tag;
+        let result = tokio::time::timeout_at(deadline, async {
+            match lane.queue.send(request).await {
+                Ok(()) => answer.await.unwrap_or_else(|_| Err(Trouble::NoAnswer("the call stream ended".into()))),
+                Err(_) => answer.await.unwrap_or_else(|_| Err(Trouble::NotSent("the call stream ended".into()))),
+            }
+        })
+        .await;
+        drop(permit);
+        result.unwrap_or_else(|_| Err(late(ticket.take_back())))
+    }
+}
+
+impl Lane {
+    fn open(channel: Channel) -> Self {
+        let (queue, requests) = mpsc::channel(QUEUE);
+        let flights = Arc::new(Flights::default());
+        tokio::spawn(drive(channel, requests, Arc::clone(&flights)));
+        Self { queue, flights }
+    }
+}
+
+async fn drive(channel: Channel, requests: mpsc::Receiver<CallRequest>, flights: Arc<Flights>) {
+    let leaving = Arc::clone(&flights);
+    let outgoing = ReceiverStream::new(requests).filter(move |request| leaving.leave(request.tag));
+    let mut client = SpacesClient::new(channel).max_decoding_message_size(REPLY_BYTES).max_encoding_message_size(REQUEST_BYTES);
+    let why = match client.call_stream(outgoing).await {
+        Err(status) => describe(&status),
+        Ok(response) => {
+            let mut replies = response.into_inner();
+            loop {
+                match replies.message().await {
+                    Ok(Some(reply)) => flights.land(reply),
+                    Ok(None) => break "the member ended the call stream".to_owned(),
+                    Err(status) => break describe(&status),
+                }
+            }
+        }
+    };
+    flights.close(&why);
+}
+
+/// Refuses a message that the member would not decode; on the call stream it would end the calls of all others.
+pub(crate) fn check_size(bytes: usize) -> Result<(), Trouble> {
+    if bytes <= REQUEST_BYTES {
+        return Ok(());
+    }
+    Err(Trouble::Answered(Box::new(Failure {
+        kind: Kind::Rejected as i32,
+        reason: "REQUEST_TOO_LARGE".into(),
+        message: format!("the request has {bytes} bytes, the limit is {REQUEST_BYTES}; send less in one request"),
+        limit: "REQUEST_BYTES".into(),
+        limit_value: REQUEST_BYTES as u64,
+        status_code: Code::ResourceExhausted as u32,
+        ..Failure::default()
+    })))
+}
+
+/// What a failed unary method means for trying again.
+pub(crate) fn trouble_of(status: &Status) -> Trouble {
+    if let Some(failure) = synod_api::failure_of_status(status) {
+        return Trouble::Answered(Box::new(failure));
+    }
+    let mut source = status.source();
+    while let Some(error) = source {
+        if error.is::<ConnectError>() {
+            return Trouble::NotSent(describe(status));
+        }
+        source = error.source();
+    }
+    match status.code() {
+        Code::Unimplemented | Code::OutOfRange | Code::InvalidArgument | Code::Unauthenticated | Code::PermissionDenied => {
+            Trouble::Answered(Box::new(Failure {
+                kind: Kind::Rejected as i32,
+                reason: format!("{:?}", status.code()),
+                message: match status.code() {
+                    Code::Unimplemented => "the member does not know this method; is it of an older version, or not a Synod member?".into(),
+                    _ => describe(status),
+                },
+                status_code: status.code() as u32,
+                ..Failure::default()
+            }))
+        }
+        _ => Trouble::NoAnswer(describe(status)),
+    }
+}
+
+fn describe(status: &Status) -> String {
+    match status.source() {
+        Some(source) => format!("{}: {}", status.message(), chain(source)),
+        None if status.message().is_empty() => format!("{:?}", status.code()),
+        None => status.message().to_owned(),
+    }
+}
+
+/// The innermost causes are what a reader needs; tonic's outer ones only say "transport error".
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = if text == "transport error" { next } else { format!("{text}: {next}") };
+        }
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_of_the_framework_is_refused_or_unanswered() {
+        let refused = trouble_of(&Status::unimplemented(""));
+        assert!(matches!(&refused, Trouble::Answered(failure) if failure.kind() == Kind::Rejected));
+        assert_eq!(trouble_of(&Status::unavailable("broken pipe")), Trouble::NoAnswer("broken pipe".into()));
+        assert_eq!(trouble_of(&Status::cancelled("")), Trouble::NoAnswer("Cancelled".into()));
+    }
+
+    #[test]
+    fn a_message_over_the_limit_is_refused_before_it_is_sent() {
+        assert_eq!(check_size(REQUEST_BYTES), Ok(()));
+        let error = check_size(REQUEST_BYTES + 1).expect_err("too large");
+        assert!(matches!(&error, Trouble::Answered(failure) if failure.limit == "REQUEST_BYTES"));
+    }
+}

@@ -1,0 +1,39 @@
+//! What a client can be told, with its defaults.
+use crate::core::{Backoff, Follow, Policy};
+
+/// How a client behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Which member is preferred.
+    pub follow: Follow,
+    /// Whether the client asks the cluster for its members and its leader, and keeps asking; otherwise it knows only the
+    /// addresses it was given, and contacts nobody before the first request.
+    pub learn_members: bool,
+    /// How long, and how often, to try again.
+    pub policy: Policy,
+    /// Waits before a member that failed is asked again.
+    pub member_backoff: Backoff,
+    /// How long to wait for a connection.
+    pub connect_timeout_ms: u64,
+    /// How long to wait for the answer to one attempt. Longer than a member's own limit, so that its answer is heard.
+    pub attempt_timeout_ms: u64,
+    /// How long to wait for an install, whose module every member compiles.
+    pub install_timeout_ms: u64,
+    /// Most calls in flight to one member; further ones wait.
+    pub calls_in_flight: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            follow: Follow::Leader,
+            learn_members: true,
+            policy: Policy::default(),
+            member_backoff: Backoff { base_ms: 100, max_ms: 5_000 },
+            connect_timeout_ms: 2_000,
+            attempt_timeout_ms: 15_000,
+            install_timeout_ms: 60_000,
+            calls_in_flight: 4_096,
+        }
+    }
+}
