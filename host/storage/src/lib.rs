@@ -5,12 +5,13 @@
 //! neither Raft (records, votes and positions are bytes and numbers) nor what rows mean.
 mod error;
 mod log;
+mod memory;
 mod meta;
-#[allow(dead_code)]
 mod snapshot;
 mod state;
 
 pub use error::{Health, StorageError};
 pub use log::{Flushed, LogBounds, LogRecord, LogStore};
+pub use memory::{MemoryStore, MemoryView};
 pub use meta::MetaStore;
 pub use state::{AppliedMark, InstallStep, SnapshotFile, SnapshotMeta, StateStore};

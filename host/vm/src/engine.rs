@@ -132,8 +132,7 @@ fn pool(slots: u32) -> PoolingAllocationConfig {
         .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES)
         .max_unused_warm_slots(slots)
         .decommit_batch_size(1)
-        .pagemap_scan(Enabled::No)
-        .memory_protection_keys(Enabled::No);
+        .pagemap_scan(Enabled::No);
     pool
 }
 

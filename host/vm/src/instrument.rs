@@ -56,12 +56,14 @@ impl Reencode for Instrumenter {
 
     fn parse_type_section(&mut self, types: &mut wasm_encoder::TypeSection, section: TypeSectionReader<'_>) -> Outcome {
         for ty in section.clone().into_iter_err_on_gc_types() {
-            let result = ty?.results().first().copied();
-            self.results.push(result.map(|ty| self.val_type(ty)).transpose()?);
+            let result = match ty?.results().first() {
+                Some(result) => Some(self.val_type(*result)?),
+                None => None,
+            };
+            self.results.push(result);
         }
         utils::parse_type_section(self, types, section)
     }
-
 
     fn parse_function_section(&mut self, functions: &mut wasm_encoder::FunctionSection, section: FunctionSectionReader<'_>) -> Outcome {
         self.functions = section.clone().into_iter().collect::<Result<_, _>>()?;

@@ -52,8 +52,8 @@ pub fn admit(module: &[u8]) -> Result<Admitted, AdmissionError> {
             ValidPayload::End(_) => break,
         }
     }
-    let schema = sections.finish()?;
-    Ok(Admitted { hash: hash(module), schema })
+    let (schema, schema_bytes) = sections.finish()?;
+    Ok(Admitted { hash: hash(module), schema, schema_bytes })
 }
 
 /// The name of a module's bytes.
@@ -64,7 +64,7 @@ pub fn hash(module: &[u8]) -> ModuleHash {
 /// The verdict on a module, for people: with wasmparser's words where [`admit`] only has an offset.
 pub fn explain(module: &[u8]) -> String {
     match admit(module) {
-        Ok(Admitted { hash, schema }) => format!(
+        Ok(Admitted { hash, schema, .. }) => format!(
             "{} is admitted: {} bytes, {} operations, {} queries, module {hash}",
             schema.recipe,
             module.len(),
@@ -81,12 +81,13 @@ pub fn explain(module: &[u8]) -> String {
     }
 }
 
-fn schema(sections: &[&[u8]]) -> Result<Schema, AdmissionError> {
+fn schema(sections: &[&[u8]]) -> Result<(Schema, Vec<u8>), AdmissionError> {
     let [section] = sections else {
         return Err(AdmissionError::MissingSchema);
     };
     at_most(Limited::SchemaBytes, section.len() as u64, limits::SCHEMA_BYTES as u64)?;
-    Schema::decode(section).map_err(AdmissionError::BadSchema)
+    let schema = Schema::decode(section).map_err(AdmissionError::BadSchema)?;
+    Ok((schema, section.to_vec()))
 }
 
 fn at_most(what: Limited, actual: u64, limit: u64) -> Result<(), AdmissionError> {

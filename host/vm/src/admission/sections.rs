@@ -111,8 +111,8 @@ impl<'a> Sections<'a> {
         Ok(())
     }
 
-    /// Checks what only the whole module shows, and decodes the schema.
-    pub(super) fn finish(self) -> Result<Schema, AdmissionError> {
+    /// Checks what only the whole module shows, and decodes the schema; it comes with its bytes.
+    pub(super) fn finish(self) -> Result<(Schema, Vec<u8>), AdmissionError> {
         self.export(ENTRY_MEMORY, ExternalKind::Memory)?;
         for entry in [ENTRY_OPERATION, ENTRY_QUERY] {
             let function = self.export(entry, ExternalKind::Func)?;
