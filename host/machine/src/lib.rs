@@ -40,4 +40,6 @@ pub use upgrade::check_upgrade;
 pub use workspace::Workspace;
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod testing;

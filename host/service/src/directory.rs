@@ -47,7 +47,7 @@ pub enum Kind {
 
 impl Kind {
     /// The entry point called `name`.
-    pub fn find(self, schema: &Schema, name: &str) -> Option<&EntryPointSchema> {
+    pub fn find<'a>(self, schema: &'a Schema, name: &str) -> Option<&'a EntryPointSchema> {
         match self {
             Self::Operation => schema.operation(name),
             Self::Query => schema.query(name),
@@ -76,11 +76,7 @@ impl DirectoryCache {
     ///
     /// # Errors
     /// [`Fatal`] if the store cannot be read.
-    pub fn space<V: StateView>(
-        &self,
-        name: &SpaceName,
-        view: impl FnOnce() -> Result<V, Fatal>,
-    ) -> Result<Option<Arc<SpaceEntry>>, Fatal> {
+    pub fn space<V: StateView>(&self, name: &SpaceName, view: impl FnOnce() -> Result<V, Fatal>) -> Result<Option<Arc<SpaceEntry>>, Fatal> {
         let generation = {
             let spaces = self.0.spaces.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(space) = spaces.by_name.get(name.as_str()) {
@@ -122,7 +118,8 @@ impl DirectoryCache {
         if let Some(schema) = lock(&self.0.schemas).get(&hash) {
             return Ok(schema.clone());
         }
-        let schema = directory::schema(view, hash)?.ok_or_else(|| Fatal(format!("the schema of module {hash} is missing from the store")))?;
+        let schema =
+            directory::schema(view, hash)?.ok_or_else(|| Fatal(format!("the schema of module {hash} is missing from the store")))?;
         let schema = Arc::new(schema);
         let mut schemas = lock(&self.0.schemas);
         if schemas.len() >= SCHEMAS {

@@ -100,6 +100,7 @@ pub enum Reason {
     IncompatibleUpgrade,
     TooMany,
     AlreadyFormed,
+    NotFormed,
     NotAllowed,
     RevisionNotReached,
 }
@@ -127,6 +128,7 @@ impl Reason {
             Self::IncompatibleUpgrade => "INCOMPATIBLE_UPGRADE",
             Self::TooMany => "TOO_MANY",
             Self::AlreadyFormed => "ALREADY_FORMED",
+            Self::NotFormed => "NOT_FORMED",
             Self::NotAllowed => "NOT_ALLOWED",
             Self::RevisionNotReached => "REVISION_NOT_REACHED",
         }
@@ -141,9 +143,12 @@ impl Reason {
             Self::RecipeExists | Self::SpaceExists | Self::AlreadyFormed => Status::AlreadyExists,
             Self::NotAllowed => Status::PermissionDenied,
             Self::RevisionNotReached => Status::OutOfRange,
-            Self::RecipeError | Self::RecipeFault | Self::SchemaMismatch | Self::RecipeInUse | Self::IncompatibleUpgrade => {
-                Status::FailedPrecondition
-            }
+            Self::RecipeError
+            | Self::RecipeFault
+            | Self::SchemaMismatch
+            | Self::RecipeInUse
+            | Self::IncompatibleUpgrade
+            | Self::NotFormed => Status::FailedPrecondition,
         }
     }
 }
@@ -224,42 +229,47 @@ impl Rejected {
 
     /// What the machine's rejection means to a caller. A recipe's own error is completed by whoever has its schema.
     pub fn of(rejection: &Rejection) -> Self {
-        let reject = Self::new;
         match rejection {
             Rejection::Recipe { code, error } => Self {
                 code: *code,
                 error: Some(Value::Postcard(error.0.clone())),
-                ..reject(Reason::RecipeError, format!("the recipe refused with code {code}"))
+                ..Self::new(Reason::RecipeError, format!("the recipe refused with code {code}"))
             },
             Rejection::Fault(fault) => Self::of_fault(*fault),
-            Rejection::UnknownSpace => reject(Reason::UnknownSpace, "there is no such space; `synod space list` shows those that are"),
+            Rejection::UnknownSpace => Self::new(Reason::UnknownSpace, "there is no such space; `synod space list` shows those that are"),
             Rejection::UnknownRecipe => {
-                reject(Reason::UnknownRecipe, "there is no such recipe, or not this version; `synod recipe list` shows those that are")
+                Self::new(Reason::UnknownRecipe, "there is no such recipe, or not this version; `synod recipe list` shows those that are")
             }
-            Rejection::UnknownOperation => reject(Reason::UnknownOperation, "the recipe has no such operation; `synod recipe describe` shows its operations"),
-            Rejection::ArgumentsTooLong => reject(
+            Rejection::UnknownOperation => {
+                Self::new(Reason::UnknownOperation, "the recipe has no such operation; `synod recipe describe` shows its operations")
+            }
+            Rejection::ArgumentsTooLong => Self::new(
                 Reason::ArgumentsTooLong,
                 format!("the encoded arguments are longer than {} bytes; send less in one call", limits::ARGS_BYTES),
             )
             .at_limit("ARGS_BYTES", limits::ARGS_BYTES as u64),
             Rejection::NotAdmitted(error) => Self::of_admission(error),
-            Rejection::RecipeExists { hash } => reject(
+            Rejection::RecipeExists { hash } => Self::new(
                 Reason::RecipeExists,
                 format!("another module ({hash}) is installed under this name and version; count the version up"),
             ),
-            Rejection::RecipeInUse => reject(Reason::RecipeInUse, "a space uses the recipe; delete or upgrade the space first"),
-            Rejection::SpaceExists { recipe } => {
-                reject(Reason::SpaceExists, format!("the space is there already, with the recipe {recipe}; upgrade it, or choose another name"))
-            }
-            Rejection::IncompatibleUpgrade(incompatible) => reject(Reason::IncompatibleUpgrade, incompatible.to_string()),
+            Rejection::RecipeInUse => Self::new(Reason::RecipeInUse, "a space uses the recipe; delete or upgrade the space first"),
+            Rejection::SpaceExists { recipe } => Self::new(
+                Reason::SpaceExists,
+                format!("the space is there already, with the recipe {recipe}; upgrade it, or choose another name"),
+            ),
+            Rejection::IncompatibleUpgrade(incompatible) => Self::new(Reason::IncompatibleUpgrade, incompatible.to_string()),
             Rejection::TooMany { limit } => {
-                reject(Reason::TooMany, format!("the cluster has {limit} of them already, which is its limit; remove one first"))
+                Self::new(Reason::TooMany, format!("the cluster has {limit} of them already, which is its limit; remove one first"))
                     .at_limit(if *limit == limits::RECIPES as u64 { "RECIPES" } else { "SPACES" }, *limit)
             }
-            Rejection::AlreadyFormed => reject(Reason::AlreadyFormed, "the cluster has been formed already"),
-            Rejection::InvalidName(error) => reject(Reason::InvalidName, error.to_string()),
-            Rejection::NotAllowed => reject(Reason::NotAllowed, "the caller may not do this"),
-            Rejection::Deferred => reject(Reason::NotAllowed, "the command was put off and is to be proposed again"),
+            Rejection::AlreadyFormed => Self::new(Reason::AlreadyFormed, "the cluster has been formed already"),
+            Rejection::NotFormed => {
+                Self::new(Reason::NotFormed, "the cluster has no name yet; its first leader gives it one, try again then")
+            }
+            Rejection::InvalidName(error) => Self::new(Reason::InvalidName, error.to_string()),
+            Rejection::NotAllowed => Self::new(Reason::NotAllowed, "the caller may not do this"),
+            Rejection::Deferred => Self::new(Reason::NotAllowed, "the command was put off and is to be proposed again"),
         }
     }
 
@@ -333,8 +343,12 @@ impl CallFailure {
 }
 
 impl From<Rejected> for CallFailure {
+    /// A cluster without a name gets one by itself, so that rejection alone is worth another try.
     fn from(rejected: Rejected) -> Self {
-        Self::Rejected(Box::new(rejected))
+        match rejected.reason {
+            Reason::NotFormed => Self::unavailable(UnavailableReason::NotReady, rejected.message),
+            _ => Self::Rejected(Box::new(rejected)),
+        }
     }
 }
 

@@ -158,10 +158,7 @@ mod tests {
     fn frames_have_the_bytes_that_other_versions_expect() {
         let hello = ToLeader::Hello { member: MemberId(1), incarnation: 2, term: 3 };
         assert_eq!(encode(&hello), [0, 1, 2, 3]);
-        let commands = ToLeader::Commands {
-            first_position: 5,
-            commands: vec![ForwardedCommand { wait_ms: 6, command: Blob(vec![7, 8]) }],
-        };
+        let commands = ToLeader::Commands { first_position: 5, commands: vec![ForwardedCommand { wait_ms: 6, command: Blob(vec![7, 8]) }] };
         assert_eq!(encode(&commands), [1, 5, 1, 6, 2, 7, 8]);
         assert_eq!(encode(&ToFollower::Welcome { received: 9 }), [0, 9]);
         assert_eq!(encode(&ToFollower::WrongTerm { term: 4 }), [1, 4]);

@@ -249,7 +249,8 @@ impl Ledger {
             return Err(ProposalError::unavailable(UnavailableReason::QueueFull, message));
         }
         if self.waiters.len() > 0 && self.waiters.bytes() + packed.bytes.len() > own_bytes {
-            let message = format!("commands of {own_bytes} bytes wait on this member, which is its limit; try again later or on another member");
+            let message =
+                format!("commands of {own_bytes} bytes wait on this member, which is its limit; try again later or on another member");
             return Err(ProposalError::unavailable(UnavailableReason::QueueFull, message));
         }
         let (reply, outcome) = oneshot::channel();

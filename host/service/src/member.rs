@@ -148,8 +148,20 @@ impl<P: Ports> Member<P> {
     /// # Errors
     /// [`Fatal`] if the store cannot be read.
     pub fn start<R: Replica<<P::Store as Store>::View>>(parts: MemberParts<P, R>) -> Result<(Self, Executor<P::Store, R>), Fatal> {
-        let MemberParts { member, incarnation, limits, applied_index, applied_term, runtime, clock, replication, store, replica, queries, preparer } =
-            parts;
+        let MemberParts {
+            member,
+            incarnation,
+            limits,
+            applied_index,
+            applied_term,
+            runtime,
+            clock,
+            replication,
+            store,
+            replica,
+            queries,
+            preparer,
+        } = parts;
         let (applied, logs, directory) = (AppliedState::default(), LogRing::default(), DirectoryCache::default());
         let at = (applied_term, replica.head().time);
         let proposer = Proposer::start(member, incarnation, limits, at, runtime.clone(), clock, replication.clone());
@@ -268,7 +280,8 @@ impl<P: Ports> Member<P> {
 
     fn fatal<T>(&self, result: Result<T, Fatal>) -> Result<T, CallFailure> {
         result.map_err(|fatal| {
-            let failure = CallFailure::unavailable(UnavailableReason::ShuttingDown, format!("this member stopped: {fatal}; use another one"));
+            let failure =
+                CallFailure::unavailable(UnavailableReason::ShuttingDown, format!("this member stopped: {fatal}; use another one"));
             self.fail(fatal);
             failure
         })

@@ -3,8 +3,7 @@
 //! No timer and no lingering: while entries are in flight, commands gather, and the next entry takes all of them. So batches
 //! grow with the load, across members. What it knows is in the [`ledger`](crate::ledger); here are only the
 //! futures: one task that drives proposals, the link to the leader, and deadlines.
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
@@ -25,7 +24,7 @@ use crate::ports::{Clock, ForwardLink, Monotonic, ProposalResult, ProposeError, 
 use crate::progress::{Signal, lock};
 
 /// How long a follower waits after a link to the leader failed.
-const LINK_PAUSE: Duration = Duration::from_millis(50);
+const LINK_PAUSE: Duration = Duration::from_millis(25);
 /// How long a follower waits for the leader's greeting.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -98,7 +97,9 @@ impl Proposer {
     /// [`ProposalError`] tells what is surely not applied from what is unknown.
     pub async fn propose(&self, proposal: Proposal, now: Monotonic) -> ProposalResult {
         let outcome = self.submit(proposal, now)?;
-        outcome.await.unwrap_or_else(|_| Err(ProposalError::OutcomeUnknown("this member stopped while the command may have been in the log".to_owned())))
+        outcome.await.unwrap_or_else(|_| {
+            Err(ProposalError::OutcomeUnknown("this member stopped while the command may have been in the log".to_owned()))
+        })
     }
 
     fn submit(&self, proposal: Proposal, now: Monotonic) -> Result<oneshot::Receiver<ProposalResult>, ProposalError> {
@@ -336,12 +337,11 @@ impl<R: Runtime, C: Clock, N: Replication> Driver<R, C, N> {
         if !matches!(&self.timer, Some((at, _)) if *at <= next) {
             self.timer = Some((next, self.runtime.sleep(next.since(now))));
         }
-        match &mut self.timer {
-            Some((_, sleep)) if Pin::new(sleep).poll(cx).is_ready() => {
-                self.timer = None;
-                Step::Again
-            }
-            _ => Step::Wait,
+        let ready = self.timer.as_mut().is_some_and(|(_, sleep)| sleep.poll_unpin(cx).is_ready());
+        if !ready {
+            return Step::Wait;
         }
+        self.timer = None;
+        Step::Again
     }
 }

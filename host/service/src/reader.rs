@@ -89,7 +89,8 @@ impl<R: Runtime, N: Replication> Reader<R, N> {
 
     fn not_reached(&self, revision: u64) -> CallFailure {
         let present = self.applied.revision.get();
-        let message = format!("revision {revision} was asked for, but the cluster is at revision {present}; was it taken from another cluster?");
+        let message =
+            format!("revision {revision} was asked for, but the cluster is at revision {present}; was it taken from another cluster?");
         Rejected::new(Reason::RevisionNotReached, message).into()
     }
 
@@ -98,7 +99,8 @@ impl<R: Runtime, N: Replication> Reader<R, N> {
         let ask = {
             let mut state = lock(&self.state);
             if state.waiting.len() >= WAITING_READS {
-                let message = format!("{WAITING_READS} reads wait on this member, which is its limit; try again later or on another member");
+                let message =
+                    format!("{WAITING_READS} reads wait on this member, which is its limit; try again later or on another member");
                 return Err(CallFailure::unavailable(UnavailableReason::Busy, message));
             }
             state.waiting.push(reply);

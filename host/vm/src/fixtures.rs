@@ -1,1 +1,146 @@
-//! Fixtures.
+//! What the tests of this crate share: recipes written as text, and a host on a map.
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
+
+use synod_abi::schema::{EntryPointDef, SchemaDef};
+use synod_abi::{Context, EntryPoint, Fault, HostCalls, ModuleHash, OperationId, Shape, SpaceId, limits};
+use synod_machine::{Completion, Fatal, Invocation, Vm};
+
+use crate::{Modules, WasmVm, hash};
+
+const RUN: EntryPointDef = EntryPointDef { name: "run", docs: "", args: &[], result: &Shape::Unit, errors: None };
+const DEF: SchemaDef = SchemaDef { name: "fixture", version: 1, docs: "", operations: &[RUN], queries: &[], fields: &[] };
+const SCHEMA: [u8; DEF.encoded_len()] = DEF.encode();
+
+/// Where a fixture has its input buffer.
+pub(crate) const INPUT: u32 = 65_536;
+/// `i64.const` of a reply without payload, which lies at 1024.
+pub(crate) const DONE: &str = "(i64.const 0x40000000001)";
+
+/// The schema section as text.
+pub(crate) fn schema() -> String {
+    let bytes: String = SCHEMA.iter().map(|byte| format!("\\{byte:02x}")).collect();
+    format!("(@custom \"synod_schema\" \"{bytes}\")")
+}
+
+/// All host calls, as imports named after themselves.
+pub(crate) const IMPORTS: &str = r#"
+    (import "synod_1_0" "get" (func $get (param i32 i32 i32 i32) (result i32)))
+    (import "synod_1_0" "range" (func $range (param i32 i32 i32 i32) (result i64)))
+    (import "synod_1_0" "log" (func $log (param i32 i32 i32)))
+    (import "synod_1_0" "abort" (func $abort (param i32 i32 i32)))
+    (import "synod_1_0" "put" (func $put (param i32 i32 i32 i32)))
+    (import "synod_1_0" "delete" (func $delete (param i32 i32)))
+    (import "synod_1_0" "next_token" (func $next_token (result i64)))
+"#;
+
+/// The contract's memory and input buffer, and a reply without payload at 1024.
+pub(crate) const MEMORY: &str = r#"
+    (memory (export "memory") 1)
+    (global (export "synod_input") i32 (i32.const 65536))
+    (data (i32.const 1024) "\00")
+"#;
+
+/// Compiles text that was written here.
+pub(crate) fn wasm(text: &str) -> Vec<u8> {
+    wat::parse_str(text).expect("the fixture is well-formed")
+}
+
+/// A recipe whose operation and query are both `entry`: the body of a function from `$id $len` to i64.
+pub(crate) fn recipe(entry: &str, rest: &str) -> Vec<u8> {
+    wasm(&format!(
+        r#"(module {IMPORTS} {MEMORY} {rest}
+            (func $entry (export "synod_operation") (export "synod_query") (param $id i32) (param $len i32) (result i64) {entry})
+            {})"#,
+        schema()
+    ))
+}
+
+/// A host on a map, which counts what is asked of it.
+#[derive(Debug, Default)]
+pub(crate) struct MapHost {
+    pub(crate) rows: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) lines: Vec<String>,
+    pub(crate) tokens: u64,
+    pub(crate) panics: bool,
+}
+
+impl HostCalls for MapHost {
+    fn get(&mut self, key: &[u8], out: &mut [u8]) -> Result<u32, Fault> {
+        assert!(!self.panics, "the host broke");
+        let Some(value) = self.rows.get(key) else { return Ok(u32::MAX) };
+        if let Some(out) = out.get_mut(..value.len()) {
+            out.copy_from_slice(value);
+        }
+        Ok(value.len() as u32)
+    }
+
+    fn range(&mut self, _: &[u8], _: &mut [u8]) -> Result<u64, Fault> {
+        Ok(0)
+    }
+
+    fn log(&mut self, _: u32, line: &[u8]) -> Result<(), Fault> {
+        self.lines.push(String::from_utf8_lossy(line).into_owned());
+        Ok(())
+    }
+
+    fn abort(&mut self, code: u32, text: &[u8]) -> Result<Infallible, Fault> {
+        self.lines.push(String::from_utf8_lossy(text).into_owned());
+        Err(Fault::of_abort(code))
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
+        if key.len() > limits::KEY_BYTES {
+            return Err(Fault::KeyTooLong);
+        }
+        self.rows.insert(key.to_vec(), value.to_vec());
+        Ok(())
+    }
+
+    fn delete(&mut self, key: &[u8]) -> Result<(), Fault> {
+        self.rows.remove(key);
+        Ok(())
+    }
+
+    fn next_token(&mut self) -> Result<u64, Fault> {
+        self.tokens += 1;
+        Ok(self.tokens)
+    }
+}
+
+/// One registry for all tests, because engines are costly.
+pub(crate) fn modules() -> Arc<Modules> {
+    static MODULES: OnceLock<Arc<Modules>> = OnceLock::new();
+    MODULES.get_or_init(|| Modules::in_memory().expect("the engines start")).clone()
+}
+
+/// A vm with one loaded recipe, in an entry.
+pub(crate) struct Bench {
+    pub(crate) vm: WasmVm<MapHost>,
+    pub(crate) module: ModuleHash,
+}
+
+impl Bench {
+    pub(crate) fn of(module: &[u8]) -> Self {
+        // Its own modules: the pool's slots are for the instances of one apply thread.
+        let mut vm = WasmVm::new(Modules::in_memory().expect("the engines start")).expect("the host calls link");
+        let module_hash = hash(module);
+        Vm::load(&mut vm, module_hash, module).expect("the fixture is admitted and compiles");
+        vm.begin_entry();
+        Self { vm, module: module_hash }
+    }
+
+    pub(crate) fn call_with(&mut self, space: u32, entry_point: EntryPoint, args: &[u8], host: MapHost) -> Result<(MapHost, Completion), Fatal> {
+        let (context, fuel) = (Context::default(), limits::CALL_FUEL);
+        self.vm.invoke(Invocation { space: SpaceId(space), module: self.module, entry_point, context: &context, args, fuel }, host)
+    }
+
+    pub(crate) fn call(&mut self, space: u32) -> Completion {
+        self.call_with(space, operation(0), &[], MapHost::default()).expect("this host runs recipes").1
+    }
+}
+
+pub(crate) fn operation(id: u32) -> EntryPoint {
+    EntryPoint::Operation(OperationId(id))
+}

@@ -21,7 +21,7 @@ fn out_dir(tool: &str, target_dir: &Path, variables: &[(&str, &str)]) -> PathBuf
     let executed = |message: &serde_json::Value| {
         message["reason"] == "build-script-executed" && message["package_id"].as_str().is_some_and(|id| id.contains("plugins/bundle"))
     };
-    let message = messages.filter(executed).last().expect("the bundle has a build script");
+    let message = messages.filter(executed).next_back().expect("the bundle has a build script");
     PathBuf::from(message["out_dir"].as_str().expect("cargo names the folder"))
 }
 

@@ -30,8 +30,8 @@ impl fmt::Display for RecipeError {
 
 /// A request that was refused, or ended, by something else than the recipe's own rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BadArguments {
-    /// Stable, for programs: `UNKNOWN_SPACE`, `BAD_ARGUMENTS`, `FAULT`, ...
+pub struct Refusal {
+    /// Stable, for programs: `UNKNOWN_SPACE`, `INVALID_ARGUMENTS`, `RECIPE_FAULT`, ...
     pub reason: String,
     /// What ended the recipe's call, if it was running.
     pub fault: Option<Fault>,
@@ -43,7 +43,7 @@ pub struct BadArguments {
     pub message: String,
 }
 
-impl fmt::Display for BadArguments {
+impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         match &self.limit {
@@ -61,7 +61,7 @@ pub enum Error {
     Rejected(RecipeError),
     /// The host refused the request or ended the call; nothing was changed, and trying again does not help.
     #[error("{0}")]
-    Refused(BadArguments),
+    Refused(Refusal),
     /// Surely not applied: it may be tried again. The client has tried for as long as its options allow.
     #[error("unavailable, surely not applied: {0}")]
     Unavailable(String),
@@ -84,7 +84,7 @@ impl From<Failure> for Error {
                 };
                 Self::Rejected(RecipeError { code: failure.code, json, postcard, message: failure.message })
             }
-            Kind::Rejected => Self::Refused(BadArguments {
+            Kind::Rejected => Self::Refused(Refusal {
                 fault: synod_api::fault_from_api(failure.fault()),
                 field: (!failure.field.is_empty()).then(|| failure.field.clone()),
                 limit: (!failure.limit.is_empty()).then(|| (failure.limit.clone(), failure.limit_value)),
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_fault_keeps_what_ended_the_call() {
-        let mut fault = failure(Kind::Rejected, "FAULT");
+        let mut fault = failure(Kind::Rejected, "RECIPE_FAULT");
         fault.set_fault(v1::Fault::OutOfFuel);
         fault.limit = "CALL_FUEL".into();
         fault.limit_value = 9;

@@ -1,1 +1,8 @@
-//! Tests.
+//! Tests of whole members: real stores, real consensus, peers in one process.
+mod cluster;
+mod disk;
+mod elections;
+mod encodings;
+mod failures;
+mod snapshots;
+mod suite;

@@ -1,1 +1,449 @@
-//! Under construction.
+//! What commands do, told as transcripts over the script recipe.
+use proptest::prelude::*;
+use synod_abi::{AdmissionError, Blob, ClusterId, Direction, Fault, ModuleHash, Revision, SpaceId, Time, encode, limits};
+
+use crate::outcome::{Change, Incompatible};
+use crate::testing::*;
+use crate::*;
+
+fn outcomes(applied: &Applied) -> Vec<&Outcome> {
+    applied.outcomes.iter().map(|outcome| &outcome.outcome).collect()
+}
+
+fn hash(module: &[u8]) -> ModuleHash {
+    ModuleHash(*blake3::hash(module).as_bytes())
+}
+
+fn revision(member: &Member) -> u64 {
+    member.machine.head().revision.0
+}
+
+#[test]
+fn a_cluster_is_formed_before_anything_else() {
+    let mut member = Member::blank();
+    assert_eq!(member.one(create("a")), Err(Rejection::NotFormed));
+    let [form, environment, ..] = forming();
+    assert_eq!(member.one(form), Ok(Reply::Done));
+    assert_eq!(member.one(install(SCRIPT_1)), Err(Rejection::NotFormed));
+    assert_eq!(member.one(environment), Ok(Reply::Done));
+    assert_eq!(member.one(Action::FormCluster { cluster: ClusterId([1; 16]) }), Err(Rejection::AlreadyFormed));
+    assert_eq!(member.machine.head().cluster, Some(ClusterId([9; 16])));
+    assert_eq!(revision(&member), 2, "rejected commands take no revision");
+}
+
+#[test]
+fn calls_see_what_earlier_ones_of_the_entry_wrote() {
+    let mut member = Member::formed();
+    let applied = member.apply(5, [call(1, &[put("k", "v")]), call(1, &[get("k"), delete("k")]), call(1, &[get("k")])]);
+    let results: Vec<_> = applied.outcomes.iter().map(|outcome| seen(outcome.outcome.result.as_ref().unwrap())).collect();
+    assert_eq!(results, [vec![], vec!["v".to_string()], vec!["absent".to_string()]]);
+    let revisions: Vec<_> = outcomes(&applied).iter().map(|outcome| (outcome.revision, outcome.time)).collect();
+    assert_eq!(revisions, [5, 6, 7].map(|revision| (Revision(revision), Time(5))));
+}
+
+#[test]
+fn a_rejected_command_leaves_nothing_but_its_outcome() {
+    let mut member = Member::formed();
+    member.run(&[put("k", "old"), Step::Token]).unwrap();
+    let (before, rows) = (*member.machine.head(), member.state.clone());
+    for end in [Step::Refuse(3), Step::Fault(Fault::OutOfFuel)] {
+        member.vm.discarded.clear();
+        let refused = member.run(&[put("k", "new"), put("other", "x"), delete("k"), Step::Token, end]);
+        assert!(matches!(refused, Err(Rejection::Recipe { code: 3, .. } | Rejection::Fault(Fault::OutOfFuel))));
+        assert_eq!(member.vm.discarded, [SpaceId(1)]);
+    }
+    let head = *member.machine.head();
+    assert_eq!((head.revision, head.tokens, head.rows, head.commands), (before.revision, before.tokens, before.rows, before.commands + 2));
+    assert!(member.state.rows(Table::State).eq(rows.rows(Table::State)));
+    assert_eq!(member.run(&[get("k"), get("other"), Step::Token]).unwrap(), ["old", "absent", "2"]);
+}
+
+#[test]
+fn an_instance_lives_until_the_entry_ends_or_its_writes_are_discarded() {
+    let mut member = Member::formed();
+    let remember = || call(1, &[Step::Remember]);
+    let refused_reads = || call(1, &[Step::Remember, get("k"), Step::Refuse(1)]);
+    let refused_writes = || call(1, &[put("k", "v"), Step::Refuse(1)]);
+    let refused_token = || call(1, &[Step::Token, Step::Refuse(1)]);
+    let applied = member.apply(0, [remember(), refused_reads(), remember(), refused_writes(), remember(), refused_token(), remember()]);
+    let counts: Vec<_> = applied.outcomes.iter().filter_map(|outcome| outcome.outcome.result.as_ref().ok()).flat_map(seen).collect();
+    assert_eq!(counts, ["1", "3", "1", "1"]);
+    assert_eq!(member.run(&[Step::Remember]).unwrap(), ["1"]);
+}
+
+#[test]
+fn time_never_goes_back() {
+    let mut member = Member::formed();
+    let times = [10, 4, 11].map(|stamp| member.apply(stamp, [call(1, &[])]).outcomes[0].outcome.time.0);
+    assert_eq!(times, [10, 10, 11]);
+}
+
+#[test]
+fn tokens_and_seeds_are_never_drawn_twice() {
+    let mut member = Member::formed();
+    let draw = [Step::Token, Step::Token, Step::Seed];
+    let applied = member.apply(0, [call(1, &draw), call(1, &draw)]);
+    let [first, second] = [0, 1].map(|n| seen(applied.outcomes[n].outcome.result.as_ref().unwrap()));
+    member.restart();
+    let third = member.run(&draw).unwrap();
+    assert_eq!([&first[..2], &second[..2], &third[..2]].concat(), ["1", "2", "3", "4", "5", "6"]);
+    assert!(first[2] != second[2] && second[2] != third[2]);
+}
+
+#[test]
+fn what_cannot_be_called_says_why() {
+    let mut member = Member::formed();
+    assert_eq!(member.one(call(2, &[])), Err(Rejection::UnknownSpace));
+    let mut other = Call { space: SpaceId(1), operation: synod_abi::OperationId::of("look"), args: Blob::default() };
+    assert_eq!(member.one(Action::Call(other.clone())), Err(Rejection::UnknownOperation));
+    other.operation = synod_abi::OperationId::of("run");
+    other.args = vec![0; limits::ARGS_BYTES + 1].into();
+    assert_eq!(member.one(Action::Call(other)), Err(Rejection::ArgumentsTooLong));
+    assert_eq!(revision(&member), 4);
+}
+
+#[test]
+fn commands_past_the_write_limit_are_deferred_and_leave_no_trace() {
+    let mut member = Member::formed();
+    let value = "x".repeat(limits::VALUE_BYTES);
+    let fill: Vec<Step> = (0..15).map(|n| put(&n.to_string(), &value)).collect();
+    let needed = limits::ENTRY_WRITE_BYTES / (15 * limits::VALUE_BYTES) + 1;
+    let before = *member.machine.head();
+    let applied = member.apply(0, (0..needed + 2).map(|_| call(1, &fill)));
+    let deferred: Vec<_> = outcomes(&applied).iter().map(|outcome| outcome.result == Err(Rejection::Deferred)).collect();
+    assert_eq!(deferred, [vec![false; needed], vec![true; 2]].concat());
+    let after = *member.machine.head();
+    assert_eq!((after.revision.0, after.commands), (before.revision.0 + needed as u64, before.commands + needed as u64));
+    assert_eq!(applied.outcomes[needed].outcome.revision, after.revision);
+    assert!(member.run(&[]).is_ok(), "the next entry has the whole limit");
+}
+
+#[test]
+fn installing_is_idempotent_by_hash_and_versions_are_immutable() {
+    let mut member = Member::formed();
+    let installed = |already| Ok(Reply::Installed { recipe: script(1), hash: hash(SCRIPT_1), already });
+    assert_eq!(member.one(install(SCRIPT_1)), installed(true));
+    assert_eq!(member.one(install(SCRIPT_1_DOCS)), Err(Rejection::RecipeExists { hash: hash(SCRIPT_1) }));
+    let broken = install(b"\x01broken");
+    assert!(matches!(member.one(broken), Err(Rejection::NotAdmitted(AdmissionError::BadSchema(_)))));
+    let record = directory::recipe(&member.state, &script(1)).unwrap().unwrap();
+    assert_eq!((record.hash, record.module_bytes, record.spaces), (hash(SCRIPT_1), SCRIPT_1.len() as u64, 1));
+    assert_eq!(directory::module(&member.state, record.hash).unwrap().as_deref(), Some(SCRIPT_1));
+    assert_eq!(directory::schema(&member.state, record.hash).unwrap().unwrap().recipe, script(1));
+}
+
+#[test]
+fn replacing_moves_the_spaces_of_the_recipe_in_the_same_entry() {
+    let mut member = Member::formed();
+    let replace = |module: &[u8]| Action::InstallRecipe { module: module.into(), replace: true };
+    let incompatible = Incompatible { name: "look".into(), change: Change::Removed };
+    assert_eq!(member.one(replace(SCRIPT_1_BREAKING)), Err(Rejection::IncompatibleUpgrade(incompatible)));
+    let applied = member.apply(0, [call(1, &[Step::Remember, put("k", "v")]), replace(SCRIPT_1_DOCS), call(1, &[Step::Remember, get("k")])]);
+    assert_eq!(seen(applied.outcomes[2].outcome.result.as_ref().unwrap()), ["1", "v"]);
+    assert!(applied.directory_changed);
+    let space = directory::space(&member.state, &space("a")).unwrap().unwrap();
+    assert_eq!((space.module, space.recipe), (hash(SCRIPT_1_DOCS), script(1)));
+    assert_eq!(directory::module(&member.state, hash(SCRIPT_1)).unwrap(), None);
+    assert_eq!(member.machine.head().recipes, 1);
+}
+
+#[test]
+fn a_recipe_in_use_is_not_removed() {
+    let mut member = Member::formed();
+    let remove = || Action::RemoveRecipe { recipe: script(1) };
+    assert_eq!(member.one(remove()), Err(Rejection::RecipeInUse));
+    assert_eq!(member.one(Action::DeleteSpace { name: space("a") }), Ok(Reply::Done));
+    assert_eq!(member.one(remove()), Ok(Reply::Done));
+    assert_eq!(member.one(remove()), Err(Rejection::UnknownRecipe));
+    assert_eq!(member.one(create("a")), Err(Rejection::UnknownRecipe));
+    assert_eq!(member.state.rows(Table::Recipes).count(), 0);
+    assert_eq!((member.machine.head().recipes, member.machine.head().spaces), (0, 0));
+}
+
+#[test]
+fn creating_a_space_is_idempotent_and_takes_the_largest_version() {
+    let mut member = Member::formed();
+    let space_reply = |id, version, already| Ok(Reply::Space { space: SpaceId(id), recipe: script(version), already });
+    assert_eq!(member.one(create("a")), space_reply(1, 1, true));
+    member.one(install(SCRIPT_2)).unwrap();
+    member.one(install(OTHER_1)).unwrap();
+    assert_eq!(member.one(create("a")), space_reply(1, 1, true));
+    assert_eq!(member.one(create("b")), space_reply(2, 2, false));
+    let other = |version| Action::CreateSpace { name: space("b"), recipe: script(1).name, version };
+    assert_eq!(member.one(other(Some(1))), Err(Rejection::SpaceExists { recipe: script(2) }));
+    assert_eq!(member.one(other(Some(2))), space_reply(2, 2, true));
+    let unknown = Action::CreateSpace { name: space("c"), recipe: script(1).name, version: Some(9) };
+    assert_eq!(member.one(unknown), Err(Rejection::UnknownRecipe));
+}
+
+#[test]
+fn an_upgrade_keeps_the_rows_and_only_appends() {
+    let mut member = Member::formed();
+    member.run(&[put("k", "v")]).unwrap();
+    let upgrade = |to| Action::UpgradeSpace { name: space("a"), to };
+    assert_eq!(member.one(upgrade(2)), Err(Rejection::UnknownRecipe));
+    member.one(install(SCRIPT_2)).unwrap();
+    member.one(install(SCRIPT_3)).unwrap();
+    let applied = member.apply(0, [call(1, &[Step::Remember]), upgrade(2), call(1, &[Step::Remember, get("k")])]);
+    assert_eq!(seen(applied.outcomes[2].outcome.result.as_ref().unwrap()), ["1", "v"], "another module has another instance");
+    let refused = |name: &str, change| Err(Rejection::IncompatibleUpgrade(Incompatible { name: name.into(), change }));
+    assert_eq!(member.one(upgrade(1)), refused("2", Change::NotNewer));
+    assert_eq!(member.one(upgrade(2)), refused("2", Change::NotNewer));
+    assert_eq!(member.one(upgrade(3)), refused("look", Change::Removed));
+    assert_eq!(member.one(Action::UpgradeSpace { name: space("none"), to: 2 }), Err(Rejection::UnknownSpace));
+    let uses = [1, 2].map(|version| directory::recipe(&member.state, &script(version)).unwrap().unwrap().spaces);
+    assert_eq!(uses, [0, 1]);
+}
+
+#[test]
+fn a_deleted_space_takes_its_rows_along_and_its_id_is_not_used_again() {
+    let mut member = Member::formed();
+    member.one(create("b")).unwrap();
+    member.apply(0, [call(1, &[put("k", "1"), put("l", "1")]), call(2, &[put("k", "2")])]);
+    let applied = member.apply(0, [
+        call(1, &[put("m", "1")]),
+        Action::DeleteSpace { name: space("a") },
+        call(1, &[get("k")]),
+        create("a"),
+        call(3, &[get("k"), get("m"), put("k", "3")]),
+        call(2, &[range("", "", Direction::Forward, 9)]),
+    ]);
+    let results: Vec<_> = outcomes(&applied).iter().map(|outcome| outcome.result.clone()).collect();
+    assert_eq!(results[2], Err(Rejection::UnknownSpace));
+    assert_eq!(results[3], Ok(Reply::Space { space: SpaceId(3), recipe: script(1), already: false }));
+    assert_eq!(seen(results[4].as_ref().unwrap()), ["absent", "absent"]);
+    assert_eq!(seen(results[5].as_ref().unwrap()), ["k=2", "end"]);
+    assert!(member.state.rows(Table::State).all(|(key, _)| !key.starts_with(&1_u32.to_be_bytes())));
+    assert_eq!(member.one(Action::DeleteSpace { name: space("none") }), Err(Rejection::UnknownSpace));
+    assert_eq!(member.run(&[]), Err(Rejection::UnknownSpace));
+}
+
+#[test]
+fn a_space_created_filled_and_deleted_in_one_entry_leaves_no_rows() {
+    let mut member = Member::formed();
+    let rows = member.machine.head().rows;
+    member.apply(0, [create("b"), call(2, &[put("k", "v")]), Action::DeleteSpace { name: space("b") }]);
+    assert_eq!(member.machine.head().rows, rows);
+}
+
+#[test]
+fn spaces_and_recipes_are_listed_by_name_in_pages() {
+    let mut member = Member::formed();
+    for name in ["c", "b/x", "b", "d"] {
+        member.one(create(name)).unwrap();
+    }
+    member.one(install(SCRIPT_2)).unwrap();
+    member.one(install(OTHER_1)).unwrap();
+    let (mut names, mut after) = (Vec::new(), None);
+    loop {
+        let page = directory::spaces(&member.state, after.as_ref(), 2).unwrap();
+        names.extend(page.items.iter().map(|space| space.name.to_string()));
+        after = page.items.last().map(|space| space.name.clone());
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(names, ["a", "b", "b/x", "c", "d"]);
+    let first = directory::recipes(&member.state, None, 2).unwrap();
+    let shown: Vec<_> = first.items.iter().map(|recipe| recipe.recipe.to_string()).collect();
+    assert_eq!((shown, first.more), (vec!["other@1".into(), "script@1".to_string()], true));
+    let rest = directory::recipes(&member.state, Some(&script(1)), 2).unwrap();
+    assert_eq!((rest.items[0].recipe.clone(), rest.items.len(), rest.more), (script(2), 1, false));
+    assert_eq!(directory::latest(&member.state, &script(1).name).unwrap().unwrap().recipe, script(2));
+    assert_eq!(directory::space_by_id(&member.state, SpaceId(1)).unwrap().unwrap().name, space("a"));
+}
+
+#[test]
+fn the_number_of_recipes_and_spaces_is_limited() {
+    let mut member = Member::formed();
+    member.machine.head.recipes = limits::RECIPES as u32;
+    member.machine.head.spaces = limits::SPACES as u32;
+    assert_eq!(member.one(install(SCRIPT_2)), Err(Rejection::TooMany { limit: limits::RECIPES as u64 }));
+    assert_eq!(member.one(create("b")), Err(Rejection::TooMany { limit: limits::SPACES as u64 }));
+    member.machine.head.spaces = 1;
+    member.machine.head.last_space = u32::MAX;
+    assert_eq!(member.one(create("b")), Err(Rejection::TooMany { limit: u64::from(u32::MAX) }));
+}
+
+#[test]
+fn a_member_that_means_something_else_stops() {
+    let mut member = Member::formed();
+    let other = Environment { semantics: 2, engine: [8; 32] };
+    assert_eq!(member.one(Action::SetEnvironment { environment: other }), Ok(Reply::Done));
+    let stopped = member.try_apply(0, [call(1, &[])]).unwrap_err();
+    assert!(stopped.0.contains("semantics 2 and engine 0808") && stopped.0.contains("semantics 1 and engine 0707"), "{stopped}");
+    assert!(member.try_apply(0, []).unwrap_err().0.contains("stopped"), "it does not go on");
+}
+
+#[test]
+fn malformed_repeated_and_oversized_entries_stop_the_member() {
+    for (entry, why) in [(vec![0, 1, 0xff], "malformed"), ([encode(&Entry { stamp: Time(0), commands: vec![] }), vec![0]].concat(), "malformed")] {
+        let Member { mut machine, state, mut vm, index, .. } = Member::formed();
+        assert!(machine.apply(state, &mut vm, index + 1, &entry).unwrap_err().0.contains(why));
+    }
+    let unknown_action = [vec![0, 1], vec![0, 0, 0], vec![0, 0], vec![99]].concat();
+    let Member { mut machine, state, mut vm, index, .. } = Member::formed();
+    assert!(machine.apply(state, &mut vm, index + 1, &unknown_action).unwrap_err().0.contains("newer binary"));
+    let mut member = Member::formed();
+    member.index -= 1;
+    assert!(member.try_apply(0, []).unwrap_err().0.contains("again"));
+    let mut member = Member::formed();
+    let commands = (0..limits::ENTRY_COMMANDS + 1).map(|_| call(1, &[]));
+    assert!(member.try_apply(0, commands).unwrap_err().0.contains("1025 commands, the limit is 1024"));
+}
+
+#[test]
+fn a_newer_format_is_not_read() {
+    let mut state = MemoryState::default();
+    let head = directory::Head { format: directory::FORMAT + 1, ..directory::Head::EMPTY };
+    state.commit(&[Write::Put { table: Table::System, key: directory::head_key(), value: [encode(&head), vec![1, 2]].concat() }]);
+    assert!(Machine::load(&state, ENVIRONMENT).unwrap_err().0.contains("format 2, this binary reads up to 1"));
+}
+
+#[test]
+fn damaged_rows_are_found_by_the_digest() {
+    let mut member = Member::formed();
+    member.run(&[put("k", "v")]).unwrap();
+    member.state.commit(&[Write::Put { table: Table::State, key: [1_u32.to_be_bytes().as_slice(), b"k"].concat(), value: b"w".to_vec() }]);
+    assert!(verify(&member.state).unwrap_err().0.contains("damaged"));
+}
+
+#[test]
+fn the_chain_tells_apart_what_the_state_does_not() {
+    let run = |steps: &[Step], index_gap| {
+        let mut member = Member::formed();
+        member.index += index_gap;
+        let applied = member.apply(0, [call(1, steps)]);
+        (applied.chain, applied.state)
+    };
+    let (chain, state) = run(&[put("k", "v")], 0);
+    assert_eq!(run(&[put("k", "v")], 0), (chain, state));
+    for (steps, gap) in [(vec![put("k", "x"), put("k", "v")], 0), (vec![put("k", "v"), get("k")], 0), (vec![put("k", "v")], 1)] {
+        let (other_chain, other_state) = run(&steps, gap);
+        assert_eq!(other_state, state, "{steps:?}");
+        assert_ne!(other_chain, chain, "{steps:?}");
+    }
+}
+
+#[test]
+fn a_query_reads_one_moment_and_cannot_write() {
+    let mut member = Member::formed();
+    member.run(&[put("k", "v"), Step::Token]).unwrap();
+    let moment = member.state.clone();
+    member.apply(7, [call(1, &[put("k", "w")])]);
+    let look = |member: &mut Member, view: &MemoryState, name: &str, steps: &[Step]| {
+        let query = Query { space: &space(name), query: synod_abi::OperationId::of("look"), args: &encode(steps), session: None };
+        crate::query(view, &mut member.vm, query).unwrap()
+    };
+    let reads = [get("k"), range("", "", Direction::Backward, 5), Step::Log("hello".into())];
+    let answer = look(&mut member, &moment, "a", &reads);
+    assert_eq!((answer.revision, answer.time), (Revision(5), Time(0)));
+    assert_eq!(seen(&Reply::Result(answer.result.unwrap().into())), ["v", "k=v", "end"]);
+    assert_eq!(answer.logs, [LogLine { space: SpaceId(1), level: 3, text: "hello".into() }]);
+    let now = member.state.clone();
+    for write in [put("k", "x"), delete("k"), Step::Token] {
+        assert_eq!(look(&mut member, &now, "a", &[write]).result, Err(Rejection::Fault(Fault::BadHostCall)));
+    }
+    assert_eq!(look(&mut member, &now, "none", &[]).result, Err(Rejection::UnknownSpace));
+    member.vm = ScriptVm::default();
+    assert!(look(&mut member, &now, "a", &reads).result.is_ok(), "the module is loaded when it is needed");
+}
+
+/// A store that fails from some read on.
+#[derive(Clone)]
+struct Failing(MemoryState);
+
+impl StateView for Failing {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fatal> {
+        if table == Table::State { Err(Fatal("the disk failed".into())) } else { self.0.get(table, key) }
+    }
+
+    fn range(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, limit: RangeLimit) -> Result<(Vec<Row>, bool), Fatal> {
+        if table == Table::State { Err(Fatal("the disk failed".into())) } else { self.0.range(table, from, to, direction, limit) }
+    }
+}
+
+#[test]
+fn a_failing_store_stops_the_member_and_is_never_an_outcome() {
+    for step in [get("k"), range("", "", Direction::Forward, 1), put("k", "v")] {
+        let Member { mut machine, state, mut vm, index } = Member::formed();
+        let entry = encode(&Entry { stamp: Time(0), commands: vec![command(call(1, &[step]))] });
+        let stopped = machine.apply(Failing(state), &mut vm, index + 1, &entry).unwrap_err();
+        assert_eq!(stopped, Fatal("the disk failed".into()));
+    }
+}
+
+#[test]
+fn lines_for_people_are_bounded_and_change_no_digest() {
+    let mut quiet = Member::formed();
+    let mut loud = Member::formed();
+    let long = "x".repeat(limits::LOG_LINE_BYTES + 1);
+    let lines = vec![Step::Log(long); limits::CALL_LOG_LINES as usize + 1];
+    let silent = quiet.apply(0, (0..100).map(|_| call(1, &[])));
+    let noisy = loud.apply(0, (0..100).map(|_| call(1, &lines)));
+    assert_eq!((silent.chain, silent.state), (noisy.chain, noisy.state));
+    assert_eq!(noisy.logs.len(), limits::LOG_RING_LINES);
+    assert!(noisy.logs.iter().all(|line| line.text.len() == limits::LOG_LINE_BYTES));
+    assert_eq!(loud.apply(0, [call(1, &lines)]).logs.len(), limits::CALL_LOG_LINES as usize);
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let key = || prop::sample::select(vec!["", "a", "b", "ab", "c"]);
+    let value = prop::sample::select(vec!["", "1", "2"]);
+    prop_oneof![
+        4 => (key(), value).prop_map(|(key, value)| put(key, value)),
+        2 => key().prop_map(delete),
+        3 => key().prop_map(get),
+        3 => (key(), key(), any::<bool>(), 1..4_u32).prop_map(|(from, to, backward, rows)| {
+            range(from, to, if backward { Direction::Backward } else { Direction::Forward }, rows)
+        }),
+        1 => Just(Step::Token),
+        1 => Just(Step::Seed),
+        1 => Just(Step::Refuse(1)),
+        1 => Just(Step::Fault(Fault::Panic)),
+    ]
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let name = || prop::sample::select(vec!["a", "b", "c"]);
+    prop_oneof![
+        20 => (1..6_u32, prop::collection::vec(step(), 0..6)).prop_map(|(space, steps)| call(space, &steps)),
+        2 => name().prop_map(create),
+        1 => name().prop_map(|name| Action::DeleteSpace { name: space(name) }),
+        1 => (name(), 1..4_u32).prop_map(|(name, to)| Action::UpgradeSpace { name: space(name), to }),
+        1 => (prop::sample::select(vec![SCRIPT_1, SCRIPT_1_DOCS, SCRIPT_2, SCRIPT_3, OTHER_1]), any::<bool>())
+            .prop_map(|(module, replace)| Action::InstallRecipe { module: module.into(), replace }),
+        1 => (1..4_u32).prop_map(|version| Action::RemoveRecipe { recipe: script(version) }),
+    ]
+}
+
+fn in_batches(actions: &[Action], of: usize, restarts: bool) -> ([u8; 32], Vec<Outcome>, MemoryState) {
+    let mut member = Member::formed();
+    let mut outcomes = Vec::new();
+    for batch in actions.chunks(of) {
+        let applied = member.apply(1, batch.iter().cloned());
+        assert_eq!(applied.state, member.machine.head().state_digest());
+        outcomes.extend(applied.outcomes.into_iter().map(|outcome| outcome.outcome));
+        if restarts {
+            member.restart();
+        }
+    }
+    (member.machine.head().state_digest(), outcomes, member.state)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn outcomes_and_state_do_not_depend_on_entries_nor_restarts(actions in prop::collection::vec(action(), 1..80)) {
+        let (digest, outcomes, state) = in_batches(&actions, 1, false);
+        for (of, restarts) in [(32, false), (7, true)] {
+            let (other_digest, other_outcomes, other_state) = in_batches(&actions, of, restarts);
+            prop_assert_eq!(&other_outcomes, &outcomes);
+            prop_assert_eq!(other_digest, digest);
+            for table in [Table::State, Table::Recipes] {
+                prop_assert!(other_state.rows(table).eq(state.rows(table)));
+            }
+        }
+    }
+}

@@ -1,1 +1,120 @@
-//! Under construction.
+//! Each change that an upgrade may and may not make.
+use synod_abi::schema::{EntryPointSchema, Enum, Errors, Field, Schema, StateField, StateKind, Status, Struct, Type, Variant};
+use synod_abi::{RecipeName, RecipeRef};
+
+use super::*;
+
+fn field(name: &str, shape: Type) -> Field {
+    Field { name: name.into(), docs: String::new(), shape }
+}
+
+fn variants(names: &[&str]) -> Enum {
+    let variant = |name: &&str| Variant { name: name.to_string(), docs: String::new(), fields: vec![] };
+    Enum { name: "E".into(), docs: String::new(), variants: names.iter().map(variant).collect() }
+}
+
+fn schema() -> Schema {
+    let value = Type::Struct(Struct { name: "S".into(), docs: String::new(), fields: vec![field("kind", Type::Enum(variants(&["A", "B"])))] });
+    let errors = Errors { shape: variants(&["No"]), codes: vec![(1, Status::NotFound)] };
+    let point = EntryPointSchema {
+        name: "op".into(),
+        docs: String::new(),
+        args: vec![field("key", Type::String)],
+        result: Type::Option(Box::new(value.clone())),
+        errors: Some(errors),
+        signature: 0,
+    };
+    Schema {
+        recipe: RecipeRef { name: RecipeName::new("r").unwrap(), version: 1 },
+        docs: String::new(),
+        operations: vec![point.clone()],
+        queries: vec![EntryPointSchema { name: "look".into(), errors: None, ..point }],
+        fields: vec![StateField { name: "rows".into(), docs: String::new(), prefix: 1, kind: StateKind::Map, key: Type::U32, value }],
+    }
+}
+
+fn changed(change: impl FnOnce(&mut Schema)) -> Result<(), (String, Change)> {
+    let mut new = schema();
+    change(&mut new);
+    check_upgrade(&schema(), &new).map_err(|refused| (refused.name, refused.change))
+}
+
+fn refused(name: &str, change: Change) -> Result<(), (String, Change)> {
+    Err((name.into(), change))
+}
+
+fn value(schema: &mut Schema) -> &mut Struct {
+    match &mut schema.fields[0].value {
+        Type::Struct(value) => value,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn appending_is_allowed() {
+    assert_eq!(changed(|_| {}), Ok(()));
+    assert_eq!(changed(|new| new.operations.push(EntryPointSchema { name: "more".into(), ..new.operations[0].clone() })), Ok(()));
+    assert_eq!(changed(|new| new.fields.insert(0, StateField { prefix: 2, ..new.fields[0].clone() })), Ok(()));
+    assert_eq!(changed(|new| value(new).fields[0].shape = Type::Enum(variants(&["A", "B", "C"]))), Ok(()));
+    assert_eq!(changed(|new| new.operations[0].args.push(field("more", Type::Option(Box::new(Type::U8))))), Ok(()));
+    assert_eq!(
+        changed(|new| {
+            new.operations[0].errors = Some(Errors { shape: variants(&["No", "Never"]), codes: vec![(1, Status::NotFound), (2, Status::Aborted)] });
+            new.queries[0].errors = new.operations[0].errors.clone();
+        }),
+        Ok(())
+    );
+}
+
+#[test]
+fn documentation_may_change_and_state_fields_may_be_renamed_under_their_prefix() {
+    assert_eq!(
+        changed(|new| {
+            value(new).docs = "new".into();
+            value(new).fields[0].docs = "new".into();
+            new.fields[0].name = "table".into();
+            new.operations[0].args[0].docs = "new".into();
+        }),
+        Ok(())
+    );
+}
+
+#[test]
+fn removing_is_refused() {
+    assert_eq!(changed(|new| new.fields.clear()), refused("rows", Change::Removed));
+    assert_eq!(changed(|new| new.operations.clear()), refused("op", Change::Removed));
+    assert_eq!(changed(|new| new.queries.clear()), refused("look", Change::Removed));
+    assert_eq!(changed(|new| { let op = new.operations.remove(0); new.queries.push(op); }), refused("op", Change::Removed));
+}
+
+#[test]
+fn stored_rows_keep_their_meaning() {
+    assert_eq!(changed(|new| new.fields[0].kind = StateKind::Queue), refused("rows", Change::Kind));
+    assert_eq!(changed(|new| new.fields[0].key = Type::U64), refused("rows", Change::Key));
+    assert_eq!(changed(|new| value(new).fields.push(field("more", Type::Option(Box::new(Type::U8))))), refused("rows", Change::Value));
+    assert_eq!(changed(|new| value(new).fields[0].name = "sort".into()), refused("rows", Change::Value));
+    assert_eq!(changed(|new| value(new).fields[0].shape = Type::Enum(variants(&["A"]))), refused("rows", Change::Value));
+    assert_eq!(changed(|new| value(new).fields[0].shape = Type::Enum(variants(&["B", "A"]))), refused("rows", Change::Value));
+}
+
+#[test]
+fn callers_keep_working() {
+    assert_eq!(changed(|new| new.operations[0].args.push(field("more", Type::U8))), refused("op", Change::Arguments));
+    assert_eq!(changed(|new| new.operations[0].args.clear()), refused("op", Change::Arguments));
+    assert_eq!(changed(|new| new.operations[0].args[0].shape = Type::Bytes), refused("op", Change::Arguments));
+    assert_eq!(changed(|new| new.queries[0].result = Type::Unit), refused("look", Change::Result));
+    assert_eq!(changed(|new| new.operations[0].errors = None), refused("op", Change::Errors));
+    assert_eq!(
+        changed(|new| new.operations[0].errors.iter_mut().for_each(|errors| errors.codes[0].0 = 9)),
+        refused("op", Change::Errors)
+    );
+}
+
+#[test]
+fn keys_that_hold_enums_may_not_even_gain_variants() {
+    let (mut old, mut new) = (schema(), schema());
+    old.fields[0].key = Type::Enum(variants(&["A"]));
+    new.fields[0].key = Type::Enum(variants(&["A", "B"]));
+    assert_eq!(check_upgrade(&old, &new).unwrap_err().change, Change::Key);
+    assert_eq!(check_upgrade(&old, &old), Ok(()));
+}

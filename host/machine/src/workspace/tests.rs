@@ -1,1 +1,135 @@
-//! Under construction.
+//! Every limit of a call, met exactly and passed by one.
+use std::collections::BTreeMap;
+
+use synod_abi::limits::*;
+use synod_abi::{Direction, Fault, HostCalls, RangeRequest, Rows, SpaceId};
+
+use super::Workspace;
+use crate::MemoryState;
+
+fn workspace() -> Workspace<MemoryState> {
+    let mut workspace = Workspace::for_entry(MemoryState::default(), 0);
+    workspace.begin_call(SpaceId(1));
+    workspace
+}
+
+fn request(from: &[u8], to: &[u8], rows: u32) -> Vec<u8> {
+    RangeRequest { from: from.to_vec(), to: to.to_vec(), direction: Direction::Forward, rows }.to_bytes()
+}
+
+#[test]
+fn keys_and_values_have_a_longest() {
+    let mut host = workspace();
+    let (key, value) = (vec![1; KEY_BYTES], vec![2; VALUE_BYTES]);
+    assert_eq!(host.put(&key, &value), Ok(()));
+    assert_eq!(host.put(&[&key[..], &[0]].concat(), &[]), Err(Fault::KeyTooLong));
+    assert_eq!(host.delete(&[&key[..], &[0]].concat()), Err(Fault::KeyTooLong));
+    assert_eq!(host.get(&[&key[..], &[0]].concat(), &mut []), Err(Fault::KeyTooLong));
+    assert_eq!(host.put(&key, &[&value[..], &[0]].concat()), Err(Fault::ValueTooLong));
+}
+
+#[test]
+fn a_value_larger_than_the_buffer_is_not_written() {
+    let mut host = workspace();
+    host.put(b"k", b"value").unwrap();
+    let mut small = [7; 4];
+    assert_eq!((host.get(b"k", &mut small), small), (Ok(5), [7; 4]));
+    let mut large = [7; 6];
+    assert_eq!((host.get(b"k", &mut large), &large), (Ok(5), b"value\x07"));
+    assert_eq!(host.get(b"absent", &mut large), Ok(u32::MAX));
+}
+
+#[test]
+fn a_call_writes_so_many_rows_and_bytes() {
+    let mut host = workspace();
+    for n in 0..CALL_WRITE_ROWS {
+        host.put(&n.to_be_bytes(), &[]).unwrap();
+    }
+    assert_eq!(host.delete(b"one more"), Err(Fault::TooManyWrites));
+    host.begin_call(SpaceId(1));
+    let value = vec![0; VALUE_BYTES];
+    let rows = CALL_WRITE_BYTES / (VALUE_BYTES + 1);
+    for n in 0..rows {
+        host.put(&[n as u8], &value).unwrap();
+    }
+    assert_eq!(host.put(b"x", &value), Err(Fault::TooManyWrites));
+}
+
+#[test]
+fn a_call_reads_so_many_bytes() {
+    let mut host = workspace();
+    host.put(b"k", &vec![0; VALUE_BYTES]).unwrap();
+    let (mut out, mut read) = (vec![0; RANGE_CHUNK_BYTES], 0);
+    let fault = loop {
+        match host.get(b"k", &mut out) {
+            Ok(_) => read += VALUE_BYTES + 1,
+            Err(fault) => break fault,
+        }
+    };
+    assert_eq!(fault, Fault::TooManyReads);
+    assert!(read <= CALL_READ_BYTES && read + VALUE_BYTES + 1 > CALL_READ_BYTES);
+    assert_eq!(host.range(&request(b"", b"", 1), &mut out), Err(Fault::TooManyReads));
+}
+
+#[test]
+fn a_call_makes_so_many_host_calls() {
+    let mut host = workspace();
+    for _ in 0..CALL_HOST_CALLS {
+        host.next_token().unwrap();
+    }
+    assert_eq!(host.next_token(), Err(Fault::TooManyHostCalls));
+    assert_eq!(host.log(1, b""), Err(Fault::TooManyHostCalls));
+    host.begin_call(SpaceId(1));
+    assert_eq!(host.next_token(), Ok(u64::from(CALL_HOST_CALLS) + 1));
+}
+
+#[test]
+fn ranges_stay_in_the_space_and_come_in_chunks() {
+    let mut host = workspace();
+    host.begin_call(SpaceId(2));
+    host.put(b"other", b"space").unwrap();
+    host.begin_call(SpaceId(1));
+    let rows: BTreeMap<Vec<u8>, Vec<u8>> = (0..10_u8).map(|n| (vec![n], vec![n; 3])).collect();
+    rows.iter().for_each(|(key, value)| host.put(key, value).unwrap());
+    let mut out = vec![0; RANGE_CHUNK_BYTES];
+    let answer = host.range(&request(b"", b"", u32::MAX), &mut out).unwrap();
+    assert!(Rows(&out[..answer as usize]).eq(rows.iter().map(|(key, value)| (&key[..], &value[..]))));
+    assert_eq!(host.range(&request(&[3], &[5], 2), &mut out).unwrap(), 24, "two rows, and no more");
+    assert_eq!(host.range(&request(&[3], &[6], 2), &mut out).unwrap(), 24 | 1 << 32, "two rows, and more");
+    assert_eq!(host.range(&request(&[3], &[6], 3), &mut out[..24]).unwrap(), 24 | 1 << 32, "the buffer is full");
+    assert_eq!(host.range(&request(&[6], &[3], 3), &mut out).unwrap(), 0);
+}
+
+#[test]
+fn bad_requests_fault() {
+    let mut host = workspace();
+    host.put(b"k", b"value").unwrap();
+    let mut out = [0; 64];
+    assert_eq!(host.range(b"", &mut out), Err(Fault::BadHostCall));
+    assert_eq!(host.range(&[9; 20], &mut out), Err(Fault::BadHostCall));
+    assert_eq!(host.range(&request(b"", b"", 0), &mut out), Err(Fault::BadHostCall));
+    assert_eq!(host.range(&request(b"", b"", 1), &mut out[..13]), Err(Fault::BadHostCall), "the first row does not fit");
+    assert_eq!(host.range(&request(&[0; KEY_BYTES + 2], b"", 1), &mut out), Err(Fault::KeyTooLong));
+    assert_eq!(host.range(&request(&[0; KEY_BYTES + 1], b"", 1), &mut out), Ok(14));
+}
+
+#[test]
+fn aborts_are_coded_and_their_text_is_kept_for_people() {
+    let mut host = workspace();
+    for (code, fault) in [(0, Fault::Panic), (1, Fault::CorruptState), (2, Fault::OutOfMemory), (3, Fault::TooDeep), (4, Fault::BadHostCall)] {
+        assert_eq!(host.abort(code, b"why"), Err(fault));
+    }
+    host.log(9, &[0xff]).unwrap();
+    let logs = host.take_logs();
+    assert_eq!((logs.len(), logs[0].text.as_str(), logs[0].level), (6, "why", 1));
+    assert_eq!((logs[5].text.as_str(), logs[5].level), ("\u{fffd}", 5));
+}
+
+#[test]
+fn a_query_can_only_read() {
+    let mut host = Workspace::for_query(MemoryState::default(), SpaceId(1));
+    assert_eq!(host.put(b"k", b"v"), Err(Fault::BadHostCall));
+    assert_eq!(host.delete(b"k"), Err(Fault::BadHostCall));
+    assert_eq!(host.next_token(), Err(Fault::BadHostCall));
+    assert_eq!(host.get(b"k", &mut []), Ok(u32::MAX));
+}

@@ -6,7 +6,8 @@ use std::sync::mpsc;
 
 use synod_consensus::{Applier, CommittedEntry, CommittedPayload, EntryId, Fatal};
 use synod_machine::Workspace;
-use synod_service::{Committed, Executor, MachineReplica, Payload, Store};
+use synod_service::ports::Store;
+use synod_service::{Committed, Executor, MachineReplica, Payload};
 use synod_storage::{AppliedMark, StateStore};
 use synod_vm::WasmVm;
 use tokio::sync::oneshot;

@@ -13,7 +13,7 @@ use synod_api::peer::{
     Route, SnapshotChunk,
 };
 use synod_consensus::{ReadIndexError, ServeError};
-use synod_service::ForwardLink;
+use synod_service::ports::ForwardLink;
 use synod_storage::StateStore;
 use tokio::io::AsyncWriteExt;
 use tonic::{Request, Response, Status, Streaming};
@@ -36,7 +36,7 @@ pub(crate) struct PeerService {
     /// Its consensus.
     pub(crate) raft: NodeRaft,
     /// Its logic.
-    pub(crate) member: Arc<NodeMember>,
+    pub(crate) member: NodeMember,
     /// Where snapshots are received into.
     pub(crate) state: NodeState,
     /// Compiles modules.
@@ -145,7 +145,9 @@ impl Peer for PeerService {
                 std::future::ready(frame.as_ref().is_ok_and(|frame| frame.route.as_ref().is_some_and(|route| route.from == from.0)))
             });
             let incoming = futures::stream::once(std::future::ready(first.payload.to_vec())).chain(until_error(rest)).boxed();
-            member.serve_forward(ForwardLink { outgoing, incoming }).await;
+            if let Err(error) = member.serve_forward(ForwardLink { outgoing, incoming }).await {
+                tracing::warn!(%error, member = %from, "a follower's link was ended");
+            }
         });
         let answers = answers.zip(futures::stream::iter(1..)).map(move |(payload, sequence)| {
             Ok(Frame { route: Some(route.clone()), payload: payload.into(), sequence })

@@ -15,7 +15,7 @@ use synod_api::peer::peer_client::PeerClient;
 use synod_api::peer::{Frame, HelloReply, HelloRequest, MemberStatusRequest, PrepareChunk, ReadIndexRequest, SnapshotChunk};
 use synod_api::v1::MemberStatus;
 use synod_consensus::{FRAME_BYTES, OutgoingSnapshot, Peer, PeerError, PeerNetwork};
-use synod_service::{ForwardLink, Unavailable};
+use synod_service::ports::{ForwardLink, Unavailable};
 use tokio::io::AsyncReadExt;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use synod_abi::{AdmissionError, ModuleHash};
 use synod_machine::Admitted;
-use synod_service::{Preparer, Unavailable};
+use synod_service::ports::{Preparer, Unavailable};
 use synod_vm::Modules;
 
 use super::peers::Peers;

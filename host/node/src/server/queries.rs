@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use synod_abi::Context;
-use synod_machine::{Completion, Fatal, StateView, Workspace, directory};
-use synod_service::{LogRing, QueryCall, QueryError, QueryRunner};
-use synod_vm::{Modules, Query, QueryEngine};
+use synod_abi::{AdmissionError, EntryPoint, HostCalls, ModuleHash, SpaceId};
+use synod_machine::{Admitted, Answer, Completion, Fatal, Invocation, Query, StateView, Vm};
+use synod_service::ports::{QueryCall, QueryError, QueryRunner};
+use synod_vm::{Modules, QueryEngine};
 use tokio::sync::oneshot;
 
 /// Queries that wait for a thread.
@@ -15,13 +15,12 @@ const QUEUE: usize = 1_024;
 /// How long one query may run.
 pub(crate) const QUERY_TIMEOUT: Duration = Duration::from_millis(2_000);
 
-type Answer = Result<Completion, QueryError>;
+type Answered = Result<Answer, QueryError>;
 type Job = Box<dyn FnOnce(&QueryEngine) + Send>;
 
 /// The pool. Its threads end when it is dropped.
 pub(crate) struct QueryThreads {
     modules: Arc<Modules>,
-    logs: LogRing,
     jobs: SyncSender<Job>,
 }
 
@@ -30,7 +29,7 @@ impl QueryThreads {
     ///
     /// # Errors
     /// What the host lacks for it, for people.
-    pub(crate) fn start(modules: Arc<Modules>, logs: LogRing, threads: usize) -> Result<Self, String> {
+    pub(crate) fn start(modules: Arc<Modules>, threads: usize) -> Result<Self, String> {
         let engine = Arc::new(QueryEngine::new(modules.clone()).map_err(|error| error.to_string())?);
         let (jobs, queue) = sync_channel::<Job>(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
@@ -43,7 +42,7 @@ impl QueryThreads {
             });
             thread.map_err(|error| format!("no thread for queries: {error}"))?;
         }
-        Ok(Self { modules, logs, jobs })
+        Ok(Self { modules, jobs })
     }
 }
 
@@ -52,10 +51,10 @@ fn next(queue: &Mutex<Receiver<Job>>) -> Option<Job> {
 }
 
 impl<V: StateView + Clone + Send + Sync + 'static> QueryRunner<V> for QueryThreads {
-    fn run(&self, view: V, query: QueryCall) -> BoxFuture<'static, Answer> {
+    fn run(&self, view: V, query: QueryCall) -> BoxFuture<'static, Answered> {
         let (answer, result) = oneshot::channel();
-        let (modules, logs) = (self.modules.clone(), self.logs.clone());
-        let job: Job = Box::new(move |engine| drop(answer.send(run(engine, &modules, &logs, view, &query))));
+        let modules = self.modules.clone();
+        let job: Job = Box::new(move |engine| drop(answer.send(run(engine, &modules, &view, &query))));
         if let Err(TrySendError::Full(_)) = self.jobs.try_send(job) {
             let busy = QueryError::Busy(format!("{QUEUE} queries wait on this member already; ask another member or try again"));
             return Box::pin(std::future::ready(Err(busy)));
@@ -65,22 +64,55 @@ impl<V: StateView + Clone + Send + Sync + 'static> QueryRunner<V> for QueryThrea
     }
 }
 
-fn run<V: StateView + Clone + Send + Sync + 'static>(engine: &QueryEngine, modules: &Modules, logs: &LogRing, view: V, query: &QueryCall) -> Answer {
-    let head = directory::head(&view).map_err(QueryError::Fatal)?.unwrap_or(directory::Head::EMPTY);
-    let mut seed = [0; 16];
-    seed.copy_from_slice(&head.chain[..16]);
-    let context = Context { revision: head.revision, now: head.time, session: None, seed };
-    if !modules.is_prepared(query.module) {
-        let module = directory::module(&view, query.module).map_err(QueryError::Fatal)?;
-        let module = module.ok_or_else(|| QueryError::Fatal(Fatal(format!("module {} is missing from the store", query.module))))?;
-        modules.prepare(query.module, &module).map_err(|error| QueryError::Fatal(Fatal(error.to_string())))?;
+fn run<V: StateView + Clone + Send + Sync + 'static>(engine: &QueryEngine, modules: &Modules, view: &V, call: &QueryCall) -> Answered {
+    let mut vm = QueryVm { engine, modules, not_ready: None };
+    let query = Query { space: &call.space, query: call.query, args: &call.args, session: call.session };
+    match (synod_machine::query(view, &mut vm, query), vm.not_ready) {
+        (_, Some(busy)) => Err(QueryError::Busy(busy)),
+        (answer, None) => answer.map_err(QueryError::Fatal),
     }
-    let asked = Query { module: query.module, query: query.query, context: &context, args: &query.args, timeout: QUERY_TIMEOUT };
-    let (mut workspace, completion) = engine.query(asked, Workspace::for_query(view, query.space)).map_err(|error| match error {
-        synod_vm::QueryError::NotReady(_) => QueryError::Busy(error.to_string()),
-        synod_vm::QueryError::Fatal(fatal) => QueryError::Fatal(fatal),
-    })?;
-    workspace.check().map_err(QueryError::Fatal)?;
-    logs.extend(head.time, workspace.take_logs());
-    Ok(completion)
+}
+
+/// The query engine as the machine wants to see it. A query is one call, so there are no entries and no instances to keep.
+struct QueryVm<'a> {
+    engine: &'a QueryEngine,
+    modules: &'a Modules,
+    /// Why the query did not run although nothing is wrong with this member.
+    not_ready: Option<String>,
+}
+
+impl<H: HostCalls + Send + 'static> Vm<H> for QueryVm<'_> {
+    fn admit(&self, module: &[u8]) -> Result<Admitted, AdmissionError> {
+        synod_vm::admit(module)
+    }
+
+    fn load(&mut self, hash: ModuleHash, module: &[u8]) -> Result<(), Fatal> {
+        self.modules.prepare(hash, module).map_err(|error| Fatal(error.to_string()))
+    }
+
+    fn is_loaded(&self, hash: ModuleHash) -> bool {
+        self.modules.is_prepared(hash)
+    }
+
+    fn begin_entry(&mut self) {}
+
+    fn invoke(&mut self, invocation: Invocation<'_>, host: H) -> Result<(H, Completion), Fatal> {
+        let EntryPoint::Query(query) = invocation.entry_point else {
+            return Err(Fatal("the query engine was asked to run an operation".to_owned()));
+        };
+        let asked = synod_vm::Query { module: invocation.module, query, context: invocation.context, args: invocation.args, timeout: QUERY_TIMEOUT };
+        self.engine.query(asked, host).map_err(|error| match error {
+            synod_vm::QueryError::NotReady(_) => {
+                self.not_ready = Some(error.to_string());
+                Fatal(error.to_string())
+            }
+            synod_vm::QueryError::Fatal(fatal) => fatal,
+        })
+    }
+
+    fn discard(&mut self, _: SpaceId) {}
+
+    fn fuel_used(&self) -> u64 {
+        0
+    }
 }

@@ -1,12 +1,10 @@
 //! The log, as the service crate wants it: the consensus of this member, and the way to the leader.
-use std::sync::Arc;
-
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use synod_abi::MemberId;
-use synod_consensus::{ProposalOutcome, ReadIndexError, Refusal};
-use synod_service::{ForwardLink, Leadership, ProposeError, Replication, Role, Unavailable};
-use tokio::sync::{mpsc, oneshot};
+use synod_consensus::{ProposalOutcome, Refusal};
+use synod_service::ports::{ForwardLink, Leadership, ProposeError, Replication, Role, Unavailable};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::member::NodeRaft;
 use super::peers::Peers;
@@ -21,27 +19,50 @@ struct Proposed {
 }
 
 /// This member's way to the log. Clones share it.
+///
+/// It is there before the consensus, which applies what is committed before it has started: until [`bind`](Self::bind) it
+/// knows of no leader.
 #[derive(Clone)]
 pub(crate) struct RaftReplication {
-    raft: NodeRaft,
+    me: MemberId,
+    raft: watch::Receiver<Option<NodeRaft>>,
     peers: Peers,
-    proposals: Arc<mpsc::Sender<Proposed>>,
+    proposals: mpsc::Sender<Proposed>,
+}
+
+/// The end of a [`RaftReplication`] that the consensus is bound to.
+pub(crate) struct Unbound {
+    raft: watch::Sender<Option<NodeRaft>>,
+    queue: mpsc::Receiver<Proposed>,
 }
 
 impl RaftReplication {
-    /// Over `raft`, with `peers` to find the leader by. Starts the task that keeps proposals in order.
-    pub(crate) fn new(raft: NodeRaft, peers: Peers) -> Self {
-        let (proposals, mut queue) = mpsc::channel::<Proposed>(PROPOSALS);
-        let proposing = raft.clone();
+    /// For `me`, with `peers` to find the leader by.
+    pub(crate) fn new(me: MemberId, peers: Peers) -> (Self, Unbound) {
+        let (proposals, queue) = mpsc::channel::<Proposed>(PROPOSALS);
+        let (sender, raft) = watch::channel(None);
+        (Self { me, raft, peers, proposals }, Unbound { raft: sender, queue })
+    }
+
+    fn bound(&self) -> Option<NodeRaft> {
+        self.raft.borrow().clone()
+    }
+}
+
+impl Unbound {
+    /// Binds the consensus, and starts the task that keeps proposals in order.
+    pub(crate) fn bind(self, raft: NodeRaft) {
+        let Self { raft: sender, mut queue } = self;
+        sender.send_replace(Some(raft.clone()));
         tokio::spawn(async move {
+            let _bound = sender;
             while let Some(Proposed { term, entry, answer }) = queue.recv().await {
-                match proposing.propose(term, entry.into()).await {
+                match raft.propose(term, entry.into()).await {
                     Err(error) => drop(answer.send(Err(ProposeError::Refused(error.to_string())))),
                     Ok(proposal) => drop(tokio::spawn(async move { answer.send(result_of(proposal.outcome().await)) })),
                 }
             }
         });
-        Self { raft, peers, proposals: Arc::new(proposals) }
     }
 }
 
@@ -59,15 +80,23 @@ fn result_of(outcome: ProposalOutcome) -> Result<(), ProposeError> {
 
 impl Replication for RaftReplication {
     fn leadership(&self) -> Leadership {
-        let now = self.raft.leadership().current();
+        let Some(raft) = self.bound() else {
+            return Leadership { me: self.me, ..Leadership::default() };
+        };
+        let now = raft.leadership().current();
         let role = if now.established_term().is_some() { Role::Leader } else { Role::Follower };
-        let leader = now.leader.filter(|leader| *leader != self.raft.id() || role == Role::Leader);
-        Leadership { me: self.raft.id(), term: now.term, leader, role }
+        let leader = now.leader.filter(|leader| *leader != self.me || role == Role::Leader);
+        Leadership { me: self.me, term: now.term, leader, role }
     }
 
     fn leadership_changed(&self, seen: Leadership) -> BoxFuture<'static, ()> {
-        let (this, mut watch) = (self.clone(), self.raft.leadership());
+        let mut this = self.clone();
         async move {
+            let raft = match this.raft.wait_for(Option::is_some).await.map(|raft| raft.clone()) {
+                Ok(Some(raft)) => raft,
+                _ => return std::future::pending().await,
+            };
+            let mut watch = raft.leadership();
             while this.leadership() == seen {
                 if watch.changed().await.is_err() {
                     return std::future::pending().await;
@@ -89,10 +118,11 @@ impl Replication for RaftReplication {
     fn read_index(&self) -> BoxFuture<'static, Result<u64, Unavailable>> {
         let this = self.clone();
         async move {
-            match this.raft.leadership().current().leader {
-                Some(leader) if leader == this.raft.id() => this.raft.read_index().await.map_err(|error: ReadIndexError| Unavailable(error.to_string())),
-                Some(leader) => this.peers.read_index(leader).await,
-                None => Err(Unavailable("the cluster has no leader at present; try again shortly".to_owned())),
+            let no_leader = || Unavailable("the cluster has no leader at present; try again shortly".to_owned());
+            let raft = this.bound().ok_or_else(no_leader)?;
+            match raft.leadership().current().leader.ok_or_else(no_leader)? {
+                leader if leader == this.me => raft.read_index().await.map_err(|error| Unavailable(error.to_string())),
+                leader => this.peers.read_index(leader).await,
             }
         }
         .boxed()

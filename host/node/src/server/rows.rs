@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use synod_machine::{Fatal, Write};
-use synod_service::{Store, StoreError};
+use synod_service::ports::{Store, StoreError};
 use synod_storage::{AppliedMark, Health, LogStore, StateStore, StorageError};
 
 use super::member::{NodeLog, NodeState};

@@ -2,7 +2,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::future::BoxFuture;
-use synod_service::{Clock, Monotonic, Runtime};
+use synod_service::ports::{Clock, Monotonic, Runtime};
 
 /// Tasks and timers on tokio.
 #[derive(Clone, Debug)]

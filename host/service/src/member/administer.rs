@@ -277,6 +277,8 @@ fn created(name: &SpaceName, outcome: &Outcome) -> Option<Created> {
 fn failed<T>(outcome: &Outcome) -> Result<T, CallFailure> {
     match &outcome.result {
         Err(rejection) => rejected(Rejected::of(rejection).at(outcome)),
-        Ok(reply) => Err(CallFailure::OutcomeUnknown(format!("the command was applied with an answer that this version does not know: {reply:?}"))),
+        Ok(reply) => {
+            Err(CallFailure::OutcomeUnknown(format!("the command was applied with an answer that this version does not know: {reply:?}")))
+        }
     }
 }

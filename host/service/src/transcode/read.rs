@@ -155,14 +155,7 @@ impl Reader {
         Ok(())
     }
 
-    fn fields(
-        &mut self,
-        fields: &[Field],
-        given: &[(String, Json)],
-        path: &Path<'_>,
-        depth: usize,
-        word: &str,
-    ) -> Result<(), JsonError> {
+    fn fields(&mut self, fields: &[Field], given: &[(String, Json)], path: &Path<'_>, depth: usize, word: &str) -> Result<(), JsonError> {
         let mut values: Vec<Option<&Json>> = vec![None; fields.len()];
         for (name, value) in given {
             let Some(at) = fields.iter().position(|field| field.name == *name) else {
@@ -202,9 +195,7 @@ impl Reader {
             (None, _) => Err(path.error(format!("the variant has content: expected {}", variant_form(variant)))),
             (Some(_), []) => Err(path.error(format!("the variant has no content: expected {}", variant_form(variant)))),
             (Some(Json::Object(given)), fields) => self.fields(fields, given, &Path::Field(path, name), depth, "field"),
-            (Some(other), _) => {
-                Err(Path::Field(path, name).error(format!("expected {}, not {}", variant_form(variant), other.kind())))
-            }
+            (Some(other), _) => Err(Path::Field(path, name).error(format!("expected {}, not {}", variant_form(variant), other.kind()))),
         }
     }
 

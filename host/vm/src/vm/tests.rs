@@ -1,1 +1,315 @@
-//! Tests.
+//! Every way in which a call ends, and what an instance may and may not remember.
+use synod_abi::{CONTEXT_BYTES, EntryPoint, Fault, OperationId, SpaceId, limits};
+use synod_machine::{Completion, Vm};
+
+use crate::fixtures::{Bench, DONE, INPUT, MapHost, operation, recipe};
+
+fn outcome(entry: &str, rest: &str) -> Completion {
+    Bench::of(&recipe(entry, rest)).call(1)
+}
+
+fn fault(entry: &str, rest: &str) -> Fault {
+    match outcome(entry, rest) {
+        Completion::Faulted(fault) => fault,
+        other => panic!("{entry} ended with {other:?}"),
+    }
+}
+
+/// Answers the i32 on the stack, as four bytes.
+const ANSWER: &str = "(local $n i32) (local.set $n) (i32.store8 (i32.const 2048) (i32.const 0)) (i32.store (i32.const 2049) (local.get $n)) (i64.const 0x80000000005)";
+
+fn number(completion: Completion) -> i32 {
+    match completion {
+        Completion::Done(bytes) => i32::from_le_bytes(bytes.try_into().expect("four bytes")),
+        other => panic!("no number but {other:?}"),
+    }
+}
+
+/// An entry that answers `value`.
+fn answering(value: &str) -> String {
+    ANSWER.replace("(local.set $n)", &format!("(local.set $n {value})"))
+}
+
+#[test]
+fn traps_of_the_guest_are_faults() {
+    let table = "(table 2 2 funcref) (elem (i32.const 0) $other) (type $none (func)) (func $other (param i64))";
+    for (entry, rest) in [
+        ("unreachable", ""),
+        ("(drop (i32.load (i32.const -4)))", ""),
+        ("(i32.store (i32.const 8388605) (i32.const 1))", ""),
+        ("(memory.fill (i32.const 8388600) (i32.const 0) (i32.const 9))", ""),
+        ("(drop (i32.div_s (i32.const 1) (local.get $id)))", ""),
+        ("(drop (i32.div_s (i32.const 0x80000000) (i32.sub (local.get $id) (i32.const 1))))", ""),
+        ("(drop (i32.trunc_f32_s (f32.const nan)))", ""),
+        ("(call_indirect (type $none) (i32.const 1))", table),
+        ("(call_indirect (type $none) (i32.const 0))", table),
+        ("(call_indirect (type $none) (i32.const 7))", table),
+    ] {
+        assert_eq!(fault(&format!("{entry} {DONE}"), rest), Fault::Trap, "{entry}");
+    }
+}
+
+#[test]
+fn a_data_segment_outside_of_memory_is_the_modules_fault() {
+    let data = r#"(data (i32.add (i32.const 8388607) (i32.const 1)) "x")"#;
+    assert_eq!(fault(DONE, data), Fault::Trap);
+}
+
+#[test]
+fn loops_without_end_run_out_of_fuel() {
+    assert_eq!(fault("(loop (br 0)) unreachable", ""), Fault::OutOfFuel);
+    assert_eq!(fault("(loop (memory.fill (i32.const 2048) (i32.const 1) (i32.const 60000)) (br 0)) unreachable", ""), Fault::OutOfFuel);
+    assert_eq!(fault("(loop (call $nothing) (br 0)) unreachable", "(func $nothing)"), Fault::OutOfFuel);
+}
+
+#[test]
+fn recursion_without_end_is_too_deep() {
+    assert_eq!(fault("(call $entry (local.get $id) (local.get $len))", ""), Fault::TooDeep);
+    let table = "(table 1 1 funcref) (elem (i32.const 0) $again) (type $t (func (result i64))) (func $again (type $t) (call_indirect (type $t) (i32.const 0)))";
+    assert_eq!(fault("(call $again)", table), Fault::TooDeep);
+}
+
+#[test]
+fn recursion_up_to_the_limit_is_not_too_deep() {
+    let down = "(func $down (param $n i32) (if (local.get $n) (then (call $down (i32.sub (local.get $n) (i32.const 1))))))";
+    let below = limits::CALL_DEPTH - 2;
+    assert_eq!(outcome(&format!("(call $down (i32.const {below})) {DONE}"), down), Completion::Done(vec![]));
+    assert_eq!(fault(&format!("(call $down (i32.const {})) {DONE}", below + 1), down), Fault::TooDeep);
+}
+
+#[test]
+fn every_way_out_of_a_function_counts_down() {
+    let rest = r#"
+        (func $falls (result i32) (i32.const 1))
+        (func $returns (result i32) (block (loop (return (i32.const 1)))) (i32.const 2))
+        (func $branches (result i32) (block (br 1 (i32.const 1))) (i32.const 2))
+        (func $branches_if (param i32) (result i32) (br_if 0 (i32.const 1) (local.get 0)) (drop) (i32.const 1))
+        (func $table (param i32) (result i32) (block (result i32) (br_table 0 1 1 (i32.const 1) (local.get 0))) (return))
+        (func $else (param i32) (if (local.get 0) (then (return)) (else (br 1))))
+    "#;
+    let each = "(drop (call $falls)) (drop (call $returns)) (drop (call $branches)) (drop (call $branches_if (i32.const 0)))
+        (drop (call $branches_if (i32.const 1))) (drop (call $table (i32.const 0))) (drop (call $table (i32.const 1))) (call $else (i32.const 0)) (call $else (i32.const 1))";
+    let entry = format!(
+        "(local $i i32) (loop {each} (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if 0 (i32.lt_u (local.get $i) (i32.const 5000)))) {DONE}"
+    );
+    let mut bench = Bench::of(&recipe(&entry, rest));
+    for _ in 0..2 {
+        assert_eq!(bench.call(1), Completion::Done(vec![]));
+    }
+}
+
+#[test]
+fn memory_has_a_fixed_size() {
+    assert_eq!(number(outcome(&answering("(memory.size)"), "")), limits::MEMORY_PAGES as i32);
+    assert_eq!(number(outcome(&answering("(memory.grow (i32.const 1))"), "")), -1);
+    assert_eq!(number(outcome(&answering("(memory.grow (i32.const 65535))"), "")), -1);
+}
+
+#[test]
+fn the_guest_aborts_with_a_code() {
+    for (code, expected) in [(0, Fault::Panic), (1, Fault::CorruptState), (2, Fault::OutOfMemory), (3, Fault::TooDeep), (9, Fault::BadHostCall)] {
+        assert_eq!(fault(&format!("(call $abort (i32.const {code}) (i32.const 0) (i32.const 0)) unreachable"), ""), expected);
+    }
+}
+
+#[test]
+fn pointers_outside_of_memory_are_bad_host_calls() {
+    for entry in [
+        "(drop (call $get (i32.const -1) (i32.const 4) (i32.const 0) (i32.const 0)))",
+        "(drop (call $get (i32.const 0) (i32.const -1) (i32.const 0) (i32.const 0)))",
+        "(drop (call $get (i32.const 0) (i32.const 4) (i32.const 8388600) (i32.const 9)))",
+        "(drop (call $get (i32.const 0) (i32.const 4) (i32.const 3) (i32.const 9)))",
+        "(drop (call $range (i32.const 8388608) (i32.const 1) (i32.const 0) (i32.const 9)))",
+        "(call $put (i32.const 8388608) (i32.const 1) (i32.const 0) (i32.const 0))",
+        "(call $put (i32.const 0) (i32.const 0) (i32.const -2) (i32.const -2))",
+        "(call $delete (i32.const -1) (i32.const -1))",
+        "(call $log (i32.const 1) (i32.const -1) (i32.const 2))",
+        "(call $abort (i32.const 0) (i32.const -1) (i32.const 2))",
+    ] {
+        assert_eq!(fault(&format!("{entry} {DONE}"), ""), Fault::BadHostCall, "{entry}");
+    }
+}
+
+#[test]
+fn faults_of_the_host_end_the_call() {
+    assert_eq!(fault(&format!("(call $put (i32.const 0) (i32.const 2000) (i32.const 0) (i32.const 0)) {DONE}"), ""), Fault::KeyTooLong);
+}
+
+#[test]
+fn replies_that_are_none_are_bad() {
+    for place in ["0", "-1", "0x40000000000", "0x7fffff00000002", "0x80000000001"] {
+        let nine = r#"(data (i32.const 2048) "\09")"#;
+        assert_eq!(fault(&format!("(i64.const {place})"), nine), Fault::BadReply, "{place}");
+    }
+    assert_eq!(fault("(i64.const 0x80000000001)", r#"(data (i32.const 2048) "\02")"#), Fault::BadArguments);
+}
+
+#[test]
+fn a_business_error_comes_with_its_code() {
+    let error = r#"(data (i32.const 2048) "\01\07\00\00\00\2a")"#;
+    assert_eq!(outcome("(i64.const 0x80000000006)", error), Completion::Refused { code: 7, error: vec![42] });
+}
+
+#[test]
+fn context_and_arguments_lie_in_the_input_buffer() {
+    let first_argument = answering(&format!("(i32.add (local.get $len) (i32.load8_u (i32.const {})))", INPUT as usize + CONTEXT_BYTES));
+    let mut bench = Bench::of(&recipe(&first_argument, ""));
+    let (_, completion) = bench.call_with(1, operation(0), &[100, 1, 1], MapHost::default()).expect("this host runs recipes");
+    assert_eq!(number(completion), 100 + 3 + CONTEXT_BYTES as i32);
+    let longest = vec![7; limits::ARGS_BYTES];
+    assert!(matches!(bench.call_with(1, operation(0), &longest, MapHost::default()), Ok((_, Completion::Done(_)))));
+    let longer = vec![7; limits::ARGS_BYTES + 1];
+    let (_, refused) = bench.call_with(1, operation(0), &longer, MapHost::default()).expect("this host runs recipes");
+    assert_eq!(refused, Completion::Faulted(Fault::BadArguments));
+}
+
+#[test]
+fn rows_reach_the_host_and_come_back() {
+    let entry = format!(
+        "(call $put (i32.const 1030) (i32.const 3) (i32.const 1040) (i32.const 4)) {}",
+        answering("(i32.add (call $get (i32.const 1030) (i32.const 3) (i32.const 4096) (i32.const 64)) (i32.load (i32.const 4096)))")
+    )
+    .replacen("(local $n i32)", "", 1);
+    let rest = r#"(data (i32.const 1030) "key") (data (i32.const 1040) "\07\00\00\00")"#;
+    let mut bench = Bench::of(&recipe(&format!("(local $n i32) {entry}"), rest));
+    let (host, completion) = bench.call_with(1, operation(0), &[], MapHost::default()).expect("this host runs recipes");
+    assert_eq!(number(completion), 4 + 7);
+    assert_eq!(host.rows.get(&b"key"[..]), Some(&vec![7, 0, 0, 0]));
+}
+
+/// Counts its calls in a global.
+fn counting() -> Vec<u8> {
+    let count = "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))";
+    let entry = format!("(local $n i32) {count} (if (i32.eq (local.get $id) (i32.const 9)) (then unreachable)) {}", answering("(global.get $calls)").replace("(local $n i32)", ""));
+    recipe(&entry, "(global $calls (mut i32) (i32.const 0))")
+}
+
+#[test]
+fn an_instance_serves_its_space_until_the_entry_ends() {
+    let mut bench = Bench::of(&counting());
+    assert_eq!([number(bench.call(1)), number(bench.call(1)), number(bench.call(2)), number(bench.call(1))], [1, 2, 1, 3]);
+    bench.vm.begin_entry();
+    assert_eq!(number(bench.call(1)), 1);
+}
+
+#[test]
+fn an_instance_is_dropped_after_a_trap_and_when_discarded() {
+    let mut bench = Bench::of(&counting());
+    assert_eq!([number(bench.call(1)), number(bench.call(1))], [1, 2]);
+    let (_, trapped) = bench.call_with(1, operation(9), &[], MapHost::default()).expect("this host runs recipes");
+    assert_eq!(trapped, Completion::Faulted(Fault::Trap));
+    assert_eq!(number(bench.call(1)), 1);
+    bench.vm.discard(SpaceId(1));
+    assert_eq!(number(bench.call(1)), 1);
+}
+
+#[test]
+fn the_least_recently_used_instance_makes_room() {
+    let mut bench = Bench::of(&counting());
+    let spaces = limits::ENTRY_INSTANCES as u32;
+    for space in 0..spaces {
+        assert_eq!(number(bench.call(space)), 1);
+    }
+    assert_eq!(number(bench.call(0)), 2);
+    assert_eq!(number(bench.call(spaces)), 1);
+    assert_eq!(bench.vm.live_instances(), limits::ENTRY_INSTANCES);
+    assert_eq!([number(bench.call(0)), number(bench.call(2)), number(bench.call(1))], [3, 2, 1]);
+}
+
+#[test]
+fn hundreds_of_spaces_in_an_entry_do_not_exhaust_the_pool() {
+    let mut bench = Bench::of(&counting());
+    for space in 0..300 {
+        assert_eq!(number(bench.call(space)), 1);
+    }
+}
+
+#[test]
+fn another_module_in_a_space_gets_its_own_instance() {
+    let mut bench = Bench::of(&counting());
+    assert_eq!([number(bench.call(1)), number(bench.call(1))], [1, 2]);
+    let other = recipe(&answering("(i32.const 77)"), "");
+    bench.module = crate::hash(&other);
+    bench.vm.load(bench.module, &other).expect("it compiles");
+    assert_eq!(number(bench.call(1)), 77);
+}
+
+#[test]
+fn the_same_call_uses_the_same_fuel_in_a_fresh_and_in_a_used_instance() {
+    let mut bench = Bench::of(&counting());
+    let mut used = Vec::new();
+    for space in [1, 1, 2, 1] {
+        bench.call(space);
+        used.push(bench.vm.fuel_used());
+    }
+    assert!(used[0] > 0);
+    assert_eq!(used, vec![used[0]; 4]);
+    let mut again = Bench::of(&counting());
+    again.call(1);
+    assert_eq!(again.vm.fuel_used(), used[0]);
+}
+
+#[test]
+fn a_query_on_the_apply_engine_cannot_write() {
+    let write = format!("(call $put (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 1)) {DONE}");
+    let mut bench = Bench::of(&recipe(&write, ""));
+    let query = EntryPoint::Query(OperationId(0));
+    let (host, completion) = bench.call_with(1, query, &[], MapHost::default()).expect("this host runs recipes");
+    assert_eq!(completion, Completion::Faulted(Fault::BadHostCall));
+    assert!(host.rows.is_empty());
+    assert_eq!(bench.call(1), Completion::Done(vec![]));
+}
+
+#[test]
+fn a_panic_of_the_host_is_fatal_and_does_not_unwind() {
+    let mut bench = Bench::of(&recipe(&format!("(drop (call $get (i32.const 0) (i32.const 1) (i32.const 8) (i32.const 8))) {DONE}"), ""));
+    let host = MapHost { panics: true, ..MapHost::default() };
+    let fatal = bench.call_with(1, operation(0), &[], host).expect_err("the host broke");
+    assert!(fatal.0.contains("the host broke"), "{fatal}");
+}
+
+#[test]
+fn calling_a_module_that_was_not_loaded_is_fatal() {
+    let mut bench = Bench::of(&counting());
+    bench.module = synod_abi::ModuleHash([7; 32]);
+    assert!(bench.call_with(1, operation(0), &[], MapHost::default()).is_err());
+}
+
+/// The deepest recursion of functions whose frames are as large as they can be made must end by count, not by the native stack.
+mod frames {
+    use super::*;
+
+    fn too_deep(name: &str, function: &str, entry: &str) {
+        assert_eq!(fault(entry, function), Fault::TooDeep, "{name}");
+    }
+
+    #[test]
+    fn of_all_locals_do_not_overflow_the_native_stack() {
+        let locals = limits::FUNCTION_LOCALS - 1;
+        let names: Vec<String> = (0..locals).map(|n| format!("$l{n}")).collect();
+        let declare: String = names.iter().map(|name| format!("(local {name} i64)")).collect();
+        let set: String = names.iter().enumerate().map(|(n, name)| format!("(local.set {name} (i64.load (i32.const {})))", n * 8)).collect();
+        let sum: String = names.iter().map(|name| format!("(local.get {name}) i64.add ")).collect();
+        let function = format!("(func $deep (result i64) {declare} {set} (call $deep) {sum})");
+        too_deep("locals", &function, "(call $deep)");
+    }
+
+    #[test]
+    fn of_many_operands_do_not_overflow_the_native_stack() {
+        let operands = 12_000;
+        let push: String = (0..operands).map(|_| "global.get $g i64.load offset=8 ").collect();
+        let pop: String = (0..operands).map(|_| "i64.xor ").collect();
+        let function = format!("(global $g (mut i32) (i32.const 0)) (func $deep (result i64) {push} (call $deep) {pop})");
+        too_deep("operands", &function, "(call $deep)");
+    }
+
+    #[test]
+    fn of_values_reused_across_a_call_do_not_overflow_the_native_stack() {
+        let products: String = (0..60).flat_map(|a| (0..60).map(move |b| format!("local.get {a} local.get {b} i64.mul drop "))).collect();
+        let again: String = (0..60).flat_map(|a| (0..60).map(move |b| format!("local.get {a} local.get {b} i64.mul i64.xor "))).collect();
+        let locals = "(local i64) ".repeat(60);
+        let set: String = (0..60).map(|n| format!("(local.set {n} (i64.load (i32.const {})))", n * 8)).collect();
+        let function = format!("(func $deep (result i64) {locals} {set} {products} (call $deep) {again})");
+        too_deep("values", &function, "(call $deep)");
+    }
+}

@@ -1,6 +1,6 @@
 //! Reads the list of members that a caller gives: `host:port`, separated by commas.
 use crate::Error;
-use crate::error::BadArguments;
+use crate::error::Refusal;
 
 /// Most addresses that a client keeps, given and learned ones together.
 pub(super) const MAX_ENDPOINTS: usize = 64;
@@ -10,7 +10,7 @@ pub(super) const MAX_ENDPOINTS: usize = 64;
 /// # Errors
 /// [`Error::Refused`] if one is not `host:port`, or there is none, or there are more than 64.
 pub fn parse_endpoints(list: &str) -> Result<Vec<String>, Error> {
-    let refused = |message: String| Error::Refused(BadArguments { reason: "BAD_ENDPOINT".into(), message, ..BadArguments::default() });
+    let refused = |message: String| Error::Refused(Refusal { reason: "BAD_ENDPOINT".into(), message, ..Refusal::default() });
     let mut endpoints: Vec<String> = Vec::new();
     for part in list.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let bare = part.strip_prefix("http://").unwrap_or(part).trim_end_matches('/');

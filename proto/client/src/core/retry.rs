@@ -118,8 +118,8 @@ mod tests {
         }
     }
 
-    fn refused() -> crate::BadArguments {
-        crate::BadArguments { message: "m".into(), ..crate::BadArguments::default() }
+    fn refused() -> crate::Refusal {
+        crate::Refusal { message: "m".into(), ..crate::Refusal::default() }
     }
 
     #[test]

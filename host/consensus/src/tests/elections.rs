@@ -1,0 +1,216 @@
+//! Electing, replicating, reading, and going on after a member is lost.
+use synod_abi::MemberId;
+
+use super::cluster::{Cluster, eventually, propose, within};
+use super::disk::{Disk, InMemory};
+use crate::{InitializeError, NotProposed, PAYLOAD_BYTES, ProposalOutcome, ReadIndexError, Refusal, Role, Settings, TransferError};
+
+async fn replicates_and_survives_the_loss_of_its_leader<D: Disk>() {
+    let mut cluster = Cluster::<D>::of_three(Settings::default()).await;
+    for write in ["a", "b", "c"] {
+        cluster.write(write).await;
+    }
+    let lost = cluster.leader().await;
+    let (lost_id, lost_term) = (lost.id(), lost.leadership().current().term);
+    cluster.stop(lost_id).await;
+    drop(lost);
+    let next = cluster.leader().await;
+    assert!(next.leadership().current().term > lost_term);
+    drop(next);
+    let last = cluster.write("d").await;
+    cluster.start(lost_id).await;
+    cluster.applied_everywhere(last).await;
+    for id in [1, 2, 3] {
+        assert_eq!(cluster.rows(MemberId(id)), ["a", "b", "c", "d"]);
+    }
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_members_replicate_and_survive_the_loss_of_their_leader() {
+    replicates_and_survives_the_loss_of_its_leader::<InMemory>().await;
+}
+
+async fn a_follower_restarts_from_its_disk<D: Disk>() {
+    let mut cluster = Cluster::<D>::of_three(Settings::default()).await;
+    cluster.write("a").await;
+    let leader = cluster.leader().await.id();
+    let follower = MemberId(leader.0 % 3 + 1);
+    cluster.stop(follower).await;
+    cluster.write("b").await;
+    cluster.start(follower).await;
+    let last = cluster.write("c").await;
+    cluster.applied_everywhere(last).await;
+    assert_eq!(cluster.rows(follower), ["a", "b", "c"]);
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_follower_catches_up_from_the_log() {
+    a_follower_restarts_from_its_disk::<InMemory>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_cluster_restarts_with_everything_acknowledged() {
+    let mut cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    let last = cluster.write("a").await;
+    for id in [1, 2, 3] {
+        cluster.stop(MemberId(id)).await;
+    }
+    for id in [1, 2, 3] {
+        cluster.start(MemberId(id)).await;
+    }
+    let leader = cluster.leader().await;
+    assert!(leader.leadership().current().term > last.term, "a restarted leader is elected anew");
+    let next = cluster.write("b").await;
+    cluster.applied_everywhere(next).await;
+    assert_eq!(cluster.rows(MemberId(1)), ["a", "b"]);
+    assert_eq!(leader.initialize(cluster.all_members()).await, Err(InitializeError::AlreadyFormed));
+    drop(leader);
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proposal_of_an_old_term_is_refused_and_never_appended() {
+    let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    cluster.write("a").await;
+    let leader = cluster.leader().await;
+    let term = leader.leadership().current().term;
+    for stale in [0, term - 1, term + 1] {
+        let outcome = propose(&leader, stale, "stale").await;
+        assert!(matches!(outcome, ProposalOutcome::Refused { reason: Refusal::NotLeader, .. }), "{outcome:?}");
+    }
+    let follower = cluster.raft(MemberId(leader.id().0 % 3 + 1));
+    let outcome = propose(&follower, term, "elsewhere").await;
+    assert_eq!(outcome, ProposalOutcome::Refused { leader: Some(leader.id()), reason: Refusal::NotLeader });
+    let last = cluster.write("b").await;
+    cluster.applied_everywhere(last).await;
+    assert_eq!(cluster.rows(leader.id()), ["a", "b"]);
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_cut_off_leader_took_in_is_unknown_and_what_it_decides_later_is_refused() {
+    let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    cluster.write("a").await;
+    let old = cluster.leader().await;
+    let term = old.leadership().current().term;
+    cluster.cut(old.id());
+    let doomed = old.propose(term, "doomed".into()).await.unwrap();
+    let next = cluster.write("b").await;
+    assert!(next.term > term);
+    cluster.heal(old.id());
+    assert_eq!(within("the fate of the entry is settled", doomed.outcome()).await, ProposalOutcome::Unknown);
+    let outcome = propose(&old, term, "late").await;
+    assert!(matches!(outcome, ProposalOutcome::Refused { .. }), "{outcome:?}");
+    let last = cluster.write("c").await;
+    cluster.applied_everywhere(last).await;
+    assert_eq!(cluster.rows(old.id()), ["a", "b", "c"]);
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn proposals_are_appended_in_the_order_of_their_calls() {
+    let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    cluster.write("first").await;
+    let leader = cluster.leader().await;
+    let term = leader.leadership().current().term;
+    let mut proposals = Vec::new();
+    for number in 0..500 {
+        proposals.push(leader.propose(term, format!("{number}").into()).await.unwrap());
+    }
+    let mut last = None;
+    for proposal in proposals {
+        let ProposalOutcome::Committed(id) = proposal.outcome().await else { panic!("the leader changed") };
+        assert!(last < Some(id));
+        last = Some(id);
+    }
+    leader.wait_applied(last.unwrap().index).await.unwrap();
+    let expected: Vec<String> = std::iter::once("first".to_owned()).chain((0..500).map(|number| number.to_string())).collect();
+    assert_eq!(cluster.rows(leader.id()), expected);
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payload_over_the_limit_is_not_proposed() {
+    let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    let leader = cluster.leader().await;
+    let term = leader.leadership().current().term;
+    let error = leader.propose(term, vec![0; PAYLOAD_BYTES + 1].into()).await.unwrap_err();
+    assert_eq!(error, NotProposed::TooLong { bytes: PAYLOAD_BYTES + 1, limit: PAYLOAD_BYTES });
+    let largest = "x".repeat(PAYLOAD_BYTES);
+    let id = cluster.write(&largest).await;
+    cluster.applied_everywhere(id).await;
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_index_covers_what_was_acknowledged() {
+    let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    let leader = cluster.leader().await;
+    for number in 0..20 {
+        let id = cluster.write(&format!("{number}")).await;
+        assert!(leader.read_index().await.unwrap() >= id.index);
+    }
+    let follower = cluster.raft(MemberId(leader.id().0 % 3 + 1));
+    eventually("the follower knows its leader", || {
+        (follower.leadership().current().leader == Some(leader.id())).then_some(())
+    })
+    .await;
+    assert_eq!(follower.read_index().await, Err(ReadIndexError::NotLeader { leader: Some(leader.id()) }));
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_off_leader_gives_no_read_index() {
+    let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    cluster.write("a").await;
+    let old = cluster.leader().await;
+    cluster.cut(old.id());
+    assert_eq!(within("the read ends", old.read_index()).await, Err(ReadIndexError::NoQuorum));
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leadership_is_handed_over_on_request() {
+    let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    let last = cluster.write("a").await;
+    cluster.applied_everywhere(last).await;
+    let old = cluster.leader().await;
+    let to = MemberId(old.id().0 % 3 + 1);
+    assert_eq!(old.transfer_leader(MemberId(9)).await, Err(TransferError::NotAVoter(MemberId(9))));
+    old.transfer_leader(to).await.unwrap();
+    eventually("the old leader follows", || (old.leadership().current().role == Role::Follower).then_some(())).await;
+    assert_eq!(cluster.leader().await.id(), to);
+    assert_eq!(old.transfer_leader(to).await, Err(TransferError::NotLeader { leader: Some(to) }));
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_status_names_members_and_their_progress() {
+    let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    let last = cluster.write("a").await;
+    cluster.applied_everywhere(last).await;
+    let leader = cluster.leader().await;
+    assert_eq!(leader.status().voters, cluster.all_members());
+    assert!(leader.status().learners.is_empty());
+    let up_to_date = || {
+        let status = leader.status();
+        let peers = status.peers?;
+        (peers.len() == 3 && peers.values().all(|peer| peer.matched >= Some(last)) && status.applied >= Some(last)).then_some(())
+    };
+    eventually("the leader knows that all have the entry", up_to_date).await;
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_is_not_listed_forms_no_cluster() {
+    let mut cluster = Cluster::<InMemory>::new(2, Settings::default());
+    cluster.start(MemberId(1)).await;
+    let mut others = cluster.all_members();
+    others.remove(&MemberId(1));
+    let raft = cluster.raft(MemberId(1));
+    assert_eq!(raft.initialize(others).await, Err(InitializeError::NotAMember(MemberId(1))));
+    drop(raft);
+    cluster.shut_down().await;
+}

@@ -1,0 +1,192 @@
+//! The bytes on disk and on the wire. They are promises to older data and to other members: if one of the golden strings
+//! has to change, it is a new variant or a new protocol version instead.
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
+use openraft::network::{NetStreamAppend, RPCOption, RaftNetworkFactory};
+use openraft::raft::{AppendEntriesRequest, StreamAppendError, VoteRequest, VoteResponse};
+use openraft::vote::leader_id_std::LeaderId;
+use synod_storage::{AppliedMark, MemoryStore};
+
+use crate::network::Connections;
+use crate::types::{Entry, EntryPayload, LogId, Member, Membership, Payload, StoredMembership, Types, Vote};
+use crate::{OutgoingSnapshot, Peer, PeerError, PeerNetwork, TokioRuntime, codec, frames};
+
+type Request = AppendEntriesRequest<Types<TokioRuntime>>;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn id(term: u64, index: u64) -> LogId {
+    LogId::new_term_index(term, index)
+}
+
+fn vote(term: u64, member: u64, committed: bool) -> Vote {
+    Vote { leader_id: LeaderId { term, voted_for: member }, committed }
+}
+
+fn membership() -> Membership {
+    let member = |name: &str| Member { name: name.to_owned(), peer_address: format!("{name}:1") };
+    Membership::new(vec![BTreeSet::from([1, 2])], BTreeMap::from([(1, member("a")), (2, member("b")), (3, member("c"))])).unwrap()
+}
+
+fn entries() -> Vec<Entry> {
+    let payloads = [EntryPayload::Blank, EntryPayload::Normal(Payload(Bytes::from_static(b"xyz"))), EntryPayload::Membership(membership())];
+    payloads.into_iter().zip(300..).map(|(payload, index)| Entry { log_id: id(7, index), payload }).collect()
+}
+
+/// A heartbeat of a leader that knows nothing of its follower.
+pub(super) fn heartbeat(term: u64, leader: u64) -> Bytes {
+    let request = Request { vote: vote(term, leader, true), prev_log_id: None, entries: Vec::new(), leader_commit: None };
+    frames::encode_append(&request)
+}
+
+#[test]
+fn log_records_keep_their_bytes() {
+    let records: Vec<_> = entries().iter().map(codec::entry_to_record).collect();
+    let golden = ["07ac0200", "07ad02010378797a", "07ae0202010201020301016103613a3102016203623a3103016303633a31"];
+    for ((record, entry), golden) in records.into_iter().zip(entries()).zip(golden) {
+        assert_eq!(hex(&record.bytes), golden);
+        assert_eq!(codec::entry_from_record(record).unwrap(), entry);
+    }
+}
+
+#[test]
+fn ids_votes_and_memberships_keep_their_bytes() {
+    assert_eq!(hex(&codec::encode_id(id(7, 300))), "07ac02");
+    assert_eq!(codec::decode_id(&codec::encode_id(id(7, 300))).unwrap(), id(7, 300));
+    for (vote, golden) in [(vote(7, 2, false), "070200"), (vote(7, 2, true), "070201")] {
+        assert_eq!(hex(&codec::encode_vote(vote)), golden);
+        assert_eq!(codec::decode_vote(&codec::encode_vote(vote)).unwrap(), vote);
+    }
+    let stored = StoredMembership::new(Some(id(7, 302)), membership());
+    assert_eq!(hex(&codec::encode_membership(&stored)), "0107ae02010201020301016103613a3102016203623a3103016303633a31");
+    assert_eq!(codec::decode_membership(&codec::encode_membership(&stored)).unwrap(), stored);
+    assert_eq!(codec::decode_membership(&[]).unwrap(), StoredMembership::default());
+}
+
+#[test]
+fn a_record_that_is_damaged_or_misplaced_is_noticed() {
+    let record = codec::entry_to_record(&entries()[1]);
+    let mut misplaced = record.clone();
+    misplaced.index += 1;
+    assert!(codec::entry_from_record(misplaced).unwrap_err().to_string().contains("stored at 302"));
+    let mut cut = record.clone();
+    cut.bytes = record.bytes[..record.bytes.len() - 1].into();
+    assert!(codec::entry_from_record(cut).is_err());
+    let mut long = record.clone();
+    long.bytes = [&record.bytes[..], &[0]].concat().into();
+    assert!(codec::entry_from_record(long).unwrap_err().to_string().contains("1 bytes too many"));
+    let mark = AppliedMark { index: Some(299), id: codec::encode_id(id(7, 300)), membership: Default::default() };
+    assert!(codec::decode_mark(&mark).is_err());
+}
+
+#[test]
+fn frames_keep_their_bytes() {
+    let request = Request {
+        vote: vote(7, 2, true),
+        prev_log_id: Some(id(6, 299)),
+        entries: entries().into_iter().take(2).collect(),
+        leader_commit: Some(id(6, 298)),
+    };
+    let frame = frames::encode_append(&request);
+    assert_eq!(hex(&frame), "010702010106ab020106aa020207ac020007ad02010378797a");
+    let decoded = frames::decode_append::<TokioRuntime>(&frame).unwrap();
+    assert_eq!((decoded.vote, decoded.prev_log_id, decoded.leader_commit), (request.vote, request.prev_log_id, request.leader_commit));
+    assert_eq!(decoded.entries, request.entries);
+
+    let answers = [
+        (Ok(Some(id(7, 301))), "01000107ad02"),
+        (Err(StreamAppendError::Conflict(id(6, 299))), "010106ab02"),
+        (Err(StreamAppendError::HigherVote(vote(8, 3, false))), "0102080300"),
+    ];
+    for (answer, golden) in answers {
+        let frame = frames::encode_append_answer::<TokioRuntime>(&answer);
+        assert_eq!(hex(&frame), golden);
+        assert_eq!(frames::decode_append_answer::<TokioRuntime>(&frame).unwrap(), answer);
+    }
+
+    let request = VoteRequest::<Types<TokioRuntime>>::new(vote(8, 3, false), Some(id(7, 300)));
+    assert_eq!(hex(&frames::encode_vote(&request)), "010803000107ac0200");
+    assert_eq!(frames::decode_vote::<TokioRuntime>(&frames::encode_vote(&request)).unwrap(), request);
+    let response = VoteResponse::<Types<TokioRuntime>>::new(vote(8, 3, false), Some(id(7, 300)), true);
+    assert_eq!(hex(&frames::encode_vote_answer(&response)), "01080300010107ac02");
+    assert_eq!(frames::decode_vote_answer::<TokioRuntime>(&frames::encode_vote_answer(&response)).unwrap(), response);
+}
+
+#[test]
+fn a_request_that_contradicts_itself_is_garbage() {
+    let good = Request { vote: vote(7, 2, true), prev_log_id: Some(id(7, 299)), entries: entries(), leader_commit: None };
+    assert!(frames::decode_append::<TokioRuntime>(&frames::encode_append(&good)).is_ok());
+    let gap = Request { prev_log_id: Some(id(7, 298)), ..good.clone() };
+    let back_in_time = Request { prev_log_id: Some(id(8, 299)), ..good.clone() };
+    let candidate = Request { vote: vote(7, 2, false), ..good.clone() };
+    let old_leader = Request { vote: vote(6, 2, true), ..good.clone() };
+    let foreseen = Request { leader_commit: Some(id(9, 1)), ..good };
+    for bad in [gap, back_in_time, candidate, old_leader, foreseen] {
+        assert!(frames::decode_append::<TokioRuntime>(&frames::encode_append(&bad)).is_err(), "{bad:?}");
+    }
+    let leader = VoteRequest::<Types<TokioRuntime>>::new(vote(8, 3, true), None);
+    assert!(frames::decode_vote::<TokioRuntime>(&frames::encode_vote(&leader)).is_err());
+}
+
+#[test]
+fn a_frame_of_another_protocol_version_says_so() {
+    let mut frame = heartbeat(1, 1).to_vec();
+    frame[0] = 2;
+    let error = frames::decode_append::<TokioRuntime>(&frame.into()).unwrap_err();
+    assert!(error.to_string().contains("protocol version is 2, this member speaks 1"), "{error}");
+}
+
+/// A network on which every stream opens and nothing is ever answered.
+#[derive(Clone)]
+pub(super) struct Nobody;
+
+impl PeerNetwork for Nobody {
+    async fn vote(&self, _: &Peer, _: Bytes) -> Result<Bytes, PeerError> {
+        std::future::pending().await
+    }
+    async fn pre_vote(&self, _: &Peer, _: Bytes) -> Result<Bytes, PeerError> {
+        std::future::pending().await
+    }
+    async fn append(
+        &self,
+        _: &Peer,
+        requests: BoxStream<'static, Bytes>,
+    ) -> Result<BoxStream<'static, Result<Bytes, PeerError>>, PeerError> {
+        Ok(requests.filter_map(|_| std::future::ready(None)).chain(futures::stream::pending()).boxed())
+    }
+    async fn snapshot(&self, _: &Peer, _: Bytes, _: OutgoingSnapshot) -> Result<Bytes, PeerError> {
+        std::future::pending().await
+    }
+    async fn transfer_leader(&self, _: &Peer, _: Bytes) -> Result<Bytes, PeerError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_owes_an_answer_too_long_is_given_up() {
+    let idle_timeout = Duration::from_millis(200);
+    let mut connections = Connections::<TokioRuntime, MemoryStore, _>::new(Nobody, idle_timeout);
+    let mut connection = connections.new_client(2, &Member::default()).await;
+    let request = Request { vote: vote(1, 1, true), prev_log_id: None, entries: Vec::new(), leader_commit: None };
+    let requests = Box::pin(futures::stream::iter([request]).chain(futures::stream::pending()));
+    let mut answers = connection.stream_append(requests, RPCOption::new(Duration::from_millis(100))).await.unwrap();
+    let answer = tokio::time::timeout(super::cluster::DEADLINE, answers.next()).await.expect("it is given up");
+    let error = answer.unwrap().unwrap_err();
+    assert!(error.to_string().contains("did not answer within 200 ms"), "{error}");
+    assert!(answers.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_stream_that_owes_nothing_waits() {
+    let mut connections = Connections::<TokioRuntime, MemoryStore, _>::new(Nobody, Duration::from_millis(20));
+    let mut connection = connections.new_client(2, &Member::default()).await;
+    let requests = Box::pin(futures::stream::pending());
+    let mut answers = connection.stream_append(requests, RPCOption::new(Duration::from_millis(20))).await.unwrap();
+    let waited = tokio::time::timeout(Duration::from_millis(400), answers.next()).await;
+    assert!(waited.is_err());
+}

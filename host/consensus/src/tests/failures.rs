@@ -1,0 +1,144 @@
+//! Broken disks, broken appliers, silent peers and garbage.
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use synod_abi::MemberId;
+use synod_storage::StateStore;
+
+use super::cluster::{Cluster, within};
+use super::disk::InMemory;
+use crate::{FRAME_BYTES, ServeError, Settings, StartError};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_applier_stops_its_member_and_not_the_cluster() {
+    let mut cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    cluster.write("a").await;
+    let broken = MemberId(cluster.leader().await.id().0 % 3 + 1);
+    cluster.appliers[&broken].broken.store(true, Ordering::SeqCst);
+    let raft = cluster.raft(broken);
+    cluster.write("b").await;
+    let fatal = within("the member stops", raft.stopped()).await.unwrap_err();
+    assert!(fatal.0.contains("the test broke it"), "{fatal}");
+    assert!(!raft.is_running());
+    drop(raft);
+    cluster.stop(broken).await;
+    cluster.write("c").await;
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_disk_stops_its_member_and_not_the_cluster() {
+    let mut cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    cluster.write("a").await;
+    let broken = cluster.leader().await;
+    let id = broken.id();
+    let term = broken.leadership().current().term;
+    cluster.disks[&id].store().fail("the disk is gone");
+    let _ = broken.propose(term, "lost".into()).await;
+    let fatal = within("the member stops", broken.stopped()).await.unwrap_err();
+    assert!(fatal.0.contains("the disk is gone"), "{fatal}");
+    drop(broken);
+    cluster.stop(id).await;
+    cluster.write("b").await;
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_holds_a_follower_up_and_frees_it_again() {
+    let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    cluster.write("a").await;
+    let full = MemberId(cluster.leader().await.id().0 % 3 + 1);
+    cluster.disks[&full].store().set_full(true);
+    cluster.write("b").await;
+    cluster.disks[&full].store().set_full(false);
+    let last = cluster.write("c").await;
+    cluster.applied_everywhere(last).await;
+    assert_eq!(cluster.rows(full), ["a", "b", "c"]);
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_is_not_a_failure() {
+    let mut cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    let raft = cluster.raft(MemberId(1));
+    let mut leadership = raft.leadership();
+    cluster.stop(MemberId(1)).await;
+    within("it has stopped", raft.stopped()).await.unwrap();
+    assert!(raft.propose(1, "late".into()).await.is_err());
+    assert!(raft.read_index().await.is_err());
+    within("the watch ends", async { while leadership.changed().await.is_ok() {} }).await;
+    drop(raft);
+    cluster.shut_down().await;
+}
+
+#[tokio::test]
+async fn bad_settings_do_not_start() {
+    let cluster = Cluster::<InMemory>::new(1, Settings::default());
+    let store = cluster.disks[&MemberId(1)].store();
+    let applier = std::sync::Arc::new(super::cluster::Rows::new(store.clone()));
+    let settings = Settings { heartbeat_interval_ms: 0, ..Settings::default() };
+    let error = crate::Raft::<crate::TokioRuntime, _, _>::start(
+        MemberId(1),
+        settings,
+        store.clone(),
+        store,
+        applier,
+        super::encodings::Nobody,
+    )
+    .await
+    .unwrap_err();
+    assert!(matches!(&error, StartError::Settings(bad) if bad.setting == "heartbeat_interval_ms"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_frames_are_refused_and_the_member_serves_on() {
+    let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    cluster.write("a").await;
+    let raft = cluster.raft(MemberId(1));
+    let mut frames: Vec<Bytes> = vec![Bytes::new(), Bytes::from_static(&[9, 1, 1]), Bytes::from_static(&[1]), vec![1; FRAME_BYTES + 1].into()];
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    for length in 1..300 {
+        let random = |_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as u8
+        };
+        let mut frame: Vec<u8> = (0..length).map(random).collect();
+        frame[0] = 1;
+        frames.push(frame.into());
+    }
+    for frame in frames {
+        let decodes = |result: Result<Bytes, ServeError>| !matches!(result, Err(ServeError::Decode(_)));
+        let answers: Vec<_> = raft.serve_append(stream::iter([frame.clone()])).collect().await;
+        assert!(answers.iter().all(|answer| matches!(answer, Err(ServeError::Decode(_)))), "{answers:?}");
+        assert_eq!(answers.len(), 1);
+        if frame.len() < 8 || frame.len() > FRAME_BYTES {
+            assert!(!decodes(raft.serve_vote(frame.clone()).await));
+            assert!(!decodes(raft.serve_pre_vote(frame.clone()).await));
+            assert!(!decodes(raft.serve_transfer(frame.clone()).await));
+        }
+        let path = raft.state.receive_path().unwrap();
+        assert!(!decodes(raft.serve_snapshot(frame, path).await));
+    }
+    let last = cluster.write("b").await;
+    cluster.applied_everywhere(last).await;
+    assert!(raft.is_running());
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_ends_a_stream_after_the_answers_before_it() {
+    let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    let last = cluster.write("a").await;
+    cluster.applied_everywhere(last).await;
+    let leader = cluster.leader().await;
+    let term = leader.leadership().current().term;
+    let follower = cluster.raft(MemberId(leader.id().0 % 3 + 1));
+    let heartbeat = super::encodings::heartbeat(term, leader.id().0);
+    let requests = [heartbeat.clone(), Bytes::from_static(b"\x01garbage"), heartbeat];
+    let answers: Vec<_> = follower.serve_append(stream::iter(requests)).collect().await;
+    assert_eq!(answers.len(), 2, "{answers:?}");
+    assert!(answers[0].is_ok());
+    assert!(matches!(answers[1], Err(ServeError::Decode(_))));
+    cluster.shut_down().await;
+}

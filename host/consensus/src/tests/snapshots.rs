@@ -1,0 +1,130 @@
+//! Compacting the log, and bringing members up to date that need what it does not hold any more.
+use std::sync::atomic::Ordering;
+
+use synod_abi::MemberId;
+
+use super::cluster::{Cluster, eventually};
+use super::disk::{Disk, InMemory};
+use crate::Settings;
+
+/// Settings with which a handful of entries compact the log to nearly nothing.
+fn short_log() -> Settings {
+    Settings { compaction_entries: 20, log_entries_to_keep: 2, purge_batch_entries: 1, ..Settings::default() }
+}
+
+async fn fill<D: Disk>(cluster: &Cluster<D>, from: u32, to: u32) {
+    for number in from..to {
+        cluster.write(&format!("{number:04}")).await;
+    }
+}
+
+fn numbers(to: u32) -> Vec<String> {
+    (0..to).map(|number| format!("{number:04}")).collect()
+}
+
+async fn purged_beyond<D: Disk>(cluster: &Cluster<D>, index: u64) {
+    let leader = cluster.leader().await;
+    eventually("the log is compacted", || leader.status().purged.filter(|purged| purged.index > index)).await;
+}
+
+async fn catches_up_a_member_that_was_away<D: Disk>() {
+    let mut cluster = Cluster::<D>::of_three(short_log()).await;
+    let seen = cluster.write("0000").await;
+    cluster.applied_everywhere(seen).await;
+    let away = MemberId(cluster.leader().await.id().0 % 3 + 1);
+    cluster.stop(away).await;
+    fill(&cluster, 1, 100).await;
+    purged_beyond(&cluster, seen.index + 10).await;
+    cluster.start(away).await;
+    let last = cluster.write("0100").await;
+    cluster.applied_everywhere(last).await;
+    assert_eq!(cluster.rows(away), numbers(101));
+    assert!(cluster.hub.snapshots_sent.load(Ordering::SeqCst) > 0);
+    assert!(cluster.appliers[&away].restored.load(Ordering::SeqCst) > 0, "the applier is told to read its state again");
+    cluster.stop(away).await;
+    cluster.start(away).await;
+    cluster.applied_everywhere(last).await;
+    assert_eq!(cluster.rows(away), numbers(101), "what was installed is still there after a restart");
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lagging_member_catches_up_by_snapshot() {
+    catches_up_a_member_that_was_away::<InMemory>().await;
+}
+
+async fn catches_up_an_empty_member<D: Disk>() {
+    let mut cluster = Cluster::<D>::new(3, short_log());
+    cluster.start(MemberId(1)).await;
+    cluster.start(MemberId(2)).await;
+    cluster.raft(MemberId(1)).initialize(cluster.all_members()).await.unwrap();
+    fill(&cluster, 0, 100).await;
+    purged_beyond(&cluster, 10).await;
+    cluster.start(MemberId(3)).await;
+    let last = cluster.write("0100").await;
+    cluster.applied_everywhere(last).await;
+    assert_eq!(cluster.rows(MemberId(3)), numbers(101));
+    assert_eq!(cluster.raft(MemberId(3)).status().voters, cluster.all_members());
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_member_catches_up_by_snapshot() {
+    catches_up_an_empty_member::<InMemory>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_is_damaged_on_the_way_is_sent_again() {
+    let mut cluster = Cluster::<InMemory>::new(3, short_log());
+    cluster.start(MemberId(1)).await;
+    cluster.start(MemberId(2)).await;
+    cluster.raft(MemberId(1)).initialize(cluster.all_members()).await.unwrap();
+    fill(&cluster, 0, 60).await;
+    purged_beyond(&cluster, 10).await;
+    cluster.hub.damage_next_snapshot.store(true, Ordering::SeqCst);
+    cluster.start(MemberId(3)).await;
+    let last = cluster.write("0060").await;
+    cluster.applied_everywhere(last).await;
+    assert!(cluster.hub.snapshots_sent.load(Ordering::SeqCst) >= 2);
+    assert_eq!(cluster.rows(MemberId(3)), numbers(61));
+    assert!(cluster.raft(MemberId(3)).is_running());
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compacting_on_request_keeps_what_is_to_be_kept() {
+    let settings = Settings { log_entries_to_keep: 10, purge_batch_entries: 1, ..Settings::default() };
+    let cluster = Cluster::<InMemory>::of_three(settings).await;
+    fill(&cluster, 0, 50).await;
+    let leader = cluster.leader().await;
+    let last = leader.status().last_log_index.unwrap();
+    leader.wait_applied(last).await.unwrap();
+    leader.trigger_snapshot().await.unwrap();
+    let status = eventually("the log is compacted", || Some(leader.status()).filter(|status| status.purged.is_some())).await;
+    let (snapshot, purged) = (status.snapshot.unwrap(), status.purged.unwrap());
+    assert!(snapshot.index >= last);
+    assert_eq!(purged.index, snapshot.index - 10);
+    leader.purge(snapshot.index - 3).await.unwrap();
+    eventually("it is purged to where it was asked to", || {
+        leader.status().purged.filter(|purged| purged.index == snapshot.index - 3)
+    })
+    .await;
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_lost_its_folder_comes_back_when_it_is_allowed_to() {
+    let mut cluster = Cluster::<InMemory>::of_three(short_log()).await;
+    fill(&cluster, 0, 60).await;
+    let lost = MemberId(cluster.leader().await.id().0 % 3 + 1);
+    cluster.stop(lost).await;
+    cluster.disks.insert(lost, InMemory::blank());
+    let leader = cluster.leader().await;
+    leader.allow_next_revert(lost).await.unwrap();
+    cluster.start(lost).await;
+    let last = cluster.write("0060").await;
+    cluster.applied_everywhere(last).await;
+    assert_eq!(cluster.rows(lost), numbers(61));
+    assert!(leader.is_running());
+    cluster.shut_down().await;
+}

@@ -1,0 +1,42 @@
+//! openraft's own suite for storage, over our adaptors and each store.
+use std::io;
+use std::sync::Arc;
+
+use openraft::StorageError;
+use openraft::testing::log::{StoreBuilder, Suite};
+use openraft::type_config::TypeConfigExt;
+
+use super::cluster::Rows;
+use super::disk::{Disk, InMemory};
+use crate::TokioRuntime;
+use crate::log::Log;
+use crate::machine::Machine;
+use crate::settings::Blocking;
+use crate::snapshot::SnapshotSource;
+use crate::types::Types;
+
+struct Builder<D>(std::marker::PhantomData<D>);
+
+type Adaptors<D> =
+    (Log<TokioRuntime, <D as Disk>::Log>, Machine<TokioRuntime, <D as Disk>::State, Rows<<D as Disk>::State>>);
+
+impl<D: Disk> StoreBuilder<Types<TokioRuntime>, Log<TokioRuntime, D::Log>, Machine<TokioRuntime, D::State, Rows<D::State>>, D> for Builder<D> {
+    async fn build(
+        &self,
+    ) -> Result<(D, Log<TokioRuntime, D::Log>, Machine<TokioRuntime, D::State, Rows<D::State>>), StorageError<Types<TokioRuntime>>> {
+        let disk = D::blank();
+        let (log, machine) = adaptors(&disk).await.map_err(|error| StorageError::read(Types::<TokioRuntime>::err_from_error(&error)))?;
+        Ok((disk, log, machine))
+    }
+}
+
+async fn adaptors<D: Disk>(disk: &D) -> io::Result<Adaptors<D>> {
+    let (log, state) = disk.open().await;
+    let source = SnapshotSource::new(state.clone(), Blocking::Threads)?;
+    Ok((Log::new(log), Machine::new(state.clone(), Arc::new(Rows::new(state)), Arc::new(source))))
+}
+
+#[tokio::test]
+async fn the_memory_store_passes_the_suite() {
+    Suite::test_all(Builder::<InMemory>(std::marker::PhantomData)).await.unwrap();
+}

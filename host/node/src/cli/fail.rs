@@ -1,0 +1,216 @@
+//! Why a command failed, as an exit code, a sentence, and the next step.
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use synod_build::BuildError;
+use synod_client::Error;
+
+use crate::options::StartError;
+
+/// What kind of thing happened: the process's exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// A recipe's rules, a limit, or a rule of the cluster; nothing was changed.
+    Rejected = 1,
+    /// The command line, a config file, or an argument that does not fit the schema.
+    Usage = 2,
+    /// Surely not applied.
+    Unavailable = 3,
+    /// It may or may not have been applied.
+    OutcomeUnknown = 4,
+    /// Anything else.
+    Internal = 5,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Usage => "usage",
+            Self::Unavailable => "unavailable",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// Why a command failed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Failed {
+    pub(crate) exit: Exit,
+    /// What was wrong.
+    pub(crate) message: String,
+    /// What to do next.
+    pub(crate) next: Option<String>,
+    /// Stable, for programs.
+    reason: Option<String>,
+    /// The recipe's code and error.
+    recipe: Option<(u32, Option<Value>)>,
+    /// The path of the offending field.
+    field: Option<String>,
+}
+
+impl Failed {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), next: None, reason: None, recipe: None, field: None }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    #[must_use]
+    pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    /// What standard error shows to people.
+    pub(crate) fn text(&self) -> String {
+        let field = match &self.field {
+            Some(field) if !self.message.contains(field.as_str()) => format!("{field}: "),
+            _ => String::new(),
+        };
+        let next = self.next.as_ref().map(|next| format!("\n  next: {next}")).unwrap_or_default();
+        format!("error: {field}{}{next}", self.message)
+    }
+
+    /// What standard error shows to programs.
+    pub(crate) fn json(&self) -> Value {
+        let mut error = json!({ "kind": self.exit.name(), "exit_code": self.exit as u8, "message": self.message });
+        let mut set = |name: &str, value: Value| error[name] = value;
+        if let Some(reason) = &self.reason {
+            set("reason", json!(reason));
+        }
+        if let Some(field) = &self.field {
+            set("field", json!(field));
+        }
+        if let Some((code, recipe_error)) = &self.recipe {
+            set("code", json!(code));
+            set("error", recipe_error.clone().unwrap_or(Value::Null));
+        }
+        if let Some(next) = &self.next {
+            set("next", json!(next));
+        }
+        json!({ "error": error })
+    }
+}
+
+/// The next step after a refusal, by its reason.
+fn next_step(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "UNKNOWN_SPACE" => "`synod space list` shows the spaces; `synod space create SPACE --recipe NAME` makes one",
+        "UNKNOWN_RECIPE" => "`synod recipe list` shows what is installed; `synod recipe install FILE` adds to it",
+        "UNKNOWN_OPERATION" | "UNKNOWN_QUERY" | "INVALID_ARGUMENTS" | "SCHEMA_MISMATCH" => {
+            "`synod space describe SPACE` shows operations, queries and their arguments"
+        }
+        "NOT_ADMITTED" => "`synod recipe check FILE` explains what the module breaks",
+        "RECIPE_FAULT" => "`synod recipe logs` shows panics and what the recipe logged",
+        "RECIPE_EXISTS" => "count up `version` in #[recipe(…)]; `synod dev` also takes `--replace`",
+        "RECIPE_IN_USE" => "`synod recipe describe NAME@VERSION` names the spaces that run it",
+        "INCOMPATIBLE_UPGRADE" => "create a new space for the new version, or only append to the old one",
+        _ => return None,
+    })
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Rejected(recipe) => {
+                let json = recipe.json.as_deref().map(|json| serde_json::from_str(json).unwrap_or_else(|_| Value::String(json.to_owned())));
+                Self {
+                    reason: Some(synod_api::REASON_RECIPE_ERROR.to_owned()),
+                    recipe: Some((recipe.code, json)),
+                    ..Self::new(Exit::Rejected, format!("rejected: {recipe}"))
+                }
+            }
+            Error::Refused(refused) => {
+                let usage = matches!(refused.reason.as_str(), "BAD_ENDPOINT" | "INVALID_ARGUMENTS" | "INVALID_NAME");
+                let next = next_step(&refused.reason).map(str::to_owned);
+                let exit = if usage { Exit::Usage } else { Exit::Rejected };
+                Self { next, field: refused.field.clone(), reason: Some(refused.reason.clone()), ..Self::new(exit, refused.to_string()) }
+            }
+            Error::Unavailable(_) => Self::new(Exit::Unavailable, error.to_string())
+                .next("is a member running there? `synod status -e HOST:PORT` asks another; trying again is safe"),
+            Error::OutcomeUnknown(_) => Self::new(Exit::OutcomeUnknown, error.to_string())
+                .next("look whether it was applied, with a query, before trying again"),
+            Error::Internal(_) => Self::new(Exit::Internal, error.to_string()).next("`synod status` shows the members' health; see their logs"),
+        }
+    }
+}
+
+impl From<StartError> for Failed {
+    fn from(error: StartError) -> Self {
+        let exit = match error {
+            StartError::Usage(_) => Exit::Usage,
+            StartError::Unavailable(_) => Exit::Unavailable,
+            StartError::Fatal(_) => Exit::Internal,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<BuildError> for Failed {
+    fn from(error: BuildError) -> Self {
+        let exit = match error {
+            BuildError::Cargo { .. } => Exit::Rejected,
+            BuildError::Io { .. } | BuildError::Garbled { .. } => Exit::Internal,
+            _ => Exit::Usage,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use synod_client::{RecipeError, Refusal};
+
+    fn refused(reason: &str) -> Error {
+        Error::Refused(Refusal { reason: reason.into(), message: "m".into(), field: Some("$.by".into()), ..Refusal::default() })
+    }
+
+    #[test]
+    fn every_kind_of_error_has_its_exit_code() {
+        let rejected = RecipeError { code: 2, json: Some("{\"A\":1}".into()), postcard: None, message: "m".into() };
+        let table = [
+            (Error::Rejected(rejected), 1, "rejected"),
+            (refused("UNKNOWN_SPACE"), 1, "rejected"),
+            (refused("INVALID_ARGUMENTS"), 2, "usage"),
+            (refused("BAD_ENDPOINT"), 2, "usage"),
+            (Error::Unavailable("m".into()), 3, "unavailable"),
+            (Error::OutcomeUnknown("m".into()), 4, "outcome_unknown"),
+            (Error::Internal("m".into()), 5, "internal"),
+        ];
+        for (error, code, kind) in table {
+            let failed = Failed::from(error);
+            assert_eq!(failed.exit as u8, code);
+            let json = failed.json();
+            assert_eq!((json["error"]["exit_code"].as_u64(), json["error"]["kind"].as_str()), (Some(u64::from(code)), Some(kind)));
+        }
+        assert_eq!(Failed::from(StartError::Unavailable("m".into())).exit, Exit::Unavailable);
+    }
+
+    #[test]
+    fn a_recipes_error_is_shown_as_json_to_programs() {
+        let error = RecipeError { code: 2, json: Some("{\"Limited\":{\"retry_ms\":\"5\"}}".into()), postcard: None, message: "Try later.".into() };
+        let failed = Failed::from(Error::Rejected(error));
+        let json = failed.json();
+        assert_eq!(json["error"]["code"], 2);
+        assert_eq!(json["error"]["error"]["Limited"]["retry_ms"], "5");
+        assert_eq!(failed.text(), "error: rejected: Try later. ({\"Limited\":{\"retry_ms\":\"5\"}})");
+    }
+
+    #[test]
+    fn people_are_told_the_field_and_the_next_step() {
+        let text = Failed::from(refused("INVALID_ARGUMENTS")).text();
+        assert!(text.starts_with("error: $.by: m\n  next: `synod space describe"), "{text}");
+    }
+}

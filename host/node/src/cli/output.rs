@@ -1,0 +1,66 @@
+//! Writes answers to standard output and errors to standard error.
+use std::io::Write;
+
+use serde_json::Value;
+
+use super::Format;
+use super::fail::{Exit, Failed};
+
+/// Writes an answer: `table` makes the text for people.
+pub(crate) fn answer(format: Format, json: &Value, table: impl FnOnce() -> String) -> Result<(), Failed> {
+    line(&match format {
+        Format::Json => pretty(json),
+        Format::Table => table(),
+    })
+}
+
+/// Writes one line, or several, to standard output. A reader that went away, as `head` does, is no error.
+pub(crate) fn line(text: &str) -> Result<(), Failed> {
+    let text = text.trim_end();
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failed::new(Exit::Internal, format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a remark for people to standard error.
+pub(crate) fn remark(text: &str) {
+    let _unwritable = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Writes an error to standard error.
+pub(crate) fn error(format: Format, failed: &Failed) {
+    match format {
+        Format::Json => remark(&failed.json().to_string()),
+        Format::Table => remark(&failed.text()),
+    }
+}
+
+pub(crate) fn pretty(json: &Value) -> String {
+    format!("{json:#}")
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The first digits of a hash, for tables: enough to tell apart, short enough to compare by eye.
+pub(crate) fn short_hex(bytes: &[u8]) -> String {
+    if bytes.is_empty() { "-".to_owned() } else { hex(&bytes[..bytes.len().min(6)]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_shown_whole_to_programs_and_short_to_people() {
+        assert_eq!(hex(&[0, 255, 16]), "00ff10");
+        assert_eq!(short_hex(&[0xab; 32]), "abababababab");
+        assert_eq!(short_hex(&[]), "-");
+    }
+}

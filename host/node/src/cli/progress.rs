@@ -1,0 +1,33 @@
+//! Progress on standard error, and only if that is a terminal: scripts and logs see nothing of it.
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+const TICK: Duration = Duration::from_millis(100);
+
+/// A spinner with a sentence; it is gone when dropped.
+pub(crate) struct Spinner(ProgressBar);
+
+impl Spinner {
+    pub(crate) fn new(doing: impl Into<String>) -> Self {
+        let bar = ProgressBar::new_spinner();
+        bar.set_message(doing.into());
+        bar.enable_steady_tick(TICK);
+        Self(bar)
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A bar that fills in as many seconds as it is long.
+pub(crate) fn seconds_bar(seconds: u64) -> ProgressBar {
+    let bar = ProgressBar::new(seconds);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} s  {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}

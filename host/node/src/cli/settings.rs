@@ -1,0 +1,219 @@
+//! What a member can be told, by flags and by a config file: one list for both, merged into the server's options.
+//!
+//! A flag wins over the file, the file over the default. The file is TOML with the flags' names; a name that it does not know is
+//! an error, because a misspelt setting that is silently ignored is found out at the worst time.
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Deserialize;
+
+use super::fail::Failed;
+use crate::options::{HostPort, LogFormat, PeerSpec, ServerOptions, check_member_name};
+
+/// Which of the two commands runs the member: their defaults differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// `synod dev`.
+    Dev,
+    /// `synod start`.
+    Start,
+}
+
+const DEFAULT_CLIENT_ADDR: &str = "127.0.0.1:7070";
+const DEFAULT_DEV_DATA: &str = "synod-data";
+const HEARTBEAT_MS: u64 = 100;
+const ELECTION_MS: (u64, u64) = (400, 600);
+const SNAPSHOT_ENTRIES: u64 = 50_000;
+const CALL_TIMEOUT_MS: u64 = 10_000;
+const SHUTDOWN_GRACE_MS: u64 = 5_000;
+const DEFAULT_LOG_LEVEL: &str = "info";
+/// Shortest election timeout, in heartbeats: fewer, and one late packet elects.
+const HEARTBEATS_PER_ELECTION: u64 = 2;
+
+/// Every setting of a member. All are optional here; defaults come when they are merged.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// Name of this member, one of those in --peers [dev: dev].
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Folder of this member's data; made if it is not there [dev: ./synod-data].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Where to listen for clients [default: 127.0.0.1:7070].
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) client_addr: Option<String>,
+    /// Where clients reach this member, if not at --client-addr.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) client_advertise: Option<String>,
+    /// Where to listen for other members [default: this member's address in --peers].
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) peer_addr: Option<String>,
+    /// Every member of the cluster, this one among them, the same on each: NAME=HOST:PORT or NAME=HOST:PORT/CLIENT-PORT.
+    /// Empty folders form the cluster once; later starts find it in the folder. Without it, a cluster of one.
+    #[arg(long, value_delimiter = ',', value_name = "NAME=HOST:PORT,…")]
+    pub(crate) peers: Option<Vec<String>>,
+    /// Time between a leader's heartbeats, in milliseconds [default: 100].
+    #[arg(long, value_name = "MS")]
+    pub(crate) heartbeat_ms: Option<u64>,
+    /// Shortest time without a leader before an election, in milliseconds [default: 400].
+    #[arg(long, value_name = "MS")]
+    pub(crate) election_min_ms: Option<u64>,
+    /// Longest time without a leader before an election, in milliseconds [default: 600].
+    #[arg(long, value_name = "MS")]
+    pub(crate) election_max_ms: Option<u64>,
+    /// Entries after which a snapshot is made and the log purged [default: 50000].
+    #[arg(long, value_name = "N")]
+    pub(crate) snapshot_entries: Option<u64>,
+    /// How long a call may wait for its outcome before it is unknown, in milliseconds [default: 10000].
+    #[arg(long, value_name = "MS")]
+    pub(crate) call_timeout_ms: Option<u64>,
+    /// How long a stopping member lets calls in flight finish, in milliseconds [default: 5000].
+    #[arg(long, value_name = "MS")]
+    pub(crate) shutdown_grace_ms: Option<u64>,
+    /// Install the bundled recipes where the cluster has none of their names [default: true].
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) bundled: Option<bool>,
+    /// Let an install replace other bytes under the same name and version [dev: true, start: false].
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) replace: Option<bool>,
+    /// How log lines look, on standard error [default: text].
+    #[arg(long, value_enum)]
+    pub(crate) log_format: Option<LogFormat>,
+    /// Least important level to log, or a filter such as info,synod_consensus=debug [default: info].
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+    /// For tests: the point at which the process kills itself.
+    #[arg(long, hide = true)]
+    pub(crate) crash_at: Option<String>,
+}
+
+impl Settings {
+    /// Reads a config file.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failed> {
+        let text = std::fs::read_to_string(path).map_err(|error| Failed::usage(format!("cannot read {}: {error}", path.display())))?;
+        Self::parse(&text).map_err(|error| {
+            Failed::usage(format!("{}: {error}", path.display())).next("`synod start --help` lists the settings; the file has the flags' names")
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// These settings, and those of `file` where they say nothing.
+    #[must_use]
+    pub(crate) fn or(self, file: Self) -> Self {
+        Self {
+            name: self.name.or(file.name),
+            data: self.data.or(file.data),
+            client_addr: self.client_addr.or(file.client_addr),
+            client_advertise: self.client_advertise.or(file.client_advertise),
+            peer_addr: self.peer_addr.or(file.peer_addr),
+            peers: self.peers.or(file.peers),
+            heartbeat_ms: self.heartbeat_ms.or(file.heartbeat_ms),
+            election_min_ms: self.election_min_ms.or(file.election_min_ms),
+            election_max_ms: self.election_max_ms.or(file.election_max_ms),
+            snapshot_entries: self.snapshot_entries.or(file.snapshot_entries),
+            call_timeout_ms: self.call_timeout_ms.or(file.call_timeout_ms),
+            shutdown_grace_ms: self.shutdown_grace_ms.or(file.shutdown_grace_ms),
+            bundled: self.bundled.or(file.bundled),
+            replace: self.replace.or(file.replace),
+            log_format: self.log_format.or(file.log_format),
+            log_level: self.log_level.or(file.log_level),
+            crash_at: self.crash_at.or(file.crash_at),
+        }
+    }
+
+    /// How to log.
+    pub(crate) fn log(&self) -> (LogFormat, String) {
+        (self.log_format.unwrap_or_default(), self.log_level.clone().unwrap_or_else(|| DEFAULT_LOG_LEVEL.to_owned()))
+    }
+
+    /// The server's options: defaults filled in, everything checked that can be without the machine around it.
+    pub(crate) fn into_options(self, mode: Mode) -> Result<ServerOptions, Failed> {
+        let dev = mode == Mode::Dev;
+        let peers = parse_peers(self.peers.unwrap_or_default())?;
+        if dev && !peers.is_empty() {
+            return Err(Failed::usage("`synod dev` is a cluster of one and takes no --peers").next("use `synod start` for a member of a cluster"));
+        }
+        let needed = |flag: &str| Failed::usage(format!("a member needs --{flag}, as a flag or in the config file"));
+        let name = self.name.or_else(|| dev.then(|| "dev".to_owned())).ok_or_else(|| needed("name"))?;
+        check_member_name(&name).map_err(|error| Failed::usage(format!("--name: {error}")))?;
+        let own = peers.iter().find(|peer| peer.name == name);
+        if !peers.is_empty() && own.is_none() {
+            let names = peers.iter().map(|peer| peer.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(Failed::usage(format!("--name is `{name}`, but --peers has only {names}: every member is in the list, itself too")));
+        }
+        let listed_client = own.and_then(|peer| peer.client.clone());
+        let client_addr = match parse_address("client-addr", self.client_addr)? {
+            Some(address) => address,
+            None => match listed_client.clone() {
+                Some(address) => address,
+                None => parse_address("client-addr", Some(DEFAULT_CLIENT_ADDR.to_owned()))?.ok_or_else(|| needed("client-addr"))?,
+            },
+        };
+        let peer_addr = parse_address("peer-addr", self.peer_addr)?.or_else(|| own.map(|peer| peer.peer.clone()));
+        let data_dir = self.data.or_else(|| dev.then(|| PathBuf::from(DEFAULT_DEV_DATA))).ok_or_else(|| needed("data"))?;
+        let options = ServerOptions {
+            name,
+            data_dir,
+            client_addr,
+            client_advertise: parse_address("client-advertise", self.client_advertise)?.or(listed_client),
+            peer_addr,
+            peers,
+            heartbeat_ms: self.heartbeat_ms.unwrap_or(HEARTBEAT_MS),
+            election_min_ms: self.election_min_ms.unwrap_or(ELECTION_MS.0),
+            election_max_ms: self.election_max_ms.unwrap_or(ELECTION_MS.1),
+            snapshot_entries: self.snapshot_entries.unwrap_or(SNAPSHOT_ENTRIES),
+            call_timeout_ms: self.call_timeout_ms.unwrap_or(CALL_TIMEOUT_MS),
+            shutdown_grace_ms: self.shutdown_grace_ms.unwrap_or(SHUTDOWN_GRACE_MS),
+            bundled: self.bundled.unwrap_or(true),
+            replace: self.replace.unwrap_or(dev),
+            crash_at: self.crash_at,
+        };
+        check_times(&options)?;
+        Ok(options)
+    }
+}
+
+fn check_times(options: &ServerOptions) -> Result<(), Failed> {
+    let ServerOptions { heartbeat_ms, election_min_ms, election_max_ms, snapshot_entries, call_timeout_ms, .. } = *options;
+    for (flag, value) in [("heartbeat-ms", heartbeat_ms), ("snapshot-entries", snapshot_entries), ("call-timeout-ms", call_timeout_ms)] {
+        if value == 0 {
+            return Err(Failed::usage(format!("--{flag} is 0; it must be at least 1")));
+        }
+    }
+    let least = heartbeat_ms.saturating_mul(HEARTBEATS_PER_ELECTION);
+    if election_min_ms < least {
+        let why = format!("--election-min-ms is {election_min_ms}; it must be at least twice the heartbeat, {least}");
+        return Err(Failed::usage(why).next("raise it, or lower --heartbeat-ms"));
+    }
+    if election_max_ms <= election_min_ms {
+        return Err(Failed::usage(format!(
+            "--election-max-ms is {election_max_ms}; it must be larger than --election-min-ms, {election_min_ms}, so that members do not stand at the same time"
+        )));
+    }
+    Ok(())
+}
+
+fn parse_address(flag: &str, text: Option<String>) -> Result<Option<HostPort>, Failed> {
+    text.map(|text| text.parse().map_err(|error| Failed::usage(format!("--{flag}: {error}")))).transpose()
+}
+
+fn parse_peers(texts: Vec<String>) -> Result<Vec<PeerSpec>, Failed> {
+    let mut peers: Vec<PeerSpec> = Vec::with_capacity(texts.len());
+    for text in texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
+        let peer: PeerSpec = text.parse().map_err(|error| Failed::usage(format!("--peers: {error}")))?;
+        if let Some(other) = peers.iter().find(|other| other.name == peer.name || other.peer == peer.peer) {
+            return Err(Failed::usage(format!("--peers: `{}` and `{}` have the same name or address", other.name, peer.name)));
+        }
+        peers.push(peer);
+    }
+    peers.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(peers)
+}
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

@@ -1,0 +1,51 @@
+//! Tables for people: columns of text without lines around them, as `ps` has, so that they can be read, grepped and cut.
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+
+/// A table with these columns; a name that ends with `>` is a column of numbers, aligned to the right.
+pub(crate) fn table<const N: usize>(columns: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(columns.map(|column| column.trim_end_matches('>').to_owned()));
+    for row in rows {
+        table.add_row(row.map(|cell| if cell.is_empty() { "-".to_owned() } else { cell }));
+    }
+    for (index, name) in columns.into_iter().enumerate() {
+        if let Some(column) = table.column_mut(index) {
+            column.set_padding((0, 2));
+            if name.ends_with('>') {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+    }
+    table.trim_fmt()
+}
+
+/// The first sentence of a documentation, on one line.
+pub(crate) fn summary(docs: &str) -> String {
+    let paragraph = docs.trim().split("\n\n").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    match paragraph.find(". ") {
+        Some(end) => paragraph[..=end].to_owned(),
+        None => paragraph,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_numbers_stand_right() {
+        let rows = [["a".to_owned(), "9".to_owned()], ["longer".to_owned(), "1000".to_owned()], [String::new(), "1".to_owned()]];
+        let text = table(["NAME", "COUNT>"], rows);
+        let expected = "NAME    COUNT\na           9\nlonger   1000\n-           1";
+        assert_eq!(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"), expected);
+    }
+
+    #[test]
+    fn a_summary_is_one_sentence_on_one_line() {
+        assert_eq!(summary(" Takes `n`\n tokens. All or none.\n\nMore."), "Takes `n` tokens.");
+        assert_eq!(summary("No full stop\n\nMore."), "No full stop");
+        assert_eq!(summary(""), "");
+    }
+}

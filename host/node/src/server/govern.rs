@@ -1,0 +1,123 @@
+//! What a leader sees to once: that the cluster has a name and an execution environment, and that the bundled recipes are
+//! installed. And what every member learns from that: which cluster its folder belongs to.
+use std::sync::Arc;
+use std::time::Duration;
+
+use synod_abi::ClusterId;
+use synod_machine::{Caller, Environment, Principal, directory};
+use synod_service::ports::{Replication, Role};
+use synod_service::{CallFailure, Consistency, Member, NewSpace, Reason};
+use synod_storage::{MetaStore, StateStore};
+
+use super::identity::Identity;
+use super::member::{NodeMember, NodePorts, NodeState};
+use super::replication::RaftReplication;
+
+/// How long one of the commands may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long to wait before trying again.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// In whose name the cluster itself acts.
+const SYSTEM: Caller = Caller { principal: Principal::System, session: None };
+
+/// Sees to the cluster whenever this member leads. Ends with the runtime.
+pub(crate) struct Governor {
+    /// This member's logic.
+    pub(crate) member: NodeMember,
+    /// Who leads.
+    pub(crate) replication: RaftReplication,
+    /// The rows.
+    pub(crate) state: NodeState,
+    /// What this binary means by an entry.
+    pub(crate) environment: Environment,
+    /// Whether to install the bundled recipes.
+    pub(crate) bundled: bool,
+    /// Whether to replace other bytes under the same name and version.
+    pub(crate) replace: bool,
+}
+
+impl Governor {
+    /// Runs for ever.
+    pub(crate) async fn run(self) {
+        loop {
+            let seen = self.replication.leadership();
+            if seen.role == Role::Leader {
+                while self.replication.leadership() == seen {
+                    match self.see_to_it().await {
+                        Ok(()) => break,
+                        Err(failure) => tracing::debug!(%failure, "the cluster is not set up yet"),
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+            self.replication.leadership_changed(seen).await;
+        }
+    }
+
+    async fn see_to_it(&self) -> Result<(), CallFailure> {
+        self.member.barrier(TIMEOUT).await?;
+        let head = self.state.view().ok().and_then(|view| directory::head(&view).ok().flatten());
+        if head.is_none_or(|head| head.cluster.is_none()) {
+            tolerate(Reason::AlreadyFormed, self.member.form_cluster(random_cluster(), SYSTEM, TIMEOUT).await)?;
+        }
+        if head.is_none_or(|head| head.environment.is_none()) {
+            self.member.set_environment(self.environment, SYSTEM, TIMEOUT).await?;
+        }
+        if self.bundled {
+            for bundled in synod_bundle::RECIPES {
+                self.install(bundled).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn install(&self, bundled: &synod_bundle::Bundled) -> Result<(), CallFailure> {
+        let present = self.member.describe_recipe(bundled.name, None, Consistency::Serializable, TIMEOUT).await;
+        match present {
+            Ok(entry) if !self.replace || entry.record.hash == synod_vm::hash(bundled.module) => return Ok(()),
+            Ok(_) => {}
+            Err(CallFailure::Rejected(rejected)) if rejected.reason == Reason::UnknownRecipe => {}
+            Err(failure) => return Err(failure),
+        }
+        match self.member.install(bundled.module.to_vec(), self.replace, NewSpace::OfRecipe, SYSTEM, TIMEOUT).await {
+            Ok(installed) => tracing::info!(recipe = %installed.recipe, "installed a bundled recipe"),
+            Err(CallFailure::Rejected(rejected)) => tracing::warn!(recipe = bundled.name, %rejected, "a bundled recipe is not installed"),
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+}
+
+fn tolerate<T>(reason: Reason, result: Result<T, CallFailure>) -> Result<(), CallFailure> {
+    match result {
+        Err(CallFailure::Rejected(rejected)) if rejected.reason == reason => Ok(()),
+        Err(failure) => Err(failure),
+        Ok(_) => Ok(()),
+    }
+}
+
+fn random_cluster() -> ClusterId {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    ClusterId(bytes)
+}
+
+/// Waits until the state names the cluster, and makes the folder its.
+pub(crate) async fn learn_cluster<M: MetaStore>(member: Member<NodePorts>, state: NodeState, meta: M, identity: Arc<Identity>) {
+    let applied = member.applied().clone();
+    loop {
+        let next = applied.index.get() + 1;
+        let cluster = state.view().ok().and_then(|view| directory::head(&view).ok().flatten()).and_then(|head| head.cluster);
+        if let Some(cluster) = cluster {
+            let written = tokio::task::spawn_blocking(move || meta.set_cluster_id(cluster)).await;
+            match written {
+                Ok(Ok(())) => identity.joined(cluster),
+                Ok(Err(error)) => member.fail(synod_machine::Fatal(error.to_string())),
+                Err(error) => member.fail(synod_machine::Fatal(error.to_string())),
+            }
+            return;
+        }
+        applied.index.reach(next).await;
+    }
+}

@@ -1,0 +1,144 @@
+//! Between prost types and the service crate's.
+use std::time::Duration;
+
+use synod_abi::schema;
+use synod_abi::{Revision, Time};
+use synod_api::fault_to_api;
+use synod_api::v1::failure::Kind;
+use synod_api::v1::value::Form;
+use synod_api::v1::{Failure, RecipeRef, SpaceInfo, Value};
+use synod_machine::directory::SpaceRecord;
+use synod_service::{Args, CallFailure, Created, Rejected};
+use tonic::Code;
+
+use super::Front;
+
+/// Arguments: none at all stand for an empty object in JSON.
+pub(super) fn args(value: Option<Value>) -> Args {
+    match value {
+        Some(Value { form: Some(Form::Postcard(bytes)), signature }) => Args::Postcard { bytes, signature },
+        Some(Value { form: Some(Form::Json(text)), .. }) => Args::Json(text),
+        Some(Value { form: None, .. }) | None => Args::Json(String::new()),
+    }
+}
+
+/// A result or error.
+pub(super) fn value(value: synod_service::Value) -> Value {
+    let form = match value {
+        synod_service::Value::Json(text) => Form::Json(text),
+        synod_service::Value::Postcard(bytes) => Form::Postcard(bytes),
+    };
+    Value { form: Some(form), signature: 0 }
+}
+
+/// A failure, with what this member knows about where to try again.
+pub(super) fn failure(front: &Front, failure: CallFailure) -> Failure {
+    let leader_id = front.raft.leadership().current().leader.map_or(0, |leader| leader.0);
+    let failed = |kind: Kind, code: Code, reason: &str, message: String| Failure {
+        kind: kind.into(),
+        reason: reason.to_owned(),
+        message,
+        status_code: code as u32,
+        leader_id,
+        header: Some(front.present_header()),
+        ..Failure::default()
+    };
+    match failure {
+        CallFailure::Rejected(rejected) => {
+            let Rejected { reason, message, status, code, error, fault, field, limit, revision, time } = *rejected;
+            let header = if revision == Revision(0) && time == Time(0) { front.present_header() } else { front.header(revision, time) };
+            Failure {
+                code,
+                error: error.map(value),
+                field: field.unwrap_or_default(),
+                limit: limit.map(|limit| limit.name.to_owned()).unwrap_or_default(),
+                limit_value: limit.map_or(0, |limit| limit.value),
+                fault: fault.map_or(0, |fault| fault_to_api(fault).into()),
+                header: Some(header),
+                ..failed(Kind::Rejected, code_of(status), reason.as_str(), message)
+            }
+        }
+        CallFailure::Unavailable { reason, message, retry_after_ms } => {
+            Failure { retry_after_ms, ..failed(Kind::Unavailable, Code::Unavailable, reason.as_str(), message) }
+        }
+        CallFailure::OutcomeUnknown(message) => failed(Kind::OutcomeUnknown, Code::Unknown, "OUTCOME_UNKNOWN", message),
+    }
+}
+
+fn code_of(status: schema::Status) -> Code {
+    match status {
+        schema::Status::FailedPrecondition => Code::FailedPrecondition,
+        schema::Status::InvalidArgument => Code::InvalidArgument,
+        schema::Status::NotFound => Code::NotFound,
+        schema::Status::AlreadyExists => Code::AlreadyExists,
+        schema::Status::PermissionDenied => Code::PermissionDenied,
+        schema::Status::ResourceExhausted => Code::ResourceExhausted,
+        schema::Status::Aborted => Code::Aborted,
+        schema::Status::OutOfRange => Code::OutOfRange,
+    }
+}
+
+/// A recipe and its version.
+pub(super) fn recipe_ref(recipe: &synod_abi::RecipeRef) -> RecipeRef {
+    RecipeRef { name: recipe.name.to_string(), version: recipe.version }
+}
+
+/// A space from its record.
+pub(super) fn space_info(space: &SpaceRecord) -> SpaceInfo {
+    SpaceInfo { name: space.name.to_string(), id: space.id.0, recipe: Some(recipe_ref(&space.recipe)) }
+}
+
+/// A space from the answer of the command that made it.
+pub(super) fn created(space: &Created) -> SpaceInfo {
+    SpaceInfo { name: space.name.to_string(), id: space.space.0, recipe: Some(recipe_ref(&space.recipe)) }
+}
+
+/// The value of the `grpc-timeout` header: at most eight digits and a unit.
+pub(super) fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 {
+        return None;
+    }
+    let n: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(n * 3_600)),
+        "M" => Some(Duration::from_secs(n * 60)),
+        "S" => Some(Duration::from_secs(n)),
+        "m" => Some(Duration::from_millis(n)),
+        "u" => Some(Duration::from_micros(n)),
+        "n" => Some(Duration::from_nanos(n)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_of_grpc_are_understood() {
+        let table = [
+            ("5S", Some(Duration::from_secs(5))),
+            ("100m", Some(Duration::from_millis(100))),
+            ("1H", Some(Duration::from_secs(3_600))),
+            ("7u", Some(Duration::from_micros(7))),
+            ("", None),
+            ("S", None),
+            ("5", None),
+            ("123456789S", None),
+            ("-1S", None),
+            ("5ü", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(grpc_timeout(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_arguments_are_an_empty_object() {
+        assert_eq!(args(None), Args::Json(String::new()));
+        assert_eq!(args(Some(Value { form: None, signature: 7 })), Args::Json(String::new()));
+        let postcard = Value { form: Some(Form::Postcard(vec![1])), signature: 7 };
+        assert_eq!(args(Some(postcard)), Args::Postcard { bytes: vec![1], signature: 7 });
+    }
+}

@@ -1,0 +1,200 @@
+//! `synod.v1.Recipes`: installing, describing and removing recipes, and what they log.
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use synod_abi::SpaceId;
+use synod_api::v1::describe_recipe_request::Target;
+use synod_api::v1::recipes_server::Recipes;
+use synod_api::v1::{
+    DescribeRecipeReply, DescribeRecipeRequest, InstallReply, InstallRequest, ListRecipesReply, ListRecipesRequest, LogLine, LogsRequest,
+    RecipeInfo, RemoveRecipeReply, RemoveRecipeRequest,
+};
+use synod_machine::directory::{self, SpaceRecord};
+use synod_machine::{Caller, Fatal};
+use synod_service::{CallFailure, Consistency, LogRecord, NewSpace, Reason, RecipeEntry, Rejected, SpaceMade, UnavailableReason};
+use synod_storage::StateStore;
+use tonic::{Request, Response, Status};
+
+use super::space_admin::all_spaces;
+use super::{Front, convert};
+
+/// Recipes that one read of the directory takes.
+const PAGE: usize = 1_024;
+/// Lines that are read from the ring at once.
+const LOG_LINES: usize = 256;
+
+/// The recipes that the cluster knows.
+#[derive(Clone)]
+pub(crate) struct RecipesService(pub(crate) Front);
+
+impl RecipesService {
+    fn info(&self, entry: &RecipeEntry, spaces: &[SpaceRecord]) -> RecipeInfo {
+        let RecipeEntry { record, schema } = entry;
+        RecipeInfo {
+            recipe: Some(convert::recipe_ref(&record.recipe)),
+            hash: record.hash.0.to_vec(),
+            module_bytes: record.module_bytes,
+            docs: schema.docs.clone(),
+            spaces: spaces.iter().filter(|space| space.recipe == record.recipe).map(|space| space.name.to_string()).collect(),
+            operations: schema.operations.len() as u32,
+            queries: schema.queries.len() as u32,
+        }
+    }
+
+    async fn described(&self, name: &str, version: Option<u32>, timeout: Duration) -> Result<RecipeEntry, CallFailure> {
+        self.0.member.describe_recipe(name, version, Consistency::Linearizable, timeout).await
+    }
+
+    async fn all(&self, timeout: Duration) -> Result<Vec<RecipeEntry>, CallFailure> {
+        let (mut entries, mut consistency) = (Vec::<RecipeEntry>::new(), Consistency::Linearizable);
+        loop {
+            let after = entries.last().map(|entry| entry.record.recipe.clone());
+            let page = self.0.member.recipes(after.as_ref(), PAGE, consistency, timeout).await?;
+            consistency = Consistency::Serializable;
+            for record in page.items {
+                let (name, version) = (record.recipe.name.as_str(), Some(record.recipe.version));
+                entries.push(self.0.member.describe_recipe(name, version, consistency, timeout).await?);
+            }
+            if !page.more {
+                return Ok(entries);
+            }
+        }
+    }
+
+    fn lines(&self, records: Vec<LogRecord>, wanted: &LogsRequest) -> Vec<LogLine> {
+        let mut spaces = BTreeMap::<SpaceId, Option<SpaceRecord>>::new();
+        let view = self.0.state.view().ok();
+        let mut find = |id: SpaceId| {
+            let lookup = || directory::space_by_id(view.as_ref()?, id).ok().flatten();
+            spaces.entry(id).or_insert_with(lookup).clone()
+        };
+        let lines = records.into_iter().map(|record| {
+            let space = find(record.space);
+            LogLine {
+                member_id: self.0.identity.me.0,
+                time_ms: record.time.0,
+                recipe: space.as_ref().map(|space| convert::recipe_ref(&space.recipe)),
+                space: space.map_or_else(|| format!("(deleted space {})", record.space), |space| space.name.to_string()),
+                entry_point: String::new(),
+                level: u32::from(record.level),
+                text: record.text,
+                dropped: 0,
+            }
+        });
+        let recipe_fits = |line: &LogLine| wanted.recipe.is_empty() || line.recipe.as_ref().is_some_and(|recipe| recipe.name == wanted.recipe);
+        let space_fits = |line: &LogLine| wanted.space.is_empty() || line.space == wanted.space;
+        let level_fits = |line: &LogLine| wanted.max_level == 0 || line.level <= wanted.max_level;
+        lines.filter(|line| recipe_fits(line) && space_fits(line) && level_fits(line)).collect()
+    }
+}
+
+fn replace_is_off() -> CallFailure {
+    let message = "this member does not replace installed recipes: count the version up, or start it with --replace (development only)";
+    Rejected::new(Reason::NotAllowed, message).into()
+}
+
+fn stopped(fatal: &Fatal) -> CallFailure {
+    CallFailure::unavailable(UnavailableReason::ShuttingDown, format!("this member stopped: {fatal}; use another one"))
+}
+
+#[tonic::async_trait]
+impl Recipes for RecipesService {
+    type LogsStream = BoxStream<'static, Result<LogLine, Status>>;
+
+    async fn install(&self, request: Request<InstallRequest>) -> Result<Response<InstallReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let InstallRequest { module, replace, no_space, space } = request.into_inner();
+        if replace && !self.0.replace {
+            return Err(self.0.status(replace_is_off()));
+        }
+        let new_space = match (no_space, space.is_empty()) {
+            (true, _) => NewSpace::None,
+            (false, true) => NewSpace::OfRecipe,
+            (false, false) => NewSpace::Named(space),
+        };
+        let reply = async {
+            let installed = self.0.member.install(module, replace, new_space, Caller::default(), timeout).await?;
+            let (name, version) = (installed.recipe.name.as_str(), Some(installed.recipe.version));
+            let entry = self.0.member.describe_recipe(name, version, Consistency::Serializable, timeout).await?;
+            let spaces = all_spaces(&self.0, timeout).await?;
+            let (space, space_already) = match &installed.space {
+                SpaceMade::None => (None, false),
+                SpaceMade::Created(created) => (Some(convert::created(created)), created.already),
+                SpaceMade::Kept { name, .. } => (spaces.iter().find(|space| space.name == *name).map(convert::space_info), true),
+            };
+            let header = Some(self.0.header(installed.revision, self.0.member.applied().time()));
+            Ok(InstallReply { header, recipe: Some(self.info(&entry, &spaces)), already: installed.already, space, space_already })
+        };
+        reply.await.map(Response::new).map_err(|failure| self.0.status(failure))
+    }
+
+    async fn list(&self, request: Request<ListRecipesRequest>) -> Result<Response<ListRecipesReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let reply = async {
+            let (entries, spaces) = (self.all(timeout).await?, all_spaces(&self.0, timeout).await?);
+            let recipes = entries.iter().map(|entry| self.info(entry, &spaces)).collect();
+            Ok(ListRecipesReply { header: Some(self.0.present_header()), recipes })
+        };
+        reply.await.map(Response::new).map_err(|failure| self.0.status(failure))
+    }
+
+    async fn describe(&self, request: Request<DescribeRecipeRequest>) -> Result<Response<DescribeRecipeReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let target = request.into_inner().target;
+        let target = target.ok_or_else(|| Status::invalid_argument("`target` is missing: name a recipe or a space"))?;
+        let reply = async {
+            let entry = match target {
+                Target::Recipe(recipe) => self.described(&recipe.name, (recipe.version != 0).then_some(recipe.version), timeout).await?,
+                Target::Space(space) => {
+                    let space = self.0.member.describe_space(&space, Consistency::Linearizable, timeout).await?;
+                    self.described(space.record.recipe.name.as_str(), Some(space.record.recipe.version), timeout).await?
+                }
+            };
+            let spaces = all_spaces(&self.0, timeout).await?;
+            let view = self.0.state.view().map_err(|error| stopped(&Fatal(error.to_string())))?;
+            let schema = directory::schema_bytes(&view, entry.record.hash).map_err(|fatal| stopped(&fatal))?.unwrap_or_default();
+            let schema_json = serde_json::to_string(&*entry.schema).map_err(|error| stopped(&Fatal(error.to_string())))?;
+            Ok(DescribeRecipeReply { header: Some(self.0.present_header()), recipe: Some(self.info(&entry, &spaces)), schema, schema_json })
+        };
+        reply.await.map(Response::new).map_err(|failure| self.0.status(failure))
+    }
+
+    async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
+        let wanted = request.into_inner();
+        let ring = self.0.member.logs().clone();
+        let newest = ring.after(0, usize::MAX);
+        let next = newest.last().map_or(0, |record| record.number);
+        let mut lines = self.lines(newest, &wanted);
+        if wanted.tail_lines != 0 {
+            lines.drain(..lines.len().saturating_sub(wanted.tail_lines as usize));
+        }
+        let past = stream::iter(lines.into_iter().map(Ok));
+        if !wanted.follow {
+            return Ok(Response::new(past.boxed()));
+        }
+        let service = self.clone();
+        let future = stream::unfold((next, service, ring, wanted), |(seen, service, ring, wanted)| async move {
+            ring.more_than(seen).await;
+            let records = ring.after(seen, LOG_LINES);
+            let dropped = records.first().map_or(0, |record| record.number.saturating_sub(seen + 1));
+            let next = records.last().map_or(seen, |record| record.number);
+            let mut lines = service.lines(records, &wanted);
+            if let Some(first) = lines.first_mut() {
+                first.dropped = dropped;
+            }
+            Some((stream::iter(lines.into_iter().map(Ok)), (next, service, ring, wanted)))
+        });
+        Ok(Response::new(past.chain(future.flatten()).boxed()))
+    }
+
+    async fn remove(&self, request: Request<RemoveRecipeRequest>) -> Result<Response<RemoveRecipeReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let recipe = request.into_inner().recipe.filter(|recipe| recipe.version != 0);
+        let recipe = recipe.ok_or_else(|| Status::invalid_argument("`recipe` needs a name and a version"))?;
+        let revision = self.0.member.remove_recipe(&recipe.name, recipe.version, Caller::default(), timeout).await;
+        let revision = revision.map_err(|failure| self.0.status(failure))?;
+        Ok(Response::new(RemoveRecipeReply { header: Some(self.0.header(revision, self.0.member.applied().time())) }))
+    }
+}

@@ -1,0 +1,516 @@
+//! Members on one in-memory log whose leader, commits, refusals and links a test decides about.
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures::channel::{mpsc, oneshot};
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, Stream};
+use futures::{FutureExt, StreamExt};
+use synod_abi::{AdmissionError, ClusterId, MemberId, ModuleHash, OperationId};
+use synod_machine::{Action, Admitted, Answer, Call, Caller, Entry, Environment, Fatal, MemoryState, Query, Write};
+
+use super::recipe::{self, TestVm};
+use super::sim::Sim;
+use crate::ports::*;
+use crate::progress::lock;
+use crate::{
+    Args, CallAnswer, CallFailure, Committed, Executor, MachineReplica, Member, MemberParts, NewSpace, Payload, ProposerLimits, UnavailableReason,
+};
+
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const ENVIRONMENT: Environment = Environment { semantics: 1, engine: [7; 32] };
+
+/// How the log answers proposals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mood {
+    #[default]
+    Accept,
+    Refuse,
+    /// Appends, and says that it does not know.
+    UnknownKept,
+    /// Does not append, and says that it does not know.
+    UnknownLost,
+}
+
+#[derive(Default)]
+struct Log {
+    term: u64,
+    leader: Option<MemberId>,
+    leader_ready: bool,
+    entries: Vec<(u64, Payload)>,
+    committed: usize,
+    hold_commits: bool,
+    mood: Mood,
+    changed: Vec<Waker>,
+    gates: Vec<Arc<Mutex<GateState>>>,
+    deaf: bool,
+    links_opened: usize,
+    read_indexes: Vec<oneshot::Sender<Result<u64, Unavailable>>>,
+    read_indexes_asked: usize,
+    members: BTreeMap<MemberId, Member<TestPorts>>,
+}
+
+#[derive(Default)]
+struct GateState {
+    cut: bool,
+    deaf: bool,
+    waker: Option<Waker>,
+}
+
+/// A stream that a test can hold up, and cut with what is still in it.
+struct Gate {
+    state: Arc<Mutex<GateState>>,
+    inner: BoxStream<'static, Vec<u8>>,
+}
+
+impl Stream for Gate {
+    type Item = Vec<u8>;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
+        {
+            let mut state = lock(&self.state);
+            if state.cut {
+                return Poll::Ready(None);
+            }
+            state.waker = Some(cx.waker().clone());
+            if state.deaf {
+                return Poll::Pending;
+            }
+        }
+        self.inner.poll_next_unpin(cx)
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct TestLog {
+    me: MemberId,
+    sim: Sim,
+    log: Arc<Mutex<Log>>,
+}
+
+fn known(log: &Log, me: MemberId) -> Leadership {
+    let role = if log.leader == Some(me) && log.leader_ready { Role::Leader } else { Role::Follower };
+    Leadership { me, term: log.term, leader: log.leader, role }
+}
+
+impl Replication for TestLog {
+    fn leadership(&self) -> Leadership {
+        known(&lock(&self.log), self.me)
+    }
+
+    fn leadership_changed(&self, seen: Leadership) -> BoxFuture<'static, ()> {
+        let (log, me) = (self.log.clone(), self.me);
+        std::future::poll_fn(move |cx| {
+            let mut log = lock(&log);
+            if known(&log, me) != seen {
+                return Poll::Ready(());
+            }
+            log.changed.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .boxed()
+    }
+
+    fn propose(&self, term: u64, entry: Vec<u8>) -> BoxFuture<'static, Result<(), ProposeError>> {
+        let mut log = lock(&self.log);
+        let leads = log.leader == Some(self.me) && log.term == term;
+        let result = match log.mood {
+            _ if !leads => Err(ProposeError::Refused("not the leader of that term".into())),
+            Mood::Refuse => Err(ProposeError::Refused("no majority".into())),
+            Mood::UnknownLost => Err(ProposeError::Unknown("lost".into())),
+            mood => {
+                log.entries.push((term, Payload::Entry(entry.into())));
+                if mood == Mood::UnknownKept { Err(ProposeError::Unknown("kept".into())) } else { Ok(()) }
+            }
+        };
+        futures::future::ready(result).boxed()
+    }
+
+    fn read_index(&self) -> BoxFuture<'static, Result<u64, Unavailable>> {
+        let (reply, index) = oneshot::channel();
+        let mut log = lock(&self.log);
+        log.read_indexes.push(reply);
+        log.read_indexes_asked += 1;
+        async move { index.await.unwrap_or_else(|_| Err(Unavailable("the log has ended".into()))) }.boxed()
+    }
+
+    fn forward(&self, leader: MemberId) -> BoxFuture<'static, Result<ForwardLink, Unavailable>> {
+        let mut log = lock(&self.log);
+        let Some(member) = log.members.get(&leader).cloned() else {
+            return futures::future::ready(Err(Unavailable("no such member".into()))).boxed();
+        };
+        log.links_opened += 1;
+        let mut end = || {
+            let (outgoing, incoming) = mpsc::channel(8);
+            let state = Arc::new(Mutex::new(GateState { deaf: log.deaf, ..GateState::default() }));
+            log.gates.push(state.clone());
+            (outgoing, Gate { state, inner: incoming.boxed() }.boxed())
+        };
+        let ((to_leader, from_follower), (to_follower, from_leader)) = (end(), end());
+        drop(log);
+        self.sim.spawn(
+            async move {
+                let _ = member.serve_forward(ForwardLink { outgoing: to_follower, incoming: from_follower }).await;
+            }
+            .boxed(),
+        );
+        futures::future::ready(Ok(ForwardLink { outgoing: to_leader, incoming: from_leader })).boxed()
+    }
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct TestStore {
+    rows: Arc<Mutex<MemoryState>>,
+    full: Arc<Mutex<usize>>,
+}
+
+impl Store for TestStore {
+    type View = MemoryState;
+    type Mark = u64;
+    fn view(&self) -> Result<MemoryState, Fatal> {
+        Ok(lock(&self.rows).clone())
+    }
+    fn wait_written(&self, _: u64) -> Result<(), Fatal> {
+        Ok(())
+    }
+    fn commit(&self, writes: &[Write], _: &u64) -> Result<(), StoreError> {
+        if *lock(&self.full) > 0 {
+            return Err(StoreError::Full("no space left".into()));
+        }
+        lock(&self.rows).commit(writes);
+        Ok(())
+    }
+    fn wait_for_space(&self) -> Result<(), Fatal> {
+        *lock(&self.full) -= 1;
+        Ok(())
+    }
+}
+
+impl TestStore {
+    pub(crate) fn fill(&self, times: usize) {
+        *lock(&self.full) = times;
+    }
+}
+
+pub(crate) struct TestQueries;
+
+impl QueryRunner<MemoryState> for TestQueries {
+    fn run(&self, view: MemoryState, call: QueryCall) -> BoxFuture<'static, Result<Answer, QueryError>> {
+        let query = Query { space: &call.space, query: call.query, args: &call.args, session: call.session };
+        let answer = synod_machine::query(&view, &mut TestVm::default(), query).map_err(QueryError::Fatal);
+        futures::future::ready(answer).boxed()
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct TestPreparer {
+    pub(crate) ready: Mutex<Option<Unavailable>>,
+}
+
+impl Preparer for TestPreparer {
+    fn admit(&self, module: Arc<[u8]>) -> BoxFuture<'static, Result<Admitted, AdmissionError>> {
+        futures::future::ready(recipe::admit(&module)).boxed()
+    }
+    fn prepare(&self, _: ModuleHash, _: Arc<[u8]>) -> BoxFuture<'static, Result<(), Unavailable>> {
+        futures::future::ready(lock(&self.ready).clone().map_or(Ok(()), Err)).boxed()
+    }
+}
+
+pub(crate) struct TestPorts;
+
+impl Ports for TestPorts {
+    type Runtime = Sim;
+    type Clock = Sim;
+    type Replication = TestLog;
+    type Store = TestStore;
+    type Queries = TestQueries;
+    type Preparer = TestPreparer;
+}
+
+pub(crate) struct Node {
+    pub(crate) member: Member<TestPorts>,
+    pub(crate) store: TestStore,
+    pub(crate) preparer: Arc<TestPreparer>,
+    executor: Executor<TestStore, MachineReplica<TestVm>>,
+    applied: usize,
+    held: bool,
+}
+
+/// Members 1 to n, of which none leads yet.
+pub(crate) struct Cluster {
+    pub(crate) sim: Sim,
+    log: Arc<Mutex<Log>>,
+    nodes: Vec<Node>,
+}
+
+pub(crate) type Pending<T> = oneshot::Receiver<Result<T, CallFailure>>;
+
+impl Cluster {
+    pub(crate) fn new(members: u64) -> Self {
+        Self::with_limits(members, ProposerLimits::default())
+    }
+
+    pub(crate) fn with_limits(members: u64, limits: ProposerLimits) -> Self {
+        let mut cluster = Self { sim: Sim::default(), log: Arc::default(), nodes: Vec::new() };
+        for number in 1..=members {
+            let (store, preparer) = (TestStore::default(), Arc::new(TestPreparer::default()));
+            let member = MemberId(number);
+            let replica = MachineReplica::load(&MemoryState::default(), ENVIRONMENT, TestVm::default()).expect("an empty state");
+            let (member, executor) = Member::start(MemberParts::<TestPorts, _> {
+                member,
+                incarnation: 40 + number,
+                limits,
+                applied_index: 0,
+                applied_term: 0,
+                runtime: cluster.sim.clone(),
+                clock: Arc::new(cluster.sim.clone()),
+                replication: TestLog { me: member, sim: cluster.sim.clone(), log: cluster.log.clone() },
+                store: store.clone(),
+                replica,
+                queries: Arc::new(TestQueries),
+                preparer: preparer.clone(),
+            })
+            .expect("an empty state");
+            lock(&cluster.log).members.insert(MemberId(number), member.clone());
+            cluster.nodes.push(Node { member, store, preparer, executor, applied: 0, held: false });
+        }
+        cluster
+    }
+
+    /// A formed cluster led by member 1, with the space `counter`.
+    pub(crate) fn ready(members: u64) -> Self {
+        Self::ready_with(members, ProposerLimits::default())
+    }
+
+    pub(crate) fn ready_with(members: u64, limits: ProposerLimits) -> Self {
+        let mut cluster = Self::with_limits(members, limits);
+        cluster.elect(1);
+        let member = cluster.member(1);
+        cluster.wait(async move {
+            member.form_cluster(ClusterId([3; 16]), Caller::default(), TIMEOUT).await?;
+            member.set_environment(ENVIRONMENT, Caller::default(), TIMEOUT).await?;
+            member.install(recipe::module(1), false, NewSpace::OfRecipe, Caller::default(), TIMEOUT).await
+        })
+        .expect("a recipe can be installed");
+        cluster
+    }
+
+    pub(crate) fn member(&self, number: u64) -> Member<TestPorts> {
+        self.node(number).member.clone()
+    }
+
+    pub(crate) fn node(&self, number: u64) -> &Node {
+        &self.nodes[number as usize - 1]
+    }
+
+    /// A new term led by `number`; entries that are not committed are lost, as if it never had them.
+    pub(crate) fn elect(&mut self, number: u64) {
+        self.depose();
+        {
+            let mut log = lock(&self.log);
+            log.leader = Some(MemberId(number));
+            log.leader_ready = true;
+            let (term, committed) = (log.term, log.committed);
+            log.entries.truncate(committed);
+            log.entries.push((term, Payload::Blank));
+        }
+        self.tell();
+        self.run();
+    }
+
+    /// A new term that nobody leads yet.
+    pub(crate) fn depose(&mut self) {
+        {
+            let mut log = lock(&self.log);
+            log.term += 1;
+            log.leader = None;
+            log.leader_ready = false;
+        }
+        self.tell();
+        self.sim.settle();
+    }
+
+    fn tell(&self) {
+        let (woken, cut) = {
+            let mut log = lock(&self.log);
+            (std::mem::take(&mut log.changed), Vec::<Waker>::new())
+        };
+        woken.into_iter().chain(cut).for_each(Waker::wake);
+    }
+
+    pub(crate) fn mood(&self, mood: Mood) {
+        lock(&self.log).mood = mood;
+    }
+
+    pub(crate) fn hold_commits(&self, hold: bool) {
+        lock(&self.log).hold_commits = hold;
+    }
+
+    /// `number` applies nothing while it is held.
+    pub(crate) fn hold_apply(&mut self, number: u64, held: bool) {
+        self.nodes[number as usize - 1].held = held;
+    }
+
+    /// Links deliver nothing while they are deaf.
+    pub(crate) fn deafen_links(&self, deaf: bool) {
+        self.each_gate(|gate| gate.deaf = deaf);
+        lock(&self.log).deaf = deaf;
+    }
+
+    /// Ends every link, and loses what is in it.
+    pub(crate) fn cut_links(&self) {
+        self.each_gate(|gate| gate.cut = true);
+        lock(&self.log).gates.clear();
+    }
+
+    fn each_gate(&self, change: impl Fn(&mut GateState)) {
+        let gates = lock(&self.log).gates.clone();
+        for gate in gates {
+            let waker = {
+                let mut gate = lock(&gate);
+                change(&mut gate);
+                gate.waker.take()
+            };
+            waker.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    pub(crate) fn links_opened(&self) -> usize {
+        lock(&self.log).links_opened
+    }
+
+    pub(crate) fn read_indexes_asked(&self) -> usize {
+        lock(&self.log).read_indexes_asked
+    }
+
+    /// Runs until nothing is left to do without time passing.
+    pub(crate) fn run(&mut self) {
+        loop {
+            self.sim.settle();
+            if !self.pump() {
+                return;
+            }
+        }
+    }
+
+    /// Commits, applies and answers read indexes; whether there was anything.
+    fn pump(&mut self) -> bool {
+        pump(&self.log, &mut self.nodes)
+    }
+
+    /// Answers the read index that is asked for.
+    pub(crate) fn wait<T: Send + 'static>(&mut self, work: impl Future<Output = T> + Send + 'static) -> T {
+        let (sim, log, nodes) = (self.sim.clone(), self.log.clone(), &mut self.nodes);
+        sim.block_on(work, || pump(&log, nodes))
+    }
+
+    /// Lets `duration` pass.
+    pub(crate) fn advance(&mut self, duration: Duration) {
+        let end = self.sim.elapsed() + duration;
+        loop {
+            self.run();
+            if !self.sim.jump(end) {
+                return self.run();
+            }
+        }
+    }
+
+    /// Commands of all committed entries, entry by entry.
+    pub(crate) fn committed(&self) -> Vec<Entry> {
+        let log = lock(&self.log);
+        let entries = log.entries[..log.committed].iter();
+        entries
+            .filter_map(|(_, payload)| match payload {
+                Payload::Blank => None,
+                Payload::Entry(bytes) => Some(synod_abi::decode(bytes).expect("entries decode")),
+            })
+            .collect()
+    }
+
+    /// Calls of `add` in all committed entries, by key, in order.
+    pub(crate) fn committed_adds(&self) -> Vec<(String, u64)> {
+        let commands = self.committed().into_iter().flat_map(|entry| entry.commands);
+        commands
+            .filter_map(|command| match command.action {
+                Action::Call(Call { operation, args, .. }) if operation == OperationId::of("add") => {
+                    let mut args = &args[..];
+                    Some((synod_abi::decode_from(&mut args).ok()?, synod_abi::decode_from(&mut args).ok()?))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(crate) fn start_add(&self, number: u64, key: &str, n: u64) -> Pending<CallAnswer> {
+        self.start_add_for(number, key, n, TIMEOUT)
+    }
+
+    pub(crate) fn start_add_for(&self, number: u64, key: &str, n: u64, timeout: Duration) -> Pending<CallAnswer> {
+        let (member, args) = (self.member(number), Args::Json(format!("{{\"key\":{key:?},\"n\":{n}}}")));
+        self.sim.start(async move { member.call("counter", "add", args, Caller::default(), timeout).await })
+    }
+
+    pub(crate) fn start_fill(&self, number: u64) -> Pending<CallAnswer> {
+        let member = self.member(number);
+        self.sim.start(async move { member.call("counter", "fill", Args::Json(String::new()), Caller::default(), TIMEOUT).await })
+    }
+
+    /// A snapshot of `from`'s state is installed on `to`, which jumps over what it has not applied.
+    pub(crate) fn install_snapshot(&mut self, from: u64, to: u64) {
+        let rows = lock(&self.node(from).store.rows).clone();
+        let applied = self.node(from).applied;
+        let term = lock(&self.log).entries[applied - 1].0;
+        let node = &mut self.nodes[to as usize - 1];
+        *lock(&node.store.rows) = rows;
+        node.applied = applied;
+        node.executor.restored(applied as u64, term).expect("a good snapshot");
+        self.run();
+    }
+
+    pub(crate) fn assert_members_agree(&self) {
+        let digests: Vec<_> = self.nodes.iter().map(|node| node.member.applied().digest()).collect();
+        assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "{digests:?}");
+    }
+}
+
+fn pump(log: &Mutex<Log>, nodes: &mut [Node]) -> bool {
+    let (mut worked, readers) = {
+        let mut log = lock(log);
+        let before = log.committed;
+        if !log.hold_commits {
+            log.committed = log.entries.len();
+        }
+        let readers = if log.leader.is_some() && !log.hold_commits { std::mem::take(&mut log.read_indexes) } else { Vec::new() };
+        (before != log.committed, readers)
+    };
+    let committed = lock(log).committed as u64;
+    for reader in readers {
+        worked = true;
+        let _ = reader.send(Ok(committed));
+    }
+    for node in nodes.iter_mut().filter(|node| !node.held) {
+        let entries = {
+            let log = lock(log);
+            let from = node.applied.min(log.committed);
+            log.entries[from..log.committed].to_vec()
+        };
+        worked |= !entries.is_empty();
+        for (term, payload) in entries {
+            node.applied += 1;
+            let index = node.applied as u64;
+            node.executor.apply(vec![Committed { index, term, mark: index, payload }]).expect("entries apply");
+        }
+    }
+    worked
+}
+
+pub(crate) fn is_unavailable<T>(result: Option<Result<T, CallFailure>>, expected: UnavailableReason) -> bool {
+    matches!(result, Some(Err(CallFailure::Unavailable { reason, .. })) if reason == expected)
+}
+
+/// What `pending` has, if it has something.
+pub(crate) fn look<T>(pending: &mut Pending<T>) -> Option<Result<T, CallFailure>> {
+    pending.try_recv().expect("the task is not cancelled")
+}

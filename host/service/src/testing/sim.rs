@@ -1,0 +1,162 @@
+//! One thread, virtual time: tasks run in the order in which they were woken, and time passes only when a test says so.
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::channel::oneshot;
+use futures::future::BoxFuture;
+use futures::task::ArcWake;
+
+use crate::ports::{Clock, Monotonic, Runtime};
+use crate::progress::lock;
+
+/// Polls in one settling, so that a task that never rests fails a test instead of hanging it.
+const POLLS: usize = 5_000_000;
+/// Virtual time that `block_on` lets pass.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+pub(crate) const WALL_MS: u64 = 1_700_000_000_000;
+
+struct Task {
+    future: Mutex<Option<BoxFuture<'static, ()>>>,
+    queued: AtomicBool,
+    ready: Arc<Mutex<VecDeque<Arc<Task>>>>,
+}
+
+impl ArcWake for Task {
+    fn wake_by_ref(task: &Arc<Self>) {
+        if !task.queued.swap(true, Ordering::AcqRel) {
+            lock(&task.ready).push_back(task.clone());
+        }
+    }
+}
+
+#[derive(Default)]
+struct Timers {
+    now: Duration,
+    next: u64,
+    waiting: BTreeMap<(Duration, u64), Waker>,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Sim {
+    ready: Arc<Mutex<VecDeque<Arc<Task>>>>,
+    timers: Arc<Mutex<Timers>>,
+}
+
+struct Sleep {
+    timers: Arc<Mutex<Timers>>,
+    at: Duration,
+    id: u64,
+}
+
+impl Future for Sleep {
+    type Output = ();
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut timers = lock(&self.timers);
+        if timers.now >= self.at {
+            return Poll::Ready(());
+        }
+        timers.waiting.insert((self.at, self.id), cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        lock(&self.timers).waiting.remove(&(self.at, self.id));
+    }
+}
+
+impl Runtime for Sim {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        let task = Arc::new(Task { future: Mutex::new(Some(task)), queued: AtomicBool::new(true), ready: self.ready.clone() });
+        lock(&self.ready).push_back(task);
+    }
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        let mut timers = lock(&self.timers);
+        timers.next += 1;
+        let (at, id) = (timers.now + duration, timers.next);
+        Sleep { timers: self.timers.clone(), at, id }.boxed()
+    }
+    fn now(&self) -> Monotonic {
+        Monotonic(lock(&self.timers).now)
+    }
+}
+
+impl Clock for Sim {
+    fn wall_ms(&self) -> u64 {
+        WALL_MS + lock(&self.timers).now.as_millis() as u64
+    }
+}
+
+impl Sim {
+    /// Runs until every task waits.
+    pub(crate) fn settle(&self) {
+        for _ in 0..POLLS {
+            let Some(task) = lock(&self.ready).pop_front() else { return };
+            task.queued.store(false, Ordering::Release);
+            let mut slot = lock(&task.future);
+            if let Some(mut future) = slot.take() {
+                let waker = futures::task::waker(task.clone());
+                if future.poll_unpin(&mut Context::from_waker(&waker)).is_pending() {
+                    *slot = Some(future);
+                }
+            }
+        }
+        panic!("tasks never rest");
+    }
+
+    /// Moves to the next timer, if there is one up to `until`.
+    pub(crate) fn jump(&self, until: Duration) -> bool {
+        let mut timers = lock(&self.timers);
+        let next = timers.waiting.keys().next().map(|(at, _)| *at).filter(|at| *at <= until);
+        timers.now = timers.now.max(next.unwrap_or(until));
+        let mut woken = Vec::new();
+        while let Some(first) = timers.waiting.first_entry() {
+            if first.key().0 > timers.now {
+                break;
+            }
+            woken.push(first.remove());
+        }
+        drop(timers);
+        woken.into_iter().for_each(Waker::wake);
+        next.is_some()
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        lock(&self.timers).now
+    }
+
+    /// Starts `work`; its result can be looked at later.
+    pub(crate) fn start<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> oneshot::Receiver<T> {
+        let (done, result) = oneshot::channel();
+        self.spawn(
+            async move {
+                let _ = done.send(work.await);
+            }
+            .boxed(),
+        );
+        result
+    }
+
+    /// Runs `work`, letting time pass when nothing else is left to do. `between` is called whenever all tasks wait, and says
+    /// whether it did something.
+    pub(crate) fn block_on<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static, mut between: impl FnMut() -> bool) -> T {
+        let mut result = self.start(work);
+        let end = self.elapsed() + PATIENCE;
+        loop {
+            self.settle();
+            if let Ok(Some(result)) = result.try_recv() {
+                return result;
+            }
+            if !between() && !self.jump(end) {
+                panic!("nothing is left to do, and the work is not done");
+            }
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! What the store's handles and its writer thread share: the database, the queue of log changes, and the store's health.
+//!
+//! One mutex covers the book and the queue, so that both have the same order. The disk is never touched under it.
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use rocksdb::WriteBatch;
+
+use super::book::Book;
+use super::directory::Directory;
+use super::handles::{Database, Family};
+use crate::{Flushed, Health, LogRecord, StorageError};
+
+/// Changes of the log that may wait for the writer.
+const QUEUE_CHANGES: usize = 4_096;
+/// Bytes of records that may wait for the writer; one change of any size is always taken.
+const QUEUE_BYTES: usize = 64 * 1_024 * 1_024;
+/// Bytes of records that the writer puts into one batch, if more than one change waits.
+const BATCH_BYTES: usize = 16 * 1_024 * 1_024;
+/// How often a full disk is tried again.
+const FULL_RETRY: Duration = Duration::from_millis(200);
+/// What RocksDB says about a file on which a write failed.
+const PREVIOUS_ERROR: &str = "previous error";
+
+/// A change of the log, as the writer brings it to disk.
+pub(crate) enum Change {
+    Append(Vec<LogRecord>),
+    Truncate { from: u64, end: u64 },
+    Purge,
+    Vote(Arc<[u8]>),
+    Committed(Option<Arc<[u8]>>),
+}
+
+/// A change that waits for the writer.
+pub(crate) struct Queued {
+    pub(crate) sequence: u64,
+    pub(crate) change: Change,
+    pub(crate) flushed: Option<Flushed>,
+    bytes: usize,
+}
+
+/// The log in memory and the queue to the disk.
+pub(crate) struct LogState {
+    pub(crate) book: Book,
+    pub(crate) vote: Option<Arc<[u8]>>,
+    pub(crate) committed: Option<Arc<[u8]>>,
+    queue: VecDeque<Queued>,
+    queue_bytes: usize,
+    next_sequence: u64,
+    written: u64,
+    purge_due: bool,
+    /// Highest index that is purged on disk, + 1.
+    pub(crate) purged: u64,
+    closing: bool,
+}
+
+/// See the file's header.
+pub(crate) struct Shared {
+    pub(crate) database: Arc<Database>,
+    pub(crate) log: Family,
+    pub(crate) meta: Family,
+    pub(crate) directory: Directory,
+    pub(crate) syncs: AtomicU64,
+    /// Applied index + 1 that is written, and that is on disk; 0 for none.
+    pub(crate) applied_written: AtomicU64,
+    pub(crate) applied_durable: AtomicU64,
+    pub(crate) writer: OnceLock<ThreadId>,
+    reserve_bytes: u64,
+    state: Mutex<LogState>,
+    work: Condvar,
+    room: Condvar,
+    written: Condvar,
+    space: Condvar,
+    full: AtomicBool,
+    failed: OnceLock<StorageError>,
+}
+
+/// What the writer does next.
+pub(crate) enum Work {
+    /// Write these, then purge what may be purged.
+    Changes(Vec<Queued>),
+    /// Purge what may be purged, and end.
+    Close,
+}
+
+impl LogState {
+    pub(crate) fn new(book: Book, vote: Option<Arc<[u8]>>, committed: Option<Arc<[u8]>>) -> Self {
+        let purged = book.purged().map_or(0, |(index, _)| index + 1);
+        Self {
+            book,
+            vote,
+            committed,
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            next_sequence: 1,
+            written: 0,
+            purge_due: false,
+            purged,
+            closing: false,
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(database: Arc<Database>, directory: Directory, state: LogState, applied: u64, reserve_bytes: u64) -> Result<Self, StorageError> {
+        Ok(Self {
+            log: Family::open(&database, super::LOG)?,
+            meta: Family::open(&database, super::META)?,
+            database,
+            directory,
+            syncs: AtomicU64::new(0),
+            applied_written: AtomicU64::new(applied),
+            applied_durable: AtomicU64::new(applied),
+            writer: OnceLock::new(),
+            reserve_bytes,
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            room: Condvar::new(),
+            written: Condvar::new(),
+            space: Condvar::new(),
+            full: AtomicBool::new(false),
+            failed: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, LogState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses if the store has failed.
+    pub(crate) fn usable(&self) -> Result<(), StorageError> {
+        self.failed.get().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        match self.failed.get() {
+            Some(error) => Health::Failed(error.clone()),
+            None if self.full.load(Ordering::Relaxed) => Health::Full,
+            None => Health::Ready,
+        }
+    }
+
+    /// Refuses everything from now on if `error` is fatal, and wakes whoever waits; gives the error back.
+    pub(crate) fn fail(&self, error: StorageError) -> StorageError {
+        if matches!(error, StorageError::Fatal(_)) && self.failed.set(error.clone()).is_ok() {
+            tracing::error!(%error, "the store has failed and refuses everything");
+        }
+        let _state = self.state();
+        for waiting in [&self.work, &self.room, &self.written, &self.space] {
+            waiting.notify_all();
+        }
+        error
+    }
+
+    /// Sorts an error of RocksDB.
+    pub(crate) fn sort(&self, action: &str, error: &rocksdb::Error) -> StorageError {
+        super::sort(&self.directory.root, action, error)
+    }
+
+    /// Makes a change visible with `edit`, which names it, and queues it; waits for room.
+    pub(crate) fn enqueue(&self, flushed: Option<Flushed>, edit: impl FnOnce(&mut LogState, u64) -> Result<Change, StorageError>) {
+        if let Err((error, flushed)) = self.try_enqueue(flushed, edit) {
+            if let Some(flushed) = flushed {
+                flushed(Err(error));
+            }
+        }
+    }
+
+    fn try_enqueue(
+        &self,
+        flushed: Option<Flushed>,
+        edit: impl FnOnce(&mut LogState, u64) -> Result<Change, StorageError>,
+    ) -> Result<(), (StorageError, Option<Flushed>)> {
+        let mut state = self.state();
+        let own_callback = self.writer.get() == Some(&std::thread::current().id());
+        while !own_callback && state.is_full() && self.failed.get().is_none() && !state.closing {
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Err(error) = self.usable() {
+            return Err((error, flushed));
+        }
+        if state.closing {
+            return Err((closed(), flushed));
+        }
+        let sequence = state.next_sequence;
+        match edit(&mut state, sequence) {
+            Ok(change) => {
+                state.push(change, flushed);
+                self.work.notify_one();
+                Ok(())
+            }
+            Err(error) => {
+                drop(state);
+                Err((self.fail(error), flushed))
+            }
+        }
+    }
+
+    /// Waits for changes, and takes as many as fit into one batch.
+    pub(crate) fn take_work(&self) -> Result<Work, StorageError> {
+        let mut state = self.state();
+        loop {
+            self.usable()?;
+            if !state.queue.is_empty() || state.purge_due {
+                break;
+            }
+            if state.closing {
+                return Ok(Work::Close);
+            }
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.purge_due = false;
+        let mut taken = Vec::new();
+        let mut bytes = 0usize;
+        while let Some(queued) = state.queue.pop_front_if(|queued| taken.is_empty() || bytes + queued.bytes <= BATCH_BYTES) {
+            bytes += queued.bytes;
+            state.queue_bytes -= queued.bytes;
+            taken.push(queued);
+        }
+        self.room.notify_all();
+        Ok(Work::Changes(taken))
+    }
+
+    /// Callbacks of everything that still waits, when nothing will be written any more.
+    pub(crate) fn abandon(&self) -> Vec<Flushed> {
+        let mut state = self.state();
+        state.queue_bytes = 0;
+        std::mem::take(&mut state.queue).into_iter().filter_map(|queued| queued.flushed).collect()
+    }
+
+    /// Tells readers that everything up to change `sequence` is written.
+    pub(crate) fn publish(&self, sequence: u64) {
+        let mut state = self.state();
+        state.written = sequence;
+        state.book.evict(sequence);
+        self.written.notify_all();
+    }
+
+    /// Blocks until record `index` is written, or is not in the log.
+    pub(crate) fn wait_written(&self, index: u64) -> Result<(), StorageError> {
+        let mut state = self.state();
+        let sequence = state.book.sequence_of(index);
+        while state.written < sequence {
+            self.usable()?;
+            state = self.written.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.usable()
+    }
+
+    /// Records that state up to `applied` (index + 1) is written; a purge may have waited for it.
+    pub(crate) fn set_applied(&self, applied: u64, durable: bool) {
+        self.applied_written.store(applied, Ordering::Release);
+        if durable {
+            self.applied_durable.store(applied, Ordering::Release);
+        }
+        let mut state = self.state();
+        let due = state.book.purged().is_some_and(|(index, _)| *index >= state.purged && *index < applied);
+        if due {
+            state.purge_due = true;
+            self.work.notify_one();
+        }
+    }
+
+    /// Refuses everything, orderly.
+    pub(crate) fn end(&self) {
+        let _ = self.failed.set(closed());
+        let _state = self.state();
+        for waiting in [&self.work, &self.room, &self.written, &self.space] {
+            waiting.notify_all();
+        }
+    }
+
+    /// Begins the end: the writer finishes what is queued; further changes are refused.
+    pub(crate) fn begin_close(&self) {
+        self.state().closing = true;
+        for waiting in [&self.work, &self.room, &self.space] {
+            waiting.notify_all();
+        }
+    }
+
+    /// Writes a batch, unsynced, waiting for space while the disk is full. With `appends`, already while less than the
+    /// reserve is free.
+    pub(crate) fn write(&self, appends: bool, build: &dyn Fn() -> WriteBatch) -> Result<(), StorageError> {
+        loop {
+            self.usable()?;
+            if appends && self.below_reserve() {
+                self.wait_for_space()?;
+                continue;
+            }
+            match self.database.write(build()).map_err(|error| self.sort("cannot write to", &error)) {
+                Ok(()) => {
+                    if self.full.load(Ordering::Relaxed) && (appends || !self.below_reserve()) {
+                        self.full.store(false, Ordering::Relaxed);
+                        tracing::info!(path = %self.directory.root.display(), "the disk has space again");
+                    }
+                    return Ok(());
+                }
+                Err(StorageError::Full { .. }) => self.wait_for_space()?,
+                Err(error) => return Err(self.fail(error)),
+            }
+        }
+    }
+
+    /// Writes as [`write`](Self::write), and syncs the write-ahead log.
+    pub(crate) fn write_synced(&self, build: &dyn Fn() -> WriteBatch) -> Result<(), StorageError> {
+        self.write(false, build)?;
+        self.sync()
+    }
+
+    /// Syncs the write-ahead log. A failed sync is fatal, whatever its cause: the system may have dropped what it could not
+    /// write.
+    pub(crate) fn sync(&self) -> Result<(), StorageError> {
+        let applied = self.applied_written.load(Ordering::Acquire);
+        self.database.flush_wal(true).map_err(|error| {
+            let after_full = self.full.load(Ordering::Relaxed) && error.to_string().contains(PREVIOUS_ERROR);
+            let advice = if after_full { "; the disk was full: free space and start the member again" } else { "" };
+            self.fail(StorageError::Fatal(format!("cannot sync the log in {}: {error}{advice}", self.directory.root.display())))
+        })?;
+        self.applied_durable.fetch_max(applied, Ordering::AcqRel);
+        Ok(())
+    }
+
+    fn below_reserve(&self) -> bool {
+        self.reserve_bytes > 0 && self.directory.free_bytes().is_some_and(|free| free < self.reserve_bytes)
+    }
+
+    fn wait_for_space(&self) -> Result<(), StorageError> {
+        let path = self.directory.root.clone();
+        if !self.full.swap(true, Ordering::Relaxed) {
+            tracing::error!(path = %path.display(), reserve_bytes = self.reserve_bytes, "the disk is full; writes wait for space");
+        }
+        let state = self.state();
+        let closing = state.closing || self.space.wait_timeout(state, FULL_RETRY).unwrap_or_else(PoisonError::into_inner).0.closing;
+        if closing { Err(StorageError::Full { path }) } else { self.usable() }
+    }
+}
+
+impl LogState {
+    fn is_full(&self) -> bool {
+        self.queue.len() >= QUEUE_CHANGES || (self.queue_bytes >= QUEUE_BYTES && !self.queue.is_empty())
+    }
+
+    fn push(&mut self, change: Change, flushed: Option<Flushed>) {
+        let bytes = match &change {
+            Change::Append(records) => records.iter().map(|record| record.bytes.len()).sum(),
+            _ => 0,
+        };
+        self.queue_bytes += bytes;
+        self.queue.push_back(Queued { sequence: self.next_sequence, change, flushed, bytes });
+        self.next_sequence += 1;
+    }
+}
+
+pub(crate) fn closed() -> StorageError {
+    StorageError::Fatal("the store is closed".into())
+}

@@ -1,0 +1,143 @@
+//! The thread that brings log changes to disk: many in one batch, one sync per batch.
+//!
+//! It takes what is queued, writes it unsynced, publishes it (apply may follow), syncs the write-ahead log once, and then
+//! completes the callbacks, the newest first, because a newer one answers for the older. It purges behind the synced state.
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rocksdb::WriteBatch;
+
+use super::record;
+use super::shared::{Change, Queued, Shared, Work, closed};
+use crate::StorageError;
+
+/// Purged records are removed from disk in steps of at least so many: each step is a range tombstone.
+const PURGE_STEP_RECORDS: u64 = 1_024;
+
+/// The writer's own state.
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    /// Lowest index that may be on disk.
+    disk_first: u64,
+}
+
+impl Writer {
+    pub(crate) fn new(shared: Arc<Shared>, disk_first: u64) -> Self {
+        Self { shared, disk_first }
+    }
+
+    /// Works until the store is closed or fails.
+    pub(crate) fn run(mut self) {
+        let _ = self.shared.writer.set(std::thread::current().id());
+        let end = EndOfWriter(Arc::clone(&self.shared));
+        loop {
+            let done = match self.shared.take_work() {
+                Ok(Work::Changes(changes)) => self.write(changes).and_then(|()| self.purge()),
+                Ok(Work::Close) => {
+                    let _ = self.purge().and_then(|()| self.shared.sync());
+                    break;
+                }
+                Err(error) => Err(error),
+            };
+            if done.is_err() {
+                break;
+            }
+        }
+        drop(end);
+    }
+
+    fn write(&self, mut changes: Vec<Queued>) -> Result<(), StorageError> {
+        let Some(last) = changes.last().map(|queued| queued.sequence) else {
+            return Ok(());
+        };
+        let callbacks: Vec<_> = changes.iter_mut().filter_map(|queued| queued.flushed.take()).collect();
+        let result = self.persist(&changes, last);
+        for flushed in callbacks.into_iter().rev() {
+            flushed(result.clone());
+        }
+        result
+    }
+
+    fn persist(&self, changes: &[Queued], last: u64) -> Result<(), StorageError> {
+        let appends = changes.iter().any(|queued| matches!(queued.change, Change::Append(_)));
+        self.shared.write(appends, &|| self.batch(changes))?;
+        self.shared.publish(last);
+        if changes.iter().any(|queued| !matches!(queued.change, Change::Committed(_))) {
+            self.shared.sync()?;
+            self.shared.syncs.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn batch(&self, changes: &[Queued]) -> WriteBatch {
+        let mut batch = WriteBatch::default();
+        let (log, meta) = (self.shared.log.get(), self.shared.meta.get());
+        for queued in changes {
+            match &queued.change {
+                Change::Append(records) => {
+                    for record in records {
+                        batch.put_cf(log, record::key(record.index), record::encode(record));
+                    }
+                }
+                Change::Truncate { from, end } if from < end => batch.delete_range_cf(log, record::key(*from), record::key(*end)),
+                Change::Truncate { .. } | Change::Purge => {}
+                Change::Vote(vote) => batch.put_cf(meta, super::KEY_VOTE, vote),
+                Change::Committed(Some(committed)) => batch.put_cf(meta, super::KEY_COMMITTED, committed),
+                Change::Committed(None) => batch.delete_cf(meta, super::KEY_COMMITTED),
+            }
+        }
+        batch
+    }
+
+    /// Purges what the book has purged, if the state is on disk as far.
+    fn purge(&mut self) -> Result<(), StorageError> {
+        let state = self.shared.state();
+        let (Some((index, id)), purged) = (state.book.purged().cloned(), state.purged) else {
+            return Ok(());
+        };
+        drop(state);
+        let end = index + 1;
+        if end <= purged || self.shared.applied_written.load(Ordering::Acquire) < end {
+            return Ok(());
+        }
+        if self.shared.applied_durable.load(Ordering::Acquire) < end {
+            self.shared.sync()?;
+        }
+        let (log, meta) = (self.shared.log.get(), self.shared.meta.get());
+        let remove = end.saturating_sub(self.disk_first) >= PURGE_STEP_RECORDS;
+        let (from, to) = (record::key(self.disk_first), record::key(end));
+        self.shared.write_synced(&|| {
+            let mut batch = WriteBatch::default();
+            batch.put_cf(meta, super::KEY_PURGED, record::encode_position(index, &id));
+            if remove {
+                batch.delete_range_cf(log, from, to);
+            }
+            batch
+        })?;
+        self.shared.state().purged = end;
+        if remove {
+            self.disk_first = end;
+            let removed = self.shared.database.delete_file_in_range_cf(log, from, record::key(index));
+            if let Err(error) = removed {
+                tracing::warn!(%error, "cannot remove files of purged records; compaction will");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// However the writer ends, nobody waits for it any more.
+struct EndOfWriter(Arc<Shared>);
+
+impl Drop for EndOfWriter {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(StorageError::Fatal("the thread that writes the log has panicked".into()));
+        }
+        self.0.end();
+        let error = self.0.usable().err().unwrap_or_else(closed);
+        for flushed in self.0.abandon() {
+            flushed(Err(error.clone()));
+        }
+    }
+}
