@@ -6,13 +6,15 @@
 use std::io;
 use std::marker::PhantomData;
 use std::ops::{Bound, Range, RangeBounds};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures::{Stream, StreamExt, stream};
 use openraft::LogState;
-use openraft::async_runtime::OneshotSender;
+use openraft::async_runtime::{OneshotSender, WatchSender};
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 use openraft::type_config::TypeConfigExt;
+use openraft::type_config::alias::{WatchReceiverOf, WatchSenderOf};
 use synod_storage::{Flushed, LogRecord, LogStore, StorageError};
 
 use crate::codec;
@@ -25,22 +27,49 @@ const REPLICATION_BATCH_BYTES: usize = 1_024 * 1_024;
 /// Bytes of entries read at once when applying or scanning.
 const SCAN_BATCH_BYTES: usize = 4 * 1_024 * 1_024;
 
-/// A [`LogStore`] as openraft wants it. Clones share the store, and what broke it.
-pub(crate) struct Log<RT, L> {
-    store: L,
-    broken: Arc<OnceLock<StorageError>>,
-    runtime: PhantomData<fn() -> RT>,
+/// Counts appended bytes, because entries differ a thousandfold in length: a count of entries alone bounds no disk.
+pub(crate) struct Meter<RT: AsyncRuntime> {
+    limit_bytes: u64,
+    appended_bytes: AtomicU64,
+    reached: Mutex<WatchSenderOf<Types<RT>, u64>>,
 }
 
-impl<RT, L: Clone> Clone for Log<RT, L> {
-    fn clone(&self) -> Self {
-        Self { store: self.store.clone(), broken: self.broken.clone(), runtime: PhantomData }
+impl<RT: AsyncRuntime> Meter<RT> {
+    /// The meter, and the last index at each time that another `limit_bytes` had been appended.
+    pub(crate) fn new(limit_bytes: u64) -> (Self, WatchReceiverOf<Types<RT>, u64>) {
+        let (reached, receiver) = Types::<RT>::watch_channel(0);
+        (Self { limit_bytes, appended_bytes: AtomicU64::new(0), reached: Mutex::new(reached) }, receiver)
+    }
+
+    fn count(&self, records: &[LogRecord]) {
+        let bytes: usize = records.iter().map(|record| record.bytes.len()).sum();
+        let appended = self.appended_bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+        if appended >= self.limit_bytes
+            && let Some(last) = records.last()
+        {
+            self.appended_bytes.store(0, Ordering::Relaxed);
+            let _ = self.reached.lock().unwrap_or_else(PoisonError::into_inner).send(last.index);
+        }
     }
 }
 
-impl<RT, L: LogStore> Log<RT, L> {
-    pub(crate) fn new(store: L) -> Self {
-        Self { store, broken: Arc::default(), runtime: PhantomData }
+/// A [`LogStore`] as openraft wants it. Clones share the store, and what broke it.
+pub(crate) struct Log<RT: AsyncRuntime, L> {
+    store: L,
+    broken: Arc<OnceLock<StorageError>>,
+    meter: Arc<Meter<RT>>,
+    runtime: PhantomData<fn() -> RT>,
+}
+
+impl<RT: AsyncRuntime, L: Clone> Clone for Log<RT, L> {
+    fn clone(&self) -> Self {
+        Self { store: self.store.clone(), broken: self.broken.clone(), meter: self.meter.clone(), runtime: PhantomData }
+    }
+}
+
+impl<RT: AsyncRuntime, L: LogStore> Log<RT, L> {
+    pub(crate) fn new(store: L, meter: Meter<RT>) -> Self {
+        Self { store, broken: Arc::default(), meter: Arc::new(meter), runtime: PhantomData }
     }
 
     fn check(&self) -> io::Result<()> {
@@ -193,7 +222,8 @@ impl<RT: AsyncRuntime, L: LogStore> RaftLogStorage<Types<RT>> for Log<RT, L> {
     {
         let callback = Callback::<RT>(Some(callback));
         self.check()?;
-        let records = entries.into_iter().map(|entry| codec::entry_to_record(&entry)).collect();
+        let records: Vec<_> = entries.into_iter().map(|entry| codec::entry_to_record(&entry)).collect();
+        self.meter.count(&records);
         self.store.append(records, Box::new(move |result| callback.complete(result)));
         Ok(())
     }

@@ -13,9 +13,7 @@ use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use openraft::base::{BoxFuture, BoxStream as RaftStream};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
-use openraft::network::{
-    Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption, RaftNetworkFactory,
-};
+use openraft::network::{Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption, RaftNetworkFactory};
 use openraft::raft::{
     AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
@@ -243,7 +241,9 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetSnapshot<Types<RT>> for
             let prepared = match source.prepare(&snapshot.meta).await {
                 Ok(prepared) => prepared,
                 Err(error @ synod_storage::StorageError::Full { .. }) => return Err(Unreachable::new(&error).into()),
-                Err(error) => return Err(StreamingError::StorageError(StorageError::read_snapshot(None, Types::<RT>::err_from_error(&error)))),
+                Err(error) => {
+                    return Err(StreamingError::StorageError(StorageError::read_snapshot(None, Types::<RT>::err_from_error(&error))));
+                }
             };
             let header = frames::encode_snapshot(vote, &prepared);
             let answer = within::<RT, _>(&self.peer, option.hard_ttl(), self.network.snapshot(&self.peer, header, prepared)).await?;

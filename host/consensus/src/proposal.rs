@@ -111,8 +111,8 @@ fn outcome_of<RT: AsyncRuntime>(result: ClientWriteResult<Types<RT>>) -> Proposa
                 ForwardReason::LeaseExpired => Refusal::LeaseExpired,
             },
         },
-        Err(ClientWriteError::LogEntryDiscarded(_) | ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_)) => {
-            ProposalOutcome::Unknown
-        }
+        Err(
+            ClientWriteError::LogEntryDiscarded(_) | ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_),
+        ) => ProposalOutcome::Unknown,
     }
 }

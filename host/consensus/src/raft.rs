@@ -11,12 +11,13 @@ use openraft::ReadPolicy;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{AllowNextRevertError, InitializeError as RaftInitializeError, LinearizableReadError, RaftError};
 use openraft::type_config::TypeConfigExt;
+use openraft::type_config::alias::WatchReceiverOf;
 use openraft::vote::leader_id_std::CommittedLeaderId;
 use synod_abi::MemberId;
 use synod_storage::{LogStore, StateStore};
 
 use crate::leadership::{Running, Watches, watch};
-use crate::log::Log;
+use crate::log::{Log, Meter};
 use crate::machine::Machine;
 use crate::network::{Connections, PeerNetwork};
 use crate::proposal::proposal;
@@ -75,10 +76,12 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         let machine = Machine::new(state.clone(), applier, Arc::new(source));
         let idle_timeout = Duration::from_millis(settings.replication_idle_timeout_ms);
         let connections = Connections::<RT, S, N>::new(network, idle_timeout);
-        let inner = openraft::Raft::build(id.0, config, connections, Log::<RT, L>::new(log), machine)
+        let (meter, reached) = Meter::new(settings.compaction_bytes);
+        let inner = openraft::Raft::build(id.0, config, connections, Log::<RT, L>::new(log, meter), machine)
             .await
             .map_err(|error| Fatal(error.to_string()))?;
         let watches = watch(&inner);
+        drop(Types::<RT>::spawn(compact_by_bytes(inner.clone(), reached)));
         inner.run();
         Ok(Self { id, inner, settings, state, watches })
     }
@@ -242,5 +245,24 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     /// Whether the member runs.
     pub fn is_running(&self) -> bool {
         self.watches.running() == Running::Yes
+    }
+}
+
+/// Each time the meter is full: the log may go up to now, and goes up to the time before.
+async fn compact_by_bytes<RT: AsyncRuntime, S: StateStore, A: Applier>(
+    raft: openraft::Raft<Types<RT>, Machine<RT, S, A>>,
+    mut reached: WatchReceiverOf<Types<RT>, u64>,
+) {
+    let mut previous = None;
+    while reached.changed().await.is_ok() {
+        let index = *reached.borrow_and_update();
+        if raft.trigger().snapshot().await.is_err() {
+            return;
+        }
+        if let Some(upto) = previous.replace(index)
+            && raft.trigger().purge_log(upto).await.is_err()
+        {
+            return;
+        }
     }
 }

@@ -63,6 +63,9 @@ pub struct Settings {
     /// Entries after which the log is compacted; a member that misses more than
     /// [`log_entries_to_keep`](Self::log_entries_to_keep) then catches up by snapshot. A compaction itself writes no file.
     pub compaction_entries: u64,
+    /// Bytes after which the log is compacted whatever the number of its entries is; so many of the newest stay. The log thus
+    /// takes two to three times as many on disk, plus what a slow peer is just reading.
+    pub compaction_bytes: u64,
     /// Entries that stay in the log behind a compaction, for members that were away for a while.
     pub log_entries_to_keep: u64,
     /// Fewest entries removed from the log at once, because each removal leaves a mark in RocksDB.
@@ -82,6 +85,7 @@ impl Default for Settings {
             snapshot_timeout_ms: 600_000,
             replication_batch_entries: 2_048,
             compaction_entries: 500_000,
+            compaction_bytes: 512 * 1_024 * 1_024,
             log_entries_to_keep: 200_000,
             purge_batch_entries: 20_000,
             blocking: Blocking::Threads,
@@ -114,15 +118,12 @@ impl Settings {
         least("heartbeat_interval_ms", self.heartbeat_interval_ms, 5)?;
         least("election_timeout_min_ms", self.election_timeout_min_ms, self.heartbeat_interval_ms.saturating_mul(3))?;
         least("election_timeout_max_ms", self.election_timeout_max_ms, self.election_timeout_min_ms.saturating_add(10))?;
-        least(
-            "quorum_loss_probe_interval_ms",
-            self.quorum_loss_probe_interval_ms,
-            self.election_timeout_max_ms.saturating_mul(2),
-        )?;
+        least("quorum_loss_probe_interval_ms", self.quorum_loss_probe_interval_ms, self.election_timeout_max_ms.saturating_mul(2))?;
         least("replication_idle_timeout_ms", self.replication_idle_timeout_ms, self.election_timeout_max_ms)?;
         least("snapshot_timeout_ms", self.snapshot_timeout_ms, 1_000)?;
         least("replication_batch_entries", self.replication_batch_entries, 1)?;
         least("compaction_entries", self.compaction_entries, 1)?;
+        least("compaction_bytes", self.compaction_bytes, 64 * 1_024)?;
         least("purge_batch_entries", self.purge_batch_entries, 1)
     }
 

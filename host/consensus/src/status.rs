@@ -39,9 +39,8 @@ pub struct PeerProgress {
 pub(crate) fn status_of<RT: AsyncRuntime>(metrics: &RaftMetrics<Types<RT>>) -> Status {
     let entry = |id: &Option<_>| id.as_ref().map(EntryId::from);
     let membership = metrics.membership_config.membership();
-    let members = |ids: &mut dyn Iterator<Item = u64>| {
-        ids.map(|id| (MemberId(id), membership.get_node(&id).cloned().unwrap_or_default())).collect()
-    };
+    let members =
+        |ids: &mut dyn Iterator<Item = u64>| ids.map(|id| (MemberId(id), membership.get_node(&id).cloned().unwrap_or_default())).collect();
     Status {
         last_log_index: metrics.last_log_index,
         committed: entry(&metrics.local_committed),
@@ -50,8 +49,9 @@ pub(crate) fn status_of<RT: AsyncRuntime>(metrics: &RaftMetrics<Types<RT>>) -> S
         purged: entry(&metrics.purged),
         voters: members(&mut membership.voter_ids()),
         learners: members(&mut membership.learner_ids()),
-        peers: metrics.replication.as_ref().map(|replication| {
-            replication.iter().map(|(id, matched)| (MemberId(*id), PeerProgress { matched: entry(matched) })).collect()
-        }),
+        peers: metrics
+            .replication
+            .as_ref()
+            .map(|replication| replication.iter().map(|(id, matched)| (MemberId(*id), PeerProgress { matched: entry(matched) })).collect()),
     }
 }

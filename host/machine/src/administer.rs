@@ -6,7 +6,9 @@ use synod_abi::schema::Schema;
 use synod_abi::{ClusterId, RecipeName, RecipeRef, Revision, SpaceId, SpaceName, limits};
 
 use crate::apply::{Machine, Stop};
-use crate::directory::{self, RecipeRecord, SpaceRecord, StoredRecipe, StoredSpace, hash_key, recipe_key, space_id_key, space_key, space_sum_key};
+use crate::directory::{
+    self, RecipeRecord, SpaceRecord, StoredRecipe, StoredSpace, hash_key, recipe_key, space_id_key, space_key, space_sum_key,
+};
 use crate::outcome::{Rejection, Reply};
 use crate::upgrade::{check_upgrade, not_newer};
 use crate::workspace::Workspace;
@@ -55,7 +57,9 @@ impl Machine {
             Some(there) if there.hash == hash => return Ok(Reply::Installed { recipe, hash, already: true }),
             Some(there) if !replace => return Err(Rejection::RecipeExists { hash: there.hash }.into()),
             Some(there) => self.replace(workspace, vm, &there, &schema)?,
-            None if self.head.recipes as usize >= limits::RECIPES => return Err(Rejection::TooMany { limit: limits::RECIPES as u64 }.into()),
+            None if self.head.recipes as usize >= limits::RECIPES => {
+                return Err(Rejection::TooMany { limit: limits::RECIPES as u64 }.into());
+            }
             None => self.head.recipes += 1,
         }
         let (installed, installed_at) = (self.next_revision(), self.head.time);

@@ -114,7 +114,9 @@ impl Machine {
             return Err(Fatal(format!("entry {index} was to be applied again; the state is at entry {}", self.head.index)));
         }
         let entry: Entry = synod_abi::decode(entry).map_err(|_| {
-            Fatal(format!("entry {index} is malformed or was written by a newer binary: start this member with the newest binary of the cluster"))
+            Fatal(format!(
+                "entry {index} is malformed or was written by a newer binary: start this member with the newest binary of the cluster"
+            ))
         })?;
         if entry.commands.len() > limits::ENTRY_COMMANDS {
             let (actual, limit) = (entry.commands.len(), limits::ENTRY_COMMANDS);

@@ -14,7 +14,6 @@ use crate::workspace::Workspace;
 use crate::{Call, Completion, Fatal, Invocation, StateView, Vm, directory};
 
 impl Machine {
-    #[expect(clippy::type_complexity, reason = "the workspace goes through by value, as the port lends it")]
     pub(crate) fn call<S: StateView, V: Vm<Workspace<S>>>(
         &mut self,
         mut workspace: Workspace<S>,
@@ -103,5 +102,7 @@ pub(crate) fn completed(completion: Completion) -> Result<Vec<u8>, Rejection> {
 }
 
 fn missing(module: ModuleHash) -> Fatal {
-    Fatal(format!("the module {module} of a space is not in the state: the data of this member is damaged; remove its data directory and let it join again"))
+    Fatal(format!(
+        "the module {module} of a space is not in the state: the data of this member is damaged; remove its data directory and let it join again"
+    ))
 }

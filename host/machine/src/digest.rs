@@ -22,7 +22,6 @@ const SCAN: RangeLimit = RangeLimit { rows: 1_024, bytes: 1_024 * 1_024 };
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowSum([u64; 4]);
 
-
 impl RowSum {
     pub(crate) const ZERO: Self = Self([0; 4]);
 

@@ -324,5 +324,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Fatal> {
 
 fn damaged(what: &str) -> Fatal {
     let what: String = what.into();
-    Fatal(format!("{what} is missing or does not decode: the data of this member is damaged; remove its data directory and let it join again"))
+    Fatal(format!(
+        "{what} is missing or does not decode: the data of this member is damaged; remove its data directory and let it join again"
+    ))
 }

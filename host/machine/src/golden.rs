@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use synod_abi::{
-    AdmissionError, Blob, ClusterId, Fault, InvalidName, MemberId, ModuleHash, OperationId, RecipeName, RecipeRef, Revision, SessionId, SpaceId,
-    SpaceName, Time, decode, encode,
+    AdmissionError, Blob, ClusterId, Fault, InvalidName, MemberId, ModuleHash, OperationId, RecipeName, RecipeRef, Revision, SessionId,
+    SpaceId, SpaceName, Time, decode, encode,
 };
 
 use crate::directory::{FORMAT, Head, StoredRecipe, StoredSpace};
@@ -97,16 +97,8 @@ fn rejections() {
 
 #[test]
 fn changes() {
-    let changes = [
-        Change::Removed,
-        Change::Arguments,
-        Change::Result,
-        Change::Errors,
-        Change::Kind,
-        Change::Key,
-        Change::Value,
-        Change::NotNewer,
-    ];
+    let changes =
+        [Change::Removed, Change::Arguments, Change::Result, Change::Errors, Change::Kind, Change::Key, Change::Value, Change::NotNewer];
     for (number, change) in changes.into_iter().enumerate() {
         golden(change, &format!("{number:02x}"));
     }
@@ -114,7 +106,16 @@ fn changes() {
 
 #[test]
 fn stored_rows() {
-    let head = Head { format: FORMAT, cluster: None, environment: None, revision: Revision(1), time: Time(2), tokens: 3, commands: 4, ..Head::EMPTY };
+    let head = Head {
+        format: FORMAT,
+        cluster: None,
+        environment: None,
+        revision: Revision(1),
+        time: Time(2),
+        tokens: 3,
+        commands: 4,
+        ..Head::EMPTY
+    };
     let head = Head { last_space: 5, recipes: 6, spaces: 7, index: 8, ..head };
     golden(head, &format!("01 00 00 01 02 03 04 05 06 07 00000000 08 {}", "00".repeat(32)));
     let space = StoredSpace { id: SpaceId(1), recipe: reference(), created: Revision(2), created_at: Time(3) };
@@ -130,5 +131,6 @@ fn digests() {
     let mut sum = RowSum::default();
     sum.add(Table::State, b"key", b"value", &mut Vec::new());
     sum.add(Table::Recipes, b"", b"", &mut Vec::new());
-    assert_eq!(hex(&sum.to_bytes()), "");
+    assert_eq!(hex(&sum.to_bytes()), "46a313fd5c490cbd66e9bb72e478ebd3993bd7420041a9d8985a8ac53272d98e");
+    assert_eq!(RowSum::from_bytes(&sum.to_bytes()), sum);
 }

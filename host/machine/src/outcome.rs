@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
-use synod_abi::{AdmissionError, Blob, Fault, InvalidName, ModuleHash, RecipeRef, Revision, SpaceId, Time};
+use synod_abi::{AdmissionError, Blob, Fault, InvalidName, ModuleHash, RecipeRef, Revision, SpaceId, Time, limits};
 
 use crate::{Origin, Write};
 
@@ -137,6 +137,36 @@ pub enum Rejection {
     /// The cluster has no name or no execution environment yet: its first leader gives it both, before anything else.
     NotFormed,
 }
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Recipe { code, .. } => write!(f, "the recipe refused with code {code}"),
+            Self::Fault(fault) => fault.fmt(f),
+            Self::UnknownSpace => f.write_str("there is no such space; create it, or look at the list of spaces"),
+            Self::UnknownRecipe => f.write_str("there is no such recipe, or not this version; install it first"),
+            Self::UnknownOperation => f.write_str("the recipe has no such operation"),
+            Self::ArgumentsTooLong => write!(f, "the arguments are longer than {} bytes; send less in one call", limits::ARGS_BYTES),
+            Self::NotAdmitted(error) => error.fmt(f),
+            Self::RecipeExists { hash } => {
+                write!(f, "another module, {hash}, is installed under this name and version; count the version up")
+            }
+            Self::RecipeInUse => f.write_str("spaces use this recipe; upgrade or delete them first"),
+            Self::SpaceExists { recipe } => write!(f, "the space exists and runs {recipe}; upgrade it, or choose another name"),
+            Self::IncompatibleUpgrade(incompatible) => incompatible.fmt(f),
+            Self::TooMany { limit } => write!(f, "the cluster has {limit} of them already, which is the limit; remove some first"),
+            Self::AlreadyFormed => f.write_str("the cluster has its name already"),
+            Self::Deferred => {
+                write!(f, "the entry has written {} bytes before this command, which is proposed again", limits::ENTRY_WRITE_BYTES)
+            }
+            Self::InvalidName(error) => error.fmt(f),
+            Self::NotAllowed => f.write_str("the caller may not do this"),
+            Self::NotFormed => f.write_str("the cluster is not formed yet; try again when its first leader has named it"),
+        }
+    }
+}
+
+impl core::error::Error for Rejection {}
 
 /// What an upgrade would break.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -56,6 +56,15 @@ pub(crate) struct Savepoint {
     cached_bytes: usize,
 }
 
+/// Which rows are wanted, as in [`StateView::range`]; `limit` is how many committed ones are read at a time.
+pub(crate) struct Range<'a> {
+    pub(crate) table: Table,
+    pub(crate) from: &'a [u8],
+    pub(crate) to: &'a [u8],
+    pub(crate) direction: Direction,
+    pub(crate) limit: RangeLimit,
+}
+
 /// A row that the entry changed, with what it replaces.
 pub(crate) struct Changed<'a> {
     pub(crate) table: Table,
@@ -175,7 +184,8 @@ impl Overlay {
 
     /// Appends what was written since `savepoint` to a transcript, and gives up returning there.
     pub(crate) fn release(&mut self, savepoint: Savepoint, transcript: &mut Vec<u8>) {
-        let mut prefix = self.prefixes.len() - self.undo[savepoint.undo..].iter().filter(|undo| matches!(undo, Undo::Prefix { .. })).count();
+        let mut prefix =
+            self.prefixes.len() - self.undo[savepoint.undo..].iter().filter(|undo| matches!(undo, Undo::Prefix { .. })).count();
         for undo in self.undo.drain(savepoint.undo..) {
             match undo {
                 Undo::Row { slot, .. } => {
@@ -196,16 +206,12 @@ impl Overlay {
         }
     }
 
-    /// Hands the live rows of `from..to` (an empty `to` is no bound) to `accept`, until it refuses one. Returns whether it
+    /// Hands the live rows of a range to `accept`, until it refuses one. Returns whether it
     /// did: it is exact, tombstones counted, so it does not tell apart what is in the overlay and what is committed.
     pub(crate) fn range<S: StateView>(
         &self,
         view: &S,
-        table: Table,
-        from: &[u8],
-        to: &[u8],
-        direction: Direction,
-        limit: RangeLimit,
+        Range { table, from, to, direction, limit }: Range<'_>,
         mut accept: impl FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<bool, Fatal> {
         if !to.is_empty() && from >= to {
@@ -217,7 +223,8 @@ impl Overlay {
             .range::<[u8], _>((Bound::Included(from), end))
             .filter(|(_, slot)| !matches!(self.slots[**slot].now, Now::Unchanged));
         let mut next_own = || if forward { own.next() } else { own.next_back() };
-        let mut theirs = CommittedRows { view, table, direction, limit, from: from.to_vec(), to: to.to_vec(), rows: VecDeque::new(), more: true };
+        let mut theirs =
+            CommittedRows { view, table, direction, limit, from: from.to_vec(), to: to.to_vec(), rows: VecDeque::new(), more: true };
         let (mut mine, mut other) = (next_own(), theirs.next(self)?);
         loop {
             let order = match (&mine, &other) {
@@ -248,7 +255,11 @@ impl Overlay {
 
     /// Hands every row that differs from its committed value to `each`, in the order of tables and keys, and returns the
     /// writes that bring the store there.
-    pub(crate) fn finish<S: StateView>(mut self, view: &S, mut each: impl FnMut(Changed<'_>) -> Result<(), Fatal>) -> Result<Vec<Write>, Fatal> {
+    pub(crate) fn finish<S: StateView>(
+        mut self,
+        view: &S,
+        mut each: impl FnMut(Changed<'_>) -> Result<(), Fatal>,
+    ) -> Result<Vec<Write>, Fatal> {
         let prefixes = self.prefixes.into_iter().map(|(table, prefix)| Write::DeletePrefix { table, prefix });
         let mut writes: Vec<Write> = prefixes.collect();
         for index in self.index {

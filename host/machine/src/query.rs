@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use synod_abi::{Context, EntryPoint, OperationId, Revision, SessionId, SpaceName, Time, limits};
 
 use crate::call::{completed, load};
-use crate::directory;
+use crate::directory::{self, Head, SpaceRecord};
 use crate::outcome::{LogLine, Rejection};
 use crate::workspace::Workspace;
 use crate::{Fatal, Invocation, StateView, Vm};
@@ -38,30 +38,27 @@ pub struct Answer {
     pub logs: Vec<LogLine>,
 }
 
-/// Runs a query on `view`. An unknown one is answered by the recipe, with `Fault::BadArguments`.
+/// Runs a query on `view`, in a fresh instance. An unknown one is answered by the recipe, with `Fault::BadArguments`.
 ///
 /// # Errors
 /// [`Fatal`] if the store cannot be read.
 pub fn query<S: StateView + Clone, V: Vm<Workspace<S>>>(view: &S, vm: &mut V, query: Query<'_>) -> Result<Answer, Fatal> {
-    let head = directory::head(view)?.unwrap_or(directory::Head::EMPTY);
-    let answer = |result, logs| Answer { revision: head.revision, time: head.time, result, logs };
-    let Some(space) = directory::space(view, query.space)? else { return Ok(answer(Err(Rejection::UnknownSpace), Vec::new())) };
-    if query.args.len() > limits::ARGS_BYTES {
-        return Ok(answer(Err(Rejection::ArgumentsTooLong), Vec::new()));
-    }
-    load(view, vm, space.module)?;
-    let context = Context { revision: head.revision, now: head.time, session: query.session, seed: seed(head.chain) };
-    let invocation = Invocation {
-        space: space.id,
-        module: space.module,
-        entry_point: EntryPoint::Query(query.query),
-        context: &context,
-        args: query.args,
-        fuel: limits::CALL_FUEL,
+    let Head { revision, time, chain, .. } = directory::head(view)?.unwrap_or(Head::EMPTY);
+    let refused = |rejection| Answer { revision, time, result: Err(rejection), logs: Vec::new() };
+    let Some(SpaceRecord { id: space, module, .. }) = directory::space(view, query.space)? else {
+        return Ok(refused(Rejection::UnknownSpace));
     };
-    let (mut workspace, completion) = vm.invoke(invocation, Workspace::for_query(view.clone(), space.id))?;
+    if query.args.len() > limits::ARGS_BYTES {
+        return Ok(refused(Rejection::ArgumentsTooLong));
+    }
+    load(view, vm, module)?;
+    vm.begin_entry();
+    let context = Context { revision, now: time, session: query.session, seed: seed(chain) };
+    let entry_point = EntryPoint::Query(query.query);
+    let invocation = Invocation { space, module, entry_point, context: &context, args: query.args, fuel: limits::CALL_FUEL };
+    let (mut workspace, completion) = vm.invoke(invocation, Workspace::for_query(view.clone(), space))?;
     workspace.check()?;
-    Ok(answer(completed(completion), workspace.take_logs()))
+    Ok(Answer { revision, time, result: completed(completion), logs: workspace.take_logs() })
 }
 
 /// The same for every query of one state.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use synod_abi::schema::{EntryPointDef, Schema, SchemaDef, StateFieldDef, StateKind};
 use synod_abi::{
-    AdmissionError, Blob, ClusterId, Direction, EntryPoint, Fault, FieldShape, HostCalls, ModuleHash, OperationId, RangeRequest, RecipeName,
-    RecipeRef, Rows, Shape, SpaceId, SpaceName, Time, encode,
+    AdmissionError, Blob, ClusterId, Direction, EntryPoint, Fault, FieldShape, HostCalls, ModuleHash, OperationId, RangeRequest,
+    RecipeName, RecipeRef, Rows, Shape, SpaceId, SpaceName, Time, encode,
 };
 
 use crate::*;
@@ -16,7 +16,14 @@ pub(crate) enum Step {
     Get(Blob),
     Put(Blob, Blob),
     Delete(Blob),
-    Range { from: Blob, to: Blob, direction: Direction, rows: u32 },
+    /// Writes so many of the largest values.
+    Fill(u8),
+    Range {
+        from: Blob,
+        to: Blob,
+        direction: Direction,
+        rows: u32,
+    },
     Token,
     Seed,
     Log(String),
@@ -32,11 +39,12 @@ const MORE: FieldShape = FieldShape { name: "more", docs: "", shape: &Shape::Opt
 const RUN: EntryPointDef = EntryPointDef { name: "run", docs: "", args: &[STEPS], result: &Shape::Bytes, errors: None };
 const RUN_MORE: EntryPointDef = EntryPointDef { args: &[STEPS, MORE], ..RUN };
 const LOOK: EntryPointDef = EntryPointDef { name: "look", ..RUN };
-const FIELD: StateFieldDef = StateFieldDef { name: "all", docs: "", prefix: 1, kind: StateKind::Map, key: &Shape::Bytes, value: &Shape::Bytes };
+const FIELD: StateFieldDef =
+    StateFieldDef { name: "all", docs: "", prefix: 1, kind: StateKind::Map, key: &Shape::Bytes, value: &Shape::Bytes };
 const V1: SchemaDef = SchemaDef { name: "script", version: 1, docs: "", operations: &[RUN], queries: &[LOOK], fields: &[FIELD] };
 const V2: SchemaDef = SchemaDef { version: 2, operations: &[RUN_MORE], ..V1 };
 /// Version 3 loses its query.
-const V3: SchemaDef = SchemaDef { version: 3, queries: &[], ..V1 };
+const V3: SchemaDef = SchemaDef { version: 3, queries: &[], ..V2 };
 /// Version 1 again, with other bytes.
 const V1_DOCS: SchemaDef = SchemaDef { docs: "other", ..V1 };
 const V1_BREAKING: SchemaDef = SchemaDef { queries: &[], ..V1 };
@@ -78,6 +86,7 @@ impl ScriptVm {
                 },
                 Step::Put(key, value) => host.put(&key, &value)?,
                 Step::Delete(key) => host.delete(&key)?,
+                Step::Fill(rows) => (0..rows).try_for_each(|n| host.put(&[n], &vec![n; synod_abi::limits::VALUE_BYTES]))?,
                 Step::Range { from, to, direction, rows } => {
                     let request = RangeRequest { from: from.0, to: to.0, direction, rows }.to_bytes();
                     let answer = host.range(&request, &mut buffer)?;
@@ -196,7 +205,12 @@ impl Member {
 }
 
 pub(crate) fn forming() -> [Action; 4] {
-    [Action::FormCluster { cluster: ClusterId([9; 16]) }, Action::SetEnvironment { environment: ENVIRONMENT }, install(SCRIPT_1), create("a")]
+    [
+        Action::FormCluster { cluster: ClusterId([9; 16]) },
+        Action::SetEnvironment { environment: ENVIRONMENT },
+        install(SCRIPT_1),
+        create("a"),
+    ]
 }
 
 pub(crate) fn command(action: Action) -> Command {

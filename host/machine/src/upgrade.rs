@@ -61,7 +61,9 @@ fn errors_extend(old: Option<&Errors>, new: Option<&Errors>) -> bool {
     match (old, new) {
         (None, _) => true,
         (Some(_), None) => false,
-        (Some(old), Some(new)) => new.codes.starts_with(&old.codes) && extends(&Type::Enum(old.shape.clone()), &Type::Enum(new.shape.clone())),
+        (Some(old), Some(new)) => {
+            new.codes.starts_with(&old.codes) && extends(&Type::Enum(old.shape.clone()), &Type::Enum(new.shape.clone()))
+        }
     }
 }
 

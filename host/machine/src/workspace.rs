@@ -12,7 +12,7 @@ use core::convert::Infallible;
 use synod_abi::{Access, Direction, Fault, HostCalls, RangeRequest, SpaceId, limits};
 
 use crate::outcome::LogLine;
-use crate::overlay::{Overlay, Savepoint, behind};
+use crate::overlay::{Overlay, Range, Savepoint, behind};
 use crate::{Fatal, RangeLimit, Row, StateView, Table};
 
 /// Bytes of a space's id in front of its rows' keys.
@@ -160,7 +160,7 @@ impl<S: StateView> StateView for Workspace<S> {
 
     fn range(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, limit: RangeLimit) -> Result<(Vec<Row>, bool), Fatal> {
         let (mut rows, mut bytes): (Vec<Row>, usize) = (Vec::new(), 0);
-        let more = self.0.overlay.range(&self.0.view, table, from, to, direction, limit, |key, value| {
+        let more = self.0.overlay.range(&self.0.view, Range { table, from, to, direction, limit }, |key, value| {
             let fits = rows.is_empty() || (rows.len() < limit.rows && bytes + key.len() + value.len() <= limit.bytes);
             if fits {
                 bytes += key.len() + value.len();
@@ -235,8 +235,9 @@ impl<S: StateView> HostCalls for Workspace<S> {
         let most_rows = (rows as usize).min(limits::RANGE_CHUNK_ROWS);
         let capacity = out.len().min(limits::RANGE_CHUNK_BYTES);
         let limit = RangeLimit { rows: most_rows + 1, bytes: capacity };
+        let wanted = Range { table: Table::State, from: &this.key, to: &full_to, direction, limit };
         let (mut filled, mut count, mut bytes, mut too_small) = (0, 0, 0, false);
-        let more = this.overlay.range(&this.view, Table::State, &this.key, &full_to, direction, limit, |key, value| {
+        let more = this.overlay.range(&this.view, wanted, |key, value| {
             let key = &key[SPACE_BYTES..];
             let end = filled + ROW_HEADER_BYTES + key.len() + value.len();
             if count == most_rows || end > capacity {

@@ -98,6 +98,8 @@ pub struct AppliedState {
 #[derive(Debug, Default)]
 struct Recent {
     time: Time,
+    entries: u64,
+    commands: u64,
     digests: VecDeque<DigestRecord>,
 }
 
@@ -105,6 +107,18 @@ impl AppliedState {
     /// Cluster time of the state.
     pub fn time(&self) -> Time {
         lock(&self.recent).time
+    }
+
+    /// Entries with commands that were applied since the start, and the commands in them.
+    pub fn counts(&self) -> (u64, u64) {
+        let recent = lock(&self.recent);
+        (recent.entries, recent.commands)
+    }
+
+    fn count(&self, commands: usize) {
+        let mut recent = lock(&self.recent);
+        recent.entries += 1;
+        recent.commands += commands as u64;
     }
 
     /// The last digests.
@@ -198,6 +212,7 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
         let head = self.replica.head();
         self.applied.record(self.digest, head.time);
         self.logs.extend(head.time, applied.logs);
+        self.applied.count(applied.outcomes.len());
         self.applied.publish(index, head.revision);
         self.proposer.applied(term, applied.outcomes);
         Ok(())

@@ -70,7 +70,8 @@ pub(crate) async fn serve<R: Runtime>(shared: Arc<Shared>, runtime: R, link: For
     let Some(ToLeader::Hello { member, incarnation, term }) = read(&first) else {
         return Err(ForwardError::Protocol("its first frame is not a greeting"));
     };
-    let (link, received) = match shared.ledger().open_link(member, incarnation, term) {
+    let opened = shared.ledger().open_link(member, incarnation, term);
+    let (link, received) = match opened {
         Ok(opened) => opened,
         Err(leading) => {
             let _ = outgoing.send(encode(&ToFollower::WrongTerm { term: leading })).await;

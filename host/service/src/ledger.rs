@@ -602,7 +602,7 @@ impl Ledger {
             self.sent.clear();
         }
         let lost: Vec<u64> = match received.checked_add(1) {
-            Some(next) => self.sent.range(next..).map(|(_, sequence)| *sequence).collect(),
+            Some(next) => self.sent.range(next.saturating_sub(1)..).map(|(_, sequence)| *sequence).collect(),
             None => Vec::new(),
         };
         self.requeue_own(lost);

@@ -291,3 +291,6 @@ impl<P: Ports> Member<P> {
 fn rejected<T>(rejected: Rejected) -> Result<T, CallFailure> {
     Err(rejected.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ mod error;
 mod log;
 mod memory;
 mod meta;
+mod rocks;
 mod snapshot;
 mod state;
 
@@ -14,4 +15,5 @@ pub use error::{Health, StorageError};
 pub use log::{Flushed, LogBounds, LogRecord, LogStore};
 pub use memory::{MemoryStore, MemoryView};
 pub use meta::MetaStore;
+pub use rocks::{InstallHook, RocksOptions, RocksStore, RocksView};
 pub use state::{AppliedMark, InstallStep, SnapshotFile, SnapshotMeta, StateStore};

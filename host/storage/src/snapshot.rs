@@ -220,11 +220,11 @@ pub(crate) fn open_snapshot(path: &Path) -> Result<SnapshotFile, StorageError> {
     Ok(SnapshotFile::new(SnapshotMeta { mark, digest, rows }, path.to_path_buf(), length))
 }
 
+/// Takes rows: table, key, value.
+pub(crate) type RowSink<'a> = dyn FnMut(Table, &[u8], &[u8]) -> Result<(), StorageError> + 'a;
+
 /// Reads every row into `sink`, verifying checksums, order, count and digest; returns what the file is of.
-pub(crate) fn read_rows(
-    path: &Path,
-    sink: &mut dyn FnMut(Table, &[u8], &[u8]) -> Result<(), StorageError>,
-) -> Result<SnapshotMeta, StorageError> {
+pub(crate) fn read_rows(path: &Path, sink: &mut RowSink<'_>) -> Result<SnapshotMeta, StorageError> {
     let mut reader = FrameReader::open(path)?;
     let mark = reader.header()?;
     let mut digest = Digest::default();
@@ -295,8 +295,7 @@ impl FrameReader {
     fn open(path: &Path) -> Result<Self, StorageError> {
         let opened = File::open(path).and_then(|file| file.metadata().map(|of| (file, of.len())));
         let (file, length) = opened.map_err(|error| StorageError::from_io("cannot read the snapshot file", path, &error))?;
-        let mut reader =
-            Self { file: BufReader::with_capacity(BUFFER_BYTES, file), path: path.to_path_buf(), frames: 0, at: 0, length };
+        let mut reader = Self { file: BufReader::with_capacity(BUFFER_BYTES, file), path: path.to_path_buf(), frames: 0, at: 0, length };
         if reader.take(MAGIC.len())? != MAGIC {
             return Err(reader.bad("it does not begin like a snapshot of this version"));
         }

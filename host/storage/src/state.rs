@@ -88,8 +88,7 @@ pub enum InstallStep {
 
 impl InstallStep {
     /// Every step, in order.
-    pub const ALL: [Self; 6] =
-        [Self::Verified, Self::GenerationCreated, Self::Loaded, Self::Flushed, Self::Switched, Self::OldDropped];
+    pub const ALL: [Self; 6] = [Self::Verified, Self::GenerationCreated, Self::Loaded, Self::Flushed, Self::Switched, Self::OldDropped];
 
     /// Its name, in snake case.
     pub const fn name(self) -> &'static str {

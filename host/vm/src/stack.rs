@@ -44,3 +44,6 @@ pub(crate) fn on_large<T: Send>(call: impl FnOnce() -> T + Send) -> io::Result<T
 fn builder(name: &str) -> Builder {
     Builder::new().name(name.to_string()).stack_size(THREAD_STACK_BYTES)
 }
+
+#[cfg(test)]
+mod tests;

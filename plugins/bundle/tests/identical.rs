@@ -17,11 +17,11 @@ fn out_dir(tool: &str, target_dir: &Path, variables: &[(&str, &str)]) -> PathBuf
     cargo.env("CARGO_TARGET_DIR", target_dir).envs(variables.iter().copied());
     let output = cargo.output().expect("cargo runs");
     assert!(output.status.success(), "cargo {tool}: {}", String::from_utf8_lossy(&output.stderr));
-    let messages = output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
+    let mut messages = output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
     let executed = |message: &serde_json::Value| {
         message["reason"] == "build-script-executed" && message["package_id"].as_str().is_some_and(|id| id.contains("plugins/bundle"))
     };
-    let message = messages.filter(executed).next_back().expect("the bundle has a build script");
+    let message = messages.rfind(executed).expect("the bundle has a build script");
     PathBuf::from(message["out_dir"].as_str().expect("cargo names the folder"))
 }
 

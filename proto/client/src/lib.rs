@@ -21,7 +21,7 @@ pub mod core;
 mod error;
 pub mod shell;
 
-pub use error::{Refusal, Error, RecipeError};
+pub use error::{Error, RecipeError, Refusal};
 pub use shell::{Answer, Client, Follow, Options, connect};
 pub use synod_abi::{CallError, RawCall, RawError, RawQuery, RawReply, Transport};
 /// The types of the gRPC surface, as the administration methods return them.

@@ -127,9 +127,10 @@ impl<D: Disk> PeerNetwork for Link<D> {
     ) -> Result<BoxStream<'static, Result<Bytes, PeerError>>, PeerError> {
         let (there, here, to) = (self.clone(), self.clone(), peer.id);
         let requests = requests.take_while(move |_| future::ready(there.works(to)));
-        let answers = self.reach(peer)?.serve_append(requests).map(move |answer| {
-            if here.works(to) { answer.map_err(failed) } else { Err(PeerError::Failed("the link is cut".to_owned())) }
-        });
+        let answers = self
+            .reach(peer)?
+            .serve_append(requests)
+            .map(move |answer| if here.works(to) { answer.map_err(failed) } else { Err(PeerError::Failed("the link is cut".to_owned())) });
         Ok(answers.boxed())
     }
 

@@ -1,8 +1,9 @@
 //! Electing, replicating, reading, and going on after a member is lost.
 use synod_abi::MemberId;
+use synod_storage::LogStore;
 
 use super::cluster::{Cluster, eventually, propose, within};
-use super::disk::{Disk, InMemory};
+use super::disk::{Disk, InMemory, OnDisk};
 use crate::{InitializeError, NotProposed, PAYLOAD_BYTES, ProposalOutcome, ReadIndexError, Refusal, Role, Settings, TransferError};
 
 async fn replicates_and_survives_the_loss_of_its_leader<D: Disk>() {
@@ -31,6 +32,11 @@ async fn three_members_replicate_and_survive_the_loss_of_their_leader() {
     replicates_and_survives_the_loss_of_its_leader::<InMemory>().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_members_on_rocksdb_replicate_and_survive_the_loss_of_their_leader() {
+    replicates_and_survives_the_loss_of_its_leader::<OnDisk>().await;
+}
+
 async fn a_follower_restarts_from_its_disk<D: Disk>() {
     let mut cluster = Cluster::<D>::of_three(Settings::default()).await;
     cluster.write("a").await;
@@ -51,8 +57,13 @@ async fn a_restarted_follower_catches_up_from_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_follower_on_rocksdb_catches_up_from_the_log() {
+    a_follower_restarts_from_its_disk::<OnDisk>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_whole_cluster_restarts_with_everything_acknowledged() {
-    let mut cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    let mut cluster = Cluster::<OnDisk>::of_three(Settings::default()).await;
     let last = cluster.write("a").await;
     for id in [1, 2, 3] {
         cluster.stop(MemberId(id)).await;
@@ -132,6 +143,28 @@ async fn proposals_are_appended_in_the_order_of_their_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_in_flight_share_their_fsyncs() {
+    const ENTRIES: u64 = 2_000;
+    let cluster = Cluster::<OnDisk>::of_three(Settings::default()).await;
+    cluster.write("first").await;
+    let leader = cluster.leader().await;
+    let term = leader.leadership().current().term;
+    let before = leader.state.syncs();
+    let begun = std::time::Instant::now();
+    let mut proposals = Vec::new();
+    for _ in 0..ENTRIES {
+        proposals.push(leader.propose(term, vec![7; 100].into()).await.unwrap());
+    }
+    for proposal in proposals {
+        assert!(matches!(proposal.outcome().await, ProposalOutcome::Committed(_)));
+    }
+    let (syncs, took) = (leader.state.syncs() - before, begun.elapsed());
+    eprintln!("{ENTRIES} entries: {syncs} fsyncs of the leader, {} ms", took.as_millis());
+    assert!(syncs < ENTRIES / 4, "{syncs} fsyncs for {ENTRIES} entries");
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payload_over_the_limit_is_not_proposed() {
     let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
     let leader = cluster.leader().await;
@@ -153,10 +186,7 @@ async fn a_read_index_covers_what_was_acknowledged() {
         assert!(leader.read_index().await.unwrap() >= id.index);
     }
     let follower = cluster.raft(MemberId(leader.id().0 % 3 + 1));
-    eventually("the follower knows its leader", || {
-        (follower.leadership().current().leader == Some(leader.id())).then_some(())
-    })
-    .await;
+    eventually("the follower knows its leader", || (follower.leadership().current().leader == Some(leader.id())).then_some(())).await;
     assert_eq!(follower.read_index().await, Err(ReadIndexError::NotLeader { leader: Some(leader.id()) }));
     cluster.shut_down().await;
 }

@@ -7,7 +7,7 @@ use synod_abi::MemberId;
 use synod_storage::StateStore;
 
 use super::cluster::{Cluster, within};
-use super::disk::InMemory;
+use super::disk::{InMemory, Unsteady};
 use crate::{FRAME_BYTES, ServeError, Settings, StartError};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -59,6 +59,44 @@ async fn a_full_disk_holds_a_follower_up_and_frees_it_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acknowledged_writes_survive_a_power_cut_of_all_members() {
+    let mut cluster = Cluster::<Unsteady>::of_three(Settings::default()).await;
+    let mut acknowledged = Vec::new();
+    for round in 0..4_usize {
+        for number in 0..10 {
+            let payload = format!("{round}.{number}");
+            cluster.write(&payload).await;
+            acknowledged.push(payload);
+        }
+        let leader = cluster.leader().await;
+        let term = leader.leadership().current().term;
+        for _ in 0..5 {
+            drop(leader.propose(term, "perhaps".into()).await);
+        }
+        drop(leader);
+        for (id, disk) in &cluster.disks {
+            disk.lose_power((round + id.0 as usize) % 4);
+        }
+        for id in [1, 2, 3] {
+            cluster.stop(MemberId(id)).await;
+        }
+        for id in [1, 2, 3] {
+            cluster.start(MemberId(id)).await;
+        }
+    }
+    let last = cluster.write("end").await;
+    acknowledged.push("end".to_owned());
+    cluster.applied_everywhere(last).await;
+    for id in [1, 2, 3] {
+        let rows: Vec<String> = cluster.rows(MemberId(id)).into_iter().filter(|row| row != "perhaps").collect();
+        assert_eq!(rows, acknowledged);
+    }
+    assert_eq!(cluster.rows(MemberId(1)), cluster.rows(MemberId(2)));
+    assert_eq!(cluster.rows(MemberId(1)), cluster.rows(MemberId(3)));
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_is_not_a_failure() {
     let mut cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
     let raft = cluster.raft(MemberId(1));
@@ -78,16 +116,10 @@ async fn bad_settings_do_not_start() {
     let store = cluster.disks[&MemberId(1)].store();
     let applier = std::sync::Arc::new(super::cluster::Rows::new(store.clone()));
     let settings = Settings { heartbeat_interval_ms: 0, ..Settings::default() };
-    let error = crate::Raft::<crate::TokioRuntime, _, _>::start(
-        MemberId(1),
-        settings,
-        store.clone(),
-        store,
-        applier,
-        super::encodings::Nobody,
-    )
-    .await
-    .unwrap_err();
+    let error =
+        crate::Raft::<crate::TokioRuntime, _, _>::start(MemberId(1), settings, store.clone(), store, applier, super::encodings::Nobody)
+            .await
+            .unwrap_err();
     assert!(matches!(&error, StartError::Settings(bad) if bad.setting == "heartbeat_interval_ms"), "{error}");
 }
 
@@ -96,7 +128,8 @@ async fn garbage_frames_are_refused_and_the_member_serves_on() {
     let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
     cluster.write("a").await;
     let raft = cluster.raft(MemberId(1));
-    let mut frames: Vec<Bytes> = vec![Bytes::new(), Bytes::from_static(&[9, 1, 1]), Bytes::from_static(&[1]), vec![1; FRAME_BYTES + 1].into()];
+    let mut frames: Vec<Bytes> =
+        vec![Bytes::new(), Bytes::from_static(&[9, 1, 1]), Bytes::from_static(&[1]), vec![1; FRAME_BYTES + 1].into()];
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     for length in 1..300 {
         let random = |_| {

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use synod_abi::MemberId;
 
 use super::cluster::{Cluster, eventually};
-use super::disk::{Disk, InMemory};
-use crate::Settings;
+use super::disk::{Disk, InMemory, OnDisk};
+use crate::{Blocking, Settings};
 
 /// Settings with which a handful of entries compact the log to nearly nothing.
 fn short_log() -> Settings {
@@ -53,6 +53,11 @@ async fn a_lagging_member_catches_up_by_snapshot() {
     catches_up_a_member_that_was_away::<InMemory>().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lagging_member_on_rocksdb_catches_up_by_snapshot() {
+    catches_up_a_member_that_was_away::<OnDisk>().await;
+}
+
 async fn catches_up_an_empty_member<D: Disk>() {
     let mut cluster = Cluster::<D>::new(3, short_log());
     cluster.start(MemberId(1)).await;
@@ -74,8 +79,13 @@ async fn an_empty_member_catches_up_by_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_member_on_rocksdb_catches_up_by_snapshot() {
+    catches_up_an_empty_member::<OnDisk>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_snapshot_that_is_damaged_on_the_way_is_sent_again() {
-    let mut cluster = Cluster::<InMemory>::new(3, short_log());
+    let mut cluster = Cluster::<InMemory>::new(3, Settings { blocking: Blocking::Inline, ..short_log() });
     cluster.start(MemberId(1)).await;
     cluster.start(MemberId(2)).await;
     cluster.raft(MemberId(1)).initialize(cluster.all_members()).await.unwrap();
@@ -88,6 +98,23 @@ async fn a_snapshot_that_is_damaged_on_the_way_is_sent_again() {
     assert!(cluster.hub.snapshots_sent.load(Ordering::SeqCst) >= 2);
     assert_eq!(cluster.rows(MemberId(3)), numbers(61));
     assert!(cluster.raft(MemberId(3)).is_running());
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_few_long_entries_compact_the_log_too() {
+    let settings = Settings { compaction_bytes: 64 * 1_024, ..Settings::default() };
+    let cluster = Cluster::<InMemory>::of_three(settings).await;
+    let long = "x".repeat(16 * 1_024);
+    for _ in 0..40 {
+        cluster.write(&long).await;
+    }
+    for id in [1, 2, 3] {
+        let raft = cluster.raft(MemberId(id));
+        let status = eventually("the log is compacted", || Some(raft.status()).filter(|status| status.purged.is_some())).await;
+        let kept = status.last_log_index.unwrap() - status.purged.unwrap().index;
+        assert!(kept >= 4, "{kept} entries are fewer than the newest 64 KiB");
+    }
     cluster.shut_down().await;
 }
 
@@ -105,10 +132,8 @@ async fn compacting_on_request_keeps_what_is_to_be_kept() {
     assert!(snapshot.index >= last);
     assert_eq!(purged.index, snapshot.index - 10);
     leader.purge(snapshot.index - 3).await.unwrap();
-    eventually("it is purged to where it was asked to", || {
-        leader.status().purged.filter(|purged| purged.index == snapshot.index - 3)
-    })
-    .await;
+    eventually("it is purged to where it was asked to", || leader.status().purged.filter(|purged| purged.index == snapshot.index - 3))
+        .await;
     cluster.shut_down().await;
 }
 

@@ -7,9 +7,9 @@ use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::type_config::TypeConfigExt;
 
 use super::cluster::Rows;
-use super::disk::{Disk, InMemory};
+use super::disk::{Disk, InMemory, OnDisk};
 use crate::TokioRuntime;
-use crate::log::Log;
+use crate::log::{Log, Meter};
 use crate::machine::Machine;
 use crate::settings::Blocking;
 use crate::snapshot::SnapshotSource;
@@ -17,10 +17,11 @@ use crate::types::Types;
 
 struct Builder<D>(std::marker::PhantomData<D>);
 
-type Adaptors<D> =
-    (Log<TokioRuntime, <D as Disk>::Log>, Machine<TokioRuntime, <D as Disk>::State, Rows<<D as Disk>::State>>);
+type Adaptors<D> = (Log<TokioRuntime, <D as Disk>::Log>, Machine<TokioRuntime, <D as Disk>::State, Rows<<D as Disk>::State>>);
 
-impl<D: Disk> StoreBuilder<Types<TokioRuntime>, Log<TokioRuntime, D::Log>, Machine<TokioRuntime, D::State, Rows<D::State>>, D> for Builder<D> {
+impl<D: Disk> StoreBuilder<Types<TokioRuntime>, Log<TokioRuntime, D::Log>, Machine<TokioRuntime, D::State, Rows<D::State>>, D>
+    for Builder<D>
+{
     async fn build(
         &self,
     ) -> Result<(D, Log<TokioRuntime, D::Log>, Machine<TokioRuntime, D::State, Rows<D::State>>), StorageError<Types<TokioRuntime>>> {
@@ -33,10 +34,16 @@ impl<D: Disk> StoreBuilder<Types<TokioRuntime>, Log<TokioRuntime, D::Log>, Machi
 async fn adaptors<D: Disk>(disk: &D) -> io::Result<Adaptors<D>> {
     let (log, state) = disk.open().await;
     let source = SnapshotSource::new(state.clone(), Blocking::Threads)?;
-    Ok((Log::new(log), Machine::new(state.clone(), Arc::new(Rows::new(state)), Arc::new(source))))
+    let (meter, _) = Meter::new(u64::MAX);
+    Ok((Log::new(log, meter), Machine::new(state.clone(), Arc::new(Rows::new(state)), Arc::new(source))))
 }
 
 #[tokio::test]
 async fn the_memory_store_passes_the_suite() {
     Suite::test_all(Builder::<InMemory>(std::marker::PhantomData)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rocksdb_store_passes_the_suite() {
+    Suite::test_all(Builder::<OnDisk>(std::marker::PhantomData)).await.unwrap();
 }

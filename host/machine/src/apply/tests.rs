@@ -105,11 +105,9 @@ fn what_cannot_be_called_says_why() {
 #[test]
 fn commands_past_the_write_limit_are_deferred_and_leave_no_trace() {
     let mut member = Member::formed();
-    let value = "x".repeat(limits::VALUE_BYTES);
-    let fill: Vec<Step> = (0..15).map(|n| put(&n.to_string(), &value)).collect();
-    let needed = limits::ENTRY_WRITE_BYTES / (15 * limits::VALUE_BYTES) + 1;
+    let needed = limits::ENTRY_WRITE_BYTES.div_ceil(15 * limits::VALUE_BYTES);
     let before = *member.machine.head();
-    let applied = member.apply(0, (0..needed + 2).map(|_| call(1, &fill)));
+    let applied = member.apply(0, (0..needed + 2).map(|_| call(1, &[Step::Fill(15)])));
     let deferred: Vec<_> = outcomes(&applied).iter().map(|outcome| outcome.result == Err(Rejection::Deferred)).collect();
     assert_eq!(deferred, [vec![false; needed], vec![true; 2]].concat());
     let after = *member.machine.head();
@@ -138,7 +136,8 @@ fn replacing_moves_the_spaces_of_the_recipe_in_the_same_entry() {
     let replace = |module: &[u8]| Action::InstallRecipe { module: module.into(), replace: true };
     let incompatible = Incompatible { name: "look".into(), change: Change::Removed };
     assert_eq!(member.one(replace(SCRIPT_1_BREAKING)), Err(Rejection::IncompatibleUpgrade(incompatible)));
-    let applied = member.apply(0, [call(1, &[Step::Remember, put("k", "v")]), replace(SCRIPT_1_DOCS), call(1, &[Step::Remember, get("k")])]);
+    let applied =
+        member.apply(0, [call(1, &[Step::Remember, put("k", "v")]), replace(SCRIPT_1_DOCS), call(1, &[Step::Remember, get("k")])]);
     assert_eq!(seen(applied.outcomes[2].outcome.result.as_ref().unwrap()), ["1", "v"]);
     assert!(applied.directory_changed);
     let space = directory::space(&member.state, &space("a")).unwrap().unwrap();
@@ -200,14 +199,17 @@ fn a_deleted_space_takes_its_rows_along_and_its_id_is_not_used_again() {
     let mut member = Member::formed();
     member.one(create("b")).unwrap();
     member.apply(0, [call(1, &[put("k", "1"), put("l", "1")]), call(2, &[put("k", "2")])]);
-    let applied = member.apply(0, [
-        call(1, &[put("m", "1")]),
-        Action::DeleteSpace { name: space("a") },
-        call(1, &[get("k")]),
-        create("a"),
-        call(3, &[get("k"), get("m"), put("k", "3")]),
-        call(2, &[range("", "", Direction::Forward, 9)]),
-    ]);
+    let applied = member.apply(
+        0,
+        [
+            call(1, &[put("m", "1")]),
+            Action::DeleteSpace { name: space("a") },
+            call(1, &[get("k")]),
+            create("a"),
+            call(3, &[get("k"), get("m"), put("k", "3")]),
+            call(2, &[range("", "", Direction::Forward, 9)]),
+        ],
+    );
     let results: Vec<_> = outcomes(&applied).iter().map(|outcome| outcome.result.clone()).collect();
     assert_eq!(results[2], Err(Rejection::UnknownSpace));
     assert_eq!(results[3], Ok(Reply::Space { space: SpaceId(3), recipe: script(1), already: false }));
@@ -277,7 +279,9 @@ fn a_member_that_means_something_else_stops() {
 
 #[test]
 fn malformed_repeated_and_oversized_entries_stop_the_member() {
-    for (entry, why) in [(vec![0, 1, 0xff], "malformed"), ([encode(&Entry { stamp: Time(0), commands: vec![] }), vec![0]].concat(), "malformed")] {
+    for (entry, why) in
+        [(vec![0, 1, 0xff], "malformed"), ([encode(&Entry { stamp: Time(0), commands: vec![] }), vec![0]].concat(), "malformed")]
+    {
         let Member { mut machine, state, mut vm, index, .. } = Member::formed();
         assert!(machine.apply(state, &mut vm, index + 1, &entry).unwrap_err().0.contains(why));
     }

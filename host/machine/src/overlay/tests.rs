@@ -95,7 +95,9 @@ proptest! {
                 Op::Range { from, to, backward, rows } => {
                     let direction = if backward { Direction::Backward } else { Direction::Forward };
                     let mut got = Vec::new();
-                    let more = overlay.range(&state, Table::State, &from, &to, direction, RangeLimit { rows: chunk, bytes: 100 }, |key, value| {
+                    let limit = RangeLimit { rows: chunk, bytes: 100 };
+                    let wanted = Range { table: Table::State, from: &from, to: &to, direction, limit };
+                    let more = overlay.range(&state, wanted, |key, value| {
                         let wanted = got.len() < rows;
                         if wanted {
                             got.push((key.to_vec(), value.to_vec()));
@@ -158,7 +160,8 @@ fn reads_are_kept_up_to_the_budget() {
     let mut state = MemoryState::default();
     let rows = 100_u32;
     let value = vec![0; CACHE_BYTES / 50];
-    let writes: Vec<Write> = (0..rows).map(|n| Write::Put { table: Table::State, key: n.to_be_bytes().to_vec(), value: value.clone() }).collect();
+    let writes: Vec<Write> =
+        (0..rows).map(|n| Write::Put { table: Table::State, key: n.to_be_bytes().to_vec(), value: value.clone() }).collect();
     state.commit(&writes);
     let mut overlay = Overlay::default();
     for n in 0..rows {

@@ -14,7 +14,8 @@ fn variants(names: &[&str]) -> Enum {
 }
 
 fn schema() -> Schema {
-    let value = Type::Struct(Struct { name: "S".into(), docs: String::new(), fields: vec![field("kind", Type::Enum(variants(&["A", "B"])))] });
+    let value =
+        Type::Struct(Struct { name: "S".into(), docs: String::new(), fields: vec![field("kind", Type::Enum(variants(&["A", "B"])))] });
     let errors = Errors { shape: variants(&["No"]), codes: vec![(1, Status::NotFound)] };
     let point = EntryPointSchema {
         name: "op".into(),
@@ -59,7 +60,8 @@ fn appending_is_allowed() {
     assert_eq!(changed(|new| new.operations[0].args.push(field("more", Type::Option(Box::new(Type::U8))))), Ok(()));
     assert_eq!(
         changed(|new| {
-            new.operations[0].errors = Some(Errors { shape: variants(&["No", "Never"]), codes: vec![(1, Status::NotFound), (2, Status::Aborted)] });
+            new.operations[0].errors =
+                Some(Errors { shape: variants(&["No", "Never"]), codes: vec![(1, Status::NotFound), (2, Status::Aborted)] });
             new.queries[0].errors = new.operations[0].errors.clone();
         }),
         Ok(())
@@ -84,7 +86,13 @@ fn removing_is_refused() {
     assert_eq!(changed(|new| new.fields.clear()), refused("rows", Change::Removed));
     assert_eq!(changed(|new| new.operations.clear()), refused("op", Change::Removed));
     assert_eq!(changed(|new| new.queries.clear()), refused("look", Change::Removed));
-    assert_eq!(changed(|new| { let op = new.operations.remove(0); new.queries.push(op); }), refused("op", Change::Removed));
+    assert_eq!(
+        changed(|new| {
+            let op = new.operations.remove(0);
+            new.queries.push(op);
+        }),
+        refused("op", Change::Removed)
+    );
 }
 
 #[test]
@@ -104,10 +112,7 @@ fn callers_keep_working() {
     assert_eq!(changed(|new| new.operations[0].args[0].shape = Type::Bytes), refused("op", Change::Arguments));
     assert_eq!(changed(|new| new.queries[0].result = Type::Unit), refused("look", Change::Result));
     assert_eq!(changed(|new| new.operations[0].errors = None), refused("op", Change::Errors));
-    assert_eq!(
-        changed(|new| new.operations[0].errors.iter_mut().for_each(|errors| errors.codes[0].0 = 9)),
-        refused("op", Change::Errors)
-    );
+    assert_eq!(changed(|new| new.operations[0].errors.iter_mut().for_each(|errors| errors.codes[0].0 = 9)), refused("op", Change::Errors));
 }
 
 #[test]

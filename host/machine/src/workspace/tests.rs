@@ -116,7 +116,9 @@ fn bad_requests_fault() {
 #[test]
 fn aborts_are_coded_and_their_text_is_kept_for_people() {
     let mut host = workspace();
-    for (code, fault) in [(0, Fault::Panic), (1, Fault::CorruptState), (2, Fault::OutOfMemory), (3, Fault::TooDeep), (4, Fault::BadHostCall)] {
+    for (code, fault) in
+        [(0, Fault::Panic), (1, Fault::CorruptState), (2, Fault::OutOfMemory), (3, Fault::TooDeep), (4, Fault::BadHostCall)]
+    {
         assert_eq!(host.abort(code, b"why"), Err(fault));
     }
     host.log(9, &[0xff]).unwrap();

@@ -49,7 +49,13 @@ pub(crate) struct Failed {
     pub(crate) message: String,
     /// What to do next.
     pub(crate) next: Option<String>,
-    /// Stable, for programs.
+    detail: Box<Detail>,
+}
+
+/// What programs are told beside the sentence.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Detail {
+    /// Stable, in upper case.
     reason: Option<String>,
     /// The recipe's code and error.
     recipe: Option<(u32, Option<Value>)>,
@@ -59,7 +65,7 @@ pub(crate) struct Failed {
 
 impl Failed {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), next: None, reason: None, recipe: None, field: None }
+        Self { exit, message: message.into(), next: None, detail: Box::default() }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -74,7 +80,7 @@ impl Failed {
 
     /// What standard error shows to people.
     pub(crate) fn text(&self) -> String {
-        let field = match &self.field {
+        let field = match &self.detail.field {
             Some(field) if !self.message.contains(field.as_str()) => format!("{field}: "),
             _ => String::new(),
         };
@@ -86,13 +92,13 @@ impl Failed {
     pub(crate) fn json(&self) -> Value {
         let mut error = json!({ "kind": self.exit.name(), "exit_code": self.exit as u8, "message": self.message });
         let mut set = |name: &str, value: Value| error[name] = value;
-        if let Some(reason) = &self.reason {
+        if let Some(reason) = &self.detail.reason {
             set("reason", json!(reason));
         }
-        if let Some(field) = &self.field {
+        if let Some(field) = &self.detail.field {
             set("field", json!(field));
         }
-        if let Some((code, recipe_error)) = &self.recipe {
+        if let Some((code, recipe_error)) = &self.detail.recipe {
             set("code", json!(code));
             set("error", recipe_error.clone().unwrap_or(Value::Null));
         }
@@ -125,23 +131,25 @@ impl From<Error> for Failed {
         match error {
             Error::Rejected(recipe) => {
                 let json = recipe.json.as_deref().map(|json| serde_json::from_str(json).unwrap_or_else(|_| Value::String(json.to_owned())));
-                Self {
-                    reason: Some(synod_api::REASON_RECIPE_ERROR.to_owned()),
-                    recipe: Some((recipe.code, json)),
-                    ..Self::new(Exit::Rejected, format!("rejected: {recipe}"))
-                }
+                let detail =
+                    Detail { reason: Some(synod_api::REASON_RECIPE_ERROR.to_owned()), recipe: Some((recipe.code, json)), field: None };
+                Self { detail: Box::new(detail), ..Self::new(Exit::Rejected, format!("rejected: {recipe}")) }
             }
             Error::Refused(refused) => {
                 let usage = matches!(refused.reason.as_str(), "BAD_ENDPOINT" | "INVALID_ARGUMENTS" | "INVALID_NAME");
                 let next = next_step(&refused.reason).map(str::to_owned);
                 let exit = if usage { Exit::Usage } else { Exit::Rejected };
-                Self { next, field: refused.field.clone(), reason: Some(refused.reason.clone()), ..Self::new(exit, refused.to_string()) }
+                let detail = Detail { reason: Some(refused.reason.clone()), recipe: None, field: refused.field.clone() };
+                Self { next, detail: Box::new(detail), ..Self::new(exit, refused.to_string()) }
             }
             Error::Unavailable(_) => Self::new(Exit::Unavailable, error.to_string())
                 .next("is a member running there? `synod status -e HOST:PORT` asks another; trying again is safe"),
-            Error::OutcomeUnknown(_) => Self::new(Exit::OutcomeUnknown, error.to_string())
-                .next("look whether it was applied, with a query, before trying again"),
-            Error::Internal(_) => Self::new(Exit::Internal, error.to_string()).next("`synod status` shows the members' health; see their logs"),
+            Error::OutcomeUnknown(_) => {
+                Self::new(Exit::OutcomeUnknown, error.to_string()).next("look whether it was applied, with a query, before trying again")
+            }
+            Error::Internal(_) => {
+                Self::new(Exit::Internal, error.to_string()).next("`synod status` shows the members' health; see their logs")
+            }
         }
     }
 }
@@ -200,7 +208,8 @@ mod tests {
 
     #[test]
     fn a_recipes_error_is_shown_as_json_to_programs() {
-        let error = RecipeError { code: 2, json: Some("{\"Limited\":{\"retry_ms\":\"5\"}}".into()), postcard: None, message: "Try later.".into() };
+        let error =
+            RecipeError { code: 2, json: Some("{\"Limited\":{\"retry_ms\":\"5\"}}".into()), postcard: None, message: "Try later.".into() };
         let failed = Failed::from(Error::Rejected(error));
         let json = failed.json();
         assert_eq!(json["error"]["code"], 2);

@@ -6,7 +6,6 @@
 
 mod args;
 mod bench;
-mod call;
 mod calling;
 mod fail;
 mod logging;

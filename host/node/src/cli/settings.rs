@@ -93,7 +93,8 @@ impl Settings {
     pub(crate) fn read(path: &Path) -> Result<Self, Failed> {
         let text = std::fs::read_to_string(path).map_err(|error| Failed::usage(format!("cannot read {}: {error}", path.display())))?;
         Self::parse(&text).map_err(|error| {
-            Failed::usage(format!("{}: {error}", path.display())).next("`synod start --help` lists the settings; the file has the flags' names")
+            Failed::usage(format!("{}: {error}", path.display()))
+                .next("`synod start --help` lists the settings; the file has the flags' names")
         })
     }
 
@@ -135,7 +136,9 @@ impl Settings {
         let dev = mode == Mode::Dev;
         let peers = parse_peers(self.peers.unwrap_or_default())?;
         if dev && !peers.is_empty() {
-            return Err(Failed::usage("`synod dev` is a cluster of one and takes no --peers").next("use `synod start` for a member of a cluster"));
+            return Err(
+                Failed::usage("`synod dev` is a cluster of one and takes no --peers").next("use `synod start` for a member of a cluster")
+            );
         }
         let needed = |flag: &str| Failed::usage(format!("a member needs --{flag}, as a flag or in the config file"));
         let name = self.name.or_else(|| dev.then(|| "dev".to_owned())).ok_or_else(|| needed("name"))?;
@@ -143,7 +146,9 @@ impl Settings {
         let own = peers.iter().find(|peer| peer.name == name);
         if !peers.is_empty() && own.is_none() {
             let names = peers.iter().map(|peer| peer.name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(Failed::usage(format!("--name is `{name}`, but --peers has only {names}: every member is in the list, itself too")));
+            return Err(Failed::usage(format!(
+                "--name is `{name}`, but --peers has only {names}: every member is in the list, itself too"
+            )));
         }
         let listed_client = own.and_then(|peer| peer.client.clone());
         let client_addr = match parse_address("client-addr", self.client_addr)? {

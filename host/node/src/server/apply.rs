@@ -44,9 +44,7 @@ impl ApplyThread {
         synod_vm::spawn("synod-apply", move || {
             while let Ok((work, done)) = queue.recv() {
                 let result = match work {
-                    Work::Apply(entries) => {
-                        executor.apply(entries.into_iter().map(committed).collect()).map_err(|fatal| Fatal(fatal.0))
-                    }
+                    Work::Apply(entries) => executor.apply(entries.into_iter().map(committed).collect()).map_err(|fatal| Fatal(fatal.0)),
                     Work::Restored => restored(&mut executor, &rows),
                 };
                 let failed = result.is_err();

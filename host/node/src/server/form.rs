@@ -54,7 +54,13 @@ impl Former {
                 return self.form().await;
             }
             if round % ROUNDS_PER_LINE == ROUNDS_PER_LINE - 1 {
-                let missing: Vec<_> = self.roster.others().zip(&replies).filter(|(_, reply)| reply.is_none()).map(|((_, peer), _)| peer.name.as_str()).collect();
+                let missing: Vec<_> = self
+                    .roster
+                    .others()
+                    .zip(&replies)
+                    .filter(|(_, reply)| reply.is_none())
+                    .map(|((_, peer), _)| peer.name.as_str())
+                    .collect();
                 tracing::info!(missing = missing.join(", "), "waiting for every member before the cluster is formed");
             }
             tokio::time::sleep(ASK_EVERY).await;
@@ -84,11 +90,8 @@ impl Former {
 
     async fn form(&self) -> Result<(), StartError> {
         self.votes.open();
-        let members: BTreeMap<_, _> = self
-            .roster
-            .all()
-            .map(|(id, peer)| (id, Member { name: peer.name.clone(), peer_address: peer.peer.to_string() }))
-            .collect();
+        let members: BTreeMap<_, _> =
+            self.roster.all().map(|(id, peer)| (id, Member { name: peer.name.clone(), peer_address: peer.peer.to_string() })).collect();
         match self.raft.initialize(members).await {
             Ok(()) => tracing::info!(members = self.roster.len(), "formed the cluster"),
             Err(InitializeError::AlreadyFormed) => {}

@@ -90,8 +90,10 @@ impl ClientPort {
     pub(crate) async fn serve(self, listener: TcpListener, stopping: watch::Receiver<bool>) -> JoinHandle<()> {
         let Self { front, reporter } = self;
         let limited = (synod_api::REQUEST_BYTES, synod_api::REPLY_BYTES);
-        let spaces = SpacesServer::new(SpacesService(front.clone())).max_decoding_message_size(limited.0).max_encoding_message_size(limited.1);
-        let recipes = RecipesServer::new(RecipesService(front.clone())).max_decoding_message_size(limited.0).max_encoding_message_size(limited.1);
+        let spaces =
+            SpacesServer::new(SpacesService(front.clone())).max_decoding_message_size(limited.0).max_encoding_message_size(limited.1);
+        let recipes =
+            RecipesServer::new(RecipesService(front.clone())).max_decoding_message_size(limited.0).max_encoding_message_size(limited.1);
         let admin = SpaceAdminServer::new(SpaceAdminService(front.clone())).max_encoding_message_size(limited.1);
         let cluster = ClusterServer::new(ClusterService { front, reporter });
         let (health, health_service) = tonic_health::server::health_reporter();

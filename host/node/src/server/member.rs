@@ -10,9 +10,9 @@ use super::rows::Rows;
 use super::runtime::{TokioTasks, WallClock};
 
 /// The log on disk.
-pub(crate) type NodeLog = synod_storage::RocksLog;
+pub(crate) type NodeLog = synod_storage::RocksStore;
 /// The state on disk.
-pub(crate) type NodeState = synod_storage::RocksState;
+pub(crate) type NodeState = synod_storage::RocksStore;
 /// The consensus of this member.
 pub(crate) type NodeRaft = Raft<TokioRuntime, NodeState, ApplyThread>;
 /// The logic of this member.

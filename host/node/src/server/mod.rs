@@ -87,7 +87,7 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
     };
 
     let store = open(&options).await?;
-    let (log, state, meta) = (store.log(), store.state(), store.meta());
+    let (log, state, meta) = (store.clone(), store.clone(), store);
     meta.set_member_id(roster.me()).map_err(storage_error)?;
     let identity = Arc::new(Identity::new(roster.me(), options.name.clone(), meta.cluster_id().map_err(storage_error)?));
     let mark = state.applied().map_err(storage_error)?;
@@ -203,7 +203,7 @@ async fn open(options: &ServerOptions) -> Result<RocksStore, StartError> {
             });
             hook
         });
-        RocksStore::open(&path, RocksOptions { on_install_step, ..RocksOptions::default() })
+        RocksStore::open(&path, &RocksOptions { on_install_step, ..RocksOptions::default() })
     });
     opening.await.map_err(fatal)?.map_err(storage_error)
 }

@@ -85,11 +85,9 @@ impl Peer for PeerService {
     async fn append(&self, request: Request<Streaming<Frame>>) -> Result<Response<Answers>, Status> {
         let (requests, refused) = self.checked(request.into_inner());
         let route = self.identity.route(MemberId(0));
-        let answers = self
-            .raft
-            .serve_append(requests)
-            .zip(futures::stream::iter(1..))
-            .map(move |(answer, sequence)| answer.map(|payload| Frame { route: Some(route.clone()), payload, sequence }).map_err(serve_error));
+        let answers = self.raft.serve_append(requests).zip(futures::stream::iter(1..)).map(move |(answer, sequence)| {
+            answer.map(|payload| Frame { route: Some(route.clone()), payload, sequence }).map_err(serve_error)
+        });
         let refusal = futures::stream::once(async move { refused.lock().unwrap_or_else(PoisonError::into_inner).take() });
         Ok(Response::new(answers.chain(refusal.filter_map(|status| async { status.map(Err) })).boxed()))
     }
@@ -149,9 +147,9 @@ impl Peer for PeerService {
                 tracing::warn!(%error, member = %from, "a follower's link was ended");
             }
         });
-        let answers = answers.zip(futures::stream::iter(1..)).map(move |(payload, sequence)| {
-            Ok(Frame { route: Some(route.clone()), payload: payload.into(), sequence })
-        });
+        let answers = answers
+            .zip(futures::stream::iter(1..))
+            .map(move |(payload, sequence)| Ok(Frame { route: Some(route.clone()), payload: payload.into(), sequence }));
         Ok(Response::new(answers.boxed()))
     }
 
@@ -159,7 +157,9 @@ impl Peer for PeerService {
         self.check(request.get_ref().route.as_ref())?;
         let term = self.raft.leadership().current().term;
         let index = self.raft.read_index().await.map_err(|error| match error {
-            ReadIndexError::NotLeader { .. } | ReadIndexError::NoQuorum | ReadIndexError::Stopped(_) => Status::unavailable(error.to_string()),
+            ReadIndexError::NotLeader { .. } | ReadIndexError::NoQuorum | ReadIndexError::Stopped(_) => {
+                Status::unavailable(error.to_string())
+            }
         })?;
         Ok(Response::new(ReadIndexReply { index, term }))
     }
@@ -209,7 +209,12 @@ impl Drop for ReceivedFile {
     }
 }
 
-async fn receive(path: &std::path::Path, first: SnapshotChunk, chunks: &mut Streaming<SnapshotChunk>, announced: u64) -> Result<(), Status> {
+async fn receive(
+    path: &std::path::Path,
+    first: SnapshotChunk,
+    chunks: &mut Streaming<SnapshotChunk>,
+    announced: u64,
+) -> Result<(), Status> {
     let failed = |error: std::io::Error| Status::resource_exhausted(format!("cannot write the snapshot: {error}"));
     let mut file = tokio::fs::File::create(path).await.map_err(failed)?;
     let (mut chunk, mut offset) = (first, 0);
@@ -235,4 +240,3 @@ fn serve_error(error: ServeError) -> Status {
         ServeError::Stopped(_) => Status::unavailable(error.to_string()),
     }
 }
-

@@ -205,7 +205,9 @@ async fn read_chunks(first: SnapshotChunk, snapshot: OutgoingSnapshot, mut sende
 }
 
 /// The payloads of a stream of frames; a broken stream ends, because links are only told that they ended.
-pub(crate) fn until_error(frames: impl Stream<Item = Result<Frame, Status>> + Send + 'static) -> impl Stream<Item = Vec<u8>> + Send + 'static {
+pub(crate) fn until_error(
+    frames: impl Stream<Item = Result<Frame, Status>> + Send + 'static,
+) -> impl Stream<Item = Vec<u8>> + Send + 'static {
     frames.scan((), |(), frame| std::future::ready(frame.ok().map(|frame| frame.payload.to_vec())))
 }
 

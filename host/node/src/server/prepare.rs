@@ -65,7 +65,12 @@ impl Preparer for MajorityPreparer {
                 match asked.next().await {
                     Some((_, Ok(()))) => ready += 1,
                     Some((name, Err(problem))) => problems.push(format!("{name}: {problem}")),
-                    None => return Err(Unavailable(format!("only {ready} of {majority} needed members could compile the module: {}", problems.join("; ")))),
+                    None => {
+                        return Err(Unavailable(format!(
+                            "only {ready} of {majority} needed members could compile the module: {}",
+                            problems.join("; ")
+                        )));
+                    }
                 }
             }
             // The rest goes on compiling: a member that is ready does not stop its apply thread for it.

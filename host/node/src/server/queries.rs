@@ -100,7 +100,13 @@ impl<H: HostCalls + Send + 'static> Vm<H> for QueryVm<'_> {
         let EntryPoint::Query(query) = invocation.entry_point else {
             return Err(Fatal("the query engine was asked to run an operation".to_owned()));
         };
-        let asked = synod_vm::Query { module: invocation.module, query, context: invocation.context, args: invocation.args, timeout: QUERY_TIMEOUT };
+        let asked = synod_vm::Query {
+            module: invocation.module,
+            query,
+            context: invocation.context,
+            args: invocation.args,
+            timeout: QUERY_TIMEOUT,
+        };
         self.engine.query(asked, host).map_err(|error| match error {
             synod_vm::QueryError::NotReady(_) => {
                 self.not_ready = Some(error.to_string());

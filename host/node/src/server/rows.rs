@@ -1,4 +1,5 @@
 //! The store, as the service crate wants it.
+use std::sync::Arc;
 use std::time::Duration;
 
 use synod_machine::{Fatal, Write};
@@ -24,15 +25,15 @@ fn fatal(error: StorageError) -> Fatal {
 }
 
 impl Store for Rows {
-    type View = <NodeState as StateStore>::View;
+    type View = Arc<<NodeState as StateStore>::View>;
     type Mark = AppliedMark;
 
     fn view(&self) -> Result<Self::View, Fatal> {
-        self.state.view().map_err(fatal)
+        self.state.view().map(Arc::new).map_err(fatal)
     }
 
     fn latest(&self) -> Result<Self::View, Fatal> {
-        self.state.latest().map_err(fatal)
+        self.state.latest().map(Arc::new).map_err(fatal)
     }
 
     fn wait_written(&self, index: u64) -> Result<(), Fatal> {

@@ -39,6 +39,7 @@ impl Reporter {
         let (status, leadership, digest) = (self.raft.status(), self.raft.leadership().current(), self.applied.digest());
         let index = |entry: Option<synod_consensus::EntryId>| entry.map_or(0, |entry| entry.index);
         let health = self.log.health();
+        let (entries_applied, commands_applied) = self.applied.counts();
         MemberStatus {
             id: self.identity.me.0,
             name: self.identity.name.clone(),
@@ -71,8 +72,8 @@ impl Reporter {
             cluster_id: self.identity.cluster().map(|cluster| cluster.0.to_vec()).unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             fsyncs: self.log.syncs(),
-            entries_applied: self.applied.entries(),
-            commands_applied: self.applied.commands(),
+            entries_applied,
+            commands_applied,
             uptime_ms: self.started.elapsed().as_millis() as u64,
         }
     }

@@ -333,11 +333,8 @@ impl Cluster {
     }
 
     fn tell(&self) {
-        let (woken, cut) = {
-            let mut log = lock(&self.log);
-            (std::mem::take(&mut log.changed), Vec::<Waker>::new())
-        };
-        woken.into_iter().chain(cut).for_each(Waker::wake);
+        let woken = std::mem::take(&mut lock(&self.log).changed);
+        woken.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn mood(&self, mood: Mood) {
@@ -400,7 +397,7 @@ impl Cluster {
         pump(&self.log, &mut self.nodes)
     }
 
-    /// Answers the read index that is asked for.
+    /// Runs `work` to its end.
     pub(crate) fn wait<T: Send + 'static>(&mut self, work: impl Future<Output = T> + Send + 'static) -> T {
         let (sim, log, nodes) = (self.sim.clone(), self.log.clone(), &mut self.nodes);
         sim.block_on(work, || pump(&log, nodes))
@@ -467,6 +464,13 @@ impl Cluster {
         node.applied = applied;
         node.executor.restored(applied as u64, term).expect("a good snapshot");
         self.run();
+    }
+
+    /// The same, if `from` is ahead of `to`.
+    pub(crate) fn try_install_snapshot(&mut self, from: u64, to: u64) {
+        if self.node(from).applied > self.node(to).applied {
+            self.install_snapshot(from, to);
+        }
     }
 
     pub(crate) fn assert_members_agree(&self) {

@@ -116,9 +116,10 @@ impl Sim {
         let mut timers = lock(&self.timers);
         let next = timers.waiting.keys().next().map(|(at, _)| *at).filter(|at| *at <= until);
         timers.now = timers.now.max(next.unwrap_or(until));
+        let now = timers.now;
         let mut woken = Vec::new();
         while let Some(first) = timers.waiting.first_entry() {
-            if first.key().0 > timers.now {
+            if first.key().0 > now {
                 break;
             }
             woken.push(first.remove());

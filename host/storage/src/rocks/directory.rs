@@ -43,7 +43,9 @@ impl Directory {
             Some(FORMAT_VERSION) => Ok(()),
             Some(other) => Err(unusable(
                 &self.root,
-                &format!("it has data format {other}, and this version of synod knows format {FORMAT_VERSION}; start it with a version that knows {other}"),
+                &format!(
+                    "it has data format {other}, and this version of synod knows format {FORMAT_VERSION}; start it with a version that knows {other}"
+                ),
             )),
             None => Err(unusable(&self.root, "its file FORMAT is not one of synod's")),
         }
@@ -57,7 +59,10 @@ impl Directory {
             let name = entry.file_name();
             return Err(unusable(
                 &self.root,
-                &format!("it is not empty (there is `{}`) and not a data directory of synod; name an empty or a new one", name.to_string_lossy()),
+                &format!(
+                    "it is not empty (there is `{}`) and not a data directory of synod; name an empty or a new one",
+                    name.to_string_lossy()
+                ),
             ));
         }
         let mut file = File::create(&unfinished).map_err(failed)?;

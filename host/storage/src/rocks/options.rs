@@ -90,6 +90,7 @@ impl Prepared {
         log.set_block_based_table_factory(&blocks(&cache, false));
 
         let mut meta = Options::default();
+        meta.set_write_buffer_size(options.memtable_bytes / 24);
         meta.set_compression_type(DBCompressionType::None);
         meta.set_block_based_table_factory(&blocks(&cache, false));
 

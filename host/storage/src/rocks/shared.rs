@@ -105,7 +105,13 @@ impl LogState {
 }
 
 impl Shared {
-    pub(crate) fn new(database: Arc<Database>, directory: Directory, state: LogState, applied: u64, reserve_bytes: u64) -> Result<Self, StorageError> {
+    pub(crate) fn new(
+        database: Arc<Database>,
+        directory: Directory,
+        state: LogState,
+        applied: u64,
+        reserve_bytes: u64,
+    ) -> Result<Self, StorageError> {
         Ok(Self {
             log: Family::open(&database, super::LOG)?,
             meta: Family::open(&database, super::META)?,
@@ -162,10 +168,8 @@ impl Shared {
 
     /// Makes a change visible with `edit`, which names it, and queues it; waits for room.
     pub(crate) fn enqueue(&self, flushed: Option<Flushed>, edit: impl FnOnce(&mut LogState, u64) -> Result<Change, StorageError>) {
-        if let Err((error, flushed)) = self.try_enqueue(flushed, edit) {
-            if let Some(flushed) = flushed {
-                flushed(Err(error));
-            }
+        if let Err((error, Some(flushed))) = self.try_enqueue(flushed, edit) {
+            flushed(Err(error));
         }
     }
 

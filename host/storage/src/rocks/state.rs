@@ -15,6 +15,9 @@ use crate::{AppliedMark, LogStore, SnapshotFile, StateStore, StorageError};
 /// Bytes that building a snapshot asks the disk for at once.
 const READAHEAD_BYTES: usize = 2 * 1_024 * 1_024;
 
+/// No key is as long, so as many bytes of 255 are above every key.
+const BEYOND_KEY_BYTES: usize = 4 * synod_abi::limits::KEY_BYTES;
+
 /// The tables of one generation.
 pub(crate) struct Generation {
     pub(crate) number: u64,
@@ -131,7 +134,7 @@ impl StateStore for RocksStore {
 
     fn view(&self) -> Result<RocksView, StorageError> {
         self.shared().usable()?;
-        Ok(self.pin().0)
+        Ok(self.pin())
     }
 
     fn latest(&self) -> Result<RocksView, StorageError> {
@@ -148,14 +151,6 @@ impl StateStore for RocksStore {
         }
         let generation = Arc::clone(&inner.generation());
         let encoded = snapshot::encode_mark(mark);
-        let endless = writes.iter().find_map(|write| match write {
-            Write::DeletePrefix { table, prefix } if successor(prefix).is_none() => Some((*table, prefix)),
-            _ => None,
-        });
-        if let Some((table, prefix)) = endless {
-            let table = table.name();
-            return Err(shared.fail(StorageError::Fatal(format!("the prefix {prefix:?} in table {table} has no end to delete up to"))));
-        }
         shared.write(false, &|| {
             let mut batch = WriteBatch::default();
             for write in writes {
@@ -171,7 +166,8 @@ impl StateStore for RocksStore {
 
     fn build_snapshot(&self) -> Result<SnapshotFile, StorageError> {
         self.shared().usable()?;
-        let (view, mark) = self.pin();
+        let view = self.pin();
+        let mark = self.inner().stored_mark(&view.options)?;
         let number = self.inner().files.fetch_add(1, Ordering::Relaxed);
         let folder = &self.shared().directory.snapshots;
         let mut writer = SnapshotWriter::create(folder.join(format!("building-{number}")), mark)?;
@@ -208,13 +204,11 @@ impl StateStore for RocksStore {
 }
 
 impl RocksStore {
-    /// The present generation, mark and rows, all of the same moment.
-    fn pin(&self) -> (RocksView, AppliedMark) {
-        let inner = self.inner();
+    /// The present moment. The generation cannot change while it is pinned, so its rows and the stored mark go together.
+    fn pin(&self) -> RocksView {
         let database = &self.shared().database;
-        let generation = inner.generation();
-        let (snapshot, mark) = inner.with_mark(|mark| (OwnedSnapshot::take(database), mark.clone()));
-        (RocksView::new(database, Arc::clone(&generation), Some(snapshot)), mark)
+        let generation = self.inner().generation();
+        RocksView::new(database, Arc::clone(&generation), Some(OwnedSnapshot::take(database)))
     }
 }
 
@@ -223,7 +217,7 @@ fn add(batch: &mut WriteBatch, generation: &Generation, write: &Write) {
         Write::Put { table, key, value } => batch.put_cf(generation.family(*table).get(), key, value),
         Write::Delete { table, key } => batch.delete_cf(generation.family(*table).get(), key),
         Write::DeletePrefix { table, prefix } => {
-            let end = successor(prefix).unwrap_or_default();
+            let end = successor(prefix).unwrap_or_else(|| vec![u8::MAX; BEYOND_KEY_BYTES]);
             batch.delete_range_cf(generation.family(*table).get(), prefix, &end);
         }
     }

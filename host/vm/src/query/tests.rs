@@ -1,1 +1,98 @@
-//! Tests.
+//! Queries: read-only, stopped in time, many at once.
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use synod_abi::{Context, Fault, ModuleHash, OperationId};
+use synod_machine::Completion;
+
+use super::*;
+use crate::fixtures::{DONE, MapHost, modules, recipe};
+use crate::hash;
+
+fn prepared(entry: &str) -> ModuleHash {
+    let module = recipe(entry, "");
+    modules().prepare(hash(&module), &module).expect("the fixture is admitted and compiles");
+    hash(&module)
+}
+
+fn query(engine: &QueryEngine, module: ModuleHash, timeout: Duration, host: MapHost) -> Result<(MapHost, Completion), QueryError> {
+    engine.query(Query { module, query: OperationId(1), context: &Context::default(), args: &[], timeout }, host)
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_query_reads_and_gives_its_host_back() {
+    let read = format!("(if (i32.ne (call $get (i32.const 1024) (i32.const 1) (i32.const 8) (i32.const 8)) (i32.const 3)) (then unreachable)) {DONE}");
+    let engine = QueryEngine::new(modules()).expect("a clock starts");
+    let host = MapHost { rows: [(vec![0], vec![1, 2, 3])].into(), tokens: 5, ..MapHost::default() };
+    let (host, completion) = query(&engine, prepared(&read), LONG, host).expect("this host runs queries");
+    assert_eq!((host.tokens, completion), (5, Completion::Done(vec![])));
+}
+
+#[test]
+fn a_query_cannot_write() {
+    let engine = QueryEngine::new(modules()).expect("a clock starts");
+    for write in [
+        "(call $put (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 1))",
+        "(call $delete (i32.const 0) (i32.const 1))",
+        "(drop (call $next_token))",
+    ] {
+        let (host, completion) = query(&engine, prepared(&format!("{write} {DONE}")), LONG, MapHost::default()).expect("this host runs queries");
+        assert_eq!(completion, Completion::Faulted(Fault::BadHostCall), "{write}");
+        assert_eq!((host.rows.len(), host.tokens), (0, 0));
+    }
+}
+
+#[test]
+fn a_query_without_end_is_stopped() {
+    let engine = QueryEngine::new(modules()).expect("a clock starts");
+    let module = prepared("(loop (br 0)) unreachable");
+    let (_, completion) = query(&engine, module, Duration::from_millis(20), MapHost::default()).expect("this host runs queries");
+    assert_eq!(completion, Completion::Faulted(Fault::QueryTimeout));
+    let (_, completion) = query(&engine, prepared(DONE), LONG, MapHost::default()).expect("this host runs queries");
+    assert_eq!(completion, Completion::Done(vec![]));
+}
+
+#[test]
+fn recursion_without_end_is_too_deep_for_queries_too() {
+    let engine = QueryEngine::new(modules()).expect("a clock starts");
+    let module = prepared("(call $entry (local.get $id) (local.get $len))");
+    let (_, completion) = query(&engine, module, LONG, MapHost::default()).expect("this host runs queries");
+    assert_eq!(completion, Completion::Faulted(Fault::TooDeep));
+}
+
+#[test]
+fn a_module_that_is_not_prepared_is_not_ready() {
+    let engine = QueryEngine::new(modules()).expect("a clock starts");
+    let unknown = ModuleHash([3; 32]);
+    assert!(matches!(query(&engine, unknown, LONG, MapHost::default()), Err(QueryError::NotReady(module)) if module == unknown));
+}
+
+#[test]
+fn more_queries_than_slots_wait_for_one() {
+    let engine = QueryEngine::new(modules()).expect("a clock starts");
+    let module = prepared(DONE);
+    let done = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..QUERY_SLOTS + 16 {
+            scope.spawn(|| {
+                let (_, completion) = query(&engine, module, LONG, MapHost::default()).expect("this host runs queries");
+                assert_eq!(completion, Completion::Done(vec![]));
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+    });
+    assert_eq!(done.into_inner(), QUERY_SLOTS + 16);
+    assert_eq!(engine.clock.state.lock().running, 0);
+}
+
+#[test]
+fn a_query_that_gets_no_slot_times_out() {
+    let state = State::default();
+    let held: Vec<_> = (0..QUERY_SLOTS).map(|_| state.take_slot(Instant::now())).collect();
+    assert!(held.iter().all(Option::is_some));
+    assert!(state.take_slot(Instant::now() + Duration::from_millis(5)).is_none());
+    drop(held);
+    assert!(state.take_slot(Instant::now()).is_some());
+}

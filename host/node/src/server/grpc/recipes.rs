@@ -83,7 +83,8 @@ impl RecipesService {
                 dropped: 0,
             }
         });
-        let recipe_fits = |line: &LogLine| wanted.recipe.is_empty() || line.recipe.as_ref().is_some_and(|recipe| recipe.name == wanted.recipe);
+        let recipe_fits =
+            |line: &LogLine| wanted.recipe.is_empty() || line.recipe.as_ref().is_some_and(|recipe| recipe.name == wanted.recipe);
         let space_fits = |line: &LogLine| wanted.space.is_empty() || line.space == wanted.space;
         let level_fits = |line: &LogLine| wanted.max_level == 0 || line.level <= wanted.max_level;
         lines.filter(|line| recipe_fits(line) && space_fits(line) && level_fits(line)).collect()

@@ -48,7 +48,10 @@ impl SpaceAdmin for SpaceAdminService {
 
     async fn list(&self, request: Request<ListSpacesRequest>) -> Result<Response<ListSpacesReply>, Status> {
         let spaces = all_spaces(&self.0, self.0.timeout(&request)).await.map_err(|failure| self.0.status(failure))?;
-        Ok(Response::new(ListSpacesReply { header: Some(self.0.present_header()), spaces: spaces.iter().map(convert::space_info).collect() }))
+        Ok(Response::new(ListSpacesReply {
+            header: Some(self.0.present_header()),
+            spaces: spaces.iter().map(convert::space_info).collect(),
+        }))
     }
 
     async fn upgrade(&self, request: Request<UpgradeSpaceRequest>) -> Result<Response<UpgradeSpaceReply>, Status> {

@@ -41,7 +41,8 @@ impl Spaces for SpacesService {
 
     async fn call_stream(&self, request: Request<Streaming<CallRequest>>) -> Result<Response<Self::CallStreamStream>, Status> {
         let front = self.0.clone();
-        let requests = request.into_inner().take_while(|request| std::future::ready(request.is_ok())).filter_map(|request| async { request.ok() });
+        let requests =
+            request.into_inner().take_while(|request| std::future::ready(request.is_ok())).filter_map(|request| async { request.ok() });
         let replies = requests
             .map(move |request| {
                 let front = front.clone();

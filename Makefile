@@ -1,0 +1,53 @@
+# The ways into this project. `make demo` and `make test` set up what they need on a fresh Debian machine.
+#
+# Check, test and demo share one target directory outside of the checkout and one cargo profile, because compiling RocksDB
+# takes 10 to 17 minutes. For the same reason RUSTFLAGS is neither set nor passed on: warnings are denied by [workspace.lints].
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/synod/target
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
+
+CARGO := export LIBCLANG_PATH="$$(.ci/libclang)"; cargo
+EXAMPLE := examples/rate-limit/Cargo.toml
+
+.PHONY: help
+help: ## says what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | column -t -s "$$(printf '\t')"
+
+.PHONY: setup
+setup: ## installs what is missing to build
+	@.ci/setup
+
+.PHONY: build
+build: setup ## builds the synod binary
+	$(CARGO) build --locked -p synod
+
+.PHONY: demo
+demo: setup ## three members, a recipe installed while they run, a killed leader
+	$(CARGO) run --locked -q -p synod-tests --bin demo
+
+.PHONY: test
+test: setup ## all tests
+	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --manifest-path $(EXAMPLE)
+
+.PHONY: check
+check: setup ## format, lints, documentation, import rules, bundle
+	cargo fmt --all --check
+	cargo fmt --manifest-path $(EXAMPLE) --check
+	cargo metadata --locked --manifest-path $(EXAMPLE) --format-version 1 >/dev/null
+	$(CARGO) clippy --locked --workspace --all-targets
+	export RUSTDOCFLAGS="-D warnings"; $(CARGO) doc --locked --workspace --no-deps
+	$(CARGO) test --locked -p synod-tests --test tidy --test architecture
+	$(CARGO) test --locked -p synod-bundle --test identical
+
+.PHONY: check-bundle
+check-bundle: setup ## the bundled recipes have the same bytes in every build
+	$(CARGO) test --locked -p synod-bundle
+
+.PHONY: bench
+bench: setup ## benches of the engine and the machine
+	$(CARGO) bench --locked -p synod-vm -p synod-machine

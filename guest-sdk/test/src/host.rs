@@ -1,0 +1,306 @@
+//! [`TestHost`]: one member of one, driven by the test.
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::marker::PhantomData;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use synod_abi::schema::{EntryPointSchema, Schema};
+use synod_abi::{
+    ClusterId, ModuleHash, OperationId, RawCall, RawError, RawQuery, RawReply, RecipeName, Revision, SpaceName, Time, Transport, limits,
+};
+use synod_machine::{
+    Action, Call, Caller, Command, Environment, LogLine, Machine, MemoryState, Origin, Outcome, Query, Rejection, Reply, directory, query,
+};
+use synod_sdk::Recipe;
+
+use crate::replay::{self, Done};
+use crate::vm::{Runners, TestVm};
+
+/// Names the compiled module that tests run against, by its path.
+const MODULE_VARIABLE: &str = "SYNOD_TEST_WASM";
+/// When the clock of every host begins, in milliseconds since the Unix epoch.
+const BEGIN_MS: u64 = 1_700_000_000_000;
+/// Commands an entry in the replays.
+const REPLAYS: [usize; 2] = [1, 32];
+
+struct Inner {
+    runners: Runners,
+    environment: Environment,
+    machine: Machine,
+    state: MemoryState,
+    vm: TestVm,
+    now: Time,
+    done: Vec<Done>,
+    schemas: BTreeMap<ModuleHash, Schema>,
+    logs: VecDeque<LogLine>,
+}
+
+/// A cluster of one, in memory, in which `R` is installed and has a space of its name.
+///
+/// ```
+/// use synod_sdk::prelude::*;
+/// use synod_test::TestHost;
+///
+/// /// Counts.
+/// #[recipe(name = "tally", version = 1)]
+/// pub struct Tally {
+///     count: Cell<u64>,
+/// }
+///
+/// #[ops]
+/// impl Tally {
+///     /// Counts one up.
+///     #[op]
+///     fn count(&self, cx: &mut Ctx) -> u64 {
+///         let count = self.count.get(cx).unwrap_or(0) + 1;
+///         self.count.set(cx, &count);
+///         count
+///     }
+/// }
+///
+/// let host = TestHost::of::<Tally>();
+/// let tally = host.client();
+/// assert_eq!(tally.count().unwrap(), 1);
+/// assert_eq!(tally.count().unwrap(), 2);
+/// ```
+///
+/// # Panics
+/// Every method panics with what is wrong, as a test should. Dropping it does when a replay comes out differently.
+pub struct TestHost<R = ()> {
+    inner: Mutex<Inner>,
+    recipe: PhantomData<fn() -> R>,
+}
+
+impl TestHost {
+    /// Runs `R` as it is linked into the test; or its compiled module, when `SYNOD_TEST_WASM` names one of that recipe.
+    pub fn of<R: Recipe>() -> TestHost<R> {
+        match compiled(R::NAME) {
+            Some(module) => Self::wasm::<R>(&module),
+            None => TestHost::start(None),
+        }
+    }
+
+    /// Runs a compiled module of `R`.
+    pub fn wasm<R: Recipe>(module: &[u8]) -> TestHost<R> {
+        TestHost::start(Some(module))
+    }
+}
+
+impl<R: Recipe> TestHost<R> {
+    fn start(module: Option<&[u8]>) -> Self {
+        let mut runners = Runners::default();
+        let module = match module {
+            Some(module) => {
+                runners.enable_wasm();
+                module
+            }
+            None => runners.link::<R>(),
+        };
+        let environment = Environment { semantics: Environment::SEMANTICS, engine: runners.engine() };
+        let state = MemoryState::default();
+        let machine = Machine::load(&state, environment).unwrap_or_else(|fatal| panic!("an empty state does not load: {fatal}"));
+        let (vm, now) = (runners.vm(), Time(BEGIN_MS));
+        let (done, schemas, logs) = (Vec::new(), BTreeMap::new(), VecDeque::new());
+        let inner = Mutex::new(Inner { runners, environment, machine, state, vm, now, done, schemas, logs });
+        let host = Self { inner, recipe: PhantomData };
+        host.must(Action::FormCluster { cluster: ClusterId([1; 16]) });
+        host.must(Action::SetEnvironment { environment });
+        let installed = host.must(Action::InstallRecipe { module: module.into(), replace: false });
+        match installed {
+            Reply::Installed { recipe, .. } if recipe.name.as_str() == R::NAME && recipe.version == R::VERSION => {}
+            other => panic!("the module is not of {}@{}: {other:?}; build it again", R::NAME, R::VERSION),
+        }
+        host.create_space::<R>(R::NAME);
+        host
+    }
+
+    /// The client of the space that has the recipe's name.
+    pub fn client(&self) -> R::BlockingClient<'_, Self> {
+        self.client_for(R::NAME)
+    }
+
+    /// The client of another space of the recipe, see [`TestHost::create_space`].
+    pub fn client_for(&self, space: &str) -> R::BlockingClient<'_, Self> {
+        R::blocking(self, space)
+    }
+}
+
+impl<R> TestHost<R> {
+    /// Installs another recipe, as it is linked into the test, with a space of its name: `Other::blocking(&host, "other")` is its
+    /// client.
+    pub fn install<Q: Recipe>(&self) {
+        let module = {
+            let inner = &mut *self.lock();
+            let module = inner.runners.link::<Q>();
+            inner.vm.relink(&inner.runners);
+            module
+        };
+        self.must(Action::InstallRecipe { module: module.into(), replace: false });
+        self.create_space::<Q>(Q::NAME);
+    }
+
+    /// Creates a space of an installed recipe.
+    pub fn create_space<Q: Recipe>(&self, name: &str) {
+        let recipe = RecipeName::new(Q::NAME).unwrap_or_else(|error| panic!("{} is no name of a recipe: {error}", Q::NAME));
+        let name = SpaceName::new(name).unwrap_or_else(|error| panic!("{name} is no name of a space: {error}"));
+        self.must(Action::CreateSpace { name, recipe, version: Some(Q::VERSION) });
+    }
+
+    /// Applies any action, as one entry.
+    ///
+    /// # Errors
+    /// The rejection, if it is rejected.
+    pub fn apply(&self, action: Action) -> Result<Reply, Rejection> {
+        self.lock().apply(action).result
+    }
+
+    /// Moves the cluster's clock on. Without it time stands still.
+    pub fn advance_ms(&self, ms: u64) {
+        let mut inner = self.lock();
+        inner.now = inner.now.plus_ms(ms);
+    }
+
+    /// Time of the next command.
+    pub fn now(&self) -> Time {
+        self.lock().now
+    }
+
+    /// Revision of the last command that was not rejected.
+    pub fn revision(&self) -> Revision {
+        self.lock().machine.head().revision
+    }
+
+    /// Digest of the state.
+    pub fn digest(&self) -> [u8; 32] {
+        self.lock().machine.head().state_digest()
+    }
+
+    /// The lines that recipes logged since the last time, the newest `limits::LOG_RING_LINES` of them.
+    pub fn take_logs(&self) -> Vec<LogLine> {
+        self.lock().logs.drain(..).collect()
+    }
+
+    fn must(&self, action: Action) -> Reply {
+        self.apply(action).unwrap_or_else(|rejection| panic!("the test host could not be set up: {rejection}"))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn apply(&mut self, action: Action) -> Outcome {
+        let command = Command { origin: Origin::default(), caller: Caller::default(), action };
+        let applied = replay::apply(&mut self.machine, &mut self.state, &mut self.vm, self.now, vec![command.clone()]);
+        let mut applied = applied.unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
+        self.log(applied.logs);
+        let outcome = applied.outcomes.remove(0).outcome;
+        self.done.push(Done { at: self.now, command, outcome: outcome.clone() });
+        outcome
+    }
+
+    fn call(&mut self, call: RawCall) -> Result<RawReply, RawError> {
+        let (space, _) = self.resolve(&call.space, call.operation, call.signature, |schema, name| schema.operation(name))?;
+        let operation = OperationId::of(call.operation);
+        let outcome = self.apply(Action::Call(Call { space, operation, args: call.args.into() }));
+        match outcome.result {
+            Ok(Reply::Result(result)) => Ok(RawReply { revision: outcome.revision, result: result.0 }),
+            Ok(other) => Err(invalid(format!("the call was answered {other:?}"))),
+            Err(rejection) => Err(raw(rejection)),
+        }
+    }
+
+    fn query(&mut self, asked: RawQuery) -> Result<RawReply, RawError> {
+        let (_, space) = self.resolve(&asked.space, asked.query, asked.signature, |schema, name| schema.query(name))?;
+        let request = Query { space: &space, query: OperationId::of(asked.query), args: &asked.args, session: None };
+        let answer = query(&self.state, &mut self.vm, request).unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
+        self.log(answer.logs);
+        answer.result.map(|result| RawReply { revision: answer.revision, result }).map_err(raw)
+    }
+
+    /// The space, if its recipe has the entry point with the caller's signature: what a member checks.
+    fn resolve(
+        &mut self,
+        space: &str,
+        name: &str,
+        signature: u64,
+        find: impl for<'s> Fn(&'s Schema, &str) -> Option<&'s EntryPointSchema>,
+    ) -> Result<(synod_abi::SpaceId, SpaceName), RawError> {
+        let space = SpaceName::new(space).map_err(|error| invalid(format!("{space} is no name of a space: {error}")))?;
+        let record = directory::space(&self.state, &space).unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
+        let record = record.ok_or_else(|| invalid(format!("there is no space {space}; create it first")))?;
+        if !self.schemas.contains_key(&record.module) {
+            let schema = directory::schema(&self.state, record.module).unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
+            self.schemas.extend(schema.map(|schema| (record.module, schema)));
+        }
+        match self.schemas.get(&record.module).and_then(|schema| find(schema, name)) {
+            Some(point) if point.signature == signature => Ok((record.id, space)),
+            Some(_) => Err(invalid(format!("{name} of {} has other types than this client; build module and client again", record.recipe))),
+            None => Err(invalid(format!("{} has no {name}", record.recipe))),
+        }
+    }
+
+    fn log(&mut self, lines: Vec<LogLine>) {
+        self.logs.extend(lines);
+        let over = self.logs.len().saturating_sub(limits::LOG_RING_LINES);
+        self.logs.drain(..over);
+    }
+}
+
+impl<R> Transport for TestHost<R> {
+    fn call(&self, call: RawCall) -> impl Future<Output = Result<RawReply, RawError>> + Send {
+        std::future::ready(self.lock().call(call))
+    }
+
+    fn query(&self, query: RawQuery) -> impl Future<Output = Result<RawReply, RawError>> + Send {
+        std::future::ready(self.lock().query(query))
+    }
+}
+
+impl<R> Drop for TestHost<R> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let inner = self.lock();
+        let digest = inner.machine.head().state_digest();
+        for batch in REPLAYS {
+            if let Err(different) = replay::compare(&inner.runners, inner.environment, &inner.done, digest, batch) {
+                panic!("{different}");
+            }
+        }
+    }
+}
+
+impl<R> std::fmt::Debug for TestHost<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestHost").field("head", self.lock().machine.head()).finish_non_exhaustive()
+    }
+}
+
+fn raw(rejection: Rejection) -> RawError {
+    match rejection {
+        Rejection::Recipe { code, error } => RawError::Rejected { code, error: error.0 },
+        Rejection::Fault(fault) => RawError::Fault { fault: Some(fault), message: fault.to_string() },
+        other => invalid(other.to_string()),
+    }
+}
+
+fn invalid(message: String) -> RawError {
+    RawError::Fault { fault: None, message }
+}
+
+/// The module that the environment names, if it is of `recipe`: a test may link further recipes.
+fn compiled(recipe: &str) -> Option<Vec<u8>> {
+    let path = std::env::var_os(MODULE_VARIABLE)?;
+    let path = Path::new(&path);
+    let module =
+        std::fs::read(path).unwrap_or_else(|error| panic!("{MODULE_VARIABLE} names {}, which cannot be read: {error}", path.display()));
+    let admitted = synod_vm::admit(&module).unwrap_or_else(|error| panic!("{} is not admitted: {error}", path.display()));
+    (admitted.schema.recipe.name.as_str() == recipe).then_some(module)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! Runs a workload with many clients for a while and counts what came of it.
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use synod_client::{Client, Error};
+use tokio::task::JoinSet;
+
+use super::histogram::Histogram;
+use super::workload::Workload;
+use crate::cli::fail::{Exit, Failed};
+use crate::cli::progress::seconds_bar;
+
+/// Different error messages that are kept for the report.
+const KEPT_ERRORS: usize = 5;
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcome {
+    /// Latencies of what succeeded.
+    pub(crate) latencies: Histogram,
+    /// Requests that were rejected.
+    pub(crate) rejected: u64,
+    /// Requests that were surely not applied.
+    pub(crate) unavailable: u64,
+    /// Requests whose outcome is unknown.
+    pub(crate) unknown: u64,
+    /// Some of the errors.
+    pub(crate) errors: Vec<String>,
+    /// How long it took.
+    pub(crate) elapsed: Duration,
+}
+
+impl Outcome {
+    fn merge(&mut self, other: Self) {
+        self.latencies.merge(&other.latencies);
+        self.rejected += other.rejected;
+        self.unavailable += other.unavailable;
+        self.unknown += other.unknown;
+        other.errors.into_iter().for_each(|error| self.keep(error));
+    }
+
+    fn keep(&mut self, error: String) {
+        if self.errors.len() < KEPT_ERRORS && !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+
+    fn count(&mut self, error: &Error) {
+        match error {
+            Error::Rejected(_) | Error::Refused(_) => self.rejected += 1,
+            Error::Unavailable(_) => self.unavailable += 1,
+            Error::OutcomeUnknown(_) | Error::Internal(_) => self.unknown += 1,
+        }
+        self.keep(error.to_string());
+    }
+}
+
+/// Runs `workload` with `clients` callers, each with one request at a time, spread over `connections`, for `length`.
+pub(crate) async fn run(workload: Arc<Workload>, connections: &[Client], clients: usize, length: Duration) -> Result<Outcome, Failed> {
+    let began = Instant::now();
+    let end = began + length;
+    let mut callers = JoinSet::new();
+    for (number, client) in connections.iter().cycle().take(clients).enumerate() {
+        let (workload, client) = (Arc::clone(&workload), client.clone());
+        callers.spawn(async move {
+            tracing::trace!(number, "a caller starts");
+            call_until(&workload, &client, end).await
+        });
+    }
+    let bar = tokio::spawn(show_time(length));
+    let mut outcome = Outcome::default();
+    while let Some(done) = callers.join_next().await {
+        outcome.merge(done.map_err(|error| Failed::new(Exit::Internal, format!("a caller of the benchmark failed: {error}")))?);
+    }
+    outcome.elapsed = began.elapsed();
+    bar.abort();
+    Ok(outcome)
+}
+
+async fn call_until(workload: &Workload, client: &Client, end: Instant) -> Outcome {
+    let mut outcome = Outcome::default();
+    loop {
+        let sent = Instant::now();
+        if sent >= end {
+            return outcome;
+        }
+        match workload.run(client).await {
+            Ok(()) => outcome.latencies.add(u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX)),
+            Err(error) => outcome.count(&error),
+        }
+    }
+}
+
+async fn show_time(length: Duration) {
+    let bar = seconds_bar(length.as_secs());
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    for second in 0..=length.as_secs() {
+        ticks.tick().await;
+        bar.set_position(second);
+    }
+    bar.finish_and_clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_counted_by_kind_and_a_few_are_kept() {
+        let mut outcome = Outcome::default();
+        for number in 0..20 {
+            outcome.count(&Error::Unavailable(format!("{}", number % 7)));
+        }
+        outcome.count(&Error::OutcomeUnknown("x".into()));
+        let mut all = Outcome::default();
+        all.merge(outcome);
+        assert_eq!((all.rejected, all.unavailable, all.unknown, all.errors.len()), (0, 20, 1, KEPT_ERRORS));
+    }
+}

@@ -1,0 +1,262 @@
+//! `synod bench`: how many calls a running cluster takes, how long each takes, and what they cost it.
+//!
+//! Costs come from the members' own counters before and after: fsyncs a second and commands per entry. Every call is durable on a
+//! majority before it is answered, so calls per entry above 1 is what makes more calls than fsyncs possible. It measures the
+//! cluster and this client together; on one machine they share its cores.
+
+mod histogram;
+mod load;
+mod workload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use synod_client::api::StatusReply;
+use synod_client::{Client, Follow, Options};
+
+use super::calling::schema_of_space;
+use super::fail::{Exit, Failed};
+use super::progress::Spinner;
+use super::table::table;
+use super::{Global, output};
+use load::Outcome;
+use workload::{Kind, Workload};
+
+/// Most callers: each holds one request in flight.
+const CLIENTS: u64 = 10_000;
+
+/// Flags of `synod bench`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BenchArgs {
+    /// What is measured.
+    #[arg(value_enum, default_value = "kv-put")]
+    workload: Kind,
+    /// Callers, each with one request at a time.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=CLIENTS))]
+    clients: u64,
+    /// How long to measure, in seconds.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    seconds: u64,
+    /// How long to run before measuring, in seconds.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=600), value_name = "SECONDS")]
+    warmup_seconds: u64,
+    /// Size of the values that are put, in bytes.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=255 * 1_024), value_name = "BYTES")]
+    value_bytes: u64,
+    /// How many keys are used.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    keys: u64,
+    /// The space [default: the recipe's name, counter or kv].
+    #[arg(long)]
+    space: Option<String>,
+    /// Which members are called.
+    #[arg(long, value_enum, default_value_t)]
+    via: Via,
+}
+
+/// Which members the callers talk to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Via {
+    /// The leader, as the client library does by itself.
+    #[default]
+    Leader,
+    /// All members, the callers spread evenly: followers forward.
+    All,
+}
+
+pub(crate) async fn run(args: BenchArgs, global: &Global) -> Result<(), Failed> {
+    let learning = Options { learn_members: true, ..global.client_options() };
+    let client = Client::connect_with(&global.endpoint, learning).await?;
+    let space = args.space.clone().unwrap_or_else(|| args.workload.recipe().to_owned());
+    let schema = schema_of_space(&client, &space).await?;
+    let value_bytes = usize::try_from(args.value_bytes).unwrap_or(usize::MAX);
+    let workload = Arc::new(Workload::new(args.workload, &space, &schema, args.keys, value_bytes)?);
+    let connections = connections(&args, &client, global).await?;
+    let clients = usize::try_from(args.clients).unwrap_or(usize::MAX);
+
+    if args.warmup_seconds > 0 {
+        let _spinner = Spinner::new("warming up");
+        load::run(Arc::clone(&workload), &connections, clients, Duration::from_secs(args.warmup_seconds)).await?;
+    }
+    let before = client.status(false).await?;
+    let outcome = load::run(workload, &connections, clients, Duration::from_secs(args.seconds)).await?;
+    let after = client.status(false).await?;
+
+    let report = Report::new(&args, &space, &outcome, &before, &after);
+    output::answer(global.output, &report.json(), || report.text())?;
+    if report.calls == 0 {
+        let error = outcome.errors.first().map_or("no call was answered", String::as_str);
+        return Err(Failed::new(Exit::Unavailable, format!("no call succeeded: {error}")));
+    }
+    Ok(())
+}
+
+async fn connections(args: &BenchArgs, client: &Client, global: &Global) -> Result<Vec<Client>, Failed> {
+    if args.via == Via::Leader {
+        return Ok(vec![client.clone()]);
+    }
+    let mut connections = Vec::new();
+    for address in client.addresses() {
+        let options = Options { follow: Follow::Nearest, ..global.client_options() };
+        connections.push(Client::connect_with(&address, options).await?);
+    }
+    Ok(connections)
+}
+
+/// What one member did during the run.
+#[derive(Clone, Debug, PartialEq)]
+struct MemberCost {
+    name: String,
+    fsyncs_per_second: f64,
+    entries: u64,
+    commands: u64,
+}
+
+impl MemberCost {
+    /// Commands per entry: how well batching works.
+    fn commands_per_entry(&self) -> f64 {
+        ratio(self.commands, self.entries)
+    }
+}
+
+/// The numbers of a run.
+struct Report {
+    workload: String,
+    space: String,
+    clients: u64,
+    seconds: f64,
+    value_bytes: Option<u64>,
+    calls: u64,
+    p50_us: u64,
+    p99_us: u64,
+    max_us: u64,
+    rejected: u64,
+    unavailable: u64,
+    unknown: u64,
+    errors: Vec<String>,
+    members: Vec<MemberCost>,
+}
+
+#[allow(clippy::cast_precision_loss, reason = "rates for people")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+impl Report {
+    fn new(args: &BenchArgs, space: &str, outcome: &Outcome, before: &StatusReply, after: &StatusReply) -> Self {
+        let seconds = outcome.elapsed.as_secs_f64();
+        let members = after.members.iter().filter(|member| member.reachable).filter_map(|member| {
+            let earlier = before.members.iter().find(|earlier| earlier.id == member.id && earlier.reachable)?;
+            Some(MemberCost {
+                name: member.name.clone(),
+                fsyncs_per_second: rate(member.fsyncs.saturating_sub(earlier.fsyncs), seconds),
+                entries: member.entries_applied.saturating_sub(earlier.entries_applied),
+                commands: member.commands_applied.saturating_sub(earlier.commands_applied),
+            })
+        });
+        Self {
+            workload: args.workload.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default(),
+            space: space.to_owned(),
+            clients: args.clients,
+            seconds,
+            value_bytes: (args.workload == Kind::KvPut).then_some(args.value_bytes),
+            calls: outcome.latencies.total(),
+            p50_us: outcome.latencies.quantile(500),
+            p99_us: outcome.latencies.quantile(990),
+            max_us: outcome.latencies.max(),
+            rejected: outcome.rejected,
+            unavailable: outcome.unavailable,
+            unknown: outcome.unknown,
+            errors: outcome.errors.clone(),
+            members: members.collect(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let value = self.value_bytes.map(|bytes| format!(" of {bytes} bytes")).unwrap_or_default();
+        let ms = |us: u64| format!("{:.2} ms", ratio(us, 1_000));
+        let mut text = format!(
+            "{}{value} on space {}, {} clients, {:.1} s\n\n{:.0} calls/s   p50 {}   p99 {}   max {}\n{} calls, {} rejected, {} unavailable, {} with unknown outcome\n",
+            self.workload,
+            self.space,
+            self.clients,
+            self.seconds,
+            rate(self.calls, self.seconds),
+            ms(self.p50_us),
+            ms(self.p99_us),
+            ms(self.max_us),
+            self.calls,
+            self.rejected,
+            self.unavailable,
+            self.unknown,
+        );
+        for error in &self.errors {
+            text.push_str(&format!("  error: {error}\n"));
+        }
+        let rows = self.members.iter().map(|member| {
+            let per_entry = format!("{:.1}", member.commands_per_entry());
+            [
+                member.name.clone(),
+                format!("{:.0}", member.fsyncs_per_second),
+                member.entries.to_string(),
+                member.commands.to_string(),
+                per_entry,
+            ]
+        });
+        format!("{text}\n{}", table(["MEMBER", "FSYNCS/S>", "ENTRIES>", "COMMANDS>", "CALLS/ENTRY>"], rows))
+    }
+
+    fn json(&self) -> Value {
+        let members = self.members.iter().map(|member| {
+            json!({
+                "name": member.name, "fsyncs_per_second": member.fsyncs_per_second, "entries": member.entries,
+                "commands": member.commands, "calls_per_entry": member.commands_per_entry(),
+            })
+        });
+        json!({
+            "workload": self.workload, "space": self.space, "clients": self.clients, "seconds": self.seconds, "value_bytes": self.value_bytes,
+            "calls": self.calls, "calls_per_second": rate(self.calls, self.seconds),
+            "p50_us": self.p50_us, "p99_us": self.p99_us, "max_us": self.max_us,
+            "rejected": self.rejected, "unavailable": self.unavailable, "outcome_unknown": self.unknown,
+            "errors": self.errors, "members": members.collect::<Vec<_>>(),
+        })
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "rates for people")]
+fn rate(count: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use synod_client::api::MemberStatus;
+
+    fn status(fsyncs: u64, entries_applied: u64, commands_applied: u64) -> StatusReply {
+        let member =
+            MemberStatus { id: 1, name: "a".into(), reachable: true, fsyncs, entries_applied, commands_applied, ..MemberStatus::default() };
+        StatusReply { members: vec![member, MemberStatus { id: 2, ..MemberStatus::default() }], ..StatusReply::default() }
+    }
+
+    #[test]
+    fn costs_are_differences_of_the_members_counters() {
+        let cli = <super::super::Cli as clap::Parser>::try_parse_from(["synod", "bench", "kv-put", "--seconds", "2"]).expect("parses");
+        let super::super::Command::Bench(args) = cli.command else { panic!("bench") };
+        let mut outcome = Outcome { elapsed: Duration::from_secs(2), ..Outcome::default() };
+        (0..300).for_each(|_| outcome.latencies.add(1_000));
+        let report = Report::new(&args, "kv", &outcome, &status(10, 100, 100), &status(110, 200, 400));
+        let json = report.json();
+        assert_eq!(json["calls_per_second"], 150.0);
+        assert_eq!(json["members"].as_array().map(Vec::len), Some(1), "who did not answer has no costs");
+        assert_eq!(
+            (json["members"][0]["fsyncs_per_second"].as_f64(), json["members"][0]["calls_per_entry"].as_f64()),
+            (Some(50.0), Some(3.0))
+        );
+        assert_eq!(json["p50_us"], 1_000);
+        let text = report.text();
+        assert!(text.contains("150 calls/s   p50 1.00 ms"), "{text}");
+    }
+}

@@ -1,0 +1,160 @@
+//! `synod status`: the members as they see themselves.
+use clap::Args;
+use serde_json::{Value, json};
+use synod_client::api::{MemberStatus, Role, StatusReply};
+
+use super::fail::{Exit, Failed};
+use super::table::table;
+use super::{Global, output};
+
+/// Flags of `synod status`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct StatusArgs {
+    /// Only the member that is asked.
+    #[arg(long)]
+    local: bool,
+    /// Instead: the digests of the asked member right after this entry; it is waited for.
+    #[arg(long, value_name = "INDEX")]
+    digest_at: Option<u64>,
+}
+
+pub(crate) async fn run(args: StatusArgs, global: &Global) -> Result<(), Failed> {
+    let client = global.client().await?;
+    if let Some(index) = args.digest_at {
+        let reply = client.digest_at(index, global.timeout_ms).await?;
+        let (chain, state) = (output::hex(&reply.chain_digest), output::hex(&reply.state_digest));
+        let json = json!({ "index": reply.index, "chain_digest": chain, "state_digest": state });
+        return output::answer(global.output, &json, || format!("entry {}\nchain {chain}\nstate {state}", reply.index));
+    }
+    let status = client.status(args.local).await?;
+    output::answer(global.output, &to_json(&status), || text(&status))?;
+    if status.leader_id == 0 {
+        return Err(Failed::new(Exit::Unavailable, "the cluster has no leader at the moment")
+            .next("writes wait for a majority of members; start those that are down"));
+    }
+    Ok(())
+}
+
+fn role(member: &MemberStatus) -> &'static str {
+    match member.role() {
+        Role::Leader => "leader",
+        Role::Follower => "follower",
+        Role::Candidate => "candidate",
+        Role::Learner => "learner",
+        Role::Halted => "halted",
+        Role::Unspecified if !member.reachable => "unreachable",
+        Role::Unspecified => "unknown",
+    }
+}
+
+fn name_of(status: &StatusReply, id: u64) -> String {
+    let name = status.members.iter().find(|member| member.id == id).map(|member| member.name.clone());
+    name.unwrap_or_else(|| if id == 0 { "none".to_owned() } else { id.to_string() })
+}
+
+fn text(status: &StatusReply) -> String {
+    let header = status.header.clone().unwrap_or_default();
+    let leader = name_of(status, status.leader_id);
+    let rows = status.members.iter().map(|member| {
+        let number = |n: u64| if member.reachable { n.to_string() } else { String::new() };
+        [
+            member.name.clone(),
+            role(member).to_owned(),
+            number(member.term),
+            number(member.revision),
+            number(member.applied_index),
+            number(member.committed_index),
+            output::short_hex(&member.chain_digest),
+            output::short_hex(&member.state_digest),
+            member.client_address.clone(),
+            member.problem.clone(),
+        ]
+    });
+    let columns = ["MEMBER", "ROLE", "TERM>", "REVISION>", "APPLIED>", "COMMITTED>", "CHAIN", "STATE", "CLIENTS", "PROBLEM"];
+    let cluster = output::hex(&header.cluster_id);
+    format!("cluster {cluster}, leader {leader}, term {}, revision {}\n\n{}", header.term, header.revision, table(columns, rows))
+}
+
+fn to_json(status: &StatusReply) -> Value {
+    let header = status.header.clone().unwrap_or_default();
+    json!({
+        "cluster_id": output::hex(&header.cluster_id),
+        "leader_id": status.leader_id,
+        "leader": name_of(status, status.leader_id),
+        "term": header.term,
+        "revision": header.revision,
+        "time_ms": header.time_ms,
+        "asked_member_id": header.member_id,
+        "members": status.members.iter().map(member_json).collect::<Vec<_>>(),
+    })
+}
+
+fn member_json(member: &MemberStatus) -> Value {
+    json!({
+        "id": member.id,
+        "name": member.name,
+        "role": role(member),
+        "reachable": member.reachable,
+        "problem": member.problem,
+        "client_address": member.client_address,
+        "peer_address": member.peer_address,
+        "term": member.term,
+        "leader_id": member.leader_id,
+        "revision": member.revision,
+        "last_log_index": member.last_log_index,
+        "committed_index": member.committed_index,
+        "applied_index": member.applied_index,
+        "snapshot_index": member.snapshot_index,
+        "purged_index": member.purged_index,
+        "chain_digest": output::hex(&member.chain_digest),
+        "state_digest": output::hex(&member.state_digest),
+        "cluster_id": output::hex(&member.cluster_id),
+        "version": member.version,
+        "fsyncs": member.fsyncs,
+        "entries_applied": member.entries_applied,
+        "commands_applied": member.commands_applied,
+        "uptime_ms": member.uptime_ms,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use synod_client::api::Header;
+
+    fn status() -> StatusReply {
+        let a = MemberStatus {
+            id: 1,
+            name: "a".into(),
+            role: Role::Leader as i32,
+            reachable: true,
+            term: 3,
+            applied_index: 41,
+            chain_digest: vec![0xaa; 32],
+            ..MemberStatus::default()
+        };
+        let b = MemberStatus { id: 2, name: "b".into(), problem: "connection refused".into(), ..MemberStatus::default() };
+        let header = Header { cluster_id: vec![1; 16], term: 3, revision: 40, ..Header::default() };
+        StatusReply { header: Some(header), leader_id: 1, members: vec![a, b] }
+    }
+
+    #[test]
+    fn people_see_the_leader_and_who_is_down() {
+        let text = text(&status());
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].ends_with("leader a, term 3, revision 40"), "{text}");
+        assert!(
+            lines[3].starts_with("a") && lines[3].contains("leader") && lines[3].contains("41") && lines[3].contains("aaaaaaaaaaaa"),
+            "{text}"
+        );
+        assert!(lines[4].contains("unreachable") && lines[4].contains("connection refused") && !lines[4].contains('0'), "{text}");
+    }
+
+    #[test]
+    fn programs_see_everything() {
+        let json = to_json(&status());
+        assert_eq!(json["leader"], "a");
+        assert_eq!(json["members"][0]["chain_digest"].as_str().map(str::len), Some(64));
+        assert_eq!(json["members"][1]["reachable"], false);
+    }
+}

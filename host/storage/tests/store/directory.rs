@@ -1,0 +1,68 @@
+//! Data directories that must be refused, with nothing changed.
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use synod_abi::ClusterId;
+use synod_storage::{MetaStore, RocksStore, StorageError};
+
+use crate::support::{open, small};
+
+fn refusal(root: &Path) -> String {
+    match RocksStore::open(root, &small()) {
+        Err(StorageError::Unusable(message)) => message,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("opened"),
+    }
+}
+
+fn contents(root: &Path) -> BTreeMap<std::path::PathBuf, Option<Vec<u8>>> {
+    let entries = std::fs::read_dir(root).expect("listed").filter_map(Result::ok).map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { contents(&path) } else { [(path.clone(), std::fs::read(&path).ok())].into() }).collect()
+}
+
+#[test]
+fn a_newer_format_is_refused_and_nothing_is_changed() {
+    let folder = tempfile::tempdir().expect("folder");
+    drop(open(folder.path()));
+    std::fs::write(folder.path().join("FORMAT"), "synod data format 2\n").expect("written");
+    let before = contents(folder.path());
+    let message = refusal(folder.path());
+    assert!(message.contains("format 2") && message.contains("knows format 1"), "{message}");
+    assert!(before == contents(folder.path()));
+    std::fs::write(folder.path().join("FORMAT"), "nonsense").expect("written");
+    assert!(refusal(folder.path()).contains("FORMAT"));
+}
+
+#[test]
+fn a_folder_with_other_things_in_it_is_refused() {
+    let folder = tempfile::tempdir().expect("folder");
+    std::fs::write(folder.path().join("thesis.txt"), "precious").expect("written");
+    assert!(refusal(folder.path()).contains("thesis.txt"));
+    assert_eq!(contents(folder.path()).len(), 1);
+    let file = folder.path().join("thesis.txt");
+    assert!(refusal(&file).contains("cannot be created"));
+}
+
+#[test]
+fn a_directory_in_use_is_refused_until_it_is_free() {
+    let folder = tempfile::tempdir().expect("folder");
+    let store = open(folder.path());
+    assert!(refusal(folder.path()).contains("in use by another process"));
+    assert_eq!(store.incarnation(), 1);
+    drop(store);
+    assert_eq!(open(folder.path()).incarnation(), 2);
+}
+
+#[test]
+fn another_clusters_directory_is_told_by_its_id() {
+    let folder = tempfile::tempdir().expect("folder");
+    let store = open(folder.path());
+    store.set_cluster_id(ClusterId([1; 16])).expect("set");
+    match store.set_cluster_id(ClusterId([2; 16])) {
+        Err(StorageError::Unusable(message)) => {
+            assert!(message.contains(&"01".repeat(16)) && message.contains(&"02".repeat(16)), "{message}")
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(store.cluster_id().expect("read"), Some(ClusterId([1; 16])));
+}

@@ -1,0 +1,141 @@
+//! A disk that fills up: a small tmpfs, where mounting one is allowed.
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use synod_machine::StateView;
+use synod_storage::{Health, LogStore, RocksOptions, RocksStore, StateStore, StorageError};
+
+use crate::support::{PATIENCE, assert_whole, callback, commit, flush, records, small, until};
+
+const ROWS: u64 = 12;
+
+/// A mounted tmpfs; unmounted on drop.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(megabytes: u32) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("folder");
+        let size = format!("size={megabytes}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder.path()).status();
+        mounted.is_ok_and(|status| status.success()).then(|| Self(folder))
+    }
+
+    fn data(&self) -> PathBuf {
+        self.0.path().join("data")
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.path().join("ballast")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+/// Fills the disk with a file until at most `left` bytes are free.
+fn fill(path: &Path, left: u64) {
+    use std::io::Write as _;
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("opened");
+    let free = || {
+        let out = Command::new("stat").args(["-f", "-c", "%a %S"]).arg(path).output().expect("stat runs");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        text.split_whitespace().map(|part| part.parse::<u64>().expect("a number")).product::<u64>()
+    };
+    while free() > left {
+        let step = (free() - left).min(65_536) as usize;
+        if file.write_all(&vec![0; step]).is_err() {
+            return;
+        }
+    }
+}
+
+fn appends_wait_until_there_is_space(options: &RocksOptions, left: u64) {
+    let Some(disk) = SmallDisk::mount(48) else {
+        eprintln!("skipped: no right to mount a tmpfs; the classification of errors is tested elsewhere");
+        return;
+    };
+    let store = RocksStore::open(&disk.data(), options).expect("opened");
+    flush(|flushed| store.append(records(0, 10, 100), flushed)).expect("flushed");
+    commit(&store, 9, ROWS);
+    fill(&disk.ballast(), left);
+    let (mut next, mut waiting) = (10, Vec::new());
+    until("the disk is full", || {
+        let (flushed, done) = callback();
+        store.append(records(next, 1, 20_000), flushed);
+        let result = done.recv_timeout(std::time::Duration::from_millis(300));
+        next += 1;
+        if result.is_err() {
+            waiting.push(done);
+        } else {
+            result.expect("called").expect("flushed");
+        }
+        matches!(store.health(), Health::Full)
+    });
+    assert!(!waiting.is_empty());
+    assert_eq!(store.read(0..10, usize::MAX).expect("reads go on"), records(0, 10, 100));
+    assert_eq!(assert_whole(&store, ROWS), Some(9));
+    assert!(store.view().expect("view").get(synod_machine::Table::System, b"none").expect("read").is_none());
+
+    std::fs::remove_file(disk.ballast()).expect("space is freed");
+    for done in waiting {
+        done.recv_timeout(PATIENCE).expect("called").expect("flushed when there is space");
+    }
+    until("the store is ready", || matches!(store.health(), Health::Ready));
+    flush(|flushed| store.append(records(next, 1, 10), flushed)).expect("flushed");
+    commit(&store, next, ROWS);
+    drop(store);
+    let store = RocksStore::open(&disk.data(), options).expect("opened again");
+    assert_eq!(store.read(0..1_000, usize::MAX).expect("read").len() as u64, next + 1);
+    assert_eq!(assert_whole(&store, ROWS), Some(next));
+}
+
+#[test]
+fn below_the_reserve_appends_wait_for_space() {
+    let options = RocksOptions { reserve_bytes: 8 << 20, ..small() };
+    appends_wait_until_there_is_space(&options, 9 << 20);
+}
+
+#[test]
+fn on_a_full_disk_appends_wait_for_space() {
+    appends_wait_until_there_is_space(&small(), 0);
+}
+
+#[test]
+fn a_store_that_waits_for_space_can_be_closed() {
+    let options = RocksOptions { reserve_bytes: u64::MAX, ..small() };
+    let folder = tempfile::tempdir().expect("folder");
+    let store = RocksStore::open(folder.path(), &options).expect("opened");
+    let (flushed, done) = callback();
+    store.append(records(0, 1, 1), flushed);
+    until("it waits", || matches!(store.health(), Health::Full));
+    flush(|flushed| {
+        store.append(records(1, 1, 1), flushed);
+        store.close();
+    })
+    .expect_err("not written");
+    match done.recv_timeout(PATIENCE).expect("called") {
+        Err(StorageError::Full { path }) => assert_eq!(path, folder.path()),
+        other => panic!("{other:?}"),
+    }
+    drop(store);
+    assert_eq!(crate::support::open(folder.path()).bounds().expect("bounds").last, None);
+}
+
+#[test]
+fn a_snapshot_that_does_not_fit_changes_nothing() {
+    let Some(disk) = SmallDisk::mount(48) else {
+        eprintln!("skipped: no right to mount a tmpfs");
+        return;
+    };
+    let store = RocksStore::open(&disk.data(), &small()).expect("opened");
+    commit(&store, 9, 30_000);
+    fill(&disk.ballast(), 300_000);
+    assert!(matches!(store.build_snapshot(), Err(StorageError::Full { .. })));
+    assert_eq!(std::fs::read_dir(disk.data().join("snapshots")).expect("listed").count(), 0);
+    std::fs::remove_file(disk.ballast()).expect("space is freed");
+    assert_eq!(store.build_snapshot().expect("built").meta.rows, 30_000);
+    commit(&store, 10, 30_000);
+}

@@ -1,0 +1,9 @@
+//! Tests of the store as its users see it: both twins through one suite, against each other, and RocksDB through crashes,
+//! damage and full disks. Child processes are this same binary, started again with an environment variable.
+mod crash;
+mod directory;
+mod equivalence;
+mod full;
+mod install;
+mod support;
+mod twins;

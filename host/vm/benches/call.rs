@@ -1,0 +1,140 @@
+//! What a call costs: two reads and two writes, through `WasmVm` with a host on a map, at 32 calls an entry; and what a fresh
+//! instance adds. The budget is 2 µs a call at 32 calls an entry.
+#![allow(missing_docs, reason = "criterion's macros make functions without documentation")]
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use synod_abi::schema::{EntryPointDef, SchemaDef};
+use synod_abi::{Context, EntryPoint, Fault, HostCalls, ModuleHash, OperationId, Shape, SpaceId, limits};
+use synod_machine::{Completion, Invocation, Vm};
+use synod_vm::{Modules, WasmVm, hash, spawn};
+
+const RUN: EntryPointDef = EntryPointDef { name: "run", docs: "", args: &[], result: &Shape::Unit, errors: None };
+const DEF: SchemaDef = SchemaDef { name: "bench", version: 1, docs: "", operations: &[RUN], queries: &[], fields: &[] };
+const SCHEMA: [u8; DEF.encoded_len()] = DEF.encode();
+
+/// Reads two rows whose keys come with the arguments, adds one to each value, and writes both.
+const RECIPE: &str = r#"
+    (import "synod_1_0" "get" (func $get (param i32 i32 i32 i32) (result i32)))
+    (import "synod_1_0" "put" (func $put (param i32 i32 i32 i32)))
+    (memory (export "memory") 1)
+    (global (export "synod_input") i32 (i32.const 65536))
+    (data (i32.const 1024) "\00")
+    (func $bump (param $key i32) (param $value i32)
+        (if (i32.ne (call $get (local.get $key) (i32.const 8) (local.get $value) (i32.const 64)) (i32.const 8))
+            (then (i64.store (local.get $value) (i64.const 0))))
+        (i64.store (local.get $value) (i64.add (i64.load (local.get $value)) (i64.const 1)))
+        (call $put (local.get $key) (i32.const 8) (local.get $value) (i32.const 8)))
+    (func (export "synod_operation") (export "synod_query") (param i32 i32) (result i64)
+        (call $bump (i32.const 65600) (i32.const 2048))
+        (call $bump (i32.const 65608) (i32.const 2112))
+        (i64.const 0x40000000001))
+"#;
+
+#[derive(Default)]
+struct MapHost(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl HostCalls for MapHost {
+    fn get(&mut self, key: &[u8], out: &mut [u8]) -> Result<u32, Fault> {
+        let Some(value) = self.0.get(key) else { return Ok(u32::MAX) };
+        if let Some(out) = out.get_mut(..value.len()) {
+            out.copy_from_slice(value);
+        }
+        Ok(value.len() as u32)
+    }
+    fn range(&mut self, _: &[u8], _: &mut [u8]) -> Result<u64, Fault> {
+        Ok(0)
+    }
+    fn log(&mut self, _: u32, _: &[u8]) -> Result<(), Fault> {
+        Ok(())
+    }
+    fn abort(&mut self, code: u32, _: &[u8]) -> Result<Infallible, Fault> {
+        Err(Fault::of_abort(code))
+    }
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
+        match self.0.get_mut(key) {
+            Some(old) => value.clone_into(old),
+            None => {
+                self.0.insert(key.to_vec(), value.to_vec());
+            }
+        }
+        Ok(())
+    }
+    fn delete(&mut self, key: &[u8]) -> Result<(), Fault> {
+        self.0.remove(key);
+        Ok(())
+    }
+    fn next_token(&mut self) -> Result<u64, Fault> {
+        Ok(1)
+    }
+}
+
+struct Bench {
+    vm: WasmVm<MapHost>,
+    module: ModuleHash,
+    host: Option<MapHost>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let schema: String = SCHEMA.iter().map(|byte| format!("\\{byte:02x}")).collect();
+        let module = wat::parse_str(format!("(module {RECIPE} (@custom \"synod_schema\" \"{schema}\"))")).expect("it is well-formed");
+        let mut vm = WasmVm::new(Modules::in_memory().expect("the engines start")).expect("the host calls link");
+        vm.load(hash(&module), &module).expect("it compiles");
+        Self { vm, module: hash(&module), host: Some(MapHost::default()) }
+    }
+
+    fn call(&mut self, n: u64) {
+        let mut args = [0; 16];
+        args[..8].copy_from_slice(&(n % 1_000).to_be_bytes());
+        args[8..].copy_from_slice(&(n % 1_000 + 1_000).to_be_bytes());
+        let context = Context::default();
+        let invocation = Invocation {
+            space: SpaceId(1),
+            module: self.module,
+            entry_point: EntryPoint::Operation(OperationId(1)),
+            context: &context,
+            args: &args,
+            fuel: limits::CALL_FUEL,
+        };
+        let host = self.host.take().expect("the host is here between calls");
+        let (host, completion) = self.vm.invoke(invocation, host).expect("this host runs recipes");
+        assert!(matches!(black_box(completion), Completion::Done(_)));
+        self.host = Some(host);
+    }
+
+    /// Time of `calls` calls, `per_entry` of them an entry.
+    fn run(&mut self, calls: u64, per_entry: u64) -> Duration {
+        let started = Instant::now();
+        for n in 0..calls {
+            if n % per_entry == 0 {
+                self.vm.begin_entry();
+            }
+            self.call(n);
+        }
+        started.elapsed()
+    }
+}
+
+fn calls(criterion: &mut Criterion) {
+    // Criterion runs on a thread with a small stack; the calls are timed on one of ours.
+    for per_entry in [1, 32, 1_024] {
+        criterion.bench_function(&format!("call with 2 reads and 2 writes, {per_entry} an entry"), |bencher| {
+            bencher.iter_custom(|iterations| {
+                let run = move || {
+                    let mut bench = Bench::new();
+                    bench.run(1_024, per_entry);
+                    bench.run(iterations, per_entry)
+                };
+                spawn("bench", run).expect("a thread").join().expect("it ends")
+            });
+        });
+    }
+}
+
+criterion_group!(benches, calls);
+criterion_main!(benches);

@@ -1,0 +1,116 @@
+//! Modules made to have the largest native frames that admission lets through: recursion in each must end by count, and
+//! the frames that the compiler really makes must leave the margin that the stack's size promises.
+use std::collections::BTreeSet;
+
+use synod_abi::{Fault, limits};
+use synod_machine::Completion;
+
+use super::*;
+use crate::engine::{Kind, engine};
+use crate::fixtures::{Bench, recipe};
+use crate::instrument::instrument;
+
+/// Frames may be this much larger than any that these tests provoke.
+const MARGIN: usize = 4;
+
+/// The largest frame of a module's functions: what their prologues take off the stack pointer.
+#[cfg(target_arch = "x86_64")]
+fn largest_frame(module: &[u8]) -> usize {
+    const PROLOGUE_BYTES: usize = 64;
+    const SUB_RSP_IMM32: [u8; 3] = [0x48, 0x81, 0xec];
+    let engine = engine(Kind::Apply).expect("the engine starts");
+    let module = wasmtime::Module::new(&engine, instrument(module).expect("it is admitted")).expect("it compiles");
+    let text = module.text();
+    let frame = |start: usize, len: usize| {
+        let prologue = &text[start..start + len.min(PROLOGUE_BYTES)];
+        let at = prologue.windows(3).position(|code| code == SUB_RSP_IMM32)?;
+        prologue[at + 3..].first_chunk::<4>().map(|size| u32::from_le_bytes(*size) as usize)
+    };
+    module.functions().filter_map(|function| frame(function.offset, function.len)).max().unwrap_or_default()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn largest_frame(_: &[u8]) -> usize {
+    0
+}
+
+#[track_caller]
+fn ends_by_count(functions: &str) {
+    let module = recipe("(call $deep)", functions);
+    let frame = largest_frame(&module);
+    let needed = (frame + 64) * (limits::CALL_DEPTH as usize + 2);
+    assert!(needed * MARGIN <= WASM_STACK_BYTES, "a frame of {frame} bytes needs {needed} bytes of stack");
+    assert_eq!(Bench::of(&module).call(1), Completion::Faulted(Fault::TooDeep));
+}
+
+fn locals(n: usize, ty: &str) -> String {
+    let set: String = (0..n).map(|n| format!("(local.set {n} ({ty}.load (i32.const {})))", n * 8)).collect();
+    format!("(local {}) {set}", format!("{ty} ").repeat(n))
+}
+
+#[test]
+fn all_locals_live_across_the_call() {
+    let n = limits::FUNCTION_LOCALS as usize;
+    for (ty, add, answer) in [("i64", "i64.add", ""), ("f64", "f64.add", "i64.reinterpret_f64")] {
+        let sum: String = (1..n).map(|n| format!("local.get {n} {add} ")).collect();
+        ends_by_count(&format!("(func $deep (result i64) {} (call $deep) drop local.get 0 {sum} {answer})", locals(n, ty)));
+    }
+}
+
+#[test]
+fn as_many_operands_as_a_body_has_room_for() {
+    for (ty, add, answer) in [("i64", "i64.xor", ""), ("f64", "f64.add", "i64.reinterpret_f64")] {
+        let push = format!("local.get 0 {ty}.load offset=8 ").repeat(10_800);
+        let pop = format!("{add} ").repeat(10_799);
+        let between = format!("(local.set 0 (i32.load (i32.const 0))) {push} (drop (call $deep))");
+        ends_by_count(&format!("(func $deep (result i64) (local i32) {between} {pop} {answer})"));
+    }
+}
+
+#[test]
+fn as_many_results_of_calls_as_a_body_has_room_for() {
+    let push = "call $f ".repeat(21_000);
+    let pop = "f64.add ".repeat(20_999);
+    let functions = format!(
+        "(func $f (result f64) (f64.load (i32.const 0))) (func $deep (result i64) {push} (drop (call $deep)) {pop} i64.reinterpret_f64)"
+    );
+    ends_by_count(&functions);
+}
+
+#[test]
+fn expressions_that_the_compiler_keeps_across_the_call() {
+    let n = 75;
+    let pairs: BTreeSet<(usize, usize)> = (0..n).flat_map(|a| (a..n).map(move |b| (a, b))).collect();
+    let before: String = pairs.iter().map(|(a, b)| format!("local.get {a} local.get {b} f64.mul drop ")).collect();
+    let after: String = pairs.iter().map(|(a, b)| format!("local.get {a} local.get {b} f64.mul f64.add ")).collect();
+    let body = format!("{} {before} (drop (call $deep)) f64.const 0 {after} i64.reinterpret_f64", locals(n, "f64"));
+    ends_by_count(&format!("(func $deep (result i64) {body})"));
+}
+
+#[test]
+fn nested_loops_that_carry_all_locals() {
+    let n = limits::FUNCTION_LOCALS as usize;
+    let depth = limits::BLOCK_DEPTH as usize - 1;
+    let open = "loop ".repeat(depth);
+    let set: String = (0..n).map(|n| format!("(local.set {n} (f64.load (i32.const {})))", n * 8)).collect();
+    let close = "local.get 0 i32.trunc_sat_f64_s br_if 0 end ".repeat(depth);
+    let sum: String = (1..n).map(|n| format!("local.get {n} f64.add ")).collect();
+    let body = format!("(local {}) {open} (drop (call $deep)) {set} {close} local.get 0 {sum} i64.reinterpret_f64", "f64 ".repeat(n));
+    ends_by_count(&format!("(func $deep (result i64) {body})"));
+}
+
+#[test]
+fn short_lives_that_share_no_slot() {
+    let step = "call $f local.get 0 f64.add local.set 0 local.get 1 local.set 2 local.get 0 local.set 1 ";
+    let body = format!("(local f64 f64 f64) {} (drop (call $deep)) local.get 2 i64.reinterpret_f64", step.repeat(4_300));
+    ends_by_count(&format!("(func $f (result f64) (f64.load (i32.const 0))) (func $deep (result i64) {body})"));
+}
+
+#[test]
+fn a_thread_of_ours_runs_what_any_thread_runs() {
+    let here = std::thread::current().id();
+    assert_ne!(on_large(|| std::thread::current().id()).expect("a thread"), here);
+    let ours = spawn("test", || (std::thread::current().id(), on_large(|| std::thread::current().id()).expect("no thread is needed")));
+    let (outer, inner) = ours.expect("a thread").join().expect("it ends");
+    assert_eq!(outer, inner);
+}
