@@ -80,6 +80,7 @@ pub enum Limited {
     Memories,
     Tables,
     SchemaBytes,
+    OperandStack,
 }
 
 impl fmt::Display for AdmissionError {

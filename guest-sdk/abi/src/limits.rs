@@ -72,6 +72,8 @@ pub const MODULE_IMPORTS: u32 = 64;
 pub const MODULE_EXPORTS: u32 = 64;
 /// Nesting of blocks in a function.
 pub const BLOCK_DEPTH: u32 = 256;
+/// Operands on the stack of a function at once: thousands would make a compiler take minutes and native frames huge.
+pub const OPERAND_STACK: u32 = 1_000;
 
 /// Bytes of the schema section.
 pub const SCHEMA_BYTES: usize = 64 * 1_024;

@@ -54,7 +54,7 @@ struct Inner {
 ///     #[op]
 ///     fn count(&self, cx: &mut Ctx) -> u64 {
 ///         let count = self.count.get(cx).unwrap_or(0) + 1;
-///         self.count.set(cx, &count);
+///         self.count.put(cx, &count);
 ///         count
 ///     }
 /// }
@@ -301,6 +301,3 @@ fn compiled(recipe: &str) -> Option<Vec<u8>> {
     let admitted = synod_vm::admit(&module).unwrap_or_else(|error| panic!("{} is not admitted: {error}", path.display()));
     (admitted.schema.recipe.name.as_str() == recipe).then_some(module)
 }
-
-#[cfg(test)]
-mod tests;

@@ -59,7 +59,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> fmt::Debug for Raft<RT, S, A> 
 
 impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     /// Starts the member `id` from what is in its stores. Entries that are committed but not in the state are applied before
-    /// it returns. A member with empty stores waits: for a leader that knows it, or for [`initialize`](Self::initialize).
+    /// it returns. A member with empty stores waits: for a leader that knows it, or for [`initialize`](Self::initialize). The
+    /// only voter of its cluster does not wait for anybody and leads at once.
     ///
     /// # Errors
     /// [`StartError`]: a setting is out of range, or the stores cannot be read or contradict each other.
@@ -83,6 +84,9 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         let watches = watch(&inner);
         drop(Types::<RT>::spawn(compact_by_bytes(inner.clone(), reached)));
         inner.run();
+        if is_only_voter(&inner, id).await {
+            inner.trigger().elect(false).await.map_err(|error| Fatal(error.to_string()))?;
+        }
         Ok(Self { id, inner, settings, state, watches })
     }
 
@@ -205,8 +209,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         self.inner.trigger().purge_log(index).await.map_err(|_| Unavailable)
     }
 
-    /// Lets `member` come back once with an empty log, on its leader. Without this, a leader refuses to go on with a follower
-    /// that has lost what it had acknowledged.
+    /// Lets `member` come back once with an empty log; to be called on its leader *before* the member answers it. Otherwise a
+    /// leader that finds acknowledged entries lost takes it for a broken invariant, and in a debug build stops.
     ///
     /// It is for a folder that was lost, and only while the other members have everything that was acknowledged: the lost
     /// votes could otherwise elect a leader that lacks it. To be safe, a member is removed and added under a new id.
@@ -246,6 +250,14 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     pub fn is_running(&self) -> bool {
         self.watches.running() == Running::Yes
     }
+}
+
+async fn is_only_voter<RT: AsyncRuntime, S: StateStore, A: Applier>(
+    raft: &openraft::Raft<Types<RT>, Machine<RT, S, A>>,
+    id: MemberId,
+) -> bool {
+    let voters = raft.with_raft_state(|state| state.membership_state.effective().voter_ids().collect::<Vec<u64>>()).await;
+    voters.is_ok_and(|voters| voters == [id.0])
 }
 
 /// Each time the meter is full: the log may go up to now, and goes up to the time before.

@@ -1,5 +1,4 @@
 //! What can be set, with the reasons for the defaults. They suit members in one data centre with ordinary disks.
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
@@ -26,15 +25,10 @@ pub enum Blocking {
 }
 
 impl Blocking {
-    pub(crate) fn run<RT: AsyncRuntime, T: Send + 'static>(
-        self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> impl Future<Output = io::Result<T>> + Send {
-        async move {
-            match self {
-                Self::Threads => Types::<RT>::spawn_blocking(work).await,
-                Self::Inline => Ok(work()),
-            }
+    pub(crate) async fn run<RT: AsyncRuntime, T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+        match self {
+            Self::Threads => Types::<RT>::spawn_blocking(work).await,
+            Self::Inline => Ok(work()),
         }
     }
 }

@@ -8,20 +8,25 @@
 //!
 //! It is one value behind a mutex, with no futures in it, so that every step can be tested by itself. The
 //! [`proposer`](crate::proposer) drives it.
+mod follower;
+mod links;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use futures::channel::oneshot;
-use synod_abi::{Blob, MemberId, Time, encode, limits};
+use synod_abi::{MemberId, Time};
 use synod_machine::{CommandOutcome, Origin, Rejection};
 
 use crate::failure::{ProposalError, UnavailableReason};
-use crate::forward::{DropReason, ForwardedCommand, ToLeader};
+use crate::forward::DropReason;
 use crate::fuel::{FuelEstimates, FuelKey};
-use crate::packing::{Packed, Packer, Repeat, Sharing};
+use crate::packing::{Packed, Packer, Repeat};
 use crate::ports::{Leadership, Monotonic, ProposalResult, ProposeError, Role};
-use crate::progress::Signal;
 use crate::waiters::{Answers, Binding, Waiter, Waiters};
+use links::LinkState;
+
+pub(crate) use links::{Link, Taken};
 
 /// Entries that a leader has in flight by default: proposed, and not applied on itself. More hide the latency of disk and
 /// network; fewer make larger entries.
@@ -114,43 +119,6 @@ pub(crate) struct ReadyEntry {
     pub(crate) id: u64,
     pub(crate) term: u64,
     pub(crate) bytes: Vec<u8>,
-}
-
-/// A follower's link, as the task that serves it holds it.
-#[derive(Debug)]
-pub(crate) struct Link {
-    key: LinkKey,
-    term: u64,
-    generation: u64,
-    pub(crate) signal: Signal,
-}
-
-impl Link {
-    /// Whether a command with this origin may come over it.
-    pub(crate) fn is_of(&self, origin: Origin) -> bool {
-        (origin.member, origin.incarnation) == self.key
-    }
-}
-
-#[derive(Debug, Default)]
-struct LinkState {
-    generation: u64,
-    received: u64,
-    dropped: Vec<(u64, DropReason)>,
-    signal: Signal,
-}
-
-/// What became of a forwarded command.
-#[derive(Debug)]
-pub(crate) enum Taken {
-    Queued,
-    Duplicate,
-    /// It isn't the next one.
-    Gap,
-    /// A newer link, or the end of the term, ended this one.
-    Ended,
-    /// Try again when this resolves.
-    Full(oneshot::Receiver<()>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -591,159 +559,6 @@ impl Ledger {
         }
         self.requeue_own(repeat);
         answers
-    }
-
-    // A follower's end of the link to its leader.
-
-    /// The leader of `term` has taken every position up to `received`, and none after it.
-    pub(crate) fn welcomed(&mut self, term: u64, received: u64) {
-        if self.sent_term != term {
-            self.sent_term = term;
-            self.sent.clear();
-        }
-        let lost: Vec<u64> = match received.checked_add(1) {
-            Some(next) => self.sent.range(next.saturating_sub(1)..).map(|(_, sequence)| *sequence).collect(),
-            None => Vec::new(),
-        };
-        self.requeue_own(lost);
-        self.next_position = received.saturating_add(1);
-    }
-
-    /// The next frame of commands for the leader of `term`.
-    pub(crate) fn next_frame(&mut self, term: u64, now: Monotonic) -> Option<Vec<u8>> {
-        if term != self.sent_term || term != self.leadership.term || self.leadership.role == Role::Leader {
-            return None;
-        }
-        let (mut commands, mut bytes) = (Vec::new(), 0);
-        let first_position = self.next_position;
-        while let Some(queued) = self.queue.pop_front() {
-            let Item::Own(sequence) = queued.item else { continue };
-            let Some(waiter) = self.waiters.get_mut(sequence) else { continue };
-            if waiter.reply.is_canceled() {
-                let _ = self.take_waiter(sequence);
-                continue;
-            }
-            let len = waiter.packed.bytes.len();
-            let full = commands.len() >= limits::ENTRY_COMMANDS || bytes + len > limits::ENTRY_BYTES;
-            if !commands.is_empty() && (full || waiter.packed.sharing == Sharing::Alone) {
-                self.queue.push_front(queued);
-                break;
-            }
-            let wait_ms = u64::try_from(waiter.deadline.since(now).as_millis()).unwrap_or(u64::MAX);
-            commands.push(ForwardedCommand { wait_ms, command: Blob(waiter.packed.bytes.to_vec()) });
-            bytes += len;
-            waiter.binding = Binding::Bound { term, position: Some(self.next_position) };
-            self.sent.insert(self.next_position, sequence);
-            self.next_position += 1;
-        }
-        (!commands.is_empty()).then(|| encode(&ToLeader::Commands { first_position, commands }))
-    }
-
-    /// The leader of `term` will surely not propose these; whether some were queued again.
-    pub(crate) fn dropped_by_leader(&mut self, term: u64, commands: Vec<(u64, DropReason)>) -> Answers {
-        let mut answers = Answers::default();
-        if term != self.sent_term {
-            return answers;
-        }
-        let mut again = Vec::new();
-        for (position, reason) in commands {
-            let Some(sequence) = self.sent.remove(&position) else { continue };
-            match reason {
-                DropReason::NotLeading | DropReason::Expired => again.push(sequence),
-                DropReason::Unreadable => {
-                    if let Some(waiter) = self.take_waiter(sequence) {
-                        let message = "the leader's version does not know this command; finish the upgrade of the cluster first";
-                        answers.push(waiter, Err(ProposalError::unavailable(UnavailableReason::Refused, message)));
-                    }
-                }
-            }
-        }
-        self.requeue_own(again);
-        answers
-    }
-
-    // The leader's ends of its followers' links.
-
-    /// Opens a link for a follower's commands of `term`, ending its former one; how far it had got. The error is the term
-    /// that this member knows.
-    pub(crate) fn open_link(&mut self, member: MemberId, incarnation: u64, term: u64) -> Result<(Link, u64), u64> {
-        if self.leading_term() != Some(term) || self.closed {
-            return Err(self.leadership.term);
-        }
-        if self.links_term != term {
-            self.links_term = term;
-            self.links.drain().for_each(|(_, link)| link.signal.raise());
-        }
-        let key = (member, incarnation);
-        if self.links.len() >= LINKS_PER_TERM && !self.links.contains_key(&key) {
-            return Err(term);
-        }
-        let state = self.links.entry(key).or_default();
-        state.generation += 1;
-        std::mem::take(&mut state.signal).raise();
-        if !state.dropped.is_empty() {
-            state.signal.raise();
-        }
-        Ok((Link { key, term, generation: state.generation, signal: state.signal.clone() }, state.received))
-    }
-
-    /// Takes the command at `position` of a link; `None` stands for one that cannot be read.
-    pub(crate) fn take_forwarded(&mut self, link: &Link, position: u64, packed: Option<&Packed>, deadline: Monotonic) -> Taken {
-        let leading = self.leading_term() == Some(link.term);
-        let Some(state) = self.links.get_mut(&link.key).filter(|state| self.links_term == link.term && state.generation == link.generation)
-        else {
-            return Taken::Ended;
-        };
-        if position <= state.received {
-            return Taken::Duplicate;
-        }
-        if position != state.received + 1 {
-            return Taken::Gap;
-        }
-        let refusal = if packed.is_none() { Some(DropReason::Unreadable) } else { (!leading).then_some(DropReason::NotLeading) };
-        let Some(packed) = packed.filter(|_| refusal.is_none()) else {
-            state.received = position;
-            state.dropped.push((position, refusal.unwrap_or(DropReason::Unreadable)));
-            state.signal.raise();
-            return Taken::Queued;
-        };
-        let bytes = packed.bytes.len();
-        if self.forwarded_commands >= self.limits.forwarded_commands
-            || (self.forwarded_commands > 0 && self.forwarded_bytes + bytes > self.limits.forwarded_bytes)
-        {
-            let (room, resolved) = oneshot::channel();
-            self.room.push(room);
-            return Taken::Full(resolved);
-        }
-        state.received = position;
-        self.forwarded_commands += 1;
-        self.forwarded_bytes += bytes;
-        self.note_deadline(deadline);
-        let ticket = self.ticket();
-        let forwarded = Forwarded { link: link.key, term: link.term, position, deadline, packed: packed.clone() };
-        self.queue.push_back(Queued { ticket, item: Item::Forwarded(forwarded) });
-        Taken::Queued
-    }
-
-    /// What the follower is to be told; `None` if its link has ended.
-    pub(crate) fn take_dropped(&mut self, link: &Link) -> Option<Vec<(u64, DropReason)>> {
-        let state = self.links.get_mut(&link.key)?;
-        (self.links_term == link.term && state.generation == link.generation).then(|| std::mem::take(&mut state.dropped))
-    }
-
-    fn leave_queue(&mut self, forwarded: &Forwarded) {
-        self.forwarded_commands -= 1;
-        self.forwarded_bytes -= forwarded.packed.bytes.len();
-        self.room.clear();
-    }
-
-    fn drop_forwarded(&mut self, forwarded: &Forwarded, reason: DropReason) {
-        if self.links_term == forwarded.term
-            && let Some(state) = self.links.get_mut(&forwarded.link)
-        {
-            state.dropped.push((forwarded.position, reason));
-            state.signal.raise();
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Nothing is left to a default that may change or to what the processor can do, and everything that could make two members
 //! differ goes into one fingerprint, which is replicated: a member that would compute something else stops instead.
-//! The reasons for each option are in ARCHITECTURE.md's sources; here stand only the options.
+//! Compiling, caching and running are not done here.
 use std::hash::{Hash, Hasher};
 
 use synod_abi::limits::*;
@@ -187,7 +187,7 @@ fn limits() -> Vec<(&'static str, u64)> {
         KEY_BYTES, VALUE_BYTES, ARGS_BYTES, REPLY_BYTES, CALL_WRITE_BYTES, CALL_WRITE_ROWS, CALL_READ_BYTES, CALL_HOST_CALLS,
         RANGE_CHUNK_ROWS, RANGE_CHUNK_BYTES, ENTRY_WRITE_BYTES, CALL_FUEL, ENTRY_INSTANCES, MODULE_BYTES, MEMORY_PAGES, CALL_DEPTH,
         MODULE_FUNCTIONS, FUNCTION_BYTES, FUNCTION_LOCALS, MODULE_LOCALS, TYPE_PARAMS, TYPE_RESULTS, MODULE_TYPES, MODULE_GLOBALS,
-        MODULE_DATA_SEGMENTS, MODULE_ELEMENT_SEGMENTS, TABLE_ELEMENTS, BR_TABLE_TARGETS, MODULE_IMPORTS, MODULE_EXPORTS, BLOCK_DEPTH,
+        MODULE_DATA_SEGMENTS, MODULE_ELEMENT_SEGMENTS, TABLE_ELEMENTS, BR_TABLE_TARGETS, MODULE_IMPORTS, MODULE_EXPORTS, BLOCK_DEPTH, OPERAND_STACK,
         SCHEMA_BYTES, SHAPE_DEPTH, RECIPE_ENTRY_POINTS, RECIPE_FIELDS, NAME_BYTES, RECIPES, SPACES,
     ]
 }

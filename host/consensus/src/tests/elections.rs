@@ -6,6 +6,31 @@ use super::cluster::{Cluster, eventually, propose, within};
 use super::disk::{Disk, InMemory, OnDisk};
 use crate::{InitializeError, NotProposed, PAYLOAD_BYTES, ProposalOutcome, ReadIndexError, Refusal, Role, Settings, TransferError};
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_single_member_serves_alone_and_soon_after_a_restart() {
+    let id = MemberId(1);
+    let patient = Settings {
+        election_timeout_min_ms: 20_000,
+        election_timeout_max_ms: 30_000,
+        quorum_loss_probe_interval_ms: 60_000,
+        replication_idle_timeout_ms: 30_000,
+        ..Settings::default()
+    };
+    let mut cluster = Cluster::<OnDisk>::new(1, patient);
+    cluster.start(id).await;
+    cluster.raft(id).initialize(cluster.all_members()).await.unwrap();
+    cluster.write("a").await;
+    cluster.stop(id).await;
+    let begun = std::time::Instant::now();
+    cluster.start(id).await;
+    let written = cluster.write("b").await;
+    assert!(begun.elapsed().as_secs() < 15, "it waited for others");
+    assert!(cluster.raft(id).read_index().await.unwrap() >= written.index);
+    cluster.raft(id).wait_applied(written.index).await.unwrap();
+    assert_eq!(cluster.rows(id), ["a", "b"]);
+    cluster.shut_down().await;
+}
+
 async fn replicates_and_survives_the_loss_of_its_leader<D: Disk>() {
     let mut cluster = Cluster::<D>::of_three(Settings::default()).await;
     for write in ["a", "b", "c"] {

@@ -15,7 +15,7 @@ use super::hello::Greeter;
 use super::member::NodeRaft;
 use super::peers::Peers;
 use super::roster::Roster;
-use super::votes::VoteGate;
+use super::standing::Standing;
 use crate::options::StartError;
 
 /// How often the others are asked.
@@ -33,8 +33,8 @@ pub(crate) struct Former {
     pub(crate) greeter: Arc<Greeter>,
     /// This member's consensus.
     pub(crate) raft: NodeRaft,
-    /// Opened when this member may vote.
-    pub(crate) votes: Arc<VoteGate>,
+    /// What this member takes part in; grows as it is formed or joined.
+    pub(crate) standing: Arc<Standing>,
 }
 
 impl Former {
@@ -89,7 +89,7 @@ impl Former {
     }
 
     async fn form(&self) -> Result<(), StartError> {
-        self.votes.open();
+        self.standing.allow_everything();
         let members: BTreeMap<_, _> =
             self.roster.all().map(|(id, peer)| (id, Member { name: peer.name.clone(), peer_address: peer.peer.to_string() })).collect();
         match self.raft.initialize(members).await {
@@ -101,16 +101,22 @@ impl Former {
     }
 
     /// Has the leader begin anew with this member, and waits until it has what a majority had at some moment after that.
+    ///
+    /// Entries are taken only once the leader itself has answered: one that did not know that this member forgot what it
+    /// acknowledged would take its answers for corruption.
     async fn catch_up(&self) -> Result<(), StartError> {
         loop {
-            self.ask_all().await?;
+            let replies = self.ask_all().await?;
+            if replies.iter().flatten().any(|reply| reply.route.as_ref().is_some_and(|route| route.from == reply.leader_id)) {
+                self.standing.allow_entries();
+            }
             let leader = self.raft.leadership().current().leader.filter(|leader| *leader != self.roster.me());
             if let Some(leader) = leader
                 && let Ok(index) = self.peers.read_index(leader).await
                 && let Ok(reached) = tokio::time::timeout(ASK_EVERY * 10, self.raft.wait_applied(index)).await
             {
                 reached.map_err(|error| StartError::Fatal(error.to_string()))?;
-                self.votes.open();
+                self.standing.allow_everything();
                 tracing::info!(index, "caught up with the cluster");
                 return Ok(());
             }

@@ -8,7 +8,7 @@ use synod_consensus::Role;
 use super::identity::Identity;
 use super::member::NodeRaft;
 use super::roster::Roster;
-use super::votes::VoteGate;
+use super::standing::Standing;
 
 /// Says who this member is, and listens to who others are.
 pub(crate) struct Greeter {
@@ -19,7 +19,7 @@ pub(crate) struct Greeter {
     /// Its consensus.
     pub(crate) raft: NodeRaft,
     /// Whether it has what an empty folder has to get first.
-    pub(crate) votes: Arc<VoteGate>,
+    pub(crate) standing: Arc<Standing>,
     /// Where its clients connect.
     pub(crate) client_address: String,
 }
@@ -30,7 +30,7 @@ impl Greeter {
         HelloRequest {
             route: Some(self.identity.route(to)),
             name: self.identity.name.clone(),
-            empty_folder: !self.votes.is_open(),
+            empty_folder: !self.standing.is_full(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             environment: Default::default(),
             peers: self.roster.lines(),
@@ -44,7 +44,7 @@ impl Greeter {
             route: Some(self.identity.route(to)),
             name: self.identity.name.clone(),
             formed: self.identity.cluster().is_some(),
-            empty_folder: !self.votes.is_open(),
+            empty_folder: !self.standing.is_full(),
             term: leadership.term,
             leader_id: leadership.leader.map_or(0, |leader| leader.0),
             last_log_index: status.last_log_index.unwrap_or_default(),

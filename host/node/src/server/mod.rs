@@ -18,8 +18,8 @@ mod replication;
 mod roster;
 mod rows;
 mod runtime;
+mod standing;
 mod status;
-mod votes;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,8 +47,8 @@ use self::replication::RaftReplication;
 use self::roster::Roster;
 use self::rows::Rows;
 use self::runtime::{TokioTasks, WallClock};
+use self::standing::Standing;
 use self::status::Reporter;
-use self::votes::VoteGate;
 use crate::options::{ServerOptions, StartError};
 
 /// Share of the entries between two compactions that stay in the log behind one.
@@ -124,12 +124,12 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
     let raft: NodeRaft = Raft::start(roster.me(), settings, log.clone(), state.clone(), applier, peers.clone()).await.map_err(fatal)?;
     unbound.bind(raft.clone());
 
-    let votes = Arc::new(VoteGate::new(!empty));
+    let standing = Arc::new(Standing::new(empty));
     let greeter = Arc::new(Greeter {
         identity: identity.clone(),
         roster: roster.clone(),
         raft: raft.clone(),
-        votes: votes.clone(),
+        standing: standing.clone(),
         client_address: client_address.clone(),
     });
     let reporter = Arc::new(Reporter {
@@ -162,7 +162,7 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
             compiler,
             greeter: greeter.clone(),
             reporter,
-            votes: votes.clone(),
+            standing: standing.clone(),
         };
         PeerPort(service).serve(listener, peers_stopping)
     });
@@ -171,7 +171,7 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
     tokio::spawn(govern::learn_cluster(member.clone(), state.clone(), meta, identity));
     let governor = Governor { member: member.clone(), replication, state, environment, bundled: options.bundled, replace: options.replace };
     let governing = tokio::spawn(governor.run());
-    let former = Former { roster, peers, greeter, raft: raft.clone(), votes };
+    let former = Former { roster, peers, greeter, raft: raft.clone(), standing };
     let forming = async move { if empty { former.run().await } else { Ok(()) } };
     let ended = tokio::select! {
         ended = wait(forming, &member, &raft) => ended,

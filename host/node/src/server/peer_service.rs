@@ -23,8 +23,8 @@ use super::identity::Identity;
 use super::member::{NodeMember, NodeRaft, NodeState};
 use super::peers::until_error;
 use super::prepare::Compiler;
+use super::standing::Standing;
 use super::status::Reporter;
-use super::votes::VoteGate;
 
 /// Frames that wait on a link from a follower.
 const FORWARD_FRAMES: usize = 64;
@@ -45,8 +45,8 @@ pub(crate) struct PeerService {
     pub(crate) greeter: Arc<Greeter>,
     /// Says how it is.
     pub(crate) reporter: Arc<Reporter>,
-    /// Whether it may vote.
-    pub(crate) votes: Arc<VoteGate>,
+    /// What it takes part in.
+    pub(crate) standing: Arc<Standing>,
 }
 
 type Answers = BoxStream<'static, Result<Frame, Status>>;
@@ -83,6 +83,7 @@ impl Peer for PeerService {
     type ForwardStream = Answers;
 
     async fn append(&self, request: Request<Streaming<Frame>>) -> Result<Response<Answers>, Status> {
+        self.standing.check_entries()?;
         let (requests, refused) = self.checked(request.into_inner());
         let route = self.identity.route(MemberId(0));
         let answers = self.raft.serve_append(requests).zip(futures::stream::iter(1..)).map(move |(answer, sequence)| {
@@ -95,7 +96,7 @@ impl Peer for PeerService {
     async fn vote(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
         let frame = request.into_inner();
         let from = self.check(frame.route.as_ref())?;
-        self.votes.check()?;
+        self.standing.check_vote()?;
         let payload = self.raft.serve_vote(frame.payload).await.map_err(serve_error)?;
         Ok(self.answer(from, payload))
     }
@@ -103,12 +104,13 @@ impl Peer for PeerService {
     async fn pre_vote(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
         let frame = request.into_inner();
         let from = self.check(frame.route.as_ref())?;
-        self.votes.check()?;
+        self.standing.check_vote()?;
         let payload = self.raft.serve_pre_vote(frame.payload).await.map_err(serve_error)?;
         Ok(self.answer(from, payload))
     }
 
     async fn snapshot(&self, request: Request<Streaming<SnapshotChunk>>) -> Result<Response<Frame>, Status> {
+        self.standing.check_entries()?;
         let mut chunks = request.into_inner();
         let first = chunks.message().await?.ok_or_else(|| Status::invalid_argument("a snapshot without a header"))?;
         let from = self.check(first.route.as_ref())?;

@@ -17,7 +17,8 @@ use super::sim::Sim;
 use crate::ports::*;
 use crate::progress::lock;
 use crate::{
-    Args, CallAnswer, CallFailure, Committed, Executor, MachineReplica, Member, MemberParts, NewSpace, Payload, ProposerLimits, UnavailableReason,
+    Args, CallAnswer, CallFailure, Committed, Executor, MachineReplica, Member, MemberParts, NewSpace, Payload, ProposerLimits,
+    UnavailableReason,
 };
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -288,12 +289,13 @@ impl Cluster {
         let mut cluster = Self::with_limits(members, limits);
         cluster.elect(1);
         let member = cluster.member(1);
-        cluster.wait(async move {
-            member.form_cluster(ClusterId([3; 16]), Caller::default(), TIMEOUT).await?;
-            member.set_environment(ENVIRONMENT, Caller::default(), TIMEOUT).await?;
-            member.install(recipe::module(1), false, NewSpace::OfRecipe, Caller::default(), TIMEOUT).await
-        })
-        .expect("a recipe can be installed");
+        cluster
+            .wait(async move {
+                member.form_cluster(ClusterId([3; 16]), Caller::default(), TIMEOUT).await?;
+                member.set_environment(ENVIRONMENT, Caller::default(), TIMEOUT).await?;
+                member.install(recipe::module(1), false, NewSpace::OfRecipe, Caller::default(), TIMEOUT).await
+            })
+            .expect("a recipe can be installed");
         cluster
     }
 

@@ -3,8 +3,8 @@ use std::collections::HashSet;
 
 use synod_abi::schema::{EntryPointDef, ErrorCode, ErrorsDef, Schema, SchemaDef, Status};
 use synod_abi::{
-    AdmissionError, Blob, EntryPoint, EnumShape, Fault, FieldShape, HostCalls, ModuleHash, OperationId, Shape, SpaceId, VariantShape, decode_from, encode,
-    limits,
+    AdmissionError, Blob, EntryPoint, EnumShape, Fault, FieldShape, HostCalls, ModuleHash, OperationId, Shape, SpaceId, VariantShape,
+    decode_from, encode, limits,
 };
 use synod_machine::{Admitted, Completion, Fatal, Invocation, Vm};
 
@@ -33,10 +33,8 @@ const ADD: EntryPointDef = EntryPointDef {
 };
 const FILL: EntryPointDef =
     EntryPointDef { name: "fill", docs: "Writes as much as a call may.", args: &[], result: &Shape::Unit, errors: None };
-const ADD_2: EntryPointDef = EntryPointDef {
-    args: &[field("key", &Shape::String), field("n", &Shape::U64), field("note", &Shape::Option(&Shape::String))],
-    ..ADD
-};
+const ADD_2: EntryPointDef =
+    EntryPointDef { args: &[field("key", &Shape::String), field("n", &Shape::U64), field("note", &Shape::Option(&Shape::String))], ..ADD };
 const GET: EntryPointDef =
     EntryPointDef { name: "get", docs: "", args: &[field("key", &Shape::String)], result: &Shape::U64, errors: None };
 

@@ -147,7 +147,11 @@ impl Sim {
 
     /// Runs `work`, letting time pass when nothing else is left to do. `between` is called whenever all tasks wait, and says
     /// whether it did something.
-    pub(crate) fn block_on<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static, mut between: impl FnMut() -> bool) -> T {
+    pub(crate) fn block_on<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+        mut between: impl FnMut() -> bool,
+    ) -> T {
         let mut result = self.start(work);
         let end = self.elapsed() + PATIENCE;
         loop {

@@ -67,7 +67,7 @@ impl Reader {
             Json::Object(fields) => self.fields(args, fields, &Path::Root, 0, "argument")?,
             Json::Null if args.is_empty() => {}
             other => {
-                return Err(Path::Root.error(format!("expected an object of arguments ({}), not {}", names(args), other.kind())));
+                return Err(Path::Root.error(format!("expected an object of arguments, not {}; there {}", other.kind(), names(args))));
             }
         }
         Ok(self.out)

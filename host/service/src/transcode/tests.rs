@@ -73,10 +73,7 @@ fn arguments_are_named_and_absent_options_are_none() {
 fn mistakes_are_told_with_path_and_expectation() {
     let point = entry_point();
     let told = |text: &str| arguments_from_json(&point, text).expect_err("a mistake").to_string();
-    assert_eq!(
-        told(r#"{"key": "a", "limit": {"burst": 4294967296}}"#),
-        "$.limit.burst: expected an integer from 0 to 4294967295"
-    );
+    assert_eq!(told(r#"{"key": "a", "limit": {"burst": 4294967296}}"#), "$.limit.burst: expected an integer from 0 to 4294967295");
     assert_eq!(told(r#"{"key": "a", "limit": {"burst": 1.5}}"#), "$.limit.burst: expected an integer from 0 to 4294967295");
     assert_eq!(told(r#"{"key": "a", "limit": {"burst": true}}"#), "$.limit.burst: expected an integer from 0 to 4294967295, not a boolean");
     assert_eq!(told(r#"{"key": "a", "limit": {}}"#), "$.limit.burst: the field is missing: expected an integer from 0 to 4294967295");
@@ -85,7 +82,7 @@ fn mistakes_are_told_with_path_and_expectation() {
     assert_eq!(told(r#"{"key": "a", "key": "b", "limit": {"burst": 1}}"#), "$.key: the argument is given twice");
     assert_eq!(told(r#"{"limit": {"burst": 1}}"#), "$.key: the argument is missing: expected a string");
     assert_eq!(told(r#"{"what is": 1}"#), r#"$["what is"]: unknown argument; there are key, limit, ttl"#);
-    assert_eq!(told("[]"), "$: expected an object of arguments (are key, limit, ttl), not a list");
+    assert_eq!(told("[]"), "$: expected an object of arguments, not a list; there are key, limit, ttl");
     assert!(told("{").starts_with("$: not JSON: "));
 }
 
@@ -292,7 +289,11 @@ fn types() -> impl Strategy<Value = Type> {
             some.clone().prop_map(|items| Type::Struct(Struct { name: "S".into(), docs: String::new(), fields: named(items) })),
             prop::collection::vec(prop::collection::vec(inner, 0..3), 1..4).prop_map(|variants| {
                 let variant = |(at, items)| Variant { name: format!("V{at}"), docs: String::new(), fields: named(items) };
-                Type::Enum(Enum { name: "E".into(), docs: String::new(), variants: variants.into_iter().enumerate().map(variant).collect() })
+                Type::Enum(Enum {
+                    name: "E".into(),
+                    docs: String::new(),
+                    variants: variants.into_iter().enumerate().map(variant).collect(),
+                })
             }),
         ]
     })

@@ -89,7 +89,8 @@ impl RocksView {
 
 impl StateView for RocksView {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fatal> {
-        self.database.get_cf_opt(self.generation.family(table).get(), key, &self.options).map_err(|error| self.failed(table, &error))
+        let value = self.database.get_pinned_cf_opt(self.generation.family(table).get(), key, &self.options);
+        value.map(|value| value.map(|value| value.to_vec())).map_err(|error| self.failed(table, &error))
     }
 
     fn range(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, limit: RangeLimit) -> Result<(Vec<Row>, bool), Fatal> {

@@ -67,10 +67,9 @@ fn appends_wait_until_there_is_space(options: &RocksOptions, left: u64) {
         store.append(records(next, 1, 20_000), flushed);
         let result = done.recv_timeout(std::time::Duration::from_millis(300));
         next += 1;
-        if result.is_err() {
-            waiting.push(done);
-        } else {
-            result.expect("called").expect("flushed");
+        match result {
+            Ok(flushed) => flushed.expect("flushed"),
+            Err(_) => waiting.push(done),
         }
         matches!(store.health(), Health::Full)
     });

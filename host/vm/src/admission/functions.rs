@@ -25,6 +25,7 @@ impl Bodies {
                 at_most(Limited::BrTableTargets, u64::from(targets.len()), u64::from(limits::BR_TABLE_TARGETS))?;
             }
             validator.op(offset, &operator).map_err(invalid)?;
+            at_most(Limited::OperandStack, u64::from(validator.operand_stack_height()), u64::from(limits::OPERAND_STACK))?;
             let blocks = u64::from(validator.control_stack_height()).saturating_sub(1);
             at_most(Limited::BlockDepth, blocks, u64::from(limits::BLOCK_DEPTH))?;
         }

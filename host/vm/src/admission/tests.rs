@@ -265,6 +265,9 @@ fn functions_have_limits_and_what_stands_at_them_compiles() {
     let nested = |n: u32| with(&format!("(func {} {})", "block ".repeat(n as usize), "end ".repeat(n as usize)));
     compiles(&nested(limits::BLOCK_DEPTH));
     limited(&nested(limits::BLOCK_DEPTH + 1), Limited::BlockDepth, 257, 256);
+    let operands = |n: u32| with(&format!("(func {} {})", "i32.const 0 ".repeat(n as usize), "drop ".repeat(n as usize)));
+    compiles(&operands(limits::OPERAND_STACK));
+    limited(&operands(limits::OPERAND_STACK + 1), Limited::OperandStack, 1_001, 1_000);
     let body = |n: usize| with(&format!("(func {})", "nop ".repeat(n)));
     compiles(&body(limits::FUNCTION_BYTES - 2));
     limited(&body(limits::FUNCTION_BYTES - 1), Limited::FunctionBytes, limits::FUNCTION_BYTES as u64 + 1, limits::FUNCTION_BYTES as u64);

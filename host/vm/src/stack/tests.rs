@@ -13,17 +13,18 @@ use crate::instrument::instrument;
 /// Frames may be this much larger than any that these tests provoke.
 const MARGIN: usize = 4;
 
-/// The largest frame of a module's functions: what their prologues take off the stack pointer.
+/// The largest frame of a module's functions: what their prologues add to the stack limit before they compare with it.
 #[cfg(target_arch = "x86_64")]
 fn largest_frame(module: &[u8]) -> usize {
-    const PROLOGUE_BYTES: usize = 64;
-    const SUB_RSP_IMM32: [u8; 3] = [0x48, 0x81, 0xec];
+    const PROLOGUE_BYTES: usize = 96;
+    /// `add r10, imm32` and `add r11, imm32`.
+    const ADD_IMM32: [[u8; 3]; 2] = [[0x49, 0x81, 0xc2], [0x49, 0x81, 0xc3]];
     let engine = engine(Kind::Apply).expect("the engine starts");
     let module = wasmtime::Module::new(&engine, instrument(module).expect("it is admitted")).expect("it compiles");
     let text = module.text();
     let frame = |start: usize, len: usize| {
         let prologue = &text[start..start + len.min(PROLOGUE_BYTES)];
-        let at = prologue.windows(3).position(|code| code == SUB_RSP_IMM32)?;
+        let at = prologue.windows(3).position(|code| ADD_IMM32.iter().any(|add| add == code))?;
         prologue[at + 3..].first_chunk::<4>().map(|size| u32::from_le_bytes(*size) as usize)
     };
     module.functions().filter_map(|function| frame(function.offset, function.len)).max().unwrap_or_default()
@@ -38,14 +39,22 @@ fn largest_frame(_: &[u8]) -> usize {
 fn ends_by_count(functions: &str) {
     let module = recipe("(call $deep)", functions);
     let frame = largest_frame(&module);
+    eprintln!("FRAME {frame}");
     let needed = (frame + 64) * (limits::CALL_DEPTH as usize + 2);
     assert!(needed * MARGIN <= WASM_STACK_BYTES, "a frame of {frame} bytes needs {needed} bytes of stack");
     assert_eq!(Bench::of(&module).call(1), Completion::Faulted(Fault::TooDeep));
 }
 
+fn declared(n: usize, ty: &str) -> String {
+    format!("(local {})", format!("{ty} ").repeat(n))
+}
+
+fn set(n: usize, ty: &str) -> String {
+    (0..n).map(|n| format!("(local.set {n} ({ty}.load (i32.const {})))", n * 8)).collect()
+}
+
 fn locals(n: usize, ty: &str) -> String {
-    let set: String = (0..n).map(|n| format!("(local.set {n} ({ty}.load (i32.const {})))", n * 8)).collect();
-    format!("(local {}) {set}", format!("{ty} ").repeat(n))
+    declared(n, ty) + &set(n, ty)
 }
 
 #[test]
@@ -58,23 +67,25 @@ fn all_locals_live_across_the_call() {
 }
 
 #[test]
-fn as_many_operands_as_a_body_has_room_for() {
+fn as_many_operands_as_are_admitted() {
+    let operands = limits::OPERAND_STACK as usize - 2;
     for (ty, add, answer) in [("i64", "i64.xor", ""), ("f64", "f64.add", "i64.reinterpret_f64")] {
-        let push = format!("local.get 0 {ty}.load offset=8 ").repeat(10_800);
-        let pop = format!("{add} ").repeat(10_799);
-        let between = format!("(local.set 0 (i32.load (i32.const 0))) {push} (drop (call $deep))");
-        ends_by_count(&format!("(func $deep (result i64) (local i32) {between} {pop} {answer})"));
+        let push: String = (0..operands).map(|n| format!("local.get 0 {ty}.load offset={} ", n * 8)).collect();
+        let pop = format!("{add} ").repeat(operands - 1);
+        let body = format!("(local i32) (local.set 0 (i32.load (i32.const 0))) {push} (drop (call $deep)) {pop} {answer}");
+        ends_by_count(&format!("(func $deep (result i64) {body})"));
     }
 }
 
 #[test]
-fn as_many_results_of_calls_as_a_body_has_room_for() {
-    let push = "call $f ".repeat(21_000);
-    let pop = "f64.add ".repeat(20_999);
-    let functions = format!(
-        "(func $f (result f64) (f64.load (i32.const 0))) (func $deep (result i64) {push} (drop (call $deep)) {pop} i64.reinterpret_f64)"
-    );
-    ends_by_count(&functions);
+fn all_operands_and_all_locals() {
+    let (operands, n) = (limits::OPERAND_STACK as usize - 2, limits::FUNCTION_LOCALS as usize);
+    let push: String = (0..operands).map(|n| format!("i32.const {n} f64.load ")).collect();
+    let pop = "f64.add ".repeat(operands - 1);
+    let sum: String = (0..n).map(|n| format!("local.get {n} f64.add ")).collect();
+    let (declare, set) = (declared(n, "f64"), set(n, "f64"));
+    let body = format!("{declare} (drop (call $deep)) {set} {push} (drop (call $deep)) {pop} {sum} i64.reinterpret_f64");
+    ends_by_count(&format!("(func $deep (result i64) {body})"));
 }
 
 #[test]
@@ -92,17 +103,17 @@ fn nested_loops_that_carry_all_locals() {
     let n = limits::FUNCTION_LOCALS as usize;
     let depth = limits::BLOCK_DEPTH as usize - 1;
     let open = "loop ".repeat(depth);
-    let set: String = (0..n).map(|n| format!("(local.set {n} (f64.load (i32.const {})))", n * 8)).collect();
+    let (declare, set) = (declared(n, "f64"), set(n, "f64"));
     let close = "local.get 0 i32.trunc_sat_f64_s br_if 0 end ".repeat(depth);
     let sum: String = (1..n).map(|n| format!("local.get {n} f64.add ")).collect();
-    let body = format!("(local {}) {open} (drop (call $deep)) {set} {close} local.get 0 {sum} i64.reinterpret_f64", "f64 ".repeat(n));
+    let body = format!("{declare} {open} (drop (call $deep)) {set} {close} local.get 0 {sum} i64.reinterpret_f64");
     ends_by_count(&format!("(func $deep (result i64) {body})"));
 }
 
 #[test]
 fn short_lives_that_share_no_slot() {
     let step = "call $f local.get 0 f64.add local.set 0 local.get 1 local.set 2 local.get 0 local.set 1 ";
-    let body = format!("(local f64 f64 f64) {} (drop (call $deep)) local.get 2 i64.reinterpret_f64", step.repeat(4_300));
+    let body = format!("(local f64 f64 f64) (drop (call $deep)) {} local.get 2 i64.reinterpret_f64", step.repeat(4_300));
     ends_by_count(&format!("(func $f (result f64) (f64.load (i32.const 0))) (func $deep (result i64) {body})"));
 }
 

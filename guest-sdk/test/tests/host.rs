@@ -3,9 +3,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use synod_sdk::prelude::*;
-use synod_sdk::{block_on, data, errors, info, ops, recipe};
-
-use super::*;
+use synod_sdk::{abi as synod_abi, block_on};
+use synod_test::TestHost;
 
 /// Why a note is refused.
 #[errors]
@@ -71,15 +70,17 @@ static CALLS: AtomicU64 = AtomicU64::new(0);
 /// Answers and stores what is in memory.
 #[recipe(name = "forgetful", version = 1)]
 pub struct Forgetful {
-    seen: synod_sdk::prelude::Cell<u64>,
+    seen: Cell<u64>,
 }
 
 #[ops]
 impl Forgetful {
     /// Answers differently each time.
     #[op]
-    fn answer(&self, _cx: &mut Ctx) -> u64 {
-        CALLS.fetch_add(1, Ordering::SeqCst)
+    fn answer(&self, cx: &mut Ctx) -> u64 {
+        let answer = CALLS.fetch_add(1, Ordering::SeqCst);
+        self.seen.put(cx, &answer);
+        answer
     }
 }
 
@@ -140,7 +141,7 @@ impl Other {
     /// Twice the number.
     #[op]
     fn twice(&self, cx: &mut Ctx, n: u64) -> u64 {
-        self.last.set(cx, &n);
+        self.last.put(cx, &n);
         n * 2
     }
 }

@@ -1,0 +1,75 @@
+//! What this member may take part in. One that comes with an empty folder has forgotten whom it voted for and what it
+//! acknowledged: it takes entries only after the leader has agreed to begin anew with it, and votes only after it has caught
+//! up with a leader that a majority confirmed.
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tonic::Status;
+
+const NOTHING: u8 = 0;
+const ENTRIES: u8 = 1;
+const EVERYTHING: u8 = 2;
+
+/// How far this member takes part. It only ever grows.
+#[derive(Debug)]
+pub(crate) struct Standing(AtomicU8);
+
+impl Standing {
+    /// Of a member that remembers: everything. Of one with an empty folder: nothing yet.
+    pub(crate) fn new(empty_folder: bool) -> Self {
+        Self(AtomicU8::new(if empty_folder { NOTHING } else { EVERYTHING }))
+    }
+
+    /// Lets the member take entries and snapshots.
+    pub(crate) fn allow_entries(&self) {
+        self.0.fetch_max(ENTRIES, Ordering::AcqRel);
+    }
+
+    /// Lets the member vote, too.
+    pub(crate) fn allow_everything(&self) {
+        self.0.fetch_max(EVERYTHING, Ordering::AcqRel);
+    }
+
+    /// Whether the member remembers everything that it has to.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.load(Ordering::Acquire) == EVERYTHING
+    }
+
+    /// Refuses entries and snapshots that come too early.
+    #[allow(clippy::result_large_err, reason = "tonic's own error type")]
+    pub(crate) fn check_entries(&self) -> Result<(), Status> {
+        if self.0.load(Ordering::Acquire) >= ENTRIES {
+            return Ok(());
+        }
+        Err(Status::unavailable("this member came with an empty folder and has not found its cluster yet"))
+    }
+
+    /// Refuses votes that come too early.
+    #[allow(clippy::result_large_err, reason = "tonic's own error type")]
+    pub(crate) fn check_vote(&self) -> Result<(), Status> {
+        if self.is_full() {
+            return Ok(());
+        }
+        Err(Status::unavailable("this member came with an empty folder and does not vote until it has caught up"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_folder_takes_nothing_then_entries_then_votes() {
+        let standing = Standing::new(true);
+        assert!(standing.check_entries().is_err() && standing.check_vote().is_err());
+        standing.allow_entries();
+        assert!(standing.check_entries().is_ok() && standing.check_vote().is_err() && !standing.is_full());
+        standing.allow_everything();
+        standing.allow_entries();
+        assert!(standing.check_entries().is_ok() && standing.check_vote().is_ok() && standing.is_full());
+    }
+
+    #[test]
+    fn a_member_that_remembers_takes_part_at_once() {
+        assert!(Standing::new(false).check_vote().is_ok());
+    }
+}

@@ -1,0 +1,228 @@
+//! A cluster of real `synod` processes on loopback ports, with their data on disk.
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use synod_api::v1::{MemberStatus, Role};
+use synod_client::core::Policy;
+use synod_client::{Client, Follow, Options};
+use tempfile::TempDir;
+
+use crate::binary::synod;
+use crate::wait::until;
+
+/// How long anything that has to happen may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One member: its addresses, its folder, and its process while it runs.
+#[derive(Debug)]
+pub struct Process {
+    /// Its name.
+    pub name: String,
+    /// Where its clients connect.
+    pub client_address: String,
+    /// Where its peers connect.
+    pub peer_address: String,
+    /// Its data directory.
+    pub data: PathBuf,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+/// A cluster. Its processes are killed and its folder is removed when it is dropped, unless a test failed.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Its members, by name.
+    pub members: Vec<Process>,
+    flags: Vec<String>,
+    folder: Option<TempDir>,
+}
+
+fn free_addresses(count: usize) -> Vec<String> {
+    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a loopback port is free")).collect();
+    listeners.iter().map(|listener| listener.local_addr().expect("a listener has an address").to_string()).collect()
+}
+
+impl Cluster {
+    /// Members `a`, `b`, … that are not started yet, with further flags of `synod start`.
+    pub fn new(size: usize, flags: &[&str]) -> Self {
+        let folder = TempDir::with_prefix("synod-cluster-").expect("the temporary folder can be written");
+        let addresses = free_addresses(size * 2);
+        let members = (0..size)
+            .map(|n| {
+                let name = char::from(b'a' + n as u8).to_string();
+                Process {
+                    client_address: addresses[n * 2].clone(),
+                    peer_address: addresses[n * 2 + 1].clone(),
+                    data: folder.path().join(&name),
+                    log: folder.path().join(format!("{name}.log")),
+                    name,
+                    child: None,
+                }
+            })
+            .collect();
+        Self { members, flags: flags.iter().map(|flag| (*flag).to_owned()).collect(), folder: Some(folder) }
+    }
+
+    /// A cluster that runs, is formed, and has its bundled recipes.
+    pub async fn started(size: usize, flags: &[&str]) -> Self {
+        let mut cluster = Self::new(size, flags);
+        (0..size).for_each(|n| cluster.start(n));
+        cluster.ready().await;
+        cluster
+    }
+
+    /// Starts a member.
+    pub fn start(&mut self, n: usize) {
+        self.start_with(n, &[]);
+    }
+
+    /// Starts a member with flags of its own.
+    pub fn start_with(&mut self, n: usize, flags: &[&str]) {
+        assert!(self.members[n].child.is_none(), "member {} runs already", self.members[n].name);
+        let peers: Vec<_> = self.members.iter().map(|member| format!("{}={}", member.name, member.peer_address)).collect();
+        let member = &mut self.members[n];
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(&member.log).expect("the log can be written");
+        let mut command = Command::new(synod());
+        command.args(["start", "--name", &member.name, "--client-addr", &member.client_address, "--peers", &peers.join(",")]);
+        command.arg("--data").arg(&member.data).args(&self.flags).args(flags);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        member.child = Some(command.spawn().expect("the binary can be started"));
+    }
+
+    /// Kills a member at once, as a power cut of its process: SIGKILL.
+    pub fn kill(&mut self, n: usize) {
+        let mut child = self.members[n].child.take().expect("the member runs");
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a killed child ends");
+    }
+
+    /// Asks a member to stop, and waits until it has.
+    pub async fn stop(&mut self, n: usize) -> ExitStatus {
+        let id = self.members[n].child.as_ref().expect("the member runs").id();
+        signal(id, libc::SIGTERM);
+        self.exited(n).await
+    }
+
+    /// Waits until a member's process has ended by itself.
+    pub async fn exited(&mut self, n: usize) -> ExitStatus {
+        let mut child = self.members[n].child.take().expect("the member runs");
+        let name = self.members[n].name.clone();
+        let status = until(&format!("member {name} to end"), PATIENCE, || {
+            let status = child.try_wait().expect("a child can be waited for");
+            std::future::ready(status)
+        });
+        status.await
+    }
+
+    /// Whether a member's process runs.
+    pub fn runs(&mut self, n: usize) -> bool {
+        self.members[n].child.as_mut().is_some_and(|child| child.try_wait().expect("a child can be waited for").is_none())
+    }
+
+    /// Where clients connect, all members.
+    pub fn endpoints(&self) -> String {
+        self.members.iter().map(|member| member.client_address.as_str()).collect::<Vec<_>>().join(",")
+    }
+
+    /// A client of all members that follows the leader.
+    pub async fn client(&self) -> Client {
+        self.client_with(Options::default()).await
+    }
+
+    /// A client of all members.
+    pub async fn client_with(&self, options: Options) -> Client {
+        Client::connect_with(self.endpoints(), options).await.expect("a member answers")
+    }
+
+    /// A client of one member that never asks another, and does not try again.
+    pub async fn client_of(&self, n: usize) -> Option<Client> {
+        let policy = Policy { give_up_ms: 0, ..Policy::default() };
+        let options = Options { learn_members: false, follow: Follow::Nearest, policy, attempt_timeout_ms: 5_000, ..Options::default() };
+        Client::connect_with(&self.members[n].client_address, options).await.ok()
+    }
+
+    /// What a member says of itself; `None` if it does not answer.
+    pub async fn status(&self, n: usize) -> Option<MemberStatus> {
+        self.client_of(n).await?.status(true).await.ok()?.members.into_iter().next()
+    }
+
+    /// Waits until every running member follows one leader and has the bundled recipes.
+    pub async fn ready(&self) {
+        for (n, member) in self.members.iter().enumerate().filter(|(_, member)| member.child.is_some()) {
+            until(&format!("member {} to be ready", member.name), PATIENCE, || async move {
+                let client = self.client_of(n).await?;
+                client.describe_space("kv").await.ok()?;
+                client.describe_space("counter").await.ok()
+            })
+            .await;
+        }
+    }
+
+    /// The member that leads.
+    pub async fn leader(&self) -> usize {
+        until("a leader", PATIENCE, || async {
+            for (n, member) in self.members.iter().enumerate() {
+                if member.child.is_some() && self.status(n).await.is_some_and(|status| status.role() == Role::Leader) {
+                    return Some(n);
+                }
+            }
+            None
+        })
+        .await
+    }
+
+    /// Waits until all members have applied what one of them has, and returns the index with the digests of the chain and of
+    /// the state right after it, a pair a member.
+    pub async fn digests(&self) -> (u64, Vec<(Vec<u8>, Vec<u8>)>) {
+        until("every member's digests at one index", PATIENCE, || async {
+            let mut index = 0;
+            for n in 0..self.members.len() {
+                index = index.max(self.status(n).await?.applied_index);
+            }
+            let mut digests = Vec::new();
+            for n in 0..self.members.len() {
+                let digest = self.client_of(n).await?.digest_at(index, 5_000).await.ok()?;
+                digests.push((digest.chain_digest, digest.state_digest));
+            }
+            Some((index, digests))
+        })
+        .await
+    }
+
+    /// The same, and fails if they differ.
+    pub async fn assert_equal_digests(&self) -> u64 {
+        let (index, digests) = self.digests().await;
+        assert!(digests.iter().all(|digest| *digest == digests[0]), "members differ at index {index}: {digests:?}");
+        index
+    }
+
+    /// Everything that a member logged so far.
+    pub fn log(&self, n: usize) -> String {
+        std::fs::read_to_string(&self.members[n].log).unwrap_or_default()
+    }
+}
+
+/// Sends a signal to a process.
+pub fn signal(process: u32, signal: i32) {
+    // SAFETY: `kill` only takes numbers; the process is a child of ours that was not waited for yet.
+    let sent = unsafe { libc::kill(process as libc::pid_t, signal) };
+    assert_eq!(sent, 0, "a child can be signalled");
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for member in &mut self.members {
+            if let Some(child) = &mut member.child {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+        if std::thread::panicking()
+            && let Some(folder) = self.folder.take()
+        {
+            eprintln!("the members' data and logs are kept in {}", folder.keep().display());
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What a member refuses to start with: it says why, and changes nothing.
+use synod_tests::cluster::Cluster;
+
+/// Exit code of wrong usage.
+const USAGE: i32 = 2;
+/// Exit code of something that is not there yet.
+const UNAVAILABLE: i32 = 3;
+
+async fn refuses(cluster: &mut Cluster, member: usize, code: i32, words: &str) {
+    cluster.start(member);
+    let status = cluster.exited(member).await;
+    let log = cluster.log(member);
+    assert_eq!(status.code(), Some(code), "{log}");
+    assert!(log.contains(words), "`{words}` is not in: {log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_of_a_newer_format_is_refused_and_left_as_it_is() {
+    let mut cluster = Cluster::started(1, &[]).await;
+    cluster.stop(0).await;
+    let format = cluster.members[0].data.join("FORMAT");
+    let known = std::fs::read(&format).expect("the folder says its format");
+    std::fs::write(&format, "synod data format 9999\n").expect("the folder can be written");
+    refuses(&mut cluster, 0, USAGE, "9999").await;
+    std::fs::write(&format, known).expect("the folder can be written");
+    cluster.start(0);
+    cluster.ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_of_another_cluster_is_refused_by_its_members() {
+    let mut ours = Cluster::started(3, &[]).await;
+    let mut theirs = Cluster::started(3, &[]).await;
+    ours.stop(0).await;
+    theirs.stop(0).await;
+    let (mine, foreign) = (ours.members[0].data.clone(), theirs.members[0].data.clone());
+    let aside = mine.with_extension("aside");
+    std::fs::rename(&mine, &aside).expect("the folder can be moved");
+    std::fs::rename(&foreign, &mine).expect("the folder can be moved");
+    refuses(&mut ours, 0, USAGE, "cluster").await;
+    std::fs::rename(&mine, &foreign).expect("the folder can be moved back");
+    std::fs::rename(&aside, &mine).expect("the folder can be moved back");
+    ours.start(0);
+    ours.ready().await;
+    ours.assert_equal_digests().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_of_another_member_or_program_and_a_folder_in_use_are_refused() {
+    let mut cluster = Cluster::started(3, &[]).await;
+    cluster.stop(0).await;
+    cluster.stop(1).await;
+    let (a, b) = (cluster.members[0].data.clone(), cluster.members[1].data.clone());
+    cluster.members[0].data = b;
+    refuses(&mut cluster, 0, USAGE, "member").await;
+    let other = a.with_extension("other");
+    std::fs::create_dir(&other).expect("a folder can be made");
+    std::fs::write(other.join("thesis.txt"), "not a store").expect("a file can be written");
+    cluster.members[0].data = other.clone();
+    refuses(&mut cluster, 0, USAGE, "not empty").await;
+    assert_eq!(std::fs::read_dir(&other).expect("it is there").count(), 1, "the folder was changed");
+    cluster.members[0].data = cluster.members[2].data.clone();
+    refuses(&mut cluster, 0, USAGE, "in use").await;
+    cluster.members[0].data = a;
+    cluster.start(0);
+    cluster.start(1);
+    cluster.ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_in_use_is_named() {
+    let mut cluster = Cluster::new(1, &[]);
+    let taken = std::net::TcpListener::bind(&cluster.members[0].client_address).expect("the port is free");
+    refuses(&mut cluster, 0, UNAVAILABLE, "in use").await;
+    drop(taken);
+    cluster.start(0);
+    cluster.ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_is_asked_to_stop_finishes_and_hands_over() {
+    let mut cluster = Cluster::started(3, &[]).await;
+    let leader = cluster.leader().await;
+    let client = cluster.client().await;
+    client.call_json("counter", "add", r#"{"key": "a", "by": 1}"#).await.expect("the cluster takes calls");
+    let status = cluster.stop(leader).await;
+    assert!(status.success(), "{}", cluster.log(leader));
+    assert!(cluster.log(leader).contains("handed leadership over"), "{}", cluster.log(leader));
+    let answer = client.call_json("counter", "add", r#"{"key": "a", "by": 1}"#).await.expect("the others go on");
+    assert_eq!(answer.value, "\"2\"");
+    cluster.start(leader);
+    cluster.ready().await;
+    cluster.assert_equal_digests().await;
+}
