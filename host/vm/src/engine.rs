@@ -7,7 +7,10 @@ use std::hash::{Hash, Hasher};
 
 use synod_abi::limits::*;
 use wasmtime::wasmparser::WasmFeatures;
-use wasmtime::{Config, Enabled, Engine, Inlining, InstanceAllocationStrategy, OperatorCost, OptLevel, PoolingAllocationConfig, RegallocAlgorithm, Strategy};
+use wasmtime::{
+    Config, Enabled, Engine, Inlining, InstanceAllocationStrategy, OperatorCost, OptLevel, PoolingAllocationConfig, RegallocAlgorithm,
+    Strategy,
+};
 
 use crate::{VmError, instrument, stack};
 
@@ -184,11 +187,45 @@ macro_rules! limits {
 /// The limits that decide how a call or an admission ends.
 fn limits() -> Vec<(&'static str, u64)> {
     limits![
-        KEY_BYTES, VALUE_BYTES, ARGS_BYTES, REPLY_BYTES, CALL_WRITE_BYTES, CALL_WRITE_ROWS, CALL_READ_BYTES, CALL_HOST_CALLS,
-        RANGE_CHUNK_ROWS, RANGE_CHUNK_BYTES, ENTRY_WRITE_BYTES, CALL_FUEL, ENTRY_INSTANCES, MODULE_BYTES, MEMORY_PAGES, CALL_DEPTH,
-        MODULE_FUNCTIONS, FUNCTION_BYTES, FUNCTION_LOCALS, MODULE_LOCALS, TYPE_PARAMS, TYPE_RESULTS, MODULE_TYPES, MODULE_GLOBALS,
-        MODULE_DATA_SEGMENTS, MODULE_ELEMENT_SEGMENTS, TABLE_ELEMENTS, BR_TABLE_TARGETS, MODULE_IMPORTS, MODULE_EXPORTS, BLOCK_DEPTH, OPERAND_STACK,
-        SCHEMA_BYTES, SHAPE_DEPTH, RECIPE_ENTRY_POINTS, RECIPE_FIELDS, NAME_BYTES, RECIPES, SPACES,
+        KEY_BYTES,
+        VALUE_BYTES,
+        ARGS_BYTES,
+        REPLY_BYTES,
+        CALL_WRITE_BYTES,
+        CALL_WRITE_ROWS,
+        CALL_READ_BYTES,
+        CALL_HOST_CALLS,
+        RANGE_CHUNK_ROWS,
+        RANGE_CHUNK_BYTES,
+        ENTRY_WRITE_BYTES,
+        CALL_FUEL,
+        ENTRY_INSTANCES,
+        MODULE_BYTES,
+        MEMORY_PAGES,
+        CALL_DEPTH,
+        MODULE_FUNCTIONS,
+        FUNCTION_BYTES,
+        FUNCTION_LOCALS,
+        MODULE_LOCALS,
+        TYPE_PARAMS,
+        TYPE_RESULTS,
+        MODULE_TYPES,
+        MODULE_GLOBALS,
+        MODULE_DATA_SEGMENTS,
+        MODULE_ELEMENT_SEGMENTS,
+        TABLE_ELEMENTS,
+        BR_TABLE_TARGETS,
+        MODULE_IMPORTS,
+        MODULE_EXPORTS,
+        BLOCK_DEPTH,
+        OPERAND_STACK,
+        SCHEMA_BYTES,
+        SHAPE_DEPTH,
+        RECIPE_ENTRY_POINTS,
+        RECIPE_FIELDS,
+        NAME_BYTES,
+        RECIPES,
+        SPACES,
     ]
 }
 

@@ -10,7 +10,7 @@ pub enum VmError {
     #[error("the WebAssembly engine does not start: {0}; it reserves {reserve} GiB of address space, so no RLIMIT_AS may be set", reserve = RESERVED_GIB)]
     Engine(String),
     /// A thread cannot be started.
-    #[error("a thread cannot be started: {0}")]
+    #[error("a thread cannot be started: {0}; is vm.overcommit_memory 2, or a limit on tasks reached?")]
     Thread(io::Error),
 }
 

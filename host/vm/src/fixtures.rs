@@ -131,7 +131,13 @@ impl Bench {
         Self { vm, module: module_hash }
     }
 
-    pub(crate) fn call_with(&mut self, space: u32, entry_point: EntryPoint, args: &[u8], host: MapHost) -> Result<(MapHost, Completion), Fatal> {
+    pub(crate) fn call_with(
+        &mut self,
+        space: u32,
+        entry_point: EntryPoint,
+        args: &[u8],
+        host: MapHost,
+    ) -> Result<(MapHost, Completion), Fatal> {
         let (context, fuel) = (Context::default(), limits::CALL_FUEL);
         self.vm.invoke(Invocation { space: SpaceId(space), module: self.module, entry_point, context: &context, args, fuel }, host)
     }

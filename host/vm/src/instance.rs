@@ -2,18 +2,23 @@
 //!
 //! The host never calls a guest's allocator: context and arguments go into the buffer that the guest exports, and the reply
 //! lies where the guest says. An instance that failed is not to be used again; its owner drops it.
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use synod_abi::{
-    Access, CONTEXT_BYTES, Context, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, EntryPoint, Fault, HostCalls, REPLY_BAD_ARGUMENTS,
-    REPLY_ERROR, REPLY_RESULT, limits,
+    Access, CONTEXT_BYTES, Context, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, EntryPoint, Fault, HostCalls,
+    REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_RESULT, limits,
 };
 use synod_machine::{Completion, Fatal};
-use wasmtime::{Global, InstancePre, Memory, Store, TypedFunc};
+use wasmtime::{Global, InstancePre, Memory, Store, Trap, TypedFunc};
 
 use crate::instrument::DEPTH;
-use crate::linker::Call;
+use crate::linker::{Call, panic_text};
 use crate::trap::classify;
 
 type Entry = TypedFunc<(u32, u32), u64>;
+
+/// Of the host call `log`.
+const LEVEL_ERROR: u32 = 1;
 
 /// A recipe, ready to be called.
 pub(crate) struct Live<H: 'static> {
@@ -69,7 +74,7 @@ impl<H: HostCalls + 'static> Live<H> {
         let returned = function.call(&mut self.store, (id.0, (CONTEXT_BYTES + args.len()) as u32));
         let data = self.store.data_mut();
         data.access = Access::Read;
-        let Some(host) = data.host.take() else {
+        let Some(mut host) = data.host.take() else {
             return Err(Fatal("the host was not given back after a call".to_string()));
         };
         let ended = match returned {
@@ -77,11 +82,22 @@ impl<H: HostCalls + 'static> Live<H> {
             Err(error) => {
                 let depth = self.depth.get(&mut self.store).i32().unwrap_or_default();
                 let fault = classify(&error, depth > limits::CALL_DEPTH as i32)?;
+                tell(&mut host, &error)?;
                 Ended { completion: Completion::Faulted(fault), reusable: false }
             }
         };
         Ok((host, ended))
     }
+}
+
+/// Logs which trap ended a call, for people: the fault does not say.
+fn tell<H: HostCalls>(host: &mut H, error: &wasmtime::Error) -> Result<(), Fatal> {
+    let Some(trap) = error.downcast_ref::<Trap>() else {
+        return Ok(());
+    };
+    let told = catch_unwind(AssertUnwindSafe(|| host.log(LEVEL_ERROR, trap.to_string().as_bytes())));
+    // The call is over: a host that takes no more lines from it is within its rights.
+    told.map(drop).map_err(|panic| Fatal(format!("a host function panicked: {}", panic_text(&*panic))))
 }
 
 /// Reads the reply at `pointer << 32 | length`: a status byte and its payload.

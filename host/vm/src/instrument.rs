@@ -18,8 +18,8 @@ use wasm_encoder::{
     MemoryType, Module, ValType,
 };
 use wasmtime::wasmparser::{
-    CustomSectionReader, ExportSectionReader, FunctionBody, FunctionSectionReader, GlobalSectionReader,
-    MemorySectionReader, Operator, Parser, TypeSectionReader,
+    CustomSectionReader, ExportSectionReader, FunctionBody, FunctionSectionReader, GlobalSectionReader, MemorySectionReader, Operator,
+    Parser, TypeSectionReader,
 };
 
 /// Counted up with every change of what is written here.

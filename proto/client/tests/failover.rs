@@ -1,7 +1,5 @@
 //! The client against members that are made up: real gRPC on loopback, scripted answers. What it asks of a whole cluster is
 //! tested in `tests/`.
-#![allow(clippy::expect_used, reason = "a test says what it expects")]
-
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;

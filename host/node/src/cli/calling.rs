@@ -11,12 +11,14 @@ use super::fail::{Exit, Failed};
 use super::{Format, Global, args, output, schema};
 
 pub(crate) const AFTER_HELP: &str = "\
-Arguments are flags named after the operation's arguments (`synod space describe SPACE` lists them), or one JSON object, or `-` to read
-it from standard input:
+Arguments are flags named after the operation's arguments, or one JSON object,
+or `-` to read it from standard input:
   synod call limits take --key api --n 1
   synod call limits take '{\"key\": \"api\", \"n\": 1}'
+`synod space describe SPACE` lists operations, queries and their arguments.
 An argument called as one of synod's own flags is given in JSON.
-Bytes are written as text, base64:…, or @FILE. Results are JSON; with --output json they stand beside revision, time and member.";
+Bytes are written as text, base64:… or @FILE. Results are JSON, with bytes as
+base64; with --output json they stand beside revision, time and member.";
 
 /// Longest arguments read from standard input, in bytes: no request may be longer.
 const STDIN_BYTES: u64 = synod_api::REQUEST_BYTES as u64;

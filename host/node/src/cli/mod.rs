@@ -28,6 +28,9 @@ use fail::{Exit, Failed};
 use synod_client::core::Policy;
 use synod_client::{Client, Options};
 
+/// Keeps what every command takes apart from the command's own flags.
+const TALKING: &str = "Talking to a cluster";
+
 const AFTER_HELP: &str = "\
 Exit codes:
   0  done
@@ -53,13 +56,13 @@ pub(crate) struct Cli {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// Members to talk to, host:port, separated by commas; any one will do.
-    #[arg(short, long, global = true, env = "SYNOD_ENDPOINTS", default_value = "127.0.0.1:7070", value_name = "HOST:PORT,…")]
+    #[arg(short, long, global = true, help_heading = TALKING, env = "SYNOD_ENDPOINTS", default_value = "127.0.0.1:7070", value_name = "HOST:PORT,…")]
     pub(crate) endpoint: String,
     /// How answers and errors look.
-    #[arg(short, long, global = true, value_enum, default_value_t)]
+    #[arg(short, long, global = true, help_heading = TALKING, value_enum, default_value_t)]
     pub(crate) output: Format,
     /// How long to keep trying while the cluster is unavailable, in milliseconds.
-    #[arg(long, global = true, default_value_t = 10_000, value_name = "MS")]
+    #[arg(long, global = true, help_heading = TALKING, default_value_t = 5_000, value_name = "MS")]
     pub(crate) timeout_ms: u64,
 }
 

@@ -3,3 +3,4 @@ mod callers;
 mod proposals;
 mod reads;
 mod schedules;
+mod measure;

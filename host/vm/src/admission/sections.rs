@@ -174,11 +174,7 @@ fn count<T>(section: &SectionLimited<'_, T>, what: Limited, limit: u32) -> Resul
 fn within_memory(start: u32, bytes: usize) -> Result<(), AdmissionError> {
     let end = u64::from(start) + bytes as u64;
     if end > MEMORY_BYTES {
-        return Err(AdmissionError::Limit {
-            what: Limited::MemoryPages,
-            actual: end.div_ceil(PAGE_BYTES),
-            limit: limits::MEMORY_PAGES,
-        });
+        return Err(AdmissionError::Limit { what: Limited::MemoryPages, actual: end.div_ceil(PAGE_BYTES), limit: limits::MEMORY_PAGES });
     }
     Ok(())
 }

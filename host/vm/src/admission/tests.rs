@@ -188,7 +188,8 @@ fn there_is_one_schema_and_it_decodes() {
     assert_eq!(other("\\09"), AdmissionError::BadSchema(SchemaError::UnknownFormat));
     assert_eq!(other("\\01"), AdmissionError::BadSchema(SchemaError::Malformed));
     let large = "x".repeat(limits::SCHEMA_BYTES + 1);
-    let error = AdmissionError::Limit { what: Limited::SchemaBytes, actual: limits::SCHEMA_BYTES as u64 + 1, limit: limits::SCHEMA_BYTES as u64 };
+    let error =
+        AdmissionError::Limit { what: Limited::SchemaBytes, actual: limits::SCHEMA_BYTES as u64 + 1, limit: limits::SCHEMA_BYTES as u64 };
     assert_eq!(other(&large), error);
 }
 
@@ -216,15 +217,36 @@ fn counts_have_limits_and_what_stands_at_them_compiles() {
     let exported = |n: usize| (0..n).map(|n| format!("(export \"e{n}\" (memory 0))")).collect::<String>();
     let typed = |n: usize| {
         let kinds = ["i32", "i64", "f32", "f64"];
-        (0..n).map(|n| format!("(type (func (param {} {} {} {} {})))", kinds[n % 4], kinds[n / 4 % 4], kinds[n / 16 % 4], kinds[n / 64 % 4], kinds[n / 256 % 4])).collect::<String>()
+        (0..n)
+            .map(|n| {
+                format!(
+                    "(type (func (param {} {} {} {} {})))",
+                    kinds[n % 4],
+                    kinds[n / 4 % 4],
+                    kinds[n / 16 % 4],
+                    kinds[n / 64 % 4],
+                    kinds[n / 256 % 4]
+                )
+            })
+            .collect::<String>()
     };
     let segments = |n: usize| format!("(table 1 funcref) (func $f) {}", "(elem (i32.const 0) $f)".repeat(n));
     for (what, limit, at, above) in [
         (Limited::Functions, functions, with(&"(func)".repeat(functions - 1)), with(&"(func)".repeat(functions))),
-        (Limited::Globals, globals, with(&"(global i32 (i32.const 1))".repeat(globals - 1)), with(&"(global i32 (i32.const 1))".repeat(globals))),
+        (
+            Limited::Globals,
+            globals,
+            with(&"(global i32 (i32.const 1))".repeat(globals - 1)),
+            with(&"(global i32 (i32.const 1))".repeat(globals)),
+        ),
         (Limited::Exports, exports, with(&exported(exports - 4)), with(&exported(exports - 3))),
         (Limited::Types, types, with(&typed(types - 1)), with(&typed(types))),
-        (Limited::DataSegments, data, with(&"(data (i32.const 9) \"x\")".repeat(data - 1)), with(&"(data (i32.const 9) \"x\")".repeat(data))),
+        (
+            Limited::DataSegments,
+            data,
+            with(&"(data (i32.const 9) \"x\")".repeat(data - 1)),
+            with(&"(data (i32.const 9) \"x\")".repeat(data)),
+        ),
         (Limited::ElementSegments, elements, with(&segments(elements)), with(&segments(elements + 1))),
         (Limited::Tables, 1, with("(table 1 funcref)"), with("(table 1 funcref) (table 1 funcref)")),
         (Limited::Memories, 1, with(""), with("(memory 1)")),

@@ -23,7 +23,9 @@ const LONG: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_query_reads_and_gives_its_host_back() {
-    let read = format!("(if (i32.ne (call $get (i32.const 1024) (i32.const 1) (i32.const 8) (i32.const 8)) (i32.const 3)) (then unreachable)) {DONE}");
+    let read = format!(
+        "(if (i32.ne (call $get (i32.const 1024) (i32.const 1) (i32.const 8) (i32.const 8)) (i32.const 3)) (then unreachable)) {DONE}"
+    );
     let engine = QueryEngine::new(modules()).expect("a clock starts");
     let host = MapHost { rows: [(vec![0], vec![1, 2, 3])].into(), tokens: 5, ..MapHost::default() };
     let (host, completion) = query(&engine, prepared(&read), LONG, host).expect("this host runs queries");
@@ -38,7 +40,8 @@ fn a_query_cannot_write() {
         "(call $delete (i32.const 0) (i32.const 1))",
         "(drop (call $next_token))",
     ] {
-        let (host, completion) = query(&engine, prepared(&format!("{write} {DONE}")), LONG, MapHost::default()).expect("this host runs queries");
+        let (host, completion) =
+            query(&engine, prepared(&format!("{write} {DONE}")), LONG, MapHost::default()).expect("this host runs queries");
         assert_eq!(completion, Completion::Faulted(Fault::BadHostCall), "{write}");
         assert_eq!((host.rows.len(), host.tokens), (0, 0));
     }

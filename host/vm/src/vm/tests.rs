@@ -50,6 +50,13 @@ fn traps_of_the_guest_are_faults() {
 }
 
 #[test]
+fn people_are_told_which_trap_it_was() {
+    let mut bench = Bench::of(&recipe("(drop (i32.div_s (i32.const 1) (local.get $id))) unreachable", ""));
+    let (host, _) = bench.call_with(1, operation(0), &[], MapHost::default()).expect("this host runs recipes");
+    assert_eq!(host.lines, ["wasm trap: integer divide by zero"]);
+}
+
+#[test]
 fn a_data_segment_outside_of_memory_is_the_modules_fault() {
     let data = r#"(data (i32.add (i32.const 8388607) (i32.const 1)) "x")"#;
     assert_eq!(fault(DONE, data), Fault::Trap);
@@ -107,7 +114,9 @@ fn memory_has_a_fixed_size() {
 
 #[test]
 fn the_guest_aborts_with_a_code() {
-    for (code, expected) in [(0, Fault::Panic), (1, Fault::CorruptState), (2, Fault::OutOfMemory), (3, Fault::TooDeep), (9, Fault::BadHostCall)] {
+    for (code, expected) in
+        [(0, Fault::Panic), (1, Fault::CorruptState), (2, Fault::OutOfMemory), (3, Fault::TooDeep), (9, Fault::BadHostCall)]
+    {
         assert_eq!(fault(&format!("(call $abort (i32.const {code}) (i32.const 0) (i32.const 0)) unreachable"), ""), expected);
     }
 }
@@ -180,7 +189,10 @@ fn rows_reach_the_host_and_come_back() {
 /// Counts its calls in a global.
 fn counting() -> Vec<u8> {
     let count = "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))";
-    let entry = format!("(local $n i32) {count} (if (i32.eq (local.get $id) (i32.const 9)) (then unreachable)) {}", answering("(global.get $calls)").replace("(local $n i32)", ""));
+    let entry = format!(
+        "(local $n i32) {count} (if (i32.eq (local.get $id) (i32.const 9)) (then unreachable)) {}",
+        answering("(global.get $calls)").replace("(local $n i32)", "")
+    );
     recipe(&entry, "(global $calls (mut i32) (i32.const 0))")
 }
 
@@ -274,4 +286,3 @@ fn calling_a_module_that_was_not_loaded_is_fatal() {
     bench.module = synod_abi::ModuleHash([7; 32]);
     assert!(bench.call_with(1, operation(0), &[], MapHost::default()).is_err());
 }
-
