@@ -109,11 +109,11 @@ impl Cluster {
     pub async fn exited(&mut self, n: usize) -> ExitStatus {
         let mut child = self.members[n].child.take().expect("the member runs");
         let name = self.members[n].name.clone();
-        let status = until(&format!("member {name} to end"), PATIENCE, || {
+        until(&format!("member {name} to end"), PATIENCE, || {
             let status = child.try_wait().expect("a child can be waited for");
             std::future::ready(status)
-        });
-        status.await
+        })
+        .await
     }
 
     /// Whether a member's process runs.

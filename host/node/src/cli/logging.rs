@@ -1,4 +1,6 @@
 //! Sets up the log of a member: structured lines on standard error.
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -10,7 +12,7 @@ pub(crate) fn start(format: LogFormat, level: &str) -> Result<(), Failed> {
     let filter = EnvFilter::try_new(level).map_err(|error| {
         Failed::usage(format!("--log-level `{level}` is not a level or filter: {error}")).next("write error, warn, info, debug or trace")
     })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => lines.with_target(true).finish().try_init(),
         LogFormat::Json => lines.json().flatten_event(true).finish().try_init(),

@@ -26,7 +26,8 @@ const ELECTION_MS: (u64, u64) = (400, 600);
 const SNAPSHOT_ENTRIES: u64 = 50_000;
 const CALL_TIMEOUT_MS: u64 = 10_000;
 const SHUTDOWN_GRACE_MS: u64 = 5_000;
-const DEFAULT_LOG_LEVEL: &str = "info";
+/// The consensus library tells at `info` what only its authors need.
+const DEFAULT_LOG_LEVEL: &str = "info,openraft=warn";
 /// Shortest election timeout, in heartbeats: fewer, and one late packet elects.
 const HEARTBEATS_PER_ELECTION: u64 = 2;
 

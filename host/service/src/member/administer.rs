@@ -261,8 +261,9 @@ impl<P: Ports> Member<P> {
     }
 }
 
-fn recipe_name(name: &str) -> Result<RecipeName, Rejected> {
-    RecipeName::new(name).map_err(|error| Rejected::new(Reason::InvalidName, format!("{name:?} is not the name of a recipe: {error}")))
+fn recipe_name(name: &str) -> Result<RecipeName, CallFailure> {
+    RecipeName::new(name)
+        .map_err(|error| Rejected::new(Reason::InvalidName, format!("{name:?} is not the name of a recipe: {error}")).into())
 }
 
 fn created(name: &SpaceName, outcome: &Outcome) -> Option<Created> {

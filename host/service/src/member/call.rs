@@ -150,8 +150,8 @@ impl<P: Ports> Member<P> {
     }
 }
 
-pub(super) fn space_name(name: &str) -> Result<SpaceName, Rejected> {
-    SpaceName::new(name).map_err(|error| Rejected::new(Reason::InvalidName, format!("{name:?} is not the name of a space: {error}")))
+pub(super) fn space_name(name: &str) -> Result<SpaceName, CallFailure> {
+    SpaceName::new(name).map_err(|error| Rejected::new(Reason::InvalidName, format!("{name:?} is not the name of a space: {error}")).into())
 }
 
 pub(super) fn unknown_space(name: &SpaceName) -> Rejected {

@@ -3,4 +3,3 @@ mod callers;
 mod proposals;
 mod reads;
 mod schedules;
-mod measure;
