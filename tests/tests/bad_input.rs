@@ -51,7 +51,8 @@ async fn modules_that_are_none_are_refused_with_their_cause() {
     let client = cluster.client().await;
     let good = synod_bundle_kv(&client).await;
     let header = b"\0asm\x01\0\0\0".to_vec();
-    let start = [header.clone(), section(1, &[1, 0x60, 0, 0]), section(3, &[1, 0]), section(8, &[0]), section(10, &[1, 2, 0, 0x0b])].concat();
+    let start =
+        [header.clone(), section(1, &[1, 0x60, 0, 0]), section(3, &[1, 0]), section(8, &[0]), section(10, &[1, 2, 0, 0x0b])].concat();
     let import = [header.clone(), section(1, &[1, 0x60, 0, 0]), section(2, &[1, 3, b'e', b'n', b'v', 1, b'x', 0, 0])].concat();
     let memory64 = [header.clone(), section(5, &[1, 4, 1])].concat();
     let table: [(&str, Vec<u8>, &str); 7] = [
@@ -144,7 +145,8 @@ async fn oversized_requests_and_foreign_schemas_are_refused() {
     let cluster = Cluster::started(1, &[]).await;
     let client = cluster.client().await;
     let foreign = Value { form: Some(Form::Postcard(vec![1, b'a', 2])), signature: 42 };
-    let request = |args: Value| CallRequest { space: "counter".into(), operation: "add".into(), args: Some(args), ..CallRequest::default() };
+    let request =
+        |args: Value| CallRequest { space: "counter".into(), operation: "add".into(), args: Some(args), ..CallRequest::default() };
     let Err(Error::Refused(refusal)) = client.call(request(foreign)).await else { panic!("a foreign signature was taken") };
     assert_eq!(refusal.reason, "SCHEMA_MISMATCH");
 
@@ -160,7 +162,9 @@ async fn oversized_requests_and_foreign_schemas_are_refused() {
 async fn garbage_on_both_ports_ends_that_connection_only() {
     let cluster = Cluster::started(3, &[]).await;
     for address in [&cluster.members[0].client_address, &cluster.members[0].peer_address] {
-        for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff"] {
+        for garbage in
+            [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff"]
+        {
             let mut stream = TcpStream::connect(address.as_str()).expect("the member listens");
             stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out can be set");
             let _ = stream.write_all(garbage);

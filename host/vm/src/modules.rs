@@ -167,3 +167,6 @@ impl std::fmt::Debug for Modules {
         f.debug_struct("Modules").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use synod_api::peer::HelloReply;
 use synod_consensus::{InitializeError, Member};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::hello::Greeter;
 use super::member::NodeRaft;
@@ -68,6 +68,25 @@ impl Former {
         Ok(())
     }
 
+    /// For a member that remembers: makes sure that the others are of its cluster. Returns when one of them says so.
+    ///
+    /// # Errors
+    /// [`StartError::Usage`] if another member refuses it: its folder is of another cluster, or it was started in its place.
+    pub(crate) async fn check(&self) -> Result<(), StartError> {
+        while self.roster.len() > 1 {
+            let replies = join_all(self.roster.others().map(|(id, _)| self.peers.hello(id, self.greeter.request(id)))).await;
+            for ((_, peer), reply) in self.roster.others().zip(replies) {
+                match reply {
+                    Ok(_) => return Ok(()),
+                    Err(status) if status.code() == Code::FailedPrecondition => return Err(refused(&peer.name, &status)),
+                    Err(_) => {}
+                }
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+        Ok(())
+    }
+
     async fn ask_all(&self) -> Result<Vec<Option<HelloReply>>, StartError> {
         let replies = join_all(self.roster.others().map(|(id, _)| self.peers.hello(id, self.greeter.request(id)))).await;
         self.roster.others().zip(replies).map(|((_, peer), reply)| self.understood(&peer.name, reply)).collect()
@@ -81,9 +100,7 @@ impl Former {
                 self.roster.lines().join(",")
             ))),
             Ok(reply) => Ok(Some(reply)),
-            Err(status) if status.code() == tonic::Code::FailedPrecondition => {
-                Err(StartError::Usage(format!("member `{name}` refuses this one: {}", status.message())))
-            }
+            Err(status) if status.code() == Code::FailedPrecondition => Err(refused(name, &status)),
             Err(_) => Ok(None),
         }
     }
@@ -123,4 +140,8 @@ impl Former {
             tokio::time::sleep(ASK_EVERY).await;
         }
     }
+}
+
+fn refused(name: &str, status: &Status) -> StartError {
+    StartError::Usage(format!("member `{name}` refuses this one: {}", status.message()))
 }

@@ -3,9 +3,11 @@
 //! Data moves forward through what is built here: services call the member, the member proposes to the consensus, the
 //! consensus drives the apply thread. Nothing built here is reached from below.
 mod apply;
+mod disk;
 mod form;
 mod govern;
 mod grpc;
+mod hand_over;
 mod hello;
 mod identity;
 mod listen;
@@ -24,7 +26,7 @@ mod status;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use synod_consensus::{BadSettings, EntryId, Raft, Settings, TransferError};
+use synod_consensus::{BadSettings, EntryId, Raft, Settings};
 use synod_machine::Environment;
 use synod_service::{MachineReplica, Member, MemberParts, ProposerLimits};
 use synod_storage::{LogStore, MetaStore, RocksOptions, RocksStore, StateStore, StorageError};
@@ -53,8 +55,6 @@ use crate::options::{ServerOptions, StartError};
 
 /// Share of the entries between two compactions that stay in the log behind one.
 const KEEP_OF_COMPACTION: u64 = 5;
-/// How long a leader that stops tries to hand over.
-const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn storage_error(error: StorageError) -> StartError {
     match error {
@@ -137,7 +137,7 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
         roster: roster.clone(),
         peers: peers.clone(),
         raft: raft.clone(),
-        log,
+        log: log.clone(),
         applied: member.applied().clone(),
         client_address: client_address.clone(),
         started,
@@ -169,10 +169,11 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
     tracing::info!(member = options.name, clients = client_address, startup_ms = started.elapsed().as_millis() as u64, "serving");
 
     tokio::spawn(govern::learn_cluster(member.clone(), state.clone(), meta, identity));
+    tokio::spawn(disk::watch(member.clone(), raft.clone(), log));
     let governor = Governor { member: member.clone(), replication, state, environment, bundled: options.bundled, replace: options.replace };
     let governing = tokio::spawn(governor.run());
     let former = Former { roster, peers, greeter, raft: raft.clone(), standing };
-    let forming = async move { if empty { former.run().await } else { Ok(()) } };
+    let forming = async move { if empty { former.run().await } else { former.check().await } };
     let ended = tokio::select! {
         ended = wait(forming, &member, &raft) => ended,
         () = listen::stop_signal() => Ok(()),
@@ -246,15 +247,6 @@ async fn wait(forming: impl Future<Output = Result<(), StartError>>, member: &No
 async fn take_down(options: &ServerOptions, member: &NodeMember, raft: &NodeRaft) {
     let grace = Duration::from_millis(options.shutdown_grace_ms);
     member.shut_down(grace).await;
-    let leads = raft.leadership().current().leader == Some(raft.id());
-    let heir = raft.status().peers.unwrap_or_default().into_iter().filter(|(id, _)| *id != raft.id()).max_by_key(|(_, peer)| peer.matched);
-    if let Some((heir, _)) = heir.filter(|_| leads && raft.is_running()) {
-        match tokio::time::timeout(HAND_OVER_TIMEOUT, raft.transfer_leader(heir)).await {
-            Ok(Ok(())) => tracing::info!(to = %heir, "handed leadership over"),
-            Ok(Err(TransferError::NotLeader { .. })) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "leadership was not handed over"),
-            Err(_) => tracing::warn!(to = %heir, "leadership was not handed over in time"),
-        }
-    }
+    hand_over::hand_over(raft).await;
     raft.shutdown().await;
 }

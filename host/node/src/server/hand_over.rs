@@ -1,0 +1,22 @@
+//! Handing leadership over: when this member stops, and when its disk is full.
+use std::time::Duration;
+
+use super::member::NodeRaft;
+
+/// How long it may take.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Gives leadership to the member that has most of the log, if this one leads.
+pub(crate) async fn hand_over(raft: &NodeRaft) {
+    if raft.leadership().current().leader != Some(raft.id()) || !raft.is_running() {
+        return;
+    }
+    let peers = raft.status().peers.unwrap_or_default();
+    let heir = peers.into_iter().filter(|(id, _)| *id != raft.id()).max_by_key(|(_, peer)| peer.matched);
+    let Some((heir, _)) = heir else { return };
+    match tokio::time::timeout(HAND_OVER_TIMEOUT, raft.transfer_leader(heir)).await {
+        Ok(Ok(())) => tracing::info!(to = %heir, "handed leadership over"),
+        Ok(Err(error)) => tracing::warn!(%error, "leadership was not handed over"),
+        Err(_) => tracing::warn!(to = %heir, "leadership was not handed over in time"),
+    }
+}
