@@ -129,7 +129,7 @@ async fn wrong_names_and_arguments_are_refused_with_the_path_of_the_mistake() {
         ("counter", "add", r#"{"key": "a", "by": 1, "extra": 2}"#, "INVALID_ARGUMENTS", "$.extra"),
         ("counter", "add", r#"{"key": "a""#, "INVALID_ARGUMENTS", "$"),
         ("counter", "add", r#"{"key": "a", "by": 9223372036854775808}"#, "INVALID_ARGUMENTS", "$.by"),
-        ("kv", "put", &long, "ARGUMENTS_TOO_LONG", ""),
+        ("kv", "put", &long, "INVALID_ARGUMENTS", "$.value"),
     ];
     for (space, operation, args, reason, field) in table {
         let answer = client.call_json(space, operation, args).await;

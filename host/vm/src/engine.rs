@@ -86,7 +86,7 @@ pub(crate) fn engine(kind: Kind) -> Result<Engine, VmError> {
     config
         .strategy(Strategy::Cranelift)
         .cranelift_opt_level(OptLevel::Speed)
-        .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass)
+        .cranelift_regalloc_algorithm(RegallocAlgorithm::Backtracking)
         .compiler_inlining(Inlining::No)
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true);

@@ -81,7 +81,7 @@ pub(crate) struct Settings {
     /// How log lines look, on standard error [default: text].
     #[arg(long, value_enum)]
     pub(crate) log_format: Option<LogFormat>,
-    /// Least important level to log, or a filter such as info,synod_consensus=debug [default: info].
+    /// Least important level to log, or a filter such as info,synod_consensus=debug [default: info,openraft=warn].
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,
     /// For tests: the point at which the process kills itself.

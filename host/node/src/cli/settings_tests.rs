@@ -21,7 +21,7 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
     let flags = settings("name = 'a'\nheartbeat-ms = 50");
     let file = settings("name = 'z'\ndata = '/d'\nheartbeat-ms = 70\nreplace = true\nlog-format = 'json'");
     let merged = flags.or(file);
-    assert_eq!(merged.log(), (LogFormat::Json, "info".to_owned()));
+    assert_eq!(merged.log(), (LogFormat::Json, "info,openraft=warn".to_owned()));
     let options = merged.into_options(Mode::Start).expect("good");
     assert_eq!((options.name.as_str(), options.heartbeat_ms, options.election_max_ms), ("a", 50, 600));
     assert_eq!((options.data_dir.as_path(), options.replace), (Path::new("/d"), true));

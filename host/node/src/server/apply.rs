@@ -13,6 +13,7 @@ use synod_vm::WasmVm;
 use tokio::sync::oneshot;
 
 use super::rows::Rows;
+use super::tripwire::Tripwire;
 
 type View = <Rows as Store>::View;
 
@@ -39,12 +40,12 @@ impl ApplyThread {
     ///
     /// # Errors
     /// The operating system has no room for it.
-    pub(crate) fn start(mut executor: NodeExecutor, rows: Rows) -> std::io::Result<Self> {
+    pub(crate) fn start(mut executor: NodeExecutor, rows: Rows, tripwire: Tripwire) -> std::io::Result<Self> {
         let (work, queue) = mpsc::sync_channel::<(Work, Done)>(QUEUE_BATCHES);
         synod_vm::spawn("synod-apply", move || {
             while let Ok((work, done)) = queue.recv() {
                 let result = match work {
-                    Work::Apply(entries) => executor.apply(entries.into_iter().map(committed).collect()).map_err(|fatal| Fatal(fatal.0)),
+                    Work::Apply(entries) => entries.into_iter().try_for_each(|entry| apply(&mut executor, &tripwire, entry)),
                     Work::Restored => restored(&mut executor, &rows),
                 };
                 let failed = result.is_err();
@@ -66,6 +67,12 @@ impl ApplyThread {
         })?;
         result.await.unwrap_or_else(|_| Err(gone()))
     }
+}
+
+fn apply(executor: &mut NodeExecutor, tripwire: &Tripwire, entry: CommittedEntry) -> Result<(), Fatal> {
+    tripwire.arm(entry.index).map_err(Fatal)?;
+    executor.apply(vec![committed(entry)]).map_err(|fatal| Fatal(fatal.0))?;
+    tripwire.disarm().map_err(Fatal)
 }
 
 fn committed(entry: CommittedEntry) -> Committed<AppliedMark> {

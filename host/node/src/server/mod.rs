@@ -22,6 +22,7 @@ mod rows;
 mod runtime;
 mod standing;
 mod status;
+mod tripwire;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,6 +52,7 @@ use self::rows::Rows;
 use self::runtime::{TokioTasks, WallClock};
 use self::standing::Standing;
 use self::status::Reporter;
+use self::tripwire::Tripwire;
 use crate::options::{ServerOptions, StartError};
 
 /// Share of the entries between two compactions that stay in the log behind one.
@@ -88,6 +90,7 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
 
     let store = open(&options).await?;
     let (log, state, meta) = (store.clone(), store.clone(), store);
+    let tripwire = Tripwire::open(&options.data_dir)?;
     meta.set_member_id(roster.me()).map_err(storage_error)?;
     let identity = Arc::new(Identity::new(roster.me(), options.name.clone(), meta.cluster_id().map_err(storage_error)?));
     let mark = state.applied().map_err(storage_error)?;
@@ -120,7 +123,7 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
         preparer: Arc::new(MajorityPreparer { compiler: compiler.clone(), peers: peers.clone(), roster: roster.clone() }),
     })
     .map_err(fatal)?;
-    let applier = Arc::new(ApplyThread::start(executor, rows).map_err(fatal)?);
+    let applier = Arc::new(ApplyThread::start(executor, rows, tripwire).map_err(fatal)?);
     let raft: NodeRaft = Raft::start(roster.me(), settings, log.clone(), state.clone(), applier, peers.clone()).await.map_err(fatal)?;
     unbound.bind(raft.clone());
 

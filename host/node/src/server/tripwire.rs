@@ -1,0 +1,104 @@
+//! Notices that this member dies of an entry: a member that crashed twice while applying the same one does not start again,
+//! and says which, instead of crashing for ever.
+//!
+//! The entry at hand is written to a small file before it is applied and cleared behind it. The file is not synced: what has to
+//! survive is the death of the process, not of the machine.
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::options::StartError;
+
+/// Crashes on one entry after which the member does not start.
+const CRASHES: u64 = 2;
+const FILE: &str = "applying";
+const BYTES: usize = 16;
+
+/// The entry at hand, in a file.
+#[derive(Debug)]
+pub(crate) struct Tripwire {
+    file: File,
+    path: PathBuf,
+    crashed_on: u64,
+    crashes: u64,
+}
+
+impl Tripwire {
+    /// Opens the file in `data_dir`, counting a crash if it still names an entry.
+    ///
+    /// # Errors
+    /// [`StartError::Fatal`] if this member crashed too often on one entry, or the file cannot be used.
+    pub(crate) fn open(data_dir: &Path) -> Result<Self, StartError> {
+        let path = data_dir.join(FILE);
+        let failed = |error: std::io::Error| StartError::Fatal(format!("cannot use {}: {error}", path.display()));
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let mut bytes = [0; BYTES];
+        let known = file.read_at(&mut bytes, 0).map_err(failed)? == BYTES;
+        let number = |at: usize| bytes[at..at + 8].try_into().map_or(0, u64::from_le_bytes);
+        let (crashed_on, before) = if known { (number(0), number(8)) } else { (0, 0) };
+        let crashes = if crashed_on == 0 { 0 } else { before + 1 };
+        let tripwire = Self { file, path: path.clone(), crashed_on, crashes };
+        tripwire.write(crashed_on, crashes).map_err(failed)?;
+        if crashes >= CRASHES {
+            return Err(StartError::Fatal(format!(
+                "this member crashed {crashes} times while applying entry {crashed_on} and does not try again: look into its log for the cause; to try all the same, remove {}",
+                path.display()
+            )));
+        }
+        Ok(tripwire)
+    }
+
+    /// The entry at `index` is about to be applied.
+    ///
+    /// # Errors
+    /// What the file system says, for people.
+    pub(crate) fn arm(&self, index: u64) -> Result<(), String> {
+        let crashes = if index == self.crashed_on { self.crashes } else { 0 };
+        self.write(index, crashes).map_err(|error| format!("cannot write {}: {error}", self.path.display()))
+    }
+
+    /// The entry is applied.
+    ///
+    /// # Errors
+    /// What the file system says, for people.
+    pub(crate) fn disarm(&self) -> Result<(), String> {
+        self.write(0, 0).map_err(|error| format!("cannot write {}: {error}", self.path.display()))
+    }
+
+    fn write(&self, index: u64, crashes: u64) -> std::io::Result<()> {
+        let mut bytes = [0; BYTES];
+        bytes[..8].copy_from_slice(&index.to_le_bytes());
+        bytes[8..].copy_from_slice(&crashes.to_le_bytes());
+        self.file.write_all_at(&bytes, 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_crashes_on_one_entry_halt_the_member_until_the_file_is_removed() {
+        let folder = tempfile::tempdir().expect("the temporary folder can be written");
+        Tripwire::open(folder.path()).expect("a first start").arm(7).expect("the file can be written");
+        Tripwire::open(folder.path()).expect("one crash").arm(7).expect("the file can be written");
+        let error = Tripwire::open(folder.path()).expect_err("two crashes");
+        assert!(error.to_string().contains("entry 7"), "{error}");
+        assert!(Tripwire::open(folder.path()).is_err(), "it stays halted");
+        std::fs::remove_file(folder.path().join(FILE)).expect("the file is there");
+        Tripwire::open(folder.path()).expect("the operator decided");
+    }
+
+    #[test]
+    fn crashes_on_different_entries_and_applied_entries_do_not_count() {
+        let folder = tempfile::tempdir().expect("the temporary folder can be written");
+        for index in 1..9 {
+            Tripwire::open(folder.path()).expect("another entry").arm(index).expect("the file can be written");
+        }
+        let last = Tripwire::open(folder.path()).expect("one crash on the last");
+        last.arm(8).expect("the file can be written");
+        last.disarm().expect("the file can be written");
+        Tripwire::open(folder.path()).expect("it was applied").arm(8).expect("the file can be written");
+        Tripwire::open(folder.path()).expect("one crash since");
+    }
+}
