@@ -25,6 +25,10 @@ setup: ## installs what is missing to build
 build: setup ## builds the synod binary
 	$(CARGO) build --locked -p synod
 
+.PHONY: path
+path: ## prints the folder of the built binary, for PATH
+	@echo "$(CARGO_TARGET_DIR)/debug"
+
 .PHONY: demo
 demo: setup ## three members, a recipe installed while they run, a killed leader
 	$(CARGO) run --locked -q -p synod-tests --bin demo

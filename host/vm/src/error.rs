@@ -37,6 +37,17 @@ pub enum PrepareError {
         /// What the bytes are.
         actual: ModuleHash,
     },
+    /// Another module is being compiled all the time.
+    #[error("this member was busy compiling other modules; try again")]
+    Busy,
+    /// It takes too long to compile.
+    #[error("module {hash} did not compile within {limit_ms} ms; split its large functions, or try again on an idle member")]
+    TooSlow {
+        /// Which.
+        hash: ModuleHash,
+        /// `COMPILE_TIMEOUT_MS`.
+        limit_ms: u64,
+    },
     /// This member cannot compile it, though others may.
     #[error("module {hash} is admitted, but this member cannot compile it: {cause}")]
     Compile {

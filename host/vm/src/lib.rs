@@ -25,7 +25,7 @@ mod vm;
 
 pub use admission::{admit, explain, hash};
 pub use error::{PrepareError, VmError};
-pub use modules::Modules;
+pub use modules::{COMPILE_TIMEOUT_MS, Modules};
 pub use query::{Query, QueryEngine, QueryError};
 pub use ring::{LineFilter, Lines, LogRing, RecipeLine};
 pub use stack::spawn;

@@ -1,12 +1,14 @@
 //! Compiled modules of a member, by hash: shared by the apply thread, the queries, and whoever compiles ahead.
 //!
-//! Compiling takes long, so it happens on the thread that calls [`Modules::prepare`], one module at a time, and the
-//! apply thread finds the result. Each module is compiled twice, for the engine that replicas agree about and for that of
+//! Compiling takes long, so it happens on a thread of its own, one module at a time and within a time limit, before a module is
+//! proposed, and the apply thread finds the result. Each module is compiled twice, for the engine that replicas agree about and for that of
 //! queries. A failure to compile is this member's and never a verdict on the module: the verdict is admission's.
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use synod_abi::{HostCalls, ModuleHash};
 use wasmtime::{Engine, InstancePre, Linker, Module};
@@ -16,6 +18,10 @@ use crate::engine::{self, Kind};
 use crate::linker::{Call, linker, panic_text};
 use crate::query::Erased;
 use crate::{PrepareError, VmError, admission, instrument, stack};
+
+/// Longest time that compiling a module may take before it is proposed. An honest one of 30 KB takes 60 ms; the limit is for those
+/// that are made to keep a compiler busy for minutes.
+pub const COMPILE_TIMEOUT_MS: u64 = 30_000;
 
 /// A module, compiled for both engines.
 pub(crate) struct Compiled {
@@ -31,7 +37,8 @@ pub struct Modules {
     fingerprint: [u8; 32],
     cache: Option<Cache>,
     compiled: RwLock<BTreeMap<ModuleHash, Arc<Compiled>>>,
-    compiling: Mutex<()>,
+    busy: Mutex<bool>,
+    idle: Condvar,
 }
 
 impl Modules {
@@ -63,8 +70,8 @@ impl Modules {
             }
         });
         let query_linker = linker(&query)?;
-        let (compiled, compiling) = (RwLock::default(), Mutex::default());
-        Ok(Arc::new(Self { apply, query, query_linker, fingerprint, cache, compiled, compiling }))
+        let (compiled, busy, idle) = (RwLock::default(), Mutex::default(), Condvar::new());
+        Ok(Arc::new(Self { apply, query, query_linker, fingerprint, cache, compiled, busy, idle }))
     }
 
     /// What this build means by running a recipe: for `Environment::engine`.
@@ -72,16 +79,22 @@ impl Modules {
         self.fingerprint
     }
 
-    /// Makes a module callable, by apply and by queries; nothing happens if it is. Takes as long as compiling takes.
+    /// Makes a module callable, by apply and by queries; nothing happens if it is. To be called before a module is proposed, so
+    /// that one which takes longer than [`COMPILE_TIMEOUT_MS`] to compile never enters the log.
     ///
     /// # Errors
-    /// [`PrepareError::WrongHash`] and [`PrepareError::NotAdmitted`] are about the bytes; [`PrepareError::Compile`] is about this
-    /// member.
-    pub fn prepare(&self, hash: ModuleHash, module: &[u8]) -> Result<(), PrepareError> {
-        if self.is_prepared(hash) {
-            return Ok(());
-        }
-        let _one_at_a_time = self.lock();
+    /// [`PrepareError::WrongHash`] and [`PrepareError::NotAdmitted`] are about the bytes, [`PrepareError::TooSlow`] is about how long
+    /// they take to compile; the others are about this member.
+    pub fn prepare(self: &Arc<Self>, hash: ModuleHash, module: &[u8]) -> Result<(), PrepareError> {
+        self.prepare_until(hash, module, Some(Instant::now() + Duration::from_millis(COMPILE_TIMEOUT_MS)))
+    }
+
+    /// As [`Modules::prepare`], for a module that the cluster has taken already: however long it takes.
+    pub(crate) fn prepare_committed(self: &Arc<Self>, hash: ModuleHash, module: &[u8]) -> Result<(), PrepareError> {
+        self.prepare_until(hash, module, None)
+    }
+
+    fn prepare_until(self: &Arc<Self>, hash: ModuleHash, module: &[u8], deadline: Option<Instant>) -> Result<(), PrepareError> {
         if self.is_prepared(hash) {
             return Ok(());
         }
@@ -90,8 +103,35 @@ impl Modules {
             return Err(PrepareError::WrongHash { expected: hash, actual });
         }
         admission::admit(module).map_err(PrepareError::NotAdmitted)?;
-        let compiled = self.compile_both(hash, module).map_err(|cause| PrepareError::Compile { hash, cause })?;
-        self.compiled.write().unwrap_or_else(PoisonError::into_inner).insert(hash, Arc::new(compiled));
+        let permit = self.permit(deadline).ok_or(PrepareError::Busy)?;
+        if self.is_prepared(hash) {
+            return Ok(());
+        }
+        let (done, result) = mpsc::sync_channel(1);
+        let (modules, bytes) = (self.clone(), module.to_vec());
+        // A thread of its own, which can be given up; it is on a large stack, because a compiler recurses with what it compiles.
+        let compile = move || {
+            let compiled = catch_unwind(AssertUnwindSafe(|| modules.compile_both(hash, &bytes)));
+            let compiled = compiled.unwrap_or_else(|panic| Err(format!("the compiler panicked: {}", panic_text(&*panic))));
+            let _ = done.send((compiled, permit));
+        };
+        let failed = |cause: String| PrepareError::Compile { hash, cause };
+        stack::spawn("synod-compile", compile).map_err(|error| failed(format!("no thread to compile on: {error}")))?;
+        let received = match deadline {
+            Some(deadline) => result.recv_timeout(deadline.saturating_duration_since(Instant::now())),
+            None => result.recv().map_err(RecvTimeoutError::from),
+        };
+        // The permit is held until others can see the result.
+        let (compiled, _permit) = received.map_err(|error| match error {
+            RecvTimeoutError::Timeout => PrepareError::TooSlow { hash, limit_ms: COMPILE_TIMEOUT_MS },
+            RecvTimeoutError::Disconnected => failed("its thread ended".to_string()),
+        })?;
+        let compiled = compiled.map_err(failed)?;
+        if let Some(cache) = &self.cache {
+            compiled.fresh.iter().for_each(|(kind, module)| cache.store(*kind, hash, module));
+        }
+        let ready = Arc::new(Compiled { apply: compiled.apply, query: compiled.query });
+        self.compiled.write().unwrap_or_else(PoisonError::into_inner).insert(hash, ready);
         Ok(())
     }
 
@@ -102,7 +142,6 @@ impl Modules {
 
     /// Drops a module that is no longer installed, from memory and disk. Calls that run go on.
     pub fn forget(&self, hash: ModuleHash) {
-        let _not_while_compiling = self.lock();
         self.compiled.write().unwrap_or_else(PoisonError::into_inner).remove(&hash);
         if let Some(cache) = &self.cache {
             cache.remove(hash);
@@ -129,36 +168,56 @@ impl Modules {
         linker(&self.apply)
     }
 
-    fn lock(&self) -> MutexGuard<'_, ()> {
-        self.compiling.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until nothing is compiled, and keeps others from it.
+    fn permit(self: &Arc<Self>, deadline: Option<Instant>) -> Option<Permit> {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        while *busy {
+            busy = match deadline {
+                None => self.idle.wait(busy).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.checked_duration_since(Instant::now())?;
+                    self.idle.wait_timeout(busy, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        *busy = true;
+        Some(Permit(self.clone()))
     }
 
-    fn compile_both(&self, hash: ModuleHash, module: &[u8]) -> Result<Compiled, String> {
+    fn compile_both(&self, hash: ModuleHash, module: &[u8]) -> Result<Done, String> {
         let instrumented = instrument::instrument(module).map_err(|fatal| fatal.0)?;
-        let apply = self.compile(Kind::Apply, &self.apply, hash, &instrumented)?;
-        let query = self.compile(Kind::Query, &self.query, hash, &instrumented)?;
-        let query = self.query_linker.instantiate_pre(&query).map_err(|error| format!("{error:?}"))?;
-        Ok(Compiled { apply, query })
-    }
-
-    fn compile(&self, kind: Kind, engine: &Engine, hash: ModuleHash, instrumented: &[u8]) -> Result<Module, String> {
-        if let Some(module) = self.cache.as_ref().and_then(|cache| cache.load(kind, engine, hash)) {
-            return Ok(module);
-        }
-        let started = std::time::Instant::now();
-        // On a large stack, because a compiler recurses with the nesting of what it compiles.
-        let compiled = stack::on_large(|| catch_unwind(AssertUnwindSafe(|| Module::new(engine, instrumented))))
-            .map_err(|error| format!("no thread to compile on: {error}"))?;
-        let module = match compiled {
-            Ok(Ok(module)) => module,
-            Ok(Err(error)) => return Err(format!("{error:?}")),
-            Err(panic) => return Err(format!("the compiler panicked: {}", panic_text(&*panic))),
+        let mut fresh = Vec::new();
+        let mut compile = |kind: Kind, engine: &Engine| -> Result<Module, String> {
+            if let Some(module) = self.cache.as_ref().and_then(|cache| cache.load(kind, engine, hash)) {
+                return Ok(module);
+            }
+            let started = Instant::now();
+            let module = Module::new(engine, &instrumented).map_err(|error| format!("{error:?}"))?;
+            tracing::debug!(%hash, engine = kind.name(), took_ms = started.elapsed().as_millis() as u64, "compiled a module");
+            fresh.push((kind, module.clone()));
+            Ok(module)
         };
-        tracing::debug!(%hash, engine = kind.name(), took_ms = started.elapsed().as_millis() as u64, "compiled a module");
-        if let Some(cache) = &self.cache {
-            cache.store(kind, hash, &module);
-        }
-        Ok(module)
+        let apply = compile(Kind::Apply, &self.apply)?;
+        let query = compile(Kind::Query, &self.query)?;
+        let query = self.query_linker.instantiate_pre(&query).map_err(|error| format!("{error:?}"))?;
+        Ok(Done { apply, query, fresh })
+    }
+}
+
+/// What a compilation made; `fresh` is what was not on disk.
+struct Done {
+    apply: Module,
+    query: InstancePre<Call<Erased>>,
+    fresh: Vec<(Kind, Module)>,
+}
+
+/// The right to compile; passes on when dropped.
+struct Permit(Arc<Modules>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        *self.0.busy.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.idle.notify_one();
     }
 }
 

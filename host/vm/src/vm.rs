@@ -103,7 +103,7 @@ impl<H: HostCalls + Send + 'static> Vm<H> for WasmVm<H> {
     }
 
     fn load(&mut self, hash: ModuleHash, module: &[u8]) -> Result<(), Fatal> {
-        self.modules.prepare(hash, module).map_err(|error| Fatal(error.to_string()))?;
+        self.modules.prepare_committed(hash, module).map_err(|error| Fatal(error.to_string()))?;
         self.link(hash)
     }
 

@@ -36,6 +36,24 @@ fn many_may_prepare_one_module_at_once() {
     assert_eq!(modules.len(), 1);
 }
 
+#[test]
+fn a_module_that_compiles_too_long_is_given_up_and_leaves_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let modules = Modules::with_cache(directory.path()).expect("the engines start");
+    let slow = recipe(
+        "(drop (call $slow)) (i64.const 0)",
+        &format!("(func $slow (result f64) f64.const 0 {})", "call $slow f64.add ".repeat(4_000)),
+    );
+    let deadline = Instant::now() + Duration::from_millis(1);
+    let given_up = modules.prepare_until(hash(&slow), &slow, Some(deadline));
+    assert!(matches!(given_up, Err(PrepareError::TooSlow { .. })), "{given_up:?}");
+    let busy = modules.prepare_until(hash(&recipe(DONE, "")), &recipe(DONE, ""), Some(Instant::now()));
+    assert_eq!(busy, Err(PrepareError::Busy));
+    works(&modules, &recipe(DONE, ""));
+    assert!(!modules.is_prepared(hash(&slow)));
+    assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 3, "the key, and the other module twice");
+}
+
 /// Runs an operation and a query of `module`.
 fn works(modules: &Arc<Modules>, module: &[u8]) {
     let context = Context::default();

@@ -286,33 +286,3 @@ fn calling_a_module_that_was_not_loaded_is_fatal() {
     bench.module = synod_abi::ModuleHash([7; 32]);
     assert!(bench.call_with(1, operation(0), &[], MapHost::default()).is_err());
 }
-#[test]
-fn zz_real() {
-    let module = std::fs::read(std::env::var("M").expect("M")).expect("file");
-    eprintln!("{}", crate::explain(&module));
-    let t = std::time::Instant::now();
-    let mut bench = Bench::of(&module);
-    eprintln!("prepare {:?} size {}", t.elapsed(), module.len());
-    crate::spawn("x", move || {
-        let op = |name: &str| EntryPoint::Operation(OperationId::of(name));
-        let (mut host, c) = bench.call_with(1, op("configure"), &[3, b'a', b'p', b'i', 100, 100], MapHost::default()).expect("ok");
-        eprintln!("{c:?} fuel {}", bench.vm.fuel_used());
-        for per in [1u32, 32, 100_000] {
-            let t = std::time::Instant::now();
-            for n in 0..100_000u32 {
-                if n % per == 0 {
-                    bench.vm.begin_entry();
-                }
-                let (h, c) = bench.call_with(1, op("take"), &[3, b'a', b'p', b'i', 0], host).expect("ok");
-                host = h;
-                if n == 7 {
-                    eprintln!("{c:?} fuel {}", bench.vm.fuel_used());
-                }
-            }
-            eprintln!("per entry {per}: {:?} a call", t.elapsed() / 100_000);
-        }
-    })
-    .expect("t")
-    .join()
-    .expect("j");
-}
