@@ -90,7 +90,10 @@ impl Modules {
     }
 
     /// As [`Modules::prepare`], for a module that the cluster has taken already: however long it takes.
-    pub(crate) fn prepare_committed(self: &Arc<Self>, hash: ModuleHash, module: &[u8]) -> Result<(), PrepareError> {
+    ///
+    /// # Errors
+    /// [`PrepareError`]; never [`PrepareError::TooSlow`].
+    pub fn prepare_committed(self: &Arc<Self>, hash: ModuleHash, module: &[u8]) -> Result<(), PrepareError> {
         self.prepare_until(hash, module, None)
     }
 

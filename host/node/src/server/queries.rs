@@ -64,7 +64,7 @@ impl<V: StateView + Clone + Send + Sync + 'static> QueryRunner<V> for QueryThrea
     }
 }
 
-fn run<V: StateView + Clone + Send + Sync + 'static>(engine: &QueryEngine, modules: &Modules, view: &V, call: &QueryCall) -> Answered {
+fn run<V: StateView + Clone + Send + Sync + 'static>(engine: &QueryEngine, modules: &Arc<Modules>, view: &V, call: &QueryCall) -> Answered {
     let mut vm = QueryVm { engine, modules, not_ready: None };
     let query = Query { space: &call.space, query: call.query, args: &call.args, session: call.session };
     match (synod_machine::query(view, &mut vm, query), vm.not_ready) {
@@ -76,7 +76,7 @@ fn run<V: StateView + Clone + Send + Sync + 'static>(engine: &QueryEngine, modul
 /// The query engine as the machine wants to see it. A query is one call, so there are no entries and no instances to keep.
 struct QueryVm<'a> {
     engine: &'a QueryEngine,
-    modules: &'a Modules,
+    modules: &'a Arc<Modules>,
     /// Why the query did not run although nothing is wrong with this member.
     not_ready: Option<String>,
 }
@@ -87,7 +87,7 @@ impl<H: HostCalls + Send + 'static> Vm<H> for QueryVm<'_> {
     }
 
     fn load(&mut self, hash: ModuleHash, module: &[u8]) -> Result<(), Fatal> {
-        self.modules.prepare(hash, module).map_err(|error| Fatal(error.to_string()))
+        self.modules.prepare_committed(hash, module).map_err(|error| Fatal(error.to_string()))
     }
 
     fn is_loaded(&self, hash: ModuleHash) -> bool {

@@ -20,7 +20,7 @@ struct Proposed {
 
 /// This member's way to the log. Clones share it.
 ///
-/// It is there before the consensus, which applies what is committed before it has started: until [`bind`](Self::bind) it
+/// It is there before the consensus, which applies what is committed before it has started: until its [`Unbound`] end is bound, it
 /// knows of no leader.
 #[derive(Clone)]
 pub(crate) struct RaftReplication {
