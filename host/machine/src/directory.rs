@@ -13,6 +13,7 @@
 //! | recipes | `c` hash | encoded schema |
 //!
 //! Numbers in keys are big-endian. It decides nothing: who may change what is `apply`'s.
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -24,13 +25,14 @@ use synod_abi::{ClusterId, Direction, ModuleHash, RecipeName, RecipeRef, Revisio
 
 use crate::digest::RowSum;
 use crate::overlay::behind;
-use crate::{Environment, Fatal, RangeLimit, StateView, Table};
+use crate::{Environment, Fatal, RangeLimit, StateView, Table, Write};
 
 /// Version of the rows that this build writes; a newer one is not read.
 pub const FORMAT: u32 = 1;
 
 const HEAD: &[u8] = b"h";
 const PAGE_BYTES: usize = 1_024 * 1_024;
+const PAGE_ROWS: usize = 256;
 
 /// What the machine knows beside its rows. Written with every entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,6 +224,33 @@ pub fn recipes(view: &impl StateView, after: Option<&RecipeRef>, limit: usize) -
     let (rows, more) = view.range(Table::Recipes, &from, b"s", Direction::Forward, limit)?;
     let items = rows.iter().map(|(key, value)| recipe_record(view, recipe_ref(key)?, value)).collect::<Result<_, _>>()?;
     Ok(Page { items, more })
+}
+
+/// The hashes of all installed modules.
+///
+/// # Errors
+/// [`Fatal`] if the store cannot be read.
+pub fn installed(view: &impl StateView) -> Result<BTreeSet<ModuleHash>, Fatal> {
+    let (mut hashes, mut from) = (BTreeSet::new(), Vec::from(*b"r"));
+    let limit = RangeLimit { rows: PAGE_ROWS, bytes: PAGE_BYTES };
+    loop {
+        let (rows, more) = view.range(Table::Recipes, &from, b"s", Direction::Forward, limit)?;
+        for (_, value) in &rows {
+            hashes.insert(decode::<StoredRecipe>(value, "the record of a recipe")?.hash);
+        }
+        match rows.into_iter().next_back() {
+            Some((last, _)) if more => from = next(last),
+            _ => return Ok(hashes),
+        }
+    }
+}
+
+/// Whether `writes` install or remove a module.
+pub fn change_modules(writes: &[Write]) -> bool {
+    writes.iter().any(|write| match write {
+        Write::Put { table, key, .. } | Write::Delete { table, key } => *table == Table::Recipes && key.first() == Some(&b'm'),
+        Write::DeletePrefix { .. } => false,
+    })
 }
 
 /// The original bytes of an installed module.

@@ -2,6 +2,7 @@
 //!
 //! `synod-storage` and its in-memory twin implement [`StateView`]; `synod-vm` and the native port of
 //! `synod-test` implement [`Vm`].
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -193,6 +194,9 @@ pub trait Vm<H: HostCalls> {
 
     /// Whether `load` was done for `hash`.
     fn is_loaded(&self, hash: ModuleHash) -> bool;
+
+    /// The installed modules, after they changed: whatever is kept for others may go. One that is missed is loaded again.
+    fn retain(&mut self, _installed: &BTreeSet<ModuleHash>) {}
 
     /// Begins an entry: no instance of an earlier one may serve it.
     fn begin_entry(&mut self);

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use synod_abi::{Revision, Time};
-use synod_machine::directory::Head;
+use synod_machine::directory::{self, Head};
 use synod_machine::{Environment, Fatal, Machine, StateView, Vm, Workspace};
 
 use crate::directory::DirectoryCache;
@@ -44,6 +44,11 @@ impl<S: StateView, V: Vm<Workspace<S>> + Send + 'static> Replica<S> for MachineR
 
     fn reload(&mut self, view: &S) -> Result<(), Fatal> {
         self.machine = Machine::load(view, self.environment)?;
+        Ok(())
+    }
+
+    fn modules_changed(&mut self, view: &S) -> Result<(), Fatal> {
+        self.vm.retain(&directory::installed(view)?);
         Ok(())
     }
 
@@ -203,6 +208,7 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
             return Ok(());
         };
         let applied = self.replica.apply(self.store.latest()?, index, &bytes)?;
+        let modules_changed = directory::change_modules(&applied.writes);
         self.store.wait_written(index)?;
         self.commit(&applied.writes, &mark)?;
         if applied.directory_changed {
@@ -215,6 +221,9 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
         self.applied.count(applied.outcomes.len());
         self.applied.publish(index, head.revision);
         self.proposer.applied(term, applied.outcomes);
+        if modules_changed {
+            self.replica.modules_changed(&self.store.latest()?)?;
+        }
         Ok(())
     }
 
@@ -246,6 +255,7 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
 
     fn take_up(&mut self, index: u64) -> Result<(), Fatal> {
         self.directory.invalidate();
+        self.replica.modules_changed(&self.store.latest()?)?;
         let head = self.replica.head();
         self.digest = DigestRecord { index, chain: head.chain, state: head.state_digest() };
         self.applied.record(self.digest, head.time);

@@ -184,6 +184,11 @@ pub trait Replica<V: StateView>: Send + 'static {
     /// # Errors
     /// [`Fatal`]: this member cannot go on.
     fn reload(&mut self, view: &V) -> Result<(), Fatal>;
+    /// Lets go of what it keeps for modules that are not installed in `view`: they changed.
+    ///
+    /// # Errors
+    /// [`Fatal`]: this member cannot go on.
+    fn modules_changed(&mut self, view: &V) -> Result<(), Fatal>;
     /// Its head after the last entry.
     fn head(&self) -> &Head;
 }

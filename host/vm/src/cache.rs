@@ -95,6 +95,17 @@ impl Cache {
         }
     }
 
+    /// Every file of compiled code, with the hash of its module in hexadecimal. What cannot be read is not reported: it costs space
+    /// until the next start.
+    pub(crate) fn files(&self) -> Vec<(String, PathBuf)> {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let named = entries.filter_map(|entry| {
+            let name = entry.file_name().into_string().ok().filter(|name| name.ends_with(&format!(".{EXTENSION}")))?;
+            Some((name.split_once('-')?.0.to_owned(), entry.path()))
+        });
+        named.collect()
+    }
+
     fn path(&self, kind: Kind, hash: ModuleHash) -> PathBuf {
         self.directory.join(format!("{hash}-{}-{}.{EXTENSION}", kind.name(), self.suffix))
     }

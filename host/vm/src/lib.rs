@@ -18,16 +18,14 @@ mod instrument;
 mod linker;
 mod modules;
 mod query;
-mod ring;
 mod stack;
 mod trap;
 mod vm;
 
 pub use admission::{admit, explain, hash};
 pub use error::{PrepareError, VmError};
-pub use modules::{COMPILE_TIMEOUT_MS, Modules};
+pub use modules::{COMPILE_TIMEOUT_MS, Modules, PREPARED_MODULES};
 pub use query::{Query, QueryEngine, QueryError};
-pub use ring::{LineFilter, Lines, LogRing, RecipeLine};
 pub use stack::spawn;
 pub use vm::WasmVm;
 

@@ -3,9 +3,10 @@
 //! Compiling takes long, so it happens on a thread of its own, one module at a time and within a time limit, before a module is
 //! proposed, and the apply thread finds the result. Each module is compiled twice, for the engine that replicas agree about and for that of
 //! queries. A failure to compile is this member's and never a verdict on the module: the verdict is admission's.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -23,10 +24,33 @@ use crate::{PrepareError, VmError, admission, instrument, stack};
 /// that are made to keep a compiler busy for minutes.
 pub const COMPILE_TIMEOUT_MS: u64 = 30_000;
 
+/// Modules that are kept compiled although no cluster state has them yet: the latest that were prepared.
+pub const PREPARED_MODULES: usize = 16;
+
 /// A module, compiled for both engines.
 pub(crate) struct Compiled {
     pub(crate) apply: Module,
     pub(crate) query: InstancePre<Call<Erased>>,
+}
+
+/// Why a compiled module is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It was prepared, as the n-th one, and may be installed soon.
+    Prepared(u64),
+    /// The cluster has it.
+    Installed,
+}
+
+struct Kept {
+    standing: Standing,
+    compiled: Arc<Compiled>,
+}
+
+#[derive(Default)]
+struct Registry {
+    kept: BTreeMap<ModuleHash, Kept>,
+    prepared: u64,
 }
 
 /// The compiled modules of a member. Cheap to share behind an [`Arc`].
@@ -36,7 +60,8 @@ pub struct Modules {
     query_linker: Linker<Call<Erased>>,
     fingerprint: [u8; 32],
     cache: Option<Cache>,
-    compiled: RwLock<BTreeMap<ModuleHash, Arc<Compiled>>>,
+    registry: RwLock<Registry>,
+    forgotten: AtomicU64,
     busy: Mutex<bool>,
     idle: Condvar,
 }
@@ -70,8 +95,9 @@ impl Modules {
             }
         });
         let query_linker = linker(&query)?;
-        let (compiled, busy, idle) = (RwLock::default(), Mutex::default(), Condvar::new());
-        Ok(Arc::new(Self { apply, query, query_linker, fingerprint, cache, compiled, busy, idle }))
+        let (registry, forgotten) = (RwLock::default(), AtomicU64::new(0));
+        let (busy, idle) = (Mutex::default(), Condvar::new());
+        Ok(Arc::new(Self { apply, query, query_linker, fingerprint, cache, registry, forgotten, busy, idle }))
     }
 
     /// What this build means by running a recipe: for `Environment::engine`.
@@ -80,13 +106,14 @@ impl Modules {
     }
 
     /// Makes a module callable, by apply and by queries; nothing happens if it is. To be called before a module is proposed, so
-    /// that one which takes longer than [`COMPILE_TIMEOUT_MS`] to compile never enters the log.
+    /// that one which takes longer than [`COMPILE_TIMEOUT_MS`] to compile never enters the log. Of those that are not installed
+    /// after all, the last [`PREPARED_MODULES`] are kept.
     ///
     /// # Errors
     /// [`PrepareError::WrongHash`] and [`PrepareError::NotAdmitted`] are about the bytes, [`PrepareError::TooSlow`] is about how long
     /// they take to compile; the others are about this member.
     pub fn prepare(self: &Arc<Self>, hash: ModuleHash, module: &[u8]) -> Result<(), PrepareError> {
-        self.prepare_until(hash, module, Some(Instant::now() + Duration::from_millis(COMPILE_TIMEOUT_MS)))
+        self.prepare_until(hash, module, Some(Instant::now() + Duration::from_millis(COMPILE_TIMEOUT_MS))).map(drop)
     }
 
     /// As [`Modules::prepare`], for a module that the cluster has taken already: however long it takes.
@@ -94,12 +121,17 @@ impl Modules {
     /// # Errors
     /// [`PrepareError`]; never [`PrepareError::TooSlow`].
     pub fn prepare_committed(self: &Arc<Self>, hash: ModuleHash, module: &[u8]) -> Result<(), PrepareError> {
+        self.committed(hash, module).map(drop)
+    }
+
+    /// As [`Modules::prepare_committed`]; what is returned stays usable when it is forgotten meanwhile.
+    pub(crate) fn committed(self: &Arc<Self>, hash: ModuleHash, module: &[u8]) -> Result<Arc<Compiled>, PrepareError> {
         self.prepare_until(hash, module, None)
     }
 
-    fn prepare_until(self: &Arc<Self>, hash: ModuleHash, module: &[u8], deadline: Option<Instant>) -> Result<(), PrepareError> {
-        if self.is_prepared(hash) {
-            return Ok(());
+    fn prepare_until(self: &Arc<Self>, hash: ModuleHash, module: &[u8], deadline: Option<Instant>) -> Result<Arc<Compiled>, PrepareError> {
+        if let Some(compiled) = self.get(hash) {
+            return Ok(compiled);
         }
         let actual = admission::hash(module);
         if actual != hash {
@@ -107,8 +139,8 @@ impl Modules {
         }
         admission::admit(module).map_err(PrepareError::NotAdmitted)?;
         let permit = self.permit(deadline).ok_or(PrepareError::Busy)?;
-        if self.is_prepared(hash) {
-            return Ok(());
+        if let Some(compiled) = self.get(hash) {
+            return Ok(compiled);
         }
         let (done, result) = mpsc::sync_channel(1);
         let (modules, bytes) = (self.clone(), module.to_vec());
@@ -130,12 +162,35 @@ impl Modules {
             RecvTimeoutError::Disconnected => failed("its thread ended".to_string()),
         })?;
         let compiled = compiled.map_err(failed)?;
+        let ready = Arc::new(Compiled { apply: compiled.apply, query: compiled.query });
+        self.keep(hash, ready.clone(), deadline.is_none());
+        // After it is kept, because files of what is not kept are removed.
         if let Some(cache) = &self.cache {
             compiled.fresh.iter().for_each(|(kind, module)| cache.store(*kind, hash, module));
         }
-        let ready = Arc::new(Compiled { apply: compiled.apply, query: compiled.query });
-        self.compiled.write().unwrap_or_else(PoisonError::into_inner).insert(hash, ready);
-        Ok(())
+        Ok(ready)
+    }
+
+    /// Keeps a module, and drops the oldest of those that were prepared if they are too many.
+    fn keep(&self, hash: ModuleHash, compiled: Arc<Compiled>, installed: bool) {
+        let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
+        registry.prepared += 1;
+        let standing = if installed { Standing::Installed } else { Standing::Prepared(registry.prepared) };
+        registry.kept.insert(hash, Kept { standing, compiled });
+        let prepared = |(hash, kept): (&ModuleHash, &Kept)| match kept.standing {
+            Standing::Prepared(turn) => Some((turn, *hash)),
+            Standing::Installed => None,
+        };
+        let prepared: BTreeMap<u64, ModuleHash> = registry.kept.iter().filter_map(prepared).collect();
+        let excess = prepared.len().saturating_sub(PREPARED_MODULES);
+        for oldest in prepared.values().take(excess) {
+            registry.kept.remove(oldest);
+            self.forgotten.fetch_add(1, Ordering::Release);
+        }
+        drop(registry);
+        if let Some(cache) = &self.cache {
+            prepared.values().take(excess).for_each(|hash| cache.remove(*hash));
+        }
     }
 
     /// Whether a module is callable.
@@ -143,20 +198,33 @@ impl Modules {
         self.get(hash).is_some()
     }
 
-    /// Drops a module that is no longer installed, from memory and disk. Calls that run go on.
-    pub fn forget(&self, hash: ModuleHash) {
-        self.compiled.write().unwrap_or_else(PoisonError::into_inner).remove(&hash);
-        if let Some(cache) = &self.cache {
-            cache.remove(hash);
+    /// Drops every module that was installed and is not in `installed`, from memory and disk. Those that were prepared and may be
+    /// installed yet stay; calls that run go on.
+    pub fn retain(&self, installed: &BTreeSet<ModuleHash>) {
+        let files = self.cache.as_ref().map(Cache::files).unwrap_or_default();
+        let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
+        registry.kept.retain(|hash, kept| {
+            if installed.contains(hash) {
+                kept.standing = Standing::Installed;
+            }
+            installed.contains(hash) || kept.standing != Standing::Installed
+        });
+        self.forgotten.fetch_add(1, Ordering::Release);
+        let wanted: BTreeSet<String> = installed.iter().chain(registry.kept.keys()).map(ModuleHash::to_string).collect();
+        drop(registry);
+        for (hash, path) in files.iter().filter(|(hash, _)| !wanted.contains(hash)) {
+            tracing::debug!(hash, "a module is no longer installed; its compiled code goes");
+            let _ = std::fs::remove_file(path);
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.compiled.read().unwrap_or_else(PoisonError::into_inner).len()
+    /// How often a module was dropped: what was made of them is looked through when it changes.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Acquire)
     }
 
     pub(crate) fn get(&self, hash: ModuleHash) -> Option<Arc<Compiled>> {
-        self.compiled.read().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned()
+        self.registry.read().unwrap_or_else(PoisonError::into_inner).kept.get(&hash).map(|kept| kept.compiled.clone())
     }
 
     pub(crate) fn apply_engine(&self) -> &Engine {

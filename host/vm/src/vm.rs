@@ -2,7 +2,7 @@
 //!
 //! An instance never outlives its entry, because a member that restarts between two entries begins with a fresh one, and
 //! never outlives a trap or writes that were taken back. Which instances live is decided by the calls of the entry alone.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use synod_abi::{AdmissionError, HostCalls, ModuleHash, SpaceId, limits};
@@ -24,6 +24,7 @@ pub struct WasmVm<H: 'static> {
     modules: Arc<Modules>,
     linker: Linker<Call<H>>,
     linked: BTreeMap<ModuleHash, InstancePre<Call<H>>>,
+    forgotten: u64,
     slots: BTreeMap<SpaceId, Slot<H>>,
     uses: u64,
     fuel_used: u64,
@@ -36,7 +37,7 @@ impl<H: HostCalls + Send + 'static> WasmVm<H> {
     /// [`VmError::Engine`] if the host calls cannot be linked.
     pub fn new(modules: Arc<Modules>) -> Result<Self, VmError> {
         let linker = modules.apply_linker()?;
-        Ok(Self { modules, linker, linked: BTreeMap::new(), slots: BTreeMap::new(), uses: 0, fuel_used: 0 })
+        Ok(Self { modules, linker, linked: BTreeMap::new(), forgotten: 0, slots: BTreeMap::new(), uses: 0, fuel_used: 0 })
     }
 
     /// Spaces that have an instance now.
@@ -44,15 +45,13 @@ impl<H: HostCalls + Send + 'static> WasmVm<H> {
         self.slots.len()
     }
 
-    fn link(&mut self, hash: ModuleHash) -> Result<(), Fatal> {
-        if self.linked.contains_key(&hash) {
-            return Ok(());
+    /// Drops the modules that were forgotten since it was last done.
+    fn unlink_forgotten(&mut self) {
+        let forgotten = self.modules.forgotten();
+        if self.forgotten != forgotten {
+            self.forgotten = forgotten;
+            self.linked.retain(|hash, _| self.modules.is_prepared(*hash));
         }
-        let compiled = self.modules.get(hash).ok_or_else(|| Fatal(format!("module {hash} is called before it was loaded")))?;
-        let pre = self.linker.instantiate_pre(&compiled.apply);
-        let pre = pre.map_err(|error| Fatal(format!("module {hash} cannot be linked: {error:?}")))?;
-        self.linked.insert(hash, pre);
-        Ok(())
     }
 
     /// Makes room for one more instance.
@@ -72,8 +71,7 @@ impl<H: HostCalls + Send + 'static> WasmVm<H> {
             replaced => {
                 drop(replaced);
                 self.evict();
-                self.link(module)?;
-                let pre = &self.linked[&module];
+                let pre = self.linked.get(&module).ok_or_else(|| Fatal(format!("module {module} is called before it was loaded")))?;
                 let mut store = Store::new(self.modules.apply_engine(), Call::idle());
                 fuel_of(&mut store, limits::CALL_FUEL)?;
                 match Live::new(pre, store)? {
@@ -103,19 +101,27 @@ impl<H: HostCalls + Send + 'static> Vm<H> for WasmVm<H> {
     }
 
     fn load(&mut self, hash: ModuleHash, module: &[u8]) -> Result<(), Fatal> {
-        self.modules.prepare_committed(hash, module).map_err(|error| Fatal(error.to_string()))?;
-        self.link(hash)
+        let compiled = self.modules.committed(hash, module).map_err(|error| Fatal(error.to_string()))?;
+        let pre = self.linker.instantiate_pre(&compiled.apply);
+        let pre = pre.map_err(|error| Fatal(format!("module {hash} cannot be linked: {error:?}")))?;
+        self.linked.insert(hash, pre);
+        Ok(())
     }
 
+    /// What is prepared but not linked may be forgotten by the time it is called.
     fn is_loaded(&self, hash: ModuleHash) -> bool {
-        self.linked.contains_key(&hash) || self.modules.is_prepared(hash)
+        self.linked.contains_key(&hash)
+    }
+
+    fn retain(&mut self, installed: &BTreeSet<ModuleHash>) {
+        self.slots.clear();
+        self.modules.retain(installed);
+        self.unlink_forgotten();
     }
 
     fn begin_entry(&mut self) {
         self.slots.clear();
-        if self.linked.len() > self.modules.len() {
-            self.linked.retain(|hash, _| self.modules.is_prepared(*hash));
-        }
+        self.unlink_forgotten();
     }
 
     fn invoke(&mut self, invocation: Invocation<'_>, host: H) -> Result<(H, Completion), Fatal> {

@@ -6,9 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use openraft::network::{NetStreamAppend, RPCOption, RaftNetworkFactory};
-use openraft::raft::{AppendEntriesRequest, StreamAppendError, VoteRequest, VoteResponse};
+use openraft::raft::{
+    AppendEntriesRequest, SnapshotResponse, StreamAppendError, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
+};
 use openraft::vote::leader_id_std::LeaderId;
-use synod_storage::{AppliedMark, MemoryStore};
+use synod_storage::{AppliedMark, MemoryStore, SnapshotFile, SnapshotMeta};
 
 use crate::network::Connections;
 use crate::types::{Entry, EntryPayload, LogId, Member, Membership, Payload, StoredMembership, Types, Vote};
@@ -115,6 +118,46 @@ fn frames_keep_their_bytes() {
     let response = VoteResponse::<Types<TokioRuntime>>::new(vote(8, 3, false), Some(id(7, 300)), true);
     assert_eq!(hex(&frames::encode_vote_answer(&response)), "01080300010107ac02");
     assert_eq!(frames::decode_vote_answer::<TokioRuntime>(&frames::encode_vote_answer(&response)).unwrap(), response);
+}
+
+#[test]
+fn frames_of_snapshots_keep_their_bytes() {
+    let stored = StoredMembership::new(Some(id(7, 302)), membership());
+    let mark = AppliedMark { index: Some(303), id: codec::encode_id(id(7, 303)), membership: codec::encode_membership(&stored) };
+    let meta = SnapshotMeta { mark: mark.clone(), digest: [9; 32], rows: 5 };
+    let snapshot = OutgoingSnapshot { file: SnapshotFile::new(meta, "/nowhere/frames.snapshot".into(), 70_000), checksum: 0xdead_beef };
+    let frame = frames::encode_snapshot(vote(7, 2, true), &snapshot);
+    assert_eq!(hex(&frame), "0107020101af020307af021e0107ae02010201020301016103613a3102016203623a3103016303633a31f0a204effdb6f50d");
+    let announced = frames::decode_snapshot(&frame).unwrap();
+    assert_eq!((announced.vote, announced.mark), (vote(7, 2, true), mark));
+    assert_eq!((announced.length_bytes, announced.checksum), (70_000, 0xdead_beef));
+    assert_eq!((announced.meta.last_log_id, announced.meta.last_membership), (Some(id(7, 303)), stored));
+
+    let answer = SnapshotResponse::<Types<TokioRuntime>>::new(vote(8, 3, false));
+    assert_eq!(hex(&frames::encode_snapshot_answer(&answer)), "01080300");
+    assert_eq!(frames::decode_snapshot_answer::<TokioRuntime>(&frames::encode_snapshot_answer(&answer)).unwrap(), answer);
+}
+
+#[test]
+fn frames_of_a_transfer_of_leadership_keep_their_bytes() {
+    let request = TransferLeaderRequest::<Types<TokioRuntime>>::new(vote(7, 2, true), 3, Some(id(7, 300)));
+    assert_eq!(hex(&frames::encode_transfer(&request)), "01070201030107ac02");
+    assert_eq!(frames::decode_transfer::<TokioRuntime>(&frames::encode_transfer(&request)).unwrap(), request);
+    let of_nothing = TransferLeaderRequest::<Types<TokioRuntime>>::new(vote(7, 2, true), 3, None);
+    assert_eq!(hex(&frames::encode_transfer(&of_nothing)), "010702010300");
+    let of_a_candidate = TransferLeaderRequest::<Types<TokioRuntime>>::new(vote(7, 2, false), 3, None);
+    assert!(frames::decode_transfer::<TokioRuntime>(&frames::encode_transfer(&of_a_candidate)).is_err());
+
+    let answers: [(TransferLeaderResponse<Types<TokioRuntime>>, _); 3] = [
+        (Ok(()), "0100"),
+        (Err(TransferLeaderError::VoteChanged { expected: vote(7, 2, true), actual: vote(8, 3, false) }), "0101070201080300"),
+        (Err(TransferLeaderError::LogNotFlushed { expected: Some(id(7, 300)), actual: None }), "01020107ac0200"),
+    ];
+    for (answer, golden) in answers {
+        let frame = frames::encode_transfer_answer::<TokioRuntime>(&answer);
+        assert_eq!(hex(&frame), golden);
+        assert_eq!(frames::decode_transfer_answer::<TokioRuntime>(&frame).unwrap(), answer);
+    }
 }
 
 #[test]

@@ -160,6 +160,21 @@ fn a_recipe_in_use_is_not_removed() {
 }
 
 #[test]
+fn installed_modules_are_listed_and_their_changes_noticed() {
+    let mut member = Member::formed();
+    let changed = |member: &mut Member, action| directory::change_modules(&member.apply(0, [action]).writes);
+    assert_eq!(directory::installed(&member.state), Ok([hash(SCRIPT_1)].into()));
+    assert!(changed(&mut member, install(SCRIPT_2)));
+    assert!(!changed(&mut member, install(SCRIPT_2)), "it is installed already");
+    assert!(!changed(&mut member, create("b")));
+    assert!(changed(&mut member, Action::InstallRecipe { module: SCRIPT_1_DOCS.into(), replace: true }));
+    assert_eq!(directory::installed(&member.state), Ok([hash(SCRIPT_1_DOCS), hash(SCRIPT_2)].into()));
+    assert!(!changed(&mut member, Action::DeleteSpace { name: space("b") }));
+    assert!(changed(&mut member, Action::RemoveRecipe { recipe: script(2) }));
+    assert_eq!(directory::installed(&member.state), Ok([hash(SCRIPT_1_DOCS)].into()));
+}
+
+#[test]
 fn creating_a_space_is_idempotent_and_takes_the_largest_version() {
     let mut member = Member::formed();
     let space_reply = |id, version, already| Ok(Reply::Space { space: SpaceId(id), recipe: script(version), already });

@@ -234,6 +234,7 @@ pub(crate) struct Node {
     pub(crate) member: Member<TestPorts>,
     pub(crate) store: TestStore,
     pub(crate) preparer: Arc<TestPreparer>,
+    pub(crate) vm: TestVm,
     executor: Executor<TestStore, MachineReplica<TestVm>>,
     applied: usize,
     held: bool,
@@ -256,9 +257,9 @@ impl Cluster {
     pub(crate) fn with_limits(members: u64, limits: ProposerLimits) -> Self {
         let mut cluster = Self { sim: Sim::default(), log: Arc::default(), nodes: Vec::new() };
         for number in 1..=members {
-            let (store, preparer) = (TestStore::default(), Arc::new(TestPreparer::default()));
+            let (store, preparer, vm) = (TestStore::default(), Arc::new(TestPreparer::default()), TestVm::default());
             let member = MemberId(number);
-            let replica = MachineReplica::load(&MemoryState::default(), ENVIRONMENT, TestVm::default()).expect("an empty state");
+            let replica = MachineReplica::load(&MemoryState::default(), ENVIRONMENT, vm.clone()).expect("an empty state");
             let (member, executor) = Member::start(MemberParts::<TestPorts, _> {
                 member,
                 incarnation: 40 + number,
@@ -275,7 +276,7 @@ impl Cluster {
             })
             .expect("an empty state");
             lock(&cluster.log).members.insert(MemberId(number), member.clone());
-            cluster.nodes.push(Node { member, store, preparer, executor, applied: 0, held: false });
+            cluster.nodes.push(Node { member, store, preparer, vm, executor, applied: 0, held: false });
         }
         cluster
     }

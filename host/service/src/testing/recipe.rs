@@ -1,5 +1,6 @@
 //! A recipe in native code, and a `Vm` that runs it. A module is its encoded schema.
-use std::collections::HashSet;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use synod_abi::schema::{EntryPointDef, ErrorCode, ErrorsDef, Schema, SchemaDef, Status};
 use synod_abi::{
@@ -7,6 +8,8 @@ use synod_abi::{
     decode_from, encode, limits,
 };
 use synod_machine::{Admitted, Completion, Fatal, Invocation, Vm};
+
+use crate::progress::lock;
 
 const fn field(name: &'static str, shape: &'static Shape) -> FieldShape {
     FieldShape { name, docs: "", shape }
@@ -60,19 +63,29 @@ pub(crate) fn admit(module: &[u8]) -> Result<Admitted, AdmissionError> {
     Ok(Admitted { hash: ModuleHash(hash), schema, schema_bytes: module.to_vec() })
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct TestVm(HashSet<ModuleHash>);
+/// What it has loaded. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TestVm(Arc<Mutex<BTreeSet<ModuleHash>>>);
+
+impl TestVm {
+    pub(crate) fn loaded(&self) -> Vec<ModuleHash> {
+        lock(&self.0).iter().copied().collect()
+    }
+}
 
 impl<H: HostCalls> Vm<H> for TestVm {
     fn admit(&self, module: &[u8]) -> Result<Admitted, AdmissionError> {
         admit(module)
     }
     fn load(&mut self, hash: ModuleHash, _: &[u8]) -> Result<(), Fatal> {
-        self.0.insert(hash);
+        lock(&self.0).insert(hash);
         Ok(())
     }
     fn is_loaded(&self, hash: ModuleHash) -> bool {
-        self.0.contains(&hash)
+        lock(&self.0).contains(&hash)
+    }
+    fn retain(&mut self, installed: &BTreeSet<ModuleHash>) {
+        lock(&self.0).retain(|hash| installed.contains(hash));
     }
     fn begin_entry(&mut self) {}
     fn invoke(&mut self, invocation: Invocation<'_>, mut host: H) -> Result<(H, Completion), Fatal> {

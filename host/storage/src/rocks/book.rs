@@ -10,12 +10,15 @@ use crate::{LogRecord, StorageError};
 
 /// Memory of a kept record beside its bytes.
 const RECORD_OVERHEAD_BYTES: usize = 64;
+/// Purges that wait for the state; a further one takes the place of the last.
+const WAITING_PURGES: usize = 64;
 
 /// Bounds and newest records.
 pub(crate) struct Book {
     first: u64,
     end: u64,
     purged: Option<(u64, Arc<[u8]>)>,
+    waiting_purges: VecDeque<(u64, Arc<[u8]>)>,
     tail: VecDeque<Kept>,
     tail_bytes: usize,
     limit_bytes: usize,
@@ -42,7 +45,8 @@ impl Book {
     /// The log as found on disk: its records `first..end`, the last of them, and the last purged position.
     pub(crate) fn new(first: u64, last: Option<LogRecord>, purged: Option<(u64, Arc<[u8]>)>, limit_bytes: usize) -> Self {
         let end = last.as_ref().map_or(first, |last| last.index + 1);
-        let mut book = Self { first, end, purged, tail: VecDeque::new(), tail_bytes: 0, limit_bytes, dropped_unwritten: 0, changes: 0 };
+        let (waiting_purges, tail) = (VecDeque::new(), VecDeque::new());
+        let mut book = Self { first, end, purged, waiting_purges, tail, tail_bytes: 0, limit_bytes, dropped_unwritten: 0, changes: 0 };
         if let Some(record) = last {
             book.keep(record, 0);
         }
@@ -107,6 +111,10 @@ impl Book {
             return false;
         }
         self.changes += 1;
+        if self.waiting_purges.len() == WAITING_PURGES {
+            self.waiting_purges.pop_back();
+        }
+        self.waiting_purges.push_back((index, id.clone()));
         self.purged = Some((index, id));
         self.first = self.first.max(index + 1);
         self.end = self.end.max(self.first);
@@ -115,6 +123,15 @@ impl Book {
             self.dropped_unwritten = self.dropped_unwritten.max(kept.sequence);
         }
         true
+    }
+
+    /// The last purge that waits for no state at or behind `end`: it may go to disk now.
+    pub(crate) fn take_purge_below(&mut self, end: u64) -> Option<(u64, Arc<[u8]>)> {
+        let mut taken = None;
+        while let Some(purge) = self.waiting_purges.pop_front_if(|(index, _)| *index < end) {
+            taken = Some(purge);
+        }
+        taken
     }
 
     /// Drops records from memory that were written and do not fit; the last one stays.

@@ -89,15 +89,16 @@ impl Writer {
         batch
     }
 
-    /// Purges what the book has purged, if the state is on disk as far.
+    /// Purges what the book has purged, as far as the state is on disk.
     fn purge(&mut self) -> Result<(), StorageError> {
-        let state = self.shared.state();
-        let (Some((index, id)), purged) = (state.book.purged().cloned(), state.purged) else {
+        let applied = self.shared.applied_written.load(Ordering::Acquire);
+        let mut state = self.shared.state();
+        let (Some((index, id)), purged) = (state.book.take_purge_below(applied), state.purged) else {
             return Ok(());
         };
         drop(state);
         let end = index + 1;
-        if end <= purged || self.shared.applied_written.load(Ordering::Acquire) < end {
+        if end <= purged {
             return Ok(());
         }
         if self.shared.applied_durable.load(Ordering::Acquire) < end {

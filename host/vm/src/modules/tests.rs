@@ -33,7 +33,7 @@ fn many_may_prepare_one_module_at_once() {
             scope.spawn(|| assert_eq!(modules.prepare(hash(&module), &module), Ok(())));
         }
     });
-    assert_eq!(modules.len(), 1);
+    assert_eq!(modules.registry.read().expect("nobody panicked").kept.len(), 1);
 }
 
 #[test]
@@ -46,9 +46,9 @@ fn a_module_that_compiles_too_long_is_given_up_and_leaves_nothing() {
     );
     let deadline = Instant::now() + Duration::from_millis(1);
     let given_up = modules.prepare_until(hash(&slow), &slow, Some(deadline));
-    assert!(matches!(given_up, Err(PrepareError::TooSlow { .. })), "{given_up:?}");
+    assert!(matches!(given_up, Err(PrepareError::TooSlow { .. })));
     let busy = modules.prepare_until(hash(&recipe(DONE, "")), &recipe(DONE, ""), Some(Instant::now()));
-    assert_eq!(busy, Err(PrepareError::Busy));
+    assert!(matches!(busy, Err(PrepareError::Busy)));
     works(&modules, &recipe(DONE, ""));
     assert!(!modules.is_prepared(hash(&slow)));
     assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 3, "the key, and the other module twice");
@@ -94,9 +94,86 @@ fn a_restart_runs_what_was_compiled_before() {
     let again = Modules::with_cache(directory.path()).expect("the engines start");
     works(&again, &module);
     assert_eq!(compiled(), first);
-    again.forget(hash(&module));
+    let unused = Modules::with_cache(directory.path()).expect("the engines start");
+    unused.retain(&BTreeSet::from([hash(&module)]));
+    assert_eq!(compiled(), first);
+    unused.retain(&BTreeSet::new());
     assert!(compiled().is_empty());
-    assert!(!again.is_prepared(hash(&module)));
+}
+
+/// A recipe of its own for every `n`.
+fn numbered(n: usize) -> Vec<u8> {
+    recipe(DONE, &format!("(func (drop (i32.const {n})))"))
+}
+
+/// The files of compiled code in `directory`.
+fn files(directory: &Path) -> usize {
+    let entries = fs::read_dir(directory).expect("it is there");
+    entries.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "compiled"))).count()
+}
+
+#[test]
+fn a_module_that_is_no_longer_installed_leaves_memory_disk_and_links_and_can_come_back() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let modules = Modules::with_cache(directory.path()).expect("the engines start");
+    let mut vm = WasmVm::<MapHost>::new(modules.clone()).expect("the host calls link");
+    let [stays, goes] = [numbered(1), numbered(2)];
+    for module in [&stays, &goes] {
+        modules.prepare(hash(module), module).expect("it compiles");
+        vm.load(hash(module), module).expect("it is prepared");
+    }
+    vm.retain(&BTreeSet::from([hash(&stays), hash(&goes)]));
+    assert!(vm.is_loaded(hash(&stays)) && vm.is_loaded(hash(&goes)));
+    assert_eq!(files(directory.path()), 4);
+
+    let held = Arc::downgrade(&modules.get(hash(&goes)).expect("it is prepared"));
+    vm.retain(&BTreeSet::from([hash(&stays)]));
+    assert!(vm.is_loaded(hash(&stays)) && !vm.is_loaded(hash(&goes)));
+    assert!(modules.is_prepared(hash(&stays)) && !modules.is_prepared(hash(&goes)));
+    assert_eq!((files(directory.path()), held.strong_count()), (2, 0));
+
+    works(&modules, &goes);
+    assert_eq!(files(directory.path()), 4);
+}
+
+#[test]
+fn what_is_prepared_outlives_changes_of_other_modules() {
+    let modules = Modules::in_memory().expect("the engines start");
+    let mut vm = WasmVm::<MapHost>::new(modules.clone()).expect("the host calls link");
+    let module = numbered(1);
+    modules.prepare(hash(&module), &module).expect("it compiles");
+    vm.retain(&BTreeSet::new());
+    vm.retain(&BTreeSet::new());
+    assert!(modules.is_prepared(hash(&module)));
+}
+
+#[test]
+fn modules_that_are_prepared_and_never_installed_push_each_other_out() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let modules = Modules::with_cache(directory.path()).expect("the engines start");
+    let installed = numbered(PREPARED_MODULES + 1);
+    modules.prepare_committed(hash(&installed), &installed).expect("it compiles");
+    let prepared: Vec<_> = (0..=PREPARED_MODULES).map(numbered).collect();
+    for module in &prepared {
+        modules.prepare(hash(module), module).expect("it compiles");
+    }
+    assert!(!modules.is_prepared(hash(&prepared[0])));
+    assert!(prepared[1..].iter().chain([&installed]).all(|module| modules.is_prepared(hash(module))));
+    assert_eq!(files(directory.path()), 2 * (PREPARED_MODULES + 1));
+}
+
+#[test]
+fn a_module_that_is_forgotten_under_a_runner_is_loaded_again() {
+    let modules = Modules::in_memory().expect("the engines start");
+    let mut vm = WasmVm::<MapHost>::new(modules.clone()).expect("the host calls link");
+    let module = numbered(1);
+    vm.load(hash(&module), &module).expect("it compiles");
+    modules.retain(&BTreeSet::new());
+    assert!(vm.is_loaded(hash(&module)), "the entry that began with it ends with it");
+    vm.begin_entry();
+    assert!(!vm.is_loaded(hash(&module)));
+    vm.load(hash(&module), &module).expect("it compiles again");
+    assert!(vm.is_loaded(hash(&module)));
 }
 
 #[test]

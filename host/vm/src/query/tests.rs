@@ -11,7 +11,7 @@ use crate::hash;
 
 fn prepared(entry: &str) -> ModuleHash {
     let module = recipe(entry, "");
-    modules().prepare(hash(&module), &module).expect("the fixture is admitted and compiles");
+    modules().prepare_committed(hash(&module), &module).expect("the fixture is admitted and compiles");
     hash(&module)
 }
 

@@ -119,6 +119,27 @@ fn a_module_is_admitted_and_prepared_before_it_is_proposed() {
 }
 
 #[test]
+fn what_is_compiled_of_removed_recipes_goes_on_every_member() {
+    let mut cluster = Cluster::ready(2);
+    let hash = |version| recipe::admit(&recipe::module(version)).expect("it is admitted").hash;
+    let member = cluster.member(1);
+    let install = async move { member.install(recipe::module(2), false, NewSpace::None, Caller::default(), TIMEOUT).await };
+    cluster.wait(install).expect("installed");
+    for number in [1, 2] {
+        let loaded = cluster.node(number).vm.loaded();
+        assert!(loaded.contains(&hash(1)) && loaded.contains(&hash(2)), "member {number} has {loaded:?}");
+    }
+    cluster.hold_apply(2, true);
+    let member = cluster.member(1);
+    let remove = async move { member.remove_recipe("counter", 2, Caller::default(), TIMEOUT).await };
+    cluster.wait(remove).expect("removed");
+    assert_eq!(cluster.node(1).vm.loaded(), [hash(1)]);
+    assert_eq!(cluster.node(2).vm.loaded().len(), 2);
+    cluster.install_snapshot(1, 2);
+    assert_eq!(cluster.node(2).vm.loaded(), [hash(1)]);
+}
+
+#[test]
 fn recipes_and_spaces_are_listed_described_and_removed() {
     let mut cluster = Cluster::ready(2);
     let member = cluster.member(2);
