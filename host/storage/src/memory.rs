@@ -46,8 +46,8 @@ struct Core {
 struct Disk {
     log: BTreeMap<u64, Arc<[u8]>>,
     purged: Option<(u64, Arc<[u8]>)>,
-    /// What will be purged when the state is as far; forgotten by a crash.
-    purging: Option<(u64, Arc<[u8]>)>,
+    /// What will be purged when the state is as far, in order; forgotten by a crash.
+    purging: VecDeque<(u64, Arc<[u8]>)>,
     vote: Option<Arc<[u8]>>,
     committed: Option<Arc<[u8]>>,
     tables: Tables,
@@ -119,7 +119,7 @@ impl MemoryStore {
             disk.apply(&change);
         }
         core.pending.clear();
-        disk.purging = None;
+        disk.purging.clear();
         core.failed = Some(StorageError::Fatal("the store has crashed".into()));
         drop(core);
         Self::start(disk.clone(), manual.then_some(disk), self.shared.incarnation + 1)
@@ -288,7 +288,7 @@ impl Disk {
             Change::Truncate(index) => drop(self.log.split_off(index)),
             Change::Purge(index, id) => {
                 if self.purged().is_none_or(|(purged, _)| index > purged) {
-                    self.purging = Some((*index, id.clone()));
+                    self.purging.push_back((*index, id.clone()));
                 }
             }
             Change::Vote(vote) => self.vote = Some(vote.clone()),
@@ -302,14 +302,14 @@ impl Disk {
                 self.mark = mark.clone();
             }
         }
-        if let Some((index, id)) = self.purging.take_if(|(index, _)| self.mark.index.is_some_and(|applied| applied >= *index)) {
+        while let Some((index, id)) = self.purging.pop_front_if(|(index, _)| self.mark.index.is_some_and(|applied| applied >= *index)) {
             self.log = self.log.split_off(&(index + 1));
             self.purged = Some((index, id));
         }
     }
 
     fn purged(&self) -> Option<&(u64, Arc<[u8]>)> {
-        self.purging.as_ref().or(self.purged.as_ref())
+        self.purging.back().or(self.purged.as_ref())
     }
 
     fn write(&mut self, write: &Write) {
