@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::{FutureExt, Stream, StreamExt};
 use synod_api::peer::peer_server::PeerServer;
 use synod_api::v1::cluster_server::ClusterServer;
 use synod_api::v1::recipes_server::RecipesServer;
 use synod_api::v1::space_admin_server::SpaceAdminServer;
 use synod_api::v1::spaces_server::SpacesServer;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -65,12 +65,17 @@ pub(crate) async fn stop_signal() {
 
 fn server() -> Server {
     Server::builder()
-        .tcp_nodelay(true)
         .max_concurrent_streams(Some(STREAMS))
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS))
         .http2_max_header_list_size(Some(HEADER_BYTES))
+}
+
+/// What connects. tonic sets the socket options of listeners that it makes itself only; without this one, small answers wait
+/// for delayed acknowledgements, 40 ms at a time.
+fn connections(listener: TcpListener) -> impl Stream<Item = std::io::Result<TcpStream>> {
+    TcpListenerStream::new(listener).map(|connection| connection.and_then(|stream| stream.set_nodelay(true).map(|()| stream)))
 }
 
 async fn until(mut stopping: watch::Receiver<bool>) {
@@ -119,7 +124,7 @@ impl ClientPort {
             .add_service(recipes)
             .add_service(admin)
             .add_service(cluster)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), ending);
+            .serve_with_incoming_shutdown(connections(listener), ending);
         tokio::spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the client port ended");
@@ -139,7 +144,7 @@ impl PeerPort {
             .initial_stream_window_size(Some(PEER_WINDOW_BYTES))
             .initial_connection_window_size(Some(PEER_WINDOW_BYTES))
             .add_service(peers)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), until(stopping));
+            .serve_with_incoming_shutdown(connections(listener), until(stopping));
         tokio::spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the peer port ended");
