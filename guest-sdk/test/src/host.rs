@@ -2,7 +2,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::marker::PhantomData;
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use synod_abi::schema::{EntryPointSchema, Schema};
@@ -18,7 +17,7 @@ use crate::replay::{self, Done};
 use crate::vm::{Runners, TestVm};
 
 /// Names the compiled module that tests run against, by its path.
-const MODULE_VARIABLE: &str = "SYNOD_TEST_WASM";
+pub(crate) const MODULE_VARIABLE: &str = "SYNOD_TEST_WASM";
 /// When the clock of every host begins, in milliseconds since the Unix epoch.
 const BEGIN_MS: u64 = 1_700_000_000_000;
 /// Commands an entry in the replays.
@@ -73,31 +72,34 @@ pub struct TestHost<R = ()> {
 }
 
 impl TestHost {
-    /// Runs `R` as it is linked into the test; or its compiled module, when `SYNOD_TEST_WASM` names one of that recipe.
+    /// Runs `R` as it is linked into the test; or its compiled module, when `SYNOD_TEST_WASM` names one of that recipe, which
+    /// needs the feature `wasm`.
     pub fn of<R: Recipe>() -> TestHost<R> {
-        match compiled(R::NAME) {
-            Some(module) => Self::wasm::<R>(&module),
-            None => TestHost::start(None),
+        #[cfg(feature = "wasm")]
+        if let Some(module) = crate::wasm::named_module(R::NAME) {
+            return Self::wasm::<R>(&module);
         }
+        #[cfg(not(feature = "wasm"))]
+        assert!(
+            std::env::var_os(MODULE_VARIABLE).is_none(),
+            "{MODULE_VARIABLE} names a compiled module, which this test cannot run: it was built without the feature `wasm` of \
+             synod-test; run `synod recipe test --wasm`, or give cargo `--features synod-test/wasm`"
+        );
+        let mut runners = Runners::default();
+        let module = runners.link::<R>();
+        TestHost::start(runners, module)
     }
 
     /// Runs a compiled module of `R`.
+    #[cfg(feature = "wasm")]
     pub fn wasm<R: Recipe>(module: &[u8]) -> TestHost<R> {
-        TestHost::start(Some(module))
+        TestHost::start(Runners::on(crate::wasm::Wasmtime::start()), module)
     }
 }
 
 impl<R: Recipe> TestHost<R> {
-    fn start(module: Option<&[u8]>) -> Self {
-        let mut runners = Runners::default();
-        let module = match module {
-            Some(module) => {
-                runners.enable_wasm();
-                module
-            }
-            None => runners.link::<R>(),
-        };
-        let environment = Environment { semantics: Environment::SEMANTICS, engine: runners.engine() };
+    fn start(runners: Runners, module: &[u8]) -> Self {
+        let environment = Environment { semantics: Environment::SEMANTICS, engine: runners.fingerprint() };
         let state = MemoryState::default();
         let machine = Machine::load(&state, environment).unwrap_or_else(|fatal| panic!("an empty state does not load: {fatal}"));
         let (vm, now) = (runners.vm(), Time(BEGIN_MS));
@@ -290,14 +292,4 @@ fn raw(rejection: Rejection) -> RawError {
 
 fn invalid(message: String) -> RawError {
     RawError::Fault { fault: None, message }
-}
-
-/// The module that the environment names, if it is of `recipe`: a test may link further recipes.
-fn compiled(recipe: &str) -> Option<Vec<u8>> {
-    let path = std::env::var_os(MODULE_VARIABLE)?;
-    let path = Path::new(&path);
-    let module =
-        std::fs::read(path).unwrap_or_else(|error| panic!("{MODULE_VARIABLE} names {}, which cannot be read: {error}", path.display()));
-    let admitted = synod_vm::admit(&module).unwrap_or_else(|error| panic!("{} is not admitted: {error}", path.display()));
-    (admitted.schema.recipe.name.as_str() == recipe).then_some(module)
 }

@@ -1,14 +1,16 @@
 //! Runs a recipe on the real machine, in a test: `TestHost::of::<MyRecipe>()`.
 //!
 //! The same entries, overlay, limits and digests as in a cluster, over rows in memory and a clock that only the test
-//! moves. The recipe's Rust code runs directly, or its compiled module on the engine that members use, when the variable
-//! `SYNOD_TEST_WASM` names one. When a host is dropped, everything that was done is done again, one command an entry and then
+//! moves. The recipe's Rust code runs directly. With the feature `wasm`, its compiled module can run instead, on the engine that
+//! members use: where the variable `SYNOD_TEST_WASM` names one, as `synod recipe test --wasm` sets it. When a host is dropped, everything that was done is done again, one command an entry and then
 //! 32, and must come out the same: a recipe that keeps something in memory or meets a random number is found here.
 //!
 //! What it does not do: agree, store, or lose anything. It is one member without a disk.
 mod host;
 mod replay;
 mod vm;
+#[cfg(feature = "wasm")]
+mod wasm;
 
 pub use host::TestHost;
 pub use synod_machine::{Action, LogLine, Rejection, Reply};

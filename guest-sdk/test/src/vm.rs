@@ -1,6 +1,7 @@
-//! Runs recipes for tests: those linked into the test directly, compiled modules on the engine that members use.
+//! Runs recipes for tests: those linked into the test directly, compiled modules on an engine where there is one.
 //!
-//! The module of a linked recipe is its encoded schema, so that installing it takes the same way as any module.
+//! The module of a linked recipe is its encoded schema, so that installing it takes the same way as any module. It names no
+//! engine: that is `wasm`, a feature.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,52 +9,60 @@ use synod_abi::schema::Schema;
 use synod_abi::{
     AdmissionError, Context, EntryPoint, Fault, HostCalls, ModuleHash, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_RESULT, SpaceId, limits,
 };
-use synod_machine::{Admitted, Completion, Fatal, Invocation, MemoryState, Vm, Workspace};
+use synod_machine::{Admitted, Completion, Fatal, Invocation, MemoryState, Vm, Workspace, module_hash};
 use synod_sdk::native::NativeRecipe;
-use synod_vm::{Modules, WasmVm};
 
 const WASM_MAGIC: &[u8] = b"\0asm";
 
 type Dispatch = fn(EntryPoint, &Context, &[u8], &mut dyn HostCalls) -> Result<Vec<u8>, Fault>;
 
-/// The recipes that tests are linked with, and the modules that were compiled: what hosts and replays share.
+/// Runs compiled modules.
+pub(crate) type EngineVm = Box<dyn Vm<Workspace<MemoryState>> + Send>;
+
+/// What compiled modules run on.
+pub(crate) trait Engine: Send + Sync {
+    /// What it stands for in the execution environment.
+    fn fingerprint(&self) -> [u8; 32];
+
+    /// A new runner.
+    fn vm(&self) -> EngineVm;
+}
+
+/// The recipes that tests are linked with, and the engine for compiled ones: what hosts and replays share.
 #[derive(Clone, Default)]
 pub(crate) struct Runners {
     native: BTreeMap<ModuleHash, Dispatch>,
-    modules: Option<Arc<Modules>>,
+    engine: Option<Arc<dyn Engine>>,
 }
 
 impl Runners {
+    /// With an engine for compiled modules.
+    #[cfg(feature = "wasm")]
+    pub(crate) fn on(engine: impl Engine + 'static) -> Self {
+        Self { native: BTreeMap::new(), engine: Some(Arc::new(engine)) }
+    }
+
     /// Makes `R` known, and returns its module.
     pub(crate) fn link<R: NativeRecipe>(&mut self) -> &'static [u8] {
         let module = R::schema_bytes();
-        self.native.insert(synod_vm::hash(module), R::dispatch);
+        self.native.insert(module_hash(module), R::dispatch);
         module
     }
 
-    /// Makes compiled modules runnable.
-    pub(crate) fn enable_wasm(&mut self) {
-        self.modules.get_or_insert_with(|| Modules::in_memory().unwrap_or_else(|error| panic!("the Wasm engine does not start: {error}")));
-    }
-
     /// What this stands for in the execution environment.
-    pub(crate) fn engine(&self) -> [u8; 32] {
-        self.modules.as_ref().map_or([0; 32], |modules| modules.engine_fingerprint())
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+        self.engine.as_ref().map_or([0; 32], |engine| engine.fingerprint())
     }
 
     pub(crate) fn vm(&self) -> TestVm {
-        let wasm = self
-            .modules
-            .clone()
-            .map(|modules| WasmVm::new(modules).unwrap_or_else(|error| panic!("the Wasm engine does not link: {error}")));
-        TestVm { native: self.native.clone(), wasm, fuel_used: 0 }
+        TestVm { native: self.native.clone(), engine: self.engine.as_ref().map(|engine| engine.vm()), fuel_used: 0 }
     }
 }
 
 /// Runs both kinds.
 pub(crate) struct TestVm {
     native: BTreeMap<ModuleHash, Dispatch>,
-    wasm: Option<WasmVm<Workspace<MemoryState>>>,
+    engine: Option<EngineVm>,
     fuel_used: u64,
 }
 
@@ -63,40 +72,46 @@ impl TestVm {
         self.native.clone_from(&runners.native);
     }
 
-    fn wasm(&mut self) -> Result<&mut WasmVm<Workspace<MemoryState>>, Fatal> {
-        self.wasm
-            .as_mut()
-            .ok_or_else(|| Fatal("a compiled module was installed in a TestHost of linked recipes; make it with TestHost::wasm".into()))
+    fn engine(&mut self) -> Result<&mut EngineVm, Fatal> {
+        self.engine.as_mut().ok_or_else(|| Fatal("a recipe is installed that is neither linked into the test nor compiled".into()))
     }
 }
 
 impl Vm<Workspace<MemoryState>> for TestVm {
     fn admit(&self, module: &[u8]) -> Result<Admitted, AdmissionError> {
-        let hash = synod_vm::hash(module);
-        if module.starts_with(WASM_MAGIC) || !self.native.contains_key(&hash) {
-            return synod_vm::admit(module);
+        let hash = module_hash(module);
+        if self.native.contains_key(&hash) {
+            let schema = Schema::decode(module).map_err(AdmissionError::BadSchema)?;
+            return Ok(Admitted { hash, schema, schema_bytes: module.to_vec() });
         }
-        let schema = Schema::decode(module).map_err(AdmissionError::BadSchema)?;
-        Ok(Admitted { hash, schema, schema_bytes: module.to_vec() })
+        match &self.engine {
+            Some(engine) => engine.admit(module),
+            None if module.starts_with(WASM_MAGIC) => {
+                panic!(
+                    "a compiled module was installed in a TestHost of linked recipes; make it with TestHost::wasm, of the feature `wasm`"
+                )
+            }
+            None => Err(AdmissionError::NotWasm),
+        }
     }
 
     fn load(&mut self, hash: ModuleHash, module: &[u8]) -> Result<(), Fatal> {
-        if self.native.contains_key(&hash) { Ok(()) } else { self.wasm()?.load(hash, module) }
+        if self.native.contains_key(&hash) { Ok(()) } else { self.engine()?.load(hash, module) }
     }
 
     fn is_loaded(&self, hash: ModuleHash) -> bool {
-        self.native.contains_key(&hash) || self.wasm.as_ref().is_some_and(|wasm| wasm.is_loaded(hash))
+        self.native.contains_key(&hash) || self.engine.as_ref().is_some_and(|engine| engine.is_loaded(hash))
     }
 
     fn begin_entry(&mut self) {
-        self.wasm.iter_mut().for_each(Vm::begin_entry);
+        self.engine.iter_mut().for_each(|engine| engine.begin_entry());
     }
 
     fn invoke(&mut self, call: Invocation<'_>, mut host: Workspace<MemoryState>) -> Result<(Workspace<MemoryState>, Completion), Fatal> {
         let Some(dispatch) = self.native.get(&call.module) else {
-            let wasm = self.wasm()?;
-            let done = wasm.invoke(call, host)?;
-            self.fuel_used = wasm.fuel_used();
+            let engine = self.engine()?;
+            let done = engine.invoke(call, host)?;
+            self.fuel_used = engine.fuel_used();
             return Ok(done);
         };
         self.fuel_used = 0;
@@ -105,7 +120,7 @@ impl Vm<Workspace<MemoryState>> for TestVm {
     }
 
     fn discard(&mut self, space: SpaceId) {
-        self.wasm.iter_mut().for_each(|wasm| wasm.discard(space));
+        self.engine.iter_mut().for_each(|engine| engine.discard(space));
     }
 
     fn fuel_used(&self) -> u64 {

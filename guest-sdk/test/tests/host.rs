@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use synod_sdk::prelude::*;
 use synod_sdk::{abi as synod_abi, block_on};
-use synod_test::TestHost;
+use synod_test::{Action, TestHost};
 
 /// Why a note is refused.
 #[errors]
@@ -172,6 +172,28 @@ fn a_recipe_that_is_not_deterministic_fails_its_test() {
     }));
     let text = dropped.unwrap_err().downcast::<String>().expect("the panic has a text");
     assert!(text.contains("not deterministic"), "{text}");
+}
+
+#[test]
+fn a_module_that_cannot_run_fails_the_test_and_says_why() {
+    let mut again = std::process::Command::new(std::env::current_exe().expect("a test is a program"));
+    again.args(["--exact", "the_clock_stands_until_it_is_moved"]).env("SYNOD_TEST_WASM", "/nonexistent/notes.wasm");
+    let output = again.output().expect("it runs");
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let why = if cfg!(feature = "wasm") { "/nonexistent/notes.wasm, which cannot be read" } else { "--features synod-test/wasm" };
+    assert!(!output.status.success() && text.contains("SYNOD_TEST_WASM") && text.contains(why), "{text}");
+}
+
+#[test]
+fn a_compiled_module_among_linked_recipes_is_refused() {
+    let host = TestHost::of::<Notes>();
+    let refused = host.apply(Action::InstallRecipe { module: b"text".as_slice().into(), replace: false });
+    assert_eq!(refused, Err(synod_test::Rejection::NotAdmitted(synod_abi::AdmissionError::NotWasm)));
+    let panicked = catch_unwind(|| {
+        TestHost::of::<Notes>().apply(Action::InstallRecipe { module: b"\0asm\x01\0\0\0".as_slice().into(), replace: false })
+    });
+    let text = panicked.unwrap_err().downcast::<&str>().expect("the panic has a text");
+    assert!(text.contains("TestHost::wasm"), "{text}");
 }
 
 #[test]

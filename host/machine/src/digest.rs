@@ -1,6 +1,6 @@
-//! Digests by which members notice that they differ.
+//! Digests by which members notice that they differ, and the names of modules.
 //!
-//! Two of them. The *chain* hashes, entry by entry, the entry's index and time and for each command its outcome and its
+//! Two digests. The *chain* hashes, entry by entry, the entry's index and time and for each command its outcome and its
 //! writes in order: it names the first entry at which two members differ. A deferred command's outcome is in the chain
 //! as well. The *state digest* is order-independent: the sum, in four lanes of 64 bits, of a BLAKE3 hash per row, and the
 //! numbers of the head. The sum is kept per space too, so that deleting a space subtracts it without reading its rows. It
@@ -10,7 +10,7 @@
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use synod_abi::Direction;
+use synod_abi::{Direction, ModuleHash};
 
 use crate::directory::{self, Head};
 use crate::{Fatal, RangeLimit, StateView, Table};
@@ -71,6 +71,11 @@ impl RowSum {
         buffer.extend_from_slice(value);
         Self::from_bytes(blake3::hash(buffer).as_bytes())
     }
+}
+
+/// The name of a module: the BLAKE3 hash of its bytes.
+pub fn module_hash(module: &[u8]) -> ModuleHash {
+    ModuleHash(*blake3::hash(module).as_bytes())
 }
 
 /// Sums every row of `view` that counts, and compares with what the head says.

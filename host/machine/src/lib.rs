@@ -30,7 +30,7 @@ mod workspace;
 pub use access::{AccessSet, Right, access_set};
 pub use apply::Machine;
 pub use command::{Action, Call, Caller, Command, Entry, Origin, Principal};
-pub use digest::{RowSum, verify};
+pub use digest::{RowSum, module_hash, verify};
 pub use environment::Environment;
 pub use memory::MemoryState;
 pub use outcome::{Applied, Change, CommandOutcome, Incompatible, LogLine, Outcome, Rejection, Reply};

@@ -113,11 +113,11 @@ impl ScriptVm {
 impl<H: HostCalls> Vm<H> for ScriptVm {
     fn admit(&self, module: &[u8]) -> Result<Admitted, AdmissionError> {
         let schema = Schema::decode(module).map_err(AdmissionError::BadSchema)?;
-        Ok(Admitted { hash: ModuleHash(*blake3::hash(module).as_bytes()), schema, schema_bytes: module.to_vec() })
+        Ok(Admitted { hash: module_hash(module), schema, schema_bytes: module.to_vec() })
     }
 
     fn load(&mut self, hash: ModuleHash, module: &[u8]) -> Result<(), Fatal> {
-        assert_eq!(hash.0, *blake3::hash(module).as_bytes());
+        assert_eq!(hash, module_hash(module));
         self.loaded.insert(hash);
         Ok(())
     }

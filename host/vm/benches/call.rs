@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, criterion_group, criterion_main};
 use synod_abi::schema::{EntryPointDef, SchemaDef};
 use synod_abi::{Context, EntryPoint, Fault, HostCalls, ModuleHash, OperationId, Shape, SpaceId, limits};
-use synod_machine::{Completion, Invocation, Vm};
-use synod_vm::{Modules, WasmVm, hash, spawn};
+use synod_machine::{Completion, Invocation, Vm, module_hash};
+use synod_vm::{Modules, WasmVm, spawn};
 
 const RUN: EntryPointDef = EntryPointDef { name: "run", docs: "", args: &[], result: &Shape::Unit, errors: None };
 const DEF: SchemaDef = SchemaDef { name: "bench", version: 1, docs: "", operations: &[RUN], queries: &[], fields: &[] };
@@ -84,8 +84,8 @@ impl Bench {
         let schema: String = SCHEMA.iter().map(|byte| format!("\\{byte:02x}")).collect();
         let module = wat::parse_str(format!("(module {RECIPE} (@custom \"synod_schema\" \"{schema}\"))")).expect("it is well-formed");
         let mut vm = WasmVm::new(Modules::in_memory().expect("the engines start")).expect("the host calls link");
-        vm.load(hash(&module), &module).expect("it compiles");
-        Self { vm, module: hash(&module), host: Some(MapHost::default()) }
+        vm.load(module_hash(&module), &module).expect("it compiles");
+        Self { vm, module: module_hash(&module), host: Some(MapHost::default()) }
     }
 
     fn call(&mut self, n: u64) {

@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use synod_abi::schema::{EntryPointDef, SchemaDef};
 use synod_abi::{Context, EntryPoint, Fault, HostCalls, ModuleHash, OperationId, Shape, SpaceId, limits};
-use synod_machine::{Completion, Fatal, Invocation, Vm};
+use synod_machine::{Completion, Fatal, Invocation, Vm, module_hash};
 
-use crate::{Modules, WasmVm, hash};
+use crate::{Modules, WasmVm};
 
 const RUN: EntryPointDef = EntryPointDef { name: "run", docs: "", args: &[], result: &Shape::Unit, errors: None };
 const DEF: SchemaDef = SchemaDef { name: "fixture", version: 1, docs: "", operations: &[RUN], queries: &[], fields: &[] };
@@ -125,10 +125,10 @@ impl Bench {
     pub(crate) fn of(module: &[u8]) -> Self {
         // Its own modules: the pool's slots are for the instances of one apply thread.
         let mut vm = WasmVm::new(Modules::in_memory().expect("the engines start")).expect("the host calls link");
-        let module_hash = hash(module);
-        Vm::load(&mut vm, module_hash, module).expect("the fixture is admitted and compiles");
+        let name = module_hash(module);
+        Vm::load(&mut vm, name, module).expect("the fixture is admitted and compiles");
         vm.begin_entry();
-        Self { vm, module: module_hash }
+        Self { vm, module: name }
     }
 
     pub(crate) fn call_with(

@@ -22,7 +22,7 @@ mod stack;
 mod trap;
 mod vm;
 
-pub use admission::{admit, explain, hash};
+pub use admission::{admit, explain};
 pub use error::{PrepareError, VmError};
 pub use modules::{COMPILE_TIMEOUT_MS, Modules, PREPARED_MODULES};
 pub use query::{Query, QueryEngine, QueryError};

@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use synod_abi::{HostCalls, ModuleHash};
+use synod_machine::module_hash;
 use wasmtime::{Engine, InstancePre, Linker, Module};
 
 use crate::cache::Cache;
@@ -133,7 +134,7 @@ impl Modules {
         if let Some(compiled) = self.get(hash) {
             return Ok(compiled);
         }
-        let actual = admission::hash(module);
+        let actual = module_hash(module);
         if actual != hash {
             return Err(PrepareError::WrongHash { expected: hash, actual });
         }

@@ -1,6 +1,6 @@
 //! What commands do, told as transcripts over the script recipe.
 use proptest::prelude::*;
-use synod_abi::{AdmissionError, Blob, ClusterId, Direction, Fault, ModuleHash, Revision, SpaceId, Time, encode, limits};
+use synod_abi::{AdmissionError, Blob, ClusterId, Direction, Fault, Revision, SpaceId, Time, encode, limits};
 
 use crate::outcome::{Change, Incompatible};
 use crate::testing::*;
@@ -8,10 +8,6 @@ use crate::*;
 
 fn outcomes(applied: &Applied) -> Vec<&Outcome> {
     applied.outcomes.iter().map(|outcome| &outcome.outcome).collect()
-}
-
-fn hash(module: &[u8]) -> ModuleHash {
-    ModuleHash(*blake3::hash(module).as_bytes())
 }
 
 fn revision(member: &Member) -> u64 {
@@ -119,13 +115,13 @@ fn commands_past_the_write_limit_are_deferred_and_leave_no_trace() {
 #[test]
 fn installing_is_idempotent_by_hash_and_versions_are_immutable() {
     let mut member = Member::formed();
-    let installed = |already| Ok(Reply::Installed { recipe: script(1), hash: hash(SCRIPT_1), already });
+    let installed = |already| Ok(Reply::Installed { recipe: script(1), hash: module_hash(SCRIPT_1), already });
     assert_eq!(member.one(install(SCRIPT_1)), installed(true));
-    assert_eq!(member.one(install(SCRIPT_1_DOCS)), Err(Rejection::RecipeExists { hash: hash(SCRIPT_1) }));
+    assert_eq!(member.one(install(SCRIPT_1_DOCS)), Err(Rejection::RecipeExists { hash: module_hash(SCRIPT_1) }));
     let broken = install(b"\x01broken");
     assert!(matches!(member.one(broken), Err(Rejection::NotAdmitted(AdmissionError::BadSchema(_)))));
     let record = directory::recipe(&member.state, &script(1)).unwrap().unwrap();
-    assert_eq!((record.hash, record.module_bytes, record.spaces), (hash(SCRIPT_1), SCRIPT_1.len() as u64, 1));
+    assert_eq!((record.hash, record.module_bytes, record.spaces), (module_hash(SCRIPT_1), SCRIPT_1.len() as u64, 1));
     assert_eq!(directory::module(&member.state, record.hash).unwrap().as_deref(), Some(SCRIPT_1));
     assert_eq!(directory::schema(&member.state, record.hash).unwrap().unwrap().recipe, script(1));
 }
@@ -141,8 +137,8 @@ fn replacing_moves_the_spaces_of_the_recipe_in_the_same_entry() {
     assert_eq!(seen(applied.outcomes[2].outcome.result.as_ref().unwrap()), ["1", "v"]);
     assert!(applied.directory_changed);
     let space = directory::space(&member.state, &space("a")).unwrap().unwrap();
-    assert_eq!((space.module, space.recipe), (hash(SCRIPT_1_DOCS), script(1)));
-    assert_eq!(directory::module(&member.state, hash(SCRIPT_1)).unwrap(), None);
+    assert_eq!((space.module, space.recipe), (module_hash(SCRIPT_1_DOCS), script(1)));
+    assert_eq!(directory::module(&member.state, module_hash(SCRIPT_1)).unwrap(), None);
     assert_eq!(member.machine.head().recipes, 1);
 }
 
@@ -163,15 +159,15 @@ fn a_recipe_in_use_is_not_removed() {
 fn installed_modules_are_listed_and_their_changes_noticed() {
     let mut member = Member::formed();
     let changed = |member: &mut Member, action| directory::change_modules(&member.apply(0, [action]).writes);
-    assert_eq!(directory::installed(&member.state), Ok([hash(SCRIPT_1)].into()));
+    assert_eq!(directory::installed(&member.state), Ok([module_hash(SCRIPT_1)].into()));
     assert!(changed(&mut member, install(SCRIPT_2)));
     assert!(!changed(&mut member, install(SCRIPT_2)), "it is installed already");
     assert!(!changed(&mut member, create("b")));
     assert!(changed(&mut member, Action::InstallRecipe { module: SCRIPT_1_DOCS.into(), replace: true }));
-    assert_eq!(directory::installed(&member.state), Ok([hash(SCRIPT_1_DOCS), hash(SCRIPT_2)].into()));
+    assert_eq!(directory::installed(&member.state), Ok([module_hash(SCRIPT_1_DOCS), module_hash(SCRIPT_2)].into()));
     assert!(!changed(&mut member, Action::DeleteSpace { name: space("b") }));
     assert!(changed(&mut member, Action::RemoveRecipe { recipe: script(2) }));
-    assert_eq!(directory::installed(&member.state), Ok([hash(SCRIPT_1_DOCS)].into()));
+    assert_eq!(directory::installed(&member.state), Ok([module_hash(SCRIPT_1_DOCS)].into()));
 }
 
 #[test]

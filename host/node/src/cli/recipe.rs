@@ -71,7 +71,7 @@ pub(crate) enum RecipeCommand {
         /// The crate's folder.
         #[arg(default_value = ".", value_name = "DIR")]
         dir: PathBuf,
-        /// Run them against the compiled module, on the engine that members use.
+        /// Run them against the compiled module, on the engine that members use. Compiling that engine takes minutes, once.
         #[arg(long)]
         wasm: bool,
         /// Further arguments for `cargo test`.

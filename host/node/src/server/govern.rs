@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use synod_abi::ClusterId;
-use synod_machine::{Caller, Environment, Principal, directory};
+use synod_machine::{Caller, Environment, Principal, directory, module_hash};
 use synod_service::ports::{Replication, Role};
 use synod_service::{CallFailure, Consistency, Member, NewSpace, Reason};
 use synod_storage::{MetaStore, StateStore};
@@ -75,7 +75,7 @@ impl Governor {
     async fn install(&self, bundled: &synod_bundle::Bundled) -> Result<(), CallFailure> {
         let present = self.member.describe_recipe(bundled.name, None, Consistency::Serializable, TIMEOUT).await;
         match present {
-            Ok(entry) if !self.replace || entry.record.hash == synod_vm::hash(bundled.module) => return Ok(()),
+            Ok(entry) if !self.replace || entry.record.hash == module_hash(bundled.module) => return Ok(()),
             Ok(_) => {}
             Err(CallFailure::Rejected(rejected)) if rejected.reason == Reason::UnknownRecipe => {}
             Err(failure) => return Err(failure),

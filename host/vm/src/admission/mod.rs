@@ -8,8 +8,8 @@ mod functions;
 mod sections;
 
 use synod_abi::schema::{SECTION, Schema};
-use synod_abi::{AdmissionError, Limited, ModuleHash, limits};
-use synod_machine::Admitted;
+use synod_abi::{AdmissionError, Limited, limits};
+use synod_machine::{Admitted, module_hash};
 use wasmtime::wasmparser::{BinaryReaderError, Chunk, Encoding, Parser, Payload, ValidPayload, Validator, WasmFeatures};
 
 use sections::Sections;
@@ -53,12 +53,7 @@ pub fn admit(module: &[u8]) -> Result<Admitted, AdmissionError> {
         }
     }
     let (schema, schema_bytes) = sections.finish()?;
-    Ok(Admitted { hash: hash(module), schema, schema_bytes })
-}
-
-/// The name of a module's bytes.
-pub fn hash(module: &[u8]) -> ModuleHash {
-    ModuleHash(*blake3::hash(module).as_bytes())
+    Ok(Admitted { hash: module_hash(module), schema, schema_bytes })
 }
 
 /// The verdict on a module, for people: with wasmparser's words where [`admit`] only has an offset.

@@ -29,7 +29,7 @@ fn limited(bytes: &[u8], what: Limited, actual: u64, limit: u64) {
 #[track_caller]
 fn compiles(bytes: &[u8]) {
     admit(bytes).expect("it is admitted");
-    modules().prepare(hash(bytes), bytes).expect("it compiles");
+    modules().prepare(module_hash(bytes), bytes).expect("it compiles");
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_recipe_is_admitted_with_its_schema_and_hash() {
     let bytes = recipe(DONE, "");
     let admitted = admit(&bytes).expect("it is admitted");
     assert_eq!(admitted.schema.recipe.to_string(), "fixture@1");
-    assert_eq!(admitted.hash, hash(&bytes));
+    assert_eq!(admitted.hash, module_hash(&bytes));
     assert!(explain(&bytes).starts_with("fixture@1 is admitted"));
 }
 

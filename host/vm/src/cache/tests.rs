@@ -1,5 +1,6 @@
 //! Whatever is wrong with a file, the module is compiled again.
 use synod_abi::ModuleHash;
+use synod_machine::module_hash;
 use wasmtime::Engine;
 
 use super::*;
@@ -19,7 +20,7 @@ impl Fixture {
         let bytes = recipe(DONE, "");
         let engine = engine(Kind::Apply).expect("the engine starts");
         let module = Module::new(&engine, instrument(&bytes).expect("it is admitted")).expect("it compiles");
-        Self { directory: tempfile::tempdir().expect("a directory"), engine, hash: crate::hash(&bytes), module }
+        Self { directory: tempfile::tempdir().expect("a directory"), engine, hash: module_hash(&bytes), module }
     }
 
     fn path(&self) -> PathBuf {

@@ -2,17 +2,17 @@
 use std::fs;
 
 use synod_abi::{AdmissionError, Context, OperationId};
-use synod_machine::{Completion, Vm};
+use synod_machine::{Completion, Vm, module_hash};
 
 use super::*;
 use crate::WasmVm;
 use crate::fixtures::{DONE, MapHost, modules, operation, recipe, wasm};
-use crate::{Query, QueryEngine, hash};
+use crate::{Query, QueryEngine};
 
 #[test]
 fn bytes_of_another_hash_are_refused() {
     let module = recipe(DONE, "");
-    let wrong = PrepareError::WrongHash { expected: ModuleHash([1; 32]), actual: hash(&module) };
+    let wrong = PrepareError::WrongHash { expected: ModuleHash([1; 32]), actual: module_hash(&module) };
     assert_eq!(modules().prepare(ModuleHash([1; 32]), &module), Err(wrong));
     assert!(!modules().is_prepared(ModuleHash([1; 32])));
 }
@@ -21,7 +21,7 @@ fn bytes_of_another_hash_are_refused() {
 fn what_is_not_admitted_is_not_compiled() {
     let module = wasm("(module)");
     let missing = AdmissionError::MissingExport { name: "memory".to_string() };
-    assert_eq!(modules().prepare(hash(&module), &module), Err(PrepareError::NotAdmitted(missing)));
+    assert_eq!(modules().prepare(module_hash(&module), &module), Err(PrepareError::NotAdmitted(missing)));
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn many_may_prepare_one_module_at_once() {
     let module = recipe(DONE, "(func (nop))");
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| assert_eq!(modules.prepare(hash(&module), &module), Ok(())));
+            scope.spawn(|| assert_eq!(modules.prepare(module_hash(&module), &module), Ok(())));
         }
     });
     assert_eq!(modules.registry.read().expect("nobody panicked").kept.len(), 1);
@@ -45,12 +45,12 @@ fn a_module_that_compiles_too_long_is_given_up_and_leaves_nothing() {
         &format!("(func $slow (result f64) f64.const 0 {})", "call $slow f64.add ".repeat(4_000)),
     );
     let deadline = Instant::now() + Duration::from_millis(1);
-    let given_up = modules.prepare_until(hash(&slow), &slow, Some(deadline));
+    let given_up = modules.prepare_until(module_hash(&slow), &slow, Some(deadline));
     assert!(matches!(given_up, Err(PrepareError::TooSlow { .. })));
-    let busy = modules.prepare_until(hash(&recipe(DONE, "")), &recipe(DONE, ""), Some(Instant::now()));
+    let busy = modules.prepare_until(module_hash(&recipe(DONE, "")), &recipe(DONE, ""), Some(Instant::now()));
     assert!(matches!(busy, Err(PrepareError::Busy)));
     works(&modules, &recipe(DONE, ""));
-    assert!(!modules.is_prepared(hash(&slow)));
+    assert!(!modules.is_prepared(module_hash(&slow)));
     assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 3, "the key, and the other module twice");
 }
 
@@ -58,10 +58,10 @@ fn a_module_that_compiles_too_long_is_given_up_and_leaves_nothing() {
 fn works(modules: &Arc<Modules>, module: &[u8]) {
     let context = Context::default();
     let mut vm = WasmVm::new(modules.clone()).expect("the host calls link");
-    Vm::<MapHost>::load(&mut vm, hash(module), module).expect("it is admitted");
+    Vm::<MapHost>::load(&mut vm, module_hash(module), module).expect("it is admitted");
     let invocation = synod_machine::Invocation {
         space: synod_abi::SpaceId(1),
-        module: hash(module),
+        module: module_hash(module),
         entry_point: operation(1),
         context: &context,
         args: &[],
@@ -70,7 +70,7 @@ fn works(modules: &Arc<Modules>, module: &[u8]) {
     assert_eq!(vm.invoke(invocation, MapHost::default()).expect("this host runs recipes").1, Completion::Done(vec![]));
     let engine = QueryEngine::new(modules.clone()).expect("a clock starts");
     let timeout = std::time::Duration::from_secs(60);
-    let query = Query { module: hash(module), query: OperationId(1), context: &context, args: &[], timeout };
+    let query = Query { module: module_hash(module), query: OperationId(1), context: &context, args: &[], timeout };
     assert_eq!(engine.query(query, MapHost::default()).expect("this host runs queries").1, Completion::Done(vec![]));
 }
 
@@ -95,7 +95,7 @@ fn a_restart_runs_what_was_compiled_before() {
     works(&again, &module);
     assert_eq!(compiled(), first);
     let unused = Modules::with_cache(directory.path()).expect("the engines start");
-    unused.retain(&BTreeSet::from([hash(&module)]));
+    unused.retain(&BTreeSet::from([module_hash(&module)]));
     assert_eq!(compiled(), first);
     unused.retain(&BTreeSet::new());
     assert!(compiled().is_empty());
@@ -119,17 +119,17 @@ fn a_module_that_is_no_longer_installed_leaves_memory_disk_and_links_and_can_com
     let mut vm = WasmVm::<MapHost>::new(modules.clone()).expect("the host calls link");
     let [stays, goes] = [numbered(1), numbered(2)];
     for module in [&stays, &goes] {
-        modules.prepare(hash(module), module).expect("it compiles");
-        vm.load(hash(module), module).expect("it is prepared");
+        modules.prepare(module_hash(module), module).expect("it compiles");
+        vm.load(module_hash(module), module).expect("it is prepared");
     }
-    vm.retain(&BTreeSet::from([hash(&stays), hash(&goes)]));
-    assert!(vm.is_loaded(hash(&stays)) && vm.is_loaded(hash(&goes)));
+    vm.retain(&BTreeSet::from([module_hash(&stays), module_hash(&goes)]));
+    assert!(vm.is_loaded(module_hash(&stays)) && vm.is_loaded(module_hash(&goes)));
     assert_eq!(files(directory.path()), 4);
 
-    let held = Arc::downgrade(&modules.get(hash(&goes)).expect("it is prepared"));
-    vm.retain(&BTreeSet::from([hash(&stays)]));
-    assert!(vm.is_loaded(hash(&stays)) && !vm.is_loaded(hash(&goes)));
-    assert!(modules.is_prepared(hash(&stays)) && !modules.is_prepared(hash(&goes)));
+    let held = Arc::downgrade(&modules.get(module_hash(&goes)).expect("it is prepared"));
+    vm.retain(&BTreeSet::from([module_hash(&stays)]));
+    assert!(vm.is_loaded(module_hash(&stays)) && !vm.is_loaded(module_hash(&goes)));
+    assert!(modules.is_prepared(module_hash(&stays)) && !modules.is_prepared(module_hash(&goes)));
     assert_eq!((files(directory.path()), held.strong_count()), (2, 0));
 
     works(&modules, &goes);
@@ -141,10 +141,10 @@ fn what_is_prepared_outlives_changes_of_other_modules() {
     let modules = Modules::in_memory().expect("the engines start");
     let mut vm = WasmVm::<MapHost>::new(modules.clone()).expect("the host calls link");
     let module = numbered(1);
-    modules.prepare(hash(&module), &module).expect("it compiles");
+    modules.prepare(module_hash(&module), &module).expect("it compiles");
     vm.retain(&BTreeSet::new());
     vm.retain(&BTreeSet::new());
-    assert!(modules.is_prepared(hash(&module)));
+    assert!(modules.is_prepared(module_hash(&module)));
 }
 
 #[test]
@@ -152,13 +152,13 @@ fn modules_that_are_prepared_and_never_installed_push_each_other_out() {
     let directory = tempfile::tempdir().expect("a directory");
     let modules = Modules::with_cache(directory.path()).expect("the engines start");
     let installed = numbered(PREPARED_MODULES + 1);
-    modules.prepare_committed(hash(&installed), &installed).expect("it compiles");
+    modules.prepare_committed(module_hash(&installed), &installed).expect("it compiles");
     let prepared: Vec<_> = (0..=PREPARED_MODULES).map(numbered).collect();
     for module in &prepared {
-        modules.prepare(hash(module), module).expect("it compiles");
+        modules.prepare(module_hash(module), module).expect("it compiles");
     }
-    assert!(!modules.is_prepared(hash(&prepared[0])));
-    assert!(prepared[1..].iter().chain([&installed]).all(|module| modules.is_prepared(hash(module))));
+    assert!(!modules.is_prepared(module_hash(&prepared[0])));
+    assert!(prepared[1..].iter().chain([&installed]).all(|module| modules.is_prepared(module_hash(module))));
     assert_eq!(files(directory.path()), 2 * (PREPARED_MODULES + 1));
 }
 
@@ -167,13 +167,13 @@ fn a_module_that_is_forgotten_under_a_runner_is_loaded_again() {
     let modules = Modules::in_memory().expect("the engines start");
     let mut vm = WasmVm::<MapHost>::new(modules.clone()).expect("the host calls link");
     let module = numbered(1);
-    vm.load(hash(&module), &module).expect("it compiles");
+    vm.load(module_hash(&module), &module).expect("it compiles");
     modules.retain(&BTreeSet::new());
-    assert!(vm.is_loaded(hash(&module)), "the entry that began with it ends with it");
+    assert!(vm.is_loaded(module_hash(&module)), "the entry that began with it ends with it");
     vm.begin_entry();
-    assert!(!vm.is_loaded(hash(&module)));
-    vm.load(hash(&module), &module).expect("it compiles again");
-    assert!(vm.is_loaded(hash(&module)));
+    assert!(!vm.is_loaded(module_hash(&module)));
+    vm.load(module_hash(&module), &module).expect("it compiles again");
+    assert!(vm.is_loaded(module_hash(&module)));
 }
 
 #[test]

@@ -3,16 +3,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use synod_abi::{Context, Fault, ModuleHash, OperationId};
-use synod_machine::Completion;
+use synod_machine::{Completion, module_hash};
 
 use super::*;
 use crate::fixtures::{DONE, MapHost, modules, recipe};
-use crate::hash;
 
 fn prepared(entry: &str) -> ModuleHash {
     let module = recipe(entry, "");
-    modules().prepare_committed(hash(&module), &module).expect("the fixture is admitted and compiles");
-    hash(&module)
+    modules().prepare_committed(module_hash(&module), &module).expect("the fixture is admitted and compiles");
+    module_hash(&module)
 }
 
 fn query(engine: &QueryEngine, module: ModuleHash, timeout: Duration, host: MapHost) -> Result<(MapHost, Completion), QueryError> {

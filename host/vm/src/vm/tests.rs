@@ -1,6 +1,6 @@
 //! Every way in which a call ends, and what an instance may and may not remember.
 use synod_abi::{CONTEXT_BYTES, EntryPoint, Fault, OperationId, SpaceId, limits};
-use synod_machine::{Completion, Vm};
+use synod_machine::{Completion, Vm, module_hash};
 
 use crate::fixtures::{Bench, DONE, INPUT, MapHost, operation, recipe};
 
@@ -241,7 +241,7 @@ fn another_module_in_a_space_gets_its_own_instance() {
     let mut bench = Bench::of(&counting());
     assert_eq!([number(bench.call(1)), number(bench.call(1))], [1, 2]);
     let other = recipe(&answering("(i32.const 77)"), "");
-    bench.module = crate::hash(&other);
+    bench.module = module_hash(&other);
     bench.vm.load(bench.module, &other).expect("it compiles");
     assert_eq!(number(bench.call(1)), 77);
 }
