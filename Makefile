@@ -37,6 +37,7 @@ demo: setup ## three members, a recipe installed while they run, a killed leader
 test: setup ## all tests
 	$(CARGO) test --locked --workspace
 	$(CARGO) test --locked --manifest-path $(EXAMPLE)
+	$(CARGO) run --locked -q -p synod -- recipe test --wasm $(dir $(EXAMPLE)) -- --locked
 
 .PHONY: check
 check: setup ## format, lints, documentation, import rules, bundle
@@ -45,12 +46,11 @@ check: setup ## format, lints, documentation, import rules, bundle
 	cargo metadata --locked --manifest-path $(EXAMPLE) --format-version 1 >/dev/null
 	$(CARGO) clippy --locked --workspace --all-targets
 	export RUSTDOCFLAGS="-D warnings"; $(CARGO) doc --locked --workspace --no-deps
-	$(CARGO) test --locked -p synod-tests --test tidy --test architecture
-	$(CARGO) test --locked -p synod-bundle --test identical
+	$(CARGO) test --locked --workspace --test tidy --test architecture --test identical
 
 .PHONY: check-bundle
 check-bundle: setup ## the bundled recipes have the same bytes in every build
-	$(CARGO) test --locked -p synod-bundle
+	$(CARGO) test --locked --workspace --test identical
 
 .PHONY: bench
 bench: setup ## benches of the engine and the machine
