@@ -32,7 +32,6 @@ impl Greeter {
             name: self.identity.name.clone(),
             empty_folder: !self.standing.is_full(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            environment: Default::default(),
             peers: self.roster.lines(),
         }
     }
@@ -50,7 +49,6 @@ impl Greeter {
             last_log_index: status.last_log_index.unwrap_or_default(),
             applied_index: status.applied.map_or(0, |entry| entry.index),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            environment: Default::default(),
             peers: self.roster.lines(),
             client_address: self.client_address.clone(),
         }

@@ -121,7 +121,6 @@ impl Peers {
             .map(|(n, data)| PrepareChunk {
                 route: Some(route.clone()),
                 hash: if n == 0 { hash.0.to_vec().into() } else { Bytes::new() },
-                environment: Bytes::new(),
                 data: data.to_vec().into(),
             })
             .collect();
