@@ -10,15 +10,29 @@ pub const HOST_MODULE: &str = "synod_1_0";
 /// context: it is [`CONTEXT_BYTES`](crate::CONTEXT_BYTES) plus the length of the arguments.
 pub const ENTRY_OPERATION: &str = "synod_operation";
 /// Exported function `(query id: i32, input length: i32) -> i64` that runs a query. Both return `pointer << 32 | length`
-/// of the reply: one status byte (0 result, 1 business error, 2 bad arguments) and its payload. The payload of a business
-/// error is its code, u32 little-endian, and the encoded error.
+/// of the reply: one status byte ([`REPLY_RESULT`] and those below it) and its payload.
 pub const ENTRY_QUERY: &str = "synod_query";
+/// Exported function `(hook: i32, input length: i32) -> i64` that runs a hook: [`HOOK_SESSION_END`], [`HOOK_TIMER`] or
+/// [`HOOK_CANCEL`]. Recipes whose schema names a hook export it; the reply of a hook is [`REPLY_RESULT`] and nothing, or
+/// [`REPLY_BAD_ARGUMENTS`].
+pub const ENTRY_HOOK: &str = "synod_hook";
+/// Number of the hook [`EntryPoint::SessionEnd`](crate::EntryPoint::SessionEnd).
+pub const HOOK_SESSION_END: i32 = 1;
+/// Number of the hook [`EntryPoint::Timer`](crate::EntryPoint::Timer).
+pub const HOOK_TIMER: i32 = 2;
+/// Number of the hook [`EntryPoint::Cancel`](crate::EntryPoint::Cancel).
+pub const HOOK_CANCEL: i32 = 3;
 /// First byte of a reply: the result follows.
 pub const REPLY_RESULT: u8 = 0;
 /// First byte of a reply: the business error's code, u32 little-endian, and the encoded error follow.
 pub const REPLY_ERROR: u8 = 1;
 /// First byte of a reply: the entry point is not known or its arguments did not decode; nothing follows.
 pub const REPLY_BAD_ARGUMENTS: u8 = 2;
+/// First byte of a reply: the operation answers later, by the ticket that is its revision; nothing follows.
+pub const REPLY_LATER: u8 = 3;
+/// First byte of a reply: an operation that may answer later answers now; the result follows. Unlike [`REPLY_RESULT`] it can be
+/// cancelled until its caller acknowledges it.
+pub const REPLY_NOW: u8 = 4;
 /// Exported immutable i32 global: address of the input buffer, which holds
 /// [`CONTEXT_BYTES`](crate::CONTEXT_BYTES) of context and up to [`limits::ARGS_BYTES`](crate::limits::ARGS_BYTES) of arguments.
 pub const ENTRY_INPUT: &str = "synod_input";
@@ -80,6 +94,15 @@ macro_rules! for_each_host_call {
             Write delete(key: bytes) -> unit;
             /// Draws a fencing token.
             Write next_token() -> u64;
+            /// Sets a timer of this space: the hook [`ENTRY_HOOK`](crate::ENTRY_HOOK) runs with `payload` when cluster time has reached
+            /// `at_ms`, never before. Returns its [`TimerId`](crate::TimerId).
+            Write set_timer(at_ms: u64, payload: bytes) -> u64;
+            /// Cancels a timer of this space. Returns 1 if it was pending, 0 if it has fired, was cancelled or never was.
+            Write cancel_timer(timer: u64) -> u32;
+            /// Answers a call that this space parked, by its ticket; `reply` is [`REPLY_RESULT`](crate::REPLY_RESULT) or
+            /// [`REPLY_ERROR`](crate::REPLY_ERROR) and its payload. Returns 1 if the call waited, 0 if it does not any more: it was
+            /// cancelled, its time was up, or its session ended.
+            Write complete(ticket: u64, reply: bytes) -> u32;
         }
     };
 }

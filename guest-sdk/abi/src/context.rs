@@ -17,12 +17,14 @@ pub struct Context {
     pub now: Time,
     /// The caller's session, if it has one.
     pub session: Option<SessionId>,
+    /// Whether an operation may answer later: only one that a session called directly.
+    pub may_wait: bool,
     /// Seed for pseudo-random choices; a different one for each command. Known to every member: never a secret.
     pub seed: [u8; 16],
 }
 
 impl Context {
-    /// Layout: revision 0..8, now 8..16, session present 16, zero 17..24, session 24..40, seed 40..56, zero 56..64.
+    /// Layout: revision 0..8, now 8..16, session present 16, may wait 17, zero 18..24, session 24..40, seed 40..56, zero 56..64.
     pub fn to_bytes(&self) -> [u8; CONTEXT_BYTES] {
         let mut bytes = [0; CONTEXT_BYTES];
         bytes[0..8].copy_from_slice(&self.revision.0.to_le_bytes());
@@ -31,6 +33,7 @@ impl Context {
             bytes[16] = 1;
             bytes[24..40].copy_from_slice(&session.0);
         }
+        bytes[17] = u8::from(self.may_wait);
         bytes[40..56].copy_from_slice(&self.seed);
         bytes
     }
@@ -51,6 +54,7 @@ impl Context {
             revision: Revision(eight(0)),
             now: Time(eight(8)),
             session: (bytes[16] == 1).then(|| SessionId(sixteen(24))),
+            may_wait: bytes[17] == 1,
             seed: sixteen(40),
         }
     }

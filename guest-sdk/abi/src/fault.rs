@@ -37,6 +37,8 @@ pub enum Fault {
     BadReply,
     /// A query ran longer than its member allows. Only queries, which are not replicated.
     QueryTimeout,
+    /// A call set a timer while the cluster has [`crate::limits::TIMERS`] of them.
+    TooManyTimers,
 }
 
 impl fmt::Display for Fault {
@@ -59,6 +61,7 @@ impl fmt::Display for Fault {
             }
             Self::BadArguments => f.write_str("the recipe does not know the operation or could not decode its arguments"),
             Self::BadReply => write!(f, "the recipe's reply is malformed or longer than {REPLY_BYTES} bytes"),
+            Self::TooManyTimers => write!(f, "the cluster has {TIMERS} pending timers, which is the limit; cancel some first"),
             Self::QueryTimeout => f.write_str("the query ran longer than this member allows"),
         }
     }

@@ -66,8 +66,20 @@ number! {
     /// An operation or query of a recipe: [`fnv1a_32`] of its name.
     OperationId(u32)
 }
+number! {
+    /// A request of a session, counted by its client from 1: what makes a retry the same call.
+    RequestId(u64)
+}
+number! {
+    /// A parked call: the revision of the command that parked it.
+    TicketId(u64)
+}
+number! {
+    /// A timer: counted per cluster, never drawn twice.
+    TimerId(u64)
+}
 bytes! {
-    /// A client session.
+    /// A client session. Never used again after it ended.
     SessionId(16)
 }
 bytes! {
@@ -106,6 +118,12 @@ pub enum EntryPoint {
     Operation(OperationId),
     /// A read-only query.
     Query(OperationId),
+    /// The hook `#[on_session_end]`; its argument is the [`SessionId`].
+    SessionEnd,
+    /// The hook `#[on_timer]`; its arguments are the [`TimerId`] and the payload.
+    Timer,
+    /// The hook `#[on_cancel]`; its arguments are the [`TicketId`] and whether the call had its result already.
+    Cancel,
 }
 
 /// Which end of a range comes first.

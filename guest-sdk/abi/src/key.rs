@@ -5,8 +5,9 @@
 //! The scheme is FoundationDB's tuple layer without its type codes.
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
-use crate::{Blob, Revision, SessionId, Shaped, Time, Token};
+use crate::{Blob, Revision, SessionId, Shaped, TicketId, Time, TimerId, Token};
 
 /// The bytes are not a key of the expected type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,24 +38,30 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], KeyError> {
     Ok(*head)
 }
 
+/// Where the first zero is. The search of `CStr` looks at words, not bytes: keys are made in every call, and a guest pays for each
+/// step.
+fn zero_at(bytes: &[u8]) -> Option<usize> {
+    CStr::from_bytes_until_nul(bytes).ok().map(CStr::count_bytes)
+}
+
 fn put_escaped(bytes: &[u8], out: &mut Vec<u8>) {
-    for &byte in bytes {
-        out.push(byte);
-        if byte == 0 {
-            out.push(0xff);
-        }
+    out.reserve(bytes.len() + 2);
+    let mut rest = bytes;
+    while let Some(at) = zero_at(rest) {
+        out.extend_from_slice(&rest[..=at]);
+        out.push(0xff);
+        rest = &rest[at + 1..];
     }
+    out.extend_from_slice(rest);
     out.extend_from_slice(&[0, 0]);
 }
 
 fn take_escaped(bytes: &mut &[u8]) -> Result<Vec<u8>, KeyError> {
     let mut text = Vec::new();
     loop {
-        let [byte] = take(bytes)?;
-        if byte != 0 {
-            text.push(byte);
-            continue;
-        }
+        let at = zero_at(bytes).ok_or(KeyError)?;
+        text.extend_from_slice(&bytes[..at]);
+        *bytes = &bytes[at + 1..];
         match take(bytes)? {
             [0] => return Ok(text),
             [0xff] => text.push(0),
@@ -115,7 +122,7 @@ impl OwnedKey for $type {
     };
 }
 
-numbers!(Token, Time, Revision);
+numbers!(Token, Time, Revision, TicketId, TimerId);
 
 impl Key for SessionId {
     fn encode_key(&self, out: &mut Vec<u8>) {

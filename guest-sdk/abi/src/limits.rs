@@ -36,6 +36,31 @@ pub const ENTRY_FUEL: u64 = 100_000_000;
 /// Live instances in one entry; the least recently used is dropped first.
 pub const ENTRY_INSTANCES: usize = 32;
 
+/// Sessions of a cluster.
+pub const SESSIONS: u32 = 100_000;
+/// Bytes of a session's label.
+pub const SESSION_LABEL_BYTES: usize = 256;
+/// Shortest time to live that a cluster may be set to grant, in milliseconds: a leader's election must fit in it.
+pub const SESSION_TTL_FLOOR_MS: u64 = 1_000;
+/// Longest time to live that a cluster may be set to grant, in milliseconds: a day.
+pub const SESSION_TTL_CEILING_MS: u64 = 86_400_000;
+/// Time to live of a session whose client names none, in milliseconds.
+pub const SESSION_TTL_DEFAULT_MS: u64 = 10_000;
+/// Outcomes that a session's client has not acknowledged, its parked calls among them; further calls are rejected.
+pub const SESSION_OUTCOMES: u32 = 1_024;
+/// Bytes of those outcomes; a further call is rejected once they are reached.
+pub const SESSION_OUTCOME_BYTES: u64 = 4 * 1_024 * 1_024;
+/// Spaces whose recipes hear of a session's end; a call to a further one is rejected. Bounds the command that ends a session.
+pub const SESSION_SPACES: usize = 64;
+/// Parked calls of a space, and therefore calls that one command may complete: whatever waits can be answered at once.
+pub const SPACE_TICKETS: u32 = 4_096;
+/// Pending timers of a cluster, the deadlines of parked calls among them.
+pub const TIMERS: u64 = 1_000_000;
+/// Bytes of a timer's payload.
+pub const TIMER_PAYLOAD_BYTES: usize = 4 * 1_024;
+/// Timers that one tick fires; the rest follow in the next.
+pub const TICK_TIMERS: usize = 64;
+
 /// Largest module, in bytes.
 pub const MODULE_BYTES: usize = 1_024 * 1_024;
 /// Linear memory of every instance, in pages of 64 KiB: fixed, because growth can fail on one member only.

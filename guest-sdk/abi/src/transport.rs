@@ -18,6 +18,9 @@ pub struct RawCall {
     pub signature: u64,
     /// postcard of the tuple of arguments.
     pub args: Vec<u8>,
+    /// How long an operation that waits may do so, in cluster time; 0: it answers at once or is refused; absent: as long as the
+    /// session lives.
+    pub wait_ms: Option<u64>,
 }
 
 /// A query with encoded arguments.
@@ -63,6 +66,10 @@ pub enum RawError {
     Unavailable(String),
     /// It may or may not have been applied.
     OutcomeUnknown(String),
+    /// The call waited as long as its caller allowed, and does not any more.
+    WaitTimeout,
+    /// The session ended, or never was. What its calls did before stays; whether a call that was under way ran is not known.
+    SessionExpired(String),
 }
 
 /// Carries calls and queries to a cluster.
@@ -89,6 +96,11 @@ pub enum CallError<E> {
     Unavailable(String),
     /// It may or may not have been applied; only the caller can know whether trying again does harm.
     OutcomeUnknown(String),
+    /// The call waited as long as `waiting_ms` allowed, and does not any more; nothing was changed.
+    WaitTimeout,
+    /// The session ended: it was closed, it expired, or it never was. What was bound to it is released; whether a call that was
+    /// under way ran before is not known.
+    SessionExpired(String),
 }
 
 impl<E: serde::de::DeserializeOwned> From<RawError> for CallError<E> {
@@ -106,6 +118,8 @@ impl<E: serde::de::DeserializeOwned> From<RawError> for CallError<E> {
             RawError::Fault { fault, message } => Self::Fault { fault, message },
             RawError::Unavailable(message) => Self::Unavailable(message),
             RawError::OutcomeUnknown(message) => Self::OutcomeUnknown(message),
+            RawError::WaitTimeout => Self::WaitTimeout,
+            RawError::SessionExpired(message) => Self::SessionExpired(message),
         }
     }
 }
@@ -117,6 +131,8 @@ impl<E: fmt::Debug> fmt::Display for CallError<E> {
             Self::Fault { message, .. } => f.write_str(message),
             Self::Unavailable(message) => write!(f, "unavailable, not applied: {message}"),
             Self::OutcomeUnknown(message) => write!(f, "outcome unknown: {message}"),
+            Self::WaitTimeout => f.write_str("the call waited as long as it was allowed to"),
+            Self::SessionExpired(message) => write!(f, "the session has ended: {message}"),
         }
     }
 }

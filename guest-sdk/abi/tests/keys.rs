@@ -23,7 +23,7 @@ fn check<K: OwnedKey + Ord + core::fmt::Debug>(a: &K, b: &K) {
 
 /// Few letters, many zeros: where escaping goes wrong.
 fn text() -> impl Strategy<Value = String> {
-    prop_oneof!["[\u{0}\u{1}a]{0,6}", ".{0,8}"]
+    prop_oneof!["[\u{0}\u{1}a]{0,6}", ".{0,8}", "[\u{0}a-h]{8,40}"]
 }
 
 fn blob() -> impl Strategy<Value = Blob> {

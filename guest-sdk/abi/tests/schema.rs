@@ -1,7 +1,7 @@
 //! The schema: golden bytes, the two forms agree, and no bytes make the reader panic.
 use proptest::prelude::*;
 use synod_abi::schema::{
-    EntryPointDef, ErrorCode, ErrorsDef, FORMAT, Schema, SchemaDef, SchemaError, StateFieldDef, StateKind, Status, Type,
+    EntryPointDef, ErrorCode, ErrorsDef, FORMAT, Hooks, HooksDef, Schema, SchemaDef, SchemaError, StateFieldDef, StateKind, Status, Type,
 };
 use synod_abi::{EnumShape, FieldShape, Shape, Shaped, StructShape, VariantShape, fnv1a_32, limits};
 
@@ -28,6 +28,7 @@ const TAKE: EntryPointDef = EntryPointDef {
     args: &[FieldShape { name: "key", docs: "", shape: &Shape::String }, FieldShape { name: "limit", docs: "", shape: &LIMIT }],
     result: &Shape::Option(&Shape::Token),
     errors: Some(&ERRORS),
+    waits: false,
 };
 
 const EVERY: Shape = Shape::Tuple(&[
@@ -62,7 +63,7 @@ const SCHEMA: SchemaDef = SchemaDef {
     version: 2,
     docs: "Rates.",
     operations: &[TAKE],
-    queries: &[EntryPointDef { name: "all", docs: "", args: &[], result: &EVERY, errors: None }],
+    queries: &[EntryPointDef { name: "all", docs: "", args: &[], result: &EVERY, errors: None, waits: false }],
     fields: &[StateFieldDef {
         name: "limits",
         docs: "",
@@ -71,6 +72,7 @@ const SCHEMA: SchemaDef = SchemaDef {
         key: &Shape::String,
         value: &LIMIT,
     }],
+    hooks: HooksDef::NONE,
 };
 
 const N: usize = SCHEMA.encoded_len();
@@ -169,8 +171,9 @@ fn documentation_is_not_part_of_a_signature() {
 
 #[test]
 fn what_contradicts_itself_is_refused() {
-    const EMPTY: SchemaDef = SchemaDef { name: "r", version: 1, docs: "", operations: &[], queries: &[], fields: &[] };
-    const POINT: EntryPointDef = EntryPointDef { name: "a", docs: "", args: &[], result: &Shape::Unit, errors: None };
+    const EMPTY: SchemaDef =
+        SchemaDef { name: "r", version: 1, docs: "", operations: &[], queries: &[], fields: &[], hooks: HooksDef::NONE };
+    const POINT: EntryPointDef = EntryPointDef { name: "a", docs: "", args: &[], result: &Shape::Unit, errors: None, waits: false };
     let bytes = EMPTY.encode::<{ EMPTY.encoded_len() }>();
     assert!(Schema::decode(&bytes).is_ok());
     let decode = |change: &dyn Fn(&mut Vec<u8>)| {
@@ -182,6 +185,9 @@ fn what_contradicts_itself_is_refused() {
     assert_eq!(decode(&|bytes| bytes[3] = b'R'), SchemaError::BadName);
     assert_eq!(decode(&|bytes| bytes[4] = 0), SchemaError::BadVersion);
     assert_eq!(decode(&|bytes| bytes.push(0)), SchemaError::Malformed);
+    assert_eq!(decode(&|bytes| bytes.push(8)), SchemaError::Malformed);
+    assert_eq!(decode(&|bytes| bytes.push(2)), SchemaError::Malformed, "a hook for timers has a payload");
+    assert_eq!(decode(&|bytes| bytes.extend([5, 0])), SchemaError::Malformed);
     assert_eq!(decode(&|bytes| bytes.truncate(8)), SchemaError::Malformed);
     assert_eq!(decode(&|bytes| bytes.resize(limits::SCHEMA_BYTES + 1, 0)), SchemaError::TooLarge);
 
@@ -190,6 +196,35 @@ fn what_contradicts_itself_is_refused() {
     const ZERO: ErrorsDef = ErrorsDef { shape: &REFUSAL, codes: &[ErrorCode { code: 0, status: Status::Aborted }, ERRORS.codes[0]] };
     const CODE_ZERO: SchemaDef = SchemaDef { operations: &[EntryPointDef { errors: Some(&ZERO), ..POINT }], ..EMPTY };
     assert_eq!(Schema::decode(&CODE_ZERO.encode::<{ CODE_ZERO.encoded_len() }>()), Err(SchemaError::Duplicate));
+}
+
+#[test]
+fn waiting_and_hooks_are_flags_that_are_absent_without_them() {
+    const WAITS: EntryPointDef = EntryPointDef { waits: true, ..TAKE };
+    const PLAIN: EntryPointDef = EntryPointDef { errors: None, ..TAKE };
+    const PLAIN_WAITS: EntryPointDef = EntryPointDef { waits: true, ..PLAIN };
+    const HOOKS: HooksDef = HooksDef { session_end: true, cancel: true, timer: Some(&Shape::U64) };
+    const DEF: SchemaDef = SchemaDef { operations: &[WAITS], hooks: HOOKS, ..SCHEMA };
+    let bytes = DEF.encode::<{ DEF.encoded_len() }>();
+    assert_eq!(bytes[bytes.len() - 2..], [7, 5]);
+    let differing: Vec<_> = BYTES.iter().zip(&bytes).filter(|(one, other)| one != other).collect();
+    assert_eq!(differing, [(&1, &3)], "nothing else of the schema changed");
+    assert_eq!(bytes.len(), BYTES.len() + 2);
+    let schema = Schema::decode(&bytes).expect("an encoded schema decodes");
+    let take = schema.operation("take").expect("take is an operation");
+    assert!(take.waits && take.errors.is_some());
+    assert_eq!(take.signature, const { TAKE.signature::<{ TAKE.signature_len() }>() }, "waiting is no part of a signature");
+    assert_eq!(schema.hooks, Hooks { session_end: true, cancel: true, timer: Some(Type::U64) });
+    assert!(schema.hooks.any() && !Schema::decode(&BYTES).expect("it decodes").hooks.any());
+
+    const ONE: SchemaDef = SchemaDef { operations: &[PLAIN_WAITS], hooks: HooksDef { cancel: true, ..HooksDef::NONE }, ..SCHEMA };
+    let one = Schema::decode(&ONE.encode::<{ ONE.encoded_len() }>()).expect("an encoded schema decodes");
+    assert!(one.operations[0].waits && one.operations[0].errors.is_none());
+    assert_eq!(one.operations[0].signature, const { PLAIN.signature::<{ PLAIN.signature_len() }>() });
+    assert_eq!(one.hooks, Hooks { cancel: true, ..Hooks::default() });
+
+    const QUERY: SchemaDef = SchemaDef { operations: &[], queries: &[WAITS], ..SCHEMA };
+    assert_eq!(Schema::decode(&QUERY.encode::<{ QUERY.encoded_len() }>()), Err(SchemaError::Malformed), "queries do not wait");
 }
 
 #[test]

@@ -2,8 +2,9 @@
 //! of two versions would not understand each other: never change what is expected, append.
 use proptest::prelude::*;
 use synod_abi::{
-    Blob, CONTEXT_BYTES, Context, DecodeError, Direction, Fault, HOST_CALLS, OperationId, RangeRequest, Revision, Rows, SessionId, Time,
-    decode, decode_from, encode, encode_into,
+    Access, Blob, CONTEXT_BYTES, CallError, Context, DecodeError, Direction, Fault, HOOK_CANCEL, HOOK_SESSION_END, HOOK_TIMER, HOST_CALLS,
+    OperationId, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_LATER, REPLY_NOW, REPLY_RESULT, RangeRequest, RawError, RequestId, Revision, Rows,
+    SessionId, TicketId, Time, TimerId, ValueKind, decode, decode_from, encode, encode_into,
 };
 
 #[test]
@@ -12,19 +13,24 @@ fn context_layout() {
         revision: Revision(0x0102_0304_0506_0708),
         now: Time(0x1112_1314_1516_1718),
         session: Some(SessionId([0x55; 16])),
+        may_wait: true,
         seed: [0x77; 16],
     };
     let mut golden = [0; CONTEXT_BYTES];
     golden[..8].copy_from_slice(&[8, 7, 6, 5, 4, 3, 2, 1]);
     golden[8..16].copy_from_slice(&[0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11]);
     golden[16] = 1;
+    golden[17] = 1;
     golden[24..40].fill(0x55);
     golden[40..56].fill(0x77);
     assert_eq!(context.to_bytes(), golden);
     assert_eq!(Context::from_bytes(&golden), context);
-    let without = Context { session: None, ..context };
+    let without = Context { session: None, may_wait: false, ..context };
     assert_eq!(without.to_bytes()[16..40], [0; 24]);
     assert_eq!(Context::from_bytes(&without.to_bytes()), without);
+    let waiting = Context { may_wait: true, ..without };
+    assert_eq!(waiting.to_bytes()[16..18], [0, 1]);
+    assert_eq!(Context::from_bytes(&waiting.to_bytes()), waiting);
 }
 
 #[test]
@@ -65,6 +71,7 @@ fn fault_numbers() {
         Fault::BadArguments,
         Fault::BadReply,
         Fault::QueryTimeout,
+        Fault::TooManyTimers,
     ];
     for (number, fault) in faults.into_iter().enumerate() {
         assert_eq!(encode(&fault), [number as u8]);
@@ -75,8 +82,32 @@ fn fault_numbers() {
 #[test]
 fn host_calls_and_ids() {
     let names: Vec<_> = HOST_CALLS.iter().map(|call| call.name).collect();
-    assert_eq!(names, ["get", "range", "log", "abort", "put", "delete", "next_token"]);
+    assert_eq!(names, ["get", "range", "log", "abort", "put", "delete", "next_token", "set_timer", "cancel_timer", "complete"]);
+    let call = |name: &str| HOST_CALLS.iter().find(|call| call.name == name).expect("it is in the table");
+    let (set, cancel, complete) = (call("set_timer"), call("cancel_timer"), call("complete"));
+    assert_eq!((set.params, set.result), (&[ValueKind::I64, ValueKind::I32, ValueKind::I32][..], Some(ValueKind::I64)));
+    assert_eq!((cancel.params, cancel.result), (&[ValueKind::I64][..], Some(ValueKind::I32)));
+    assert_eq!((complete.params, complete.result), (&[ValueKind::I64, ValueKind::I32, ValueKind::I32][..], Some(ValueKind::I32)));
+    assert!([set, cancel, complete].iter().all(|call| call.access == Access::Write));
     assert_eq!(OperationId::of("add").0, 0x3b39_1274);
+}
+
+#[test]
+fn replies_hooks_and_numbers_of_sessions() {
+    assert_eq!([REPLY_RESULT, REPLY_ERROR, REPLY_BAD_ARGUMENTS, REPLY_LATER, REPLY_NOW], [0, 1, 2, 3, 4]);
+    assert_eq!([HOOK_SESSION_END, HOOK_TIMER, HOOK_CANCEL], [1, 2, 3]);
+    assert_eq!((encode(&RequestId(300)), encode(&TicketId(300)), encode(&TimerId(1))), (vec![0xac, 2], vec![0xac, 2], vec![1]));
+    assert_eq!((RequestId(3).to_string(), TicketId(4).to_string(), TimerId(5).to_string()), ("3".into(), "4".into(), "5".into()));
+    assert_eq!(encode(&SessionId([7; 16])), [7; 16]);
+}
+
+#[test]
+fn the_end_of_a_wait_and_of_a_session_are_told_apart() {
+    let of = CallError::<u8>::from;
+    assert_eq!(of(RawError::WaitTimeout), CallError::WaitTimeout);
+    assert_eq!(of(RawError::SessionExpired("gone".into())), CallError::SessionExpired("gone".into()));
+    assert!(of(RawError::SessionExpired("gone".into())).to_string().contains("gone"));
+    assert!(!of(RawError::WaitTimeout).to_string().is_empty());
 }
 
 #[test]
@@ -101,8 +132,8 @@ proptest! {
     }
 
     #[test]
-    fn contexts_round_trip(revision: u64, now: u64, session: Option<[u8; 16]>, seed: [u8; 16]) {
-        let context = Context { revision: Revision(revision), now: Time(now), session: session.map(SessionId), seed };
+    fn contexts_round_trip(revision: u64, now: u64, session: Option<[u8; 16]>, may_wait: bool, seed: [u8; 16]) {
+        let context = Context { revision: Revision(revision), now: Time(now), session: session.map(SessionId), may_wait, seed };
         prop_assert_eq!(Context::from_bytes(&context.to_bytes()), context);
     }
 }
