@@ -2,9 +2,9 @@
 //!
 //! One exhaustive function for every action, asked at proposal by the service and at apply by the machine, so that no
 //! command can be added without an answer. Until there is authentication every principal may do everything.
-use synod_abi::{OperationId, RecipeName, RecipeRef, SpaceId, SpaceName};
+use synod_abi::{OperationId, RecipeName, RecipeRef, SessionId, SpaceId, SpaceName};
 
-use crate::{Action, Principal};
+use crate::{Action, EndCause, Principal};
 
 /// Something that a command does to something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,16 @@ pub enum Right<'a> {
     AdministerSpace(&'a SpaceName),
     /// Runs an operation; its rows are those of the space and no others.
     CallSpace(SpaceId, OperationId),
+    /// Opens a session of one's own.
+    OpenSession,
+    /// Calls in a session or gives a request of it up. That it is the caller's own is checked against its record.
+    UseSession,
+    /// Closes a session, one's own or another's.
+    CloseSession(SessionId),
+    /// Ends a session that was not heard of: what only a leader decides.
+    ExpireSession(SessionId),
+    /// Fires what is due: what only a leader decides.
+    FireTimers,
 }
 
 /// Everything that a command touches.
@@ -51,6 +61,13 @@ pub fn access_set(action: &Action) -> AccessSet<'_> {
         Action::CreateSpace { name, recipe, version: _ } => (Right::AdministerSpace(name), Some(Right::UseRecipe(recipe))),
         Action::UpgradeSpace { name, to: _ } | Action::DeleteSpace { name } => (Right::AdministerSpace(name), None),
         Action::Call(call) => (Right::CallSpace(call.space, call.operation), None),
+        Action::OpenSession(_) => (Right::OpenSession, None),
+        Action::EndSession { session, cause: EndCause::Closed } => (Right::CloseSession(*session), None),
+        Action::EndSession { session, cause: EndCause::Expired } => (Right::ExpireSession(*session), None),
+        Action::SessionCall(call) => (Right::UseSession, Some(Right::CallSpace(call.call.space, call.call.operation))),
+        Action::CancelRequest { request: _ } => (Right::UseSession, None),
+        Action::Tick => (Right::FireTimers, None),
+        Action::SetSessionBounds { bounds: _ } => (Right::ConfigureCluster, None),
     };
     AccessSet { first, second }
 }
@@ -65,7 +82,12 @@ fn has(principal: Principal, right: Right<'_>) -> bool {
             | Right::RemoveRecipe(_)
             | Right::UseRecipe(_)
             | Right::AdministerSpace(_)
-            | Right::CallSpace(..),
+            | Right::CallSpace(..)
+            | Right::OpenSession
+            | Right::UseSession
+            | Right::CloseSession(_)
+            | Right::ExpireSession(_)
+            | Right::FireTimers,
         ) => true,
     }
 }
@@ -73,7 +95,7 @@ fn has(principal: Principal, right: Right<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Call;
+    use crate::{Call, OpenSession, Request, SessionCall, TtlPolicy};
 
     #[test]
     fn every_action_says_what_it_touches_and_anyone_may_do_it() {
@@ -81,8 +103,12 @@ mod tests {
         let recipe = RecipeRef { name: RecipeName::new("lock").unwrap(), version: 2 };
         let operation = OperationId::of("acquire");
         let call = Call { space: SpaceId(7), operation, args: Vec::new().into() };
+        let session = SessionId([3; 16]);
+        let (nonce, secret_hash, label) = ([1; 16], [2; 32], Default::default());
+        let open = OpenSession { nonce, secret_hash, ttl_ms: 0, ttl_policy: TtlPolicy::Exact, label };
+        let in_session = Action::SessionCall(SessionCall { call: call.clone(), request: Request::default() });
         let create = Action::CreateSpace { name: space.clone(), recipe: recipe.name.clone(), version: None };
-        let cases: [(Action, Vec<Right<'_>>); 8] = [
+        let cases: [(Action, Vec<Right<'_>>); 15] = [
             (Action::FormCluster { cluster: Default::default() }, vec![Right::ConfigureCluster]),
             (Action::SetEnvironment { environment: Default::default() }, vec![Right::ConfigureCluster]),
             (Action::InstallRecipe { module: Vec::new().into(), replace: false }, vec![Right::InstallRecipe]),
@@ -90,7 +116,14 @@ mod tests {
             (create, vec![Right::AdministerSpace(&space), Right::UseRecipe(&recipe.name)]),
             (Action::UpgradeSpace { name: space.clone(), to: 3 }, vec![Right::AdministerSpace(&space)]),
             (Action::DeleteSpace { name: space.clone() }, vec![Right::AdministerSpace(&space)]),
-            (Action::Call(call), vec![Right::CallSpace(SpaceId(7), operation)]),
+            (Action::Call(call.clone()), vec![Right::CallSpace(SpaceId(7), operation)]),
+            (Action::OpenSession(open), vec![Right::OpenSession]),
+            (Action::EndSession { session, cause: EndCause::Closed }, vec![Right::CloseSession(session)]),
+            (Action::EndSession { session, cause: EndCause::Expired }, vec![Right::ExpireSession(session)]),
+            (in_session, vec![Right::UseSession, Right::CallSpace(SpaceId(7), operation)]),
+            (Action::CancelRequest { request: Default::default() }, vec![Right::UseSession]),
+            (Action::Tick, vec![Right::FireTimers]),
+            (Action::SetSessionBounds { bounds: Default::default() }, vec![Right::ConfigureCluster]),
         ];
         for (action, rights) in &cases {
             let set = access_set(action);

@@ -1,42 +1,23 @@
 //! Commands about the cluster, recipes and spaces.
 //!
 //! A space names its recipe, not its module, so that replacing a module under the same name and version moves every space
-//! of it at once. Ids of spaces are never used again; names are.
+//! of it at once; its timers stay and fire in the new module. A deleted space gives up the calls that wait in it and its timers.
+//! Ids of spaces are never used again; names are.
 use synod_abi::schema::Schema;
 use synod_abi::{ClusterId, RecipeName, RecipeRef, Revision, SpaceId, SpaceName, limits};
 
 use crate::apply::{Machine, Stop};
 use crate::directory::{
-    self, RecipeRecord, SpaceRecord, StoredRecipe, StoredSpace, hash_key, recipe_key, space_id_key, space_key, space_sum_key,
+    self, RecipeRecord, SpaceRecord, StoredRecipe, StoredSpace, hash_key, hook_failures_key, recipe_key, space_id_key, space_key,
+    space_sum_key,
 };
 use crate::outcome::{Rejection, Reply};
 use crate::upgrade::{check_upgrade, not_newer};
 use crate::workspace::Workspace;
-use crate::{Action, Admitted, Fatal, StateView, Table, Vm};
+use crate::{Admitted, Fatal, StateView, Table, Vm};
 
 impl Machine {
-    pub(crate) fn administer<S: StateView, V: Vm<Workspace<S>>>(
-        &mut self,
-        workspace: &mut Workspace<S>,
-        vm: &mut V,
-        action: &Action,
-    ) -> Result<Reply, Stop> {
-        match action {
-            Action::FormCluster { cluster } => self.form_cluster(*cluster),
-            Action::SetEnvironment { environment } => {
-                self.head.environment = Some(*environment);
-                Ok(Reply::Done)
-            }
-            Action::InstallRecipe { module, replace } => self.install(workspace, vm, module, *replace),
-            Action::RemoveRecipe { recipe } => self.remove_recipe(workspace, recipe),
-            Action::CreateSpace { name, recipe, version } => self.create_space(workspace, name, recipe, *version),
-            Action::UpgradeSpace { name, to } => self.upgrade_space(workspace, vm, name, *to),
-            Action::DeleteSpace { name } => self.delete_space(workspace, vm, name),
-            Action::Call(_) => Err(Fatal("a call was given to the directory; this is a bug in synod".into()).into()),
-        }
-    }
-
-    fn form_cluster(&mut self, cluster: ClusterId) -> Result<Reply, Stop> {
+    pub(crate) fn form_cluster(&mut self, cluster: ClusterId) -> Result<Reply, Stop> {
         if self.head.cluster.is_some() {
             return Err(Rejection::AlreadyFormed.into());
         }
@@ -44,7 +25,7 @@ impl Machine {
         Ok(Reply::Done)
     }
 
-    fn install<S: StateView, V: Vm<Workspace<S>>>(
+    pub(crate) fn install<S: StateView, V: Vm<Workspace<S>>>(
         &mut self,
         workspace: &mut Workspace<S>,
         vm: &mut V,
@@ -93,7 +74,7 @@ impl Machine {
         Ok(())
     }
 
-    fn remove_recipe<S: StateView>(&mut self, workspace: &mut Workspace<S>, recipe: &RecipeRef) -> Result<Reply, Stop> {
+    pub(crate) fn remove_recipe<S: StateView>(&mut self, workspace: &mut Workspace<S>, recipe: &RecipeRef) -> Result<Reply, Stop> {
         let record = directory::recipe(workspace, recipe)?.ok_or(Rejection::UnknownRecipe)?;
         if record.spaces > 0 {
             return Err(Rejection::RecipeInUse.into());
@@ -105,7 +86,7 @@ impl Machine {
         Ok(Reply::Done)
     }
 
-    fn create_space<S: StateView>(
+    pub(crate) fn create_space<S: StateView>(
         &mut self,
         workspace: &mut Workspace<S>,
         name: &SpaceName,
@@ -140,7 +121,7 @@ impl Machine {
         Ok(Reply::Space { space: SpaceId(id), recipe: record.recipe, already: false })
     }
 
-    fn upgrade_space<S: StateView, V: Vm<Workspace<S>>>(
+    pub(crate) fn upgrade_space<S: StateView, V: Vm<Workspace<S>>>(
         &mut self,
         workspace: &mut Workspace<S>,
         vm: &mut V,
@@ -164,7 +145,7 @@ impl Machine {
         Ok(Reply::Space { space: id, recipe: target, already: false })
     }
 
-    fn delete_space<S: StateView, V: Vm<Workspace<S>>>(
+    pub(crate) fn delete_space<S: StateView, V: Vm<Workspace<S>>>(
         &mut self,
         workspace: &mut Workspace<S>,
         vm: &mut V,
@@ -177,7 +158,10 @@ impl Machine {
         overlay.delete(Table::System, &space_key(name.as_str()));
         overlay.delete(Table::System, &space_id_key(record.id));
         overlay.delete(Table::System, &space_sum_key(record.id));
+        overlay.delete(Table::System, &hook_failures_key(record.id));
         set_uses(workspace, &record.recipe, uses.saturating_sub(1));
+        workspace.abandon_tickets(record.id)?;
+        workspace.purge_timers(record.id)?;
         self.head.spaces -= 1;
         self.forget(vm, record.id);
         self.deleted.push(record.id);

@@ -1,28 +1,32 @@
 //! [`Machine::apply`]: one entry in, one [`Applied`] out.
 //!
 //! Commands run in order over one workspace, each under a savepoint: a rejected one leaves nothing but its outcome, and
-//! the number that seeds are made from. A command's outcome does not depend on its neighbours in the entry, with one
+//! the number that seeds are made from; a session's call whose operation was tried leaves the record of its outcome too, but
+//! nothing of the operation. A command's outcome does not depend on its neighbours in the entry, with one
 //! exception that is not recorded: when the commands before it have written `limits::ENTRY_WRITE_BYTES`, it is
 //! [`Rejection::Deferred`], takes neither revision nor number, and is packed again by its proposer. An entry may exceed
 //! the limit by what one command writes. Installing alone in an entry is the proposer's rule, for the sake of time; an
 //! install among other commands means the same.
 //!
-//! It keeps in memory only what the rows say as well: the head, and where spaces and operations are. After a
+//! It keeps in memory only what the rows say as well: the head, where spaces and operations are, and when the next timer is
+//! due. After a
 //! [`Fatal`] it refuses to go on, since that memory may then be ahead of the rows.
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use synod_abi::{Context, ModuleHash, OperationId, SpaceId, limits};
+use synod_abi::{Context, ModuleHash, Revision, SessionId, SpaceId, Time, limits};
 
 use crate::access::access_set;
+use crate::call::{Interface, Target};
 use crate::digest::RowSum;
 use crate::directory::{self, Head, head_key, space_sum, space_sum_key};
 use crate::outcome::{Applied, CommandOutcome, Outcome, Rejection, Reply};
 use crate::overlay::Overlay;
-use crate::workspace::Workspace;
-use crate::{Action, Command, Entry, Environment, Fatal, StateView, Table, Vm, Write};
+use crate::session::set_session_bounds;
+use crate::workspace::{Counts, Effects, Workspace};
+use crate::{Action, Caller, Command, Entry, Environment, Fatal, StateView, Table, Vm, Write, sessions};
 
 /// Bytes of outcomes and writes that are collected before they are hashed.
 const TRANSCRIPT_BYTES: usize = 16 * 1_024;
@@ -46,11 +50,31 @@ impl From<Rejection> for Stop {
     }
 }
 
-/// Where calls of a space go.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) module: ModuleHash,
-    pub(crate) operations: Arc<[OperationId]>,
+/// A workspace comes back from everything that runs recipes, because their engine is lent it by value.
+pub(crate) type Carried<S, T> = Result<(Workspace<S>, T), Fatal>;
+
+/// What becomes of a command.
+#[derive(Debug)]
+pub(crate) enum Decided {
+    /// It takes its revision, and what it wrote stays.
+    Done(Reply),
+    /// It takes none, and leaves nothing.
+    Rejected(Rejection),
+    /// A session's request has this outcome, from now on or since it first ran: the command takes no revision of its own, and what
+    /// it wrote stays.
+    Recorded(Outcome),
+}
+
+/// A command that is carried out.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) caller: Caller,
+    /// Which it takes, unless it is rejected.
+    pub(crate) revision: Revision,
+    /// Hooks that it has run.
+    pub(crate) hooks: u32,
+    /// Fuel that it has used.
+    pub(crate) fuel: u64,
 }
 
 /// The replicated machine of one member.
@@ -59,12 +83,13 @@ pub struct Machine {
     pub(crate) head: Head,
     own: Environment,
     pub(crate) targets: BTreeMap<SpaceId, Target>,
-    pub(crate) operations: BTreeMap<ModuleHash, Arc<[OperationId]>>,
+    pub(crate) interfaces: BTreeMap<ModuleHash, Arc<Interface>>,
     sums: BTreeMap<SpaceId, RowSum>,
     pub(crate) deleted: Vec<SpaceId>,
     pub(crate) directory_changed: bool,
     transcript: Vec<u8>,
-    hashed: Vec<u8>,
+    pub(crate) hashed: Vec<u8>,
+    pub(crate) next_timer: Option<Time>,
     stopped: bool,
 }
 
@@ -72,18 +97,19 @@ impl Machine {
     /// The machine as of the rows in `view`, in a member whose execution environment is `own`.
     ///
     /// # Errors
-    /// [`Fatal`] if the rows cannot be read or are of a newer format.
+    /// [`Fatal`] if the rows cannot be read or are of another format.
     pub fn load(view: &impl StateView, own: Environment) -> Result<Self, Fatal> {
         Ok(Self {
             head: directory::head(view)?.unwrap_or(Head::EMPTY),
             own,
             targets: BTreeMap::new(),
-            operations: BTreeMap::new(),
+            interfaces: BTreeMap::new(),
             sums: BTreeMap::new(),
             deleted: Vec::new(),
             directory_changed: false,
             transcript: Vec::with_capacity(TRANSCRIPT_BYTES),
             hashed: Vec::new(),
+            next_timer: sessions::next_timer(view)?,
             stopped: false,
         })
     }
@@ -132,7 +158,7 @@ impl Machine {
         vm.begin_entry();
         let mut chain = blake3::Hasher::new();
         chain.update(&self.head.chain).update(&index.to_le_bytes()).update(&self.head.time.0.to_le_bytes());
-        let mut workspace = Workspace::for_entry(view, self.head.tokens);
+        let mut workspace = Workspace::for_entry(view, Counts::of(&self.head));
         let mut outcomes = Vec::with_capacity(entry.commands.len());
         for command in entry.commands {
             let outcome;
@@ -145,12 +171,14 @@ impl Machine {
         }
         chain.update(&self.transcript);
         self.transcript.clear();
-        self.head.tokens = workspace.tokens();
+        workspace.counts().store(&mut self.head);
         self.head.chain = *chain.finalize().as_bytes();
-        let (overlay, view, logs) = workspace.into_parts();
+        self.next_timer = self.next_timer(&mut workspace)?;
+        let (overlay, view, Effects { completions, sessions, logs }) = workspace.into_parts();
         let writes = self.finish(overlay, &view)?;
-        let state = self.head.state_digest();
-        Ok(Applied { writes, outcomes, chain: self.head.chain, state, directory_changed: self.directory_changed, logs })
+        let (chain, state) = (self.head.chain, self.head.state_digest());
+        let (next_timer, directory_changed) = (self.next_timer, self.directory_changed);
+        Ok(Applied { writes, outcomes, completions, sessions, next_timer, chain, state, directory_changed, logs })
     }
 
     fn execute<S: StateView, V: Vm<Workspace<S>>>(
@@ -158,49 +186,71 @@ impl Machine {
         mut workspace: Workspace<S>,
         vm: &mut V,
         command: Command,
-    ) -> Result<(Workspace<S>, CommandOutcome), Fatal> {
-        let savepoint = workspace.savepoint();
-        let (mut result, mut fuel) = (Err(Rejection::Deferred), 0);
+    ) -> Carried<S, CommandOutcome> {
+        let mark = workspace.savepoint();
+        let mut turn = Turn { caller: command.caller, revision: Revision(self.head.revision.0 + 1), hooks: 0, fuel: 0 };
+        let mut decided = Decided::Rejected(Rejection::Deferred);
         if workspace.written_bytes() < limits::ENTRY_WRITE_BYTES {
             self.head.commands += 1;
             let before = self.head;
-            (workspace, result, fuel) = self.decide(workspace, vm, &command)?;
-            if result.is_ok() {
-                self.head.revision.0 += 1;
-            } else {
+            workspace.begin_command(turn.revision, before.time);
+            (workspace, decided) = self.decide(workspace, vm, &command.action, &mut turn)?;
+            if matches!(decided, Decided::Rejected(_)) {
                 self.head = before;
-                workspace.rollback(savepoint);
+                workspace.rollback(&mark);
             }
         }
-        let outcome = Outcome { revision: self.head.revision, time: self.head.time, result };
+        let time = self.head.time;
+        let outcome = match decided {
+            Decided::Done(reply) => {
+                self.head.revision = turn.revision;
+                Outcome { revision: turn.revision, time, result: Ok(reply) }
+            }
+            Decided::Rejected(rejection) => Outcome { revision: self.head.revision, time, result: Err(rejection) },
+            Decided::Recorded(outcome) => outcome,
+        };
         self.transcript = synod_abi::encode_into(&outcome, core::mem::take(&mut self.transcript));
-        workspace.overlay().release(savepoint.0, &mut self.transcript);
-        Ok((workspace, CommandOutcome { origin: command.origin, outcome, fuel }))
+        workspace.release(&mark, &mut self.transcript);
+        Ok((workspace, CommandOutcome { origin: command.origin, outcome, fuel: turn.fuel }))
     }
 
-    #[expect(clippy::type_complexity, reason = "the workspace goes through by value, as the port lends it")]
     fn decide<S: StateView, V: Vm<Workspace<S>>>(
         &mut self,
         mut workspace: Workspace<S>,
         vm: &mut V,
-        command: &Command,
-    ) -> Result<(Workspace<S>, Result<Reply, Rejection>, u64), Fatal> {
-        if !access_set(&command.action).allows(command.caller.principal) {
-            return Ok((workspace, Err(Rejection::NotAllowed), 0));
+        action: &Action,
+        turn: &mut Turn,
+    ) -> Carried<S, Decided> {
+        if !access_set(action).allows(turn.caller.principal) {
+            return Ok((workspace, Decided::Rejected(Rejection::NotAllowed)));
         }
-        if let Err(stop) = self.check_environment(&command.action) {
-            return rejected(stop).map(|rejection| (workspace, Err(rejection), 0));
+        if let Err(stop) = self.check_environment(action) {
+            return rejected(stop).map(|rejection| (workspace, Decided::Rejected(rejection)));
         }
-        if let Action::Call(call) = &command.action {
-            let context = self.context(command);
-            let (workspace, result) = self.call(workspace, vm, call, &context)?;
-            return Ok((workspace, result, vm.fuel_used()));
-        }
-        let result = match self.administer(&mut workspace, vm, &command.action) {
-            Ok(reply) => Ok(reply),
-            Err(stop) => Err(rejected(stop)?),
+        let result = match action {
+            Action::Call(call) => return self.call(workspace, vm, call, turn),
+            Action::SessionCall(call) => return self.session_call(workspace, vm, call, turn),
+            Action::CancelRequest { request } => return self.cancel_request(workspace, vm, *request, turn),
+            Action::EndSession { session, cause } => return self.end_session(workspace, vm, *session, *cause, turn),
+            Action::Tick => return self.tick(workspace, vm, turn),
+            Action::OpenSession(open) => self.open_session(&mut workspace, open, turn),
+            Action::SetSessionBounds { bounds } => set_session_bounds(&mut workspace, *bounds),
+            Action::FormCluster { cluster } => self.form_cluster(*cluster),
+            Action::SetEnvironment { environment } => {
+                self.head.environment = Some(*environment);
+                Ok(Reply::Done)
+            }
+            Action::InstallRecipe { module, replace } => self.install(&mut workspace, vm, module, *replace),
+            Action::RemoveRecipe { recipe } => self.remove_recipe(&mut workspace, recipe),
+            Action::CreateSpace { name, recipe, version } => self.create_space(&mut workspace, name, recipe, *version),
+            Action::UpgradeSpace { name, to } => self.upgrade_space(&mut workspace, vm, name, *to),
+            Action::DeleteSpace { name } => self.delete_space(&mut workspace, vm, name),
         };
-        Ok((workspace, result, 0))
+        let decided = match result {
+            Ok(reply) => Decided::Done(reply),
+            Err(stop) => Decided::Rejected(rejected(stop)?),
+        };
+        Ok((workspace, decided))
     }
 
     /// Every command but those that form the cluster needs its environment, and a member that means the same by it.
@@ -222,16 +272,17 @@ impl Machine {
         ))))
     }
 
-    /// The seed is made from the cluster's name and the command's number, so that it depends neither on the entry that the command
-    /// was packed into, nor on its place there.
-    fn context(&self, command: &Command) -> Context {
-        let mut input = [0; 24];
+    /// The seed is made from the cluster's name, the command's number and that of the hook in it, so that it depends neither on the
+    /// entry that the command was packed into, nor on its place there.
+    pub(crate) fn context(&self, turn: &Turn, session: Option<SessionId>, may_wait: bool) -> Context {
+        let mut input = [0; 28];
         input[..16].copy_from_slice(&self.head.cluster.unwrap_or_default().0);
-        input[16..].copy_from_slice(&self.head.commands.to_le_bytes());
+        input[16..24].copy_from_slice(&self.head.commands.to_le_bytes());
+        input[24..].copy_from_slice(&turn.hooks.to_le_bytes());
+        let input = if turn.hooks == 0 { &input[..24] } else { &input[..] };
         let mut seed = [0; 16];
-        seed.copy_from_slice(&blake3::hash(&input).as_bytes()[..16]);
-        let revision = synod_abi::Revision(self.head.revision.0 + 1);
-        Context { revision, now: self.head.time, session: command.caller.session, seed }
+        seed.copy_from_slice(&blake3::hash(input).as_bytes()[..16]);
+        Context { revision: turn.revision, now: self.head.time, session, may_wait, seed }
     }
 
     /// Turns the overlay into writes and brings the sums up to date.
@@ -274,12 +325,14 @@ impl Machine {
     }
 }
 
-fn rejected(stop: Stop) -> Result<Rejection, Fatal> {
+pub(crate) fn rejected(stop: Stop) -> Result<Rejection, Fatal> {
     match stop {
         Stop::Rejected(rejection) => Ok(rejection),
         Stop::Fatal(fatal) => Err(fatal),
     }
 }
 
+#[cfg(test)]
+mod random;
 #[cfg(test)]
 mod tests;

@@ -1,78 +1,122 @@
-//! A call of an operation: finds the module, runs it with its whole fuel, and tells what became of it.
+//! Calls into recipes: finds the module, runs it with its whole fuel, and tells what became of it.
 //!
-//! Whether its writes stay is decided by the caller of this; here the instance is dropped when they do not, because its
-//! memory may remember them.
+//! What a rejected call wrote is undone here, and its instance dropped if it wrote anything, because its memory may remember
+//! that. What belongs to sessions is in `request`, hooks are in `hook`.
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use synod_abi::{Context, EntryPoint, Fault, ModuleHash, OperationId, SpaceId, limits};
+use synod_abi::schema::Schema;
+use synod_abi::{Blob, Context, EntryPoint, Fault, ModuleHash, OperationId, SpaceId, limits};
 
-use crate::apply::{Machine, Target};
+use crate::apply::{Carried, Decided, Machine, Turn};
 use crate::outcome::{Rejection, Reply};
-use crate::workspace::Workspace;
+use crate::workspace::{Mark, Workspace};
 use crate::{Call, Completion, Fatal, Invocation, StateView, Vm, directory};
 
+/// What of a recipe can be entered.
+#[derive(Debug)]
+pub(crate) struct Interface {
+    /// Ascending.
+    operations: Vec<OperationId>,
+    pub(crate) on_session_end: bool,
+    pub(crate) on_timer: bool,
+    pub(crate) on_cancel: bool,
+}
+
+impl Interface {
+    fn of(schema: &Schema) -> Self {
+        let mut operations: Vec<OperationId> = schema.operations.iter().map(|point| point.id()).collect();
+        operations.sort_unstable();
+        let hooks = &schema.hooks;
+        Self { operations, on_session_end: hooks.session_end, on_timer: hooks.timer.is_some(), on_cancel: hooks.cancel }
+    }
+}
+
+/// Where calls of a space go.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) module: ModuleHash,
+    pub(crate) interface: Arc<Interface>,
+}
+
+impl Target {
+    /// The call, with its whole fuel.
+    pub(crate) fn operation<'a>(&self, call: &'a Call, context: &'a Context) -> Invocation<'a> {
+        let entry_point = EntryPoint::Operation(call.operation);
+        Invocation { space: call.space, module: self.module, entry_point, context, args: &call.args, fuel: limits::CALL_FUEL }
+    }
+}
+
+/// What a recipe answers.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    /// A result, and whether the recipe can take it back.
+    Result { result: Blob, reversible: bool },
+    /// It will answer.
+    Later,
+}
+
 impl Machine {
+    /// A call outside of a session.
     pub(crate) fn call<S: StateView, V: Vm<Workspace<S>>>(
         &mut self,
-        mut workspace: Workspace<S>,
+        workspace: Workspace<S>,
         vm: &mut V,
         call: &Call,
-        context: &Context,
-    ) -> Result<(Workspace<S>, Result<Reply, Rejection>), Fatal> {
-        let module = match self.find(&workspace, call)? {
-            Ok(module) => module,
-            Err(rejection) => return Ok((workspace, Err(rejection))),
+        turn: &mut Turn,
+    ) -> Carried<S, Decided> {
+        let target = match self.find(&workspace, call)? {
+            Ok(target) => target,
+            Err(rejection) => return Ok((workspace, Decided::Rejected(rejection))),
         };
-        load(&workspace, vm, module)?;
-        let tokens = workspace.tokens();
-        workspace.begin_call(call.space);
-        let entry_point = EntryPoint::Operation(call.operation);
-        let invocation = Invocation { space: call.space, module, entry_point, context, args: &call.args, fuel: limits::CALL_FUEL };
-        let (mut workspace, completion) = vm.invoke(invocation, workspace)?;
-        workspace.check()?;
-        let result = completed(completion);
-        let discarded = match &result {
-            Ok(_) => false,
-            Err(Rejection::Fault(_)) => true,
-            Err(_) => workspace.call_wrote() || workspace.tokens() != tokens,
+        let context = self.context(turn, None, false);
+        let mark = workspace.savepoint();
+        let (mut workspace, completion) = invoke(workspace, vm, target.operation(call, &context), turn)?;
+        let rejection = match answered(completion) {
+            Ok(Answered::Result { result, .. }) => return Ok((workspace, Decided::Done(Reply::Result(result)))),
+            Ok(Answered::Later) => Rejection::CannotWait,
+            Err(rejection) => rejection,
         };
-        if discarded {
-            vm.discard(call.space);
-        }
-        Ok((workspace, result.map(|bytes| Reply::Result(bytes.into()))))
+        undo(&mut workspace, vm, call.space, &mark, &rejection);
+        Ok((workspace, Decided::Rejected(rejection)))
     }
 
-    fn find<S: StateView>(&mut self, workspace: &Workspace<S>, call: &Call) -> Result<Result<ModuleHash, Rejection>, Fatal> {
-        if !self.targets.contains_key(&call.space) {
-            let Some(record) = directory::space_by_id(workspace, call.space)? else { return Ok(Err(Rejection::UnknownSpace)) };
-            let operations = self.operations_of(workspace, record.module)?;
-            self.targets.insert(call.space, Target { module: record.module, operations });
-        }
-        let Some(target) = self.targets.get(&call.space) else { return Ok(Err(Rejection::UnknownSpace)) };
-        Ok(if target.operations.binary_search(&call.operation).is_err() {
+    /// Where `call` goes.
+    pub(crate) fn find<S: StateView>(&mut self, workspace: &Workspace<S>, call: &Call) -> Result<Result<Target, Rejection>, Fatal> {
+        let Some(target) = self.target(workspace, call.space)? else { return Ok(Err(Rejection::UnknownSpace)) };
+        Ok(if target.interface.operations.binary_search(&call.operation).is_err() {
             Err(Rejection::UnknownOperation)
         } else if call.args.len() > limits::ARGS_BYTES {
             Err(Rejection::ArgumentsTooLong)
         } else {
-            Ok(target.module)
+            Ok(target)
         })
     }
 
-    fn operations_of<S: StateView>(&mut self, workspace: &Workspace<S>, module: ModuleHash) -> Result<Arc<[OperationId]>, Fatal> {
-        if let Some(operations) = self.operations.get(&module) {
-            return Ok(operations.clone());
+    /// Where calls of `space` go; `None` if it is not there.
+    pub(crate) fn target<S: StateView>(&mut self, workspace: &Workspace<S>, space: SpaceId) -> Result<Option<Target>, Fatal> {
+        if let Some(target) = self.targets.get(&space) {
+            return Ok(Some(target.clone()));
+        }
+        let Some(record) = directory::space_by_id(workspace, space)? else { return Ok(None) };
+        let interface = self.interface(workspace, record.module)?;
+        let target = Target { module: record.module, interface };
+        self.targets.insert(space, target.clone());
+        Ok(Some(target))
+    }
+
+    fn interface<S: StateView>(&mut self, workspace: &Workspace<S>, module: ModuleHash) -> Result<Arc<Interface>, Fatal> {
+        if let Some(interface) = self.interfaces.get(&module) {
+            return Ok(interface.clone());
         }
         let schema = directory::schema(workspace, module)?.ok_or_else(|| missing(module))?;
-        let mut operations: Vec<OperationId> = schema.operations.iter().map(|point| point.id()).collect();
-        operations.sort_unstable();
-        let operations: Arc<[OperationId]> = operations.into();
-        if self.operations.len() >= limits::RECIPES {
-            self.operations.clear();
+        let interface = Arc::new(Interface::of(&schema));
+        if self.interfaces.len() >= limits::RECIPES {
+            self.interfaces.clear();
         }
-        self.operations.insert(module, operations.clone());
-        Ok(operations)
+        self.interfaces.insert(module, interface.clone());
+        Ok(interface)
     }
 
     /// Forgets where calls of `space` go, and its instance.
@@ -80,6 +124,35 @@ impl Machine {
         self.targets.remove(&space);
         vm.discard(space);
     }
+}
+
+/// Runs one entry point of a recipe, with the whole budgets of a call.
+pub(crate) fn invoke<S: StateView, V: Vm<Workspace<S>>>(
+    mut workspace: Workspace<S>,
+    vm: &mut V,
+    invocation: Invocation<'_>,
+    turn: &mut Turn,
+) -> Carried<S, Completion> {
+    load(&workspace, vm, invocation.module)?;
+    workspace.begin_call(invocation.space);
+    let (mut workspace, completion) = vm.invoke(invocation, workspace)?;
+    workspace.check()?;
+    turn.fuel += vm.fuel_used();
+    Ok((workspace, completion))
+}
+
+/// Undoes what a rejected call wrote since `mark`.
+pub(crate) fn undo<S: StateView, V: Vm<Workspace<S>>>(
+    workspace: &mut Workspace<S>,
+    vm: &mut V,
+    space: SpaceId,
+    mark: &Mark,
+    rejection: &Rejection,
+) {
+    if matches!(rejection, Rejection::Fault(_)) || workspace.changed_since(mark) {
+        vm.discard(space);
+    }
+    workspace.rollback(mark);
 }
 
 /// Makes `module` callable, from the bytes in the directory.
@@ -91,12 +164,16 @@ pub(crate) fn load<S: StateView, V: Vm<Workspace<S>>>(view: &impl StateView, vm:
     vm.load(module, &bytes)
 }
 
-/// The result in `completion`; results and errors over the limit are faults, whatever the engine let through.
-pub(crate) fn completed(completion: Completion) -> Result<Vec<u8>, Rejection> {
+/// The answer in `completion`; results and errors over the limit are faults, whatever the engine let through.
+pub(crate) fn answered(completion: Completion) -> Result<Answered, Rejection> {
     match completion {
-        Completion::Done(result) if result.len() <= limits::REPLY_BYTES => Ok(result),
+        Completion::Done(result) if result.len() <= limits::REPLY_BYTES => {
+            Ok(Answered::Result { result: result.into(), reversible: false })
+        }
+        Completion::Now(result) if result.len() <= limits::REPLY_BYTES => Ok(Answered::Result { result: result.into(), reversible: true }),
+        Completion::Later => Ok(Answered::Later),
         Completion::Refused { code, error } if error.len() <= limits::REPLY_BYTES => Err(Rejection::Recipe { code, error: error.into() }),
-        Completion::Done(_) | Completion::Refused { .. } => Err(Rejection::Fault(Fault::BadReply)),
+        Completion::Done(_) | Completion::Now(_) | Completion::Refused { .. } => Err(Rejection::Fault(Fault::BadReply)),
         Completion::Faulted(fault) => Err(Rejection::Fault(fault)),
     }
 }

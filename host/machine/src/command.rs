@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use synod_abi::{Blob, ClusterId, MemberId, OperationId, RecipeName, RecipeRef, SpaceId, SpaceName, Time};
+use synod_abi::{Blob, ClusterId, MemberId, OperationId, RecipeName, RecipeRef, RequestId, SessionId, SpaceId, SpaceName, Time};
 
 use crate::Environment;
 
@@ -105,8 +105,100 @@ pub enum Action {
         /// Which.
         name: SpaceName,
     },
-    /// Runs an operation.
+    /// Runs an operation, outside of any session: its caller has none.
     Call(Call),
+    /// Opens a session of the caller's principal. The same nonce again, while that session lives, is no error.
+    OpenSession(OpenSession),
+    /// Ends a session: its parked calls are given up, its outcomes forgotten, and every recipe that it called hears of it. Without
+    /// effect if there is none, which only [`EndCause::Closed`] is told.
+    EndSession {
+        /// Which.
+        session: SessionId,
+        /// Why.
+        cause: EndCause,
+    },
+    /// Runs an operation in the caller's session, with effect once per request id.
+    SessionCall(SessionCall),
+    /// Gives up a request of the caller's session: what waits stops waiting, what was granted and not acknowledged is given
+    /// back by the recipe's hook, what has not run never will.
+    CancelRequest {
+        /// Which.
+        request: RequestId,
+    },
+    /// Fires what is due, up to `limits::TICK_TIMERS`. Only a leader proposes it, in its own term.
+    Tick,
+    /// Sets between which times to live sessions are opened from now on.
+    SetSessionBounds {
+        /// The new ones.
+        bounds: SessionBounds,
+    },
+}
+
+/// How a session is opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenSession {
+    /// Drawn by the client, once per session: makes a retry the same session.
+    pub nonce: [u8; 16],
+    /// BLAKE3 of the secret that takes the session up on any member; the secret itself is in no log.
+    pub secret_hash: [u8; 32],
+    /// Wanted time to live, in milliseconds; 0: the default.
+    pub ttl_ms: u64,
+    /// What becomes of one that is out of bounds.
+    pub ttl_policy: TtlPolicy,
+    /// For people, at most `limits::SESSION_LABEL_BYTES`.
+    pub label: alloc::string::String,
+}
+
+/// What becomes of a time to live that is out of the cluster's bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TtlPolicy {
+    /// It is rejected.
+    #[default]
+    Exact,
+    /// The nearest one that is allowed is granted.
+    Nearest,
+}
+
+/// Why a session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndCause {
+    /// Its client or an operator closed it.
+    Closed,
+    /// A leader did not hear of it for its time to live. Only a leader proposes it, in its own term.
+    Expired,
+}
+
+/// Between which times to live sessions are opened, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionBounds {
+    /// The shortest; at least `limits::SESSION_TTL_FLOOR_MS`.
+    pub min_ttl_ms: u64,
+    /// The longest; at most `limits::SESSION_TTL_CEILING_MS`.
+    pub max_ttl_ms: u64,
+}
+
+/// A call in a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionCall {
+    /// What is called.
+    pub call: Call,
+    /// Which request it is.
+    pub request: Request,
+}
+
+/// A request of a session, and what its client has learned since the last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Its number, from 1.
+    pub id: RequestId,
+    /// The client has the outcomes of every request below, parked ones excepted: they are forgotten.
+    pub acknowledged_below: RequestId,
+    /// Parked requests whose outcomes the client has.
+    pub acknowledged: Vec<RequestId>,
+    /// The request that must have run or parked before this one may.
+    pub after: Option<RequestId>,
+    /// How long the call may wait, in cluster time; absent: as long as the session lives.
+    pub wait_ms: Option<u64>,
 }
 
 /// A call of an operation.

@@ -7,6 +7,8 @@
 //! | system | `s` name | the space's record |
 //! | system | `i` id | its name |
 //! | system | `d` id | [`RowSum`] of its rows |
+//! | system | `f` id | [`HookFailures`], if one of its hooks failed |
+//! | system | `b` | see [`sessions`](crate::sessions) |
 //! | recipes | `r` name 00 version | the recipe's record |
 //! | recipes | `u` name 00 version | number of spaces that use it, if any |
 //! | recipes | `m` hash | module |
@@ -21,14 +23,14 @@ use alloc::vec::Vec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use synod_abi::schema::Schema;
-use synod_abi::{ClusterId, Direction, ModuleHash, RecipeName, RecipeRef, Revision, SpaceId, SpaceName, Time};
+use synod_abi::{ClusterId, Direction, Fault, ModuleHash, RecipeName, RecipeRef, Revision, SpaceId, SpaceName, Time};
 
 use crate::digest::RowSum;
 use crate::overlay::behind;
 use crate::{Environment, Fatal, RangeLimit, StateView, Table, Write};
 
-/// Version of the rows that this build writes; a newer one is not read.
-pub const FORMAT: u32 = 1;
+/// Version of the rows that this build writes and reads.
+pub const FORMAT: u32 = 2;
 
 const HEAD: &[u8] = b"h";
 const PAGE_BYTES: usize = 1_024 * 1_024;
@@ -57,6 +59,16 @@ pub struct Head {
     pub recipes: u32,
     /// Spaces.
     pub spaces: u32,
+    /// Sessions.
+    pub sessions: u32,
+    /// Requests of sessions whose outcomes are not acknowledged, those that wait among them.
+    pub requests: u64,
+    /// Calls that wait.
+    pub waiting: u64,
+    /// Pending timers, the deadlines of waiting calls among them.
+    pub timers: u64,
+    /// The last id that was given to a timer.
+    pub last_timer: u64,
     /// Sum of all rows that count.
     pub rows: RowSum,
     /// Index of the last entry that was applied. Blank and membership entries are not.
@@ -77,6 +89,11 @@ impl Head {
         last_space: 0,
         recipes: 0,
         spaces: 0,
+        sessions: 0,
+        requests: 0,
+        waiting: 0,
+        timers: 0,
+        last_timer: 0,
         rows: RowSum::ZERO,
         index: 0,
         chain: [0; 32],
@@ -124,6 +141,17 @@ pub struct RecipeRecord {
     pub installed_at: Time,
 }
 
+/// Hooks of a space that failed, each of which left nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookFailures {
+    /// How many.
+    pub count: u64,
+    /// Revision of the command that ran the last one.
+    pub revision: Revision,
+    /// Why the last one failed.
+    pub fault: Fault,
+}
+
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
@@ -152,13 +180,16 @@ pub(crate) struct StoredRecipe {
 /// The head; `None` before the first entry.
 ///
 /// # Errors
-/// [`Fatal`] if the store cannot be read, or its rows are of a newer format.
+/// [`Fatal`] if the store cannot be read, or its rows are of another format.
 pub fn head(view: &impl StateView) -> Result<Option<Head>, Fatal> {
     let Some(bytes) = view.get(Table::System, HEAD)? else { return Ok(None) };
     match synod_abi::decode_from::<u32>(&mut bytes.as_slice()) {
         Ok(format) if format > FORMAT => {
-            Err(Fatal(format!("the state has format {format}, this binary reads up to {FORMAT}: start this member with a newer binary")))
+            Err(Fatal(format!("the state has format {format}, this binary reads format {FORMAT}: start this member with a newer binary")))
         }
+        Ok(format) if format < FORMAT => Err(Fatal(format!(
+            "the state has format {format}, this binary reads format {FORMAT} and nothing older: start this member with the binary that wrote it, or remove its data directory and let it join again"
+        ))),
         _ => decode(&bytes, "the head").map(Some),
     }
 }
@@ -278,6 +309,15 @@ pub fn schema(view: &impl StateView, hash: ModuleHash) -> Result<Option<Schema>,
     Schema::decode(&bytes).map(Some).map_err(|_| damaged("the schema of a recipe"))
 }
 
+/// The failed hooks of a space; `None` if none failed.
+///
+/// # Errors
+/// [`Fatal`] if the store cannot be read.
+pub fn hook_failures(view: &impl StateView, id: SpaceId) -> Result<Option<HookFailures>, Fatal> {
+    let Some(bytes) = view.get(Table::System, &hook_failures_key(id))? else { return Ok(None) };
+    decode(&bytes, "the failures of a space's hooks").map(Some)
+}
+
 /// Whether a row is part of the sum in the head: all are but those that hold sums.
 pub(crate) fn is_counted(table: Table, key: &[u8]) -> bool {
     table != Table::System || !matches!(key.first(), Some(b'h' | b'd'))
@@ -293,6 +333,10 @@ pub(crate) fn space_key(name: &str) -> Vec<u8> {
 
 pub(crate) fn space_id_key(id: SpaceId) -> Vec<u8> {
     [b"i".as_slice(), &id.0.to_be_bytes()].concat()
+}
+
+pub(crate) fn hook_failures_key(id: SpaceId) -> Vec<u8> {
+    [b"f".as_slice(), &id.0.to_be_bytes()].concat()
 }
 
 pub(crate) fn space_sum_key(id: SpaceId) -> Vec<u8> {

@@ -5,12 +5,15 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use synod_abi::{
-    AdmissionError, Blob, ClusterId, Fault, InvalidName, MemberId, ModuleHash, OperationId, RecipeName, RecipeRef, Revision, SessionId,
-    SpaceId, SpaceName, Time, decode, encode,
+    AdmissionError, Blob, ClusterId, Fault, InvalidName, MemberId, ModuleHash, OperationId, RecipeName, RecipeRef, RequestId, Revision,
+    SessionId, SpaceId, SpaceName, TicketId, Time, TimerId, decode, encode,
 };
 
-use crate::directory::{FORMAT, Head, StoredRecipe, StoredSpace};
+use crate::directory::{FORMAT, Head, HookFailures, StoredRecipe, StoredSpace};
 use crate::outcome::{Change, Incompatible};
+use crate::sessions::{RequestRecord, RequestState, SessionRecord};
+use crate::timers::Fires;
+use crate::waiting::StoredTicket;
 use crate::*;
 
 fn hex(bytes: &[u8]) -> String {
@@ -48,7 +51,27 @@ fn actions() {
     golden(Action::UpgradeSpace { name: name(), to: 2 }, "05 03 612f62 02");
     golden(Action::DeleteSpace { name: name() }, "06 03 612f62");
     let call = Call { space: SpaceId(1), operation: OperationId(0x8000_0000), args: Blob(vec![9]) };
-    golden(Action::Call(call), "07 01 8080808008 01 09");
+    golden(Action::Call(call.clone()), "07 01 8080808008 01 09");
+    let (nonce, secret_hash) = ([0xab; 16], [0xcd; 32]);
+    let open = OpenSession { nonce, secret_hash, ttl_ms: 300, ttl_policy: TtlPolicy::Nearest, label: "l".into() };
+    golden(Action::OpenSession(open), &format!("08 {} {} ac02 01 01 6c", "ab".repeat(16), "cd".repeat(32)));
+    let session = SessionId([0xab; 16]);
+    golden(Action::EndSession { session, cause: EndCause::Closed }, &format!("09 {} 00", "ab".repeat(16)));
+    golden(Action::EndSession { session, cause: EndCause::Expired }, &format!("09 {} 01", "ab".repeat(16)));
+    let request = Request {
+        id: RequestId(5),
+        acknowledged_below: RequestId(3),
+        acknowledged: vec![RequestId(1), RequestId(2)],
+        after: Some(RequestId(4)),
+        wait_ms: Some(300),
+    };
+    golden(Action::SessionCall(SessionCall { call: call.clone(), request }), "0a 01 8080808008 01 09  05 03 02 01 02 01 04 01 ac02");
+    let request = Request { id: RequestId(1), ..Request::default() };
+    golden(Action::SessionCall(SessionCall { call, request }), "0a 01 8080808008 01 09  01 00 00 00 00");
+    golden(Action::CancelRequest { request: RequestId(300) }, "0b ac02");
+    golden(Action::Tick, "0c");
+    golden(Action::SetSessionBounds { bounds: SessionBounds { min_ttl_ms: 1, max_ttl_ms: 300 } }, "0d 01 ac02");
+    golden(TtlPolicy::Exact, "00");
 }
 
 #[test]
@@ -70,6 +93,12 @@ fn replies() {
     let hash = ModuleHash([0xab; 32]);
     golden(Reply::Installed { recipe: reference(), hash, already: true }, &format!("02 01 72 ac02 {} 01", "ab".repeat(32)));
     golden(Reply::Space { space: SpaceId(1), recipe: reference(), already: false }, "03 01 01 72 ac02 00");
+    let session = SessionId([0xab; 16]);
+    golden(Reply::Session { session, ttl_ms: 300, already: true }, &format!("04 {} ac02 01", "ab".repeat(16)));
+    golden(Reply::Parked { ticket: TicketId(300) }, "05 ac02");
+    for (number, was) in [Cancelled::NotRun, Cancelled::Waiting, Cancelled::Granted, Cancelled::Final].into_iter().enumerate() {
+        golden(Reply::Cancelled { was }, &format!("06 {number:02x}"));
+    }
     golden(Outcome { revision: Revision(1), time: Time(2), result: Ok(Reply::Done) }, "01 02 00 00");
     golden(Outcome { revision: Revision(1), time: Time(2), result: Err(Rejection::UnknownSpace) }, "01 02 01 02");
 }
@@ -93,6 +122,20 @@ fn rejections() {
     golden(Rejection::InvalidName(InvalidName::TooLong), "0e 01");
     golden(Rejection::NotAllowed, "0f");
     golden(Rejection::NotFormed, "10");
+    golden(Rejection::SessionEnded, "11");
+    golden(Rejection::ForeignSession, "12");
+    golden(Rejection::RequestReused, "13");
+    golden(Rejection::AlreadyAcknowledged, "14");
+    golden(Rejection::InvalidRequest, "15");
+    golden(Rejection::OutOfOrder, "16");
+    golden(Rejection::TooManyOutcomes { limit: 300 }, "17 ac02");
+    golden(Rejection::TooManySpaces, "18");
+    golden(Rejection::CannotWait, "19");
+    golden(Rejection::TooManyWaiting, "1a");
+    golden(Rejection::WaitTimeout, "1b");
+    golden(Rejection::Cancelled, "1c");
+    golden(Rejection::TtlOutOfBounds { min_ttl_ms: 1, max_ttl_ms: 300 }, "1d 01 ac02");
+    golden(Rejection::LabelTooLong, "1e");
 }
 
 #[test]
@@ -117,11 +160,62 @@ fn stored_rows() {
         ..Head::EMPTY
     };
     let head = Head { last_space: 5, recipes: 6, spaces: 7, index: 8, ..head };
-    golden(head, &format!("01 00 00 01 02 03 04 05 06 07 00000000 08 {}", "00".repeat(32)));
+    let head = Head { sessions: 9, requests: 10, waiting: 11, timers: 12, last_timer: 13, ..head };
+    golden(head, &format!("02 00 00 01 02 03 04 05 06 07 09 0a 0b 0c 0d 00000000 08 {}", "00".repeat(32)));
     let space = StoredSpace { id: SpaceId(1), recipe: reference(), created: Revision(2), created_at: Time(3) };
     assert_eq!(hex(&encode(&space)), "010172ac020203");
     let recipe = StoredRecipe { hash: ModuleHash([0xab; 32]), module_bytes: 1, installed: Revision(2), installed_at: Time(3) };
     assert_eq!(hex(&encode(&recipe)), format!("{}010203", "ab".repeat(32)));
+}
+
+#[test]
+fn stored_sessions() {
+    let record = SessionRecord {
+        principal: Principal::Anyone,
+        nonce: [0xab; 16],
+        secret_hash: [0xcd; 32],
+        ttl_ms: 300,
+        label: "l".into(),
+        opened: Revision(1),
+        opened_at: Time(2),
+        floor: RequestId(3),
+        last_request: RequestId(4),
+        requests: 5,
+        outcome_bytes: 6,
+        waiting: 7,
+        spaces: vec![SpaceId(8)],
+    };
+    golden(record, &format!("00 {} {} ac02 01 6c 01 02 03 04 05 06 07 01 08", "ab".repeat(16), "cd".repeat(32)));
+    golden(HookFailures { count: 1, revision: Revision(2), fault: Fault::OutOfFuel }, "01 02 02");
+    golden(StoredTicket { session: SessionId([0xab; 16]), request: RequestId(1) }, &format!("{} 01", "ab".repeat(16)));
+    golden(Fires::Hook { space: SpaceId(1), payload: Blob(vec![2]) }, "00 01 01 02");
+    golden(Fires::Deadline { session: SessionId([0xab; 16]), request: RequestId(1) }, &format!("01 {} 01", "ab".repeat(16)));
+    golden(Fires::Purge { space: SpaceId(1) }, "02 01");
+}
+
+#[test]
+fn stored_requests() {
+    let record = |state| RequestRecord { fingerprint: [0xab; 16], space: SpaceId(1), state };
+    let expected = |state: &str| format!("{} 01 {state}", "ab".repeat(16));
+    let waiting = |deadline| record(RequestState::Waiting { ticket: TicketId(2), deadline });
+    golden(waiting(None), &expected("00 02 00"));
+    golden(waiting(Some((Time(3), TimerId(4)))), &expected("00 02 01 03 04"));
+    let outcome = Outcome { revision: Revision(5), time: Time(6), result: Ok(Reply::Done) };
+    let done = |ticket, parked| record(RequestState::Done { outcome: outcome.clone(), ticket, parked });
+    golden(done(None, false), &expected("01 05 06 00 00 00 00"));
+    golden(done(Some(TicketId(2)), true), &expected("01 05 06 00 00 01 02 01"));
+}
+
+#[test]
+fn keys_of_stored_rows_sort_by_age() {
+    let session = SessionId([0xab; 16]);
+    assert_eq!(hex(&sessions::session_key(session)), format!("73{}", "ab".repeat(16)));
+    assert_eq!(hex(&sessions::request_key(session, RequestId(1))), format!("72{}0000000000000001", "ab".repeat(16)));
+    assert_eq!(hex(&sessions::nonce_key([1; 16])), format!("6e{}", "01".repeat(16)));
+    assert_eq!(hex(&sessions::ticket_key(SpaceId(1), TicketId(2))), "74000000010000000000000002");
+    assert_eq!(hex(&sessions::waiting_key(SpaceId(1))), "6300000001");
+    assert_eq!(hex(&sessions::timer_key(Time(1), TimerId(2))), "7400000000000000010000000000000002");
+    assert_eq!(hex(&sessions::timer_index_key(SpaceId(1), TimerId(2))), "69000000010000000000000002");
 }
 
 #[test]

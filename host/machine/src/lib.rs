@@ -19,21 +19,29 @@ mod command;
 mod digest;
 pub mod directory;
 mod environment;
+mod hook;
 mod memory;
 mod outcome;
 mod overlay;
 mod ports;
 mod query;
+mod request;
+mod session;
+pub mod sessions;
+mod timers;
 mod upgrade;
+mod waiting;
 mod workspace;
 
 pub use access::{AccessSet, Right, access_set};
 pub use apply::Machine;
-pub use command::{Action, Call, Caller, Command, Entry, Origin, Principal};
+pub use command::{
+    Action, Call, Caller, Command, EndCause, Entry, OpenSession, Origin, Principal, Request, SessionBounds, SessionCall, TtlPolicy,
+};
 pub use digest::{RowSum, module_hash, verify};
 pub use environment::Environment;
 pub use memory::MemoryState;
-pub use outcome::{Applied, Change, CommandOutcome, Incompatible, LogLine, Outcome, Rejection, Reply};
+pub use outcome::{Applied, Cancelled, Change, CommandOutcome, Completed, Incompatible, LogLine, Outcome, Rejection, Reply, SessionChange};
 pub use ports::{Admitted, Completion, Fatal, Invocation, RangeLimit, Row, StateView, Table, Vm, Write};
 pub use query::{Answer, Query, query};
 pub use upgrade::check_upgrade;

@@ -4,7 +4,9 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
-use synod_abi::{AdmissionError, Blob, Fault, InvalidName, ModuleHash, RecipeRef, Revision, SpaceId, Time, limits};
+use synod_abi::{
+    AdmissionError, Blob, Fault, InvalidName, ModuleHash, RecipeRef, RequestId, Revision, SessionId, SpaceId, TicketId, Time, limits,
+};
 
 use crate::{Origin, Write};
 
@@ -15,6 +17,12 @@ pub struct Applied {
     pub writes: Vec<Write>,
     /// One outcome per command, in order.
     pub outcomes: Vec<CommandOutcome>,
+    /// Outcomes of calls that were parked before, or by this entry, and got them in it: in the order in which they did.
+    pub completions: Vec<Completed>,
+    /// Sessions that were opened or ended, in order.
+    pub sessions: Vec<SessionChange>,
+    /// When the next timer is due, if there is one.
+    pub next_timer: Option<Time>,
     /// Digest of the chain after the entry.
     pub chain: [u8; 32],
     /// Digest of the state after the entry.
@@ -23,6 +31,36 @@ pub struct Applied {
     pub directory_changed: bool,
     /// Lines that recipes wrote for people, at most `limits::LOG_RING_LINES`. Local.
     pub logs: Vec<LogLine>,
+}
+
+/// A parked call that has its outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completed {
+    /// Whose.
+    pub session: SessionId,
+    /// Which.
+    pub request: RequestId,
+    /// What became of it: the revision is that of the command that completed it.
+    pub outcome: Outcome,
+}
+
+/// A session came or went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionChange {
+    /// It was opened.
+    Opened {
+        /// Which.
+        session: SessionId,
+        /// Its time to live, in milliseconds.
+        ttl_ms: u64,
+        /// Hash of its secret.
+        secret_hash: [u8; 32],
+    },
+    /// It ended.
+    Ended {
+        /// Which.
+        session: SessionId,
+    },
 }
 
 /// A line that a recipe wrote for people. Local: no part of any state or outcome.
@@ -83,6 +121,38 @@ pub enum Reply {
         /// Whether it was there before.
         already: bool,
     },
+    /// A session is open.
+    Session {
+        /// Which.
+        session: SessionId,
+        /// Its time to live, in milliseconds.
+        ttl_ms: u64,
+        /// Whether it was opened before, with this nonce.
+        already: bool,
+    },
+    /// The call waits: its outcome comes from another command.
+    Parked {
+        /// Its ticket.
+        ticket: TicketId,
+    },
+    /// A request is given up.
+    Cancelled {
+        /// What it was.
+        was: Cancelled,
+    },
+}
+
+/// What a request was when it was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cancelled {
+    /// It had not run, and never will.
+    NotRun,
+    /// It waited, and does not any more.
+    Waiting,
+    /// It had a result that could be given back, and the recipe was told to.
+    Granted,
+    /// It had an outcome that stays, or was acknowledged: nothing changed.
+    Final,
 }
 
 /// Why a command left nothing behind. Deterministic and replicated.
@@ -136,6 +206,42 @@ pub enum Rejection {
     NotAllowed,
     /// The cluster has no name or no execution environment yet: its first leader gives it both, before anything else.
     NotFormed,
+    /// There is no such session: it ended, or never was.
+    SessionEnded,
+    /// The session is another principal's.
+    ForeignSession,
+    /// The request id was used before, with another operation or other arguments.
+    RequestReused,
+    /// The request's outcome was acknowledged, so it is forgotten; it is not executed again.
+    AlreadyAcknowledged,
+    /// The request is not valid: its id is 0, it acknowledges itself or what follows it, or it follows itself.
+    InvalidRequest,
+    /// The request that this one follows has neither run nor parked: not executed, not recorded, to be sent again.
+    OutOfOrder,
+    /// The session's client has too many outcomes to acknowledge: not executed, not recorded.
+    TooManyOutcomes {
+        /// `limits::SESSION_OUTCOMES` or `limits::SESSION_OUTCOME_BYTES`.
+        limit: u64,
+    },
+    /// The session called as many spaces as it may that want to hear of its end: not executed, not recorded.
+    TooManySpaces,
+    /// The operation would wait, which only a session's plain call may.
+    CannotWait,
+    /// As many calls wait in the space as may: not executed, not recorded.
+    TooManyWaiting,
+    /// The call waited as long as its caller allowed.
+    WaitTimeout,
+    /// The caller gave the request up.
+    Cancelled,
+    /// The wanted time to live, or a bound, is not allowed.
+    TtlOutOfBounds {
+        /// The shortest that is.
+        min_ttl_ms: u64,
+        /// The longest.
+        max_ttl_ms: u64,
+    },
+    /// A session's label is longer than `limits::SESSION_LABEL_BYTES`.
+    LabelTooLong,
 }
 
 impl fmt::Display for Rejection {
@@ -162,6 +268,37 @@ impl fmt::Display for Rejection {
             Self::InvalidName(error) => error.fmt(f),
             Self::NotAllowed => f.write_str("the caller may not do this"),
             Self::NotFormed => f.write_str("the cluster is not formed yet; try again when its first leader has named it"),
+            Self::SessionEnded => f.write_str("there is no such session: it was closed, it expired, or it never was; open a new one"),
+            Self::ForeignSession => f.write_str("the session belongs to another principal"),
+            Self::RequestReused => f.write_str("the request id was used for another call of this session; count ids up"),
+            Self::AlreadyAcknowledged => {
+                f.write_str("the outcome of this request was acknowledged and is forgotten; it is not executed again")
+            }
+            Self::InvalidRequest => {
+                f.write_str("a request has an id from 1, acknowledges only ids below its own, and follows one below its own")
+            }
+            Self::OutOfOrder => f.write_str("the request that this one follows has not run yet; send that one, then this one again"),
+            Self::TooManyOutcomes { limit } => {
+                write!(f, "the session has outcomes that were not acknowledged up to its limit of {limit}; acknowledge what was received")
+            }
+            Self::TooManySpaces => {
+                write!(
+                    f,
+                    "the session has called {} spaces that hear of its end, which is the limit; use another session",
+                    limits::SESSION_SPACES
+                )
+            }
+            Self::CannotWait => f.write_str("the operation would wait, which only a session's own call may; open a session for it"),
+            Self::TooManyWaiting => write!(f, "{} calls wait in this space, which is the limit; try again later", limits::SPACE_TICKETS),
+            Self::WaitTimeout => f.write_str("the call waited as long as it was allowed to"),
+            Self::Cancelled => f.write_str("the caller gave the request up"),
+            Self::TtlOutOfBounds { min_ttl_ms, max_ttl_ms } => {
+                write!(
+                    f,
+                    "a session of this cluster lives from {min_ttl_ms} to {max_ttl_ms} ms without a sign of its client; choose a time within"
+                )
+            }
+            Self::LabelTooLong => write!(f, "a session's label has at most {} bytes", limits::SESSION_LABEL_BYTES),
         }
     }
 }
@@ -171,7 +308,7 @@ impl core::error::Error for Rejection {}
 /// What an upgrade would break.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incompatible {
-    /// The operation, query or state field.
+    /// The operation, query, hook or state field.
     pub name: String,
     /// What is wrong with it.
     pub change: Change,

@@ -134,6 +134,14 @@ impl Overlay {
         self.change(table, key, Now::Put(value));
     }
 
+    /// Sets a row that is not there, as the caller knows by its key: it is not read to find out what it replaces.
+    pub(crate) fn put_new(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
+        if self.find(table, key).is_none() {
+            self.add_slot(table, key, Committed::Is(None));
+        }
+        self.put(table, key, value);
+    }
+
     /// Deletes a row, if it is there.
     pub(crate) fn delete(&mut self, table: Table, key: &[u8]) {
         self.written_bytes += key.len();
@@ -159,6 +167,22 @@ impl Overlay {
     /// A point to return to, by [`Overlay::rollback`].
     pub(crate) fn savepoint(&self) -> Savepoint {
         Savepoint { undo: self.undo.len(), slots: self.slots.len(), written_bytes: self.written_bytes, cached_bytes: self.cached_bytes }
+    }
+
+    /// Whether something was written since `savepoint`.
+    pub(crate) fn wrote_since(&self, savepoint: Savepoint) -> bool {
+        self.undo.len() > savepoint.undo
+    }
+
+    /// The rows of `table` from `from` on that were written or deleted, in order, and whether they are there now.
+    pub(crate) fn changed<'a>(&'a self, table: Table, from: &'a [u8]) -> impl Iterator<Item = (&'a [u8], bool)> {
+        self.index[table as usize].range::<[u8], _>((Bound::Included(from), Bound::Unbounded)).filter_map(|(key, slot)| {
+            match self.slots[*slot].now {
+                Now::Unchanged => None,
+                Now::Put(_) => Some((&**key, true)),
+                Now::Deleted => Some((&**key, false)),
+            }
+        })
     }
 
     /// Returns to `savepoint`. Rows that were only read since then stay known.

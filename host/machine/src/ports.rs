@@ -164,6 +164,10 @@ pub enum Completion {
     },
     /// The host ended it.
     Faulted(Fault),
+    /// The encoded result of an operation that may answer later: unlike that of [`Completion::Done`] it can be given back.
+    Now(Vec<u8>),
+    /// The operation answers later.
+    Later,
 }
 
 /// What admission learns from a module.

@@ -4,9 +4,9 @@
 //! that member's own time-out. The view must not change while it runs: a snapshot, not the store.
 use alloc::vec::Vec;
 
-use synod_abi::{Context, EntryPoint, OperationId, Revision, SessionId, SpaceName, Time, limits};
+use synod_abi::{Context, EntryPoint, Fault, OperationId, Revision, SessionId, SpaceName, Time, limits};
 
-use crate::call::{completed, load};
+use crate::call::{Answered, answered, load};
 use crate::directory::{self, Head, SpaceRecord};
 use crate::outcome::{LogLine, Rejection};
 use crate::workspace::Workspace;
@@ -53,12 +53,17 @@ pub fn query<S: StateView + Clone, V: Vm<Workspace<S>>>(view: &S, vm: &mut V, qu
     }
     load(view, vm, module)?;
     vm.begin_entry();
-    let context = Context { revision, now: time, session: query.session, seed: seed(chain) };
+    let context = Context { revision, now: time, session: query.session, may_wait: false, seed: seed(chain) };
     let entry_point = EntryPoint::Query(query.query);
     let invocation = Invocation { space, module, entry_point, context: &context, args: query.args, fuel: limits::CALL_FUEL };
     let (mut workspace, completion) = vm.invoke(invocation, Workspace::for_query(view.clone(), space))?;
     workspace.check()?;
-    Ok(Answer { revision, time, result: completed(completion), logs: workspace.take_logs() })
+    let result = match answered(completion) {
+        Ok(Answered::Result { result, reversible: false }) => Ok(result.0),
+        Ok(_) => Err(Rejection::Fault(Fault::BadReply)),
+        Err(rejection) => Err(rejection),
+    };
+    Ok(Answer { revision, time, result, logs: workspace.take_logs() })
 }
 
 /// The same for every query of one state.

@@ -2,11 +2,12 @@
 //!
 //! Rows stay as they are and callers that were built before still call, so a state field keeps its kind, its keys and the
 //! shape of its values, where enums may gain variants at their end; operations and queries stay, may gain optional
-//! arguments at their end, and their results and errors may gain variants. Documentation may change; names may not, as
-//! JSON shows them.
+//! arguments at their end, and their results and errors may gain variants. Hooks may be added; one that is there stays, because
+//! sessions, parked calls and timers of the old version rely on it, and reads the payloads of timers that were set before.
+//! Whether an operation waits may change. Documentation may change; names may not, as JSON shows them.
 use alloc::string::{String, ToString};
 
-use synod_abi::schema::{EntryPointSchema, Errors, Field, Schema, StateField, Type};
+use synod_abi::schema::{EntryPointSchema, Errors, Field, Hooks, Schema, StateField, Type};
 
 use crate::outcome::{Change, Incompatible};
 
@@ -25,13 +26,29 @@ pub fn check_upgrade(old: &Schema, new: &Schema) -> Result<(), Incompatible> {
                 .map_err(|change| Incompatible { name: point.name.clone(), change })?;
         }
     }
-    Ok(())
+    check_hooks(&old.hooks, &new.hooks)
 }
 
 /// The refusal of an upgrade to a version that is not newer than `version`.
 pub(crate) fn not_newer(version: u32) -> Incompatible {
     let name: String = version.to_string();
     Incompatible { name, change: Change::NotNewer }
+}
+
+/// Hooks have no names of their own: they are called by their attributes.
+fn check_hooks(old: &Hooks, new: &Hooks) -> Result<(), Incompatible> {
+    let refused = |name: &str, change| Err(Incompatible { name: name.to_string(), change });
+    if old.session_end && !new.session_end {
+        return refused("on_session_end", Change::Removed);
+    }
+    if old.cancel && !new.cancel {
+        return refused("on_cancel", Change::Removed);
+    }
+    match (&old.timer, &new.timer) {
+        (Some(_), None) => refused("on_timer", Change::Removed),
+        (Some(old), Some(new)) if !extends(old, new) => refused("on_timer", Change::Arguments),
+        _ => Ok(()),
+    }
 }
 
 fn check_field(old: &StateField, new: &Schema) -> Result<(), Change> {

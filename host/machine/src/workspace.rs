@@ -9,10 +9,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
-use synod_abi::{Access, Direction, Fault, HostCalls, RangeRequest, SpaceId, limits};
+use serde::de::DeserializeOwned;
+use synod_abi::{Access, Direction, Fault, HostCalls, RangeRequest, Revision, SpaceId, TicketId, Time, TimerId, limits};
 
-use crate::outcome::LogLine;
+use crate::directory::Head;
+use crate::outcome::{Completed, LogLine, SessionChange};
 use crate::overlay::{Overlay, Range, Savepoint, behind};
+use crate::sessions::decode;
+use crate::timers::{Fires, TIMER_ROWS_BYTES};
+use crate::waiting::reply_of;
 use crate::{Fatal, RangeLimit, Row, StateView, Table};
 
 /// Bytes of a space's id in front of its rows' keys.
@@ -21,6 +26,48 @@ pub(crate) const SPACE_BYTES: usize = 4;
 const ROW_HEADER_BYTES: usize = 8;
 /// Longest bound of a range: the next chunk begins at the last key and a zero behind it.
 const BOUND_BYTES: usize = limits::KEY_BYTES + 1;
+/// Bytes of replies that a call may complete parked calls with: 4 KiB for each that may wait in a space.
+pub(crate) const CALL_COMPLETION_BYTES: usize = 16 * 1_024 * 1_024;
+
+/// The numbers of the head that recipes and sessions count, while an entry is applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) tokens: u64,
+    pub(crate) sessions: u32,
+    pub(crate) requests: u64,
+    pub(crate) waiting: u64,
+    pub(crate) timers: u64,
+    pub(crate) last_timer: u64,
+}
+
+impl Counts {
+    pub(crate) fn of(head: &Head) -> Self {
+        let Head { tokens, sessions, requests, waiting, timers, last_timer, .. } = *head;
+        Self { tokens, sessions, requests, waiting, timers, last_timer }
+    }
+
+    pub(crate) fn store(self, head: &mut Head) {
+        let Self { tokens, sessions, requests, waiting, timers, last_timer } = self;
+        *head = Head { tokens, sessions, requests, waiting, timers, last_timer, ..*head };
+    }
+}
+
+/// A point that a workspace can return to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    rows: Savepoint,
+    counts: Counts,
+    completions: usize,
+    changes: usize,
+}
+
+/// What the commands of an entry did beside writing rows.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    pub(crate) completions: Vec<Completed>,
+    pub(crate) sessions: Vec<SessionChange>,
+    pub(crate) logs: Vec<LogLine>,
+}
 
 /// What a call has used.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,6 +76,7 @@ struct Budget {
     read_bytes: usize,
     write_bytes: usize,
     write_rows: usize,
+    completion_bytes: usize,
     log_lines: u32,
 }
 
@@ -49,6 +97,11 @@ impl Budget {
         let too_many = self.write_rows > limits::CALL_WRITE_ROWS || self.write_bytes > limits::CALL_WRITE_BYTES;
         if too_many { Err(Fault::TooManyWrites) } else { Ok(()) }
     }
+
+    fn complete(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.completion_bytes += bytes;
+        if self.completion_bytes > CALL_COMPLETION_BYTES { Err(Fault::TooManyWrites) } else { Ok(()) }
+    }
 }
 
 #[derive(Debug)]
@@ -58,9 +111,11 @@ struct Inner<S> {
     space: SpaceId,
     access: Access,
     budget: Budget,
-    tokens: u64,
+    counts: Counts,
+    revision: Revision,
+    time: Time,
     fatal: Option<Fatal>,
-    logs: Vec<LogLine>,
+    effects: Effects,
     key: Vec<u8>,
 }
 
@@ -70,38 +125,50 @@ pub struct Workspace<S>(Box<Inner<S>>);
 
 impl<S: StateView> Workspace<S> {
     /// For the commands of an entry.
-    pub(crate) fn for_entry(view: S, tokens: u64) -> Self {
-        Self::new(view, SpaceId(0), Access::Write, tokens)
+    pub(crate) fn for_entry(view: S, counts: Counts) -> Self {
+        Self::new(view, SpaceId(0), Access::Write, counts)
     }
 
     /// For a query of `space`: every writing host call is a [`Fault::BadHostCall`].
     pub fn for_query(view: S, space: SpaceId) -> Self {
-        Self::new(view, space, Access::Read, 0)
+        Self::new(view, space, Access::Read, Counts::default())
     }
 
-    fn new(view: S, space: SpaceId, access: Access, tokens: u64) -> Self {
+    fn new(view: S, space: SpaceId, access: Access, counts: Counts) -> Self {
         Self(Box::new(Inner {
             view,
             overlay: Overlay::default(),
             space,
             access,
             budget: Budget::default(),
-            tokens,
+            counts,
+            revision: Revision(0),
+            time: Time(0),
             fatal: None,
-            logs: Vec::new(),
+            effects: Effects::default(),
             key: Vec::with_capacity(SPACE_BYTES + 64),
         }))
+    }
+
+    /// Begins a command, which takes `revision` unless it is rejected.
+    pub(crate) fn begin_command(&mut self, revision: Revision, time: Time) {
+        (self.0.revision, self.0.time) = (revision, time);
+    }
+
+    /// Revision of the command.
+    pub(crate) fn revision(&self) -> Revision {
+        self.0.revision
+    }
+
+    /// Time of the entry.
+    pub(crate) fn time(&self) -> Time {
+        self.0.time
     }
 
     /// Begins a call in `space`, with its whole budgets.
     pub(crate) fn begin_call(&mut self, space: SpaceId) {
         self.0.space = space;
         self.0.budget = Budget::default();
-    }
-
-    /// Whether the call that ran last changed a row.
-    pub(crate) fn call_wrote(&self) -> bool {
-        self.0.budget.write_rows > 0
     }
 
     /// The store's failure, if one ended the call.
@@ -114,40 +181,75 @@ impl<S: StateView> Workspace<S> {
 
     /// The lines that were logged, for people.
     pub fn take_logs(&mut self) -> Vec<LogLine> {
-        core::mem::take(&mut self.0.logs)
+        core::mem::take(&mut self.0.effects.logs)
     }
 
     pub(crate) fn overlay(&mut self) -> &mut Overlay {
         &mut self.0.overlay
     }
 
-    pub(crate) fn tokens(&self) -> u64 {
-        self.0.tokens
+    pub(crate) fn effects(&mut self) -> &mut Effects {
+        &mut self.0.effects
+    }
+
+    pub(crate) fn counts(&mut self) -> &mut Counts {
+        &mut self.0.counts
+    }
+
+    /// The row of `key`, kept for the rest of the entry.
+    pub(crate) fn row(&mut self, table: Table, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, Fatal> {
+        let this = &mut *self.0;
+        this.overlay.get(&this.view, table, key)
+    }
+
+    /// The row of `key`, decoded; `what` names it if it is damaged.
+    pub(crate) fn read<T: DeserializeOwned>(&mut self, table: Table, key: &[u8], what: &str) -> Result<Option<T>, Fatal> {
+        self.row(table, key)?.map(|bytes| decode(&bytes, what)).transpose()
     }
 
     pub(crate) fn written_bytes(&self) -> usize {
         self.0.overlay.written_bytes()
     }
 
-    pub(crate) fn savepoint(&self) -> (Savepoint, u64) {
-        (self.0.overlay.savepoint(), self.0.tokens)
+    /// A point to return to. Points may lie behind each other.
+    pub(crate) fn savepoint(&self) -> Mark {
+        let Inner { overlay, counts, effects, .. } = &*self.0;
+        Mark { rows: overlay.savepoint(), counts: *counts, completions: effects.completions.len(), changes: effects.sessions.len() }
     }
 
-    pub(crate) fn rollback(&mut self, (savepoint, tokens): (Savepoint, u64)) {
-        self.0.overlay.rollback(savepoint);
-        self.0.tokens = tokens;
+    /// Whether something was written, drawn or completed since `mark`.
+    pub(crate) fn changed_since(&self, mark: &Mark) -> bool {
+        self.0.overlay.wrote_since(mark.rows) || self.0.counts != mark.counts
     }
 
-    /// The overlay, the view under it, and the logged lines.
-    pub(crate) fn into_parts(self) -> (Overlay, S, Vec<LogLine>) {
-        (self.0.overlay, self.0.view, self.0.logs)
+    /// Calls that were completed since `mark`.
+    pub(crate) fn completed_since(&self, mark: &Mark) -> bool {
+        self.0.effects.completions.len() > mark.completions
+    }
+
+    /// Returns to `mark`; lines for people stay.
+    pub(crate) fn rollback(&mut self, mark: &Mark) {
+        self.0.overlay.rollback(mark.rows);
+        self.0.counts = mark.counts;
+        self.0.effects.completions.truncate(mark.completions);
+        self.0.effects.sessions.truncate(mark.changes);
+    }
+
+    /// Gives up returning to `mark`, and appends what was written since to a transcript.
+    pub(crate) fn release(&mut self, mark: &Mark, transcript: &mut Vec<u8>) {
+        self.0.overlay.release(mark.rows, transcript);
+    }
+
+    /// The overlay, the view under it, and what else the entry did.
+    pub(crate) fn into_parts(self) -> (Overlay, S, Effects) {
+        (self.0.overlay, self.0.view, self.0.effects)
     }
 
     fn log_line(&mut self, level: u8, text: &[u8]) {
         let this = &mut *self.0;
-        if this.logs.len() < limits::LOG_RING_LINES {
+        if this.effects.logs.len() < limits::LOG_RING_LINES {
             let text = &text[..text.len().min(limits::LOG_LINE_BYTES)];
-            this.logs.push(LogLine { space: this.space, level, text: String::from_utf8_lossy(text).into_owned() });
+            this.effects.logs.push(LogLine { space: this.space, level, text: String::from_utf8_lossy(text).into_owned() });
         }
     }
 }
@@ -299,8 +401,34 @@ impl<S: StateView> HostCalls for Workspace<S> {
     fn next_token(&mut self) -> Result<u64, Fault> {
         let this = &mut *self.0;
         this.writable()?;
-        this.tokens = this.tokens.checked_add(1).ok_or(Fault::BadHostCall)?;
-        Ok(this.tokens)
+        this.counts.tokens = this.counts.tokens.checked_add(1).ok_or(Fault::BadHostCall)?;
+        Ok(this.counts.tokens)
+    }
+
+    fn set_timer(&mut self, at_ms: u64, payload: &[u8]) -> Result<u64, Fault> {
+        self.0.writable()?;
+        if payload.len() > limits::TIMER_PAYLOAD_BYTES {
+            return Err(Fault::ValueTooLong);
+        }
+        self.0.budget.write(payload.len() + TIMER_ROWS_BYTES)?;
+        let fires = Fires::Hook { space: self.0.space, payload: payload.into() };
+        self.add_timer(Time(at_ms), &fires).map(|timer| timer.0)
+    }
+
+    fn cancel_timer(&mut self, timer: u64) -> Result<u32, Fault> {
+        self.0.writable()?;
+        self.0.budget.write(TIMER_ROWS_BYTES)?;
+        let space = self.0.space;
+        self.cancel(space, TimerId(timer)).map(u32::from).map_err(|fatal| self.0.fail(fatal))
+    }
+
+    /// A reply that is malformed or longer than `limits::REPLY_BYTES` is a [`Fault::BadReply`].
+    fn complete(&mut self, ticket: u64, reply: &[u8]) -> Result<u32, Fault> {
+        self.0.writable()?;
+        let result = reply_of(reply).ok_or(Fault::BadReply)?;
+        self.0.budget.complete(reply.len())?;
+        let space = self.0.space;
+        self.complete_ticket(space, TicketId(ticket), result).map(u32::from).map_err(|fatal| self.0.fail(fatal))
     }
 }
 

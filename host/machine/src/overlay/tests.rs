@@ -1,5 +1,6 @@
 //! The overlay against a model: a plain map that is cloned at each savepoint.
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use proptest::prelude::*;
 
@@ -12,9 +13,16 @@ type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 enum Op {
     Get(Vec<u8>),
     Put(Vec<u8>, Vec<u8>),
+    /// Does nothing if the row is there.
+    PutNew(Vec<u8>, Vec<u8>),
     Delete(Vec<u8>),
     DeletePrefix(Vec<u8>),
-    Range { from: Vec<u8>, to: Vec<u8>, backward: bool, rows: usize },
+    Range {
+        from: Vec<u8>,
+        to: Vec<u8>,
+        backward: bool,
+        rows: usize,
+    },
     Save,
     Rollback,
 }
@@ -25,10 +33,11 @@ fn key() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let value = prop::collection::vec(any::<u8>(), 0..3);
+    let value = || prop::collection::vec(any::<u8>(), 0..3);
     prop_oneof![
         4 => key().prop_map(Op::Get),
-        6 => (key(), value).prop_map(|(key, value)| Op::Put(key, value)),
+        6 => (key(), value()).prop_map(|(key, value)| Op::Put(key, value)),
+        3 => (key(), value()).prop_map(|(key, value)| Op::PutNew(key, value)),
         4 => key().prop_map(Op::Delete),
         1 => key().prop_map(Op::DeletePrefix),
         4 => (key(), prop_oneof![key(), Just(Vec::new())], any::<bool>(), 1..6_usize)
@@ -84,6 +93,12 @@ proptest! {
                     overlay.put(Table::State, &key, value.clone());
                     model.insert(key, value);
                 }
+                Op::PutNew(key, value) => {
+                    if let Entry::Vacant(vacant) = model.entry(key.clone()) {
+                        overlay.put_new(Table::State, &key, value.clone());
+                        vacant.insert(value);
+                    }
+                }
                 Op::Delete(key) => {
                     overlay.delete(Table::State, &key);
                     model.remove(&key);
@@ -115,6 +130,7 @@ proptest! {
                 },
             }
         }
+        prop_assert!(overlay.changed(Table::State, b"").all(|(key, there)| model.contains_key(key) == there));
         let (mut sum, mut buffer, mut changed) = (sum_of(&committed), Vec::new(), 0);
         let deleted: Vec<Vec<u8>> = overlay.prefixes.iter().map(|(_, prefix)| prefix.clone()).collect();
         let gone: Model = committed.iter().filter(|(key, _)| deleted.iter().any(|prefix| key.starts_with(prefix))).map(|(k, v)| (k.clone(), v.clone())).collect();

@@ -23,6 +23,7 @@ fn schema() -> Schema {
         args: vec![field("key", Type::String)],
         result: Type::Option(Box::new(value.clone())),
         errors: Some(errors),
+        waits: false,
         signature: 0,
     };
     Schema {
@@ -31,6 +32,7 @@ fn schema() -> Schema {
         operations: vec![point.clone()],
         queries: vec![EntryPointSchema { name: "look".into(), errors: None, ..point }],
         fields: vec![StateField { name: "rows".into(), docs: String::new(), prefix: 1, kind: StateKind::Map, key: Type::U32, value }],
+        hooks: Hooks { session_end: true, cancel: true, timer: Some(Type::Enum(variants(&["A"]))) },
     }
 }
 
@@ -113,6 +115,23 @@ fn callers_keep_working() {
     assert_eq!(changed(|new| new.queries[0].result = Type::Unit), refused("look", Change::Result));
     assert_eq!(changed(|new| new.operations[0].errors = None), refused("op", Change::Errors));
     assert_eq!(changed(|new| new.operations[0].errors.iter_mut().for_each(|errors| errors.codes[0].0 = 9)), refused("op", Change::Errors));
+}
+
+#[test]
+fn hooks_may_be_added_but_not_taken_away() {
+    assert_eq!(changed(|new| new.hooks.session_end = false), refused("on_session_end", Change::Removed));
+    assert_eq!(changed(|new| new.hooks.cancel = false), refused("on_cancel", Change::Removed));
+    assert_eq!(changed(|new| new.hooks.timer = None), refused("on_timer", Change::Removed));
+    assert_eq!(changed(|new| new.hooks.timer = Some(Type::U64)), refused("on_timer", Change::Arguments));
+    assert_eq!(changed(|new| new.hooks.timer = Some(Type::Enum(variants(&["A", "B"])))), Ok(()));
+    let (mut old, new) = (schema(), schema());
+    old.hooks = Hooks::default();
+    assert_eq!(check_upgrade(&old, &new), Ok(()));
+}
+
+#[test]
+fn whether_an_operation_waits_may_change() {
+    assert_eq!(changed(|new| new.operations[0].waits = true), Ok(()));
 }
 
 #[test]

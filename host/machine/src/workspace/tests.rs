@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use synod_abi::limits::*;
 use synod_abi::{Direction, Fault, HostCalls, RangeRequest, Rows, SpaceId};
 
-use super::Workspace;
+use super::{CALL_COMPLETION_BYTES, Counts, Workspace};
 use crate::MemoryState;
 
 fn workspace() -> Workspace<MemoryState> {
-    let mut workspace = Workspace::for_entry(MemoryState::default(), 0);
+    let mut workspace = Workspace::for_entry(MemoryState::default(), Counts::default());
     workspace.begin_call(SpaceId(1));
     workspace
 }
@@ -84,6 +84,49 @@ fn a_call_makes_so_many_host_calls() {
 }
 
 #[test]
+fn timers_are_bounded_in_size_and_number_and_count_as_writes() {
+    let mut host = workspace();
+    assert_eq!(host.set_timer(5, &vec![0; TIMER_PAYLOAD_BYTES]), Ok(1));
+    assert_eq!(host.set_timer(5, &vec![0; TIMER_PAYLOAD_BYTES + 1]), Err(Fault::ValueTooLong));
+    host.counts().timers = TIMERS;
+    assert_eq!(host.set_timer(5, b""), Err(Fault::TooManyTimers));
+    assert_eq!((host.cancel_timer(1), host.cancel_timer(1), host.cancel_timer(9)), (Ok(1), Ok(0), Ok(0)));
+    assert_eq!(host.set_timer(5, b""), Ok(2));
+    host.begin_call(SpaceId(1));
+    host.counts().timers = 0;
+    for _ in 0..CALL_WRITE_ROWS {
+        host.set_timer(5, b"").unwrap();
+    }
+    assert_eq!(host.set_timer(5, b""), Err(Fault::TooManyWrites));
+    assert_eq!(host.cancel_timer(2), Err(Fault::TooManyWrites));
+}
+
+#[test]
+fn another_spaces_timer_is_not_cancelled() {
+    let mut host = workspace();
+    let timer = host.set_timer(5, b"").unwrap();
+    host.begin_call(SpaceId(2));
+    assert_eq!(host.cancel_timer(timer), Ok(0));
+    host.begin_call(SpaceId(1));
+    assert_eq!(host.cancel_timer(timer), Ok(1));
+}
+
+#[test]
+fn replies_that_complete_calls_are_checked_and_bounded() {
+    let mut host = workspace();
+    for malformed in [&[][..], &[2], &[3], &[4, 0], &[1, 0, 0, 0]] {
+        assert_eq!(host.complete(1, malformed), Err(Fault::BadReply), "{malformed:?}");
+    }
+    assert_eq!(host.complete(1, &[1, 7, 0, 0, 0]), Ok(0));
+    assert_eq!(host.complete(1, &vec![0; REPLY_BYTES + 2]), Err(Fault::BadReply));
+    host.begin_call(SpaceId(1));
+    for _ in 0..CALL_COMPLETION_BYTES / REPLY_BYTES {
+        host.complete(1, &vec![0; REPLY_BYTES]).unwrap();
+    }
+    assert_eq!(host.complete(1, &[0]), Err(Fault::TooManyWrites));
+}
+
+#[test]
 fn ranges_stay_in_the_space_and_come_in_chunks() {
     let mut host = workspace();
     host.begin_call(SpaceId(2));
@@ -133,5 +176,8 @@ fn a_query_can_only_read() {
     assert_eq!(host.put(b"k", b"v"), Err(Fault::BadHostCall));
     assert_eq!(host.delete(b"k"), Err(Fault::BadHostCall));
     assert_eq!(host.next_token(), Err(Fault::BadHostCall));
+    assert_eq!(host.set_timer(1, b""), Err(Fault::BadHostCall));
+    assert_eq!(host.cancel_timer(1), Err(Fault::BadHostCall));
+    assert_eq!(host.complete(1, &[0]), Err(Fault::BadHostCall));
     assert_eq!(host.get(b"k", &mut []), Ok(u32::MAX));
 }

@@ -1,0 +1,91 @@
+//! Hooks: what a recipe does about the end of a session, a timer, or a parked call that was given up.
+//!
+//! Each runs under its own savepoint, with its whole fuel and budgets. One that fails leaves nothing but a count in the row
+//! of its space, see [`HookFailures`]; the command that ran it goes on, because it can't be rejected. A space that is gone and
+//! a recipe that has no such hook are passed over.
+use alloc::vec::Vec;
+
+use synod_abi::{EntryPoint, Fault, SessionId, SpaceId, TicketId, TimerId, limits};
+
+use crate::apply::{Machine, Turn};
+use crate::call::{Interface, invoke};
+use crate::directory::{HookFailures, hook_failures_key};
+use crate::workspace::Workspace;
+use crate::{Completion, Fatal, Invocation, StateView, Table, Vm};
+
+/// What a recipe is to hear.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hook<'a> {
+    /// A session that called it ended.
+    SessionEnd(SessionId),
+    /// A timer is due, which was set with this payload.
+    Timer(TimerId, &'a [u8]),
+    /// A parked call was given up, or its result was.
+    Cancel { session: SessionId, ticket: TicketId, granted: bool },
+}
+
+impl Hook<'_> {
+    fn entry_point(self) -> EntryPoint {
+        match self {
+            Self::SessionEnd(_) => EntryPoint::SessionEnd,
+            Self::Timer(..) => EntryPoint::Timer,
+            Self::Cancel { .. } => EntryPoint::Cancel,
+        }
+    }
+
+    fn is_in(self, interface: &Interface) -> bool {
+        match self {
+            Self::SessionEnd(_) => interface.on_session_end,
+            Self::Timer(..) => interface.on_timer,
+            Self::Cancel { .. } => interface.on_cancel,
+        }
+    }
+
+    fn session(self) -> Option<SessionId> {
+        match self {
+            Self::SessionEnd(session) | Self::Cancel { session, .. } => Some(session),
+            Self::Timer(..) => None,
+        }
+    }
+
+    /// The arguments behind each other, in postcard; a payload is that already.
+    fn args(self) -> Vec<u8> {
+        match self {
+            Self::SessionEnd(session) => synod_abi::encode(&session),
+            Self::Timer(timer, payload) => [synod_abi::encode(&timer).as_slice(), payload].concat(),
+            Self::Cancel { ticket, granted, .. } => synod_abi::encode(&(ticket, granted)),
+        }
+    }
+}
+
+impl Machine {
+    pub(crate) fn run_hook<S: StateView, V: Vm<Workspace<S>>>(
+        &mut self,
+        workspace: Workspace<S>,
+        vm: &mut V,
+        space: SpaceId,
+        hook: Hook<'_>,
+        turn: &mut Turn,
+    ) -> Result<Workspace<S>, Fatal> {
+        let Some(target) = self.target(&workspace, space)?.filter(|target| hook.is_in(&target.interface)) else { return Ok(workspace) };
+        turn.hooks += 1;
+        let context = self.context(turn, hook.session(), false);
+        let mark = workspace.savepoint();
+        let (entry_point, args) = (hook.entry_point(), hook.args());
+        let invocation = Invocation { space, module: target.module, entry_point, context: &context, args: &args, fuel: limits::CALL_FUEL };
+        let (mut workspace, completion) = invoke(workspace, vm, invocation, turn)?;
+        let fault = match completion {
+            Completion::Done(_) => return Ok(workspace),
+            Completion::Faulted(fault) => fault,
+            Completion::Refused { .. } | Completion::Now(_) | Completion::Later => Fault::BadReply,
+        };
+        vm.discard(space);
+        workspace.rollback(&mark);
+        let key = hook_failures_key(space);
+        let former: Option<HookFailures> = workspace.read(Table::System, &key, "the failures of a space's hooks")?;
+        let count = former.map_or(0, |former| former.count) + 1;
+        let failures = HookFailures { count, revision: turn.revision, fault };
+        workspace.overlay().put(Table::System, &key, synod_abi::encode(&failures));
+        Ok(workspace)
+    }
+}
