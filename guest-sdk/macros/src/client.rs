@@ -39,6 +39,14 @@ pub(crate) fn expand(recipe: &Ident, points: &[EntryPoint]) -> TokenStream {
         #[cfg(not(target_arch = "wasm32"))]
         #[allow(unreachable_pub, dead_code, private_interfaces, missing_docs, clippy::too_many_arguments, clippy::missing_errors_doc, long_running_const_eval)]
         impl<'t, T: ::synod_sdk::__private::Transport> #client<'t, T> {
+            /// The same client, whose calls wait at most `wait_ms` milliseconds of cluster time for an operation that answers later:
+            /// then they end with `CallError::WaitTimeout`. 0 does not wait at all. Without it they wait as long as the
+            /// session lives.
+            #[must_use]
+            pub fn waiting_ms(&self, wait_ms: u64) -> Self {
+                Self(self.0.waiting_ms(wait_ms))
+            }
+
             #(#asyncs)*
         }
 
@@ -51,6 +59,14 @@ pub(crate) fn expand(recipe: &Ident, points: &[EntryPoint]) -> TokenStream {
         #[cfg(not(target_arch = "wasm32"))]
         #[allow(unreachable_pub, dead_code, private_interfaces, missing_docs, clippy::too_many_arguments, clippy::missing_errors_doc)]
         impl<'t, T: ::synod_sdk::__private::Transport> #blocking<'t, T> {
+            /// The same client, whose calls wait at most `wait_ms` milliseconds of cluster time for an operation that answers later:
+            /// then they end with `CallError::WaitTimeout`. 0 does not wait at all. Without it they wait as long as the
+            /// session lives.
+            #[must_use]
+            pub fn waiting_ms(&self, wait_ms: u64) -> Self {
+                Self(self.0.waiting_ms(wait_ms))
+            }
+
             #(#blockings)*
         }
 
@@ -77,7 +93,7 @@ pub(crate) fn expand(recipe: &Ident, points: &[EntryPoint]) -> TokenStream {
 }
 
 fn method(recipe: &Ident, point: &EntryPoint, at: usize) -> (TokenStream, TokenStream) {
-    let EntryPoint { kind, ident, name, docs, args, result, error } = point;
+    let EntryPoint { kind, ident, name, docs, args, result, error, .. } = point;
     let (send, defs) = match kind {
         Kind::Operation => (quote!(call), quote!(operations)),
         Kind::Query => (quote!(query), quote!(queries)),

@@ -49,11 +49,22 @@ pub fn recipe(args: TokenStream, item: TokenStream) -> TokenStream {
     expand(recipe::expand(args.into(), item.into()))
 }
 
-/// Makes the methods of a recipe its operations and queries.
+/// Makes the methods of a recipe its operations, queries and hooks.
 ///
 /// `#[op]` methods take `&self, cx: &mut Ctx` and owned arguments, `#[query]` methods `&self, cx: &QueryCtx`; both return `T` or
-/// `Result<T, E>` with an `#[errors]` enum. Arguments may be appended later if they are `Option`s: who does not know them
-/// passes `None`. Other methods are plain helpers. Beside the entry points it writes two clients with one method
+/// `Result<T, E>` with an `#[errors]` enum. An operation that may answer later returns `Reply<T>` or `Result<Reply<T>, E>`.
+/// Arguments may be appended later if they are `Option`s: who does not know them passes `None`.
+///
+/// A recipe has at most one of each hook. They run in commands that cannot be rejected: one that panics or meets a limit is rolled
+/// back, and recorded for people to see.
+/// * `#[on_session_end] fn …(&self, cx: &mut Ctx, session: SessionId)`: a session that called this space has ended, and its
+///   waiting calls with it. Here a recipe releases what it bound to the session.
+/// * `#[on_timer] fn …(&self, cx: &mut Ctx, timer: TimerId, payload: T)`: a timer of `cx.set_timer(at, &payload)` is due.
+/// * `#[on_cancel] fn …(&self, cx: &mut Ctx, ticket: TicketId, granted: bool)`: a call that waited does not any more, because its
+///   caller gave it up or its time was up. With `granted` it had its result, which its caller never heard of or does not want:
+///   the recipe takes it back.
+///
+/// Other methods are plain helpers. Beside the entry points it writes two clients with one method
 /// each per operation and query: `Recipe::client(&transport, "space")` is async, `Recipe::blocking(&transport, "space")` waits.
 #[proc_macro_attribute]
 pub fn ops(args: TokenStream, item: TokenStream) -> TokenStream {

@@ -7,7 +7,7 @@ use syn::{Error, ImplItem, ItemImpl, Result, Type};
 use crate::client;
 use crate::data::shape_of;
 use crate::names::check_hashes;
-use crate::signature::{self, EntryPoint, Kind, option_item};
+use crate::signature::{self, EntryPoint, Hook, HookKind, Kind, Member, option_item};
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     if !args.is_empty() {
@@ -20,16 +20,25 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         }
         _ => return Err(Error::new_spanned(&item.self_ty, "#[ops] goes on the inherent impl block of a recipe")),
     };
-    let mut points = Vec::new();
+    let (mut points, mut hooks) = (Vec::new(), Vec::<Hook>::new());
     let mut errors: Option<Error> = None;
+    let mut refuse = |error| match &mut errors {
+        Some(errors) => Error::combine(errors, error),
+        None => errors = Some(error),
+    };
     for member in &mut item.items {
         if let ImplItem::Fn(method) = member {
             match signature::take(method) {
-                Ok(point) => points.extend(point),
-                Err(error) => match &mut errors {
-                    Some(errors) => errors.combine(error),
-                    None => errors = Some(error),
+                Ok(None) => {}
+                Ok(Some(Member::Point(point))) => points.push(*point),
+                Ok(Some(Member::Hook(hook))) => match hooks.iter().find(|other| other.kind == hook.kind) {
+                    None => hooks.push(hook),
+                    Some(other) => refuse(Error::new_spanned(
+                        &hook.ident,
+                        format!("a recipe has one #[{}], which is `{}`: call this from there", hook.kind.attribute(), other.ident),
+                    )),
                 },
+                Err(error) => refuse(error),
             }
         }
     }
@@ -45,6 +54,8 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     let (operations, queries) = (of(Kind::Operation).map(def), of(Kind::Query).map(def));
     let (run_operations, run_queries) =
         (of(Kind::Operation).map(|point| arm(&recipe, point)), of(Kind::Query).map(|point| arm(&recipe, point)));
+    let (hooks_def, run_hooks, hook_export) =
+        (hooks_def(&hooks), hooks.iter().map(|hook| hook_arm(&recipe, hook)), hook_export(&recipe, &hooks));
     let client = client::expand(&recipe, &points);
     let (client_name, blocking_name) = client::names(&recipe);
     Ok(quote! {
@@ -61,6 +72,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
                     operations: &[#(#operations),*],
                     queries: &[#(#queries),*],
                     fields: <#recipe as __synod::RecipeState>::FIELDS,
+                    hooks: #hooks_def,
                 };
                 const SCHEMA_BYTES: &'static [u8] = &SCHEMA;
 
@@ -88,6 +100,11 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
                     let mut __args = __synod::Args(__args);
                     match __id.0 { #(#run_queries)* _ => __synod::bad_arguments() }
                 }
+                #[allow(unused_variables)]
+                fn hook(__entry: __synod::EntryPoint, __cx: &mut __synod::Ctx<'_>, __args: &[u8]) -> __synod::Vec<u8> {
+                    let mut __args = __synod::Args(__args);
+                    match __entry { #(#run_hooks)* _ => __synod::bad_arguments() }
+                }
             }
 
             const SCHEMA_LEN: usize = <#recipe as __synod::Recipe>::SCHEMA.encoded_len();
@@ -109,47 +126,106 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
                 let entry = ::synod_sdk::abi::EntryPoint::Query(__synod::OperationId(id as u32));
                 ::synod_sdk::guest::run::<#recipe>(&INPUT, entry, len)
             }
+            #hook_export
         };
     })
 }
 
 fn def(point: &EntryPoint) -> TokenStream {
-    let EntryPoint { name, docs, args, result, error, .. } = point;
+    let EntryPoint { name, docs, args, result, error, waits, .. } = point;
     let args = args.iter().map(|arg| crate::data::field_shape(Some(&arg.ident), &[], &arg.ty));
     let result = shape_of(result);
     let errors = match error {
         None => quote!(::core::option::Option::None),
         Some(error) => quote_spanned!(error.span()=> ::core::option::Option::Some(&<#error as __synod::RecipeError>::ERRORS)),
     };
-    quote! { __synod::EntryPointDef { name: #name, docs: #docs, args: &[#(#args),*], result: #result, errors: #errors } }
+    quote! { __synod::EntryPointDef { name: #name, docs: #docs, args: &[#(#args),*], result: #result, errors: #errors, waits: #waits } }
 }
 
 fn arm(recipe: &syn::Ident, point: &EntryPoint) -> TokenStream {
-    let EntryPoint { name, ident, args, error, .. } = point;
-    let bindings: Vec<_> = (0..args.len()).map(|at| format_ident!("__arg_{at}", span = Span::mixed_site())).collect();
-    let decode = args.iter().zip(&bindings).map(|(arg, binding)| {
-        let (ty, span) = (&arg.ty, arg.ty.span());
-        let value = match option_item(ty) {
-            Some(item) => quote_spanned!(span=> __args.optional::<#item>()),
-            None => quote_spanned!(span=> __args.required::<#ty>()),
-        };
-        quote! { let ::core::result::Result::Ok(#binding) = #value else { return __synod::bad_arguments() }; }
-    });
-    let call = quote!(#recipe::#ident(&<#recipe as __synod::RecipeState>::INSTANCE, __cx, #(#bindings),*));
+    let EntryPoint { name, ident, args, error, waits, .. } = point;
+    let (decode, call) = invocation(recipe, ident, args, option_item);
+    let answer = if *waits { quote!(__synod::answered(__cx, __result)) } else { quote!(__synod::replied(&__result)) };
     let reply = match error {
-        None => quote!(__synod::replied(&#call)),
+        None => quote!({ let __result = #call; #answer }),
         Some(_) => quote! {
             match #call {
-                ::core::result::Result::Ok(__result) => __synod::replied(&__result),
+                ::core::result::Result::Ok(__result) => #answer,
                 ::core::result::Result::Err(__error) => __synod::refused(&__error),
             }
         },
     };
     quote! {
         __id if __id == const { __synod::OperationId::of(#name).0 } => {
-            #(#decode)*
-            let ::core::result::Result::Ok(()) = __args.end() else { return __synod::bad_arguments() };
+            #decode
             #reply
+        }
+    }
+}
+
+fn hook_arm(recipe: &syn::Ident, hook: &Hook) -> TokenStream {
+    let entry = match hook.kind {
+        HookKind::SessionEnd => quote!(SessionEnd),
+        HookKind::Timer => quote!(Timer),
+        HookKind::Cancel => quote!(Cancel),
+    };
+    let (decode, call) = invocation(recipe, &hook.ident, &hook.args, |_| None);
+    quote! {
+        __synod::EntryPoint::#entry => {
+            #decode
+            let () = #call;
+            __synod::replied(&())
+        }
+    }
+}
+
+/// Decodes the arguments, and calls the method with them. `optional` tells which may be missing.
+fn invocation(
+    recipe: &syn::Ident,
+    ident: &syn::Ident,
+    args: &[signature::Argument],
+    optional: fn(&Type) -> Option<&Type>,
+) -> (TokenStream, TokenStream) {
+    let bindings: Vec<_> = (0..args.len()).map(|at| format_ident!("__arg_{at}", span = Span::mixed_site())).collect();
+    let decode = args.iter().zip(&bindings).map(|(arg, binding)| {
+        let (ty, span) = (&arg.ty, arg.ty.span());
+        let value = match optional(ty) {
+            Some(item) => quote_spanned!(span=> __args.optional::<#item>()),
+            None => quote_spanned!(span=> __args.required::<#ty>()),
+        };
+        quote! { let ::core::result::Result::Ok(#binding) = #value else { return __synod::bad_arguments() }; }
+    });
+    let decode = quote! {
+        #(#decode)*
+        let ::core::result::Result::Ok(()) = __args.end() else { return __synod::bad_arguments() };
+    };
+    (decode, quote!(#recipe::#ident(&<#recipe as __synod::RecipeState>::INSTANCE, __cx, #(#bindings),*)))
+}
+
+fn hooks_def(hooks: &[Hook]) -> TokenStream {
+    let has = |kind| hooks.iter().any(|hook| hook.kind == kind);
+    let (session_end, cancel) = (has(HookKind::SessionEnd), has(HookKind::Cancel));
+    let payload = hooks.iter().find(|hook| hook.kind == HookKind::Timer).and_then(|hook| hook.args.last());
+    let timer = match payload {
+        None => quote!(::core::option::Option::None),
+        Some(payload) => {
+            let shape = shape_of(&payload.ty);
+            quote!(::core::option::Option::Some(#shape))
+        }
+    };
+    quote!(__synod::HooksDef { session_end: #session_end, cancel: #cancel, timer: #timer })
+}
+
+/// Only recipes with a hook export it, so that the module of one without is as it was.
+fn hook_export(recipe: &syn::Ident, hooks: &[Hook]) -> TokenStream {
+    if hooks.is_empty() {
+        return TokenStream::new();
+    }
+    quote! {
+        #[cfg(target_arch = "wasm32")]
+        #[unsafe(export_name = "synod_hook")]
+        pub extern "C" fn hook(hook: i32, len: i32) -> i64 {
+            ::synod_sdk::guest::run_hook::<#recipe>(&INPUT, hook, len)
         }
     }
 }

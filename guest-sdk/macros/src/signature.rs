@@ -1,4 +1,4 @@
-//! Reads a method as an operation or query, and refuses what cannot be one.
+//! Reads a method as an operation, query or hook, and refuses what cannot be one.
 use quote::ToTokens;
 use syn::{Attribute, Error, FnArg, GenericArgument, Ident, ImplItemFn, Pat, PathArguments, Result, ReturnType, Type, parse_quote};
 
@@ -24,10 +24,65 @@ pub(crate) struct EntryPoint {
     pub(crate) args: Vec<Argument>,
     pub(crate) result: Type,
     pub(crate) error: Option<Type>,
+    /// Whether it returns `Reply<result>`.
+    pub(crate) waits: bool,
 }
 
-const RESERVED: [&str; 2] = ["client", "blocking"];
-const LATER: [&str; 6] = ["guard", "on_event", "on_session_end", "on_timer", "on_cancel", "migrate"];
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HookKind {
+    SessionEnd,
+    Timer,
+    Cancel,
+}
+
+impl HookKind {
+    const ALL: [Self; 3] = [Self::SessionEnd, Self::Timer, Self::Cancel];
+
+    pub(crate) const fn attribute(self) -> &'static str {
+        match self {
+            Self::SessionEnd => "on_session_end",
+            Self::Timer => "on_timer",
+            Self::Cancel => "on_cancel",
+        }
+    }
+
+    const fn usage(self) -> &'static str {
+        match self {
+            Self::SessionEnd => "write `#[on_session_end] fn …(&self, cx: &mut Ctx, session: SessionId)`",
+            Self::Timer => "write `#[on_timer] fn …(&self, cx: &mut Ctx, timer: TimerId, payload: T)`, with the T that timers are set with",
+            Self::Cancel => "write `#[on_cancel] fn …(&self, cx: &mut Ctx, ticket: TicketId, granted: bool)`",
+        }
+    }
+
+    /// The types of its arguments by name; an empty name is any type.
+    const fn types(self) -> &'static [&'static str] {
+        match self {
+            Self::SessionEnd => &["SessionId"],
+            Self::Timer => &["TimerId", ""],
+            Self::Cancel => &["TicketId", "bool"],
+        }
+    }
+}
+
+pub(crate) struct Hook {
+    pub(crate) kind: HookKind,
+    pub(crate) ident: Ident,
+    pub(crate) args: Vec<Argument>,
+}
+
+pub(crate) enum Member {
+    Point(Box<EntryPoint>),
+    Hook(Hook),
+}
+
+/// What an attribute makes of its method.
+enum Role {
+    Point(Kind),
+    Hook(HookKind),
+}
+
+const RESERVED: [&str; 3] = ["client", "blocking", "waiting_ms"];
+const LATER: [&str; 3] = ["guard", "on_event", "migrate"];
 const BUILT_IN: [&str; 14] = [
     "doc",
     "cfg",
@@ -46,25 +101,33 @@ const BUILT_IN: [&str; 14] = [
 ];
 
 /// Removes the attribute that makes `method` an entry point; `None` for a plain helper.
-pub(crate) fn take(method: &mut ImplItemFn) -> Result<Option<EntryPoint>> {
-    let mut kind = None;
+pub(crate) fn take(method: &mut ImplItemFn) -> Result<Option<Member>> {
+    let mut role = None;
     let mut kept = Vec::new();
     for attribute in core::mem::take(&mut method.attrs) {
-        match kind_of(&attribute)? {
+        match role_of(&attribute)? {
             None => kept.push(attribute),
-            Some(found) if kind.is_none() => kind = Some(found),
-            Some(_) => return Err(Error::new_spanned(attribute, "a method is one operation or one query")),
+            Some(found) if role.is_none() => role = Some(found),
+            Some(_) => return Err(Error::new_spanned(attribute, "a method is one operation, one query or one hook")),
         }
     }
     method.attrs = kept;
-    kind.map(|kind| read(kind, method)).transpose()
+    Ok(match role {
+        None => None,
+        Some(Role::Point(kind)) => Some(Member::Point(Box::new(read(kind, method)?))),
+        Some(Role::Hook(kind)) => Some(Member::Hook(read_hook(kind, method)?)),
+    })
 }
 
-fn kind_of(attribute: &Attribute) -> Result<Option<Kind>> {
+fn role_of(attribute: &Attribute) -> Result<Option<Role>> {
     let Some(name) = attribute.path().get_ident().map(Ident::to_string) else { return Ok(None) };
-    let kind = match name.as_str() {
-        "op" => Kind::Operation,
-        "query" => Kind::Query,
+    let role = match name.as_str() {
+        "op" => Role::Point(Kind::Operation),
+        "query" => Role::Point(Kind::Query),
+        hook if HookKind::ALL.iter().any(|kind| kind.attribute() == hook) => {
+            let kind = HookKind::ALL.into_iter().find(|kind| kind.attribute() == hook);
+            Role::Hook(kind.expect("the guard found it"))
+        }
         later if LATER.contains(&later) => {
             return Err(Error::new_spanned(attribute, format!("this version of synod-sdk does not have #[{later}] yet")));
         }
@@ -72,12 +135,15 @@ fn kind_of(attribute: &Attribute) -> Result<Option<Kind>> {
         other => {
             return Err(Error::new_spanned(
                 attribute,
-                format!("#[{other}] is not known here: a method of a recipe is an #[op], a #[query], or a plain helper without either"),
+                format!(
+                    "#[{other}] is not known here: a method of a recipe is an #[op], a #[query], a hook (#[on_session_end], #[on_timer], \
+                     #[on_cancel]), or a plain helper without any of them"
+                ),
             ));
         }
     };
     attribute.meta.require_path_only()?;
-    Ok(Some(kind))
+    Ok(Some(role))
 }
 
 fn read(kind: Kind, method: &ImplItemFn) -> Result<EntryPoint> {
@@ -85,8 +151,51 @@ fn read(kind: Kind, method: &ImplItemFn) -> Result<EntryPoint> {
     let signature = &method.sig;
     let name = plain(&signature.ident);
     if RESERVED.contains(&name.as_str()) {
-        return Err(Error::new_spanned(&signature.ident, format!("`{name}` is the function that makes a client: choose another name")));
+        return Err(Error::new_spanned(&signature.ident, format!("`{name}` is a method of every client: choose another name")));
     }
+    let mut inputs = entry(signature)?;
+    check_context(kind, signature, inputs.next())?;
+    let args = inputs.map(argument).collect::<Result<_>>()?;
+    let (result, error) = output(&signature.output)?;
+    let (result, waits) = match reply_item(&result) {
+        Some(item) => (item.clone(), true),
+        None => (result, false),
+    };
+    if waits && kind == Kind::Query {
+        return Err(Error::new_spanned(&signature.output, "a query answers at once: only an #[op] returns Reply<T>; return T"));
+    }
+    Ok(EntryPoint { kind, ident: signature.ident.clone(), name, docs: docs(&method.attrs), args, result, error, waits })
+}
+
+fn read_hook(kind: HookKind, method: &ImplItemFn) -> Result<Hook> {
+    refuse_cfg(&method.attrs, "a hook")?;
+    let signature = &method.sig;
+    let wrong =
+        |place: &dyn ToTokens, why: &str| Err(Error::new_spanned(place.to_token_stream(), format!("{why}: {usage}", usage = kind.usage())));
+    let mut inputs = entry(signature)?;
+    match context_of(inputs.next()) {
+        Some((true, name)) if name == "Ctx" => {}
+        _ => return wrong(&signature.inputs, "a hook begins with `&self, cx: &mut Ctx`"),
+    }
+    let args = inputs.map(argument).collect::<Result<Vec<_>>>()?;
+    if args.len() != kind.types().len() {
+        return wrong(&signature.inputs, "this hook has other arguments");
+    }
+    for (arg, name) in args.iter().zip(kind.types()) {
+        if !name.is_empty() && last_segment(&arg.ty).is_none_or(|ident| ident != name) {
+            return wrong(&arg.ty, &format!("`{}` is a {name}", arg.ident));
+        }
+    }
+    match &signature.output {
+        ReturnType::Default => {}
+        ReturnType::Type(_, ty) if matches!(&**ty, Type::Tuple(tuple) if tuple.elems.is_empty()) => {}
+        ReturnType::Type(_, ty) => return wrong(ty, "a hook answers nobody, so it returns nothing"),
+    }
+    Ok(Hook { kind, ident: signature.ident.clone(), args })
+}
+
+/// What operations, queries and hooks have in common; returns the arguments behind `&self`.
+fn entry(signature: &syn::Signature) -> Result<syn::punctuated::Iter<'_, FnArg>> {
     if let Some(token) = &signature.asyncness {
         return Err(Error::new(token.span, "an entry point is not async: it runs to its end within one command"));
     }
@@ -98,20 +207,18 @@ fn read(kind: Kind, method: &ImplItemFn) -> Result<EntryPoint> {
         Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() && receiver.mutability.is_none() => {}
         _ => return Err(Error::new_spanned(&signature.ident, "an entry point begins with `&self`")),
     }
-    check_context(kind, signature, inputs.next())?;
-    let args = inputs.map(argument).collect::<Result<_>>()?;
-    let (result, error) = output(&signature.output)?;
-    Ok(EntryPoint { kind, ident: signature.ident.clone(), name, docs: docs(&method.attrs), args, result, error })
+    Ok(inputs)
+}
+
+/// Whether the context is mutable, and its type's name.
+fn context_of(input: Option<&FnArg>) -> Option<(bool, String)> {
+    let Some(FnArg::Typed(input)) = input else { return None };
+    let Type::Reference(reference) = &*input.ty else { return None };
+    last_segment(&reference.elem).map(|ident| (reference.mutability.is_some(), ident.to_string()))
 }
 
 fn check_context(kind: Kind, signature: &syn::Signature, input: Option<&FnArg>) -> Result<()> {
-    let found = match input {
-        Some(FnArg::Typed(input)) => match &*input.ty {
-            Type::Reference(reference) => last_segment(&reference.elem).map(|ident| (reference.mutability.is_some(), ident.to_string())),
-            _ => None,
-        },
-        _ => None,
-    };
+    let found = context_of(input);
     let place = input.map_or_else(|| signature.ident.to_token_stream(), ToTokens::to_token_stream);
     match (kind, found.as_ref().map(|(mutable, name)| (*mutable, name.as_str()))) {
         (Kind::Operation, Some((true, "Ctx"))) | (Kind::Query, Some((false, "QueryCtx"))) => Ok(()),
@@ -175,8 +282,22 @@ pub(crate) fn last_segment(ty: &Type) -> Option<&Ident> {
 
 /// `T` of `Option<T>`.
 pub(crate) fn option_item(ty: &Type) -> Option<&Type> {
-    let Type::Path(path) = ty else { return None };
-    let segment = path.path.segments.last().filter(|segment| segment.ident == "Option")?;
+    item_of(ty, "Option")
+}
+
+/// `T` of `Reply<T>`; a `Reply` without `T` is a type of the author's own.
+fn reply_item(ty: &Type) -> Option<&Type> {
+    item_of(ty, "Reply")
+}
+
+fn item_of<'t>(ty: &'t Type, name: &str) -> Option<&'t Type> {
+    let path = match ty {
+        Type::Path(path) => path,
+        Type::Paren(paren) => return item_of(&paren.elem, name),
+        Type::Group(group) => return item_of(&group.elem, name),
+        _ => return None,
+    };
+    let segment = path.path.segments.last().filter(|segment| segment.ident == name)?;
     let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
     match arguments.args.first() {
         Some(GenericArgument::Type(item)) => Some(item),

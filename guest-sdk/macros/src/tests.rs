@@ -224,8 +224,11 @@ fn ops_refuses() {
     ops(quote!(impl A { #[op] fn a(&self, cx: &mut Ctx, b: &str) {} }), "arguments are owned");
     ops(quote!(impl A { #[op] fn a(&self, cx: &mut Ctx, (b, c): (u8, u8)) {} }), "a plain name");
     ops(quote!(impl A { #[op] fn a(&self, cx: &mut Ctx) -> Result<u8> {} }), "both types");
-    ops(quote!(impl A { #[op] #[query] fn a(&self, cx: &mut Ctx) {} }), "one operation or one query");
+    ops(quote!(impl A { #[op] #[query] fn a(&self, cx: &mut Ctx) {} }), "one operation, one query or one hook");
     ops(quote!(impl A { #[op] fn client(&self, cx: &mut Ctx) {} }), "choose another name");
+    ops(quote!(impl A { #[query] fn waiting_ms(&self, cx: &QueryCtx) -> u64 {} }), "choose another name");
+    ops(quote!(impl A { #[query] fn a(&self, cx: &QueryCtx) -> Reply<u8> {} }), "a query answers at once");
+    ops(quote!(impl A { #[query] fn a(&self, cx: &QueryCtx) -> Result<Reply<u8>, E> {} }), "a query answers at once");
     ops(quote!(impl A { #[op] #[cfg(x)] fn a(&self, cx: &mut Ctx) {} }), "cannot depend on cfg");
     ops(quote!(impl A { #[guard] fn a(&self, cx: &QueryCtx) -> bool {} }), "does not have #[guard] yet");
     ops(quote!(impl A { #[opp] fn a(&self, cx: &mut Ctx) {} }), "#[opp] is not known here");
@@ -236,4 +239,120 @@ fn ops_refuses() {
         ),
         "goes on the impl block",
     );
+}
+
+#[test]
+fn hooks_are_refused_with_what_to_write() {
+    let hook = |method: TokenStream, words: &str| {
+        let item = quote!(impl A { #[op] fn op(&self, cx: &mut Ctx) {} #method });
+        refused(crate::ops::expand, quote!(), item, words);
+    };
+    hook(
+        quote!(
+            #[on_session_end]
+            fn a(&self, cx: &mut Ctx) {}
+        ),
+        "session: SessionId)`",
+    );
+    hook(
+        quote!(
+            #[on_session_end]
+            fn a(&self, cx: &mut Ctx, session: u64) {}
+        ),
+        "`session` is a SessionId: write `#[on_session_end]",
+    );
+    hook(
+        quote!(
+            #[on_session_end]
+            fn a(&self, cx: &QueryCtx, session: SessionId) {}
+        ),
+        "begins with `&self, cx: &mut Ctx`",
+    );
+    hook(
+        quote!(
+            #[on_session_end]
+            fn a(cx: &mut Ctx, session: SessionId) {}
+        ),
+        "begins with `&self`",
+    );
+    hook(
+        quote!(
+            #[on_timer]
+            fn a(&self, cx: &mut Ctx, timer: TimerId) {}
+        ),
+        "timer: TimerId, payload: T)`",
+    );
+    hook(
+        quote!(
+            #[on_timer]
+            fn a(&self, cx: &mut Ctx, payload: String, timer: TimerId) {}
+        ),
+        "`payload` is a TimerId",
+    );
+    hook(
+        quote!(
+            #[on_timer]
+            fn a(&self, cx: &mut Ctx, timer: TimerId, payload: &str) {}
+        ),
+        "arguments are owned",
+    );
+    hook(
+        quote!(
+            #[on_cancel]
+            fn a(&self, cx: &mut Ctx, ticket: TicketId) {}
+        ),
+        "ticket: TicketId, granted: bool)`",
+    );
+    hook(
+        quote!(
+            #[on_cancel]
+            fn a(&self, cx: &mut Ctx, ticket: Ticket<u8>, granted: bool) {}
+        ),
+        "`ticket` is a TicketId",
+    );
+    hook(
+        quote!(
+            #[on_cancel]
+            fn a(&self, cx: &mut Ctx, ticket: TicketId, granted: bool) -> bool {}
+        ),
+        "returns nothing",
+    );
+    hook(
+        quote!(
+            #[on_cancel]
+            async fn a(&self, cx: &mut Ctx, ticket: TicketId, granted: bool) {}
+        ),
+        "not async",
+    );
+    hook(
+        quote!(
+            #[on_cancel]
+            #[cfg(x)]
+            fn a(&self, cx: &mut Ctx, ticket: TicketId, granted: bool) {}
+        ),
+        "cannot depend on cfg",
+    );
+    hook(
+        quote!(
+            #[on_cancel]
+            #[op]
+            fn a(&self, cx: &mut Ctx, ticket: TicketId, granted: bool) {}
+        ),
+        "or one hook",
+    );
+    hook(
+        quote!(
+            #[on_timer]
+            fn a(&self, cx: &mut Ctx, timer: TimerId, payload: u8) {}
+            #[on_timer]
+            fn b(&self, cx: &mut Ctx, timer: TimerId, payload: u16) {}
+        ),
+        "a recipe has one #[on_timer], which is `a`",
+    );
+}
+
+#[test]
+fn the_same_names_without_their_meaning_are_let_through() {
+    let item = quote!(impl A { #[query] fn a(&self, cx: &QueryCtx) -> Reply {} });
+    assert!(crate::ops::expand(quote!(), item).is_ok(), "a Reply without T is a type of the author's own");
 }

@@ -10,23 +10,30 @@ use std::thread::{self, Thread};
 use serde::de::DeserializeOwned;
 use synod_abi::{CallError, RawCall, RawQuery, RawReply, Transport, decode};
 
-/// A transport and the space that a client speaks to.
+/// A transport, the space that a client speaks to, and how long its calls wait.
 #[derive(Debug)]
 pub struct ClientCore<'t, T> {
     transport: &'t T,
     space: String,
+    wait_ms: Option<u64>,
 }
 
 impl<T> Clone for ClientCore<'_, T> {
     fn clone(&self) -> Self {
-        Self { transport: self.transport, space: self.space.clone() }
+        Self { transport: self.transport, space: self.space.clone(), wait_ms: self.wait_ms }
     }
 }
 
 impl<'t, T: Transport> ClientCore<'t, T> {
     /// The client of the space called `space`.
     pub fn new(transport: &'t T, space: impl Into<String>) -> Self {
-        Self { transport, space: space.into() }
+        Self { transport, space: space.into(), wait_ms: None }
+    }
+
+    /// The same, whose calls wait at most `wait_ms` milliseconds of cluster time.
+    #[must_use]
+    pub fn waiting_ms(&self, wait_ms: u64) -> Self {
+        Self { wait_ms: Some(wait_ms), ..self.clone() }
     }
 
     /// Runs an operation with encoded arguments.
@@ -39,7 +46,7 @@ impl<'t, T: Transport> ClientCore<'t, T> {
         signature: u64,
         args: Vec<u8>,
     ) -> Result<R, CallError<E>> {
-        result(self.transport.call(RawCall { space: self.space.clone(), operation, signature, args }).await?)
+        result(self.transport.call(RawCall { space: self.space.clone(), operation, signature, args, wait_ms: self.wait_ms }).await?)
     }
 
     /// Runs a query with encoded arguments.

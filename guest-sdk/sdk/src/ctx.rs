@@ -5,10 +5,12 @@
 use core::cell::Cell;
 use core::ops::Deref;
 
-use synod_abi::{Context, Revision, SessionId, Time, Token};
+use serde::Serialize;
+use synod_abi::{Context, Revision, SessionId, Shape, Shaped, TicketId, Time, TimerId, Token, encode};
 
-use crate::Rng;
 use crate::host::Host;
+use crate::recipe::{refused, replied};
+use crate::{RecipeError, Rng, Ticket};
 
 /// What a query is given: it can read.
 pub struct QueryCtx<'h> {
@@ -56,20 +58,63 @@ impl core::fmt::Debug for QueryCtx<'_> {
     }
 }
 
-/// What an operation is given: it can read and write.
+/// What an operation or hook is given: it can read and write.
 #[derive(Debug)]
 pub struct Ctx<'h> {
     query: QueryCtx<'h>,
+    timer: Option<&'static Shape>,
 }
 
 impl<'h> Ctx<'h> {
-    pub(crate) fn new(context: Context, host: Host<'h>) -> Self {
-        Self { query: QueryCtx::new(context, host) }
+    /// `timer` is what the recipe's `#[on_timer]` takes.
+    pub(crate) fn new(context: Context, host: Host<'h>, timer: Option<&'static Shape>) -> Self {
+        Self { query: QueryCtx::new(context, host), timer }
     }
 
     /// Draws a fencing token: greater than every token that this cluster drew before.
     pub fn next_token(&mut self) -> Token {
         Token(self.host.next_token())
+    }
+
+    /// Whether this operation may answer later: a session calls it, and directly. Otherwise [`Reply::Later`](crate::Reply::Later)
+    /// is rejected.
+    pub fn can_wait(&self) -> bool {
+        self.query.context.may_wait
+    }
+
+    /// The ticket of this call: an operation that returns `Reply::Later(ticket)` is answered by whoever completes it.
+    pub fn ticket<T>(&self) -> Ticket<T> {
+        Ticket::of(TicketId(self.revision().0))
+    }
+
+    /// Answers a call that waits with its result. Returns `false` if it does not wait any more: it was cancelled, its time was
+    /// up, or its session ended; then nobody has the result, and what it would have granted is still there to give.
+    pub fn complete<T: Serialize>(&mut self, ticket: Ticket<T>, result: &T) -> bool {
+        self.host.complete(ticket.id().0, &replied(result)) == 1
+    }
+
+    /// Answers a call that waits with a business error. Returns `false` if it does not wait any more, as
+    /// [`Ctx::complete`] does.
+    pub fn refuse<T, E: RecipeError>(&mut self, ticket: Ticket<T>, error: &E) -> bool {
+        self.host.complete(ticket.id().0, &refused(error)) == 1
+    }
+
+    /// Has `#[on_timer]` run with `payload` in a command of its own, when cluster time has reached `at`: never before, and soon
+    /// after it. A time that has passed is as good as now. The payload has the hook's type.
+    ///
+    /// # Panics
+    /// If the recipe has no `#[on_timer]`. Where it runs natively, also if that takes another type.
+    pub fn set_timer<T: Shaped + Serialize>(&mut self, at: Time, payload: &T) -> TimerId {
+        let Some(shape) = self.timer else { panic!("a timer was set by a recipe without #[on_timer]") };
+        if cfg!(not(target_arch = "wasm32")) {
+            assert!(*shape == T::SHAPE, "the payload of a timer has another type than that of #[on_timer]: {:?}, not {shape:?}", T::SHAPE);
+        }
+        TimerId(self.host.set_timer(at.0, &encode(payload)))
+    }
+
+    /// Cancels a timer. Returns `false` if it has fired or was cancelled before.
+    pub fn cancel_timer(&mut self, timer: TimerId) -> bool {
+        self.host.cancel_timer(timer.0) == 1
     }
 
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {

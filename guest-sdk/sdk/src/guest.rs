@@ -8,7 +8,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 
 use synod_abi::limits::ARGS_BYTES;
-use synod_abi::{CONTEXT_BYTES, Context, EntryPoint, HOST_MODULE, fnv1a_32};
+use synod_abi::{CONTEXT_BYTES, Context, EntryPoint, HOOK_CANCEL, HOOK_SESSION_END, HOOK_TIMER, HOST_MODULE, Shape, fnv1a_32};
 
 use crate::ctx::{Ctx, QueryCtx};
 use crate::host::{Host, SCRATCH_BYTES};
@@ -96,7 +96,20 @@ pub const fn input() -> Input {
 static SCRATCH: Static<[u8; SCRATCH_BYTES]> = Static(UnsafeCell::new([0; SCRATCH_BYTES]));
 static HOOKED: Static<bool> = Static(UnsafeCell::new(false));
 
-/// The body of both entry points: runs `entry` on the input and returns where the reply lies.
+/// The body of the export for hooks: runs the one with this number.
+pub fn run_hook<R: Recipe>(input: &'static Input, hook: i32, len: i32) -> i64 {
+    match hook {
+        HOOK_SESSION_END => run::<R>(input, EntryPoint::SessionEnd, len),
+        HOOK_TIMER => run::<R>(input, EntryPoint::Timer, len),
+        HOOK_CANCEL => run::<R>(input, EntryPoint::Cancel, len),
+        _ => {
+            HEAP.reset();
+            place(bad_arguments())
+        }
+    }
+}
+
+/// The body of every entry point: runs `entry` on the input and returns where the reply lies.
 pub fn run<R: Recipe>(input: &'static Input, entry: EntryPoint, len: i32) -> i64 {
     HEAP.reset();
     hook_panics();
@@ -110,9 +123,17 @@ pub fn run<R: Recipe>(input: &'static Input, entry: EntryPoint, len: i32) -> i64
     let scratch = unsafe { &mut *SCRATCH.0.get() };
     let host = Host::new(scratch);
     place(match entry {
-        EntryPoint::Operation(id) => R::operation(id, &mut Ctx::new(context, host), args),
+        EntryPoint::Operation(id) => R::operation(id, &mut Ctx::new(context, host, const { timer::<R>() }), args),
         EntryPoint::Query(id) => R::query(id, &QueryCtx::new(context, host), args),
+        EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel => {
+            R::hook(entry, &mut Ctx::new(context, host, const { timer::<R>() }), args)
+        }
     })
+}
+
+/// Whether there is a hook for timers; the shape itself need not be in the module a second time.
+const fn timer<R: Recipe>() -> Option<&'static Shape> {
+    if R::SCHEMA.hooks.timer.is_some() { Some(&Shape::Unit) } else { None }
 }
 
 fn place(reply: alloc::vec::Vec<u8>) -> i64 {

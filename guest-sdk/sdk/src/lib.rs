@@ -42,6 +42,11 @@
 //! of the host ends the call, nothing of it is kept, and the caller gets a coded fault. A returned `Err` is the
 //! recipe's own refusal, which rolls the call back as well.
 //!
+//! An operation that returns a [`Reply`] may wait: its caller is answered by a later command, in the one round trip that
+//! it began. Besides operations and queries a recipe may have one of each hook, which the cluster calls:
+//! `#[on_session_end]` when a session that called the space has ended, `#[on_timer]` when a timer is due, and `#[on_cancel]`
+//! when a waiting call is given up; see [`ops`].
+//!
 //! What it does not do: keep anything in memory between two calls. The heap is emptied before each call, so a recipe
 //! must not keep heap values in statics.
 #![deny(unsafe_code)]
@@ -61,6 +66,7 @@ mod log;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;
 mod recipe;
+mod reply;
 mod rng;
 pub mod state;
 
@@ -69,6 +75,7 @@ pub use client::{ClientCore, Rejection, block_on};
 pub use ctx::{Ctx, QueryCtx};
 pub use log::Level;
 pub use recipe::{Never, Recipe, RecipeError, RecipeState};
+pub use reply::{Reply, Ticket};
 pub use rng::Rng;
 pub use synod_abi as abi;
 pub use synod_macros::{data, errors, ops, recipe};
@@ -78,9 +85,11 @@ pub mod prelude {
     #[cfg(not(target_arch = "wasm32"))]
     pub use crate::Rejection;
     pub use crate::state::{Cell, Counter, Map, Queue};
-    pub use crate::{Ctx, Level, Never, QueryCtx, Recipe, RecipeError, Rng};
+    pub use crate::{Ctx, Level, Never, QueryCtx, Recipe, RecipeError, Reply, Rng, Ticket};
     pub use crate::{data, ensure, errors, info, log, ops, recipe, warn};
-    pub use synod_abi::{Blob, CallError, Direction, Key, OwnedKey, Revision, SessionId, Shaped, Time, Token};
+    pub use synod_abi::{
+        Blob, CallError, Direction, Key, OwnedKey, RequestId, Revision, SessionId, Shaped, TicketId, Time, TimerId, Token,
+    };
 }
 
 /// What the macros write; not for people.
@@ -90,15 +99,16 @@ pub mod __private {
     pub use crate::client::{ClientCore, block_on};
     pub use crate::log::line;
     pub use crate::recipe::{Args, bad_arguments, refused, replied};
+    pub use crate::reply::answered;
     pub use crate::state::StateField;
     pub use crate::{Ctx, Never, QueryCtx, Recipe, RecipeError, RecipeState};
     pub use alloc::string::String;
     pub use alloc::vec::Vec;
     pub use serde;
-    pub use synod_abi::schema::{EntryPointDef, ErrorCode, ErrorsDef, SchemaDef, StateFieldDef, Status};
+    pub use synod_abi::schema::{EntryPointDef, ErrorCode, ErrorsDef, HooksDef, SchemaDef, StateFieldDef, Status};
     pub use synod_abi::{
-        CallError, EnumShape, FieldShape, Key, KeyError, OperationId, OwnedKey, Shape, Shaped, StructShape, Transport, VariantShape,
-        encode_into, fnv1a_32,
+        CallError, EntryPoint, EnumShape, FieldShape, Key, KeyError, OperationId, OwnedKey, Shape, Shaped, StructShape, Transport,
+        VariantShape, encode_into, fnv1a_32,
     };
 }
 
@@ -131,6 +141,18 @@ pub mod __private {
 /// # use synod_sdk::prelude::*;
 /// # #[recipe(name = "r", version = 1)] pub struct R { a: Cell<u32> }
 /// fn get(r: &R, cx: &QueryCtx) { r.a.put(cx, &1) }
+/// ```
+/// An answer for later is the whole answer.
+/// ```compile_fail,E0277
+/// # use synod_sdk::prelude::*;
+/// # #[recipe(name = "r", version = 1)] pub struct R { a: Cell<u32> }
+/// #[ops]
+/// impl R { #[op] fn get(&self, cx: &mut Ctx) -> Vec<Reply<u32>> { vec![] } }
+/// ```
+/// A ticket is completed with what its call waits for.
+/// ```compile_fail,E0308
+/// # use synod_sdk::prelude::*;
+/// fn answer(cx: &mut Ctx, ticket: Ticket<u32>) { cx.complete(ticket, &"text"); }
 /// ```
 /// Nothing writes under an iterator.
 /// ```compile_fail,E0502

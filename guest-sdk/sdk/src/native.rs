@@ -39,8 +39,11 @@ impl<R: Recipe> NativeRecipe for R {
 
     fn dispatch(entry: EntryPoint, context: &Context, args: &[u8], host: &mut dyn HostCalls) -> Result<Vec<u8>, Fault> {
         let run = AssertUnwindSafe(|| match entry {
-            EntryPoint::Operation(id) => R::operation(id, &mut Ctx::new(*context, Host::new(&mut *host)), args),
+            EntryPoint::Operation(id) => R::operation(id, &mut Ctx::new(*context, Host::new(&mut *host), R::SCHEMA.hooks.timer), args),
             EntryPoint::Query(id) => R::query(id, &QueryCtx::new(*context, Host::new(&mut *host)), args),
+            EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel => {
+                R::hook(entry, &mut Ctx::new(*context, Host::new(&mut *host), R::SCHEMA.hooks.timer), args)
+            }
         });
         catch_unwind(run).map_err(|payload| match payload.downcast::<EndedCall>() {
             Ok(ended) => ended.0,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[cfg(not(target_arch = "wasm32"))]
 use synod_abi::Transport;
 use synod_abi::schema::{ErrorsDef, SchemaDef, StateFieldDef};
-use synod_abi::{DecodeError, OperationId, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_RESULT, decode_from, encode_into};
+use synod_abi::{DecodeError, EntryPoint, OperationId, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_RESULT, decode_from, encode_into};
 
 use crate::{Ctx, QueryCtx};
 
@@ -57,6 +57,9 @@ pub trait Recipe: RecipeState {
     /// Runs a query; returns the reply.
     #[doc(hidden)]
     fn query(id: OperationId, cx: &QueryCtx<'_>, args: &[u8]) -> Vec<u8>;
+    /// Runs a hook; returns the reply.
+    #[doc(hidden)]
+    fn hook(entry: EntryPoint, cx: &mut Ctx<'_>, args: &[u8]) -> Vec<u8>;
 }
 
 /// An error enum of a recipe: `#[errors]` implements it.

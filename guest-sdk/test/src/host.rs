@@ -1,4 +1,6 @@
 //! [`TestHost`]: one member of one, driven by the test.
+//!
+//! It is the leader as well: it ticks when timers are due. It keeps no clock of its own, so a session lives until the test ends it.
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::marker::PhantomData;
@@ -6,14 +8,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use synod_abi::schema::{EntryPointSchema, Schema};
 use synod_abi::{
-    ClusterId, ModuleHash, OperationId, RawCall, RawError, RawQuery, RawReply, RecipeName, Revision, SpaceName, Time, Transport, limits,
+    ClusterId, Direction, ModuleHash, OperationId, RawCall, RawError, RawQuery, RawReply, RecipeName, RequestId, Revision, SessionId,
+    SpaceId, SpaceName, Time, Transport, limits,
 };
+use synod_machine::directory::Head;
 use synod_machine::{
-    Action, Call, Caller, Command, Environment, LogLine, Machine, MemoryState, Origin, Outcome, Query, Rejection, Reply, directory, query,
+    Action, Call, Caller, Command, CommandOutcome, Environment, LogLine, Machine, MemoryState, Origin, Outcome, Query, RangeLimit,
+    Rejection, Reply, StateView, Table, directory, query,
 };
 use synod_sdk::Recipe;
 
-use crate::replay::{self, Done};
+use crate::replay::{self, Done, History};
 use crate::vm::{Runners, TestVm};
 
 /// Names the compiled module that tests run against, by its path.
@@ -22,15 +27,24 @@ pub(crate) const MODULE_VARIABLE: &str = "SYNOD_TEST_WASM";
 const BEGIN_MS: u64 = 1_700_000_000_000;
 /// Commands an entry in the replays.
 const REPLAYS: [usize; 2] = [1, 32];
+/// Ticks without the clock moving on, before a test is told that its timers have no end.
+const TICKS_AT_ONCE: usize = 10_000;
 
-struct Inner {
+/// What [`TestHost`] and its sessions share.
+pub(crate) struct Inner {
     runners: Runners,
     environment: Environment,
     machine: Machine,
     state: MemoryState,
     vm: TestVm,
     now: Time,
-    done: Vec<Done>,
+    next_timer: Option<Time>,
+    history: History,
+    fuel_used: u64,
+    /// Sessions that were opened, for their nonces.
+    pub(crate) opened: u64,
+    /// Calls that wait or got their outcomes since, and whose futures are alive.
+    pub(crate) parked: BTreeMap<(SessionId, RequestId), Option<Outcome>>,
     schemas: BTreeMap<ModuleHash, Schema>,
     logs: VecDeque<LogLine>,
 }
@@ -87,24 +101,37 @@ impl TestHost {
         );
         let mut runners = Runners::default();
         let module = runners.link::<R>();
-        TestHost::start(runners, module)
+        TestHost::set_up(runners, module)
     }
 
     /// Runs a compiled module of `R`.
     #[cfg(feature = "wasm")]
     pub fn wasm<R: Recipe>(module: &[u8]) -> TestHost<R> {
-        TestHost::start(Runners::on(crate::wasm::Wasmtime::start()), module)
+        TestHost::set_up(Runners::on(crate::wasm::Wasmtime::start()), module)
     }
 }
 
 impl<R: Recipe> TestHost<R> {
-    fn start(runners: Runners, module: &[u8]) -> Self {
+    fn set_up(runners: Runners, module: &[u8]) -> Self {
         let environment = Environment { semantics: Environment::SEMANTICS, engine: runners.fingerprint() };
         let state = MemoryState::default();
         let machine = Machine::load(&state, environment).unwrap_or_else(|fatal| panic!("an empty state does not load: {fatal}"));
         let (vm, now) = (runners.vm(), Time(BEGIN_MS));
-        let (done, schemas, logs) = (Vec::new(), BTreeMap::new(), VecDeque::new());
-        let inner = Mutex::new(Inner { runners, environment, machine, state, vm, now, done, schemas, logs });
+        let inner = Mutex::new(Inner {
+            runners,
+            environment,
+            machine,
+            state,
+            vm,
+            now,
+            next_timer: None,
+            history: History::default(),
+            fuel_used: 0,
+            opened: 0,
+            parked: BTreeMap::new(),
+            schemas: BTreeMap::new(),
+            logs: VecDeque::new(),
+        });
         let host = Self { inner, recipe: PhantomData };
         host.must(Action::FormCluster { cluster: ClusterId([1; 16]) });
         host.must(Action::SetEnvironment { environment });
@@ -154,13 +181,38 @@ impl<R> TestHost<R> {
     /// # Errors
     /// The rejection, if it is rejected.
     pub fn apply(&self, action: Action) -> Result<Reply, Rejection> {
-        self.lock().apply(action).result
+        self.lock().apply(Caller::default(), action).result
     }
 
-    /// Moves the cluster's clock on. Without it time stands still.
+    /// Moves the cluster's clock on, and fires what is due on the way, each timer and the end of each wait at its time, by ticks as a
+    /// leader does. Without it time stands still; `advance_ms(0)` fires what is due already.
     pub fn advance_ms(&self, ms: u64) {
         let mut inner = self.lock();
-        inner.now = inner.now.plus_ms(ms);
+        let until = inner.now.plus_ms(ms);
+        let mut ticks = 0;
+        while let Some(due) = inner.next_timer.filter(|due| *due <= until) {
+            ticks = if due > inner.now { 0 } else { ticks + 1 };
+            assert!(ticks < TICKS_AT_ONCE, "timers that are due at once set further ones that are, without end");
+            inner.now = inner.now.max(due);
+            let ticked = inner.apply(Caller::default(), Action::Tick).result;
+            assert!(ticked.is_ok(), "a tick was rejected: {ticked:?}");
+        }
+        inner.now = until;
+    }
+
+    /// The head of the state: how many sessions, unacknowledged requests, waiting calls and timers there are, among other things.
+    pub fn head(&self) -> Head {
+        *self.lock().machine.head()
+    }
+
+    /// Fuel that the last command used, its hooks included: each call and hook has `limits::CALL_FUEL`. Only compiled modules use any.
+    pub fn fuel_used(&self) -> u64 {
+        self.lock().fuel_used
+    }
+
+    /// How many rows the recipe keeps in the space called `space`.
+    pub fn rows(&self, space: &str) -> usize {
+        self.lock().rows(space)
     }
 
     /// Time of the next command.
@@ -187,36 +239,45 @@ impl<R> TestHost<R> {
         self.apply(action).unwrap_or_else(|rejection| panic!("the test host could not be set up: {rejection}"))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inner {
-    fn apply(&mut self, action: Action) -> Outcome {
-        let command = Command { origin: Origin::default(), caller: Caller::default(), action };
+    pub(crate) fn apply(&mut self, caller: Caller, action: Action) -> Outcome {
+        let command = Command { origin: Origin::default(), caller, action };
         let applied = replay::apply(&mut self.machine, &mut self.state, &mut self.vm, self.now, vec![command.clone()]);
         let mut applied = applied.unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
         self.log(applied.logs);
-        let outcome = applied.outcomes.remove(0).outcome;
-        self.done.push(Done { at: self.now, command, outcome: outcome.clone() });
+        self.next_timer = applied.next_timer;
+        for completed in &applied.completions {
+            if let Some(waits) = self.parked.get_mut(&(completed.session, completed.request)) {
+                *waits = Some(completed.outcome.clone());
+            }
+        }
+        self.history.completions.append(&mut applied.completions);
+        self.history.sessions.append(&mut applied.sessions);
+        let CommandOutcome { outcome, fuel, .. } = applied.outcomes.remove(0);
+        self.fuel_used = fuel;
+        self.history.done.push(Done { at: self.now, command, outcome: outcome.clone() });
         outcome
     }
 
-    fn call(&mut self, call: RawCall) -> Result<RawReply, RawError> {
+    /// The operation that a client calls.
+    pub(crate) fn operation(&mut self, call: RawCall) -> Result<Call, RawError> {
         let (space, _) = self.resolve(&call.space, call.operation, call.signature, |schema, name| schema.operation(name))?;
-        let operation = OperationId::of(call.operation);
-        let outcome = self.apply(Action::Call(Call { space, operation, args: call.args.into() }));
-        match outcome.result {
-            Ok(Reply::Result(result)) => Ok(RawReply { revision: outcome.revision, result: result.0 }),
-            Ok(other) => Err(invalid(format!("the call was answered {other:?}"))),
-            Err(rejection) => Err(raw(rejection)),
-        }
+        Ok(Call { space, operation: OperationId::of(call.operation), args: call.args.into() })
     }
 
-    fn query(&mut self, asked: RawQuery) -> Result<RawReply, RawError> {
+    fn call(&mut self, call: RawCall) -> Result<RawReply, RawError> {
+        let call = self.operation(call)?;
+        answer(self.apply(Caller::default(), Action::Call(call)))
+    }
+
+    pub(crate) fn query(&mut self, asked: RawQuery, session: Option<SessionId>) -> Result<RawReply, RawError> {
         let (_, space) = self.resolve(&asked.space, asked.query, asked.signature, |schema, name| schema.query(name))?;
-        let request = Query { space: &space, query: OperationId::of(asked.query), args: &asked.args, session: None };
+        let request = Query { space: &space, query: OperationId::of(asked.query), args: &asked.args, session };
         let answer = query(&self.state, &mut self.vm, request).unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
         self.log(answer.logs);
         answer.result.map(|result| RawReply { revision: answer.revision, result }).map_err(raw)
@@ -229,7 +290,7 @@ impl Inner {
         name: &str,
         signature: u64,
         find: impl for<'s> Fn(&'s Schema, &str) -> Option<&'s EntryPointSchema>,
-    ) -> Result<(synod_abi::SpaceId, SpaceName), RawError> {
+    ) -> Result<(SpaceId, SpaceName), RawError> {
         let space = SpaceName::new(space).map_err(|error| invalid(format!("{space} is no name of a space: {error}")))?;
         let record = directory::space(&self.state, &space).unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
         let record = record.ok_or_else(|| invalid(format!("there is no space {space}; create it first")))?;
@@ -242,6 +303,16 @@ impl Inner {
             Some(_) => Err(invalid(format!("{name} of {} has other types than this client; build module and client again", record.recipe))),
             None => Err(invalid(format!("{} has no {name}", record.recipe))),
         }
+    }
+
+    fn rows(&self, space: &str) -> usize {
+        let name = SpaceName::new(space).unwrap_or_else(|error| panic!("{space} is no name of a space: {error}"));
+        let record = directory::space(&self.state, &name).unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
+        let SpaceId(id) = record.unwrap_or_else(|| panic!("there is no space {space}; create it first")).id;
+        let (from, to) = (id.to_be_bytes(), (id + 1).to_be_bytes());
+        let all = RangeLimit { rows: usize::MAX, bytes: usize::MAX };
+        let rows = self.state.range(Table::State, &from, &to, Direction::Forward, all);
+        rows.unwrap_or_else(|fatal| panic!("the member stopped: {fatal}")).0.len()
     }
 
     fn log(&mut self, lines: Vec<LogLine>) {
@@ -257,7 +328,7 @@ impl<R> Transport for TestHost<R> {
     }
 
     fn query(&self, query: RawQuery) -> impl Future<Output = Result<RawReply, RawError>> + Send {
-        std::future::ready(self.lock().query(query))
+        std::future::ready(self.lock().query(query, None))
     }
 }
 
@@ -269,7 +340,7 @@ impl<R> Drop for TestHost<R> {
         let inner = self.lock();
         let digest = inner.machine.head().state_digest();
         for batch in REPLAYS {
-            if let Err(different) = replay::compare(&inner.runners, inner.environment, &inner.done, digest, batch) {
+            if let Err(different) = replay::compare(&inner.runners, inner.environment, &inner.history, digest, batch) {
                 panic!("{different}");
             }
         }
@@ -282,10 +353,22 @@ impl<R> std::fmt::Debug for TestHost<R> {
     }
 }
 
+/// The outcome of a call, as its client sees it.
+pub(crate) fn answer(outcome: Outcome) -> Result<RawReply, RawError> {
+    match outcome.result {
+        Ok(Reply::Result(result)) => Ok(RawReply { revision: outcome.revision, result: result.0 }),
+        Ok(other) => Err(invalid(format!("the call was answered {other:?}"))),
+        Err(rejection) => Err(raw(rejection)),
+    }
+}
+
 fn raw(rejection: Rejection) -> RawError {
     match rejection {
         Rejection::Recipe { code, error } => RawError::Rejected { code, error: error.0 },
         Rejection::Fault(fault) => RawError::Fault { fault: Some(fault), message: fault.to_string() },
+        Rejection::WaitTimeout => RawError::WaitTimeout,
+        Rejection::SessionEnded => RawError::SessionExpired(rejection.to_string()),
+        Rejection::OutOfOrder | Rejection::TooManyWaiting => RawError::Unavailable(rejection.to_string()),
         other => invalid(other.to_string()),
     }
 }

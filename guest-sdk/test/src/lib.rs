@@ -5,12 +5,18 @@
 //! members use: where the variable `SYNOD_TEST_WASM` names one, as `synod recipe test --wasm` sets it. When a host is dropped, everything that was done is done again, one command an entry and then
 //! 32, and must come out the same: a recipe that keeps something in memory or meets a random number is found here.
 //!
+//! [`TestHost::open_session`] gives a session with a client of its own. What waits in it is started with [`TestHost::start`];
+//! [`TestHost::advance_ms`] fires timers and ends waits. Replays compare what was answered later as well.
+//!
 //! What it does not do: agree, store, or lose anything. It is one member without a disk.
 mod host;
 mod replay;
+mod session;
 mod vm;
 #[cfg(feature = "wasm")]
 mod wasm;
 
 pub use host::TestHost;
-pub use synod_machine::{Action, LogLine, Rejection, Reply};
+pub use session::{Started, TestSession};
+pub use synod_machine::directory::Head;
+pub use synod_machine::{Action, Cancelled, LogLine, Outcome, Rejection, Reply};

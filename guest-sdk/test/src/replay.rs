@@ -4,7 +4,7 @@
 //! recipe is given differs. What still comes out differently was kept in memory, or is not a function of state and
 //! arguments.
 use synod_abi::{Time, encode};
-use synod_machine::{Applied, Command, Entry, Environment, Fatal, Machine, MemoryState, Outcome, Rejection};
+use synod_machine::{Applied, Command, Completed, Entry, Environment, Fatal, Machine, MemoryState, Outcome, Rejection, SessionChange};
 
 use crate::vm::Runners;
 
@@ -14,6 +14,17 @@ pub(crate) struct Done {
     pub(crate) at: Time,
     pub(crate) command: Command,
     pub(crate) outcome: Outcome,
+}
+
+/// Everything that was done, and what came of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History {
+    /// Commands, in order.
+    pub(crate) done: Vec<Done>,
+    /// Parked calls that got their outcomes, in order.
+    pub(crate) completions: Vec<Completed>,
+    /// Sessions that came and went, in order.
+    pub(crate) sessions: Vec<SessionChange>,
 }
 
 /// Applies one entry and commits it.
@@ -30,13 +41,20 @@ pub(crate) fn apply(
     Ok(applied)
 }
 
-/// Does `done` again with up to `batch` commands an entry; an error says what came out differently.
-pub(crate) fn compare(runners: &Runners, environment: Environment, done: &[Done], digest: [u8; 32], batch: usize) -> Result<(), String> {
+/// Does everything again with up to `batch` commands an entry; an error says what came out differently.
+pub(crate) fn compare(
+    runners: &Runners,
+    environment: Environment,
+    history: &History,
+    digest: [u8; 32],
+    batch: usize,
+) -> Result<(), String> {
     let fatal = |fatal: Fatal| format!("the replay stopped: {fatal}");
     let mut state = MemoryState::default();
     let mut machine = Machine::load(&state, environment).map_err(fatal)?;
     let mut vm = runners.vm();
-    let mut rest = done;
+    let (mut completions, mut sessions) = (Vec::new(), Vec::new());
+    let mut rest = history.done.as_slice();
     while let Some(first) = rest.first() {
         let together = rest.iter().take(batch).take_while(|next| next.at == first.at).count();
         let commands = rest[..together].iter().map(|done| done.command.clone()).collect();
@@ -52,9 +70,25 @@ pub(crate) fn compare(runners: &Runners, environment: Environment, done: &[Done]
             }
         }
         rest = &rest[executed.len()..];
+        completions.extend(applied.completions);
+        sessions.extend(applied.sessions);
+    }
+    let different = |what: &str, before: String, again: String| {
+        format!("the recipe is not deterministic: {what} {before}, and {again} when done again with {batch} commands an entry")
+    };
+    if let Some((before, again)) = first_difference(&history.completions, &completions) {
+        return Err(different("among the calls that waited, one was answered", before, again));
+    }
+    if let Some((before, again)) = first_difference(&history.sessions, &sessions) {
+        return Err(different("among the sessions, one was", before, again));
     }
     if machine.head().state_digest() == digest {
         return Ok(());
     }
     Err(format!("the recipe is not deterministic: all outcomes are the same, but the state differs with {batch} commands an entry"))
+}
+
+fn first_difference<T: PartialEq + std::fmt::Debug>(before: &[T], again: &[T]) -> Option<(String, String)> {
+    let at = (0..before.len().max(again.len())).find(|at| before.get(*at) != again.get(*at))?;
+    Some((format!("{:?}", before.get(at)), format!("{:?}", again.get(at))))
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use synod_abi::schema::Schema;
 use synod_abi::{
-    AdmissionError, Context, EntryPoint, Fault, HostCalls, ModuleHash, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_RESULT, SpaceId, limits,
+    AdmissionError, Context, EntryPoint, Fault, HostCalls, ModuleHash, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_LATER, REPLY_NOW,
+    REPLY_RESULT, SpaceId, limits,
 };
 use synod_machine::{Admitted, Completion, Fatal, Invocation, MemoryState, Vm, Workspace, module_hash};
 use synod_sdk::native::NativeRecipe;
@@ -116,7 +117,7 @@ impl Vm<Workspace<MemoryState>> for TestVm {
         };
         self.fuel_used = 0;
         let reply = dispatch(call.entry_point, call.context, call.args, &mut host);
-        Ok((host, reply.map_or_else(Completion::Faulted, completion)))
+        Ok((host, reply.map_or_else(Completion::Faulted, |reply| completion(call.entry_point, reply))))
     }
 
     fn discard(&mut self, space: SpaceId) {
@@ -128,14 +129,21 @@ impl Vm<Workspace<MemoryState>> for TestVm {
     }
 }
 
-/// What the bytes of a reply mean.
-fn completion(mut reply: Vec<u8>) -> Completion {
+/// What the bytes of a reply mean: only operations wait, and hooks have nothing to say.
+fn completion(entry_point: EntryPoint, mut reply: Vec<u8>) -> Completion {
     if reply.len() > limits::REPLY_BYTES {
         return Completion::Faulted(Fault::BadReply);
     }
+    let (waits, answers) = match entry_point {
+        EntryPoint::Operation(_) => (true, true),
+        EntryPoint::Query(_) => (false, true),
+        EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel => (false, false),
+    };
     match (reply.first().copied(), reply.get(1..5)) {
-        (Some(REPLY_RESULT), _) => Completion::Done(reply.split_off(1)),
-        (Some(REPLY_ERROR), Some(&[a, b, c, d])) => {
+        (Some(REPLY_RESULT), _) if answers || reply.len() == 1 => Completion::Done(reply.split_off(1)),
+        (Some(REPLY_NOW), _) if waits => Completion::Now(reply.split_off(1)),
+        (Some(REPLY_LATER), None) if waits && reply.len() == 1 => Completion::Later,
+        (Some(REPLY_ERROR), Some(&[a, b, c, d])) if answers => {
             Completion::Refused { code: u32::from_le_bytes([a, b, c, d]), error: reply.split_off(5) }
         }
         (Some(REPLY_BAD_ARGUMENTS), None) if reply.len() == 1 => Completion::Faulted(Fault::BadArguments),

@@ -8,13 +8,14 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use synod_abi::schema::{EntryPointDef, SchemaDef};
+use synod_abi::schema::{EntryPointDef, HooksDef, SchemaDef};
 use synod_abi::{Context, EntryPoint, Fault, HostCalls, ModuleHash, OperationId, Shape, SpaceId, limits};
 use synod_machine::{Completion, Invocation, Vm, module_hash};
 use synod_vm::{Modules, WasmVm, spawn};
 
-const RUN: EntryPointDef = EntryPointDef { name: "run", docs: "", args: &[], result: &Shape::Unit, errors: None };
-const DEF: SchemaDef = SchemaDef { name: "bench", version: 1, docs: "", operations: &[RUN], queries: &[], fields: &[] };
+const RUN: EntryPointDef = EntryPointDef { name: "run", docs: "", args: &[], result: &Shape::Unit, errors: None, waits: false };
+const DEF: SchemaDef =
+    SchemaDef { name: "bench", version: 1, docs: "", operations: &[RUN], queries: &[], fields: &[], hooks: HooksDef::NONE };
 const SCHEMA: [u8; DEF.encoded_len()] = DEF.encode();
 
 /// Reads two rows whose keys come with the arguments, adds one to each value, and writes both.
@@ -70,6 +71,15 @@ impl HostCalls for MapHost {
     }
     fn next_token(&mut self) -> Result<u64, Fault> {
         Ok(1)
+    }
+    fn set_timer(&mut self, _: u64, _: &[u8]) -> Result<u64, Fault> {
+        Ok(1)
+    }
+    fn cancel_timer(&mut self, _: u64) -> Result<u32, Fault> {
+        Ok(0)
+    }
+    fn complete(&mut self, _: u64, _: &[u8]) -> Result<u32, Fault> {
+        Ok(0)
     }
 }
 

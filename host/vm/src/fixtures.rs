@@ -3,15 +3,18 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 
-use synod_abi::schema::{EntryPointDef, SchemaDef};
+use synod_abi::schema::{EntryPointDef, HooksDef, SchemaDef};
 use synod_abi::{Context, EntryPoint, Fault, HostCalls, ModuleHash, OperationId, Shape, SpaceId, limits};
 use synod_machine::{Completion, Fatal, Invocation, Vm, module_hash};
 
 use crate::{Modules, WasmVm};
 
-const RUN: EntryPointDef = EntryPointDef { name: "run", docs: "", args: &[], result: &Shape::Unit, errors: None };
-const DEF: SchemaDef = SchemaDef { name: "fixture", version: 1, docs: "", operations: &[RUN], queries: &[], fields: &[] };
+const RUN: EntryPointDef = EntryPointDef { name: "run", docs: "", args: &[], result: &Shape::Unit, errors: None, waits: false };
+const DEF: SchemaDef =
+    SchemaDef { name: "fixture", version: 1, docs: "", operations: &[RUN], queries: &[], fields: &[], hooks: HooksDef::NONE };
 const SCHEMA: [u8; DEF.encoded_len()] = DEF.encode();
+const HOOKED: SchemaDef = SchemaDef { hooks: HooksDef { session_end: true, cancel: true, timer: Some(&Shape::U64) }, ..DEF };
+const HOOKED_SCHEMA: [u8; HOOKED.encoded_len()] = HOOKED.encode();
 
 /// Where a fixture has its input buffer.
 pub(crate) const INPUT: u32 = 65_536;
@@ -20,7 +23,16 @@ pub(crate) const DONE: &str = "(i64.const 0x40000000001)";
 
 /// The schema section as text.
 pub(crate) fn schema() -> String {
-    let bytes: String = SCHEMA.iter().map(|byte| format!("\\{byte:02x}")).collect();
+    section(&SCHEMA)
+}
+
+/// The schema section of a recipe with all hooks, as text.
+pub(crate) fn hooked_schema() -> String {
+    section(&HOOKED_SCHEMA)
+}
+
+fn section(schema: &[u8]) -> String {
+    let bytes: String = schema.iter().map(|byte| format!("\\{byte:02x}")).collect();
     format!("(@custom \"synod_schema\" \"{bytes}\")")
 }
 
@@ -33,6 +45,9 @@ pub(crate) const IMPORTS: &str = r#"
     (import "synod_1_0" "put" (func $put (param i32 i32 i32 i32)))
     (import "synod_1_0" "delete" (func $delete (param i32 i32)))
     (import "synod_1_0" "next_token" (func $next_token (result i64)))
+    (import "synod_1_0" "set_timer" (func $set_timer (param i64 i32 i32) (result i64)))
+    (import "synod_1_0" "cancel_timer" (func $cancel_timer (param i64) (result i32)))
+    (import "synod_1_0" "complete" (func $complete (param i64 i32 i32) (result i32)))
 "#;
 
 /// The contract's memory and input buffer, and a reply without payload at 1024.
@@ -57,12 +72,25 @@ pub(crate) fn recipe(entry: &str, rest: &str) -> Vec<u8> {
     ))
 }
 
+/// A recipe with all hooks, whose operation, query and hook are all `entry`.
+pub(crate) fn hooked(entry: &str, rest: &str) -> Vec<u8> {
+    wasm(&format!(
+        r#"(module {IMPORTS} {MEMORY} {rest}
+            (func $entry (export "synod_operation") (export "synod_query") (export "synod_hook")
+                (param $id i32) (param $len i32) (result i64) {entry})
+            {})"#,
+        hooked_schema()
+    ))
+}
+
 /// A host on a map, which counts what is asked of it.
 #[derive(Debug, Default)]
 pub(crate) struct MapHost {
     pub(crate) rows: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) lines: Vec<String>,
     pub(crate) tokens: u64,
+    pub(crate) timers: BTreeMap<u64, (u64, Vec<u8>)>,
+    pub(crate) completed: Vec<(u64, Vec<u8>)>,
     pub(crate) panics: bool,
 }
 
@@ -106,6 +134,22 @@ impl HostCalls for MapHost {
     fn next_token(&mut self) -> Result<u64, Fault> {
         self.tokens += 1;
         Ok(self.tokens)
+    }
+
+    fn set_timer(&mut self, at_ms: u64, payload: &[u8]) -> Result<u64, Fault> {
+        let timer = self.timers.len() as u64 + 1;
+        self.timers.insert(timer, (at_ms, payload.to_vec()));
+        Ok(timer)
+    }
+
+    fn cancel_timer(&mut self, timer: u64) -> Result<u32, Fault> {
+        Ok(self.timers.remove(&timer).is_some().into())
+    }
+
+    /// Tickets below 100 wait.
+    fn complete(&mut self, ticket: u64, reply: &[u8]) -> Result<u32, Fault> {
+        self.completed.push((ticket, reply.to_vec()));
+        Ok((ticket < 100).into())
     }
 }
 

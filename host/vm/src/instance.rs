@@ -5,8 +5,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use synod_abi::{
-    Access, CONTEXT_BYTES, Context, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, EntryPoint, Fault, HostCalls,
-    REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_RESULT, limits,
+    Access, CONTEXT_BYTES, Context, ENTRY_HOOK, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, EntryPoint, Fault, HOOK_CANCEL,
+    HOOK_SESSION_END, HOOK_TIMER, HostCalls, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_LATER, REPLY_NOW, REPLY_RESULT, limits,
 };
 use synod_machine::{Completion, Fatal};
 use wasmtime::{Global, InstancePre, Memory, Store, Trap, TypedFunc};
@@ -28,6 +28,7 @@ pub(crate) struct Live<H: 'static> {
     input: usize,
     operation: Entry,
     query: Entry,
+    hook: Option<Entry>,
 }
 
 /// How a call ended, and whether the instance may serve another one.
@@ -50,15 +51,22 @@ impl<H: HostCalls + 'static> Live<H> {
         let input = input.get(&mut store).i32().ok_or_else(|| lacks(ENTRY_INPUT))? as u32 as usize;
         let operation = instance.get_typed_func(&mut store, ENTRY_OPERATION).map_err(|_| lacks(ENTRY_OPERATION))?;
         let query = instance.get_typed_func(&mut store, ENTRY_QUERY).map_err(|_| lacks(ENTRY_QUERY))?;
+        let hook = instance.get_typed_func(&mut store, ENTRY_HOOK).ok();
         store.data_mut().memory = Some(memory);
-        Ok(Ok(Self { store, memory, depth, input, operation, query }))
+        Ok(Ok(Self { store, memory, depth, input, operation, query, hook }))
     }
 
     /// Runs one call. The host is lent to the store for its time and given back.
     pub(crate) fn call(&mut self, entry_point: EntryPoint, context: &Context, args: &[u8], host: H) -> Result<(H, Ended), Fatal> {
         let (function, id, access) = match entry_point {
-            EntryPoint::Operation(id) => (&self.operation, id, Access::Write),
-            EntryPoint::Query(id) => (&self.query, id, Access::Read),
+            EntryPoint::Operation(id) => (Some(&self.operation), id.0, Access::Write),
+            EntryPoint::Query(id) => (Some(&self.query), id.0, Access::Read),
+            EntryPoint::SessionEnd => (self.hook.as_ref(), HOOK_SESSION_END as u32, Access::Write),
+            EntryPoint::Timer => (self.hook.as_ref(), HOOK_TIMER as u32, Access::Write),
+            EntryPoint::Cancel => (self.hook.as_ref(), HOOK_CANCEL as u32, Access::Write),
+        };
+        let Some(function) = function else {
+            return Ok((host, Ended { completion: Completion::Faulted(Fault::BadArguments), reusable: true }));
         };
         let input = self.memory.data_mut(&mut self.store).get_mut(self.input..);
         let Some((head, tail)) = input.and_then(|input| input.split_first_chunk_mut::<CONTEXT_BYTES>()) else {
@@ -71,14 +79,14 @@ impl<H: HostCalls + 'static> Live<H> {
         tail.copy_from_slice(args);
         let data = self.store.data_mut();
         (data.host, data.access) = (Some(host), access);
-        let returned = function.call(&mut self.store, (id.0, (CONTEXT_BYTES + args.len()) as u32));
+        let returned = function.call(&mut self.store, (id, (CONTEXT_BYTES + args.len()) as u32));
         let data = self.store.data_mut();
         data.access = Access::Read;
         let Some(mut host) = data.host.take() else {
             return Err(Fatal("the host was not given back after a call".to_string()));
         };
         let ended = match returned {
-            Ok(place) => Ended { completion: reply(self.memory.data(&self.store), place), reusable: true },
+            Ok(place) => Ended { completion: reply(entry_point, self.memory.data(&self.store), place), reusable: true },
             Err(error) => {
                 let depth = self.depth.get(&mut self.store).i32().unwrap_or_default();
                 let fault = classify(&error, depth > limits::CALL_DEPTH as i32)?;
@@ -100,16 +108,24 @@ fn tell<H: HostCalls>(host: &mut H, error: &wasmtime::Error) -> Result<(), Fatal
     told.map(drop).map_err(|panic| Fatal(format!("a host function panicked: {}", panic_text(&*panic))))
 }
 
-/// Reads the reply at `pointer << 32 | length`: a status byte and its payload.
-fn reply(memory: &[u8], place: u64) -> Completion {
+/// Reads the reply at `pointer << 32 | length`: a status byte and its payload. Only operations may wait, and hooks have nothing
+/// to say.
+fn reply(entry_point: EntryPoint, memory: &[u8], place: u64) -> Completion {
     let (start, len) = ((place >> 32) as usize, (place & u64::from(u32::MAX)) as usize);
     let bad = Completion::Faulted(Fault::BadReply);
     let Some((status, payload)) = memory.get(start..start + len).and_then(<[u8]>::split_first) else {
         return bad;
     };
+    let (waits, answers) = match entry_point {
+        EntryPoint::Operation(_) => (true, true),
+        EntryPoint::Query(_) => (false, true),
+        EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel => (false, false),
+    };
     match *status {
-        REPLY_RESULT if payload.len() <= limits::REPLY_BYTES => Completion::Done(payload.to_vec()),
-        REPLY_ERROR => match payload.split_first_chunk::<4>() {
+        REPLY_RESULT if payload.is_empty() || (answers && payload.len() <= limits::REPLY_BYTES) => Completion::Done(payload.to_vec()),
+        REPLY_NOW if waits && payload.len() <= limits::REPLY_BYTES => Completion::Now(payload.to_vec()),
+        REPLY_LATER if waits && payload.is_empty() => Completion::Later,
+        REPLY_ERROR if answers => match payload.split_first_chunk::<4>() {
             Some((code, error)) if error.len() <= limits::REPLY_BYTES => {
                 Completion::Refused { code: u32::from_le_bytes(*code), error: error.to_vec() }
             }
@@ -123,34 +139,66 @@ fn reply(memory: &[u8], place: u64) -> Completion {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use synod_abi::OperationId;
+
+    const OPERATION: EntryPoint = EntryPoint::Operation(OperationId(1));
+    const QUERY: EntryPoint = EntryPoint::Query(OperationId(1));
+    const HOOKS: [EntryPoint; 3] = [EntryPoint::SessionEnd, EntryPoint::Timer, EntryPoint::Cancel];
+    const BAD: Completion = Completion::Faulted(Fault::BadReply);
 
     fn at(start: u64, len: u64) -> u64 {
         start << 32 | len
     }
 
     #[test]
+    fn operations_may_wait_and_queries_and_hooks_may_not() {
+        let memory = [REPLY_LATER, REPLY_NOW, 5, 6];
+        assert_eq!(reply(OPERATION, &memory, at(0, 1)), Completion::Later);
+        assert_eq!(reply(OPERATION, &memory, at(0, 2)), BAD);
+        assert_eq!(reply(OPERATION, &memory, at(1, 3)), Completion::Now(vec![5, 6]));
+        assert_eq!(reply(OPERATION, &memory, at(1, 1)), Completion::Now(vec![]));
+        for other in HOOKS.into_iter().chain([QUERY]) {
+            for (start, len) in [(0, 1), (1, 1), (1, 3)] {
+                assert_eq!(reply(other, &memory, at(start, len)), BAD, "{other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn hooks_have_nothing_to_say() {
+        let memory = [REPLY_RESULT, 1, REPLY_ERROR, 7, 0, 0, 0, 5, REPLY_BAD_ARGUMENTS];
+        for hook in HOOKS {
+            assert_eq!(reply(hook, &memory, at(0, 1)), Completion::Done(vec![]));
+            assert_eq!(reply(hook, &memory, at(8, 1)), Completion::Faulted(Fault::BadArguments));
+            for (start, len) in [(0, 2), (2, 5), (2, 6), (1, 1)] {
+                assert_eq!(reply(hook, &memory, at(start, len)), BAD, "{hook:?} {start} {len}");
+            }
+        }
+    }
+
+    #[test]
     fn replies_are_read_where_the_guest_says() {
         let memory = [9, REPLY_RESULT, 1, 2, REPLY_ERROR, 7, 0, 0, 0, 5, REPLY_BAD_ARGUMENTS];
-        assert_eq!(reply(&memory, at(1, 3)), Completion::Done(vec![1, 2]));
-        assert_eq!(reply(&memory, at(4, 6)), Completion::Refused { code: 7, error: vec![5] });
-        assert_eq!(reply(&memory, at(10, 1)), Completion::Faulted(Fault::BadArguments));
+        assert_eq!(reply(OPERATION, &memory, at(1, 3)), Completion::Done(vec![1, 2]));
+        assert_eq!(reply(OPERATION, &memory, at(4, 6)), Completion::Refused { code: 7, error: vec![5] });
+        assert_eq!(reply(OPERATION, &memory, at(10, 1)), Completion::Faulted(Fault::BadArguments));
     }
 
     #[test]
     fn garbage_is_a_bad_reply() {
         let memory = [9, REPLY_RESULT, REPLY_ERROR, 0, 0, 0, REPLY_BAD_ARGUMENTS, 0];
         for (start, len) in [(0, 1), (1, 0), (2, 4), (6, 2), (8, 1), (7, 2), (u64::from(u32::MAX), u64::from(u32::MAX))] {
-            assert_eq!(reply(&memory, at(start, len)), Completion::Faulted(Fault::BadReply), "{start} {len}");
+            assert_eq!(reply(OPERATION, &memory, at(start, len)), Completion::Faulted(Fault::BadReply), "{start} {len}");
         }
     }
 
     #[test]
     fn replies_have_a_limit() {
         let mut memory = vec![0; limits::REPLY_BYTES + 6];
-        assert!(matches!(reply(&memory, at(0, limits::REPLY_BYTES as u64 + 1)), Completion::Done(_)));
-        assert_eq!(reply(&memory, at(0, limits::REPLY_BYTES as u64 + 2)), Completion::Faulted(Fault::BadReply));
+        assert!(matches!(reply(OPERATION, &memory, at(0, limits::REPLY_BYTES as u64 + 1)), Completion::Done(_)));
+        assert_eq!(reply(OPERATION, &memory, at(0, limits::REPLY_BYTES as u64 + 2)), Completion::Faulted(Fault::BadReply));
         memory[0] = REPLY_ERROR;
-        assert!(matches!(reply(&memory, at(0, limits::REPLY_BYTES as u64 + 5)), Completion::Refused { .. }));
-        assert_eq!(reply(&memory, at(0, limits::REPLY_BYTES as u64 + 6)), Completion::Faulted(Fault::BadReply));
+        assert!(matches!(reply(OPERATION, &memory, at(0, limits::REPLY_BYTES as u64 + 5)), Completion::Refused { .. }));
+        assert_eq!(reply(OPERATION, &memory, at(0, limits::REPLY_BYTES as u64 + 6)), Completion::Faulted(Fault::BadReply));
     }
 }

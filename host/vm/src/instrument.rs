@@ -10,7 +10,7 @@
 //! execution environment.
 use std::convert::Infallible;
 
-use synod_abi::{ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, limits};
+use synod_abi::{ENTRY_HOOK, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, limits};
 use synod_machine::Fatal;
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{
@@ -27,7 +27,7 @@ pub(crate) const VERSION: u32 = 1;
 /// Exported mutable i32 global of an instrumented module: how many calls are nested.
 pub(crate) const DEPTH: &str = "synod_depth";
 
-const EXPORTS: [&str; 4] = [ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, ENTRY_INPUT];
+const EXPORTS: [&str; 5] = [ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, ENTRY_HOOK, ENTRY_INPUT];
 const DEPTH_LIMIT: i32 = limits::CALL_DEPTH as i32;
 
 /// Rewrites `module`, which must be admitted.

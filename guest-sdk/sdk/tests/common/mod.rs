@@ -17,6 +17,9 @@ use synod_sdk::native::NativeRecipe;
 pub(crate) struct Host {
     pub(crate) rows: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) token: u64,
+    pub(crate) timers: BTreeMap<u64, (u64, Vec<u8>)>,
+    pub(crate) waiting: Vec<u64>,
+    pub(crate) completed: Vec<(u64, Vec<u8>)>,
     pub(crate) lines: Vec<String>,
     pub(crate) chunk_rows: usize,
     pub(crate) range_calls: usize,
@@ -81,6 +84,23 @@ impl HostCalls for Host {
         self.token += 1;
         Ok(self.token)
     }
+
+    fn set_timer(&mut self, at_ms: u64, payload: &[u8]) -> Result<u64, Fault> {
+        let timer = self.timers.last_key_value().map_or(1, |(last, _)| last + 1);
+        self.timers.insert(timer, (at_ms, payload.to_vec()));
+        Ok(timer)
+    }
+
+    fn cancel_timer(&mut self, timer: u64) -> Result<u32, Fault> {
+        Ok(self.timers.remove(&timer).is_some().into())
+    }
+
+    fn complete(&mut self, ticket: u64, reply: &[u8]) -> Result<u32, Fault> {
+        let Some(at) = self.waiting.iter().position(|waiting| *waiting == ticket) else { return Ok(0) };
+        self.waiting.remove(at);
+        self.completed.push((ticket, reply.to_vec()));
+        Ok(1)
+    }
 }
 
 /// A space with recipe `R` on a [`Host`].
@@ -103,7 +123,7 @@ impl<R: Recipe> Local<R> {
         let outcome = match R::dispatch(entry, &context, args, &mut *host) {
             Err(fault) => Err(RawError::Fault { fault: Some(fault), message: fault.to_string() }),
             Ok(reply) => match reply.split_first() {
-                Some((0, result)) => Ok(RawReply { revision: context.revision, result: result.to_vec() }),
+                Some((0 | 4, result)) => Ok(RawReply { revision: context.revision, result: result.to_vec() }),
                 Some((1, error)) => {
                     let (code, error) = error.split_first_chunk().expect("an error begins with its code");
                     Err(RawError::Rejected { code: u32::from_le_bytes(*code), error: error.to_vec() })

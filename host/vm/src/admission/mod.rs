@@ -60,11 +60,12 @@ pub fn admit(module: &[u8]) -> Result<Admitted, AdmissionError> {
 pub fn explain(module: &[u8]) -> String {
     match admit(module) {
         Ok(Admitted { hash, schema, .. }) => format!(
-            "{} is admitted: {} bytes, {} operations, {} queries, module {hash}",
+            "{} is admitted: {} bytes, {} operations, {} queries, {} hooks, module {hash}",
             schema.recipe,
             module.len(),
             schema.operations.len(),
-            schema.queries.len()
+            schema.queries.len(),
+            u8::from(schema.hooks.session_end) + u8::from(schema.hooks.timer.is_some()) + u8::from(schema.hooks.cancel)
         ),
         Err(error @ (AdmissionError::Invalid { .. } | AdmissionError::Truncated { .. })) => {
             match Validator::new_with_features(FEATURES).validate_all(module) {

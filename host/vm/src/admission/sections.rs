@@ -2,8 +2,8 @@
 //! has. Types are collected here, because the contract is about types and wasmparser's are its own.
 use synod_abi::schema::Schema;
 use synod_abi::{
-    AdmissionError, CONTEXT_BYTES, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, HOST_CALLS, HOST_MODULE, Limited, ValueKind,
-    limits,
+    AdmissionError, CONTEXT_BYTES, ENTRY_HOOK, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, HOST_CALLS, HOST_MODULE, Limited,
+    ValueKind, limits,
 };
 use wasmtime::wasmparser::{
     ConstExpr, DataKind, ElementKind, ExternalKind, FuncType, GlobalType, Import, Operator, Payload, SectionLimited, TypeRef, ValType,
@@ -115,12 +115,7 @@ impl<'a> Sections<'a> {
     pub(super) fn finish(self) -> Result<(Schema, Vec<u8>), AdmissionError> {
         self.export(ENTRY_MEMORY, ExternalKind::Memory)?;
         for entry in [ENTRY_OPERATION, ENTRY_QUERY] {
-            let function = self.export(entry, ExternalKind::Func)?;
-            let ty = self.functions.get(function as usize).and_then(|ty| self.types.get(*ty as usize));
-            let right = ty.is_some_and(|ty| ty.params() == [ValType::I32, ValType::I32] && ty.results() == [ValType::I64]);
-            if !right {
-                return Err(AdmissionError::WrongType { name: entry.to_string() });
-            }
+            self.entry(entry)?;
         }
         let input = self.globals.get(self.export(ENTRY_INPUT, ExternalKind::Global)? as usize);
         match input {
@@ -129,7 +124,19 @@ impl<'a> Sections<'a> {
             }
             _ => return Err(AdmissionError::WrongType { name: ENTRY_INPUT.to_string() }),
         }
-        schema(&self.schemas)
+        let (schema, bytes) = schema(&self.schemas)?;
+        if schema.hooks.any() {
+            self.entry(ENTRY_HOOK)?;
+        }
+        Ok((schema, bytes))
+    }
+
+    /// Checks that there is an entry point called `name`.
+    fn entry(&self, name: &str) -> Result<(), AdmissionError> {
+        let function = self.export(name, ExternalKind::Func)?;
+        let ty = self.functions.get(function as usize).and_then(|ty| self.types.get(*ty as usize));
+        let right = ty.is_some_and(|ty| ty.params() == [ValType::I32, ValType::I32] && ty.results() == [ValType::I64]);
+        if right { Ok(()) } else { Err(AdmissionError::WrongType { name: name.to_string() }) }
     }
 
     fn export(&self, name: &str, kind: ExternalKind) -> Result<u32, AdmissionError> {

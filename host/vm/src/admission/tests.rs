@@ -3,7 +3,7 @@ use synod_abi::schema::SchemaError;
 use synod_abi::{AdmissionError, Limited, limits};
 
 use super::*;
-use crate::fixtures::{DONE, IMPORTS, MEMORY, modules, recipe, schema, wasm};
+use crate::fixtures::{DONE, IMPORTS, MEMORY, hooked, hooked_schema, modules, recipe, schema, wasm};
 
 const ENTRIES: &str = r#"(func (export "synod_operation") (export "synod_query") (param i32 i32) (result i64) (i64.const 0))"#;
 
@@ -297,4 +297,18 @@ fn functions_have_limits_and_what_stands_at_them_compiles() {
 #[test]
 fn a_name_of_our_own_export_does_no_harm() {
     compiles(&with(r#"(global (export "synod_depth") (mut i32) (i32.const 7))"#));
+}
+
+#[test]
+fn a_recipe_with_hooks_exports_them() {
+    let bytes = hooked(DONE, "");
+    compiles(&bytes);
+    assert!(explain(&bytes).contains("3 hooks"), "{}", explain(&bytes));
+    let missing = module(&[MEMORY, ENTRIES, &hooked_schema()]);
+    assert_eq!(refusal(&missing), AdmissionError::MissingExport { name: "synod_hook".into() });
+    let wrong = |export: &str| refusal(&module(&[MEMORY, ENTRIES, export, &hooked_schema()]));
+    let expected = AdmissionError::WrongType { name: "synod_hook".into() };
+    assert_eq!(wrong(r#"(func (export "synod_hook") (param i32) (result i64) (i64.const 0))"#), expected);
+    assert_eq!(wrong(r#"(global (export "synod_hook") i32 (i32.const 0))"#), expected);
+    compiles(&with(r#"(global (export "synod_hook") i32 (i32.const 0))"#));
 }

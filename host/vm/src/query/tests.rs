@@ -38,11 +38,14 @@ fn a_query_cannot_write() {
         "(call $put (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 1))",
         "(call $delete (i32.const 0) (i32.const 1))",
         "(drop (call $next_token))",
+        "(drop (call $set_timer (i64.const 1) (i32.const 0) (i32.const 1)))",
+        "(drop (call $cancel_timer (i64.const 1)))",
+        "(drop (call $complete (i64.const 1) (i32.const 1024) (i32.const 1)))",
     ] {
         let (host, completion) =
             query(&engine, prepared(&format!("{write} {DONE}")), LONG, MapHost::default()).expect("this host runs queries");
         assert_eq!(completion, Completion::Faulted(Fault::BadHostCall), "{write}");
-        assert_eq!((host.rows.len(), host.tokens), (0, 0));
+        assert_eq!((host.rows.len(), host.tokens, host.timers.len(), host.completed.len()), (0, 0, 0, 0));
     }
 }
 

@@ -2,7 +2,7 @@
 use synod_abi::{CONTEXT_BYTES, EntryPoint, Fault, OperationId, SpaceId, limits};
 use synod_machine::{Completion, Vm, module_hash};
 
-use crate::fixtures::{Bench, DONE, INPUT, MapHost, operation, recipe};
+use crate::fixtures::{Bench, DONE, INPUT, MapHost, hooked, operation, recipe};
 
 fn outcome(entry: &str, rest: &str) -> Completion {
     Bench::of(&recipe(entry, rest)).call(1)
@@ -133,6 +133,8 @@ fn pointers_outside_of_memory_are_bad_host_calls() {
         "(call $put (i32.const 0) (i32.const 0) (i32.const -2) (i32.const -2))",
         "(call $delete (i32.const -1) (i32.const -1))",
         "(call $log (i32.const 1) (i32.const -1) (i32.const 2))",
+        "(drop (call $set_timer (i64.const 1) (i32.const -1) (i32.const 2)))",
+        "(drop (call $complete (i64.const 1) (i32.const 8388607) (i32.const 2)))",
         "(call $abort (i32.const 0) (i32.const -1) (i32.const 2))",
     ] {
         assert_eq!(fault(&format!("{entry} {DONE}"), ""), Fault::BadHostCall, "{entry}");
@@ -270,6 +272,83 @@ fn a_query_on_the_apply_engine_cannot_write() {
     assert_eq!(completion, Completion::Faulted(Fault::BadHostCall));
     assert!(host.rows.is_empty());
     assert_eq!(bench.call(1), Completion::Done(vec![]));
+}
+
+#[test]
+fn operations_answer_later_or_now() {
+    let replies = r#"(data (i32.const 2048) "\03\04\2a")"#;
+    assert_eq!(outcome("(i64.const 0x80000000001)", replies), Completion::Later);
+    assert_eq!(fault("(i64.const 0x80000000002)", replies), Fault::BadReply, "an answer for later has no payload");
+    assert_eq!(outcome("(i64.const 0x80100000002)", replies), Completion::Now(vec![42]));
+    let mut bench = Bench::of(&recipe("(i64.const 0x80000000001)", replies));
+    let (_, completion) = bench.call_with(1, EntryPoint::Query(OperationId(0)), &[], MapHost::default()).expect("this host runs recipes");
+    assert_eq!(completion, Completion::Faulted(Fault::BadReply));
+}
+
+#[test]
+fn timers_and_completions_reach_the_host() {
+    let entry = format!(
+        "(local $n i32) (local $t i64)
+        (local.set $t (call $set_timer (i64.const 0x100000001) (i32.const 1030) (i32.const 3)))
+        (drop (call $set_timer (i64.const 7) (i32.const 0) (i32.const 0)))
+        (local.set $n (i32.mul (call $cancel_timer (i64.const 2)) (i32.const 100)))
+        (local.set $n (i32.add (local.get $n) (i32.mul (call $complete (i64.const 5) (i32.const 1024) (i32.const 1)) (i32.const 10))))
+        (local.set $n (i32.add (local.get $n) (call $complete (i64.const 500) (i32.const 1030) (i32.const 3))))
+        {}",
+        answering("(i32.add (local.get $n) (i32.mul (i32.wrap_i64 (local.get $t)) (i32.const 1000)))").replace("(local $n i32)", "")
+    );
+    let mut bench = Bench::of(&recipe(&entry, r#"(data (i32.const 1030) "key")"#));
+    let (host, completion) = bench.call_with(1, operation(0), &[], MapHost::default()).expect("this host runs recipes");
+    assert_eq!(number(completion), 1_110, "the first timer's id, one cancelled, the first completed, the second not");
+    assert_eq!(host.timers, [(1, (0x1_0000_0001, b"key".to_vec()))].into());
+    assert_eq!(host.completed, [(5, vec![0]), (500, b"key".to_vec())]);
+}
+
+#[test]
+fn hooks_are_called_by_their_numbers_and_write() {
+    let entry = format!(
+        "(i32.store (i32.const 2048) (local.get $id)) (call $put (i32.const 2048) (i32.const 1) (i32.const {INPUT}) (local.get $len)) {DONE}"
+    );
+    let mut bench = Bench::of(&hooked(&entry, ""));
+    for (hook, number) in [(EntryPoint::SessionEnd, 1), (EntryPoint::Timer, 2), (EntryPoint::Cancel, 3)] {
+        let (host, completion) = bench.call_with(1, hook, &[9, 8], MapHost::default()).expect("this host runs recipes");
+        assert_eq!(completion, Completion::Done(vec![]));
+        let (key, input) = host.rows.first_key_value().expect("the hook wrote a row");
+        assert_eq!((key.as_slice(), input.len(), &input[CONTEXT_BYTES..]), (&[number][..], CONTEXT_BYTES + 2, &[9, 8][..]));
+    }
+}
+
+#[test]
+fn a_hook_answers_nothing() {
+    for (place, expected) in
+        [("0x80000000002", Fault::BadReply), ("0x80100000001", Fault::BadReply), ("0x80200000001", Fault::BadArguments)]
+    {
+        let replies = r#"(data (i32.const 2048) "\00\03\02")"#;
+        let mut bench = Bench::of(&hooked(&format!("(i64.const {place})"), replies));
+        let (_, completion) = bench.call_with(1, EntryPoint::Timer, &[], MapHost::default()).expect("this host runs recipes");
+        assert_eq!(completion, Completion::Faulted(expected), "{place}");
+    }
+}
+
+#[test]
+fn a_recipe_without_hooks_does_not_know_them() {
+    let mut bench = Bench::of(&counting());
+    let (_, completion) = bench.call_with(1, EntryPoint::SessionEnd, &[], MapHost::default()).expect("this host runs recipes");
+    assert_eq!(completion, Completion::Faulted(Fault::BadArguments));
+    assert_eq!(number(bench.call(1)), 1);
+}
+
+#[test]
+fn a_hook_and_an_operation_share_the_instance() {
+    let count = "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))";
+    let entry = format!(
+        "(local $n i32) {count} (if (i32.and (i32.gt_u (local.get $id) (i32.const 0)) (i32.lt_u (local.get $id) (i32.const 4))) (then (return {DONE}))) {}",
+        answering("(global.get $calls)").replace("(local $n i32)", "")
+    );
+    let mut bench = Bench::of(&hooked(&entry, "(global $calls (mut i32) (i32.const 0))"));
+    assert_eq!(number(bench.call(1)), 1);
+    let (_, completion) = bench.call_with(1, EntryPoint::Cancel, &[], MapHost::default()).expect("this host runs recipes");
+    assert_eq!((completion, number(bench.call(1))), (Completion::Done(vec![]), 3));
 }
 
 #[test]
