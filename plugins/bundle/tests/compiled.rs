@@ -10,6 +10,8 @@ use synod_bundle::{Bundled, RECIPES};
 mod counter;
 #[path = "../../kv/tests/kv.rs"]
 mod kv;
+#[path = "../../lock/tests/lock.rs"]
+mod lock;
 
 /// How many tests of `recipe` pass on its module.
 fn passed(recipe: &Bundled) -> usize {

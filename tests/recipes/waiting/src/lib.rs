@@ -1,0 +1,128 @@
+//! What waits, keeps an order, or happens later, for the cluster tests. Nothing to learn from: `plugins/lock` is the recipe to read.
+use synod_sdk::prelude::*;
+
+/// A barrier, lists and alarms.
+#[recipe(name = "waiting", version = 1)]
+pub struct Waiting {
+    /// Who waits at a key.
+    waiting: Map<(String, TicketId), (SessionId, Ticket<u32>)>,
+    /// How many wait at a key.
+    counts: Map<String, u32>,
+    /// At which key a call waits.
+    keys: Map<(SessionId, TicketId), String>,
+    lists: Queue<String, u64>,
+    lengths: Map<String, u32>,
+    fired: Queue<(), String>,
+}
+
+#[ops]
+impl Waiting {
+    /// Waits until `parties` calls have entered `key`, or it is opened, and answers how many had.
+    #[op]
+    fn enter(&self, cx: &mut Ctx, key: String, parties: u32) -> Reply<u32> {
+        let entered = self.counts.get(cx, &key).unwrap_or(0) + 1;
+        if entered >= parties {
+            self.answer_all(cx, &key, entered);
+            return Reply::Now(entered);
+        }
+        let ticket = cx.ticket();
+        if let Some(session) = cx.session() {
+            self.counts.put(cx, &key, &entered);
+            self.keys.put(cx, &(session, ticket.id()), &key);
+            self.waiting.put(cx, &(key, ticket.id()), &(session, ticket));
+        }
+        Reply::Later(ticket)
+    }
+
+    /// Answers every call that waits at `key`, and returns how many still did.
+    #[op]
+    fn open(&self, cx: &mut Ctx, key: String) -> u32 {
+        let waiting = self.counts.get(cx, &key).unwrap_or(0);
+        self.answer_all(cx, &key, waiting)
+    }
+
+    /// Appends to the list of `key`, and returns its length.
+    #[op]
+    fn append(&self, cx: &mut Ctx, key: String, value: u64) -> u32 {
+        let length = self.lengths.get(cx, &key).unwrap_or(0) + 1;
+        self.lengths.put(cx, &key, &length);
+        self.lists.push_back(cx, &key, &value);
+        length
+    }
+
+    /// Lets `text` appear in `fired`, not before `after_ms` from now.
+    #[op]
+    fn alarm(&self, cx: &mut Ctx, after_ms: u64, text: String) -> TimerId {
+        cx.set_timer(cx.now().plus_ms(after_ms), &text)
+    }
+
+    /// Takes an alarm back, if it has not fired.
+    #[op]
+    fn silence(&self, cx: &mut Ctx, timer: TimerId) -> bool {
+        cx.cancel_timer(timer)
+    }
+
+    /// Writes the alarm down.
+    #[on_timer]
+    fn fire(&self, cx: &mut Ctx, _timer: TimerId, text: String) {
+        self.fired.push_back(cx, &(), &text);
+    }
+
+    /// Forgets what waited in the session, and writes its end down.
+    #[on_session_end]
+    fn session_ended(&self, cx: &mut Ctx, session: SessionId) {
+        let tickets: Vec<_> = self.keys.prefix(cx, &session).map(|((_, ticket), _)| ticket).collect();
+        tickets.into_iter().for_each(|ticket| self.forget(cx, session, ticket));
+        self.fired.push_back(cx, &(), &format!("end of session {session}"));
+    }
+
+    /// Forgets who gave up, and writes it down.
+    #[on_cancel]
+    fn cancelled(&self, cx: &mut Ctx, ticket: TicketId, granted: bool) {
+        if let Some(session) = cx.session() {
+            self.forget(cx, session, ticket);
+        }
+        self.fired.push_back(cx, &(), &format!("cancelled {ticket}, granted: {granted}"));
+    }
+
+    /// The list of `key`.
+    #[query]
+    fn list(&self, cx: &QueryCtx, key: String) -> Vec<u64> {
+        self.lists.iter(cx, &key).map(|(_, value)| value).collect()
+    }
+
+    /// What has fired, was cancelled or ended, in order.
+    #[query]
+    fn fired(&self, cx: &QueryCtx) -> Vec<String> {
+        self.fired.iter(cx, &()).map(|(_, text)| text).collect()
+    }
+
+    /// How many rows remember who waits: 0 when nobody does.
+    #[query]
+    fn rows(&self, cx: &QueryCtx) -> u32 {
+        (self.waiting.iter(cx).count() + self.keys.iter(cx).count() + self.counts.iter(cx).count()) as u32
+    }
+
+    /// Answers who waits at `key`, and returns how many still did.
+    fn answer_all(&self, cx: &mut Ctx, key: &str, entered: u32) -> u32 {
+        let waiting: Vec<_> = self.waiting.prefix(cx, key).collect();
+        let mut answered = 0;
+        for (row, (session, ticket)) in waiting {
+            self.keys.delete(cx, &(session, ticket.id()));
+            self.waiting.delete(cx, &row);
+            answered += u32::from(cx.complete(ticket, &entered));
+        }
+        self.counts.delete(cx, key);
+        answered
+    }
+
+    fn forget(&self, cx: &mut Ctx, session: SessionId, ticket: TicketId) {
+        let Some(key) = self.keys.get(cx, &(session, ticket)) else { return };
+        match self.counts.get(cx, &key).unwrap_or(1) - 1 {
+            0 => self.counts.delete(cx, &key),
+            left => self.counts.put(cx, &key, &left),
+        }
+        self.keys.delete(cx, &(session, ticket));
+        self.waiting.delete(cx, &(key, ticket));
+    }
+}
