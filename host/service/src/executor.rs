@@ -12,9 +12,11 @@ use synod_machine::{Environment, Fatal, Machine, StateView, Vm, Workspace};
 use crate::directory::DirectoryCache;
 use crate::failure::UnavailableReason;
 use crate::logs::LogRing;
+use crate::parked::ParkedCalls;
 use crate::ports::{Replica, Store, StoreError};
 use crate::progress::{Progress, lock};
 use crate::proposer::Proposer;
+use crate::sessions::Sessions;
 
 /// Entries whose digests are remembered.
 pub const DIGESTS: usize = 4_096;
@@ -156,36 +158,36 @@ impl AppliedState {
     }
 }
 
+/// Who hears of what was applied.
+#[derive(Clone, Debug)]
+pub(crate) struct Listeners {
+    pub(crate) proposer: Proposer,
+    pub(crate) directory: DirectoryCache,
+    pub(crate) applied: AppliedState,
+    pub(crate) logs: LogRing,
+    pub(crate) sessions: Sessions,
+    pub(crate) parked: ParkedCalls,
+}
+
 /// Applies committed entries, in order, on one thread.
 #[derive(Debug)]
 pub struct Executor<S, R> {
     store: S,
     replica: R,
-    proposer: Proposer,
-    directory: DirectoryCache,
-    applied: AppliedState,
-    logs: LogRing,
+    listeners: Listeners,
     digest: DigestRecord,
 }
 
 impl<S: Store, R: Replica<S::View>> Executor<S, R> {
-    pub(crate) fn new(
-        store: S,
-        replica: R,
-        index: u64,
-        proposer: Proposer,
-        directory: DirectoryCache,
-        applied: AppliedState,
-        logs: LogRing,
-    ) -> Result<Self, Fatal> {
-        let mut executor = Self { store, replica, proposer, directory, applied, logs, digest: DigestRecord::default() };
-        executor.take_up(index)?;
+    pub(crate) fn new(store: S, replica: R, index: u64, listeners: Listeners) -> Result<Self, Fatal> {
+        let mut executor = Self { store, replica, listeners, digest: DigestRecord::default() };
+        executor.take_up(index, None)?;
         Ok(executor)
     }
 
     /// What is known of the applied state.
     pub fn applied(&self) -> &AppliedState {
-        &self.applied
+        &self.listeners.applied
     }
 
     /// Applies entries that follow the last applied one.
@@ -196,15 +198,18 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
         entries.into_iter().try_for_each(|entry| self.apply_one(entry))
     }
 
+    /// Whoever waits for the index finds everything else in place; completions come before the outcomes of their entry.
     fn apply_one(&mut self, entry: Committed<S::Mark>) -> Result<(), Fatal> {
         let Committed { index, term, mark, payload } = entry;
+        let Listeners { proposer, directory, applied: state, logs, sessions, parked } = &self.listeners;
         let Payload::Entry(bytes) = payload else {
             self.store.wait_written(index)?;
             self.commit(&[], &mark)?;
             self.digest.index = index;
-            self.applied.record(self.digest, self.replica.head().time);
-            self.applied.publish(index, self.replica.head().revision);
-            self.proposer.applied(term, Vec::new());
+            state.record(self.digest, self.replica.head().time);
+            sessions.applied(term, &[], None);
+            state.publish(index, self.replica.head().revision);
+            proposer.applied(term, Vec::new());
             return Ok(());
         };
         let applied = self.replica.apply(self.store.latest()?, index, &bytes)?;
@@ -212,15 +217,17 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
         self.store.wait_written(index)?;
         self.commit(&applied.writes, &mark)?;
         if applied.directory_changed {
-            self.directory.invalidate();
+            directory.invalidate();
         }
         self.digest = DigestRecord { index, chain: applied.chain, state: applied.state };
         let head = self.replica.head();
-        self.applied.record(self.digest, head.time);
-        self.logs.extend(head.time, applied.logs);
-        self.applied.count(applied.outcomes.len());
-        self.applied.publish(index, head.revision);
-        self.proposer.applied(term, applied.outcomes);
+        state.record(self.digest, head.time);
+        logs.extend(head.time, applied.logs);
+        state.count(applied.outcomes.len());
+        sessions.applied(term, &applied.sessions, Some(applied.next_timer));
+        state.publish(index, head.revision);
+        parked.complete(applied.completions);
+        proposer.applied(term, applied.outcomes);
         if modules_changed {
             self.replica.modules_changed(&self.store.latest()?)?;
         }
@@ -234,9 +241,9 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
                 Err(StoreError::Fatal(fatal)) => return Err(fatal),
                 Err(StoreError::Full(message)) => {
                     tracing::error!(message, "the disk is full: no command is accepted until there is space");
-                    self.proposer.refuse(UnavailableReason::DiskFull, message);
+                    self.listeners.proposer.refuse(UnavailableReason::DiskFull, message);
                     self.store.wait_for_space()?;
-                    self.proposer.accept(UnavailableReason::DiskFull);
+                    self.listeners.proposer.accept(UnavailableReason::DiskFull);
                 }
             }
         }
@@ -247,19 +254,24 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
     /// # Errors
     /// [`Fatal`]: this member stops.
     pub fn restored(&mut self, index: u64, term: u64) -> Result<(), Fatal> {
-        self.replica.reload(&self.store.view()?)?;
-        self.take_up(index)?;
-        self.proposer.restored(term, self.replica.head().time);
+        let view = self.store.view()?;
+        self.replica.reload(&view)?;
+        self.take_up(index, Some(term))?;
+        self.listeners.parked.restored(&view)?;
+        self.listeners.proposer.restored(term, self.replica.head().time);
         Ok(())
     }
 
-    fn take_up(&mut self, index: u64) -> Result<(), Fatal> {
-        self.directory.invalidate();
-        self.replica.modules_changed(&self.store.latest()?)?;
+    fn take_up(&mut self, index: u64, term: Option<u64>) -> Result<(), Fatal> {
+        let Listeners { directory, applied, sessions, .. } = &self.listeners;
+        let view = self.store.latest()?;
+        directory.invalidate();
+        self.replica.modules_changed(&view)?;
+        sessions.reload(&view, term)?;
         let head = self.replica.head();
         self.digest = DigestRecord { index, chain: head.chain, state: head.state_digest() };
-        self.applied.record(self.digest, head.time);
-        self.applied.publish(index, head.revision);
+        applied.record(self.digest, head.time);
+        applied.publish(index, head.revision);
         Ok(())
     }
 }

@@ -47,8 +47,10 @@ pub enum UnavailableReason {
     Refused,
     /// Not enough members are ready.
     NotReady,
-    /// As many queries run as the member allows.
+    /// As many queries run, or calls wait, as the member allows.
     Busy,
+    /// The request that this one follows has neither run nor parked.
+    OutOfOrder,
 }
 
 impl UnavailableReason {
@@ -63,6 +65,7 @@ impl UnavailableReason {
             Self::Refused => "REFUSED",
             Self::NotReady => "NOT_READY",
             Self::Busy => "BUSY",
+            Self::OutOfOrder => "OUT_OF_ORDER",
         }
     }
 
@@ -72,7 +75,7 @@ impl UnavailableReason {
             Self::QueueFull | Self::Busy | Self::Refused => 50,
             Self::NoLeader | Self::Deadline | Self::NotReady => 200,
             Self::DiskFull => 1_000,
-            Self::ShuttingDown => 0,
+            Self::ShuttingDown | Self::OutOfOrder => 0,
         }
     }
 }
@@ -103,6 +106,22 @@ pub enum Reason {
     NotFormed,
     NotAllowed,
     RevisionNotReached,
+    SessionExpired,
+    WrongSecret,
+    ForeignSession,
+    RequestReused,
+    AlreadyAcknowledged,
+    InvalidRequest,
+    TooManyOutcomes,
+    TooManySpaces,
+    CannotWait,
+    TooManyWaiting,
+    WaitTimeout,
+    Cancelled,
+    TtlOutOfBounds,
+    LabelTooLong,
+    SessionRequired,
+    OutOfOrder,
 }
 
 impl Reason {
@@ -131,6 +150,22 @@ impl Reason {
             Self::NotFormed => "NOT_FORMED",
             Self::NotAllowed => "NOT_ALLOWED",
             Self::RevisionNotReached => "REVISION_NOT_REACHED",
+            Self::SessionExpired => "SESSION_EXPIRED",
+            Self::WrongSecret => "WRONG_SECRET",
+            Self::ForeignSession => "FOREIGN_SESSION",
+            Self::RequestReused => "REQUEST_REUSED",
+            Self::AlreadyAcknowledged => "ALREADY_ACKNOWLEDGED",
+            Self::InvalidRequest => "INVALID_REQUEST",
+            Self::TooManyOutcomes => "TOO_MANY_OUTCOMES",
+            Self::TooManySpaces => "TOO_MANY_SPACES",
+            Self::CannotWait => "CANNOT_WAIT",
+            Self::TooManyWaiting => "TOO_MANY_WAITING",
+            Self::WaitTimeout => "WAIT_TIMEOUT",
+            Self::Cancelled => "CANCELLED",
+            Self::TtlOutOfBounds => "TTL_OUT_OF_BOUNDS",
+            Self::LabelTooLong => "LABEL_TOO_LONG",
+            Self::SessionRequired => "SESSION_REQUIRED",
+            Self::OutOfOrder => "OUT_OF_ORDER",
         }
     }
 
@@ -138,17 +173,31 @@ impl Reason {
     pub const fn status(self) -> Status {
         match self {
             Self::UnknownSpace | Self::UnknownRecipe | Self::UnknownOperation | Self::UnknownQuery => Status::NotFound,
-            Self::InvalidName | Self::InvalidArguments | Self::NotAdmitted => Status::InvalidArgument,
-            Self::ArgumentsTooLong | Self::ModuleTooLong | Self::ReplyTooLong | Self::TooMany => Status::ResourceExhausted,
+            Self::InvalidName | Self::InvalidArguments | Self::NotAdmitted | Self::RequestReused | Self::InvalidRequest => {
+                Status::InvalidArgument
+            }
+            Self::ArgumentsTooLong
+            | Self::ModuleTooLong
+            | Self::ReplyTooLong
+            | Self::TooMany
+            | Self::TooManyOutcomes
+            | Self::TooManySpaces
+            | Self::TooManyWaiting
+            | Self::LabelTooLong => Status::ResourceExhausted,
             Self::RecipeExists | Self::SpaceExists | Self::AlreadyFormed => Status::AlreadyExists,
-            Self::NotAllowed => Status::PermissionDenied,
-            Self::RevisionNotReached => Status::OutOfRange,
+            Self::NotAllowed | Self::WrongSecret | Self::ForeignSession => Status::PermissionDenied,
+            Self::RevisionNotReached | Self::TtlOutOfBounds => Status::OutOfRange,
+            Self::WaitTimeout | Self::Cancelled | Self::OutOfOrder => Status::Aborted,
             Self::RecipeError
             | Self::RecipeFault
             | Self::SchemaMismatch
             | Self::RecipeInUse
             | Self::IncompatibleUpgrade
-            | Self::NotFormed => Status::FailedPrecondition,
+            | Self::NotFormed
+            | Self::SessionExpired
+            | Self::AlreadyAcknowledged
+            | Self::CannotWait
+            | Self::SessionRequired => Status::FailedPrecondition,
         }
     }
 }
@@ -270,6 +319,30 @@ impl Rejected {
             Rejection::InvalidName(error) => Self::new(Reason::InvalidName, error.to_string()),
             Rejection::NotAllowed => Self::new(Reason::NotAllowed, "the caller may not do this"),
             Rejection::Deferred => Self::new(Reason::NotAllowed, "the command was put off and is to be proposed again"),
+            Rejection::SessionEnded => Self::new(Reason::SessionExpired, rejection.to_string()),
+            Rejection::ForeignSession => Self::new(Reason::ForeignSession, rejection.to_string()),
+            Rejection::RequestReused => Self::new(Reason::RequestReused, rejection.to_string()),
+            Rejection::AlreadyAcknowledged => Self::new(Reason::AlreadyAcknowledged, rejection.to_string()),
+            Rejection::InvalidRequest => Self::new(Reason::InvalidRequest, rejection.to_string()),
+            Rejection::OutOfOrder => Self::new(Reason::OutOfOrder, rejection.to_string()),
+            Rejection::TooManyOutcomes { limit } => {
+                let by_count = *limit == u64::from(limits::SESSION_OUTCOMES);
+                let name = if by_count { "SESSION_OUTCOMES" } else { "SESSION_OUTCOME_BYTES" };
+                Self::new(Reason::TooManyOutcomes, rejection.to_string()).at_limit(name, *limit)
+            }
+            Rejection::TooManySpaces => {
+                Self::new(Reason::TooManySpaces, rejection.to_string()).at_limit("SESSION_SPACES", limits::SESSION_SPACES as u64)
+            }
+            Rejection::CannotWait => Self::new(Reason::CannotWait, rejection.to_string()),
+            Rejection::TooManyWaiting => {
+                Self::new(Reason::TooManyWaiting, rejection.to_string()).at_limit("SPACE_TICKETS", u64::from(limits::SPACE_TICKETS))
+            }
+            Rejection::WaitTimeout => Self::new(Reason::WaitTimeout, rejection.to_string()),
+            Rejection::Cancelled => Self::new(Reason::Cancelled, rejection.to_string()),
+            Rejection::TtlOutOfBounds { .. } => Self::new(Reason::TtlOutOfBounds, rejection.to_string()),
+            Rejection::LabelTooLong => {
+                Self::new(Reason::LabelTooLong, rejection.to_string()).at_limit("SESSION_LABEL_BYTES", limits::SESSION_LABEL_BYTES as u64)
+            }
         }
     }
 
@@ -286,6 +359,7 @@ impl Rejected {
             Fault::TooManyHostCalls => rejected.at_limit("CALL_HOST_CALLS", u64::from(limits::CALL_HOST_CALLS)),
             Fault::OutOfMemory => rejected.at_limit("MEMORY_PAGES", limits::MEMORY_PAGES),
             Fault::BadReply => rejected.at_limit("REPLY_BYTES", limits::REPLY_BYTES as u64),
+            Fault::TooManyTimers => rejected.at_limit("TIMERS", limits::TIMERS),
             _ => rejected,
         };
         let status = if rejected.limit.is_some() { Status::ResourceExhausted } else { rejected.status };
@@ -343,10 +417,12 @@ impl CallFailure {
 }
 
 impl From<Rejected> for CallFailure {
-    /// A cluster without a name gets one by itself, so that rejection alone is worth another try.
+    /// A cluster without a name gets one by itself, and a request that came too early left nothing: these alone are worth
+    /// another try.
     fn from(rejected: Rejected) -> Self {
         match rejected.reason {
             Reason::NotFormed => Self::unavailable(UnavailableReason::NotReady, rejected.message),
+            Reason::OutOfOrder => Self::unavailable(UnavailableReason::OutOfOrder, rejected.message),
             _ => Self::Rejected(Box::new(rejected)),
         }
     }

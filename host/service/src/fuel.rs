@@ -5,8 +5,15 @@ use std::collections::HashMap;
 
 use synod_abi::{OperationId, SpaceId, limits};
 
-/// An operation of a space.
+/// An operation of a space, or one of the keys below, for which space 0 is free.
 pub(crate) type FuelKey = (SpaceId, OperationId);
+
+/// The end of a session: the hooks of the spaces that it called.
+pub(crate) const END_OF_SESSION: FuelKey = (SpaceId(0), OperationId(1));
+/// A tick: the hooks of what is due.
+pub(crate) const TICK: FuelKey = (SpaceId(0), OperationId(2));
+/// A cancelled request: a hook.
+pub(crate) const CANCEL: FuelKey = (SpaceId(0), OperationId(3));
 
 /// Estimate for an operation that has not run yet: a hundred of them fill an entry.
 pub(crate) const UNKNOWN_FUEL: u64 = limits::ENTRY_FUEL / 100;

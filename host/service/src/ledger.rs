@@ -4,7 +4,12 @@
 //! The log is ordered by term: once this member has applied an entry of a larger term, none of its own proposals bound to a
 //! smaller one and still without outcome can ever be committed. They are queued again, so a change of leaders costs a
 //! client time, but never its answer. What is left as "outcome unknown" is a deadline that passes while a proposal
-//! is bound, and a snapshot that jumps over entries.
+//! is bound, and a snapshot that jumps over a command that may not be run twice.
+//!
+//! Order: a proposal keeps its place in the queue for life, and nothing is proposed in a term before this member has applied its
+//! first entry, when all that earlier terms left behind is in the queue again. A call that was put off because
+//! the one that it follows had not run is held until that one, if it waits here too, is queued again or has its outcome.
+//! What a leader decided is only proposed in its own term, and answered as unavailable at its end.
 //!
 //! It is one value behind a mutex, with no futures in it, so that every step can be tested by itself. The
 //! [`proposer`](crate::proposer) drives it.
@@ -139,6 +144,7 @@ pub(crate) struct Ledger {
     forwarded_bytes: usize,
     in_flight: Vec<InFlight>,
     next_entry: u64,
+    held: HashMap<u64, Vec<u64>>,
     leadership: Leadership,
     applied_term: u64,
     machine_time: Time,
@@ -169,6 +175,7 @@ impl Ledger {
             forwarded_bytes: 0,
             in_flight: Vec::new(),
             next_entry: 0,
+            held: HashMap::new(),
             leadership: Leadership::default(),
             applied_term,
             machine_time,
@@ -221,13 +228,33 @@ impl Ledger {
                 format!("commands of {own_bytes} bytes wait on this member, which is its limit; try again later or on another member");
             return Err(ProposalError::unavailable(UnavailableReason::QueueFull, message));
         }
+        Ok(self.enqueue(packed, deadline, None))
+    }
+
+    /// The same for what the leader of `term` decided: it is proposed in that term or never. The limits are for clients.
+    pub(crate) fn submit_as_leader(
+        &mut self,
+        term: u64,
+        packed: Packed,
+        deadline: Monotonic,
+    ) -> Result<oneshot::Receiver<ProposalResult>, ProposalError> {
+        if let Some((reason, message)) = &self.refusing {
+            return Err(ProposalError::unavailable(*reason, message.clone()));
+        }
+        if self.leading_term() != Some(term) {
+            return Err(not_leading(term));
+        }
+        Ok(self.enqueue(packed, deadline, Some(term)))
+    }
+
+    fn enqueue(&mut self, packed: Packed, deadline: Monotonic, only_in: Option<u64>) -> oneshot::Receiver<ProposalResult> {
         let (reply, outcome) = oneshot::channel();
         let ticket = self.ticket();
         let sequence = packed.origin.sequence;
         self.note_deadline(deadline);
-        self.waiters.insert(Waiter { packed, deadline, binding: Binding::Queued, ticket, reply });
+        self.waiters.insert(Waiter { packed, deadline, binding: Binding::Queued, ticket, only_in, reply });
         self.queue.push_back(Queued { ticket, item: Item::Own(sequence) });
-        Ok(outcome)
+        outcome
     }
 
     /// Refuses new proposals until [`accept_proposals`](Self::accept_proposals).
@@ -260,6 +287,7 @@ impl Ledger {
         self.closed = true;
         self.refusing = Some((UnavailableReason::ShuttingDown, message.to_owned()));
         self.queue.clear();
+        self.held.clear();
         self.in_flight.clear();
         self.sent.clear();
         self.links_term = u64::MAX;
@@ -314,6 +342,10 @@ impl Ledger {
             Binding::Bound { .. } => ProposalError::OutcomeUnknown(
                 "the deadline passed while the command may have been in the log; it may still be applied".to_owned(),
             ),
+            Binding::Held => ProposalError::unavailable(
+                UnavailableReason::OutOfOrder,
+                "the deadline passed before the request that this one follows had run; send both again",
+            ),
             Binding::Queued => match (self.leadership.leader, &self.last_refusal) {
                 (None, _) => ProposalError::unavailable(
                     UnavailableReason::NoLeader,
@@ -336,6 +368,9 @@ impl Ledger {
         {
             self.sent.remove(&position);
         }
+        let mut released = Vec::new();
+        self.release(sequence, &mut released);
+        self.requeue(released);
         if self.waiters.len() == 0 {
             self.idle.drain(..).for_each(|idle| {
                 let _ = idle.send(());
@@ -354,27 +389,68 @@ impl Ledger {
     }
 
     /// Puts items back where they were in the queue.
-    fn requeue(&mut self, items: impl IntoIterator<Item = Queued>) {
-        let before = self.queue.len();
-        self.queue.extend(items);
-        if self.queue.len() > before {
+    fn requeue(&mut self, items: Vec<Queued>) {
+        if !items.is_empty() {
+            self.queue.extend(items);
             self.queue.make_contiguous().sort_by_key(|queued| queued.ticket);
         }
     }
 
-    fn requeue_own(&mut self, sequences: Vec<u64>) {
-        let mut items = Vec::with_capacity(sequences.len());
+    /// Queues proposals again that are surely in no log; what a leader decided only in its own term.
+    fn requeue_own(&mut self, sequences: Vec<u64>, answers: &mut Answers) {
+        let (leading, mut items) = (self.leading_term(), Vec::with_capacity(sequences.len()));
         for sequence in sequences {
-            let Some(waiter) = self.waiters.get_mut(sequence) else { continue };
-            let Binding::Bound { term, position } = waiter.binding else { continue };
-            waiter.binding = Binding::Queued;
-            items.push(Queued { ticket: waiter.ticket, item: Item::Own(sequence) });
-            if let Some(position) = position.filter(|_| term == self.sent_term) {
-                self.sent.remove(&position);
+            let Some(waiter) = self.unbind(sequence, Binding::Queued) else { continue };
+            let (ticket, only_in) = (waiter.ticket, waiter.only_in);
+            if only_in.is_some() && only_in != leading {
+                self.end_of_term(sequence, answers);
+            } else {
+                items.push(Queued { ticket, item: Item::Own(sequence) });
+                self.release(sequence, &mut items);
             }
         }
         self.stats.resubmitted += items.len() as u64;
         self.requeue(items);
+    }
+
+    fn unbind(&mut self, sequence: u64, to: Binding) -> Option<&mut Waiter> {
+        let waiter = self.waiters.get_mut(sequence)?;
+        let Binding::Bound { term, position } = waiter.binding else { return None };
+        waiter.binding = to;
+        if let Some(position) = position.filter(|_| term == self.sent_term) {
+            self.sent.remove(&position);
+        }
+        Some(waiter)
+    }
+
+    /// A call came before the one that it follows. If that one waits here, it is queued behind it, or held until it is; whether so.
+    fn put_off(&mut self, sequence: u64) -> bool {
+        let Some(predecessor) = self.waiters.predecessor(sequence) else { return false };
+        if self.waiters.get(predecessor).is_some_and(|waiter| waiter.binding == Binding::Queued) {
+            self.requeue_own(vec![sequence], &mut Answers::default());
+        } else if self.unbind(sequence, Binding::Held).is_some() {
+            self.held.entry(predecessor).or_default().push(sequence);
+        }
+        true
+    }
+
+    /// Takes what is held behind `sequence`, and behind that, into `items` for the queue.
+    fn release(&mut self, sequence: u64, items: &mut Vec<Queued>) {
+        let mut released = self.held.remove(&sequence).unwrap_or_default();
+        while let Some(next) = released.pop() {
+            released.extend(self.held.remove(&next).unwrap_or_default());
+            if let Some(waiter) = self.waiters.get_mut(next).filter(|waiter| waiter.binding == Binding::Held) {
+                waiter.binding = Binding::Queued;
+                items.push(Queued { ticket: waiter.ticket, item: Item::Own(next) });
+            }
+        }
+    }
+
+    fn end_of_term(&mut self, sequence: u64, answers: &mut Answers) {
+        if let Some(waiter) = self.take_waiter(sequence) {
+            let error = not_leading(waiter.only_in.unwrap_or_default());
+            answers.push(waiter, Err(error));
+        }
     }
 
     // Leadership and the log.
@@ -388,9 +464,10 @@ impl Ledger {
         (self.leadership.role == Role::Leader).then_some(self.leadership.term)
     }
 
-    pub(crate) fn observe(&mut self, leadership: Leadership) {
+    pub(crate) fn observe(&mut self, leadership: Leadership) -> Answers {
+        let mut answers = Answers::default();
         if leadership == self.leadership {
-            return;
+            return answers;
         }
         self.leadership = leadership;
         self.last_refusal = None;
@@ -408,6 +485,11 @@ impl Ledger {
             self.drop_forwarded(&forwarded, DropReason::NotLeading);
         }
         self.room.clear();
+        let of_ended = |waiter: &Waiter| waiter.binding == Binding::Queued && waiter.only_in.is_some_and(|only| Some(only) != leading);
+        for sequence in self.waiters.select(of_ended) {
+            self.end_of_term(sequence, &mut answers);
+        }
+        answers
     }
 
     /// The next entry to propose, if this member leads, has applied its term's first entry, and has not enough in flight.
@@ -464,6 +546,11 @@ impl Ledger {
         Some(ReadyEntry { id: self.next_entry, term, bytes: packer.entry(stamp) })
     }
 
+    /// What an entry would be stamped with now, if this member leads `term`.
+    pub(crate) fn stamp_in(&mut self, term: u64, now: Monotonic, wall_ms: impl FnOnce() -> u64) -> Option<Time> {
+        (self.leading_term() == Some(term) && self.applied_term >= term).then(|| self.stamp(term, now, wall_ms))
+    }
+
     fn stamp(&mut self, term: u64, now: Monotonic, wall_ms: impl FnOnce() -> u64) -> Time {
         let base = match self.time_base {
             Some(base) if base.term == term => base,
@@ -474,7 +561,7 @@ impl Ledger {
     }
 
     /// The answer to the proposal of an entry. True if it was refused, so that it is better to wait a little.
-    pub(crate) fn proposed(&mut self, id: u64, result: Result<(), ProposeError>) -> bool {
+    pub(crate) fn proposed(&mut self, id: u64, result: Result<(), ProposeError>, answers: &mut Answers) -> bool {
         let Some(at) = self.in_flight.iter().position(|entry| entry.id == id) else { return false };
         match result {
             Ok(()) => {
@@ -501,7 +588,7 @@ impl Ledger {
                         Item::Forwarded(item) => self.drop_forwarded(&item, DropReason::NotLeading),
                     }
                 }
-                self.requeue_own(own);
+                self.requeue_own(own, answers);
                 self.requeue(forwarded);
                 true
             }
@@ -514,7 +601,7 @@ impl Ledger {
         if term > self.applied_term {
             self.applied_term = term;
             let surely_not = self.waiters.select(|waiter| matches!(waiter.binding, Binding::Bound { term: bound, .. } if bound < term));
-            self.requeue_own(surely_not);
+            self.requeue_own(surely_not, &mut answers);
             self.in_flight.retain(|entry| entry.term >= term);
         }
         let Some(first) = outcomes.first().map(|outcome| outcome.origin) else { return answers };
@@ -532,13 +619,17 @@ impl Ledger {
         for CommandOutcome { origin, outcome, .. } in outcomes {
             self.machine_time = self.machine_time.max(outcome.time);
             let Some(sequence) = self.waiters.waiting(origin) else { continue };
-            if outcome.result == Err(Rejection::Deferred) {
-                deferred.push(sequence);
-            } else if let Some(waiter) = self.take_waiter(sequence) {
-                answers.push(waiter, Ok(outcome));
+            match &outcome.result {
+                Err(Rejection::Deferred) => deferred.push(sequence),
+                Err(Rejection::OutOfOrder) if self.put_off(sequence) => {}
+                _ => {
+                    if let Some(waiter) = self.take_waiter(sequence) {
+                        answers.push(waiter, Ok(outcome));
+                    }
+                }
             }
         }
-        self.requeue_own(deferred);
+        self.requeue_own(deferred, &mut answers);
         answers
     }
 
@@ -557,9 +648,13 @@ impl Ledger {
                 answers.push(waiter, Err(ProposalError::OutcomeUnknown(message.to_owned())));
             }
         }
-        self.requeue_own(repeat);
+        self.requeue_own(repeat, &mut answers);
         answers
     }
+}
+
+fn not_leading(term: u64) -> ProposalError {
+    ProposalError::unavailable(UnavailableReason::NoLeader, format!("this member does not lead term {term} any more, which decided this"))
 }
 
 /// How long a leader waits after a refusal before it proposes again.

@@ -5,6 +5,7 @@
 //! machine, and only spares the log what would be rejected anyway.
 mod administer;
 mod call;
+mod session;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -14,17 +15,22 @@ use synod_abi::{ClusterId, MemberId, Revision, SessionId, Time};
 use synod_machine::{Action, Caller, Fatal, Outcome, directory};
 
 use crate::directory::DirectoryCache;
-use crate::executor::{AppliedState, DigestRecord, Executor};
+use crate::executor::{AppliedState, DigestRecord, Executor, Listeners};
 use crate::failure::{CallFailure, Rejected, UnavailableReason, Value};
 use crate::forward::ForwardError;
 use crate::ledger::{ProposerLimits, ProposerStats};
 use crate::logs::LogRing;
+use crate::parked::ParkedCalls;
 use crate::ports::{ForwardLink, Leadership, Monotonic, Ports, Replica, Replication, Runtime, Store};
 use crate::progress::{Progress, lock};
 use crate::proposer::{Proposal, Proposer};
 use crate::reader::{Consistency, Reader};
+use crate::sessions::Sessions;
+use crate::sessions::driver::Driver;
+use crate::sessions::touches::{TouchServer, Touches};
 
 pub use administer::{Created, Installed, NewSpace, SpaceMade};
+pub use session::{NewSession, SessionAnswer, SessionOpened, Waiting};
 
 /// What a member is made of.
 #[derive(Debug)]
@@ -108,6 +114,14 @@ pub struct Status {
     pub recipes: u32,
     /// Spaces.
     pub spaces: u32,
+    /// Sessions.
+    pub sessions: u32,
+    /// Requests of sessions that are not acknowledged, those that wait among them.
+    pub requests: u64,
+    /// Calls that wait.
+    pub waiting: u64,
+    /// Pending timers, the deadlines of waiting calls among them.
+    pub timers: u64,
     /// What its proposer did.
     pub proposer: ProposerStats,
 }
@@ -126,6 +140,10 @@ struct Inner<P: Ports> {
     directory: DirectoryCache,
     applied: AppliedState,
     logs: LogRing,
+    sessions: Sessions,
+    parked: ParkedCalls,
+    touches: Touches,
+    touch_server: TouchServer<P::Runtime, P::Replication>,
     failure: Mutex<Option<Fatal>>,
     failed: Progress,
 }
@@ -164,10 +182,22 @@ impl<P: Ports> Member<P> {
         } = parts;
         let (applied, logs, directory) = (AppliedState::default(), LogRing::default(), DirectoryCache::default());
         let at = (applied_term, replica.head().time);
-        let proposer = Proposer::start(member, incarnation, limits, at, runtime.clone(), clock, replication.clone());
-        let executor =
-            Executor::new(store.clone(), replica, applied_index, proposer.clone(), directory.clone(), applied.clone(), logs.clone())?;
+        let proposer = Proposer::start(member, incarnation, limits, at, runtime.clone(), clock.clone(), replication.clone());
+        let now = runtime.clone();
+        let (sessions, parked) = (Sessions::new(applied_term, move || now.now()), ParkedCalls::default());
+        let listeners = Listeners {
+            proposer: proposer.clone(),
+            directory: directory.clone(),
+            applied: applied.clone(),
+            logs: logs.clone(),
+            sessions: sessions.clone(),
+            parked: parked.clone(),
+        };
+        let executor = Executor::new(store.clone(), replica, applied_index, listeners)?;
         let reader = Reader::new(runtime.clone(), replication.clone(), applied.clone());
+        Driver::start(sessions.clone(), proposer.clone(), runtime.clone(), clock, replication.clone());
+        let touch_server =
+            TouchServer { sessions: sessions.clone(), reader: reader.clone(), runtime: runtime.clone(), replication: replication.clone() };
         let inner = Inner {
             runtime,
             replication,
@@ -179,6 +209,10 @@ impl<P: Ports> Member<P> {
             directory,
             applied,
             logs,
+            sessions,
+            parked,
+            touches: Touches::default(),
+            touch_server,
             failure: Mutex::new(None),
             failed: Progress::default(),
         };
@@ -215,6 +249,10 @@ impl<P: Ports> Member<P> {
             applied: self.0.applied.digest(),
             recipes: head.map_or(0, |head| head.recipes),
             spaces: head.map_or(0, |head| head.spaces),
+            sessions: head.map_or(0, |head| head.sessions),
+            requests: head.map_or(0, |head| head.requests),
+            waiting: head.map_or(0, |head| head.waiting),
+            timers: head.map_or(0, |head| head.timers),
             proposer: self.0.proposer.stats(),
         })
     }
@@ -250,12 +288,16 @@ impl<P: Ports> Member<P> {
             tracing::warn!("commands were still without outcome when the member stopped; their clients are told that it is unknown");
         }
         self.0.proposer.close("this member is stopping; use another one");
+        self.0.sessions.close();
+        self.0.parked.close();
     }
 
     /// Ends for a local cause: to be called when the executor or the log fails.
     pub fn fail(&self, fatal: Fatal) {
         tracing::error!(cause = %fatal, "this member cannot go on");
         self.0.proposer.close(&format!("this member stopped: {fatal}; use another one"));
+        self.0.sessions.close();
+        self.0.parked.close();
         lock(&self.0.failure).get_or_insert(fatal);
         self.0.failed.advance(1);
     }
@@ -271,7 +313,7 @@ impl<P: Ports> Member<P> {
     }
 
     async fn propose_by(&self, action: Action, caller: Caller, deadline: Monotonic) -> Result<Outcome, CallFailure> {
-        Ok(self.0.proposer.propose(Proposal { action, caller, deadline }, self.0.runtime.now()).await?)
+        Ok(self.0.proposer.propose(&Proposal { action, caller, deadline }, self.0.runtime.now()).await?)
     }
 
     fn view(&self) -> Result<<P::Store as Store>::View, CallFailure> {

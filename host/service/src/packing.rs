@@ -4,10 +4,11 @@
 //! by copying. A test holds the result against `encode(&Entry)`.
 use std::sync::Arc;
 
-use synod_abi::{Time, encode, encode_into, limits};
-use synod_machine::{Action, Caller, Command, Origin};
+use serde::Serialize;
+use synod_abi::{RequestId, SessionId, Time, encode, encode_into, limits};
+use synod_machine::{Action, Caller, Command, EndCause, Origin};
 
-use crate::fuel::FuelKey;
+use crate::fuel::{self, FuelKey};
 
 /// Longest encoded command: an install of the largest module, and what surrounds it.
 pub(crate) const COMMAND_BYTES: usize = limits::MODULE_BYTES + 4_096;
@@ -26,6 +27,14 @@ pub(crate) enum Repeat {
     Unknown,
 }
 
+/// Which request of which session a call is, and which one it follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) session: SessionId,
+    pub(crate) request: RequestId,
+    pub(crate) after: Option<RequestId>,
+}
+
 /// A command, encoded, with what packing needs to know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Packed {
@@ -34,12 +43,20 @@ pub(crate) struct Packed {
     pub(crate) fuel_key: Option<FuelKey>,
     pub(crate) sharing: Sharing,
     pub(crate) repeat: Repeat,
+    pub(crate) step: Option<Step>,
+}
+
+/// [`Command`] by reference; a test holds their encodings against each other.
+#[derive(Serialize)]
+struct CommandRef<'a> {
+    origin: Origin,
+    caller: Caller,
+    action: &'a Action,
 }
 
 impl Packed {
-    pub(crate) fn new(origin: Origin, caller: Caller, action: Action) -> Self {
-        let command = Command { origin, caller, action };
-        Self::of(encode(&command).into(), &command)
+    pub(crate) fn new(origin: Origin, caller: Caller, action: &Action) -> Self {
+        Self::of(encode(&CommandRef { origin, caller, action }).into(), origin, caller, action)
     }
 
     /// Reads a forwarded command; `None` if this version cannot, or it is longer than any command may be.
@@ -48,23 +65,35 @@ impl Packed {
             return None;
         }
         let command: Command = synod_abi::decode(bytes).ok()?;
-        Some(Self::of(bytes.into(), &command))
+        Some(Self::of(bytes.into(), command.origin, command.caller, &command.action))
     }
 
-    fn of(bytes: Arc<[u8]>, command: &Command) -> Self {
-        let fuel_key = match &command.action {
+    fn of(bytes: Arc<[u8]>, origin: Origin, caller: Caller, action: &Action) -> Self {
+        let fuel_key = match action {
             Action::Call(call) => Some((call.space, call.operation)),
+            Action::SessionCall(call) => Some((call.call.space, call.call.operation)),
+            Action::EndSession { .. } => Some(fuel::END_OF_SESSION),
+            Action::Tick => Some(fuel::TICK),
+            Action::CancelRequest { .. } => Some(fuel::CANCEL),
             _ => None,
         };
-        let sharing = match &command.action {
+        let sharing = match action {
             Action::InstallRecipe { .. } => Sharing::Alone,
             _ => Sharing::Shared,
         };
-        let repeat = match &command.action {
+        let repeat = match action {
             Action::InstallRecipe { .. } | Action::CreateSpace { .. } | Action::SetEnvironment { .. } => Repeat::Harmless,
+            Action::OpenSession(_) | Action::SessionCall(_) | Action::CancelRequest { .. } | Action::SetSessionBounds { .. } => {
+                Repeat::Harmless
+            }
+            Action::EndSession { session: _, cause: EndCause::Closed } => Repeat::Harmless,
             _ => Repeat::Unknown,
         };
-        Self { bytes, origin: command.origin, fuel_key, sharing, repeat }
+        let step = match (action, caller.session) {
+            (Action::SessionCall(call), Some(session)) => Some(Step { session, request: call.request.id, after: call.request.after }),
+            _ => None,
+        };
+        Self { bytes, origin, fuel_key, sharing, repeat, step }
     }
 }
 
@@ -111,7 +140,7 @@ impl Packer {
 #[cfg(test)]
 mod tests {
     use synod_abi::{Blob, ClusterId, MemberId, OperationId, SpaceId};
-    use synod_machine::{Call, Entry};
+    use synod_machine::{Call, Entry, Request, SessionCall};
 
     use super::*;
 
@@ -119,7 +148,7 @@ mod tests {
         let origin = Origin { member: MemberId(7), incarnation: u64::MAX, sequence };
         let action = Action::Call(Call { space: SpaceId(300), operation: OperationId(9), args: Blob(vec![1; args]) });
         let command = Command { origin, caller: Caller::default(), action: action.clone() };
-        (command, Packed::new(origin, Caller::default(), action))
+        (command, Packed::new(origin, Caller::default(), &action))
     }
 
     #[test]
@@ -135,7 +164,8 @@ mod tests {
 
     #[test]
     fn an_install_is_alone_in_its_entry() {
-        let install = Packed::new(Origin::default(), Caller::default(), Action::InstallRecipe { module: Blob(vec![0; 9]), replace: false });
+        let install =
+            Packed::new(Origin::default(), Caller::default(), &Action::InstallRecipe { module: Blob(vec![0; 9]), replace: false });
         let (_, call) = call(1, 1);
         let mut packer = Packer::default();
         assert!(packer.fits(&install, 1));
@@ -167,7 +197,24 @@ mod tests {
         assert_eq!(Packed::parse(&packed.bytes), Some(packed.clone()));
         assert_eq!(Packed::parse(&packed.bytes[1..]), None);
         assert_eq!(Packed::parse(&[]), None);
-        let form = Packed::new(Origin::default(), Caller::default(), Action::FormCluster { cluster: ClusterId([1; 16]) });
+        let form = Packed::new(Origin::default(), Caller::default(), &Action::FormCluster { cluster: ClusterId([1; 16]) });
         assert_eq!(form.repeat, Repeat::Unknown);
+    }
+
+    #[test]
+    fn what_belongs_to_a_session_may_be_repeated_and_what_a_leader_decided_may_not() {
+        let session = SessionId([7; 16]);
+        let caller = Caller { session: Some(session), ..Caller::default() };
+        let packed = |action| Packed::new(Origin::default(), caller, &action);
+        let request = Request { id: RequestId(3), after: Some(RequestId(2)), ..Request::default() };
+        let call = Call { space: SpaceId(300), operation: OperationId(9), args: Blob(vec![1]) };
+        let call = packed(Action::SessionCall(SessionCall { call, request }));
+        assert_eq!(call.step, Some(Step { session, request: RequestId(3), after: Some(RequestId(2)) }));
+        assert_eq!((call.repeat, call.fuel_key), (Repeat::Harmless, Some((SpaceId(300), OperationId(9)))));
+        assert_eq!(Packed::parse(&call.bytes), Some(call));
+        let end = |cause| packed(Action::EndSession { session, cause }).repeat;
+        assert_eq!((end(EndCause::Closed), end(EndCause::Expired)), (Repeat::Harmless, Repeat::Unknown));
+        assert_eq!(packed(Action::CancelRequest { request: RequestId(1) }).repeat, Repeat::Harmless);
+        assert_eq!(packed(Action::Tick).repeat, Repeat::Unknown);
     }
 }

@@ -105,6 +105,20 @@ impl fmt::Debug for ForwardLink {
     }
 }
 
+/// What the leader says about a session that its client touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// It lives for `ttl_ms` more, counted from when the client sent the touch.
+    Alive {
+        /// Its time to live, in milliseconds.
+        ttl_ms: u64,
+    },
+    /// It ended, or never was.
+    Ended,
+    /// Its end is proposed, so it is not prolonged; the next touch will tell whether it ended.
+    Ending,
+}
+
 /// The replicated log and the way to its leader.
 pub trait Replication: Clone + Send + Sync + 'static {
     /// What this member knows now.
@@ -119,6 +133,9 @@ pub trait Replication: Clone + Send + Sync + 'static {
     fn read_index(&self) -> BoxFuture<'static, Result<u64, Unavailable>>;
     /// Opens a link to `leader`, whose node hands the other end to `Member::serve_forward`.
     fn forward(&self, leader: MemberId) -> BoxFuture<'static, Result<ForwardLink, Unavailable>>;
+    /// Tells `leader`, which is another member, that the clients of these sessions live; its node calls `Member::serve_touches`. The
+    /// answer has one item per session, in order. At most [`TOUCHES_PER_BUNDLE`](crate::TOUCHES_PER_BUNDLE) sessions; may be dropped.
+    fn touch(&self, leader: MemberId, sessions: Vec<SessionId>) -> BoxFuture<'static, Result<Vec<Touched>, Unavailable>>;
 }
 
 /// Why the store did not write.

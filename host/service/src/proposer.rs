@@ -22,6 +22,7 @@ use crate::ledger::{Ledger, ProposerLimits, ProposerStats, REFUSED_PAUSE};
 use crate::packing::Packed;
 use crate::ports::{Clock, ForwardLink, Monotonic, ProposalResult, ProposeError, Replication, Role, Runtime, Unavailable};
 use crate::progress::{Signal, lock};
+use crate::waiters::Answers;
 
 /// How long a follower waits after a link to the leader failed.
 const LINK_PAUSE: Duration = Duration::from_millis(25);
@@ -86,7 +87,7 @@ impl Proposer {
             link: LinkStage::Idle,
             runtime: runtime.clone(),
         };
-        shared.ledger().observe(driver.replication.leadership());
+        shared.ledger().observe(driver.replication.leadership()).send();
         runtime.spawn(async move { poll_fn(|cx| driver.poll(cx)).await }.boxed());
         Self { shared, origin, sequence: Arc::new(AtomicU64::new(0)) }
     }
@@ -95,19 +96,36 @@ impl Proposer {
     ///
     /// # Errors
     /// [`ProposalError`] tells what is surely not applied from what is unknown.
-    pub async fn propose(&self, proposal: Proposal, now: Monotonic) -> ProposalResult {
-        let outcome = self.submit(proposal, now)?;
+    pub async fn propose(&self, proposal: &Proposal, now: Monotonic) -> ProposalResult {
+        let packed = Packed::new(self.next_origin(), proposal.caller, &proposal.action);
+        let outcome = self.shared.ledger().submit(packed, proposal.deadline, now)?;
+        self.outcome(outcome).await
+    }
+
+    /// Proposes what this member decided as the leader of `term`: it is appended in that term, or never.
+    ///
+    /// # Errors
+    /// Unavailable if the term ended first, or another [`ProposalError`].
+    pub async fn propose_as_leader(&self, term: u64, proposal: &Proposal) -> ProposalResult {
+        let packed = Packed::new(self.next_origin(), proposal.caller, &proposal.action);
+        let outcome = self.shared.ledger().submit_as_leader(term, packed, proposal.deadline)?;
+        self.outcome(outcome).await
+    }
+
+    fn next_origin(&self) -> Origin {
+        Origin { sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1, ..self.origin }
+    }
+
+    async fn outcome(&self, outcome: oneshot::Receiver<ProposalResult>) -> ProposalResult {
+        self.shared.signal.raise();
         outcome.await.unwrap_or_else(|_| {
             Err(ProposalError::OutcomeUnknown("this member stopped while the command may have been in the log".to_owned()))
         })
     }
 
-    fn submit(&self, proposal: Proposal, now: Monotonic) -> Result<oneshot::Receiver<ProposalResult>, ProposalError> {
-        let origin = Origin { sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1, ..self.origin };
-        let packed = Packed::new(origin, proposal.caller, proposal.action);
-        let outcome = self.shared.ledger().submit(packed, proposal.deadline, now)?;
-        self.shared.signal.raise();
-        Ok(outcome)
+    /// What an entry would be stamped with now, if this member leads `term`.
+    pub(crate) fn stamp_in(&self, term: u64, now: Monotonic, wall_ms: impl FnOnce() -> u64) -> Option<Time> {
+        self.shared.ledger().stamp_in(term, now, wall_ms)
     }
 
     /// Serves the leader's end of a follower's link, until it ends.
@@ -204,7 +222,8 @@ impl<R: Runtime, C: Clock, N: Replication> Driver<R, C, N> {
             if self.leadership_changed.poll_unpin(cx).is_ready() {
                 let leadership = self.replication.leadership();
                 self.leadership_changed = self.replication.leadership_changed(leadership);
-                self.shared.ledger().observe(leadership);
+                let answers = self.shared.ledger().observe(leadership);
+                answers.send();
                 step = Step::Again;
             }
             if self.shared.ledger().is_closed() {
@@ -214,9 +233,11 @@ impl<R: Runtime, C: Clock, N: Replication> Driver<R, C, N> {
             let expired = self.shared.ledger().expire(now);
             expired.send();
             while let Poll::Ready(Some((id, result))) = self.proposals.poll_next_unpin(cx) {
-                if self.shared.ledger().proposed(id, result) {
+                let mut answers = Answers::default();
+                if self.shared.ledger().proposed(id, result, &mut answers) {
                     self.paused_until = Some(now.after(REFUSED_PAUSE));
                 }
+                answers.send();
             }
             if self.propose(now) == Step::Again || self.poll_link(cx, now) == Step::Again || self.poll_timer(cx, now) == Step::Again {
                 step = Step::Again;
@@ -273,7 +294,8 @@ impl<R: Runtime, C: Clock, N: Replication> Driver<R, C, N> {
                 Poll::Pending if until > now => (LinkStage::Greeting { leader, term, link, until }, Step::Wait),
                 Poll::Ready(Some(frame)) if frame.len() <= FORWARD_FRAME_BYTES => match decode(&frame) {
                     Ok(ToFollower::Welcome { received }) => {
-                        self.shared.ledger().welcomed(term, received);
+                        let answers = self.shared.ledger().welcomed(term, received);
+                        answers.send();
                         (LinkStage::Open { leader, term, link }, Step::Again)
                     }
                     _ => (LinkStage::Waiting { until: now.after(LINK_PAUSE) }, Step::Again),

@@ -3,13 +3,14 @@
 //! Each is either queued, so surely in no log, or bound to a term, so possibly in the log of that term. The difference
 //! decides what its client is told when its deadline passes. This module keeps them and answers them; what moves them from
 //! one state to the other is the [`ledger`](crate::ledger).
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::channel::oneshot;
+use synod_abi::{RequestId, SessionId};
 use synod_machine::Origin;
 
 use crate::failure::ProposalError;
-use crate::packing::Packed;
+use crate::packing::{Packed, Step};
 use crate::ports::{Monotonic, ProposalResult};
 
 /// Where a proposal is.
@@ -17,6 +18,8 @@ use crate::ports::{Monotonic, ProposalResult};
 pub(crate) enum Binding {
     /// In no log.
     Queued,
+    /// In no log, and in no queue until the request that it follows is.
+    Held,
     /// Possibly in the log of `term`; forwarded at `position`, or proposed by this member.
     Bound { term: u64, position: Option<u64> },
 }
@@ -29,6 +32,8 @@ pub(crate) struct Waiter {
     pub(crate) binding: Binding,
     /// Its place in the queue, kept when it is queued again.
     pub(crate) ticket: u64,
+    /// The one term in which it may be proposed, if it was decided by its leader.
+    pub(crate) only_in: Option<u64>,
     pub(crate) reply: oneshot::Sender<ProposalResult>,
 }
 
@@ -54,13 +59,14 @@ impl Answers {
 pub(crate) struct Waiters {
     template: Origin,
     by_sequence: BTreeMap<u64, Waiter>,
+    by_request: BTreeSet<(SessionId, RequestId, u64)>,
     bytes: usize,
 }
 
 impl Waiters {
     /// `template` names the member and its incarnation.
     pub(crate) fn new(template: Origin) -> Self {
-        Self { template, by_sequence: BTreeMap::new(), bytes: 0 }
+        Self { template, by_sequence: BTreeMap::new(), by_request: BTreeSet::new(), bytes: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -72,8 +78,12 @@ impl Waiters {
     }
 
     pub(crate) fn insert(&mut self, waiter: Waiter) {
+        let sequence = waiter.packed.origin.sequence;
         self.bytes += waiter.packed.bytes.len();
-        self.by_sequence.insert(waiter.packed.origin.sequence, waiter);
+        if let Some(Step { session, request, .. }) = waiter.packed.step {
+            self.by_request.insert((session, request, sequence));
+        }
+        self.by_sequence.insert(sequence, waiter);
     }
 
     pub(crate) fn get(&self, sequence: u64) -> Option<&Waiter> {
@@ -93,7 +103,18 @@ impl Waiters {
     pub(crate) fn remove(&mut self, sequence: u64) -> Option<Waiter> {
         let waiter = self.by_sequence.remove(&sequence)?;
         self.bytes -= waiter.packed.bytes.len();
+        if let Some(Step { session, request, .. }) = waiter.packed.step {
+            self.by_request.remove(&(session, request, sequence));
+        }
         Some(waiter)
+    }
+
+    /// The sequence of a waiting call that is the request which `sequence` follows.
+    pub(crate) fn predecessor(&self, sequence: u64) -> Option<u64> {
+        let Step { session, after, .. } = self.get(sequence)?.packed.step?;
+        let after = after?;
+        let mut found = self.by_request.range((session, after, 0)..=(session, after, u64::MAX)).map(|(_, _, found)| *found);
+        found.find(|found| *found != sequence)
     }
 
     /// Sequences whose waiter `wanted` accepts, in order.
@@ -109,10 +130,11 @@ impl Waiters {
     /// Answers everyone: what is in no log with `queued`, the rest as unknown with `unknown`.
     pub(crate) fn end(&mut self, queued: &ProposalError, unknown: &str) -> Answers {
         self.bytes = 0;
+        self.by_request.clear();
         let mut answers = Answers::default();
         for (_, waiter) in std::mem::take(&mut self.by_sequence) {
             let error = match waiter.binding {
-                Binding::Queued => queued.clone(),
+                Binding::Queued | Binding::Held => queued.clone(),
                 Binding::Bound { .. } => ProposalError::OutcomeUnknown(unknown.to_owned()),
             };
             answers.push(waiter, Err(error));
@@ -134,8 +156,8 @@ mod tests {
 
     fn waiter(origin: Origin, binding: Binding) -> (Waiter, oneshot::Receiver<ProposalResult>) {
         let (reply, result) = oneshot::channel();
-        let packed = Packed::new(origin, Caller::default(), Action::FormCluster { cluster: synod_abi::ClusterId([0; 16]) });
-        (Waiter { packed, deadline: Monotonic::default(), binding, ticket: 0, reply }, result)
+        let packed = Packed::new(origin, Caller::default(), &Action::FormCluster { cluster: synod_abi::ClusterId([0; 16]) });
+        (Waiter { packed, deadline: Monotonic::default(), binding, ticket: 0, only_in: None, reply }, result)
     }
 
     #[test]

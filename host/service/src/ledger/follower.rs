@@ -10,7 +10,8 @@ use crate::waiters::{Answers, Binding};
 
 impl Ledger {
     /// The leader of `term` has taken every position up to `received`, and none after it.
-    pub(crate) fn welcomed(&mut self, term: u64, received: u64) {
+    pub(crate) fn welcomed(&mut self, term: u64, received: u64) -> Answers {
+        let mut answers = Answers::default();
         if self.sent_term != term {
             self.sent_term = term;
             self.sent.clear();
@@ -19,13 +20,14 @@ impl Ledger {
             Some(next) => self.sent.range(next..).map(|(_, sequence)| *sequence).collect(),
             None => Vec::new(),
         };
-        self.requeue_own(lost);
+        self.requeue_own(lost, &mut answers);
         self.next_position = received.saturating_add(1);
+        answers
     }
 
-    /// The next frame of commands for the leader of `term`.
+    /// The next frame of commands for the leader of `term`, once its first entry is applied here.
     pub(crate) fn next_frame(&mut self, term: u64, now: Monotonic) -> Option<Vec<u8>> {
-        if term != self.sent_term || term != self.leadership.term || self.leadership.role == Role::Leader {
+        if term != self.sent_term || self.applied_term < term || term != self.leadership.term || self.leadership.role == Role::Leader {
             return None;
         }
         let (mut commands, mut bytes) = (Vec::new(), 0);
@@ -72,7 +74,7 @@ impl Ledger {
                 }
             }
         }
-        self.requeue_own(again);
+        self.requeue_own(again, &mut answers);
         answers
     }
 }

@@ -1,4 +1,6 @@
 //! Steps of the ledger that no cluster reaches easily: strange orders, wrong terms, limits of links.
+mod order;
+
 use futures::channel::oneshot;
 use synod_abi::{Blob, ClusterId, OperationId, Revision, SpaceId};
 use synod_machine::{Action, Call, Caller, Entry, Outcome, Reply};
@@ -15,7 +17,7 @@ type Reply1 = oneshot::Receiver<ProposalResult>;
 
 fn packed(origin: Origin, sequence: u64) -> Packed {
     let call = Call { space: SpaceId(1), operation: OperationId(2), args: Blob(vec![7; 10]) };
-    Packed::new(Origin { sequence, ..origin }, Caller::default(), Action::Call(call))
+    Packed::new(Origin { sequence, ..origin }, Caller::default(), &Action::Call(call))
 }
 
 fn ledger() -> Ledger {
@@ -23,17 +25,24 @@ fn ledger() -> Ledger {
 }
 
 fn lead(ledger: &mut Ledger, term: u64) {
-    ledger.observe(Leadership { me: ME.member, term, leader: Some(ME.member), role: Role::Leader });
+    ledger.observe(Leadership { me: ME.member, term, leader: Some(ME.member), role: Role::Leader }).send();
     ledger.applied(term, Vec::new()).send();
 }
 
 fn follow(ledger: &mut Ledger, term: u64) {
-    ledger.observe(Leadership { me: ME.member, term, leader: Some(OTHER.member), role: Role::Follower });
+    ledger.observe(Leadership { me: ME.member, term, leader: Some(OTHER.member), role: Role::Follower }).send();
     ledger.applied(term, Vec::new()).send();
 }
 
 fn submit(ledger: &mut Ledger, sequence: u64) -> Reply1 {
     ledger.submit(packed(ME, sequence), LATER, NOW).expect("room")
+}
+
+fn proposed(ledger: &mut Ledger, id: u64, result: Result<(), ProposeError>) -> bool {
+    let mut answers = Answers::default();
+    let refused = ledger.proposed(id, result, &mut answers);
+    answers.send();
+    refused
 }
 
 fn outcome(origin: Origin, sequence: u64) -> CommandOutcome {
@@ -54,7 +63,7 @@ fn next(ledger: &mut Ledger) -> Option<ReadyEntry> {
 fn a_leader_proposes_nothing_before_it_has_applied_its_terms_first_entry() {
     let mut ledger = ledger();
     let _reply = submit(&mut ledger, 1);
-    ledger.observe(Leadership { me: ME.member, term: 3, leader: Some(ME.member), role: Role::Leader });
+    ledger.observe(Leadership { me: ME.member, term: 3, leader: Some(ME.member), role: Role::Leader }).send();
     assert!(next(&mut ledger).is_none());
     ledger.applied(3, Vec::new()).send();
     assert_eq!(next(&mut ledger).map(|entry| entry.term), Some(3));
@@ -83,10 +92,10 @@ fn refused_entries_go_back_to_their_places_in_the_queue() {
     let _reply = submit(&mut ledger, 3);
     let second = next(&mut ledger).expect("an entry");
     let _reply4 = submit(&mut ledger, 4);
-    assert!(ledger.proposed(second.id, Err(ProposeError::Refused("busy".into()))));
-    assert!(ledger.proposed(first.id, Err(ProposeError::Refused("busy".into()))));
+    assert!(proposed(&mut ledger, second.id, Err(ProposeError::Refused("busy".into()))));
+    assert!(proposed(&mut ledger, first.id, Err(ProposeError::Refused("busy".into()))));
     assert_eq!(next(&mut ledger).map(|entry| sequences(&entry)), Some(vec![1, 2, 3, 4]));
-    assert!(!ledger.proposed(first.id, Err(ProposeError::Refused("late".into()))));
+    assert!(!proposed(&mut ledger, first.id, Err(ProposeError::Refused("late".into()))));
 }
 
 #[test]
@@ -120,7 +129,7 @@ fn entries_in_flight_are_freed_by_apply_and_by_the_next_term() {
     for sequence in 1..=ENTRIES_IN_FLIGHT as u64 {
         replies.push(submit(&mut ledger, sequence));
         let entry = next(&mut ledger).expect("an entry");
-        assert!(!ledger.proposed(entry.id, Ok(())));
+        assert!(!proposed(&mut ledger, entry.id, Ok(())));
     }
     replies.push(submit(&mut ledger, 99));
     assert!(next(&mut ledger).is_none());
@@ -134,7 +143,7 @@ fn entries_in_flight_are_freed_by_apply_and_by_the_next_term() {
 fn a_snapshot_of_an_earlier_term_leaves_later_proposals_alone() {
     let mut ledger = ledger();
     follow(&mut ledger, 5);
-    ledger.welcomed(5, 0);
+    ledger.welcomed(5, 0).send();
     let mut reply = submit(&mut ledger, 1);
     assert!(ledger.next_frame(5, NOW).is_some());
     ledger.restored(4, Time(1)).send();
@@ -149,7 +158,7 @@ fn nothing_is_forwarded_before_the_greeting_of_that_term() {
     follow(&mut ledger, 5);
     let _reply = submit(&mut ledger, 1);
     assert!(ledger.next_frame(5, NOW).is_none());
-    ledger.welcomed(5, 0);
+    ledger.welcomed(5, 0).send();
     assert!(ledger.next_frame(4, NOW).is_none());
     assert!(ledger.next_frame(5, NOW).is_some());
     assert!(ledger.next_frame(5, NOW).is_none());
@@ -159,14 +168,14 @@ fn nothing_is_forwarded_before_the_greeting_of_that_term() {
 fn what_the_leader_has_not_received_is_sent_again_at_the_same_positions() {
     let mut ledger = ledger();
     follow(&mut ledger, 5);
-    ledger.welcomed(5, 0);
+    ledger.welcomed(5, 0).send();
     let _replies: Vec<_> = (1..=3).map(|sequence| submit(&mut ledger, sequence)).collect();
     let first = ledger.next_frame(5, NOW).expect("a frame");
-    ledger.welcomed(5, 0);
+    ledger.welcomed(5, 0).send();
     assert_eq!(ledger.next_frame(5, NOW), Some(first));
-    ledger.welcomed(5, 3);
+    ledger.welcomed(5, 3).send();
     assert_eq!(ledger.next_frame(5, NOW), None);
-    ledger.welcomed(5, u64::MAX);
+    ledger.welcomed(5, u64::MAX).send();
     assert_eq!(ledger.next_frame(5, NOW), None);
 }
 
@@ -174,7 +183,7 @@ fn what_the_leader_has_not_received_is_sent_again_at_the_same_positions() {
 fn a_command_that_the_leader_cannot_read_is_surely_not_applied() {
     let mut ledger = ledger();
     follow(&mut ledger, 5);
-    ledger.welcomed(5, 0);
+    ledger.welcomed(5, 0).send();
     let (mut first, mut second) = (submit(&mut ledger, 1), submit(&mut ledger, 2));
     assert!(ledger.next_frame(5, NOW).is_some());
     ledger.dropped_by_leader(4, vec![(1, DropReason::Unreadable)]).send();
@@ -236,7 +245,7 @@ fn forwarded_commands_leave_the_queue_with_the_term_and_with_their_deadline() {
     assert!(matches!(ledger.take_forwarded(&link, 2, Some(&packed(OTHER, 2)), LATER), Taken::Queued));
     ledger.expire(soon).send();
     assert_eq!(ledger.take_dropped(&link), Some(vec![(1, DropReason::Expired)]));
-    ledger.observe(Leadership { me: ME.member, term: 3, leader: None, role: Role::Follower });
+    ledger.observe(Leadership { me: ME.member, term: 3, leader: None, role: Role::Follower }).send();
     assert_eq!(ledger.take_dropped(&link), Some(vec![(2, DropReason::NotLeading)]));
     assert!(matches!(ledger.take_forwarded(&link, 3, Some(&packed(OTHER, 3)), LATER), Taken::Queued));
     assert_eq!(ledger.take_dropped(&link), Some(vec![(3, DropReason::NotLeading)]));
@@ -260,10 +269,10 @@ fn the_links_of_a_term_are_limited() {
 fn an_install_travels_alone_and_what_waited_behind_it_follows() {
     let mut ledger = ledger();
     follow(&mut ledger, 5);
-    ledger.welcomed(5, 0);
+    ledger.welcomed(5, 0).send();
     let _first = submit(&mut ledger, 1);
     let install = Action::InstallRecipe { module: Blob(vec![0; 100]), replace: false };
-    let install = Packed::new(Origin { sequence: 2, ..ME }, Caller::default(), install);
+    let install = Packed::new(Origin { sequence: 2, ..ME }, Caller::default(), &install);
     let _second = ledger.submit(install, LATER, NOW).expect("room");
     let _third = submit(&mut ledger, 3);
     lead(&mut ledger, 6);
@@ -277,7 +286,7 @@ fn a_refusal_to_shut_down_is_not_lifted_by_a_disk_with_space() {
     ledger.refuse_proposals(UnavailableReason::ShuttingDown, "going".into());
     ledger.refuse_proposals(UnavailableReason::DiskFull, "full".into());
     ledger.accept_proposals(UnavailableReason::DiskFull);
-    let form = Packed::new(Origin { sequence: 1, ..ME }, Caller::default(), Action::FormCluster { cluster: ClusterId([0; 16]) });
+    let form = Packed::new(Origin { sequence: 1, ..ME }, Caller::default(), &Action::FormCluster { cluster: ClusterId([0; 16]) });
     let refused = ledger.submit(form, LATER, NOW).err();
     assert_eq!(refused, Some(ProposalError::unavailable(UnavailableReason::ShuttingDown, "going")));
 }

@@ -194,7 +194,7 @@ impl<P: Ports> Member<P> {
         self.done(Action::SetEnvironment { environment }, caller, timeout).await
     }
 
-    async fn done(&self, action: Action, caller: Caller, timeout: Duration) -> Result<Revision, CallFailure> {
+    pub(super) async fn done(&self, action: Action, caller: Caller, timeout: Duration) -> Result<Revision, CallFailure> {
         let outcome = self.propose(action, caller, timeout).await?;
         if outcome.result.is_ok() { Ok(outcome.revision) } else { failed(&outcome) }
     }
@@ -275,7 +275,7 @@ fn created(name: &SpaceName, outcome: &Outcome) -> Option<Created> {
     }
 }
 
-fn failed<T>(outcome: &Outcome) -> Result<T, CallFailure> {
+pub(super) fn failed<T>(outcome: &Outcome) -> Result<T, CallFailure> {
     match &outcome.result {
         Err(rejection) => rejected(Rejected::of(rejection).at(outcome)),
         Ok(reply) => {

@@ -9,7 +9,7 @@ use synod_machine::{Action, Answer, Call, Caller, Outcome, Rejection, Reply};
 use super::{Args, CallAnswer, Member, QueryOptions, rejected};
 use crate::directory::{Kind, SpaceEntry};
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason, Value};
-use crate::ports::{Ports, QueryCall, QueryError, QueryRunner, Store};
+use crate::ports::{Monotonic, Ports, QueryCall, QueryError, QueryRunner, Store};
 use crate::reader::Consistency;
 use crate::transcode::{self, WriteError};
 
@@ -18,13 +18,13 @@ const LISTED_NAMES: usize = 16;
 
 /// The form that an answer takes: that of its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     Json,
     Postcard,
 }
 
 impl Args {
-    fn form(&self) -> Form {
+    pub(super) fn form(&self) -> Form {
         match self {
             Self::Json(_) => Form::Json,
             Self::Postcard { .. } => Form::Postcard,
@@ -48,24 +48,46 @@ impl<P: Ports> Member<P> {
         let deadline = self.deadline(timeout);
         let name = space_name(space)?;
         let form = args.form();
-        let target = match self.check_call(&name, operation, &args) {
+        let (entry, call) = self.target(&name, operation, args, deadline).await?;
+        let outcome = self.propose_by(Action::Call(call), caller, deadline).await?;
+        self.answer(&name, operation, entry, form, &outcome)
+    }
+
+    /// The space of a call, and the call, encoded. At once, if the space is known here.
+    pub(super) async fn target(
+        &self,
+        name: &SpaceName,
+        operation: &str,
+        args: Args,
+        deadline: Monotonic,
+    ) -> Result<(Arc<SpaceEntry>, Call), CallFailure> {
+        let (entry, bytes) = match self.check_call(name, operation, &args) {
             Err(CallFailure::Rejected(_)) => {
                 self.0.reader.ready(Consistency::Linearizable, 0, deadline).await?;
-                self.check_call(&name, operation, &args)?
+                self.check_call(name, operation, &args)?
             }
             checked => checked?,
         };
-        let (entry, bytes) = target;
         let bytes = match (bytes, args) {
             (Some(bytes), _) | (None, Args::Postcard { bytes, .. }) => bytes,
             (None, Args::Json(_)) => Vec::new(),
         };
-        let id = synod_abi::OperationId::of(operation);
-        let call = Call { space: entry.record.id, operation: id, args: Blob(bytes) };
-        let outcome = self.propose_by(Action::Call(call), caller, deadline).await?;
-        let entry = self.present(&name, operation, entry)?;
+        let call = Call { space: entry.record.id, operation: synod_abi::OperationId::of(operation), args: Blob(bytes) };
+        Ok((entry, call))
+    }
+
+    /// The outcome of a call as its caller sees it.
+    pub(super) fn answer(
+        &self,
+        name: &SpaceName,
+        operation: &str,
+        entry: Arc<SpaceEntry>,
+        form: Form,
+        outcome: &Outcome,
+    ) -> Result<CallAnswer, CallFailure> {
+        let entry = self.present(name, operation, entry)?;
         match Kind::Operation.find(&entry.schema, operation) {
-            Some(point) => answer(point, &outcome, form),
+            Some(point) => answer(point, outcome, form),
             None => rejected(unknown_entry_point(&entry, Kind::Operation, operation)),
         }
     }

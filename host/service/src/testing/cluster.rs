@@ -9,8 +9,10 @@ use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, Stream};
 use futures::{FutureExt, StreamExt};
-use synod_abi::{AdmissionError, ClusterId, MemberId, ModuleHash, OperationId};
-use synod_machine::{Action, Admitted, Answer, Call, Caller, Entry, Environment, Fatal, MemoryState, Query, Write};
+use synod_abi::{AdmissionError, ClusterId, MemberId, ModuleHash, OperationId, SessionId};
+use synod_machine::{
+    Action, Admitted, Answer, Call, Caller, Entry, Environment, Fatal, MemoryState, Query, SessionCall, StateView, Table, Write,
+};
 
 use super::recipe::{self, TestVm};
 use super::sim::Sim;
@@ -49,9 +51,12 @@ struct Log {
     gates: Vec<Arc<Mutex<GateState>>>,
     deaf: bool,
     links_opened: usize,
-    read_indexes: Vec<oneshot::Sender<Result<u64, Unavailable>>>,
+    read_indexes: Vec<(MemberId, oneshot::Sender<Result<u64, Unavailable>>)>,
     read_indexes_asked: usize,
-    members: BTreeMap<MemberId, Member<TestPorts>>,
+    members: BTreeMap<MemberId, (Member<TestPorts>, Sim)>,
+    /// Members that hear nothing, with the leadership that they believe in.
+    isolated: BTreeMap<MemberId, Leadership>,
+    bundles: Vec<usize>,
 }
 
 #[derive(Default)]
@@ -87,11 +92,13 @@ impl Stream for Gate {
 #[derive(Clone)]
 pub(crate) struct TestLog {
     me: MemberId,
-    sim: Sim,
     log: Arc<Mutex<Log>>,
 }
 
 fn known(log: &Log, me: MemberId) -> Leadership {
+    if let Some(believed) = log.isolated.get(&me) {
+        return *believed;
+    }
     let role = if log.leader == Some(me) && log.leader_ready { Role::Leader } else { Role::Follower };
     Leadership { me, term: log.term, leader: log.leader, role }
 }
@@ -116,6 +123,11 @@ impl Replication for TestLog {
 
     fn propose(&self, term: u64, entry: Vec<u8>) -> BoxFuture<'static, Result<(), ProposeError>> {
         let mut log = lock(&self.log);
+        if let Some(believed) = log.isolated.get(&self.me) {
+            let leads = believed.role == Role::Leader && believed.term == term;
+            let result = if leads { Ok(()) } else { Err(ProposeError::Refused("not the leader of that term".into())) };
+            return futures::future::ready(result).boxed();
+        }
         let leads = log.leader == Some(self.me) && log.term == term;
         let result = match log.mood {
             _ if !leads => Err(ProposeError::Refused("not the leader of that term".into())),
@@ -132,14 +144,14 @@ impl Replication for TestLog {
     fn read_index(&self) -> BoxFuture<'static, Result<u64, Unavailable>> {
         let (reply, index) = oneshot::channel();
         let mut log = lock(&self.log);
-        log.read_indexes.push(reply);
+        log.read_indexes.push((self.me, reply));
         log.read_indexes_asked += 1;
         async move { index.await.unwrap_or_else(|_| Err(Unavailable("the log has ended".into()))) }.boxed()
     }
 
     fn forward(&self, leader: MemberId) -> BoxFuture<'static, Result<ForwardLink, Unavailable>> {
         let mut log = lock(&self.log);
-        let Some(member) = log.members.get(&leader).cloned() else {
+        let Some((member, sim)) = log.members.get(&leader).cloned().filter(|_| log.connects(self.me, leader)) else {
             return futures::future::ready(Err(Unavailable("no such member".into()))).boxed();
         };
         log.links_opened += 1;
@@ -151,13 +163,30 @@ impl Replication for TestLog {
         };
         let ((to_leader, from_follower), (to_follower, from_leader)) = (end(), end());
         drop(log);
-        self.sim.spawn(
+        sim.spawn(
             async move {
                 let _ = member.serve_forward(ForwardLink { outgoing: to_follower, incoming: from_follower }).await;
             }
             .boxed(),
         );
         futures::future::ready(Ok(ForwardLink { outgoing: to_leader, incoming: from_leader })).boxed()
+    }
+
+    fn touch(&self, leader: MemberId, sessions: Vec<SessionId>) -> BoxFuture<'static, Result<Vec<Touched>, Unavailable>> {
+        let mut log = lock(&self.log);
+        log.bundles.push(sessions.len());
+        let Some((member, sim)) = log.members.get(&leader).cloned().filter(|_| log.connects(self.me, leader)) else {
+            return futures::future::pending().boxed();
+        };
+        drop(log);
+        let answer = sim.start(async move { member.serve_touches(sessions).await });
+        async move { answer.await.unwrap_or_else(|_| Err(Unavailable("the member is gone".into()))) }.boxed()
+    }
+}
+
+impl Log {
+    fn connects(&self, one: MemberId, other: MemberId) -> bool {
+        !self.isolated.contains_key(&one) && !self.isolated.contains_key(&other)
     }
 }
 
@@ -235,6 +264,7 @@ pub(crate) struct Node {
     pub(crate) store: TestStore,
     pub(crate) preparer: Arc<TestPreparer>,
     pub(crate) vm: TestVm,
+    sim: Sim,
     executor: Executor<TestStore, MachineReplica<TestVm>>,
     applied: usize,
     held: bool,
@@ -258,7 +288,7 @@ impl Cluster {
         let mut cluster = Self { sim: Sim::default(), log: Arc::default(), nodes: Vec::new() };
         for number in 1..=members {
             let (store, preparer, vm) = (TestStore::default(), Arc::new(TestPreparer::default()), TestVm::default());
-            let member = MemberId(number);
+            let (member, sim) = (MemberId(number), cluster.sim.process());
             let replica = MachineReplica::load(&MemoryState::default(), ENVIRONMENT, vm.clone()).expect("an empty state");
             let (member, executor) = Member::start(MemberParts::<TestPorts, _> {
                 member,
@@ -266,17 +296,17 @@ impl Cluster {
                 limits,
                 applied_index: 0,
                 applied_term: 0,
-                runtime: cluster.sim.clone(),
-                clock: Arc::new(cluster.sim.clone()),
-                replication: TestLog { me: member, sim: cluster.sim.clone(), log: cluster.log.clone() },
+                runtime: sim.clone(),
+                clock: Arc::new(sim.clone()),
+                replication: TestLog { me: member, log: cluster.log.clone() },
                 store: store.clone(),
                 replica,
                 queries: Arc::new(TestQueries),
                 preparer: preparer.clone(),
             })
             .expect("an empty state");
-            lock(&cluster.log).members.insert(MemberId(number), member.clone());
-            cluster.nodes.push(Node { member, store, preparer, vm, executor, applied: 0, held: false });
+            lock(&cluster.log).members.insert(MemberId(number), (member.clone(), sim.clone()));
+            cluster.nodes.push(Node { member, store, preparer, vm, sim, executor, applied: 0, held: false });
         }
         cluster
     }
@@ -351,6 +381,49 @@ impl Cluster {
     /// `number` applies nothing while it is held.
     pub(crate) fn hold_apply(&mut self, number: u64, held: bool) {
         self.nodes[number as usize - 1].held = held;
+    }
+
+    /// `number` does nothing while it is stopped; its clients wait.
+    pub(crate) fn stop(&mut self, number: u64, stopped: bool) {
+        self.node(number).sim.stop(stopped);
+        self.hold_apply(number, stopped);
+    }
+
+    /// Nothing comes to `number` or from it, and it believes what it knew.
+    pub(crate) fn isolate(&mut self, number: u64) {
+        let mut log = lock(&self.log);
+        let believed = known(&log, MemberId(number));
+        log.isolated.insert(MemberId(number), believed);
+        drop(log);
+        self.cut_links();
+    }
+
+    /// Whether `number` is cut off.
+    pub(crate) fn is_isolated(&self, number: u64) -> bool {
+        lock(&self.log).isolated.contains_key(&MemberId(number))
+    }
+
+    /// Ends the isolation of `number`.
+    pub(crate) fn reconnect(&mut self, number: u64) {
+        lock(&self.log).isolated.remove(&MemberId(number));
+        self.tell();
+        self.run();
+    }
+
+    /// Sizes of the bundles of touches that followers have sent.
+    pub(crate) fn bundles(&self) -> Vec<usize> {
+        lock(&self.log).bundles.clone()
+    }
+
+    /// A row of the space `counter` on `number`.
+    pub(crate) fn row(&self, number: u64, key: &str) -> Option<Vec<u8>> {
+        let key = [&1_u32.to_be_bytes(), key.as_bytes()].concat();
+        lock(&self.node(number).store.rows).get(Table::State, &key).expect("rows in memory")
+    }
+
+    /// The same, as the number that it holds.
+    pub(crate) fn number(&self, member: u64, key: &str) -> u64 {
+        self.row(member, key).map_or(0, |row| u64::from_le_bytes(row.try_into().expect("a number")))
     }
 
     /// Links deliver nothing while they are deaf.
@@ -434,7 +507,10 @@ impl Cluster {
         let commands = self.committed().into_iter().flat_map(|entry| entry.commands);
         commands
             .filter_map(|command| match command.action {
-                Action::Call(Call { operation, args, .. }) if operation == OperationId::of("add") => {
+                Action::Call(Call { operation, args, .. })
+                | Action::SessionCall(SessionCall { call: Call { operation, args, .. }, .. })
+                    if operation == OperationId::of("add") =>
+                {
                     let mut args = &args[..];
                     Some((synod_abi::decode_from(&mut args).ok()?, synod_abi::decode_from(&mut args).ok()?))
                 }
@@ -490,14 +566,17 @@ fn pump(log: &Mutex<Log>, nodes: &mut [Node]) -> bool {
             log.committed = log.entries.len();
         }
         let readers = if log.leader.is_some() && !log.hold_commits { std::mem::take(&mut log.read_indexes) } else { Vec::new() };
+        let (cut_off, readers): (Vec<_>, Vec<_>) = readers.into_iter().partition(|(member, _)| log.isolated.contains_key(member));
+        log.read_indexes.extend(cut_off);
         (before != log.committed, readers)
     };
     let committed = lock(log).committed as u64;
-    for reader in readers {
+    for (_, reader) in readers {
         worked = true;
         let _ = reader.send(Ok(committed));
     }
-    for node in nodes.iter_mut().filter(|node| !node.held) {
+    let isolated: Vec<MemberId> = lock(log).isolated.keys().copied().collect();
+    for (_, node) in (1..).zip(nodes).filter(|(number, node)| !node.held && !isolated.contains(&MemberId(*number))) {
         let entries = {
             let log = lock(log);
             let from = node.applied.min(log.committed);

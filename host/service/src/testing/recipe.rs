@@ -2,10 +2,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use synod_abi::schema::{EntryPointDef, ErrorCode, ErrorsDef, Schema, SchemaDef, Status};
+use synod_abi::schema::{EntryPointDef, ErrorCode, ErrorsDef, HooksDef, Schema, SchemaDef, Status};
 use synod_abi::{
-    AdmissionError, Blob, EntryPoint, EnumShape, Fault, FieldShape, HostCalls, ModuleHash, OperationId, Shape, SpaceId, VariantShape,
-    decode_from, encode, limits,
+    AdmissionError, Blob, Context, EntryPoint, EnumShape, Fault, FieldShape, HostCalls, ModuleHash, OperationId, REPLY_RESULT, Shape,
+    SpaceId, TimerId, VariantShape, decode, decode_from, encode, limits,
 };
 use synod_machine::{Admitted, Completion, Fatal, Invocation, Vm};
 
@@ -33,16 +33,32 @@ const ADD: EntryPointDef = EntryPointDef {
     args: &[field("key", &Shape::String), field("n", &Shape::U64)],
     result: &Shape::U64,
     errors: Some(&ERRORS),
+    waits: false,
 };
 const FILL: EntryPointDef =
-    EntryPointDef { name: "fill", docs: "Writes as much as a call may.", args: &[], result: &Shape::Unit, errors: None };
+    EntryPointDef { name: "fill", docs: "Writes as much as a call may.", args: &[], result: &Shape::Unit, errors: None, waits: false };
+const WAIT: EntryPointDef =
+    EntryPointDef { name: "wait", docs: "Waits for a gift.", args: &[field("key", &Shape::String)], errors: None, waits: true, ..ADD };
+/// Waits too, but does not say so.
+const SNEAK: EntryPointDef = EntryPointDef { name: "sneak", waits: false, ..WAIT };
+const GIVE: EntryPointDef = EntryPointDef { name: "give", docs: "Answers who waits first; how many that was.", errors: None, ..ADD };
+const ALARM: EntryPointDef = EntryPointDef { name: "alarm", docs: "Sets a timer for the time `n`.", errors: None, ..ADD };
 const ADD_2: EntryPointDef =
     EntryPointDef { args: &[field("key", &Shape::String), field("n", &Shape::U64), field("note", &Shape::Option(&Shape::String))], ..ADD };
 const GET: EntryPointDef =
-    EntryPointDef { name: "get", docs: "", args: &[field("key", &Shape::String)], result: &Shape::U64, errors: None };
+    EntryPointDef { name: "get", docs: "", args: &[field("key", &Shape::String)], result: &Shape::U64, errors: None, waits: false };
+const HOOKS: HooksDef = HooksDef { session_end: true, cancel: true, timer: Some(&Shape::String) };
 
-const V1: SchemaDef = SchemaDef { name: "counter", version: 1, docs: "", operations: &[ADD, FILL], queries: &[GET], fields: &[] };
-const V2: SchemaDef = SchemaDef { version: 2, operations: &[ADD_2, FILL], ..V1 };
+const V1: SchemaDef = SchemaDef {
+    name: "counter",
+    version: 1,
+    docs: "",
+    operations: &[ADD, FILL, WAIT, SNEAK, GIVE, ALARM],
+    queries: &[GET],
+    fields: &[],
+    hooks: HOOKS,
+};
+const V2: SchemaDef = SchemaDef { version: 2, operations: &[ADD_2, FILL, WAIT, SNEAK, GIVE, ALARM], ..V1 };
 
 pub(crate) const MOST: u64 = 1_000;
 pub(crate) const FUEL: u64 = 2_000;
@@ -89,7 +105,7 @@ impl<H: HostCalls> Vm<H> for TestVm {
     }
     fn begin_entry(&mut self) {}
     fn invoke(&mut self, invocation: Invocation<'_>, mut host: H) -> Result<(H, Completion), Fatal> {
-        let completion = run(invocation.entry_point, invocation.args, &mut host).unwrap_or_else(Completion::Faulted);
+        let completion = run(invocation.entry_point, invocation.context, invocation.args, &mut host).unwrap_or_else(Completion::Faulted);
         Ok((host, completion))
     }
     fn discard(&mut self, _: SpaceId) {}
@@ -98,9 +114,13 @@ impl<H: HostCalls> Vm<H> for TestVm {
     }
 }
 
-fn run(entry_point: EntryPoint, mut args: &[u8], host: &mut impl HostCalls) -> Result<Completion, Fault> {
+fn run(entry_point: EntryPoint, context: &Context, mut args: &[u8], host: &mut impl HostCalls) -> Result<Completion, Fault> {
     const ADD: EntryPoint = EntryPoint::Operation(OperationId::of("add"));
     const FILL: EntryPoint = EntryPoint::Operation(OperationId::of("fill"));
+    const WAIT: EntryPoint = EntryPoint::Operation(OperationId::of("wait"));
+    const SNEAK: EntryPoint = EntryPoint::Operation(OperationId::of("sneak"));
+    const GIVE: EntryPoint = EntryPoint::Operation(OperationId::of("give"));
+    const ALARM: EntryPoint = EntryPoint::Operation(OperationId::of("alarm"));
     const GET: EntryPoint = EntryPoint::Query(OperationId::of("get"));
     match entry_point {
         FILL => {
@@ -110,24 +130,87 @@ fn run(entry_point: EntryPoint, mut args: &[u8], host: &mut impl HostCalls) -> R
             }
             Ok(Completion::Done(Vec::new()))
         }
-        ADD | GET => {
-            let key: String = decode_from(&mut args).map_err(|_| Fault::BadArguments)?;
-            let mut buffer = [0; 8];
-            let there = host.get(key.as_bytes(), &mut buffer)? != u32::MAX;
-            let sum = if there { u64::from_le_bytes(buffer) } else { 0 };
-            if entry_point == GET {
-                return Ok(Completion::Done(encode(&sum)));
+        EntryPoint::SessionEnd => {
+            add(host, ENDED, 1)?;
+            Ok(Completion::Done(Vec::new()))
+        }
+        EntryPoint::Cancel => {
+            add(host, CANCELLED, 1)?;
+            Ok(Completion::Done(Vec::new()))
+        }
+        EntryPoint::Timer => {
+            let _timer: TimerId = argument(&mut args)?;
+            let key: String = argument(&mut args)?;
+            let mut fired: Vec<(String, u64)> = list(host, FIRED)?;
+            fired.push((key, context.now.0));
+            host.put(FIRED.as_bytes(), &encode(&fired))?;
+            Ok(Completion::Done(Vec::new()))
+        }
+        GET => {
+            let key: String = argument(&mut args)?;
+            Ok(Completion::Done(encode(&number(host, &key)?)))
+        }
+        WAIT | SNEAK => {
+            let key: String = argument(&mut args)?;
+            let mut waiting: Vec<u64> = list(host, &waiting_key(&key))?;
+            waiting.push(context.revision.0);
+            host.put(waiting_key(&key).as_bytes(), &encode(&waiting))?;
+            Ok(Completion::Later)
+        }
+        ADD | GIVE | ALARM => {
+            let (key, n): (String, u64) = (argument(&mut args)?, argument(&mut args)?);
+            match entry_point {
+                ADD if n > MOST => Ok(Completion::Refused { code: 7, error: encode(&(0_u32, MOST)) }),
+                ADD => Ok(Completion::Done(encode(&add(host, &key, n)?))),
+                ALARM => Ok(Completion::Done(encode(&host.set_timer(n, &encode(&key))?))),
+                _ => {
+                    let (mut waiting, mut given) = (list::<u64>(host, &waiting_key(&key))?, 0_u64);
+                    let reply = [&[REPLY_RESULT], encode(&n).as_slice()].concat();
+                    while given == 0 && !waiting.is_empty() {
+                        given = host.complete(waiting.remove(0), &reply)?.into();
+                    }
+                    host.put(waiting_key(&key).as_bytes(), &encode(&waiting))?;
+                    Ok(Completion::Done(encode(&given)))
+                }
             }
-            let n: u64 = decode_from(&mut args).map_err(|_| Fault::BadArguments)?;
-            if n > MOST {
-                let error = encode(&(0_u32, MOST));
-                return Ok(Completion::Refused { code: 7, error });
-            }
-            host.put(key.as_bytes(), &(sum + n).to_le_bytes())?;
-            Ok(Completion::Done(encode(&(sum + n))))
         }
         _ => Err(Fault::BadArguments),
     }
+}
+
+/// Row that counts the sessions that ended.
+pub(crate) const ENDED: &str = "ended";
+/// Row that counts the calls that were given up.
+pub(crate) const CANCELLED: &str = "cancelled";
+/// Row of the timers that fired, with the time of it.
+pub(crate) const FIRED: &str = "fired";
+
+fn waiting_key(key: &str) -> String {
+    format!("waiting-{key}")
+}
+
+fn argument<T: serde::de::DeserializeOwned>(args: &mut &[u8]) -> Result<T, Fault> {
+    decode_from(args).map_err(|_| Fault::BadArguments)
+}
+
+fn list<T: serde::de::DeserializeOwned>(host: &mut impl HostCalls, key: &str) -> Result<Vec<T>, Fault> {
+    let mut buffer = vec![0; limits::VALUE_BYTES];
+    match host.get(key.as_bytes(), &mut buffer)? {
+        u32::MAX => Ok(Vec::new()),
+        len => decode(&buffer[..len as usize]).map_err(|_| Fault::CorruptState),
+    }
+}
+
+fn number(host: &mut impl HostCalls, key: &str) -> Result<u64, Fault> {
+    let mut buffer = [0; 8];
+    let there = host.get(key.as_bytes(), &mut buffer)? != u32::MAX;
+    Ok(if there { u64::from_le_bytes(buffer) } else { 0 })
+}
+
+fn add(host: &mut impl HostCalls, key: &str, n: u64) -> Result<u64, Fault> {
+    let sum = number(host, key)? + n;
+    host.put(key.as_bytes(), &sum.to_le_bytes())?;
+    Ok(sum)
 }
 
 pub(crate) fn add_args(key: &str, n: u64) -> Blob {

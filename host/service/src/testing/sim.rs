@@ -1,8 +1,9 @@
-//! One thread, virtual time: tasks run in the order in which they were woken, and time passes only when a test says so.
+//! One thread, virtual time: tasks run in the order in which they were woken, and time passes only when a test says so. The tasks
+//! of one process can be stopped while time and the others go on.
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -21,10 +22,20 @@ const POLLS: usize = 5_000_000;
 const PATIENCE: Duration = Duration::from_secs(3_600);
 pub(crate) const WALL_MS: u64 = 1_700_000_000_000;
 
+type Ready = Arc<Mutex<VecDeque<Arc<Task>>>>;
+
 struct Task {
     future: Mutex<Option<BoxFuture<'static, ()>>>,
     queued: AtomicBool,
-    ready: Arc<Mutex<VecDeque<Arc<Task>>>>,
+    ready: Ready,
+    process: Arc<Process>,
+}
+
+/// What can be stopped at once; woken tasks of it wait here.
+#[derive(Default)]
+struct Process {
+    stopped: AtomicBool,
+    waiting: Mutex<Vec<Arc<Task>>>,
 }
 
 impl ArcWake for Task {
@@ -44,8 +55,10 @@ struct Timers {
 
 #[derive(Clone, Default)]
 pub(crate) struct Sim {
-    ready: Arc<Mutex<VecDeque<Arc<Task>>>>,
+    ready: Ready,
     timers: Arc<Mutex<Timers>>,
+    process: Arc<Process>,
+    polls: Arc<AtomicU64>,
 }
 
 struct Sleep {
@@ -74,7 +87,8 @@ impl Drop for Sleep {
 
 impl Runtime for Sim {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        let task = Arc::new(Task { future: Mutex::new(Some(task)), queued: AtomicBool::new(true), ready: self.ready.clone() });
+        let (ready, process) = (self.ready.clone(), self.process.clone());
+        let task = Arc::new(Task { future: Mutex::new(Some(task)), queued: AtomicBool::new(true), ready, process });
         lock(&self.ready).push_back(task);
     }
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
@@ -95,10 +109,33 @@ impl Clock for Sim {
 }
 
 impl Sim {
+    /// Another process in the same world.
+    pub(crate) fn process(&self) -> Self {
+        Self { process: Arc::default(), ..self.clone() }
+    }
+
+    /// Stops the tasks of this process, or lets them go on.
+    pub(crate) fn stop(&self, stopped: bool) {
+        self.process.stopped.store(stopped, Ordering::Release);
+        if !stopped {
+            lock(&self.ready).extend(lock(&self.process.waiting).drain(..));
+        }
+    }
+
+    /// How often any task was polled.
+    pub(crate) fn polls(&self) -> u64 {
+        self.polls.load(Ordering::Relaxed)
+    }
+
     /// Runs until every task waits.
     pub(crate) fn settle(&self) {
         for _ in 0..POLLS {
             let Some(task) = lock(&self.ready).pop_front() else { return };
+            if task.process.stopped.load(Ordering::Acquire) {
+                lock(&task.process.waiting).push(task.clone());
+                continue;
+            }
+            self.polls.fetch_add(1, Ordering::Relaxed);
             task.queued.store(false, Ordering::Release);
             let mut slot = lock(&task.future);
             if let Some(mut future) = slot.take() {

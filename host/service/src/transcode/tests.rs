@@ -40,6 +40,7 @@ fn entry_point() -> EntryPointSchema {
         args: vec![field("key", Type::String), field("limit", limit()), field("ttl", Type::Option(Box::new(Type::U64)))],
         result: Type::Unit,
         errors: None,
+        waits: false,
         signature: 0,
     }
 }

@@ -2,7 +2,8 @@
 use synod_abi::{MemberId, Revision, limits};
 use synod_machine::Caller;
 
-use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason, Value};
+use super::rejection;
+use crate::failure::{CallFailure, Reason, UnavailableReason, Value};
 use crate::member::{Args, NewSpace, SpaceMade};
 use crate::ports::{Role, Unavailable};
 use crate::progress::lock;
@@ -13,13 +14,6 @@ use crate::testing::recipe;
 fn call(cluster: &mut Cluster, number: u64, space: &str, operation: &str, args: Args) -> Result<Value, CallFailure> {
     let (member, space, operation) = (cluster.member(number), space.to_owned(), operation.to_owned());
     cluster.wait(async move { member.call(&space, &operation, args, Caller::default(), TIMEOUT).await }).map(|answer| answer.value)
-}
-
-fn rejection<T: std::fmt::Debug>(result: Result<T, CallFailure>) -> Rejected {
-    match result {
-        Err(CallFailure::Rejected(rejected)) => *rejected,
-        other => panic!("expected a rejection, got {other:?}"),
-    }
 }
 
 fn json(text: &str) -> Args {
