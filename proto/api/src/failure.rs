@@ -24,7 +24,7 @@ pub const FAILURE_TYPE_URL: &str = "type.googleapis.com/synod.v1.Failure";
 /// `ErrorInfo.domain` of every failure.
 pub const ERROR_DOMAIN: &str = "synod";
 /// `Failure.reason` of a recipe's own error, which `code` and `error` then hold.
-pub const REASON_RECIPE_ERROR: &str = "RECIPE_ERROR";
+pub const REASON_RECIPE_ERROR: &str = crate::reason::RECIPE_ERROR;
 const ERROR_INFO_TYPE_URL: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 /// Longest details that are put into a trailer, in bytes before base64. HTTP/2 peers commonly take 8 to 16 KiB of headers.
 const DETAILS_BYTES: usize = 4 * 1_024;

@@ -39,6 +39,7 @@ faults!(
     BadArguments,
     BadReply,
     QueryTimeout,
+    TooManyTimers,
 );
 
 #[cfg(test)]
@@ -54,7 +55,7 @@ mod tests {
             assert_eq!(fault_to_api(fault), wire);
             seen += 1;
         }
-        assert_eq!(seen, 15);
+        assert_eq!(seen, 16);
         assert_eq!(fault_from_api(v1::Fault::Unspecified), None);
     }
 }

@@ -7,8 +7,10 @@ mod backoff;
 mod endpoints;
 mod retry;
 mod router;
+mod session;
 
 pub use backoff::{Backoff, mix};
 pub use endpoints::parse_endpoints;
 pub use retry::{Decision, Effect, Policy, Trouble};
 pub use router::{Follow, Pick, Router};
+pub use session::{Landed, Lifetime, MAX_PENDING, MAX_RUNNING, Patience, Requests, Sending, SessionState, Step, Touch};

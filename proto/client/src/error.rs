@@ -2,6 +2,7 @@
 use std::fmt;
 
 use synod_abi::{Fault, RawError};
+use synod_api::reason;
 use synod_api::v1::failure::Kind;
 use synod_api::v1::{self, Failure, value::Form};
 use thiserror::Error as ThisError;
@@ -71,12 +72,18 @@ pub enum Error {
     /// The member met an error of its own, or answered something that is no answer.
     #[error("internal error: {0}")]
     Internal(String),
+    /// The call waited as long as its caller allowed, and does not any more.
+    #[error("the call waited as long as it was allowed to")]
+    WaitTimeout,
+    /// There is no such session, or not any more: the call did not run, or it waited and the session's end gave it up.
+    #[error("the session has ended: {0}")]
+    SessionExpired(String),
 }
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure.kind() {
-            Kind::Rejected if failure.reason == synod_api::REASON_RECIPE_ERROR => {
+            Kind::Rejected if failure.reason == reason::RECIPE_ERROR => {
                 let (json, postcard) = match failure.error.and_then(|value| value.form) {
                     Some(Form::Json(json)) => (Some(json), None),
                     Some(Form::Postcard(bytes)) => (None, Some(bytes)),
@@ -84,6 +91,8 @@ impl From<Failure> for Error {
                 };
                 Self::Rejected(RecipeError { code: failure.code, json, postcard, message: failure.message })
             }
+            Kind::Rejected if failure.reason == reason::SESSION_EXPIRED => Self::SessionExpired(failure.message),
+            Kind::Rejected if failure.reason == reason::WAIT_TIMEOUT => Self::WaitTimeout,
             Kind::Rejected => Self::Refused(Refusal {
                 fault: synod_api::fault_from_api(failure.fault()),
                 field: (!failure.field.is_empty()).then(|| failure.field.clone()),
@@ -106,6 +115,8 @@ impl From<Error> for RawError {
             Error::Refused(refused) => Self::Fault { fault: refused.fault, message: refused.to_string() },
             Error::Unavailable(message) => Self::Unavailable(message),
             Error::OutcomeUnknown(message) | Error::Internal(message) => Self::OutcomeUnknown(message),
+            Error::WaitTimeout => Self::WaitTimeout,
+            Error::SessionExpired(message) => Self::SessionExpired(message),
         }
     }
 }

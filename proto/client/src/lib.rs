@@ -4,14 +4,31 @@
 //! long to wait; it is tested as tables. [`shell`] carries it out over tonic: one call stream per member with many calls in flight,
 //! reconnecting, learning the members.
 //!
-//! It tries again only what is surely not applied, and says [`Error::OutcomeUnknown`] otherwise. It keeps no session, so a lost
-//! reply to a call that changes something stays unknown to it.
+//! Outside of a session it tries again only what is surely not applied, and says [`Error::OutcomeUnknown`] otherwise: a lost reply to
+//! a call that changes something stays unknown. In a [`Session`] every call has its effect once and is tried again until it has
+//! its outcome; calls may wait for others; and what is bound to the session is released when its client is gone.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), synod_client::Error> {
 //! let synod = synod_client::connect("127.0.0.1:7070").await?;
 //! let taken = synod.call_json("limits", "take", r#"{"key": "api", "n": 1}"#).await?;
 //! println!("{} at revision {}", taken.value, taken.revision);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), synod_client::Error> {
+//! use std::time::Duration;
+//!
+//! let synod = synod_client::connect("127.0.0.1:7070").await?;
+//! let session = synod.session().ttl(Duration::from_secs(15)).label("billing, host 7").open().await?;
+//! let one = session.call_json("counter", "add", r#"{"key": "invoices", "by": 1}"#).await?; // once, whatever fails on the way
+//! println!("{} at revision {}", one.value, one.revision);
+//! tokio::select! {
+//!     () = session.lost() => eprintln!("stop what relies on the session, now"),
+//!     () = tokio::time::sleep(Duration::from_secs(60)) => session.close().await?,
+//! }
 //! # Ok(())
 //! # }
 //! ```
@@ -22,7 +39,7 @@ mod error;
 pub mod shell;
 
 pub use error::{Error, RecipeError, Refusal};
-pub use shell::{Answer, Client, Follow, Options, connect};
+pub use shell::{Answer, Client, Detached, Follow, Options, Session, SessionBuilder, SessionState, connect};
 pub use synod_abi::{CallError, RawCall, RawError, RawQuery, RawReply, Transport};
 /// The types of the gRPC surface, as the administration methods return them.
 pub use synod_api::v1 as api;

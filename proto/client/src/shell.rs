@@ -5,9 +5,12 @@ mod client;
 mod flights;
 mod link;
 mod options;
+mod session;
+mod sessions;
 mod transport;
 
 pub use client::{Answer, Client, connect};
 pub use options::Options;
+pub use session::{Detached, Session, SessionBuilder};
 
-pub use crate::core::Follow;
+pub use crate::core::{Follow, SessionState};

@@ -67,6 +67,15 @@ impl Router {
         }
     }
 
+    /// The address to ask if it cannot wait: when all failed lately, the one that is rested first.
+    pub fn nearest(&self, now_ms: u64) -> &str {
+        let picked = match self.pick(now_ms) {
+            Pick::Use(address) => self.known.iter().find(|known| known.address == address),
+            Pick::WaitUntil(_) => self.known.iter().min_by_key(|known| known.rest_until_ms),
+        };
+        picked.map_or("", |known| &known.address)
+    }
+
     fn leader_index(&self) -> Option<usize> {
         let leader = self.leader.filter(|_| self.follow == Follow::Leader)?;
         self.known.iter().position(|known| known.id == Some(leader))
@@ -186,6 +195,18 @@ mod tests {
         let Pick::WaitUntil(until) = router.pick(1_000) else { panic!("all are resting") };
         assert!((1_050..=1_100).contains(&until), "{until}");
         assert_ne!(used(&router, until), format!("wait {until}"));
+    }
+
+    #[test]
+    fn what_cannot_wait_goes_to_the_member_that_is_rested_first() {
+        let mut router = router(Follow::Nearest);
+        assert_eq!(router.nearest(0), "a:1");
+        for address in ["a:1", "b:1", "c:1"] {
+            router.failed(address, 1_000);
+        }
+        let first = router.nearest(1_000).to_owned();
+        router.failed(&first, 1_000);
+        assert_ne!(router.nearest(1_000), first, "they take turns");
     }
 
     #[test]

@@ -12,7 +12,6 @@ use synod_api::v1::{
     InstallReply, InstallRequest, ListRecipesRequest, ListSpacesRequest, LogLine, LogsRequest, RecipeInfo, RecipeRef, RemoveRecipeRequest,
     SpaceInfo, StatusReply, StatusRequest, UpgradeSpaceRequest,
 };
-use synod_api::{REPLY_BYTES, REQUEST_BYTES};
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::Channel;
 use tonic::{Response, Status};
@@ -28,9 +27,10 @@ const DIGEST_SLACK_MS: u64 = 5_000;
 
 macro_rules! sized {
     ($client:ident, $channel:expr) => {
-        $client::new($channel).max_decoding_message_size(REPLY_BYTES).max_encoding_message_size(REQUEST_BYTES)
+        $client::new($channel).max_decoding_message_size(synod_api::REPLY_BYTES).max_encoding_message_size(synod_api::REQUEST_BYTES)
     };
 }
+pub(super) use sized;
 
 impl Client {
     /// Runs a unary method by the policy, each attempt within `timeout_ms`.
@@ -49,7 +49,8 @@ impl Client {
         .await
     }
 
-    async fn simple<T, F, A>(&self, effect: Effect, method: F) -> Result<T, Error>
+    /// The same for methods without limits or time of their own.
+    pub(super) async fn simple<T, F, A>(&self, effect: Effect, method: F) -> Result<T, Error>
     where
         F: Fn(Channel) -> A,
         A: Future<Output = Result<Response<T>, Status>>,

@@ -134,11 +134,13 @@ impl Client {
         self.inner.links.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now_ms(&self) -> u64 {
+    /// Milliseconds of a steady clock that only this client knows.
+    pub(crate) fn now_ms(&self) -> u64 {
         u64::try_from(self.inner.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn jitter(&self) -> u32 {
+    /// A number to spread waits with.
+    pub(crate) fn jitter(&self) -> u32 {
         (mix(self.inner.jitter.fetch_add(1, Ordering::Relaxed)) >> 32) as u32
     }
 
@@ -192,8 +194,25 @@ impl Client {
         }
     }
 
+    /// The member to ask without waiting for one that is rested: for what cannot wait.
+    pub(crate) fn nearest(&self) -> String {
+        let now_ms = self.now_ms();
+        self.router().nearest(now_ms).to_owned()
+    }
+
+    /// Whether the member at `address` is the one to ask.
+    pub(crate) fn prefers(&self, address: &str) -> bool {
+        let now_ms = self.now_ms();
+        self.router().nearest(now_ms) == address
+    }
+
+    /// The member at `address` answered.
+    pub(crate) fn answered(&self, address: &str) {
+        self.router().succeeded(address);
+    }
+
     /// Remembers what `trouble` says about the member at `address`, and names the member in it.
-    fn noted(&self, address: &str, trouble: Trouble) -> Trouble {
+    pub(crate) fn noted(&self, address: &str, trouble: Trouble) -> Trouble {
         use synod_api::v1::failure::Kind;
         match trouble {
             Trouble::Answered(failure) => {
@@ -229,7 +248,7 @@ impl Client {
     }
 
     /// The link to `address`; connects if there is none, once for all who ask at the same time.
-    async fn link(&self, address: &str) -> Result<Arc<Link>, Trouble> {
+    pub(crate) async fn link(&self, address: &str) -> Result<Arc<Link>, Trouble> {
         if let Some(link) = self.live_link(address) {
             return Ok(link);
         }

@@ -1,62 +1,173 @@
-//! The calls in flight on one call stream: who waits for which tag, and whether the request has left.
+//! The requests in flight on one stream: who waits for which tag, and whether the request has left.
 //!
-//! "Left" means that tonic took it from the queue. Until then a call can be taken back, and is surely not applied: that is what
+//! "Left" means that tonic took it from the queue. Until then a request can be taken back, and is surely not applied: that is what
 //! makes trying again safe after a stream breaks.
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use synod_api::v1::CallReply;
+use synod_api::v1::{CallReply, CallRequest, Failure, KeepAliveReply, KeepAliveRequest};
 use tokio::sync::oneshot;
 
 use crate::core::Trouble;
 
-pub(crate) type Landing = Result<CallReply, Trouble>;
+/// A request that is matched with its reply by a tag.
+pub(crate) trait Tagged: Send + 'static {
+    /// The tag.
+    fn tag(&self) -> u64;
+    /// Sets it.
+    fn set_tag(&mut self, tag: u64);
+}
 
-struct Flight {
-    landing: oneshot::Sender<Landing>,
+/// A reply to a tagged request.
+pub(crate) trait Reply: Send + 'static {
+    /// The request's tag.
+    fn tag(&self) -> u64;
+    /// Whether another reply follows.
+    fn is_interim(&self) -> bool;
+    /// Why it is no answer, if it says so.
+    fn take_failure(&mut self) -> Option<Failure>;
+}
+
+impl Tagged for CallRequest {
+    fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    fn set_tag(&mut self, tag: u64) {
+        self.tag = tag;
+    }
+}
+
+impl Reply for CallReply {
+    fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    fn is_interim(&self) -> bool {
+        self.parked && self.failure.is_none()
+    }
+
+    fn take_failure(&mut self) -> Option<Failure> {
+        self.failure.take()
+    }
+}
+
+impl Tagged for KeepAliveRequest {
+    fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    fn set_tag(&mut self, tag: u64) {
+        self.tag = tag;
+    }
+}
+
+impl Reply for KeepAliveReply {
+    fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    fn is_interim(&self) -> bool {
+        false
+    }
+
+    fn take_failure(&mut self) -> Option<Failure> {
+        self.failure.take()
+    }
+}
+
+/// How a request ended: a reply, or why there is none.
+pub(crate) type Landing<R> = Result<R, Trouble>;
+
+/// Which request of a session, in which round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    /// The request.
+    pub(crate) id: u64,
+    /// The round.
+    pub(crate) round: u64,
+}
+
+/// A session: hears of its requests, interim replies included.
+pub(crate) trait Ground<R>: Send + Sync {
+    /// Something came of a request. Called while no table is locked.
+    fn landed(self: Arc<Self>, key: Key, landing: Landing<R>);
+}
+
+enum Waiter<R> {
+    Once(oneshot::Sender<Landing<R>>),
+    Session(Arc<dyn Ground<R>>, Key),
+}
+
+impl<R> Waiter<R> {
+    fn told(self, landing: Landing<R>) {
+        match self {
+            Self::Once(sender) => {
+                let _nobody_waits = sender.send(landing);
+            }
+            Self::Session(session, key) => session.landed(key, landing),
+        }
+    }
+}
+
+struct Flight<R> {
+    waiter: Waiter<R>,
     left: bool,
 }
 
-#[derive(Default)]
-struct Table {
+struct Table<R> {
     next_tag: u64,
-    calls: HashMap<u64, Flight>,
+    flights: HashMap<u64, Flight<R>>,
     closed: Option<String>,
 }
 
-/// The table of calls in flight.
-#[derive(Default)]
-pub(crate) struct Flights(Mutex<Table>);
+/// The table of requests in flight.
+pub(crate) struct Flights<R>(Mutex<Table<R>>);
 
-/// A call's place in the table; dropping it takes the call back.
-pub(crate) struct Ticket {
-    flights: Arc<Flights>,
+impl<R> Default for Flights<R> {
+    fn default() -> Self {
+        Self(Mutex::new(Table { next_tag: 0, flights: HashMap::new(), closed: None }))
+    }
+}
+
+/// A request's place in the table; dropping it takes the request back.
+pub(crate) struct Ticket<R> {
+    flights: Arc<Flights<R>>,
     /// What the request must carry.
     pub(crate) tag: u64,
 }
 
-impl Flights {
-    fn table(&self) -> MutexGuard<'_, Table> {
+impl<R: Reply> Flights<R> {
+    fn table(&self) -> MutexGuard<'_, Table<R>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for one more call, and where its answer comes.
-    pub(crate) fn enter(self: &Arc<Self>) -> Result<(Ticket, oneshot::Receiver<Landing>), Trouble> {
+    /// A place for one more request, and where its answer comes.
+    pub(crate) fn enter(self: &Arc<Self>) -> Result<(Ticket<R>, oneshot::Receiver<Landing<R>>), Trouble> {
+        let (sender, receiver) = oneshot::channel();
+        Ok((self.admit(Waiter::Once(sender))?, receiver))
+    }
+
+    /// A place for one more request of a session.
+    pub(crate) fn enter_for(self: &Arc<Self>, session: Arc<dyn Ground<R>>, key: Key) -> Result<Ticket<R>, Trouble> {
+        self.admit(Waiter::Session(session, key))
+    }
+
+    fn admit(self: &Arc<Self>, waiter: Waiter<R>) -> Result<Ticket<R>, Trouble> {
         let mut table = self.table();
         if let Some(why) = &table.closed {
             return Err(Trouble::NotSent(why.clone()));
         }
         table.next_tag += 1;
         let tag = table.next_tag;
-        let (landing, receiver) = oneshot::channel();
-        table.calls.insert(tag, Flight { landing, left: false });
+        table.flights.insert(tag, Flight { waiter, left: false });
         drop(table);
-        Ok((Ticket { flights: Arc::clone(self), tag }, receiver))
+        Ok(Ticket { flights: Arc::clone(self), tag })
     }
 
     /// The request with `tag` leaves now; false if it was taken back and must not.
     pub(crate) fn leave(&self, tag: u64) -> bool {
-        match self.table().calls.get_mut(&tag) {
+        match self.table().flights.get_mut(&tag) {
             Some(flight) => {
                 flight.left = true;
                 true
@@ -65,28 +176,33 @@ impl Flights {
         }
     }
 
-    /// An answer came. One that nobody waits for any more is dropped.
-    pub(crate) fn land(&self, reply: CallReply) {
-        let flight = self.table().calls.remove(&reply.tag);
-        if let Some(flight) = flight {
-            let landed = match reply.failure {
+    /// A reply came. One that nobody waits for any more is dropped, and an interim one goes to sessions only.
+    pub(crate) fn land(&self, mut reply: R) {
+        let waiter = {
+            let mut table = self.table();
+            match table.flights.get(&reply.tag()).map(|flight| &flight.waiter) {
+                Some(Waiter::Session(session, key)) if reply.is_interim() => Some(Waiter::Session(Arc::clone(session), *key)),
+                Some(Waiter::Once(_)) if reply.is_interim() => None,
+                _ => table.flights.remove(&reply.tag()).map(|flight| flight.waiter),
+            }
+        };
+        if let Some(waiter) = waiter {
+            waiter.told(match reply.take_failure() {
                 Some(failure) => Err(Trouble::Answered(Box::new(failure))),
                 None => Ok(reply),
-            };
-            let _nobody_waits = flight.landing.send(landed);
+            });
         }
     }
 
     /// The stream is over: everyone who waits is told, and nobody can enter.
     pub(crate) fn close(&self, why: &str) {
-        let calls = {
+        let flights = {
             let mut table = self.table();
             table.closed.get_or_insert_with(|| why.to_owned());
-            std::mem::take(&mut table.calls)
+            std::mem::take(&mut table.flights)
         };
-        for flight in calls.into_values() {
-            let trouble = if flight.left { Trouble::NoAnswer(why.to_owned()) } else { Trouble::NotSent(why.to_owned()) };
-            let _nobody_waits = flight.landing.send(Err(trouble));
+        for Flight { waiter, left } in flights.into_values() {
+            waiter.told(Err(if left { Trouble::NoAnswer(why.to_owned()) } else { Trouble::NotSent(why.to_owned()) }));
         }
     }
 
@@ -96,23 +212,26 @@ impl Flights {
     }
 }
 
-impl Ticket {
-    /// Takes the call back; returns whether its request had left.
+impl<R> Ticket<R> {
+    fn remove(&self) -> Option<Flight<R>> {
+        self.flights.0.lock().unwrap_or_else(PoisonError::into_inner).flights.remove(&self.tag)
+    }
+
+    /// Takes the request back; returns whether it had left.
     pub(crate) fn take_back(self) -> bool {
-        self.flights.table().calls.remove(&self.tag).is_none_or(|flight| flight.left)
+        self.remove().is_none_or(|flight| flight.left)
     }
 }
 
-impl Drop for Ticket {
+impl<R> Drop for Ticket<R> {
     fn drop(&mut self) {
-        self.flights.table().calls.remove(&self.tag);
+        self.remove();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use synod_api::v1::Failure;
 
     fn reply(tag: u64) -> CallReply {
         CallReply { tag, ..CallReply::default() }
@@ -120,7 +239,7 @@ mod tests {
 
     #[test]
     fn answers_find_their_callers_in_any_order() {
-        let flights = Arc::new(Flights::default());
+        let flights = Arc::new(Flights::<CallReply>::default());
         let (a, mut for_a) = flights.enter().expect("open");
         let (b, mut for_b) = flights.enter().expect("open");
         assert!(flights.leave(a.tag) && flights.leave(b.tag));
@@ -133,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_broken_stream_tells_who_left_from_who_did_not() {
-        let flights = Arc::new(Flights::default());
+        let flights = Arc::new(Flights::<CallReply>::default());
         let (left, mut for_left) = flights.enter().expect("open");
         let (_queued, mut for_queued) = flights.enter().expect("open");
         assert!(flights.leave(left.tag));
@@ -146,7 +265,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_back_never_leaves() {
-        let flights = Arc::new(Flights::default());
+        let flights = Arc::new(Flights::<CallReply>::default());
         let (ticket, _receiver) = flights.enter().expect("open");
         let tag = ticket.tag;
         assert!(!ticket.take_back(), "it had not left");
@@ -155,5 +274,31 @@ mod tests {
         let tag = dropped.tag;
         drop(dropped);
         assert!(!flights.leave(tag));
+    }
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<(Key, Landing<CallReply>)>>);
+
+    impl Ground<CallReply> for Heard {
+        fn landed(self: Arc<Self>, key: Key, landing: Landing<CallReply>) {
+            self.0.lock().expect("nobody panicked").push((key, landing));
+        }
+    }
+
+    #[test]
+    fn sessions_hear_interim_replies_too_and_other_callers_only_the_last() {
+        let flights = Arc::new(Flights::<CallReply>::default());
+        let session = Arc::new(Heard::default());
+        let key = Key { id: 7, round: 2 };
+        let ticket = flights.enter_for(Arc::clone(&session) as Arc<dyn Ground<CallReply>>, key).expect("open");
+        let (plain, mut for_plain) = flights.enter().expect("open");
+        for tag in [ticket.tag, plain.tag] {
+            assert!(flights.leave(tag));
+            flights.land(CallReply { parked: true, ..reply(tag) });
+            flights.land(reply(tag));
+        }
+        let parked = CallReply { parked: true, ..reply(ticket.tag) };
+        assert_eq!(*session.0.lock().expect("nobody panicked"), [(key, Ok(parked)), (key, Ok(reply(ticket.tag)))]);
+        assert_eq!(for_plain.try_recv(), Ok(Ok(reply(plain.tag))));
     }
 }

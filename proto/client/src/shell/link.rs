@@ -1,24 +1,28 @@
-//! One connection to one member: an HTTP/2 channel, and on it, from the first call on, one call stream with many calls in flight.
+//! One connection to one member: an HTTP/2 channel, and on it, from the first call on, one call stream with many calls in flight,
+//! and one stream that keeps any number of sessions alive.
 //!
 //! A link is used until it breaks and is then replaced: it does not reconnect by itself, so that "the request never left" stays
 //! something that can be known.
 use std::error::Error as StdError;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use prost::Message;
 use synod_api::v1::failure::Kind;
+use synod_api::v1::sessions_client::SessionsClient;
 use synod_api::v1::spaces_client::SpacesClient;
-use synod_api::v1::{CallReply, CallRequest, Failure};
+use synod_api::v1::{CallReply, CallRequest, Failure, KeepAliveReply, KeepAliveRequest};
 use synod_api::{REPLY_BYTES, REQUEST_BYTES};
 use tokio::sync::{Semaphore, mpsc};
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::Stream;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, ConnectError, Status};
+use tonic::{Code, ConnectError, Response, Status, Streaming};
 
 use super::Options;
-use super::flights::Flights;
+use super::flights::{Flights, Reply, Tagged};
 use crate::core::Trouble;
 
 /// Requests that wait for tonic to take them.
@@ -37,13 +41,17 @@ const HEADER_BYTES: u32 = 16 * 1_024;
 /// A connection to a member.
 pub(crate) struct Link {
     channel: Channel,
-    lane: OnceLock<Lane>,
+    calls: OnceLock<Lane<CallRequest, CallReply>>,
+    touches: OnceLock<Lane<KeepAliveRequest, KeepAliveReply>>,
     permits: Semaphore,
 }
 
-struct Lane {
-    queue: mpsc::Sender<CallRequest>,
-    flights: Arc<Flights>,
+/// One stream of requests and replies that are matched by tags.
+pub(crate) struct Lane<Q, R> {
+    /// What is sent, in this order.
+    pub(crate) queue: mpsc::Sender<Q>,
+    /// What is in flight.
+    pub(crate) flights: Arc<Flights<R>>,
 }
 
 impl Link {
@@ -66,7 +74,8 @@ impl Link {
             Ok(channel) => channel.map_err(not_sent)?,
             Err(_) => return Err(Trouble::NotSent(format!("cannot connect to {address}: no answer within {timeout:?}"))),
         };
-        Ok(Self { channel, lane: OnceLock::new(), permits: Semaphore::new(options.calls_in_flight) })
+        let permits = Semaphore::new(options.calls_in_flight);
+        Ok(Self { channel, calls: OnceLock::new(), touches: OnceLock::new(), permits })
     }
 
     /// The channel, for unary methods.
@@ -74,58 +83,103 @@ impl Link {
         self.channel.clone()
     }
 
-    /// Whether its call stream broke.
+    /// Whether one of its streams broke.
     pub(crate) fn is_broken(&self) -> bool {
-        self.lane.get().is_some_and(|lane| lane.flights.is_closed())
+        self.calls.get().is_some_and(|lane| lane.flights.is_closed()) || self.touches.get().is_some_and(|lane| lane.flights.is_closed())
     }
 
-    /// Runs one call over the stream.
-    pub(crate) async fn call(&self, mut request: CallRequest, timeout_ms: u64) -> Result<CallReply, Trouble> {
+    /// Its call stream.
+    pub(crate) fn calls(&self) -> &Lane<CallRequest, CallReply> {
+        self.calls.get_or_init(|| {
+            let channel = self.channel();
+            Lane::open(move |outgoing| async move {
+                let client = SpacesClient::new(channel);
+                client.max_decoding_message_size(REPLY_BYTES).max_encoding_message_size(REQUEST_BYTES).call_stream(outgoing).await
+            })
+        })
+    }
+
+    /// Runs one call over the call stream.
+    pub(crate) async fn call(&self, request: CallRequest, timeout_ms: u64) -> Result<CallReply, Trouble> {
         check_size(request.encoded_len())?;
-        let lane = self.lane.get_or_init(|| Lane::open(self.channel()));
         let deadline = tokio::time::Instant::now() + Duration::from_millis(timeout_ms);
-        let late = |left: bool| {
-            let message = format!("no answer within {timeout_ms} ms");
-            if left { Trouble::NoAnswer(message) } else { Trouble::NotSent(message) }
+        let Ok(_permit) = tokio::time::timeout_at(deadline, self.permits.acquire()).await else {
+            return Err(late(false, timeout_ms));
         };
-        let Ok(permit) = tokio::time::timeout_at(deadline, self.permits.acquire()).await else {
-            return Err(late(false));
-        };
-        let (ticket, answer) = lane.flights.enter()?;
-        request.tag = ticket.tag;
+        self.calls().ask(request, timeout_ms, deadline).await
+    }
+
+    /// Gives one session's sign of life.
+    pub(crate) async fn touch(&self, request: KeepAliveRequest, timeout_ms: u64) -> Result<KeepAliveReply, Trouble> {
+        let lane = self.touches.get_or_init(|| {
+            let channel = self.channel();
+            Lane::open(move |outgoing| async move { SessionsClient::new(channel).keep_alive(outgoing).await })
+        });
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(timeout_ms);
+        lane.ask(request, timeout_ms, deadline).await
+    }
+}
+
+fn late(left: bool, timeout_ms: u64) -> Trouble {
+    let message = format!("no answer within {timeout_ms} ms");
+    if left { Trouble::NoAnswer(message) } else { Trouble::NotSent(message) }
+}
+
+impl<Q: Tagged, R: Reply> Lane<Q, R> {
+    fn open<F, A>(start: F) -> Self
+    where
+        F: FnOnce(Outgoing<Q, R>) -> A + Send + 'static,
+        A: Future<Output = Result<Response<Streaming<R>>, Status>> + Send + 'static,
+    {
+        let (queue, requests) = mpsc::channel(QUEUE);
+        let flights = Arc::new(Flights::default());
+        let outgoing = Outgoing { requests, flights: Arc::clone(&flights) };
+        tokio::spawn(drive(start(outgoing), Arc::clone(&flights)));
+        Self { queue, flights }
+    }
+
+    async fn ask(&self, mut request: Q, timeout_ms: u64, deadline: tokio::time::Instant) -> Result<R, Trouble> {
+        let (ticket, answer) = self.flights.enter()?;
+        request.set_tag(ticket.tag);
         let result = tokio::time::timeout_at(deadline, async {
-            match lane.queue.send(request).await {
-                Ok(()) => answer.await.unwrap_or_else(|_| Err(Trouble::NoAnswer("the call stream ended".into()))),
-                Err(_) => answer.await.unwrap_or_else(|_| Err(Trouble::NotSent("the call stream ended".into()))),
+            match self.queue.send(request).await {
+                Ok(()) => answer.await.unwrap_or_else(|_| Err(Trouble::NoAnswer("the stream ended".into()))),
+                Err(_) => answer.await.unwrap_or_else(|_| Err(Trouble::NotSent("the stream ended".into()))),
             }
         })
         .await;
-        drop(permit);
-        result.unwrap_or_else(|_| Err(late(ticket.take_back())))
+        result.unwrap_or_else(|_| Err(late(ticket.take_back(), timeout_ms)))
     }
 }
 
-impl Lane {
-    fn open(channel: Channel) -> Self {
-        let (queue, requests) = mpsc::channel(QUEUE);
-        let flights = Arc::new(Flights::default());
-        tokio::spawn(drive(channel, requests, Arc::clone(&flights)));
-        Self { queue, flights }
+/// The requests that leave: those that were not taken back meanwhile.
+struct Outgoing<Q, R> {
+    requests: mpsc::Receiver<Q>,
+    flights: Arc<Flights<R>>,
+}
+
+impl<Q: Tagged, R: Reply> Stream for Outgoing<Q, R> {
+    type Item = Q;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Q>> {
+        loop {
+            match self.requests.poll_recv(cx) {
+                Poll::Ready(Some(request)) if !self.flights.leave(request.tag()) => {}
+                other => return other,
+            }
+        }
     }
 }
 
-async fn drive(channel: Channel, requests: mpsc::Receiver<CallRequest>, flights: Arc<Flights>) {
-    let leaving = Arc::clone(&flights);
-    let outgoing = ReceiverStream::new(requests).filter(move |request| leaving.leave(request.tag));
-    let mut client = SpacesClient::new(channel).max_decoding_message_size(REPLY_BYTES).max_encoding_message_size(REQUEST_BYTES);
-    let why = match client.call_stream(outgoing).await {
+async fn drive<R: Reply>(start: impl Future<Output = Result<Response<Streaming<R>>, Status>>, flights: Arc<Flights<R>>) {
+    let why = match start.await {
         Err(status) => describe(&status),
         Ok(response) => {
             let mut replies = response.into_inner();
             loop {
                 match replies.message().await {
                     Ok(Some(reply)) => flights.land(reply),
-                    Ok(None) => break "the member ended the call stream".to_owned(),
+                    Ok(None) => break "the member ended the stream".to_owned(),
                     Err(status) => break describe(&status),
                 }
             }

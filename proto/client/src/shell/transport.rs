@@ -61,7 +61,7 @@ impl Client {
             space: space.to_owned(),
             query: query.to_owned(),
             args: Some(args),
-            context: Some(Context { at_least_revision: self.seen_revision() }),
+            context: Some(Context { at_least_revision: self.seen_revision(), ..Context::default() }),
             consistency: consistency as i32,
         };
         let size = request.encoded_len();
@@ -78,13 +78,22 @@ impl Client {
     }
 }
 
+/// The request that a typed client's call becomes.
+pub(super) fn request_of(call: RawCall) -> CallRequest {
+    let RawCall { space, operation, signature, args, wait_ms } = call;
+    let args = Some(Value { form: Some(Form::Postcard(args)), signature });
+    CallRequest { space, operation: operation.to_owned(), args, wait_ms, ..CallRequest::default() }
+}
+
+/// The result that a typed client gets.
+pub(super) fn reply_of(reply: CallReply) -> Result<RawReply, RawError> {
+    let revision = Revision(reply.header.as_ref().map_or(0, |header| header.revision));
+    Ok(RawReply { revision, result: postcard_of(reply.result)? })
+}
+
 impl Transport for Client {
     async fn call(&self, call: RawCall) -> Result<RawReply, RawError> {
-        let args = Value { form: Some(Form::Postcard(call.args)), signature: call.signature };
-        let request = CallRequest { space: call.space, operation: call.operation.to_owned(), args: Some(args), ..CallRequest::default() };
-        let reply = Self::call(self, request).await?;
-        let revision = Revision(reply.header.as_ref().map_or(0, |header| header.revision));
-        Ok(RawReply { revision, result: postcard_of(reply.result)? })
+        reply_of(Self::call(self, request_of(call)).await?)
     }
 
     async fn query(&self, query: RawQuery) -> Result<RawReply, RawError> {
