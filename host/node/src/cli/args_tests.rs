@@ -9,7 +9,7 @@ fn field(name: &str, shape: Type) -> Field {
 }
 
 fn point(args: Vec<Field>) -> EntryPointSchema {
-    EntryPointSchema { name: "take".into(), docs: String::new(), args, result: Type::Unit, errors: None, signature: 1 }
+    EntryPointSchema { name: "take".into(), docs: String::new(), args, result: Type::Unit, errors: None, waits: false, signature: 1 }
 }
 
 fn read(args: Vec<Field>, flags: &str) -> Result<Value, Failed> {

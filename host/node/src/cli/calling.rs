@@ -1,13 +1,18 @@
 //! `synod call` and `synod query`: arguments as flags by the schema, as JSON, or from standard input.
 use std::io::Read;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use synod_abi::schema::{EntryPointSchema, Schema};
-use synod_client::api::Consistency;
-use synod_client::{Answer, Client};
+use synod_abi::{RequestId, SessionId};
+use synod_client::api::{Cancelled, Consistency};
+use synod_client::{Answer, Client, Error};
 
 use super::fail::{Exit, Failed};
+use super::session::ms;
+use super::signals::Signals;
+use super::token::{Token, seconds};
 use super::{Format, Global, args, output, schema};
 
 pub(crate) const AFTER_HELP: &str = "\
@@ -17,8 +22,14 @@ or `-` to read it from standard input:
   synod call limits take '{\"key\": \"api\", \"n\": 1}'
 `synod space describe SPACE` lists operations, queries and their arguments.
 An argument called as one of synod's own flags is given in JSON.
+An operation that waits for another call, such as `acquire` of a lock, needs --session;
+`synod call lock acquire --name a --session TOKEN --wait 5`.
 Bytes are written as text, base64:… or @FILE. Results are JSON, with bytes as
 base64; with --output json they stand beside revision, time and member.";
+
+/// What is said when an operation that may wait is refused outside of a session.
+pub(crate) const SESSION_NEEDED: &str = "this operation may wait for another call, so call it in a session: `synod session open` prints a TOKEN \
+                                         for `synod call --session TOKEN …`";
 
 /// Longest arguments read from standard input, in bytes: no request may be longer.
 const STDIN_BYTES: u64 = synod_api::REQUEST_BYTES as u64;
@@ -39,7 +50,21 @@ pub(crate) struct Target {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CallingArgs {
     #[command(flatten)]
+    pub(crate) within: Within,
+    #[command(flatten)]
     pub(crate) target: Target,
+}
+
+/// In which session a call is made, and how long it may wait there.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Within {
+    /// The session to call in, ID:SECRET as `synod session open` printed it: the call has its effect once however often it is sent
+    /// again, and may wait. One caller at a time.
+    #[arg(long, value_name = "TOKEN", env = "SYNOD_SESSION_TOKEN", hide_env_values = true)]
+    session: Option<Token>,
+    /// How long an operation that waits may do so, in seconds; 0: not at all [default: as long as the session lives].
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    wait: Option<Duration>,
 }
 
 /// Flags of `synod query`.
@@ -70,15 +95,66 @@ enum Kind {
 }
 
 pub(crate) async fn call(args: CallingArgs, global: &Global, format: &mut Format) -> Result<(), Failed> {
-    let (target, global) = own_flags(args.target, global)?;
+    let mut within = args.within;
+    let (target, global) = own_flags(args.target, global, Some(&mut within))?;
     *format = global.output;
+    if within.wait.is_some() && within.session.is_none() {
+        return Err(Failed::usage("--wait needs --session: only a call in a session can wait").next(SESSION_NEEDED));
+    }
     let client = global.client().await?;
     let Some(json) = arguments(&client, &target, Kind::Operation).await? else { return Ok(()) };
-    show(global.output, client.call_json(&target.space, &target.name, &json).await?)
+    let answer = match within.session {
+        None => match client.call_json(&target.space, &target.name, &json).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(explained(&client, &target, error).await),
+        },
+        Some(token) => call_in_session(&global, token, &target, &json, within.wait).await?,
+    };
+    show(global.output, answer)
+}
+
+/// Takes the session up for one call, and lets go of it again. Told to stop, it gives the call up.
+async fn call_in_session(
+    global: &Global,
+    token: Token,
+    target: &Target,
+    json: &str,
+    wait: Option<Duration>,
+) -> Result<Answer<String>, Failed> {
+    let mut signals = Signals::listen()?;
+    let (client, id) = (global.learning_client().await?, SessionId(token.session));
+    let request = client.describe_session(id).await?.last_request_id + 1;
+    let session = client.resume(id, token.secret, request).await?;
+    let answer = tokio::select! {
+        answer = session.call_json_waiting(&target.space, &target.name, json, wait.map(ms)) => Some(answer),
+        _ = signals.next() => None,
+    };
+    let _token_is_known = session.detach();
+    match answer {
+        Some(answer) => Ok(answer?),
+        None => Err(match client.cancel_request(id, token.secret, RequestId(request)).await? {
+            Cancelled::Final => Failed::new(Exit::OutcomeUnknown, "interrupted when the call had its outcome already: what it did stays"),
+            _ => Failed::new(Exit::Unavailable, "interrupted: the call is given up, and what it was granted is given back"),
+        }),
+    }
+}
+
+/// Why a call outside of any session failed; with a word on sessions, if the operation is one that needs one to wait in.
+async fn explained(client: &Client, target: &Target, error: Error) -> Failed {
+    let refused = matches!(error, Error::Rejected(_) | Error::Refused(_));
+    let failed = Failed::from(error);
+    if !refused {
+        return failed;
+    }
+    let schema = schema_of_space(client, &target.space).await.ok();
+    match schema.and_then(|schema| schema.operation(&target.name).map(|point| point.waits)) {
+        Some(true) => failed.next(SESSION_NEEDED),
+        _ => failed,
+    }
 }
 
 pub(crate) async fn query(args: QueryArgs, global: &Global, format: &mut Format) -> Result<(), Failed> {
-    let (target, global) = own_flags(args.target, global)?;
+    let (target, global) = own_flags(args.target, global, None)?;
     *format = global.output;
     let consistency = match args.consistency {
         Reads::Linearizable => Consistency::Linearizable,
@@ -89,8 +165,8 @@ pub(crate) async fn query(args: QueryArgs, global: &Global, format: &mut Format)
     show(global.output, client.query_json(&target.space, &target.name, &json, consistency).await?)
 }
 
-/// Takes synod's own flags out of an operation's arguments, so that they may stand behind them too.
-fn own_flags(mut target: Target, global: &Global) -> Result<(Target, Global), Failed> {
+/// Takes synod's own flags out of an operation's arguments, so that they may stand behind them too. Those of `within` are a call's.
+fn own_flags(mut target: Target, global: &Global, mut within: Option<&mut Within>) -> Result<(Target, Global), Failed> {
     let mut global = global.clone();
     let mut rest = Vec::with_capacity(target.rest.len());
     let mut words = target.rest.into_iter();
@@ -99,17 +175,19 @@ fn own_flags(mut target: Target, global: &Global) -> Result<(Target, Global), Fa
             Some((flag, value)) if flag.starts_with("--") => (flag.to_owned(), Some(value.to_owned())),
             _ => (word.clone(), None),
         };
+        let calls = within.is_some() && matches!(flag.as_str(), "--session" | "--wait");
         let own = matches!(flag.as_str(), "--output" | "-o" | "--endpoint" | "-e" | "--timeout-ms");
-        if !own {
+        if !own && !calls {
             rest.push(word);
             continue;
         }
         let value = inline.or_else(|| words.next()).ok_or_else(|| Failed::usage(format!("{flag} needs a value")))?;
-        match flag.as_str() {
-            "--output" | "-o" => {
-                global.output = Format::from_str(&value, false).map_err(|error| Failed::usage(format!("{flag}: {error}")))?
-            }
-            "--timeout-ms" => {
+        let wrong = |error: String| Failed::usage(format!("{flag}: {error}"));
+        match (flag.as_str(), &mut within) {
+            ("--session", Some(within)) => within.session = Some(value.parse().map_err(wrong)?),
+            ("--wait", Some(within)) => within.wait = Some(seconds(&value).map_err(wrong)?),
+            ("--output" | "-o", _) => global.output = Format::from_str(&value, false).map_err(wrong)?,
+            ("--timeout-ms", _) => {
                 global.timeout_ms =
                     value.parse().map_err(|_| Failed::usage(format!("{flag}: `{value}` is not a number of milliseconds")))?;
             }
@@ -203,15 +281,26 @@ mod tests {
 
     #[test]
     fn synods_own_flags_may_stand_behind_the_arguments() {
-        let (target, global) = own_flags(target("--key a -o json --n=2 --endpoint=x:1 --timeout-ms 7"), &global()).expect("good");
-        assert_eq!(target.rest, ["--key", "a", "--n=2"]);
+        let words = "--key a -o json --n=2 --endpoint=x:1 --timeout-ms 7 --wait 3";
+        let (read, global) = own_flags(target(words), &global(), None).expect("good");
+        assert_eq!(read.rest, ["--key", "a", "--n=2", "--wait", "3"], "a query has an argument of its own called so");
         assert_eq!((global.output, global.endpoint.as_str(), global.timeout_ms), (Format::Json, "x:1", 7));
     }
 
     #[test]
+    fn a_calls_session_may_stand_behind_the_arguments() {
+        let token = format!("{}:{}", "0a".repeat(16), "0b".repeat(16));
+        let mut within = Within::default();
+        let words = format!("--name a --session {token} --wait=1.5 --n 2");
+        let (read, _) = own_flags(target(&words), &global(), Some(&mut within)).expect("good");
+        assert_eq!(read.rest, ["--name", "a", "--n", "2"]);
+        assert_eq!(within, Within { session: token.parse().ok(), wait: Some(Duration::from_millis(1_500)) });
+    }
+
+    #[test]
     fn a_wrong_own_flag_is_a_usage_error() {
-        for rest in ["--output", "--output xml", "--timeout-ms soon"] {
-            let failed = own_flags(target(rest), &global()).expect_err(rest);
+        for rest in ["--output", "--output xml", "--timeout-ms soon", "--session 7", "--wait long"] {
+            let failed = own_flags(target(rest), &global(), Some(&mut Within::default())).expect_err(rest);
             assert_eq!(failed.exit, Exit::Usage);
         }
     }

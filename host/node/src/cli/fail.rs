@@ -2,6 +2,7 @@
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
+use synod_api::reason;
 use synod_build::BuildError;
 use synod_client::Error;
 
@@ -21,6 +22,10 @@ pub(crate) enum Exit {
     OutcomeUnknown = 4,
     /// Anything else.
     Internal = 5,
+    /// The call waited as long as it was allowed to: a lock was not acquired.
+    WaitTimeout = 6,
+    /// The session has ended, or could not be relied upon any more.
+    SessionLost = 7,
 }
 
 impl From<Exit> for ExitCode {
@@ -37,6 +42,8 @@ impl Exit {
             Self::Unavailable => "unavailable",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::Internal => "internal",
+            Self::WaitTimeout => "wait_timeout",
+            Self::SessionLost => "session_lost",
         }
     }
 }
@@ -121,6 +128,13 @@ fn next_step(reason: &str) -> Option<&'static str> {
         "RECIPE_FAULT" => "`synod recipe logs` shows panics and what the recipe logged",
         "RECIPE_EXISTS" => "count up `version` in #[recipe(…)]; `synod dev` also takes `--replace`",
         "RECIPE_IN_USE" => "`synod recipe describe NAME@VERSION` names the spaces that run it",
+        reason::SESSION_REQUIRED | reason::CANNOT_WAIT => super::calling::SESSION_NEEDED,
+        reason::WRONG_SECRET => {
+            "the token is ID:SECRET as `synod session open` printed it; whoever has not got it opens a session of its own"
+        }
+        reason::TTL_OUT_OF_BOUNDS => "`synod session bounds` shows and sets the bounds; `--nearest` takes what is allowed",
+        reason::TOO_MANY_OUTCOMES => "close the session and open another one",
+        reason::REQUEST_REUSED => "one caller at a time may call in a session; try again when the other is done",
         "INCOMPATIBLE_UPGRADE" => "create a new space for the new version, or only append to the old one",
         _ => return None,
     })
@@ -146,6 +160,15 @@ impl From<Error> for Failed {
                 .next("is a member running there? `synod status -e HOST:PORT` asks another; trying again is safe"),
             Error::OutcomeUnknown(_) => {
                 Self::new(Exit::OutcomeUnknown, error.to_string()).next("look whether it was applied, with a query, before trying again")
+            }
+            Error::WaitTimeout => {
+                let detail = Detail { reason: Some(reason::WAIT_TIMEOUT.to_owned()), ..Detail::default() };
+                Self { detail: Box::new(detail), ..Self::new(Exit::WaitTimeout, error.to_string()) }
+            }
+            Error::SessionExpired(_) => {
+                let detail = Detail { reason: Some(reason::SESSION_EXPIRED.to_owned()), ..Detail::default() };
+                let failed = Self::new(Exit::SessionLost, error.to_string()).next("`synod session open` opens a new one");
+                Self { detail: Box::new(detail), ..failed }
             }
             Error::Internal(_) => {
                 Self::new(Exit::Internal, error.to_string()).next("`synod status` shows the members' health; see their logs")
@@ -196,6 +219,8 @@ mod tests {
             (Error::Unavailable("m".into()), 3, "unavailable"),
             (Error::OutcomeUnknown("m".into()), 4, "outcome_unknown"),
             (Error::Internal("m".into()), 5, "internal"),
+            (Error::WaitTimeout, 6, "wait_timeout"),
+            (Error::SessionExpired("m".into()), 7, "session_lost"),
         ];
         for (error, code, kind) in table {
             let failed = Failed::from(error);

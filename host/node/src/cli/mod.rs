@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod calling;
 mod fail;
+mod lock;
 mod logging;
 mod member;
 mod output;
@@ -15,10 +16,13 @@ mod progress;
 mod recipe;
 mod recipe_files;
 mod schema;
+mod session;
 mod settings;
+mod signals;
 mod space;
 mod status;
 mod table;
+mod token;
 
 use std::process::ExitCode;
 
@@ -39,6 +43,8 @@ Exit codes:
   3  unavailable: surely not applied, may be tried again
   4  outcome unknown: it may or may not have been applied
   5  internal error
+  6  a call waited as long as it was allowed to: a lock was not acquired
+  7  the session was lost
 
 Begin with `synod dev`, then `synod call counter add --key a --by 1` in another terminal.";
 
@@ -88,6 +94,12 @@ enum Command {
     /// Creates, upgrades and deletes spaces, and shows their operations.
     #[command(subcommand)]
     Space(space::SpaceCommand),
+    /// Opens, lists and closes sessions: what calls may wait in, have their effect once in, and bind locks to.
+    #[command(subcommand)]
+    Session(session::SessionCommand),
+    /// Runs a command while a lock is held: `synod lock NAME -- COMMAND`. Stops it before the lock can be lost.
+    #[command(after_help = lock::AFTER_HELP)]
+    Lock(Box<lock::LockArgs>),
     /// Calls an operation of a space: `synod call limits take --key api --n 1`.
     #[command(after_help = calling::AFTER_HELP)]
     Call(calling::CallingArgs),
@@ -116,7 +128,7 @@ pub(crate) fn main() -> ExitCode {
         .map_err(|error| Failed::new(Exit::Internal, format!("cannot start threads: {error}")))
         .and_then(|runtime| runtime.block_on(run(cli, &mut format)));
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failed) => {
             output::error(format, &failed);
             failed.exit.into()
@@ -125,9 +137,11 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// `format` is where errors are told how to look: the arguments after an operation may hold `--output` too.
-async fn run(cli: Cli, format: &mut Format) -> Result<(), Failed> {
+async fn run(cli: Cli, format: &mut Format) -> Result<ExitCode, Failed> {
     let global = &cli.global;
-    match cli.command {
+    let done = match cli.command {
+        Command::Lock(args) => return lock::run(*args, global).await,
+        Command::Session(command) => session::run(command, global).await,
         Command::Dev(args) => member::run(*args, settings::Mode::Dev).await,
         Command::Start(args) => member::run(*args, settings::Mode::Start).await,
         Command::Recipe(command) => recipe::run(command, global).await,
@@ -136,13 +150,20 @@ async fn run(cli: Cli, format: &mut Format) -> Result<(), Failed> {
         Command::Query(args) => calling::query(args, global, format).await,
         Command::Status(args) => status::run(args, global).await,
         Command::Bench(args) => bench::run(args, global).await,
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 impl Global {
     /// A client that knows only the given endpoints: one command needs no more.
     pub(crate) async fn client(&self) -> Result<Client, Failed> {
         Ok(Client::connect_with(&self.endpoint, self.client_options()).await?)
+    }
+
+    /// A client that learns the members and follows the leader: for commands that stay.
+    pub(crate) async fn learning_client(&self) -> Result<Client, Failed> {
+        let options = Options { learn_members: true, ..self.client_options() };
+        Ok(Client::connect_with(&self.endpoint, options).await?)
     }
 
     pub(crate) fn client_options(&self) -> Options {
@@ -172,5 +193,25 @@ mod tests {
     fn global_flags_stand_anywhere() {
         let cli = Cli::try_parse_from(["synod", "space", "list", "--output", "json", "-e", "h:1"]).expect("parses");
         assert_eq!((cli.global.output, cli.global.endpoint.as_str()), (Format::Json, "h:1"));
+    }
+
+    #[test]
+    fn a_calls_session_may_stand_before_the_space() {
+        let token = format!("{}:{}", "0a".repeat(16), "0b".repeat(16));
+        let line = ["synod", "call", "--session", &token, "--wait", "1.5", "lock", "acquire", "--name", "a"];
+        let Command::Call(args) = Cli::try_parse_from(line).expect("parses").command else { panic!("a call") };
+        assert_eq!(args.target.rest, ["--name", "a"]);
+        assert!(Cli::try_parse_from(["synod", "call", "--session", "7", "lock", "acquire"]).is_err());
+    }
+
+    #[test]
+    fn sessions_are_named_by_id_or_token() {
+        let (id, secret) = ("0a".repeat(16), "0b".repeat(16));
+        for name in [id.clone(), format!("{id}:{secret}")] {
+            assert!(Cli::try_parse_from(["synod", "session", "close", &name]).is_ok(), "{name}");
+        }
+        assert!(Cli::try_parse_from(["synod", "session", "close", "7"]).is_err());
+        assert!(Cli::try_parse_from(["synod", "session", "bounds", "--min-s", "1", "--max-s", "60"]).is_ok());
+        assert!(Cli::try_parse_from(["synod", "session", "open", "--ttl", "5", "--nearest", "--detach", "--label", "me"]).is_ok());
     }
 }

@@ -1,7 +1,10 @@
 //! Shows a recipe's schema to people: what its operations and queries are called, take, answer and refuse with.
 use std::fmt::Write as _;
 
-use synod_abi::schema::{EntryPointSchema, Enum, Schema, Type};
+use synod_abi::schema::{EntryPointSchema, Enum, Hooks, Schema, Type};
+
+/// What is said of an operation that may answer later.
+pub(crate) const WAITS: &str = "May wait: call it in a session.";
 
 /// `take(key: String, n: u32) -> Taken`.
 pub(crate) fn signature(point: &EntryPointSchema) -> String {
@@ -56,6 +59,9 @@ pub(crate) fn text(schema: &Schema) -> String {
         for point in points {
             let _infallible = writeln!(out, "  {}", signature(point));
             paragraph(&mut out, "      ", &point.docs);
+            if point.waits {
+                paragraph(&mut out, "      ", WAITS);
+            }
             for field in point.args.iter().filter(|field| !field.docs.is_empty()) {
                 paragraph(&mut out, "      ", &format!("{}: {}", field.name, field.docs.trim()));
             }
@@ -67,6 +73,13 @@ pub(crate) fn text(schema: &Schema) -> String {
                 collect(&Type::Enum(errors.shape.clone()), &mut types);
             }
         }
+    }
+    if schema.hooks.any() {
+        let Hooks { session_end, cancel, timer } = &schema.hooks;
+        timer.iter().for_each(|payload| collect(payload, &mut types));
+        let timer = timer.as_ref().map(|payload| format!("timers ({})", type_name(payload)));
+        let hooks = [session_end.then(|| "the end of a session".to_owned()), cancel.then(|| "calls that stop waiting".to_owned()), timer];
+        let _infallible = writeln!(out, "\nhears of: {}", hooks.into_iter().flatten().collect::<Vec<_>>().join(", "));
     }
     if !types.is_empty() {
         out.push_str("\ntypes:\n");
@@ -147,12 +160,15 @@ mod tests {
             args: vec![arg("key", Type::String), arg("n", Type::Option(Box::new(Type::U32)))],
             result: taken,
             errors: Some(errors),
+            waits: true,
             signature: 1,
         };
+        let hooks = Hooks { session_end: true, cancel: false, timer: Some(Type::U64) };
         let recipe = RecipeRef { name: RecipeName::new("rate-limit").expect("a name"), version: 1 };
-        let schema = Schema { recipe, docs: "A bucket.".into(), operations: vec![take], queries: vec![], fields: vec![] };
+        let schema = Schema { recipe, docs: "A bucket.".into(), operations: vec![take], queries: vec![], fields: vec![], hooks };
         let expected = "rate-limit@1\n  A bucket.\n\noperations:\n  take(key: String, n: Option<u32>) -> Taken\n      Takes `n`.\n      \
-                        refuses with RateError: Limited (2)\n\ntypes:\n  Taken { left: u32 }\n  RateError\n    | Limited { retry_ms: u64 }  Try later.\n";
+                        May wait: call it in a session.\n      refuses with RateError: Limited (2)\n\n\
+                        hears of: the end of a session, timers (u64)\n\ntypes:\n  Taken { left: u32 }\n  RateError\n    | Limited { retry_ms: u64 }  Try later.\n";
         assert_eq!(text(&schema), expected);
     }
 

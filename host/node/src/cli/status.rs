@@ -72,7 +72,18 @@ fn text(status: &StatusReply) -> String {
     });
     let columns = ["MEMBER", "ROLE", "TERM>", "REVISION>", "APPLIED>", "COMMITTED>", "CHAIN", "STATE", "CLIENTS", "PROBLEM"];
     let cluster = output::hex(&header.cluster_id);
-    format!("cluster {cluster}, leader {leader}, term {}, revision {}\n\n{}", header.term, header.revision, table(columns, rows))
+    let MemberStatus { sessions, waiting, timers, .. } = furthest(status);
+    format!(
+        "cluster {cluster}, leader {leader}, term {}, revision {}\n{sessions} sessions, {waiting} waiting calls, {timers} timers\n\n{}",
+        header.term,
+        header.revision,
+        table(columns, rows)
+    )
+}
+
+/// The member whose state is the newest: what is counted in the state is taken from there.
+fn furthest(status: &StatusReply) -> MemberStatus {
+    status.members.iter().filter(|member| member.reachable).max_by_key(|member| member.applied_index).cloned().unwrap_or_default()
 }
 
 fn to_json(status: &StatusReply) -> Value {
@@ -85,6 +96,9 @@ fn to_json(status: &StatusReply) -> Value {
         "revision": header.revision,
         "time_ms": header.time_ms,
         "asked_member_id": header.member_id,
+        "sessions": furthest(status).sessions,
+        "waiting": furthest(status).waiting,
+        "timers": furthest(status).timers,
         "members": status.members.iter().map(member_json).collect::<Vec<_>>(),
     })
 }
@@ -114,6 +128,10 @@ fn member_json(member: &MemberStatus) -> Value {
         "entries_applied": member.entries_applied,
         "commands_applied": member.commands_applied,
         "uptime_ms": member.uptime_ms,
+        "sessions": member.sessions,
+        "requests": member.requests,
+        "waiting": member.waiting,
+        "timers": member.timers,
     })
 }
 
@@ -130,6 +148,8 @@ mod tests {
             reachable: true,
             term: 3,
             applied_index: 41,
+            sessions: 12,
+            waiting: 5,
             chain_digest: vec![0xaa; 32],
             ..MemberStatus::default()
         };
@@ -143,17 +163,18 @@ mod tests {
         let text = text(&status());
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].ends_with("leader a, term 3, revision 40"), "{text}");
+        assert_eq!(lines[1], "12 sessions, 5 waiting calls, 0 timers");
         assert!(
-            lines[3].starts_with("a") && lines[3].contains("leader") && lines[3].contains("41") && lines[3].contains("aaaaaaaaaaaa"),
+            lines[4].starts_with("a") && lines[4].contains("leader") && lines[4].contains("41") && lines[4].contains("aaaaaaaaaaaa"),
             "{text}"
         );
-        assert!(lines[4].contains("unreachable") && lines[4].contains("connection refused") && !lines[4].contains('0'), "{text}");
+        assert!(lines[5].contains("unreachable") && lines[5].contains("connection refused") && !lines[5].contains('0'), "{text}");
     }
 
     #[test]
     fn programs_see_everything() {
         let json = to_json(&status());
-        assert_eq!(json["leader"], "a");
+        assert_eq!((&json["leader"], &json["sessions"], &json["members"][0]["waiting"]), (&json!("a"), &json!(12), &json!(5)));
         assert_eq!(json["members"][0]["chain_digest"].as_str().map(str::len), Some(64));
         assert_eq!(json["members"][1]["reachable"], false);
     }

@@ -8,6 +8,7 @@ use futures::{FutureExt, Stream, StreamExt};
 use synod_api::peer::peer_server::PeerServer;
 use synod_api::v1::cluster_server::ClusterServer;
 use synod_api::v1::recipes_server::RecipesServer;
+use synod_api::v1::sessions_server::SessionsServer;
 use synod_api::v1::space_admin_server::SpaceAdminServer;
 use synod_api::v1::spaces_server::SpacesServer;
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
-use super::grpc::{ClusterService, Front, RecipesService, SpaceAdminService, SpacesService};
+use super::grpc::{ClusterService, Front, RecipesService, SessionsService, SpaceAdminService, SpacesService};
 use super::peer_service::PeerService;
 use super::peers::PEER_MESSAGE_BYTES;
 use super::status::Reporter;
@@ -97,12 +98,14 @@ impl ClientPort {
         let limited = (synod_api::REQUEST_BYTES, synod_api::REPLY_BYTES);
         let spaces =
             SpacesServer::new(SpacesService(front.clone())).max_decoding_message_size(limited.0).max_encoding_message_size(limited.1);
+        let sessions = SessionsServer::new(SessionsService(front.clone())).max_encoding_message_size(limited.1);
         let recipes =
             RecipesServer::new(RecipesService(front.clone())).max_decoding_message_size(limited.0).max_encoding_message_size(limited.1);
         let admin = SpaceAdminServer::new(SpaceAdminService(front.clone())).max_encoding_message_size(limited.1);
         let cluster = ClusterServer::new(ClusterService { front, reporter });
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<SpacesServer<SpacesService>>().await;
+        health.set_serving::<SessionsServer<SessionsService>>().await;
         health.set_serving::<RecipesServer<RecipesService>>().await;
         health.set_serving::<SpaceAdminServer<SpaceAdminService>>().await;
         health.set_serving::<ClusterServer<ClusterService>>().await;
@@ -114,6 +117,7 @@ impl ClientPort {
         let ending = until(stopping).then(|()| async move {
             health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
             health.set_not_serving::<SpacesServer<SpacesService>>().await;
+            health.set_not_serving::<SessionsServer<SessionsService>>().await;
         });
         let serving = server()
             .initial_stream_window_size(Some(CLIENT_STREAM_WINDOW_BYTES))
@@ -121,6 +125,7 @@ impl ClientPort {
             .add_service(health_service)
             .add_service(reflection)
             .add_service(spaces)
+            .add_service(sessions)
             .add_service(recipes)
             .add_service(admin)
             .add_service(cluster)

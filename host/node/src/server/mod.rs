@@ -142,6 +142,7 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
         raft: raft.clone(),
         log: log.clone(),
         applied: member.applied().clone(),
+        state: state.clone(),
         client_address: client_address.clone(),
         started,
     });
@@ -154,6 +155,7 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
         state: state.clone(),
         call_timeout: Duration::from_millis(options.call_timeout_ms),
         replace: options.replace,
+        stopping: clients_stopping.clone(),
     };
     let client_port = ClientPort { front, reporter: reporter.clone() }.serve(client_listener, clients_stopping).await;
     let peer_port = peer_listener.map(|listener| {

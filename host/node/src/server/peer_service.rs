@@ -6,14 +6,15 @@ use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
-use synod_abi::{MemberId, ModuleHash, limits};
+use synod_abi::{MemberId, ModuleHash, SessionId, limits};
 use synod_api::peer::peer_server::Peer;
 use synod_api::peer::{
     Frame, HelloReply, HelloRequest, MemberStatusReply, MemberStatusRequest, PrepareChunk, PrepareReply, ReadIndexReply, ReadIndexRequest,
-    Route, SnapshotChunk,
+    Route, SnapshotChunk, TouchReply, TouchRequest,
 };
 use synod_consensus::{ReadIndexError, ServeError};
-use synod_service::ports::ForwardLink;
+use synod_service::TOUCHES_PER_BUNDLE;
+use synod_service::ports::{ForwardLink, Touched};
 use synod_storage::StateStore;
 use tokio::io::AsyncWriteExt;
 use tonic::{Request, Response, Status, Streaming};
@@ -166,6 +167,18 @@ impl Peer for PeerService {
         Ok(Response::new(ReadIndexReply { index, term }))
     }
 
+    async fn touch(&self, request: Request<TouchRequest>) -> Result<Response<TouchReply>, Status> {
+        let TouchRequest { route, sessions } = request.into_inner();
+        self.check(route.as_ref())?;
+        let sessions = session_ids(&sessions).map_err(Status::invalid_argument)?;
+        let touched = self.member.serve_touches(sessions).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let ttl_ms = touched.into_iter().map(|touched| match touched {
+            Touched::Alive { ttl_ms } => ttl_ms,
+            Touched::Ended | Touched::Ending => 0,
+        });
+        Ok(Response::new(TouchReply { ttl_ms: ttl_ms.collect() }))
+    }
+
     async fn prepare(&self, request: Request<Streaming<PrepareChunk>>) -> Result<Response<PrepareReply>, Status> {
         let mut chunks = request.into_inner();
         let (mut hash, mut module) = (None, Vec::new());
@@ -196,6 +209,18 @@ impl Peer for PeerService {
         self.check(request.get_ref().route.as_ref())?;
         Ok(Response::new(MemberStatusReply { status: Some(self.reporter.own()) }))
     }
+}
+
+/// The ids of a bundle.
+fn session_ids(bytes: &[u8]) -> Result<Vec<SessionId>, String> {
+    let (ids, rest) = bytes.as_chunks::<16>();
+    if !rest.is_empty() {
+        return Err(format!("{} bytes are no ids of sessions, which have 16 each", bytes.len()));
+    }
+    if ids.len() > TOUCHES_PER_BUNDLE {
+        return Err(format!("{} sessions in one bundle, but it has at most {TOUCHES_PER_BUNDLE}", ids.len()));
+    }
+    Ok(ids.iter().copied().map(SessionId).collect())
 }
 
 /// A file that is removed when it has been installed, or was not.
@@ -240,5 +265,18 @@ fn serve_error(error: ServeError) -> Status {
         ServeError::Decode(_) => Status::invalid_argument(error.to_string()),
         ServeError::Damaged(_) => Status::data_loss(error.to_string()),
         ServeError::Stopped(_) => Status::unavailable(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_is_whole_ids_and_bounded() {
+        assert_eq!(session_ids(&[]), Ok(vec![]));
+        assert_eq!(session_ids(&[7; 32]), Ok(vec![SessionId([7; 16]); 2]));
+        assert!(session_ids(&[7; 33]).is_err());
+        assert!(session_ids(&vec![0; 16 * (TOUCHES_PER_BUNDLE + 1)]).is_err());
     }
 }

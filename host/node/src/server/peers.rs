@@ -10,12 +10,12 @@ use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
-use synod_abi::{MemberId, ModuleHash};
+use synod_abi::{MemberId, ModuleHash, SessionId};
 use synod_api::peer::peer_client::PeerClient;
-use synod_api::peer::{Frame, HelloReply, HelloRequest, MemberStatusRequest, PrepareChunk, ReadIndexRequest, SnapshotChunk};
+use synod_api::peer::{Frame, HelloReply, HelloRequest, MemberStatusRequest, PrepareChunk, ReadIndexRequest, SnapshotChunk, TouchRequest};
 use synod_api::v1::MemberStatus;
 use synod_consensus::{FRAME_BYTES, OutgoingSnapshot, Peer, PeerError, PeerNetwork};
-use synod_service::ports::{ForwardLink, Unavailable};
+use synod_service::ports::{ForwardLink, Touched, Unavailable};
 use tokio::io::AsyncReadExt;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
@@ -31,6 +31,8 @@ const KEEPALIVE: Duration = Duration::from_millis(2_000);
 const ASK_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// How long the leader may take to confirm that it leads.
 const READ_INDEX_TIMEOUT: Duration = Duration::from_millis(2_000);
+/// How long the leader may take to say which sessions live: it confirms that it leads first.
+const TOUCH_TIMEOUT: Duration = Duration::from_millis(2_000);
 /// How long a member may take to compile a module.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Data in one chunk of a snapshot or module.
@@ -101,6 +103,19 @@ impl Peers {
         let request = within(READ_INDEX_TIMEOUT, ReadIndexRequest { route: Some(self.identity.route(leader)) });
         let mut client = self.member(leader).map_err(unavailable)?;
         client.read_index(request).await.map(|reply| reply.into_inner().index).map_err(|status| Unavailable(status.message().to_owned()))
+    }
+
+    /// Tells the leader of sessions whose clients gave a sign of life, and hears which of them live, in the same order.
+    pub(crate) async fn touch(&self, leader: MemberId, sessions: &[SessionId]) -> Result<Vec<Touched>, Unavailable> {
+        let asked = sessions.len();
+        let ids = sessions.iter().flat_map(|session| session.0).collect::<Vec<u8>>().into();
+        let request = within(TOUCH_TIMEOUT, TouchRequest { route: Some(self.identity.route(leader)), sessions: ids });
+        let mut client = self.member(leader).map_err(unavailable)?;
+        let reply = client.touch(request).await.map_err(|status| Unavailable(status.message().to_owned()))?.into_inner();
+        if reply.ttl_ms.len() != asked {
+            return Err(Unavailable(format!("the leader was asked about {asked} sessions and answered about {}", reply.ttl_ms.len())));
+        }
+        Ok(reply.ttl_ms.into_iter().map(|ttl_ms| if ttl_ms == 0 { Touched::Ended } else { Touched::Alive { ttl_ms } }).collect())
     }
 
     /// Opens a link for commands to the leader.

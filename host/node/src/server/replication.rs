@@ -1,9 +1,9 @@
 //! The log, as the service crate wants it: the consensus of this member, and the way to the leader.
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use synod_abi::MemberId;
+use synod_abi::{MemberId, SessionId};
 use synod_consensus::{ProposalOutcome, Refusal};
-use synod_service::ports::{ForwardLink, Leadership, ProposeError, Replication, Role, Unavailable};
+use synod_service::ports::{ForwardLink, Leadership, ProposeError, Replication, Role, Touched, Unavailable};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::member::NodeRaft;
@@ -131,5 +131,10 @@ impl Replication for RaftReplication {
     fn forward(&self, leader: MemberId) -> BoxFuture<'static, Result<ForwardLink, Unavailable>> {
         let peers = self.peers.clone();
         async move { peers.forward(leader).await }.boxed()
+    }
+
+    fn touch(&self, leader: MemberId, sessions: Vec<SessionId>) -> BoxFuture<'static, Result<Vec<Touched>, Unavailable>> {
+        let peers = self.peers.clone();
+        async move { peers.touch(leader, &sessions).await }.boxed()
     }
 }

@@ -5,11 +5,12 @@ use std::time::Instant;
 use futures::future::join_all;
 use synod_api::v1::{MemberStatus, Role};
 use synod_consensus::Role as RaftRole;
+use synod_machine::directory;
 use synod_service::AppliedState;
-use synod_storage::{Health, LogStore};
+use synod_storage::{Health, LogStore, StateStore};
 
 use super::identity::Identity;
-use super::member::{NodeLog, NodeRaft};
+use super::member::{NodeLog, NodeRaft, NodeState};
 use super::peers::Peers;
 use super::roster::Roster;
 
@@ -25,8 +26,10 @@ pub(crate) struct Reporter {
     pub(crate) raft: NodeRaft,
     /// Its log.
     pub(crate) log: NodeLog,
-    /// Its state.
+    /// How far its state is.
     pub(crate) applied: AppliedState,
+    /// Its state.
+    pub(crate) state: NodeState,
     /// Where its clients connect.
     pub(crate) client_address: String,
     /// When it started.
@@ -40,6 +43,9 @@ impl Reporter {
         let index = |entry: Option<synod_consensus::EntryId>| entry.map_or(0, |entry| entry.index);
         let health = self.log.health();
         let (entries_applied, commands_applied) = self.applied.counts();
+        let head = self.state.view().ok().and_then(|view| directory::head(&view).ok().flatten());
+        let counted = head.map_or((0, 0, 0, 0), |head| (u64::from(head.sessions), head.requests, head.waiting, head.timers));
+        let (sessions, requests, waiting, timers) = counted;
         MemberStatus {
             id: self.identity.me.0,
             name: self.identity.name.clone(),
@@ -75,6 +81,10 @@ impl Reporter {
             entries_applied,
             commands_applied,
             uptime_ms: self.started.elapsed().as_millis() as u64,
+            sessions,
+            requests,
+            waiting,
+            timers,
         }
     }
 

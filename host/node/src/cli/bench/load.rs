@@ -2,11 +2,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use synod_client::{Client, Error};
+use synod_client::RawError;
 use tokio::task::JoinSet;
 
 use super::histogram::Histogram;
-use super::workload::Workload;
+use super::workload::Caller;
 use crate::cli::fail::{Exit, Failed};
 use crate::cli::progress::seconds_bar;
 
@@ -31,7 +31,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.latencies.merge(&other.latencies);
         self.rejected += other.rejected;
         self.unavailable += other.unavailable;
@@ -45,31 +45,46 @@ impl Outcome {
         }
     }
 
-    fn count(&mut self, error: &Error) {
+    /// Counts a request that was rejected.
+    pub(crate) fn rejected(&mut self, why: String) {
+        self.rejected += 1;
+        self.keep(why);
+    }
+
+    /// Counts a request that was surely not applied.
+    pub(crate) fn unavailable(&mut self, why: String) {
+        self.unavailable += 1;
+        self.keep(why);
+    }
+
+    fn unknown(&mut self, why: String) {
+        self.unknown += 1;
+        self.keep(why);
+    }
+
+    fn count(&mut self, error: &RawError) {
         match error {
-            Error::Rejected(_) | Error::Refused(_) => self.rejected += 1,
-            Error::Unavailable(_) => self.unavailable += 1,
-            Error::OutcomeUnknown(_) | Error::Internal(_) => self.unknown += 1,
+            RawError::Rejected { code, .. } => self.rejected(format!("the recipe refused with code {code}")),
+            RawError::Fault { message, .. } => self.rejected(message.clone()),
+            RawError::WaitTimeout => self.rejected("a call waited in vain".to_owned()),
+            RawError::Unavailable(message) => self.unavailable(message.clone()),
+            RawError::OutcomeUnknown(message) | RawError::SessionExpired(message) => self.unknown(message.clone()),
         }
-        self.keep(error.to_string());
     }
 }
 
-/// Runs `workload` with `clients` callers, each with one request at a time, spread over `connections`, for `length`.
-pub(crate) async fn run(workload: Arc<Workload>, connections: &[Client], clients: usize, length: Duration) -> Result<Outcome, Failed> {
+/// Runs every caller for `length`, each with one request at a time.
+pub(crate) async fn run(callers: &[Arc<Caller>], length: Duration) -> Result<Outcome, Failed> {
     let began = Instant::now();
     let end = began + length;
-    let mut callers = JoinSet::new();
-    for (number, client) in connections.iter().cycle().take(clients).enumerate() {
-        let (workload, client) = (Arc::clone(&workload), client.clone());
-        callers.spawn(async move {
-            tracing::trace!(number, "a caller starts");
-            call_until(&workload, &client, end).await
-        });
+    let mut running = JoinSet::new();
+    for caller in callers {
+        let caller = Arc::clone(caller);
+        running.spawn(async move { call_until(&caller, end).await });
     }
     let bar = tokio::spawn(show_time(length));
     let mut outcome = Outcome::default();
-    while let Some(done) = callers.join_next().await {
+    while let Some(done) = running.join_next().await {
         outcome.merge(done.map_err(|error| Failed::new(Exit::Internal, format!("a caller of the benchmark failed: {error}")))?);
     }
     outcome.elapsed = began.elapsed();
@@ -77,21 +92,27 @@ pub(crate) async fn run(workload: Arc<Workload>, connections: &[Client], clients
     Ok(outcome)
 }
 
-async fn call_until(workload: &Workload, client: &Client, end: Instant) -> Outcome {
+async fn call_until(caller: &Caller, end: Instant) -> Outcome {
     let mut outcome = Outcome::default();
     loop {
         let sent = Instant::now();
         if sent >= end {
             return outcome;
         }
-        match workload.run(client).await {
+        match caller.run().await {
             Ok(()) => outcome.latencies.add(u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX)),
-            Err(error) => outcome.count(&error),
+            Err(error) => {
+                outcome.count(&error);
+                if matches!(error, RawError::SessionExpired(_)) {
+                    return outcome;
+                }
+            }
         }
     }
 }
 
-async fn show_time(length: Duration) {
+/// Shows how much of `length` has passed.
+pub(crate) async fn show_time(length: Duration) {
     let bar = seconds_bar(length.as_secs());
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     for second in 0..=length.as_secs() {
@@ -109,9 +130,9 @@ mod tests {
     fn errors_are_counted_by_kind_and_a_few_are_kept() {
         let mut outcome = Outcome::default();
         for number in 0..20 {
-            outcome.count(&Error::Unavailable(format!("{}", number % 7)));
+            outcome.count(&RawError::Unavailable(format!("{}", number % 7)));
         }
-        outcome.count(&Error::OutcomeUnknown("x".into()));
+        outcome.count(&RawError::OutcomeUnknown("x".into()));
         let mut all = Outcome::default();
         all.merge(outcome);
         assert_eq!((all.rejected, all.unavailable, all.unknown, all.errors.len()), (0, 20, 1, KEPT_ERRORS));

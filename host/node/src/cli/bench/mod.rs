@@ -5,6 +5,7 @@
 //! cluster and this client together; on one machine they share its cores.
 
 mod histogram;
+mod idle;
 mod load;
 mod workload;
 
@@ -13,16 +14,18 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use synod_client::api::StatusReply;
+use synod_client::api::{MemberStatus, StatusReply};
 use synod_client::{Client, Follow, Options};
 
 use super::calling::schema_of_space;
 use super::fail::{Exit, Failed};
 use super::progress::Spinner;
 use super::table::table;
+use super::token::{in_seconds, seconds};
 use super::{Global, output};
+use idle::Idlers;
 use load::Outcome;
-use workload::{Kind, Workload};
+use workload::{Caller, Kind, Workload};
 
 /// Most callers: each holds one request in flight.
 const CLIENTS: u64 = 10_000;
@@ -48,9 +51,12 @@ pub(crate) struct BenchArgs {
     /// How many keys are used.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     keys: u64,
-    /// The space [default: the recipe's name, counter or kv].
+    /// The space [default: the recipe's name: counter, kv or lock].
     #[arg(long)]
     space: Option<String>,
+    /// Time to live of sessions, in seconds [default: the cluster's, 10].
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    ttl: Option<Duration>,
     /// Which members are called.
     #[arg(long, value_enum, default_value_t)]
     via: Via,
@@ -69,28 +75,58 @@ enum Via {
 pub(crate) async fn run(args: BenchArgs, global: &Global) -> Result<(), Failed> {
     let learning = Options { learn_members: true, ..global.client_options() };
     let client = Client::connect_with(&global.endpoint, learning).await?;
-    let space = args.space.clone().unwrap_or_else(|| args.workload.recipe().to_owned());
-    let schema = schema_of_space(&client, &space).await?;
-    let value_bytes = usize::try_from(args.value_bytes).unwrap_or(usize::MAX);
-    let workload = Arc::new(Workload::new(args.workload, &space, &schema, args.keys, value_bytes)?);
-    let connections = connections(&args, &client, global).await?;
-    let clients = usize::try_from(args.clients).unwrap_or(usize::MAX);
-
-    if args.warmup_seconds > 0 {
-        let _spinner = Spinner::new("warming up");
-        load::run(Arc::clone(&workload), &connections, clients, Duration::from_secs(args.warmup_seconds)).await?;
-    }
-    let before = client.status(false).await?;
-    let outcome = load::run(workload, &connections, clients, Duration::from_secs(args.seconds)).await?;
-    let after = client.status(false).await?;
-
-    let report = Report::new(&args, &space, &outcome, &before, &after);
+    let (length, clients) = (Duration::from_secs(args.seconds), usize::try_from(args.clients).unwrap_or(usize::MAX));
+    let report = match args.workload.recipe() {
+        Some(recipe) => calls(&args, global, &client, recipe, clients, length).await?,
+        None => idle_sessions(&args, &client, clients, length).await?,
+    };
     output::answer(global.output, &report.json(), || report.text())?;
     if report.calls == 0 {
-        let error = outcome.errors.first().map_or("no call was answered", String::as_str);
+        let error = report.errors.first().map_or("no call was answered", String::as_str);
         return Err(Failed::new(Exit::Unavailable, format!("no call succeeded: {error}")));
     }
     Ok(())
+}
+
+async fn calls(
+    args: &BenchArgs,
+    global: &Global,
+    client: &Client,
+    recipe: &str,
+    clients: usize,
+    length: Duration,
+) -> Result<Report, Failed> {
+    let space = args.space.clone().unwrap_or_else(|| recipe.to_owned());
+    let schema = schema_of_space(client, &space).await?;
+    let value_bytes = usize::try_from(args.value_bytes).unwrap_or(usize::MAX);
+    let workload = Arc::new(Workload::new(args.workload, &space, &schema, args.keys, value_bytes)?);
+    let connections = connections(args, client, global).await?;
+    let callers = Caller::prepare(&workload, &connections, clients, args.ttl).await?;
+    if args.warmup_seconds > 0 {
+        let _spinner = Spinner::new("warming up");
+        load::run(&callers, Duration::from_secs(args.warmup_seconds)).await?;
+    }
+    let before = client.status(false).await?;
+    let outcome = load::run(&callers, length).await?;
+    let after = client.status(false).await?;
+    Caller::close(callers).await;
+    Ok(Report::new(args, &space, &outcome, &before, &after))
+}
+
+async fn idle_sessions(args: &BenchArgs, client: &Client, clients: usize, length: Duration) -> Result<Report, Failed> {
+    let status = client.status(false).await?;
+    let wanted = |member: &&MemberStatus| member.reachable && (args.via == Via::All || member.id == status.leader_id);
+    let addresses: Vec<String> = status.members.iter().filter(wanted).map(|member| member.client_address.clone()).collect();
+    if addresses.is_empty() {
+        return Err(Failed::new(Exit::Unavailable, "the cluster has no leader at the moment"));
+    }
+    let sessions = Idlers::open(&addresses, clients, args.ttl.unwrap_or_default()).await?;
+    let before = client.status(false).await?;
+    let outcome = sessions.keep_alive(length).await?;
+    let after = client.status(false).await?;
+    let ttl = sessions.ttl;
+    sessions.close().await;
+    Ok(Report { ttl: Some(ttl), ..Report::new(args, "", &outcome, &before, &after) })
 }
 
 async fn connections(args: &BenchArgs, client: &Client, global: &Global) -> Result<Vec<Client>, Failed> {
@@ -124,6 +160,9 @@ impl MemberCost {
 /// The numbers of a run.
 struct Report {
     workload: String,
+    unit: &'static str,
+    /// Of idle sessions.
+    ttl: Option<Duration>,
     space: String,
     clients: u64,
     seconds: f64,
@@ -158,6 +197,8 @@ impl Report {
         });
         Self {
             workload: args.workload.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default(),
+            unit: args.workload.unit(),
+            ttl: None,
             space: space.to_owned(),
             clients: args.clients,
             seconds,
@@ -177,11 +218,14 @@ impl Report {
     fn text(&self) -> String {
         let value = self.value_bytes.map(|bytes| format!(" of {bytes} bytes")).unwrap_or_default();
         let ms = |us: u64| format!("{:.2} ms", ratio(us, 1_000));
+        let of = match self.ttl {
+            Some(ttl) => format!("{} sessions, time to live {}", self.clients, in_seconds(super::session::ms(ttl))),
+            None => format!("on space {}, {} clients", self.space, self.clients),
+        };
+        let unit = self.unit;
         let mut text = format!(
-            "{}{value} on space {}, {} clients, {:.1} s\n\n{:.0} calls/s   p50 {}   p99 {}   max {}\n{} calls, {} rejected, {} unavailable, {} with unknown outcome\n",
+            "{}{value} {of}, {:.1} s\n\n{:.0} {unit}/s   p50 {}   p99 {}   max {}\n{} {unit}, {} rejected, {} unavailable, {} with unknown outcome\n",
             self.workload,
-            self.space,
-            self.clients,
             self.seconds,
             rate(self.calls, self.seconds),
             ms(self.p50_us),
@@ -192,6 +236,9 @@ impl Report {
             self.unavailable,
             self.unknown,
         );
+        if self.ttl.is_some() {
+            text.push_str(&format!("{:.3} messages/s for each session, and as many answers\n", self.per_session()));
+        }
         for error in &self.errors {
             text.push_str(&format!("  error: {error}\n"));
         }
@@ -208,6 +255,10 @@ impl Report {
         format!("{text}\n{}", table(["MEMBER", "FSYNCS/S>", "ENTRIES>", "COMMANDS>", "CALLS/ENTRY>"], rows))
     }
 
+    fn per_session(&self) -> f64 {
+        rate(self.calls, self.seconds * rate(self.clients, 1.0))
+    }
+
     fn json(&self) -> Value {
         let members = self.members.iter().map(|member| {
             json!({
@@ -217,6 +268,8 @@ impl Report {
         });
         json!({
             "workload": self.workload, "space": self.space, "clients": self.clients, "seconds": self.seconds, "value_bytes": self.value_bytes,
+            "unit": self.unit, "ttl_ms": self.ttl.map(super::session::ms),
+            "messages_per_second_per_session": self.ttl.map(|_| self.per_session()),
             "calls": self.calls, "calls_per_second": rate(self.calls, self.seconds),
             "p50_us": self.p50_us, "p99_us": self.p99_us, "max_us": self.max_us,
             "rejected": self.rejected, "unavailable": self.unavailable, "outcome_unknown": self.unknown,

@@ -1,40 +1,79 @@
 //! What the clients of a benchmark do: one request after another, each encoded as a typed client would.
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use clap::ValueEnum;
+use futures::{StreamExt, TryStreamExt};
 use synod_abi::schema::Schema;
 use synod_abi::{Blob, encode};
-use synod_client::api::{CallRequest, Consistency, Value, value::Form};
 use synod_client::core::mix;
-use synod_client::{Client, Error};
+use synod_client::{Client, RawCall, RawError, RawQuery, Session, Transport};
 
 use crate::cli::fail::{Exit, Failed};
+
+/// Sessions that are opened or closed at the same time.
+const AT_ONCE: usize = 64;
+/// The one lock of `lock-contended`.
+const CONTENDED: &str = "bench";
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
     /// `add` of the recipe counter: the smallest replicated write.
     CounterAdd,
+    /// The same in a session of each client: with effect once, whatever is sent again.
+    CounterOnce,
     /// `put` of the recipe kv, with values of --value-bytes.
     KvPut,
     /// `get` of the recipe kv: a linearizable query.
     KvGet,
+    /// `acquire` and `release` of the recipe lock, each client a lock of its own: what a lock costs that is free.
+    LockCycle,
+    /// The same, all clients one lock: how fast a lock goes from hand to hand. Latencies include the time in line.
+    LockContended,
+    /// Sessions of --ttl, as many as --clients, that are kept alive and do nothing else. What is counted is signs of life.
+    IdleSessions,
 }
 
 impl Kind {
-    /// The recipe, and the name of the space if none is given.
-    pub(crate) const fn recipe(self) -> &'static str {
+    /// The recipe, and the name of the space if none is given; none if no recipe takes part.
+    pub(crate) const fn recipe(self) -> Option<&'static str> {
         match self {
-            Self::CounterAdd => "counter",
-            Self::KvPut | Self::KvGet => "kv",
+            Self::CounterAdd | Self::CounterOnce => Some("counter"),
+            Self::KvPut | Self::KvGet => Some("kv"),
+            Self::LockCycle | Self::LockContended => Some("lock"),
+            Self::IdleSessions => None,
         }
     }
 
-    const fn entry_point(self) -> &'static str {
+    /// What is counted.
+    pub(crate) const fn unit(self) -> &'static str {
         match self {
-            Self::CounterAdd => "add",
-            Self::KvPut => "put",
-            Self::KvGet => "get",
+            Self::LockCycle | Self::LockContended => "cycles",
+            Self::IdleSessions => "signs of life",
+            _ => "calls",
+        }
+    }
+
+    /// Whether each client has a session.
+    pub(crate) const fn in_session(self) -> bool {
+        matches!(self, Self::CounterOnce | Self::LockCycle | Self::LockContended)
+    }
+
+    const fn operations(self) -> &'static [&'static str] {
+        match self {
+            Self::CounterAdd | Self::CounterOnce => &["add"],
+            Self::KvPut => &["put"],
+            Self::LockCycle | Self::LockContended => &["acquire", "release"],
+            Self::KvGet | Self::IdleSessions => &[],
+        }
+    }
+
+    const fn queries(self) -> &'static [&'static str] {
+        match self {
+            Self::KvGet => &["get"],
+            _ => &[],
         }
     }
 }
@@ -43,7 +82,8 @@ impl Kind {
 pub(crate) struct Workload {
     kind: Kind,
     space: String,
-    signature: u64,
+    /// Of its operations, then its queries.
+    signatures: Vec<u64>,
     keys: u64,
     value: Blob,
     drawn: AtomicU64,
@@ -52,37 +92,102 @@ pub(crate) struct Workload {
 impl Workload {
     /// Prepares `kind` on a space whose recipe has `schema`.
     pub(crate) fn new(kind: Kind, space: &str, schema: &Schema, keys: u64, value_bytes: usize) -> Result<Self, Failed> {
-        let name = kind.entry_point();
-        let point = match kind {
-            Kind::CounterAdd | Kind::KvPut => schema.operation(name),
-            Kind::KvGet => schema.query(name),
-        };
-        let fits = schema.recipe.name.as_str() == kind.recipe();
-        let Some(point) = point.filter(|_| fits) else {
-            let message = format!("`{space}` runs {}, but this workload needs `{name}` of the recipe {}", schema.recipe, kind.recipe());
-            return Err(Failed::new(Exit::Rejected, message)
-                .next(format!("`synod space create SPACE --recipe {}`, then `--space SPACE`", kind.recipe())));
+        let wanted = kind.recipe().unwrap_or_default();
+        let operations = kind.operations().iter().map(|name| schema.operation(name));
+        let queries = kind.queries().iter().map(|name| schema.query(name));
+        let signatures: Option<Vec<u64>> = operations.chain(queries).map(|point| Some(point?.signature)).collect();
+        let Some(signatures) = signatures.filter(|_| schema.recipe.name.as_str() == wanted) else {
+            let needs = [kind.operations(), kind.queries()].concat().join("`, `");
+            let message = format!("`{space}` runs {}, but this workload needs `{needs}` of the recipe {wanted}", schema.recipe);
+            return Err(
+                Failed::new(Exit::Rejected, message).next(format!("`synod space create SPACE --recipe {wanted}`, then `--space SPACE`"))
+            );
         };
         let value = Blob((0..value_bytes).map(|at| mix(at as u64) as u8).collect());
-        Ok(Self { kind, space: space.to_owned(), signature: point.signature, keys: keys.max(1), value, drawn: AtomicU64::new(0) })
+        Ok(Self { kind, space: space.to_owned(), signatures, keys: keys.max(1), value, drawn: AtomicU64::new(0) })
     }
 
-    /// One request.
-    pub(crate) async fn run(&self, client: &Client) -> Result<(), Error> {
-        let key = format!("bench-{}", mix(self.drawn.fetch_add(1, Ordering::Relaxed)) % self.keys);
-        let args = match self.kind {
-            Kind::CounterAdd => encode(&(key, 1_i64)),
-            Kind::KvPut => encode(&(key, &self.value)),
-            Kind::KvGet => encode(&(key,)),
-        };
-        let args = Value { form: Some(Form::Postcard(args)), signature: self.signature };
-        match self.kind {
-            Kind::KvGet => client.query(&self.space, self.kind.entry_point(), args, Consistency::Linearizable).await.map(drop),
-            Kind::CounterAdd | Kind::KvPut => {
-                let operation = self.kind.entry_point().to_owned();
-                let request = CallRequest { space: self.space.clone(), operation, args: Some(args), ..CallRequest::default() };
-                client.call(request).await.map(drop)
+    fn key(&self) -> String {
+        format!("bench-{}", mix(self.drawn.fetch_add(1, Ordering::Relaxed)) % self.keys)
+    }
+}
+
+/// One client of a workload, with one request at a time.
+pub(crate) struct Caller {
+    workload: Arc<Workload>,
+    client: Client,
+    session: Option<Session>,
+    lock: String,
+}
+
+impl Caller {
+    /// `count` callers, spread over `connections`; opens their sessions if they need some.
+    pub(crate) async fn prepare(
+        workload: &Arc<Workload>,
+        connections: &[Client],
+        count: usize,
+        ttl: Option<Duration>,
+    ) -> Result<Vec<Arc<Self>>, Failed> {
+        let callers = connections.iter().cycle().take(count).enumerate().map(|(number, client)| async move {
+            let session = match workload.kind.in_session() {
+                true => Some(open(client, ttl).await?),
+                false => None,
+            };
+            let lock = if workload.kind == Kind::LockContended { CONTENDED.to_owned() } else { format!("bench-{number}") };
+            Ok(Arc::new(Self { workload: Arc::clone(workload), client: client.clone(), session, lock }))
+        });
+        futures::stream::iter(callers).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    /// Closes the sessions of `callers`. One that cannot be closed expires.
+    pub(crate) async fn close(callers: Vec<Arc<Self>>) {
+        let closing = callers.into_iter().map(|caller| async move {
+            if let Some(Err(error)) = match &caller.session {
+                Some(session) => Some(session.close().await),
+                None => None,
+            } {
+                tracing::debug!(%error, "a session was not closed");
             }
+        });
+        futures::stream::iter(closing).buffer_unordered(AT_ONCE).collect::<()>().await;
+    }
+
+    /// One request, or one cycle of a lock.
+    pub(crate) async fn run(&self) -> Result<(), RawError> {
+        let workload = &self.workload;
+        match workload.kind {
+            Kind::CounterAdd | Kind::CounterOnce => self.call(0, encode(&(workload.key(), 1_i64))).await,
+            Kind::KvPut => self.call(0, encode(&(workload.key(), &workload.value))).await,
+            Kind::KvGet => {
+                let (space, query, signature) = (workload.space.clone(), workload.kind.queries()[0], workload.signatures[0]);
+                let query = RawQuery { space, query, signature, args: encode(&(workload.key(),)) };
+                Transport::query(&self.client, query).await.map(drop)
+            }
+            Kind::LockCycle | Kind::LockContended => {
+                let args = encode(&(&self.lock, None::<String>));
+                self.call(0, args.clone()).await?;
+                self.call(1, args).await
+            }
+            Kind::IdleSessions => Ok(()),
         }
     }
+
+    async fn call(&self, which: usize, args: Vec<u8>) -> Result<(), RawError> {
+        let Workload { kind, space, signatures, .. } = &*self.workload;
+        let (space, operation, signature) = (space.clone(), kind.operations()[which], signatures[which]);
+        let call = RawCall { space, operation, signature, args, wait_ms: None };
+        match &self.session {
+            Some(session) => Transport::call(session, call).await.map(drop),
+            None => Transport::call(&self.client, call).await.map(drop),
+        }
+    }
+}
+
+async fn open(client: &Client, ttl: Option<Duration>) -> Result<Session, Failed> {
+    let wanted = client.session().label("synod bench");
+    let wanted = match ttl {
+        Some(ttl) => wanted.ttl(ttl),
+        None => wanted,
+    };
+    Ok(wanted.open().await?)
 }

@@ -1,18 +1,23 @@
 //! The client port: the services of `proto/v1/synod.proto`. They translate between prost types and the service crate's, which
 //! no prost type passes, and decide nothing.
+mod call_stream;
 mod cluster;
+mod context;
 mod convert;
 mod recipes;
+mod sessions;
 mod space_admin;
 mod spaces;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use synod_abi::{Revision, Time};
 use synod_api::status_of_failure;
 use synod_api::v1::Header;
-use synod_service::CallFailure;
+use synod_machine::Fatal;
+use synod_service::{CallFailure, UnavailableReason};
+use tokio::sync::watch;
 use tonic::{Request, Status};
 
 use super::identity::Identity;
@@ -20,6 +25,7 @@ use super::member::{NodeMember, NodeRaft, NodeState};
 
 pub(crate) use cluster::ClusterService;
 pub(crate) use recipes::RecipesService;
+pub(crate) use sessions::SessionsService;
 pub(crate) use space_admin::SpaceAdminService;
 pub(crate) use spaces::SpacesService;
 
@@ -38,6 +44,8 @@ pub(crate) struct Front {
     pub(crate) call_timeout: Duration,
     /// Whether an install may replace.
     pub(crate) replace: bool,
+    /// Whether this member is stopping.
+    pub(crate) stopping: watch::Receiver<bool>,
 }
 
 impl Front {
@@ -60,9 +68,38 @@ impl Front {
         status_of_failure(&convert::failure(self, failure))
     }
 
+    /// Resolves when this member stops.
+    fn stopping(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let mut stopping = self.stopping.clone();
+        async move { drop(stopping.wait_for(|stop| *stop).await) }
+    }
+
+    /// How long the client of `request` waits; as long as it likes, if it does not say.
+    fn deadline<T>(&self, request: &Request<T>) -> Option<Instant> {
+        let asked = request.metadata().get("grpc-timeout").and_then(|value| convert::grpc_timeout(value.to_str().ok()?));
+        asked.and_then(|asked| Instant::now().checked_add(asked))
+    }
+
+    /// Waits until `deadline` for the answer to a call that is parked.
+    async fn by<T>(&self, deadline: Option<Instant>, answer: impl Future<Output = Result<T, CallFailure>>) -> Result<T, CallFailure> {
+        match deadline {
+            None => answer.await,
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), answer).await.unwrap_or_else(|_| Err(still_waiting())),
+        }
+    }
+
     /// How long `request` may wait: as long as its client says, but not longer than this member's limit.
     fn timeout<T>(&self, request: &Request<T>) -> Duration {
         let asked = request.metadata().get("grpc-timeout").and_then(|value| convert::grpc_timeout(value.to_str().ok()?));
         asked.map_or(self.call_timeout, |asked| asked.min(self.call_timeout))
     }
+}
+
+fn still_waiting() -> CallFailure {
+    CallFailure::OutcomeUnknown("the call still waits; send it again, with the same request id, to hear its outcome".to_owned())
+}
+
+/// What is told when this member cannot go on.
+fn stopped(fatal: Fatal) -> CallFailure {
+    CallFailure::unavailable(UnavailableReason::ShuttingDown, format!("this member stopped: {fatal}; use another one"))
 }

@@ -13,12 +13,12 @@ use synod_api::v1::{
 };
 use synod_machine::directory::{self, SpaceRecord};
 use synod_machine::{Caller, Fatal};
-use synod_service::{CallFailure, Consistency, LogRecord, NewSpace, Reason, RecipeEntry, Rejected, SpaceMade, UnavailableReason};
+use synod_service::{CallFailure, Consistency, LogRecord, NewSpace, Reason, RecipeEntry, Rejected, SpaceMade};
 use synod_storage::StateStore;
 use tonic::{Request, Response, Status};
 
 use super::space_admin::all_spaces;
-use super::{Front, convert};
+use super::{Front, convert, stopped};
 
 /// Recipes that one read of the directory takes.
 const PAGE: usize = 1_024;
@@ -96,10 +96,6 @@ fn replace_is_off() -> CallFailure {
     Rejected::new(Reason::NotAllowed, message).into()
 }
 
-fn stopped(fatal: &Fatal) -> CallFailure {
-    CallFailure::unavailable(UnavailableReason::ShuttingDown, format!("this member stopped: {fatal}; use another one"))
-}
-
 #[tonic::async_trait]
 impl Recipes for RecipesService {
     type LogsStream = BoxStream<'static, Result<LogLine, Status>>;
@@ -154,9 +150,9 @@ impl Recipes for RecipesService {
                 }
             };
             let spaces = all_spaces(&self.0, timeout).await?;
-            let view = self.0.state.view().map_err(|error| stopped(&Fatal(error.to_string())))?;
-            let schema = directory::schema_bytes(&view, entry.record.hash).map_err(|fatal| stopped(&fatal))?.unwrap_or_default();
-            let schema_json = serde_json::to_string(&*entry.schema).map_err(|error| stopped(&Fatal(error.to_string())))?;
+            let view = self.0.state.view().map_err(|error| stopped(Fatal(error.to_string())))?;
+            let schema = directory::schema_bytes(&view, entry.record.hash).map_err(stopped)?.unwrap_or_default();
+            let schema_json = serde_json::to_string(&*entry.schema).map_err(|error| stopped(Fatal(error.to_string())))?;
             Ok(DescribeRecipeReply { header: Some(self.0.present_header()), recipe: Some(self.info(&entry, &spaces)), schema, schema_json })
         };
         reply.await.map(Response::new).map_err(|failure| self.0.status(failure))

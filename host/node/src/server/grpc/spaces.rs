@@ -1,30 +1,64 @@
 //! `synod.v1.Spaces`: calls and queries.
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use synod_abi::SessionId;
 use synod_api::v1::spaces_server::Spaces;
 use synod_api::v1::{CallReply, CallRequest, Consistency, QueryReply, QueryRequest};
-use synod_machine::Caller;
-use synod_service::{CallAnswer, CallFailure, QueryOptions};
+use synod_machine::{Caller, Fatal, sessions};
+use synod_service::{CallAnswer, CallFailure, QueryOptions, SessionAnswer, SessionKey, Waiting};
+use synod_storage::StateStore;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Front, convert};
-
-/// Calls of one stream that are in flight; beyond that it is not read.
-const STREAM_CALLS: usize = 4_096;
+use super::call_stream::{CallStream, Step};
+use super::context::{self, InSession};
+use super::{Front, convert, stopped};
 
 /// Calls and queries.
 pub(crate) struct SpacesService(pub(crate) Front);
 
-async fn call(front: &Front, request: CallRequest, timeout: Duration) -> Result<CallAnswer, CallFailure> {
-    let CallRequest { space, operation, args, .. } = request;
-    front.member.call(&space, &operation, convert::args(args), Caller::default(), timeout).await
+impl SpacesService {
+    /// The session of a query, once its secret is known to be right. A session that is not known here may have been opened elsewhere.
+    async fn verified(&self, key: SessionKey, timeout: Duration) -> Result<SessionId, CallFailure> {
+        let view = self.0.state.view().map_err(|error| Fatal(error.to_string()));
+        let known = view.and_then(|view| sessions::session(&view, key.session)).map_err(stopped)?;
+        let record = match known {
+            Some(record) => record,
+            None => self.0.member.session(key.session, timeout).await?,
+        };
+        if blake3::hash(&key.secret) == record.secret_hash { Ok(key.session) } else { Err(context::wrong_secret()) }
+    }
+}
+
+/// Runs a call until it has its answer or waits. It is submitted when this is first polled.
+async fn call(front: &Front, request: CallRequest, timeout: Duration) -> Result<SessionAnswer, CallFailure> {
+    let CallRequest { space, operation, args, context, wait_ms, .. } = request;
+    let args = convert::args(args);
+    match context::of_call(context, wait_ms)? {
+        None => front.member.call(&space, &operation, args, Caller::default(), timeout).await.map(SessionAnswer::Done),
+        Some(InSession { key, request }) => {
+            front.member.call_in_session(&space, &operation, args, key, request, Caller::default(), timeout).await
+        }
+    }
 }
 
 fn reply(front: &Front, answer: CallAnswer, tag: u64) -> CallReply {
     let header = front.header(answer.revision, answer.time);
-    CallReply { header: Some(header), result: Some(convert::value(answer.value)), tag, failure: None }
+    CallReply { header: Some(header), result: Some(convert::value(answer.value)), tag, ..CallReply::default() }
+}
+
+fn reply_or_failure(front: &Front, result: Result<CallAnswer, CallFailure>, tag: u64) -> CallReply {
+    match result {
+        Ok(answer) => reply(front, answer, tag),
+        Err(failure) => CallReply { tag, failure: Some(convert::failure(front, failure)), ..CallReply::default() },
+    }
+}
+
+/// What is told of a call that waits.
+fn parked(front: &Front, waiting: &Waiting, tag: u64) -> CallReply {
+    let header = front.header(waiting.revision(), front.member.applied().time());
+    CallReply { header: Some(header), parked: true, tag, ..CallReply::default() }
 }
 
 #[tonic::async_trait]
@@ -32,30 +66,34 @@ impl Spaces for SpacesService {
     type CallStreamStream = BoxStream<'static, Result<CallReply, Status>>;
 
     async fn call(&self, request: Request<CallRequest>) -> Result<Response<CallReply>, Status> {
-        let timeout = self.0.timeout(&request);
+        let (timeout, deadline) = (self.0.timeout(&request), self.0.deadline(&request));
         let request = request.into_inner();
         let tag = request.tag;
-        let answer = call(&self.0, request, timeout).await.map_err(|failure| self.0.status(failure))?;
-        Ok(Response::new(reply(&self.0, answer, tag)))
+        let answer = match call(&self.0, request, timeout).await {
+            Ok(SessionAnswer::Done(answer)) => Ok(answer),
+            Ok(SessionAnswer::Parked(waiting)) => self.0.by(deadline, waiting.answer()).await,
+            Err(failure) => Err(failure),
+        };
+        Ok(Response::new(reply(&self.0, answer.map_err(|failure| self.0.status(failure))?, tag)))
     }
 
     async fn call_stream(&self, request: Request<Streaming<CallRequest>>) -> Result<Response<Self::CallStreamStream>, Status> {
         let front = self.0.clone();
-        let requests =
-            request.into_inner().take_while(|request| std::future::ready(request.is_ok())).filter_map(|request| async { request.ok() });
-        let replies = requests
-            .map(move |request| {
-                let front = front.clone();
-                async move {
-                    let (tag, timeout) = (request.tag, front.call_timeout);
-                    Ok(match call(&front, request, timeout).await {
-                        Ok(answer) => reply(&front, answer, tag),
-                        Err(failure) => CallReply { tag, failure: Some(convert::failure(&front, failure)), ..CallReply::default() },
-                    })
+        let begin = move |request: CallRequest| {
+            let front = front.clone();
+            async move {
+                let tag = request.tag;
+                match call(&front, request, front.call_timeout).await {
+                    Ok(SessionAnswer::Parked(waiting)) => {
+                        let interim = parked(&front, &waiting, tag);
+                        Step::Parked(interim, waiting.answer().map(move |result| reply_or_failure(&front, result, tag)))
+                    }
+                    Ok(SessionAnswer::Done(answer)) => Step::Answered(reply(&front, answer, tag)),
+                    Err(failure) => Step::Answered(reply_or_failure(&front, Err(failure), tag)),
                 }
-            })
-            .buffer_unordered(STREAM_CALLS);
-        Ok(Response::new(replies.boxed()))
+            }
+        };
+        Ok(Response::new(CallStream::new(request.into_inner(), begin).boxed()))
     }
 
     async fn query(&self, request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {
@@ -65,10 +103,16 @@ impl Spaces for SpacesService {
             Consistency::Unspecified | Consistency::Linearizable => synod_service::Consistency::Linearizable,
             Consistency::Serializable => synod_service::Consistency::Serializable,
         };
-        let at_least_revision = request.context.as_ref().map_or(0, |context| context.at_least_revision);
-        let options = QueryOptions { consistency, at_least_revision, session: None };
-        let answer = self.0.member.query(&request.space, &request.query, convert::args(request.args), options, timeout).await;
-        let answer = answer.map_err(|failure| self.0.status(failure))?;
+        let answer = async {
+            let context = request.context.unwrap_or_default();
+            let session = match context::of_query(&context)? {
+                Some(key) => Some(self.verified(key, timeout).await?),
+                None => None,
+            };
+            let options = QueryOptions { consistency, at_least_revision: context.at_least_revision, session };
+            self.0.member.query(&request.space, &request.query, convert::args(request.args), options, timeout).await
+        };
+        let answer = answer.await.map_err(|failure| self.0.status(failure))?;
         let header = self.0.header(answer.revision, answer.time);
         Ok(Response::new(QueryReply { header: Some(header), result: Some(convert::value(answer.value)) }))
     }

@@ -1,0 +1,209 @@
+//! Sessions that do nothing: opened, kept alive over one stream per member, and closed again. What they cost is messages.
+//!
+//! It speaks to the members directly, so that what is counted is what was sent and answered. Each session gives a sign of life after
+//! a third of its time to live, as the client library does; the signs are spread evenly over that time.
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, TryStreamExt};
+use synod_api::v1::sessions_client::SessionsClient;
+use synod_client::api::{CloseSessionRequest, KeepAliveReply, KeepAliveRequest, OpenSessionRequest};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+use super::load::{Outcome, show_time};
+use crate::cli::fail::{Exit, Failed};
+use crate::cli::progress::Spinner;
+
+/// Sessions that are opened or closed at the same time.
+const AT_ONCE: usize = 256;
+/// Signs of life that wait for the connection.
+const QUEUE: usize = 4_096;
+/// How finely the signs are spread.
+const BEAT: Duration = Duration::from_millis(5);
+/// Part of its time to live after which a session gives a sign of life.
+const TOUCH_PART: u32 = 3;
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// An open session.
+struct Idle {
+    session: Vec<u8>,
+    secret: Vec<u8>,
+}
+
+/// Open sessions, spread over members.
+pub(super) struct Idlers {
+    members: Vec<(SessionsClient<Channel>, Vec<Idle>)>,
+    /// What was granted.
+    pub(super) ttl: Duration,
+}
+
+impl Idlers {
+    /// Opens `count` sessions, spread over the members at `addresses`.
+    pub(super) async fn open(addresses: &[String], count: usize, ttl: Duration) -> Result<Self, Failed> {
+        let _spinner = Spinner::new(format!("opening {count} sessions"));
+        let mut all = Self { members: Vec::new(), ttl };
+        for address in addresses {
+            all.members.push((SessionsClient::new(connect(address).await?), Vec::new()));
+        }
+        let clients: Vec<_> = all.members.iter().map(|(client, _)| client.clone()).collect();
+        let opening = (0..count).map(|number| {
+            let at = number % clients.len();
+            let client = clients[at].clone();
+            async move { open(client, ttl).await.map(|(idle, ttl)| (at, idle, ttl)) }
+        });
+        let mut opening = futures::stream::iter(opening).buffer_unordered(AT_ONCE);
+        while let Some((at, idle, ttl)) = opening.try_next().await? {
+            all.members[at].1.push(idle);
+            all.ttl = ttl;
+        }
+        Ok(all)
+    }
+
+    /// Keeps them alive for `length`, and counts.
+    pub(super) async fn keep_alive(&self, length: Duration) -> Result<Outcome, Failed> {
+        let bar = tokio::spawn(show_time(length));
+        let began = Instant::now();
+        let kept = self.members.iter().map(|(client, sessions)| keep_alive(client.clone(), sessions, self.ttl, began + length));
+        let kept = futures::future::try_join_all(kept).await;
+        bar.abort();
+        let mut outcome = Outcome::default();
+        kept?.into_iter().for_each(|one| outcome.merge(one));
+        outcome.elapsed = began.elapsed();
+        Ok(outcome)
+    }
+
+    /// Closes them. One that cannot be closed expires.
+    pub(super) async fn close(self) {
+        let _spinner = Spinner::new("closing the sessions");
+        let closing = self.members.into_iter().flat_map(|(client, sessions)| {
+            sessions.into_iter().map(move |idle| {
+                let mut client = client.clone();
+                async move { client.close(CloseSessionRequest { session: idle.session }).await.is_ok() }
+            })
+        });
+        let closed: Vec<bool> = futures::stream::iter(closing).buffer_unordered(AT_ONCE).collect().await;
+        tracing::debug!(sessions = closed.len(), closed = closed.iter().filter(|closed| **closed).count(), "closed");
+    }
+}
+
+fn unavailable(status: &Status) -> Failed {
+    Failed::new(Exit::Unavailable, format!("the sessions could not be opened or kept: {}", status.message()))
+}
+
+async fn connect(address: &str) -> Result<Channel, Failed> {
+    let failed = |error: tonic::transport::Error| Failed::new(Exit::Unavailable, format!("cannot connect to {address}: {error}"));
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(failed)?;
+    endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect().await.map_err(failed)
+}
+
+async fn open(mut client: SessionsClient<Channel>, ttl: Duration) -> Result<(Idle, Duration), Failed> {
+    let (nonce, secret) = (random()?, random()?);
+    let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+    let request =
+        OpenSessionRequest { nonce, secret: secret.clone(), ttl_ms, label: "synod bench".to_owned(), ..OpenSessionRequest::default() };
+    let opened = client.open(request).await.map_err(|status| unavailable(&status))?.into_inner();
+    Ok((Idle { session: opened.session, secret }, Duration::from_millis(opened.ttl_ms)))
+}
+
+fn random() -> Result<Vec<u8>, Failed> {
+    let mut bytes = vec![0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Failed::new(Exit::Internal, format!("no random bytes: {error}")))?;
+    Ok(bytes)
+}
+
+/// Gives signs of life of `sessions` over one stream until `end`, and counts the answers.
+async fn keep_alive(mut member: SessionsClient<Channel>, sessions: &[Idle], ttl: Duration, end: Instant) -> Result<Outcome, Failed> {
+    let (sender, requests) = mpsc::channel(QUEUE);
+    let mut replies = member.keep_alive(ReceiverStream::new(requests)).await.map_err(|status| unavailable(&status))?.into_inner();
+    let mut sent: Vec<Option<Instant>> = vec![None; sessions.len()];
+    let mut schedule = Schedule { began: Instant::now(), period: ttl / TOUCH_PART, sessions: sessions.len() as u64, next: 0 };
+    let mut outcome = Outcome::default();
+    let mut beat = tokio::time::interval(BEAT);
+    loop {
+        tokio::select! {
+            now = beat.tick() => {
+                let now = now.into_std();
+                if now >= end {
+                    return Ok(outcome);
+                }
+                while let Some(index) = schedule.due(now) {
+                    let Ok(permit) = sender.try_reserve() else { break };
+                    let Idle { session, secret } = &sessions[index];
+                    sent[index] = Some(Instant::now());
+                    permit.send(KeepAliveRequest { session: session.clone(), secret: secret.clone(), tag: index as u64 });
+                    schedule.next += 1;
+                }
+            }
+            reply = replies.message() => match reply {
+                Ok(Some(reply)) => count(&mut outcome, &mut sent, &reply),
+                Ok(None) => return Err(Failed::new(Exit::Unavailable, "the member ended the stream that kept sessions alive")),
+                Err(status) => return Err(unavailable(&status)),
+            },
+        }
+    }
+}
+
+fn count(outcome: &mut Outcome, sent: &mut [Option<Instant>], reply: &KeepAliveReply) {
+    let sent = usize::try_from(reply.tag).ok().and_then(|index| sent.get_mut(index)).and_then(Option::take);
+    match (&reply.failure, reply.ended, sent) {
+        (Some(failure), _, _) => outcome.unavailable(failure.message.clone()),
+        (None, true, _) => outcome.rejected("a session has ended".to_owned()),
+        (None, false, Some(sent)) => outcome.latencies.add(u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX)),
+        (None, false, None) => {}
+    }
+}
+
+/// Whose sign of life is due when: one round of all sessions in each period.
+struct Schedule {
+    began: Instant,
+    period: Duration,
+    sessions: u64,
+    next: u64,
+}
+
+impl Schedule {
+    /// The session whose turn it is, if its time has come.
+    fn due(&self, now: Instant) -> Option<usize> {
+        if self.sessions == 0 {
+            return None;
+        }
+        let at = self.period.as_nanos() * u128::from(self.next) / u128::from(self.sessions);
+        let due = now.saturating_duration_since(self.began).as_nanos() >= at;
+        due.then(|| usize::try_from(self.next % self.sessions).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_of_life_are_spread_over_a_third_of_the_time_to_live() {
+        let mut schedule = Schedule { began: Instant::now(), period: Duration::from_secs(1), sessions: 4, next: 0 };
+        let at = |ms: u64| schedule.began + Duration::from_millis(ms);
+        let times = [at(0), at(250), at(500), at(750), at(1_000), at(1_250)];
+        for (time, index) in times.into_iter().zip([0, 1, 2, 3, 0, 1]) {
+            assert_eq!(schedule.due(time - Duration::from_millis(1)).filter(|_| schedule.next > 0), None);
+            assert_eq!(schedule.due(time), Some(index));
+            schedule.next += 1;
+        }
+        assert_eq!(Schedule { sessions: 0, ..schedule }.due(Instant::now()), None);
+    }
+
+    #[test]
+    fn answers_are_counted_by_what_they_say() {
+        let (mut outcome, mut sent) = (Outcome::default(), vec![Some(Instant::now()); 3]);
+        count(&mut outcome, &mut sent, &KeepAliveReply { tag: 0, ttl_ms: 9, ..KeepAliveReply::default() });
+        count(&mut outcome, &mut sent, &KeepAliveReply { tag: 1, ended: true, ..KeepAliveReply::default() });
+        count(
+            &mut outcome,
+            &mut sent,
+            &KeepAliveReply { tag: 2, failure: Some(synod_client::api::Failure::default()), ..KeepAliveReply::default() },
+        );
+        count(&mut outcome, &mut sent, &KeepAliveReply { tag: 9, ..KeepAliveReply::default() });
+        assert_eq!((outcome.latencies.total(), outcome.rejected, outcome.unavailable), (1, 1, 1));
+    }
+}

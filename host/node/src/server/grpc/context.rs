@@ -1,0 +1,148 @@
+//! A call's `Context` and `wait_ms`: which request of which session it is.
+//!
+//! It checks what no member has to look up: lengths, and that nothing stands where it would be ignored. A request id without a
+//! session, quietly dropped, would be a promise of an effect once that nobody keeps.
+use std::collections::BTreeSet;
+
+use synod_abi::{RequestId, SessionId, limits};
+use synod_api::v1::Context;
+use synod_machine::Request;
+use synod_service::{CallFailure, Reason, Rejected, SessionKey};
+
+/// Which request of which session a call is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct InSession {
+    /// The session, and what shows that the caller is its client.
+    pub(super) key: SessionKey,
+    /// The request.
+    pub(super) request: Request,
+}
+
+fn invalid(field: &str, message: impl Into<String>) -> CallFailure {
+    Rejected::new(Reason::InvalidArguments, message).in_field(field).into()
+}
+
+/// An id of 16 bytes.
+pub(super) fn session_id(bytes: &[u8], field: &str) -> Result<SessionId, CallFailure> {
+    sixteen(bytes, field).map(SessionId)
+}
+
+/// 16 bytes.
+pub(super) fn sixteen(bytes: &[u8], field: &str) -> Result<[u8; 16], CallFailure> {
+    bytes.try_into().map_err(|_| invalid(field, format!("expected 16 bytes, got {}", bytes.len())))
+}
+
+/// A session and its secret.
+pub(super) fn session_key(session: &[u8], secret: &[u8], field: &str) -> Result<SessionKey, CallFailure> {
+    let session = session_id(session, field)?;
+    Ok(SessionKey { session, secret: secret.try_into().map_err(|_| wrong_secret())? })
+}
+
+/// Somebody who is not the session's client.
+pub(super) fn wrong_secret() -> CallFailure {
+    let message = "this is not the secret of the session; use the one that it was opened with, or open a new session";
+    Rejected::new(Reason::WrongSecret, message).into()
+}
+
+/// The session that a query is made in, if any. Which request it would be means nothing: a query changes nothing.
+pub(super) fn of_query(context: &Context) -> Result<Option<SessionKey>, CallFailure> {
+    if context.session.is_empty() {
+        return Ok(None);
+    }
+    session_key(&context.session, &context.secret, "context.session").map(Some)
+}
+
+/// What a call says about its session; none if it is made outside of any.
+pub(super) fn of_call(context: Option<Context>, wait_ms: Option<u64>) -> Result<Option<InSession>, CallFailure> {
+    let Context { session, secret, request_id, acknowledged_below, after, acknowledged, at_least_revision: _ } =
+        context.unwrap_or_default();
+    if session.is_empty() {
+        if wait_ms.is_some() {
+            return Err(invalid("wait_ms", "only a call in a session can wait: open one, or leave this field out"));
+        }
+        if !secret.is_empty() || request_id != 0 || acknowledged_below != 0 || after != 0 || !acknowledged.is_empty() {
+            return Err(invalid("context.session", "the context has a secret or a request but no session: name it, or leave them out"));
+        }
+        return Ok(None);
+    }
+    let key = session_key(&session, &secret, "context.session")?;
+    if request_id == 0 {
+        return Err(invalid("context.request_id", "a call in a session needs a request id: its client counts them from 1"));
+    }
+    if acknowledged.len() > limits::SESSION_OUTCOMES as usize {
+        let message = format!(
+            "{} requests are acknowledged singly, but a session has at most {} outcomes; name each once",
+            acknowledged.len(),
+            limits::SESSION_OUTCOMES
+        );
+        let rejected = Rejected::new(Reason::InvalidArguments, message).in_field("context.acknowledged");
+        return Err(rejected.at_limit("SESSION_OUTCOMES", u64::from(limits::SESSION_OUTCOMES)).into());
+    }
+    let acknowledged: BTreeSet<RequestId> = acknowledged.into_iter().map(RequestId).collect();
+    let request = Request {
+        id: RequestId(request_id),
+        acknowledged_below: RequestId(acknowledged_below),
+        acknowledged: acknowledged.into_iter().collect(),
+        after: (after != 0).then_some(RequestId(after)),
+        wait_ms,
+    };
+    Ok(Some(InSession { key, request }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> Context {
+        Context { session: vec![1; 16], secret: vec![2; 16], request_id: 7, ..Context::default() }
+    }
+
+    fn field_of(failure: CallFailure) -> (Reason, Option<String>) {
+        match failure {
+            CallFailure::Rejected(rejected) => (rejected.reason, rejected.field),
+            other => panic!("{other} is no rejection"),
+        }
+    }
+
+    #[test]
+    fn a_call_without_a_context_is_outside_of_any_session() {
+        assert_eq!(of_call(None, None), Ok(None));
+        assert_eq!(of_call(Some(Context { at_least_revision: 9, ..Context::default() }), None), Ok(None));
+    }
+
+    #[test]
+    fn a_context_becomes_a_request_of_its_session() {
+        let sent = Context { acknowledged_below: 5, after: 6, acknowledged: vec![3, 2, 3], ..context() };
+        let in_session = of_call(Some(sent), Some(0)).expect("good").expect("in a session");
+        assert_eq!(in_session.key, SessionKey { session: SessionId([1; 16]), secret: [2; 16] });
+        let expected = Request {
+            id: RequestId(7),
+            acknowledged_below: RequestId(5),
+            acknowledged: vec![RequestId(2), RequestId(3)],
+            after: Some(RequestId(6)),
+            wait_ms: Some(0),
+        };
+        assert_eq!(in_session.request, expected);
+        assert_eq!(of_call(Some(context()), None).expect("good").expect("in a session").request.after, None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_field() {
+        let many = vec![1; limits::SESSION_OUTCOMES as usize + 1];
+        let table = [
+            (Context { session: vec![1; 15], ..context() }, Some("context.session"), Reason::InvalidArguments),
+            (Context { session: vec![1; 17], ..context() }, Some("context.session"), Reason::InvalidArguments),
+            (Context { session: vec![], ..context() }, Some("context.session"), Reason::InvalidArguments),
+            (Context { request_id: 0, ..context() }, Some("context.request_id"), Reason::InvalidArguments),
+            (Context { acknowledged: many, ..context() }, Some("context.acknowledged"), Reason::InvalidArguments),
+            (Context { secret: vec![], ..context() }, None, Reason::WrongSecret),
+            (Context { secret: vec![2; 17], ..context() }, None, Reason::WrongSecret),
+        ];
+        for (context, field, reason) in table {
+            let failure = of_call(Some(context.clone()), None).expect_err("wrong");
+            assert_eq!(field_of(failure), (reason, field.map(str::to_owned)), "{context:?}");
+        }
+        let failure = of_call(None, Some(1)).expect_err("nothing to wait in");
+        assert_eq!(field_of(failure), (Reason::InvalidArguments, Some("wait_ms".to_owned())));
+    }
+}

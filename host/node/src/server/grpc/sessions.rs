@@ -1,0 +1,244 @@
+//! `synod.v1.Sessions`: opening, keeping alive, describing and ending sessions.
+//!
+//! A keep-alive stream carries the touches of any number of sessions. What it holds is bounded by [`STREAM_TOUCHES`]: beyond
+//! that it is not read, and a client that does not read its replies stops being asked for more.
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use synod_abi::{RequestId, SessionId, SpaceId};
+use synod_api::v1::sessions_server::Sessions;
+use synod_api::v1::{
+    CancelReply, CancelRequest, Cancelled, CloseSessionReply, CloseSessionRequest, DescribeSessionReply, DescribeSessionRequest,
+    KeepAliveReply, KeepAliveRequest, ListSessionsReply, ListSessionsRequest, OpenSessionReply, OpenSessionRequest, SessionBounds,
+    SessionBoundsReply, SessionBoundsRequest, SessionInfo, SetSessionBoundsReply, SetSessionBoundsRequest, TtlPolicy,
+};
+use synod_machine::sessions::SessionRecord;
+use synod_machine::{Caller, Fatal, directory};
+use synod_service::ports::Touched;
+use synod_service::{CallFailure, NewSession, Reason, Rejected};
+use synod_storage::StateStore;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Front, context, convert, stopped};
+
+/// Touches of one stream that are under way; beyond that it is not read.
+const STREAM_TOUCHES: usize = 4_096;
+/// How long a touch may take: a client that hears nothing has time to ask another member.
+const TOUCH_TIMEOUT: Duration = Duration::from_secs(3);
+/// Sessions of one page of a list.
+const PAGE: usize = 1_000;
+
+/// Sessions.
+pub(crate) struct SessionsService(pub(crate) Front);
+
+impl SessionsService {
+    fn infos(&self, records: Vec<(SessionId, SessionRecord)>) -> Result<Vec<SessionInfo>, CallFailure> {
+        let view = self.0.state.view().map_err(|error| stopped(Fatal(error.to_string())))?;
+        let mut names = BTreeMap::<SpaceId, Option<String>>::new();
+        let mut infos = Vec::with_capacity(records.len());
+        for (id, record) in records {
+            for space in &record.spaces {
+                if !names.contains_key(space) {
+                    let found = directory::space_by_id(&view, *space).map_err(stopped)?;
+                    names.insert(*space, found.map(|space| space.name.to_string()));
+                }
+            }
+            infos.push(info(id, record, &names));
+        }
+        Ok(infos)
+    }
+}
+
+/// `names` has those of the spaces that are there; a deleted one hears of nothing.
+fn info(id: SessionId, record: SessionRecord, names: &BTreeMap<SpaceId, Option<String>>) -> SessionInfo {
+    SessionInfo {
+        session: id.0.to_vec(),
+        label: record.label,
+        ttl_ms: record.ttl_ms,
+        opened_at_ms: record.opened_at.0,
+        opened_revision: record.opened.0,
+        floor: record.floor.0,
+        last_request_id: record.last_request.0,
+        requests: record.requests,
+        outcome_bytes: record.outcome_bytes,
+        waiting: record.waiting,
+        spaces: record.spaces.iter().filter_map(|space| names.get(space)?.clone()).collect(),
+    }
+}
+
+fn new_session(request: OpenSessionRequest) -> Result<NewSession, CallFailure> {
+    let ttl_policy = match request.ttl_policy() {
+        TtlPolicy::Unspecified | TtlPolicy::Exact => synod_machine::TtlPolicy::Exact,
+        TtlPolicy::Nearest => synod_machine::TtlPolicy::Nearest,
+    };
+    let OpenSessionRequest { nonce, secret, ttl_ms, label, .. } = request;
+    let (nonce, secret) = (context::sixteen(&nonce, "nonce")?, context::sixteen(&secret, "secret")?);
+    Ok(NewSession { nonce, secret, ttl_ms, ttl_policy, label })
+}
+
+async fn touch(front: Front, KeepAliveRequest { session, secret, tag }: KeepAliveRequest) -> KeepAliveReply {
+    let touched = match context::session_key(&session, &secret, "session") {
+        Ok(key) => front.member.touch(key, TOUCH_TIMEOUT).await,
+        Err(failure) => Err(failure),
+    };
+    touch_reply(&front, session, tag, touched)
+}
+
+fn touch_reply(front: &Front, session: Vec<u8>, tag: u64, touched: Result<Touched, CallFailure>) -> KeepAliveReply {
+    let reply = KeepAliveReply { tag, session, ..KeepAliveReply::default() };
+    match touched {
+        Ok(Touched::Alive { ttl_ms }) => KeepAliveReply { ttl_ms, ..reply },
+        Ok(Touched::Ended | Touched::Ending) => KeepAliveReply { ended: true, ..reply },
+        Err(CallFailure::Rejected(rejected)) if rejected.reason == Reason::SessionExpired => KeepAliveReply { ended: true, ..reply },
+        Err(failure) => KeepAliveReply { failure: Some(convert::failure(front, failure)), ..reply },
+    }
+}
+
+#[tonic::async_trait]
+impl Sessions for SessionsService {
+    type KeepAliveStream = BoxStream<'static, Result<KeepAliveReply, Status>>;
+
+    async fn open(&self, request: Request<OpenSessionRequest>) -> Result<Response<OpenSessionReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let opened = match new_session(request.into_inner()) {
+            Ok(session) => self.0.member.open_session(session, Caller::default(), timeout).await,
+            Err(failure) => Err(failure),
+        };
+        let opened = opened.map_err(|failure| self.0.status(failure))?;
+        let header = Some(self.0.header(opened.revision, opened.time));
+        Ok(Response::new(OpenSessionReply { header, session: opened.session.0.to_vec(), ttl_ms: opened.ttl_ms, already: opened.already }))
+    }
+
+    async fn keep_alive(&self, request: Request<Streaming<KeepAliveRequest>>) -> Result<Response<Self::KeepAliveStream>, Status> {
+        let front = self.0.clone();
+        let requests =
+            request.into_inner().take_while(|request| std::future::ready(request.is_ok())).filter_map(|request| async { request.ok() });
+        let touches = requests.take_until(self.0.stopping()).map(move |request| {
+            let front = front.clone();
+            async move { Ok(touch(front, request).await) }
+        });
+        Ok(Response::new(touches.buffer_unordered(STREAM_TOUCHES).boxed()))
+    }
+
+    async fn close(&self, request: Request<CloseSessionRequest>) -> Result<Response<CloseSessionReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let closed = match context::session_id(&request.into_inner().session, "session") {
+            Ok(session) => self.0.member.close_session(session, Caller::default(), timeout).await,
+            Err(failure) => Err(failure),
+        };
+        closed.map_err(|failure| self.0.status(failure))?;
+        Ok(Response::new(CloseSessionReply { header: Some(self.0.present_header()) }))
+    }
+
+    async fn describe(&self, request: Request<DescribeSessionRequest>) -> Result<Response<DescribeSessionReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let info = async {
+            let id = context::session_id(&request.into_inner().session, "session")?;
+            let record = self.0.member.session(id, timeout).await?;
+            Ok(self.infos(vec![(id, record)])?.pop())
+        };
+        let session = info.await.map_err(|failure| self.0.status(failure))?;
+        Ok(Response::new(DescribeSessionReply { header: Some(self.0.present_header()), session }))
+    }
+
+    async fn list(&self, request: Request<ListSessionsRequest>) -> Result<Response<ListSessionsReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let ListSessionsRequest { after, limit } = request.into_inner();
+        let page = async {
+            let after = if after.is_empty() { None } else { Some(context::session_id(&after, "after")?) };
+            let limit = if limit == 0 { PAGE } else { PAGE.min(limit as usize) };
+            let page = self.0.member.sessions(after, limit, timeout).await?;
+            Ok((self.infos(page.items)?, page.more))
+        };
+        let (sessions, more) = page.await.map_err(|failure| self.0.status(failure))?;
+        Ok(Response::new(ListSessionsReply { header: Some(self.0.present_header()), sessions, more }))
+    }
+
+    async fn cancel(&self, request: Request<CancelRequest>) -> Result<Response<CancelReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let CancelRequest { session, secret, request_id } = request.into_inner();
+        let was = async {
+            let key = context::session_key(&session, &secret, "session")?;
+            if request_id == 0 {
+                let rejected = Rejected::new(Reason::InvalidArguments, "which request is cancelled? Requests are counted from 1");
+                return Err(rejected.in_field("request_id").into());
+            }
+            self.0.member.cancel_request(key, RequestId(request_id), Caller::default(), timeout).await
+        };
+        let was = match was.await.map_err(|failure| self.0.status(failure))? {
+            synod_machine::Cancelled::NotRun => Cancelled::NotRun,
+            synod_machine::Cancelled::Waiting => Cancelled::Waiting,
+            synod_machine::Cancelled::Granted => Cancelled::Granted,
+            synod_machine::Cancelled::Final => Cancelled::Final,
+        };
+        Ok(Response::new(CancelReply { header: Some(self.0.present_header()), was: was.into() }))
+    }
+
+    async fn bounds(&self, request: Request<SessionBoundsRequest>) -> Result<Response<SessionBoundsReply>, Status> {
+        let bounds = self.0.member.session_bounds(self.0.timeout(&request)).await.map_err(|failure| self.0.status(failure))?;
+        let bounds = SessionBounds { min_ttl_ms: bounds.min_ttl_ms, max_ttl_ms: bounds.max_ttl_ms };
+        Ok(Response::new(SessionBoundsReply { header: Some(self.0.present_header()), bounds: Some(bounds) }))
+    }
+
+    async fn set_bounds(&self, request: Request<SetSessionBoundsRequest>) -> Result<Response<SetSessionBoundsReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let set = match request.into_inner().bounds {
+            Some(SessionBounds { min_ttl_ms, max_ttl_ms }) => {
+                let bounds = synod_machine::SessionBounds { min_ttl_ms, max_ttl_ms };
+                self.0.member.set_session_bounds(bounds, Caller::default(), timeout).await
+            }
+            None => Err(Rejected::new(Reason::InvalidArguments, "the bounds are missing").in_field("bounds").into()),
+        };
+        set.map_err(|failure| self.0.status(failure))?;
+        Ok(Response::new(SetSessionBoundsReply { header: Some(self.0.present_header()) }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_opened_with_sixteen_bytes_of_each() {
+        let request = OpenSessionRequest { nonce: vec![1; 16], secret: vec![2; 16], label: "l".into(), ..OpenSessionRequest::default() };
+        let session = new_session(request.clone()).expect("good");
+        assert_eq!((session.nonce, session.secret, session.ttl_policy), ([1; 16], [2; 16], synod_machine::TtlPolicy::Exact));
+        let nearest = OpenSessionRequest { ttl_policy: TtlPolicy::Nearest.into(), ..request.clone() };
+        assert_eq!(new_session(nearest).expect("good").ttl_policy, synod_machine::TtlPolicy::Nearest);
+        let table = [
+            (OpenSessionRequest { nonce: vec![1; 8], ..request.clone() }, "nonce"),
+            (OpenSessionRequest { nonce: vec![], ..request.clone() }, "nonce"),
+            (OpenSessionRequest { secret: vec![2; 17], ..request }, "secret"),
+        ];
+        for (request, field) in table {
+            let Err(CallFailure::Rejected(rejected)) = new_session(request) else { panic!("rejected") };
+            assert_eq!((rejected.reason, rejected.field.as_deref()), (Reason::InvalidArguments, Some(field)));
+        }
+    }
+
+    #[test]
+    fn a_session_names_the_spaces_that_are_left() {
+        let record = SessionRecord {
+            principal: synod_machine::Principal::Anyone,
+            nonce: [0; 16],
+            secret_hash: [0; 32],
+            ttl_ms: 10_000,
+            label: "me".into(),
+            opened: synod_abi::Revision(5),
+            opened_at: synod_abi::Time(6),
+            floor: RequestId(2),
+            last_request: RequestId(9),
+            requests: 3,
+            outcome_bytes: 44,
+            waiting: 1,
+            spaces: vec![SpaceId(1), SpaceId(2)],
+        };
+        let names = BTreeMap::from([(SpaceId(1), Some("lock".to_owned())), (SpaceId(2), None)]);
+        let info = info(SessionId([7; 16]), record, &names);
+        assert_eq!(info.spaces, ["lock"]);
+        assert_eq!((info.floor, info.last_request_id, info.requests, info.waiting), (2, 9, 3, 1));
+        assert_eq!((info.ttl_ms, info.opened_revision, info.opened_at_ms), (10_000, 5, 6));
+    }
+}
