@@ -98,6 +98,41 @@ impl Cluster {
         child.wait().expect("a killed child ends");
     }
 
+    /// Stops a member's process where it is, until [`resume`](Self::resume): SIGSTOP.
+    pub fn pause(&self, n: usize) {
+        signal(self.members[n].child.as_ref().expect("the member runs").id(), libc::SIGSTOP);
+    }
+
+    /// Lets a paused member go on.
+    pub fn resume(&self, n: usize) {
+        signal(self.members[n].child.as_ref().expect("the member runs").id(), libc::SIGCONT);
+    }
+
+    /// The member that leads among others than `except`.
+    pub async fn leader_except(&self, except: usize) -> usize {
+        until("another leader", PATIENCE, || async {
+            for (n, member) in self.members.iter().enumerate().filter(|(n, _)| *n != except) {
+                if member.child.is_some() && self.status(n).await.is_some_and(|status| status.role() == Role::Leader) {
+                    return Some(n);
+                }
+            }
+            None
+        })
+        .await
+    }
+
+    /// Waits until no member knows of a session, a request, a waiting call or a timer.
+    pub async fn nothing_left(&self) {
+        for (n, member) in self.members.iter().enumerate() {
+            until(&format!("sessions and what is theirs to be gone from member {}", member.name), PATIENCE, || async move {
+                let status = self.status(n).await?;
+                let left = [status.sessions, status.requests, status.waiting, status.timers];
+                (left == [0; 4]).then_some(())
+            })
+            .await;
+        }
+    }
+
     /// Asks a member to stop, and waits until it has.
     pub async fn stop(&mut self, n: usize) -> ExitStatus {
         let id = self.members[n].child.as_ref().expect("the member runs").id();
@@ -154,6 +189,7 @@ impl Cluster {
             until(&format!("member {} to be ready", member.name), PATIENCE, || async move {
                 let client = self.client_of(n).await?;
                 client.describe_space("kv").await.ok()?;
+                client.describe_space("lock").await.ok()?;
                 client.describe_space("counter").await.ok()
             })
             .await;
