@@ -4,12 +4,12 @@
 #![allow(missing_docs, reason = "criterion's macros write functions without documentation")]
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use synod_abi::schema::{EntryPointDef, Schema, SchemaDef};
-use synod_abi::{
-    AdmissionError, ClusterId, HostCalls, ModuleHash, OperationId, RecipeName, Shape, SpaceId, SpaceName, Time, decode, encode,
-};
-use synod_machine::{
-    Action, Admitted, Call, Caller, Command, Completion, Entry, Environment, Fatal, Invocation, Machine, MemoryState, Origin, Vm,
-};
+use synod_abi::{AdmissionError, HostCalls, ModuleHash, Shape, SpaceId, decode, encode};
+use synod_machine::{Admitted, Completion, Fatal, Invocation, Vm};
+
+mod member;
+
+use member::{Member, entries};
 
 const ADD: EntryPointDef = EntryPointDef { name: "add", docs: "", args: &[], result: &Shape::I64, errors: None };
 const COUNTER: SchemaDef = SchemaDef { name: "counter", version: 1, docs: "", operations: &[ADD], queries: &[], fields: &[] };
@@ -59,63 +59,13 @@ impl<H: HostCalls> Vm<H> for Counter {
     }
 }
 
-struct Member {
-    machine: Machine,
-    state: MemoryState,
-    vm: Counter,
-    index: u64,
-}
-
-impl Member {
-    fn new(counters: u32) -> Self {
-        let environment = Environment { semantics: Environment::SEMANTICS, engine: [0; 32] };
-        let state = MemoryState::default();
-        let machine = Machine::load(&state, environment).expect("an empty state loads");
-        let mut member = Self { machine, state, vm: Counter { loaded: false, out: vec![0; 1_024] }, index: 0 };
-        let recipe = RecipeName::new("counter").expect("it is a name");
-        let name = SpaceName::new("counter").expect("it is a name");
-        for action in [
-            Action::FormCluster { cluster: ClusterId([1; 16]) },
-            Action::SetEnvironment { environment },
-            Action::InstallRecipe { module: MODULE.as_slice().into(), replace: false },
-            Action::CreateSpace { name, recipe, version: None },
-        ] {
-            member.apply(&entry([action]));
-        }
-        for first in (0..counters).step_by(1_024) {
-            member.apply(&entry((first..counters.min(first + 1_024)).map(add)));
-        }
-        member
-    }
-
-    fn apply(&mut self, entry: &[u8]) {
-        self.index += 1;
-        let applied = self.machine.apply(self.state.clone(), &mut self.vm, self.index, entry).expect("the entry is well formed");
-        assert!(applied.outcomes.iter().all(|outcome| outcome.outcome.result.is_ok()));
-        self.state.commit(&applied.writes);
-    }
-}
-
-fn entry(actions: impl IntoIterator<Item = Action>) -> Vec<u8> {
-    let command = |action| Command { origin: Origin::default(), caller: Caller::default(), action };
-    encode(&Entry { stamp: Time(1), commands: actions.into_iter().map(command).collect() })
-}
-
-fn add(counter: u32) -> Action {
-    Action::Call(Call {
-        space: SpaceId(1),
-        operation: OperationId::of("add"),
-        args: encode(&(format!("counter-{counter:06}"), 1_i64)).into(),
-    })
-}
-
 fn counter_add(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("counter_add");
     for counters in [1, 100_000] {
         for calls in [1, 32, 1_024] {
-            let mut member = Member::new(counters);
-            let entries: Vec<Vec<u8>> =
-                (0..97).map(|n| entry((0..calls).map(|call| add((n * 7_919 + call * 104_729) % counters)))).collect();
+            let vm = Counter { loaded: false, out: vec![0; 1_024] };
+            let mut member = Member::new(vm, [0; 32], &MODULE, counters);
+            let entries = entries(counters, calls);
             let mut next = entries.iter().cycle();
             group.throughput(Throughput::Elements(u64::from(calls)));
             group.bench_function(BenchmarkId::new(format!("{counters} counters"), format!("{calls} an entry")), |bencher| {
