@@ -5,14 +5,15 @@
 #![allow(missing_docs, reason = "criterion's macros write functions without documentation")]
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use synod_abi::schema::{EntryPointDef, HooksDef, Schema, SchemaDef};
-use synod_abi::{
-    AdmissionError, ClusterId, HostCalls, ModuleHash, OperationId, RecipeName, RequestId, SessionId, Shape, SpaceId, SpaceName, Time,
-    decode, encode,
-};
+use synod_abi::{AdmissionError, HostCalls, ModuleHash, RequestId, SessionId, Shape, SpaceId, Time, decode, encode};
 use synod_machine::{
-    Action, Admitted, Applied, Call, Caller, Command, Completion, Entry, Environment, Fatal, Invocation, Machine, MemoryState, OpenSession,
-    Origin, Reply, Request, SessionCall, TtlPolicy, Vm,
+    Action, Admitted, Caller, Command, Completion, Entry, Fatal, Invocation, OpenSession, Origin, Reply, Request, SessionCall, TtlPolicy,
+    Vm,
 };
+
+mod member;
+
+use member::{Member, add, entries, entry};
 
 const ADD: EntryPointDef = EntryPointDef { name: "add", docs: "", args: &[], result: &Shape::I64, errors: None, waits: false };
 const COUNTER: SchemaDef =
@@ -63,71 +64,6 @@ impl<H: HostCalls> Vm<H> for Counter {
     }
 }
 
-struct Member {
-    machine: Machine,
-    state: MemoryState,
-    vm: Counter,
-    index: u64,
-}
-
-impl Member {
-    fn new(counters: u32) -> Self {
-        let environment = Environment { semantics: Environment::SEMANTICS, engine: [0; 32] };
-        let state = MemoryState::default();
-        let machine = Machine::load(&state, environment).expect("an empty state loads");
-        let mut member = Self { machine, state, vm: Counter { loaded: false, out: vec![0; 1_024] }, index: 0 };
-        let recipe = RecipeName::new("counter").expect("it is a name");
-        let name = SpaceName::new("counter").expect("it is a name");
-        for action in [
-            Action::FormCluster { cluster: ClusterId([1; 16]) },
-            Action::SetEnvironment { environment },
-            Action::InstallRecipe { module: MODULE.as_slice().into(), replace: false },
-            Action::CreateSpace { name, recipe, version: None },
-        ] {
-            member.apply(&entry([action]));
-        }
-        for first in (0..counters).step_by(1_024) {
-            member.apply(&entry((first..counters.min(first + 1_024)).map(add)));
-        }
-        member
-    }
-
-    fn open(&mut self, nonce: u8) -> SessionId {
-        let open =
-            OpenSession { nonce: [nonce; 16], secret_hash: [nonce; 32], ttl_ms: 0, ttl_policy: TtlPolicy::Exact, label: String::new() };
-        match self.apply(&entry([Action::OpenSession(open)])).outcomes.remove(0).outcome.result {
-            Ok(Reply::Session { session, .. }) => session,
-            other => unreachable!("a session opens: {other:?}"),
-        }
-    }
-
-    fn apply(&mut self, entry: &[u8]) -> Applied {
-        self.index += 1;
-        let applied = self.machine.apply(self.state.clone(), &mut self.vm, self.index, entry).expect("the entry is well formed");
-        assert!(applied.outcomes.iter().all(|outcome| outcome.outcome.result.is_ok()));
-        self.state.commit(&applied.writes);
-        applied
-    }
-}
-
-fn entry(actions: impl IntoIterator<Item = Action>) -> Vec<u8> {
-    let command = |action| Command { origin: Origin::default(), caller: Caller::default(), action };
-    entry_of(actions.into_iter().map(command).collect())
-}
-
-fn entry_of(commands: Vec<Command>) -> Vec<u8> {
-    encode(&Entry { stamp: Time(1), commands })
-}
-
-fn add(counter: u32) -> Action {
-    Action::Call(add_call(counter))
-}
-
-fn add_call(counter: u32) -> Call {
-    let args = encode(&(format!("counter-{counter:06}"), 1_i64)).into();
-    Call { space: SpaceId(1), operation: OperationId::of("add"), args }
-}
-
 /// Clients that pipeline: each entry has the next calls of every session, and acknowledges those of the entry before.
 struct Clients {
     sessions: Vec<SessionId>,
@@ -144,11 +80,23 @@ impl Clients {
                 let after = (id > 1).then_some(RequestId(id - 1));
                 let request = Request { id: RequestId(id), acknowledged_below: RequestId(first), after, ..Request::default() };
                 let caller = Caller { session: Some(*session), ..Caller::default() };
-                let call = add_call((id * 7_919) as u32 % 100_000);
+                let call = add((id * 7_919) as u32 % 100_000);
                 Command { origin: Origin::default(), caller, action: Action::SessionCall(SessionCall { call, request }) }
             })
         });
-        entry_of(calls.collect())
+        encode(&Entry { stamp: Time(1), commands: calls.collect() })
+    }
+}
+
+fn member(counters: u32) -> Member<Counter> {
+    Member::new(Counter { loaded: false, out: vec![0; 1_024] }, [0; 32], &MODULE, counters)
+}
+
+fn open(member: &mut Member<Counter>, nonce: u8) -> SessionId {
+    let open = OpenSession { nonce: [nonce; 16], secret_hash: [nonce; 32], ttl_ms: 0, ttl_policy: TtlPolicy::Exact, label: String::new() };
+    match member.apply(&entry([Action::OpenSession(open)])).outcomes.remove(0).outcome.result {
+        Ok(Reply::Session { session, .. }) => session,
+        other => unreachable!("a session opens: {other:?}"),
     }
 }
 
@@ -156,9 +104,8 @@ fn counter_add(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("counter_add");
     for counters in [1, 100_000] {
         for calls in [1, 32, 1_024] {
-            let mut member = Member::new(counters);
-            let entries: Vec<Vec<u8>> =
-                (0..97).map(|n| entry((0..calls).map(|call| add((n * 7_919 + call * 104_729) % counters)))).collect();
+            let mut member = member(counters);
+            let entries = entries(counters, calls);
             let mut next = entries.iter().cycle();
             group.throughput(Throughput::Elements(u64::from(calls)));
             group.bench_function(BenchmarkId::new(format!("{counters} counters"), format!("{calls} an entry")), |bencher| {
@@ -173,8 +120,8 @@ fn counter_exactly_once(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("counter_exactly_once");
     group.throughput(Throughput::Elements(32));
     for (sessions, calls) in [(1, 32), (32, 1)] {
-        let mut member = Member::new(100_000);
-        let sessions: Vec<SessionId> = (0..sessions).map(|nonce| member.open(nonce)).collect();
+        let mut member = member(100_000);
+        let sessions: Vec<SessionId> = (0..sessions).map(|nonce| open(&mut member, nonce)).collect();
         let name = BenchmarkId::new(format!("{} sessions", sessions.len()), "32 an entry");
         let mut clients = Clients { sessions, calls, next: 1 };
         group.bench_function(name, |bencher| {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use clap::Subcommand;
 use futures::StreamExt;
 use serde_json::{Value, json};
-use synod_client::api::{InstallRequest, LogLine, LogsRequest, RecipeInfo};
+use synod_client::api::{InstallRequest, LogLine, LogsRequest, RecipeInfo, RecipeRef};
 
 use super::calling::decode;
 use super::fail::Failed;
@@ -186,7 +186,15 @@ async fn install(request: InstallRequest, global: &Global) -> Result<(), Failed>
         let name = recipe_text(info.recipe.as_ref());
         let installed = if reply.already { format!("{name} was installed already") } else { format!("{name} installed") };
         match &reply.space {
-            Some(space) if reply.space_already => format!("{installed}; space {} runs {}", space.name, recipe_text(space.recipe.as_ref())),
+            Some(space) if reply.space_already => {
+                let runs = format!("{installed}; space {} runs {}", space.name, recipe_text(space.recipe.as_ref()));
+                let newer =
+                    |(new, old): (&RecipeRef, &RecipeRef)| (new.name == old.name && new.version > old.version).then_some(new.version);
+                match info.recipe.as_ref().zip(space.recipe.as_ref()).and_then(newer) {
+                    Some(version) => format!("{runs}\n  next: synod space upgrade {} --to {version}", space.name),
+                    None => runs,
+                }
+            }
             Some(space) => format!("{installed}; space {} created", space.name),
             None => installed,
         }

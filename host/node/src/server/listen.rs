@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use futures::{FutureExt, Stream, StreamExt};
 use synod_api::peer::peer_server::PeerServer;
-use synod_api::v1::cluster_server::ClusterServer;
-use synod_api::v1::recipes_server::RecipesServer;
-use synod_api::v1::sessions_server::SessionsServer;
-use synod_api::v1::space_admin_server::SpaceAdminServer;
-use synod_api::v1::spaces_server::SpacesServer;
+use synod_api::v1::cluster_server::{self, ClusterServer};
+use synod_api::v1::recipes_server::{self, RecipesServer};
+use synod_api::v1::sessions_server::{self, SessionsServer};
+use synod_api::v1::space_admin_server::{self, SpaceAdminServer};
+use synod_api::v1::spaces_server::{self, SpacesServer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server;
+use tonic_reflection::pb::v1::server_reflection_server;
 
 use super::grpc::{ClusterService, Front, RecipesService, SessionsService, SpaceAdminService, SpacesService};
 use super::peer_service::PeerService;
@@ -39,6 +42,15 @@ const CLIENT_STREAM_WINDOW_BYTES: u32 = 256 * 1_024;
 const CLIENT_CONNECTION_WINDOW_BYTES: u32 = 2 * 1_024 * 1_024;
 /// HTTP/2 windows between members: a batch of entries fits.
 const PEER_WINDOW_BYTES: u32 = 4 * 1_024 * 1_024;
+
+/// What is ours on the port for clients.
+const SERVICES: [&str; 5] = [
+    spaces_server::SERVICE_NAME,
+    sessions_server::SERVICE_NAME,
+    recipes_server::SERVICE_NAME,
+    space_admin_server::SERVICE_NAME,
+    cluster_server::SERVICE_NAME,
+];
 
 /// Listens.
 ///
@@ -104,20 +116,22 @@ impl ClientPort {
         let admin = SpaceAdminServer::new(SpaceAdminService(front.clone())).max_encoding_message_size(limited.1);
         let cluster = ClusterServer::new(ClusterService { front, reporter });
         let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_serving::<SpacesServer<SpacesService>>().await;
-        health.set_serving::<SessionsServer<SessionsService>>().await;
-        health.set_serving::<RecipesServer<RecipesService>>().await;
-        health.set_serving::<SpaceAdminServer<SpaceAdminService>>().await;
-        health.set_serving::<ClusterServer<ClusterService>>().await;
-        let reflection = tonic_reflection::server::Builder::configure()
+        for service in SERVICES {
+            health.set_service_status(service, ServingStatus::Serving).await;
+        }
+        let described = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(synod_api::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        let reflection = SERVICES
+            .into_iter()
+            .chain([health_server::SERVICE_NAME, server_reflection_server::SERVICE_NAME])
+            .fold(described, |described, service| described.with_service_name(service))
             .build_v1()
             .expect("the descriptors that the stubs were made from are valid");
         let ending = until(stopping).then(|()| async move {
-            health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
-            health.set_not_serving::<SpacesServer<SpacesService>>().await;
-            health.set_not_serving::<SessionsServer<SessionsService>>().await;
+            for service in SERVICES.into_iter().chain([""]) {
+                health.set_service_status(service, ServingStatus::NotServing).await;
+            }
         });
         let serving = server()
             .initial_stream_window_size(Some(CLIENT_STREAM_WINDOW_BYTES))
