@@ -223,11 +223,11 @@ pub enum Rejection {
         /// `limits::SESSION_OUTCOMES` or `limits::SESSION_OUTCOME_BYTES`.
         limit: u64,
     },
-    /// The session called as many spaces as it may that want to hear of its end: not executed, not recorded.
+    /// The session called as many spaces as it may that want to hear of its end: not executed.
     TooManySpaces,
     /// The operation would wait, which only a session's plain call may.
     CannotWait,
-    /// As many calls wait in the space as may: not executed, not recorded.
+    /// As many calls wait in the space as may. The request's outcome, so that those that follow it go on.
     TooManyWaiting,
     /// The call waited as long as its caller allowed.
     WaitTimeout,

@@ -57,9 +57,6 @@ impl Machine {
         let (mut workspace, tried) = self.try_call(workspace, vm, (call, request), &mut open, turn)?;
         let state = match tried {
             Ok(state) => state,
-            Err(rejection @ (Rejection::TooManySpaces | Rejection::TooManyWaiting)) => {
-                return Ok((workspace, Decided::Rejected(rejection)));
-            }
             Err(rejection) => {
                 let outcome = Outcome { revision: self.head.revision, time: workspace.time(), result: Err(rejection) };
                 RequestState::Done { outcome, ticket: None, parked: false }
