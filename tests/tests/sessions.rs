@@ -232,7 +232,8 @@ async fn ten_thousand_sessions_of_one_client_are_served_and_gone_when_it_is() {
     let client = cluster.client().await;
     let mut sessions = Vec::new();
     while sessions.len() < SESSIONS {
-        let opened = join_all((0..AT_ONCE.min(SESSIONS - sessions.len())).map(|_| client.session().ttl(Duration::from_secs(60)).open())).await;
+        let opened =
+            join_all((0..AT_ONCE.min(SESSIONS - sessions.len())).map(|_| client.session().ttl(Duration::from_secs(60)).open())).await;
         sessions.extend(opened.into_iter().map(|session| session.expect("within the cluster's limit")));
     }
     let status = cluster.status(0).await.expect("the member serves");
@@ -286,5 +287,60 @@ async fn ten_thousand_parked_calls_meet_typed_limits_and_one_command_answers_all
     for session in sessions {
         session.close().await.expect("closed");
     }
+    cluster.nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_vanish_before_while_and_after_they_wait_leave_nothing() {
+    let cluster = Cluster::started(3, &[]).await;
+    let client = cluster.client().await;
+    let idle = open(&client).await;
+    let granted = open(&client).await;
+    acquired(&granted, "db").await.expect("the lock is free");
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        let session = open(&client).await;
+        waiting.push((session.clone(), tokio::spawn(async move { acquired(&session, "db").await })));
+    }
+    until("three to stand in line", PATIENCE, || async { (waiters(&client, "db").await == 3).then_some(()) }).await;
+    let _gone = (idle.detach(), granted.detach());
+    for (session, call) in waiting {
+        let _gone = session.detach();
+        assert!(call.await.expect("no panic").is_err(), "a client that let go of its session is granted nothing");
+    }
+    cluster.nothing_left().await;
+    assert!(Lock::client(&client, "lock").holder("db").await.expect("the lock can be asked").is_none());
+    cluster.assert_equal_digests().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timers_fire_once_and_in_order_after_a_failover_a_snapshot_and_a_restart_of_all() {
+    const ALARMS: u64 = 200;
+    let mut cluster = Cluster::started(3, &["--snapshot-entries", "100"]).await;
+    let client = cluster.client().await;
+    install_waiting(&client).await;
+    let began = std::time::Instant::now();
+    for n in 0..ALARMS {
+        let args = format!(r#"{{"after_ms": {}, "text": "{n}"}}"#, 4_000 + n * 10);
+        client.call_json("waiting", "alarm", &args).await.expect("an alarm is set");
+    }
+    let leader = cluster.leader().await;
+    cluster.kill(leader);
+    cluster.leader_except(leader).await;
+    cluster.start(leader);
+    cluster.ready().await;
+    (0..3).for_each(|n| cluster.kill(n));
+    (0..3).for_each(|n| cluster.start(n));
+    cluster.ready().await;
+    let client = cluster.client().await;
+    let fired = until("all alarms to fire", PATIENCE, || async {
+        let fired = client.query_json("waiting", "fired", "{}", Consistency::Linearizable).await.ok()?;
+        let fired: Vec<String> = serde_json::from_str(&fired.value).expect("a list of texts");
+        assert!(fired.is_empty() || began.elapsed() >= Duration::from_secs(4), "an alarm fired early");
+        (fired.len() as u64 >= ALARMS).then_some(fired)
+    })
+    .await;
+    assert_eq!(fired, (0..ALARMS).map(|n| n.to_string()).collect::<Vec<_>>());
+    cluster.assert_equal_digests().await;
     cluster.nothing_left().await;
 }

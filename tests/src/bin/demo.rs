@@ -1,19 +1,30 @@
-//! `make demo`: three real processes, a recipe that is written and installed while they run, and a leader that is killed
-//! under load. A line a step; `demo: ok` at the end, or a panic that says what is wrong.
+//! `make demo`: three real processes, a recipe that is written and installed while they run, a leader that is killed under
+//! load, and a lock whose holder is killed. A line a step; `demo: ok` at the end, or a panic that says what is wrong.
 #![allow(clippy::print_stdout, reason = "narrating is what a demo is for")]
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use synod_client::{Client, Error, api::Consistency};
+use synod_abi::SessionId;
+use synod_client::{Client, Error, Session, api::Consistency};
 use synod_tests::binary::{remove_copy, synod};
 use synod_tests::cluster::{Cluster, PATIENCE};
 use synod_tests::wait::until;
+use tokio::sync::mpsc::UnboundedReceiver;
 
-const CLIENTS: usize = 16;
+/// Clients of each kind: without a session, and each in one of its own.
+const CLIENTS: usize = 8;
 const LOAD: Duration = Duration::from_secs(2);
+/// How long the sessions that count live without a sign of life: longer than any election, even on a busy machine.
+const COUNTING_TTL: Duration = Duration::from_secs(30);
+/// The same of the sessions that hold the lock.
+const LOCK_TTL: Duration = Duration::from_secs(3);
+/// The two names that are counted in the space `visits`.
+const PLAIN: &str = "without a session";
+const EXACT: &str = "in a session";
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
@@ -45,13 +56,14 @@ async fn main() {
     cli(&recipe, &["--endpoint", &cluster.endpoints(), "recipe", "install"]);
     step("installed it into the running cluster with `synod recipe install`");
 
-    let mut clients = Vec::new();
-    for _ in 0..CLIENTS {
-        clients.push(cluster.client().await);
-    }
     let stop = Arc::new(AtomicBool::new(false));
-    let tasks: Vec<_> = clients.into_iter().map(|client| tokio::spawn(count_visits(client, stop.clone()))).collect();
-    step(&format!("{CLIENTS} clients call `visits add` without pause, each call once"));
+    let (mut plain, mut exact) = (Vec::new(), Vec::new());
+    for _ in 0..CLIENTS {
+        plain.push(tokio::spawn(count(cluster.client().await, stop.clone())));
+        let session = cluster.client().await.session().ttl(COUNTING_TTL).label("demo: counts").open().await;
+        exact.push(tokio::spawn(count_exactly(session.expect("a session can be opened"), stop.clone())));
+    }
+    step(&format!("{CLIENTS} clients without a session and {CLIENTS} in sessions call `visits add` without pause"));
     tokio::time::sleep(LOAD).await;
 
     let leader = cluster.leader().await;
@@ -63,25 +75,35 @@ async fn main() {
     tokio::time::sleep(LOAD).await;
     stop.store(true, Ordering::Relaxed);
     let mut tally = Tally::default();
-    for task in tasks {
+    for task in plain {
         let one = task.await.expect("a client does not panic");
         tally.acknowledged += one.acknowledged;
         tally.unknown += one.unknown;
         tally.not_applied += one.not_applied;
     }
+    let mut answers = Vec::new();
+    for task in exact {
+        answers.extend(task.await.expect("every call in a session has an outcome that is known"));
+    }
 
     let client = cluster.client().await;
-    let counted = counted(&client).await;
+    let counted = counted(&client, PLAIN).await;
     let Tally { acknowledged, unknown, not_applied } = tally;
-    step(&format!("acknowledged {acknowledged} <= counted {counted} <= acknowledged + outcome unknown {}", acknowledged + unknown));
-    step(&format!("outcome unknown {unknown} (never sent again), surely not applied {not_applied}"));
+    step("without a session a lost answer is an outcome unknown, and is not sent again:");
+    step(&format!("  acknowledged {acknowledged} <= counted {counted} <= acknowledged + outcome unknown {}", acknowledged + unknown));
+    step(&format!("  outcome unknown {unknown}, surely not applied {not_applied}"));
     assert!(acknowledged > 0, "nothing was acknowledged");
     assert!(acknowledged <= counted, "{} acknowledged calls are lost", acknowledged.saturating_sub(counted));
     assert!(counted <= acknowledged + unknown, "{} calls were counted twice", counted.saturating_sub(acknowledged + unknown));
+    every_increment_once(&client, answers, &step).await;
 
     cluster.start(leader);
     cluster.ready().await;
     step(&format!("restarted member {}; it caught up from its own disk and the others' log", cluster.members[leader].name));
+    the_lock_moves(&cluster, &client, &step).await;
+    cluster.nothing_left().await;
+    step("all sessions have ended: no session, outcome, waiting call or timer is left on any member");
+
     let (index, digests) = cluster.digests().await;
     for (member, (chain, state)) in cluster.members.iter().zip(&digests) {
         step(&format!("member {} at entry {index}: chain {}, state {}", member.name, hex(chain), hex(state)));
@@ -92,10 +114,15 @@ async fn main() {
     println!("demo: ok");
 }
 
-async fn count_visits(client: Client, stop: Arc<AtomicBool>) -> Tally {
-    let mut tally = Tally::default();
+fn one_more(name: &str) -> String {
+    format!(r#"{{"name": "{name}", "by": 1}}"#)
+}
+
+/// Counts without a session: what is not answered is not sent again.
+async fn count(client: Client, stop: Arc<AtomicBool>) -> Tally {
+    let (mut tally, args) = (Tally::default(), one_more(PLAIN));
     while !stop.load(Ordering::Relaxed) {
-        match client.call_json("visits", "add", r#"{"name": "home", "by": 1}"#).await {
+        match client.call_json("visits", "add", &args).await {
             Ok(_) => tally.acknowledged += 1,
             Err(Error::OutcomeUnknown(_)) => tally.unknown += 1,
             Err(Error::Unavailable(_)) => tally.not_applied += 1,
@@ -105,11 +132,99 @@ async fn count_visits(client: Client, stop: Arc<AtomicBool>) -> Tally {
     tally
 }
 
-async fn counted(client: &Client) -> u64 {
+/// Counts in a session, which sends again until there is an answer: returns all of them.
+async fn count_exactly(session: Session, stop: Arc<AtomicBool>) -> Vec<u64> {
+    let (mut answers, args) = (Vec::new(), one_more(EXACT));
+    while !stop.load(Ordering::Relaxed) {
+        match session.call_json("visits", "add", &args).await {
+            Ok(answer) => answers.push(answer.value.parse().expect("a count is a number")),
+            Err(error) => panic!("a call in a session was not answered: {error}"),
+        }
+    }
+    session.close().await.expect("a session can be closed");
+    answers
+}
+
+async fn counted(client: &Client, name: &str) -> u64 {
+    let args = format!(r#"{{"name": "{name}"}}"#);
     let count = until("the count to be read", PATIENCE, || async {
-        client.query_json("visits", "count", r#"{"name": "home"}"#, Consistency::Linearizable).await.ok()
+        client.query_json("visits", "count", &args, Consistency::Linearizable).await.ok()
     });
     count.await.value.parse().expect("a count is a number")
+}
+
+/// Each call was answered with the count that it led to: together they are 1, 2, 3, … up to the last.
+async fn every_increment_once(client: &Client, mut answers: Vec<u64>, step: &impl Fn(&str)) {
+    let (counted, acknowledged) = (counted(client, EXACT).await, answers.len() as u64);
+    step("in a session it is sent again, to whichever member leads then, and has its effect once:");
+    step(&format!("  counted {counted} == acknowledged {acknowledged}, outcome unknown 0"));
+    assert!(acknowledged > 0, "nothing was acknowledged");
+    assert_eq!(counted, acknowledged, "a call in a session was lost, or counted twice");
+    answers.sort_unstable();
+    assert!(answers.iter().copied().eq(1..=counted), "some increment was answered twice, or never");
+}
+
+/// Two processes contend for a lock; the holder is killed.
+async fn the_lock_moves(cluster: &Cluster, client: &Client, step: &impl Fn(&str)) {
+    let mut first = Contender::start(cluster, "echo $SYNOD_TOKEN $SYNOD_SESSION; exec sleep 1000");
+    let (token, session) = first.acquired().await;
+    step(&format!("a process holds a lock: `synod lock nightly --ttl {} -- sh -c …`; its token is {token}", LOCK_TTL.as_secs()));
+    let mut second = Contender::start(cluster, "echo $SYNOD_TOKEN $SYNOD_SESSION");
+    until("the second process to wait", PATIENCE, || async { (cluster.status(0).await?.waiting == 1).then_some(()) }).await;
+    client.describe_session(session).await.expect("the holder's session is open");
+    step("another one waits for the lock, in one call");
+    let killed = Instant::now();
+    first.child.kill().expect("a child can be killed");
+    step("killed the holder with SIGKILL");
+    let (next, _) = second.acquired().await;
+    let took = killed.elapsed();
+    let ended = client.describe_session(session).await;
+    step(&format!("its session ended and the lock moved on, {:.2} s later: token {next} > {token}", took.as_secs_f64()));
+    assert!(next > token, "the token did not grow");
+    assert!(matches!(ended, Err(Error::SessionExpired(_))), "the lock moved while its holder's session was open: {ended:?}");
+    assert!(took >= LOCK_TTL / 2, "the lock moved after {took:?}, before the session can have ended");
+    assert!(second.ended().await.success(), "the second process failed");
+}
+
+/// A process that runs `synod lock` with a script as its command.
+struct Contender {
+    child: Child,
+    lines: UnboundedReceiver<String>,
+}
+
+impl Contender {
+    fn start(cluster: &Cluster, script: &str) -> Self {
+        let mut command = Command::new(synod());
+        command.args(["--endpoint", &cluster.endpoints(), "lock", "nightly", "--ttl", &LOCK_TTL.as_secs().to_string()]);
+        command.args(["--", "sh", "-c", script]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the binary can be started");
+        let out = BufReader::new(child.stdout.take().expect("it is piped"));
+        let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { child, lines }
+    }
+
+    /// Token and session that its command has written, because it holds the lock.
+    async fn acquired(&mut self) -> (u64, SessionId) {
+        let line = tokio::time::timeout(PATIENCE, self.lines.recv()).await.expect("the lock in time").expect("a line");
+        let parsed = line.split_once(' ').and_then(|(token, session)| {
+            let session = u128::from_str_radix(session, 16).ok()?;
+            Some((token.parse().ok()?, SessionId(session.to_be_bytes())))
+        });
+        parsed.unwrap_or_else(|| panic!("{line:?} is no token and session"))
+    }
+
+    async fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        until("synod lock to end", PATIENCE, || std::future::ready(child.try_wait().expect("a child can be waited for"))).await
+    }
+}
+
+impl Drop for Contender {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
+    }
 }
 
 /// Runs the command line as a user would.
