@@ -62,7 +62,7 @@ pub fn recipe(args: TokenStream, item: TokenStream) -> TokenStream {
 /// * `#[on_timer] fn …(&self, cx: &mut Ctx, timer: TimerId, payload: T)`: a timer of `cx.set_timer(at, &payload)` is due.
 /// * `#[on_cancel] fn …(&self, cx: &mut Ctx, ticket: TicketId, granted: bool)`: a call that waited does not any more, because its
 ///   caller gave it up or its time was up. With `granted` it had its result, which its caller never heard of or does not want:
-///   the recipe takes it back.
+///   the recipe takes it back. `cx.session()` is the session of the call. It does not run when that ends.
 ///
 /// Other methods are plain helpers. Beside the entry points it writes two clients with one method
 /// each per operation and query: `Recipe::client(&transport, "space")` is async, `Recipe::blocking(&transport, "space")` waits.

@@ -34,7 +34,7 @@ impl<'h> QueryCtx<'h> {
         self.context.revision
     }
 
-    /// The caller's session, if it has one.
+    /// The caller's session, if it has one. In `#[on_session_end]` and `#[on_cancel]` the one that they are about.
     pub fn session(&self) -> Option<SessionId> {
         self.context.session
     }
