@@ -47,7 +47,7 @@ impl Drop for Holder {
     }
 }
 
-const HOLD: &str = "echo $SYNOD_TOKEN; sleep 1000";
+const HOLD: &str = "echo $SYNOD_TOKEN; exec sleep 1000";
 const PASS: &str = "echo $SYNOD_TOKEN";
 
 async fn sessions(cluster: &Cluster) -> u64 {

@@ -67,8 +67,11 @@ pub(crate) async fn run(command: SpaceCommand, global: &Global) -> Result<(), Fa
             let spaces = client.list_spaces().await?;
             let json: Value = spaces.iter().map(to_json).collect();
             output::answer(global.output, &json, || {
-                let rows = spaces.iter().map(|space| [space.name.clone(), recipe_text(space.recipe.as_ref()), space.id.to_string()]);
-                table(["SPACE", "RECIPE", "ID>"], rows)
+                let failures = |space: &SpaceInfo| space.hook_failures.as_ref().map_or(0, |failures| failures.count).to_string();
+                let rows = spaces
+                    .iter()
+                    .map(|space| [space.name.clone(), recipe_text(space.recipe.as_ref()), space.id.to_string(), failures(space)]);
+                table(["SPACE", "RECIPE", "ID>", "FAILED HOOKS>"], rows)
             })
         }
         SpaceCommand::Describe { space } => {
@@ -95,18 +98,25 @@ pub(crate) fn recipe_text(recipe: Option<&RecipeRef>) -> String {
 
 pub(crate) fn to_json(space: &SpaceInfo) -> Value {
     let recipe = space.recipe.clone().unwrap_or_default();
-    json!({ "name": space.name, "id": space.id, "recipe": recipe.name, "version": recipe.version })
+    let failures = space
+        .hook_failures
+        .as_ref()
+        .map(|failures| json!({ "count": failures.count, "revision": failures.revision, "fault": failures.fault().as_str_name() }));
+    json!({ "name": space.name, "id": space.id, "recipe": recipe.name, "version": recipe.version, "hook_failures": failures })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use synod_client::api::{Fault, HookFailures};
 
     #[test]
     fn a_space_is_shown_with_its_recipe() {
         let recipe = RecipeRef { name: "kv".into(), version: 2 };
-        let space = SpaceInfo { name: "team/kv".into(), id: 7, recipe: Some(recipe.clone()) };
-        assert_eq!(to_json(&space), json!({"name": "team/kv", "id": 7, "recipe": "kv", "version": 2}));
+        let failed = HookFailures { count: 3, revision: 9, fault: Fault::Panic.into() };
+        let space = SpaceInfo { name: "team/kv".into(), id: 7, recipe: Some(recipe.clone()), hook_failures: Some(failed) };
+        let failures = json!({"count": 3, "revision": 9, "fault": "FAULT_PANIC"});
+        assert_eq!(to_json(&space), json!({"name": "team/kv", "id": 7, "recipe": "kv", "version": 2, "hook_failures": failures}));
         assert_eq!(recipe_text(Some(&recipe)), "kv@2");
         assert_eq!(recipe_text(None), "");
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use synod_abi::{Blob, ClusterId, ModuleHash, RecipeName, RecipeRef, Revision, SpaceId, SpaceName, limits};
-use synod_machine::directory::{self, Page, RecipeRecord, SpaceRecord};
+use synod_machine::directory::{self, HookFailures, Page, RecipeRecord, SpaceRecord};
 use synod_machine::{Action, Caller, Environment, Outcome, Rejection, Reply};
 
 use super::call::{space_name, unknown_space};
@@ -215,7 +215,7 @@ impl<P: Ports> Member<P> {
         self.fatal(directory::recipes(&view, after, limit))
     }
 
-    /// At most `limit` spaces behind `after`, by name.
+    /// At most `limit` spaces behind `after`, by name, with the failures of their hooks.
     ///
     /// # Errors
     /// [`CallFailure`]; never outcome unknown.
@@ -225,10 +225,12 @@ impl<P: Ports> Member<P> {
         limit: usize,
         consistency: Consistency,
         timeout: Duration,
-    ) -> Result<Page<SpaceRecord>, CallFailure> {
+    ) -> Result<Page<(SpaceRecord, Option<HookFailures>)>, CallFailure> {
         self.0.reader.ready(consistency, 0, self.deadline(timeout)).await?;
         let view = self.view()?;
-        self.fatal(directory::spaces(&view, after, limit))
+        let Page { items, more } = self.fatal(directory::spaces(&view, after, limit))?;
+        let items = items.into_iter().map(|space| directory::hook_failures(&view, space.id).map(|failures| (space, failures)));
+        Ok(Page { items: self.fatal(items.collect())?, more })
     }
 
     /// A recipe with its schema; the largest version if none is named.

@@ -36,7 +36,8 @@ pub(crate) const AFTER_HELP: &str = "\
 COMMAND runs in a process group of its own, with standard input, output and error
 inherited, and with SYNOD_LOCK (the lock's name), SYNOD_TOKEN (its fencing token) and
 SYNOD_SESSION (the session's id) in its environment. SIGINT, SIGTERM and SIGHUP are
-passed on to it. If synod itself is killed, the kernel kills COMMAND.
+passed on to it. If synod itself is killed, the kernel kills COMMAND, but not what
+COMMAND has started: a script ends with `exec`.
 
 A lock alone does not exclude anybody: pass SYNOD_TOKEN to what the lock guards, and
 have that refuse a token smaller than one it has seen.

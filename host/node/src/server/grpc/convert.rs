@@ -6,12 +6,13 @@ use synod_abi::{Revision, Time};
 use synod_api::fault_to_api;
 use synod_api::v1::failure::Kind;
 use synod_api::v1::value::Form;
-use synod_api::v1::{Failure, RecipeRef, SpaceInfo, Value};
-use synod_machine::directory::SpaceRecord;
+use synod_api::v1::{self as api, Failure, RecipeRef, SpaceInfo, Value};
+use synod_machine::directory::HookFailures;
 use synod_service::{Args, CallFailure, Created, Rejected};
 use tonic::Code;
 
 use super::Front;
+use super::space_admin::Listed;
 
 /// Arguments: none at all stand for an empty object in JSON.
 pub(super) fn args(value: Option<Value>) -> Args {
@@ -84,13 +85,18 @@ pub(super) fn recipe_ref(recipe: &synod_abi::RecipeRef) -> RecipeRef {
 }
 
 /// A space from its record.
-pub(super) fn space_info(space: &SpaceRecord) -> SpaceInfo {
-    SpaceInfo { name: space.name.to_string(), id: space.id.0, recipe: Some(recipe_ref(&space.recipe)) }
+pub(super) fn space_info((space, failures): &Listed) -> SpaceInfo {
+    let hook_failures = failures.map(|HookFailures { count, revision, fault }| api::HookFailures {
+        count,
+        revision: revision.0,
+        fault: fault_to_api(fault).into(),
+    });
+    SpaceInfo { name: space.name.to_string(), id: space.id.0, recipe: Some(recipe_ref(&space.recipe)), hook_failures }
 }
 
 /// A space from the answer of the command that made it.
 pub(super) fn created(space: &Created) -> SpaceInfo {
-    SpaceInfo { name: space.name.to_string(), id: space.space.0, recipe: Some(recipe_ref(&space.recipe)) }
+    SpaceInfo { name: space.name.to_string(), id: space.space.0, recipe: Some(recipe_ref(&space.recipe)), hook_failures: None }
 }
 
 /// The value of the `grpc-timeout` header: at most eight digits and a unit.

@@ -17,7 +17,7 @@ use synod_service::{CallFailure, Consistency, LogRecord, NewSpace, Reason, Recip
 use synod_storage::StateStore;
 use tonic::{Request, Response, Status};
 
-use super::space_admin::all_spaces;
+use super::space_admin::{Listed, all_spaces};
 use super::{Front, convert, stopped};
 
 /// Recipes that one read of the directory takes.
@@ -30,14 +30,14 @@ const LOG_LINES: usize = 256;
 pub(crate) struct RecipesService(pub(crate) Front);
 
 impl RecipesService {
-    fn info(&self, entry: &RecipeEntry, spaces: &[SpaceRecord]) -> RecipeInfo {
+    fn info(&self, entry: &RecipeEntry, spaces: &[Listed]) -> RecipeInfo {
         let RecipeEntry { record, schema } = entry;
         RecipeInfo {
             recipe: Some(convert::recipe_ref(&record.recipe)),
             hash: record.hash.0.to_vec(),
             module_bytes: record.module_bytes,
             docs: schema.docs.clone(),
-            spaces: spaces.iter().filter(|space| space.recipe == record.recipe).map(|space| space.name.to_string()).collect(),
+            spaces: spaces.iter().filter(|(space, _)| space.recipe == record.recipe).map(|(space, _)| space.name.to_string()).collect(),
             operations: schema.operations.len() as u32,
             queries: schema.queries.len() as u32,
         }
@@ -119,7 +119,7 @@ impl Recipes for RecipesService {
             let (space, space_already) = match &installed.space {
                 SpaceMade::None => (None, false),
                 SpaceMade::Created(created) => (Some(convert::created(created)), created.already),
-                SpaceMade::Kept { name, .. } => (spaces.iter().find(|space| space.name == *name).map(convert::space_info), true),
+                SpaceMade::Kept { name, .. } => (spaces.iter().find(|(space, _)| space.name == *name).map(convert::space_info), true),
             };
             let header = Some(self.0.header(installed.revision, self.0.member.applied().time()));
             Ok(InstallReply { header, recipe: Some(self.info(&entry, &spaces)), already: installed.already, space, space_already })

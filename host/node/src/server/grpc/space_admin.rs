@@ -7,7 +7,7 @@ use synod_api::v1::{
     UpgradeSpaceRequest,
 };
 use synod_machine::Caller;
-use synod_machine::directory::SpaceRecord;
+use synod_machine::directory::{HookFailures, SpaceRecord};
 use synod_service::{CallFailure, Consistency};
 use tonic::{Request, Response, Status};
 
@@ -19,11 +19,14 @@ const PAGE: usize = 1_024;
 /// The spaces of the cluster.
 pub(crate) struct SpaceAdminService(pub(crate) Front);
 
+/// A space, and the failures of its hooks if there were any.
+pub(super) type Listed = (SpaceRecord, Option<HookFailures>);
+
 /// Every space, by name.
-pub(super) async fn all_spaces(front: &Front, timeout: Duration) -> Result<Vec<SpaceRecord>, CallFailure> {
-    let (mut spaces, mut consistency) = (Vec::<SpaceRecord>::new(), Consistency::Linearizable);
+pub(super) async fn all_spaces(front: &Front, timeout: Duration) -> Result<Vec<Listed>, CallFailure> {
+    let (mut spaces, mut consistency) = (Vec::<Listed>::new(), Consistency::Linearizable);
     loop {
-        let after = spaces.last().map(|space| space.name.clone());
+        let after = spaces.last().map(|(space, _)| space.name.clone());
         let page = front.member.spaces(after.as_ref(), PAGE, consistency, timeout).await?;
         spaces.extend(page.items);
         if !page.more {
