@@ -56,7 +56,7 @@ pub fn recipe(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Arguments may be appended later if they are `Option`s: who does not know them passes `None`.
 ///
 /// A recipe has at most one of each hook. They run in commands that cannot be rejected: one that panics or meets a limit is rolled
-/// back, and recorded for people to see.
+/// back, and counted where people see it: `synod space list`.
 /// * `#[on_session_end] fn …(&self, cx: &mut Ctx, session: SessionId)`: a session that called this space has ended, and its
 ///   waiting calls with it. Here a recipe releases what it bound to the session.
 /// * `#[on_timer] fn …(&self, cx: &mut Ctx, timer: TimerId, payload: T)`: a timer of `cx.set_timer(at, &payload)` is due.

@@ -58,6 +58,40 @@ async fn a_thousand_pipelined_calls_run_once_each_and_in_the_order_they_were_mad
     assert!(ledger.seen.iter().any(|seen| seen.after == seen.id - 1 && seen.id > 1), "they were pipelined");
 }
 
+/// Far more sessions than a link's queue has slots make calls at once over one link: the order in which these arrived.
+async fn crowd(sessions: usize, calls: u64) -> Vec<(Vec<u8>, u64)> {
+    let cluster = Cluster::start(1, LONG_MS).await;
+    cluster.members[0].calls(Calls::ServeAny);
+    let client = cluster.client().await;
+    let opened = futures::future::join_all((0..sessions).map(|_| opened(&client))).await;
+    let answered = opened.iter().map(|session| {
+        let session = session.clone();
+        tokio::spawn(async move {
+            futures::future::join_all((1..=calls).map(|n| echo(&session, n))).await;
+        })
+    });
+    let all = tokio::time::timeout(Duration::from_secs(20), futures::future::join_all(answered)).await;
+    assert!(all.expect("all are answered in time").iter().all(Result::is_ok));
+    let arrived = std::mem::take(&mut cluster.ledger().arrived);
+    for session in &opened {
+        let ids: Vec<u64> = arrived.iter().filter(|(of, _)| *of == session.id().0).map(|(_, id)| *id).collect();
+        assert_eq!(ids, (1..=calls).collect::<Vec<_>>(), "once each, in the order they were made");
+    }
+    arrived
+}
+
+#[tokio::test]
+async fn a_thousand_sessions_share_a_link_whose_queue_is_shorter_and_none_waits_for_all_calls_of_others() {
+    let arrived = crowd(1_000, 8).await;
+    let last_first_call = arrived.iter().rposition(|(_, id)| *id == 1).expect("there are first calls");
+    assert!(last_first_call < arrived.len() / 2, "in turns: the last session had its first call taken as number {last_first_call}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sessions_that_crowd_a_link_from_several_threads_are_all_answered() {
+    crowd(1_000, 8).await;
+}
+
 #[tokio::test]
 async fn after_a_broken_stream_everything_pending_is_sent_again_in_order_and_runs_once() {
     let cluster = Cluster::start(2, LONG_MS).await;

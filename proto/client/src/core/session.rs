@@ -5,6 +5,7 @@
 //! machine sleeps, because the cluster's does.
 
 mod lifetime;
+mod pace;
 mod requests;
 
 pub use lifetime::{Lifetime, SessionState, Touch};

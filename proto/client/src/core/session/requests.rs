@@ -20,6 +20,7 @@ use synod_api::reason;
 use synod_api::v1::Failure;
 use synod_api::v1::failure::Kind;
 
+use super::pace::{Pace, Until};
 use crate::core::{Policy, Trouble};
 use crate::error::Refusal;
 use crate::{Error, api};
@@ -109,16 +110,6 @@ struct Call {
     carries: Vec<u64>,
 }
 
-/// Requests from this one on are not sent now: it could not run.
-#[derive(Clone, Copy, Debug)]
-struct Hold {
-    from: u64,
-    /// Until this one is settled or parked ...
-    behind: Option<u64>,
-    /// ... or this time.
-    until_ms: u64,
-}
-
 /// Since when there is no word from the cluster.
 #[derive(Clone, Debug)]
 struct Silence {
@@ -136,6 +127,8 @@ pub struct Requests {
     running: BTreeSet<u64>,
     /// Those of `calls` that are to be sent.
     here: BTreeSet<u64>,
+    /// Those of `running` that are in flight.
+    flying: BTreeSet<u64>,
     /// Those of `calls` whose cancel is to be sent.
     cancels: BTreeSet<u64>,
     /// Settled ones to acknowledge singly, and the request that carries that.
@@ -146,8 +139,7 @@ pub struct Requests {
     /// Rounds without a good word, in a row.
     failures: u32,
     retry_at_ms: u64,
-    hold: Option<Hold>,
-    holds: u32,
+    pace: Pace,
     silence: Option<Silence>,
 }
 
@@ -160,6 +152,7 @@ impl Requests {
             calls: BTreeMap::new(),
             running: BTreeSet::new(),
             here: BTreeSet::new(),
+            flying: BTreeSet::new(),
             cancels: BTreeSet::new(),
             acks: BTreeMap::new(),
             parked: 0,
@@ -167,8 +160,7 @@ impl Requests {
             round: None,
             failures: 0,
             retry_at_ms: 0,
-            hold: None,
-            holds: 0,
+            pace: Pace::new(MAX_PENDING),
             silence: None,
         }
     }
@@ -208,7 +200,7 @@ impl Requests {
     pub fn begin_round(&mut self) {
         self.rounds += 1;
         self.round = Some(self.rounds);
-        self.hold = None;
+        self.pace.release();
     }
 
     /// The present round.
@@ -233,7 +225,7 @@ impl Requests {
 
     /// Whether nothing that runs is in flight, so that a better member can be chosen at no cost.
     pub fn is_idle(&self) -> bool {
-        !self.running.iter().any(|id| matches!(self.calls.get(id), Some(Call { place: Place::Flight { .. }, .. })))
+        self.flying.is_empty()
     }
 
     /// Ends the present round without a failure.
@@ -265,11 +257,13 @@ impl Requests {
     /// The next request to send in the present round, if there is one. It counts as sent.
     pub fn next_to_send(&mut self, now_ms: u64) -> Option<Sending> {
         let (round, id) = (self.round?, *self.here.first()?);
-        if let Some(hold) = self.hold.filter(|hold| hold.from <= id) {
-            if hold.behind.is_some_and(|behind| self.running.contains(&behind)) && now_ms < hold.until_ms {
-                return None;
-            }
-            self.hold = None;
+        let came = |until| match until {
+            Until::Ran(id) => !self.running.contains(&id) || has_run(&self.calls, id),
+            Until::Settled(id) => !self.running.contains(&id),
+            Until::Later => false,
+        };
+        if !self.pace.allows(id, &self.flying, now_ms, came) && !self.calls.get(&id)?.parked {
+            return None;
         }
         let first = self.calls.get(&id)?.sendings == 0;
         if first && !self.fits(id) {
@@ -293,6 +287,9 @@ impl Requests {
         }
         call.sendings += 1;
         call.place = Place::Flight { round, at_ms: now_ms, below };
+        if !call.parked {
+            self.flying.insert(id);
+        }
         let after = after.filter(|_| !call.parked).unwrap_or(0);
         let acknowledged = call.carries.clone();
         self.here.remove(&id);
@@ -325,6 +322,7 @@ impl Requests {
             }
             Landed::Result => {
                 self.good_word();
+                self.pace.got_through();
                 self.confirm(id);
                 self.place(id, Place::Delivered);
                 if let Some(call) = self.calls.get_mut(&id) {
@@ -339,8 +337,9 @@ impl Requests {
             Landed::Failed(Trouble::NoAnswer(why)) => self.again(id, round, why, 0, now_ms, jitter),
             Landed::Failed(Trouble::Answered(failure)) => match failure.kind() {
                 Kind::Unavailable if failure.reason == reason::OUT_OF_ORDER => {
-                    let behind = self.running.range(..id).next_back().copied();
-                    self.hold(id, behind, now_ms, jitter)
+                    let before = self.running.range(..id).next_back().copied();
+                    let until = before.filter(|before| !has_run(&self.calls, *before)).map(Until::Ran);
+                    self.came_back(id, until, now_ms, jitter)
                 }
                 kind @ (Kind::Unavailable | Kind::OutcomeUnknown | Kind::Internal | Kind::Unspecified) => {
                     if kind == Kind::Unavailable {
@@ -355,8 +354,9 @@ impl Requests {
                     Error::OutcomeUnknown(format!("the session ended before the call was answered: {}", failure.message))
                 }),
                 Kind::Rejected if failure.reason == reason::TOO_MANY_OUTCOMES && self.frees_more(id, below, once) => {
-                    let behind = self.running.range(..id).next().copied();
-                    self.hold(id, behind, now_ms, jitter)
+                    let floor = self.floor().min(id);
+                    let until = if floor < id { Until::Settled(floor) } else { Until::Later };
+                    self.came_back(id, (floor == below).then_some(until), now_ms, jitter)
                 }
                 Kind::Rejected => self.refused(id, *failure, once || parked),
             },
@@ -365,7 +365,9 @@ impl Requests {
 
     fn park(&mut self, id: u64) -> Step {
         self.confirm(id);
+        self.pace.got_through();
         self.running.remove(&id);
+        self.flying.remove(&id);
         self.parked += 1;
         if let Some(call) = self.calls.get_mut(&id) {
             call.parked = true;
@@ -379,6 +381,9 @@ impl Requests {
         let error = Error::from(failure);
         if sure || recorded {
             self.good_word();
+            if recorded {
+                self.pace.got_through();
+            }
             self.settle(id, recorded);
             return Step::Fail(error);
         }
@@ -395,6 +400,7 @@ impl Requests {
 
     fn place(&mut self, id: u64, place: Place) {
         self.here.remove(&id);
+        self.flying.remove(&id);
         if place == Place::Here {
             self.here.insert(id);
         }
@@ -403,13 +409,13 @@ impl Requests {
         }
     }
 
-    fn hold(&mut self, id: u64, behind: Option<u64>, now_ms: u64, jitter: u32) -> Step {
+    /// It is to be sent again, and waits for that if it must.
+    fn came_back(&mut self, id: u64, until: Option<Until>, now_ms: u64, jitter: u32) -> Step {
         self.not_sent(id);
         self.place(id, Place::Here);
-        if self.hold.is_none_or(|hold| id < hold.from) {
-            self.holds = self.holds.saturating_add(1);
-            let until_ms = now_ms.saturating_add(self.patience.policy.backoff.delay_ms(self.holds, jitter));
-            self.hold = Some(Hold { from: id, behind, until_ms });
+        self.pace.came_back();
+        if let Some(until) = until {
+            self.pace.hold(id, until, self.patience.policy.backoff, now_ms, jitter);
         }
         Step::Nothing
     }
@@ -442,14 +448,13 @@ impl Requests {
 
     /// Requests that run and are in flight.
     pub fn in_flight(&self) -> Vec<u64> {
-        let flying = |id: &&u64| matches!(self.calls.get(id), Some(Call { place: Place::Flight { .. }, .. }));
-        self.running.iter().filter(flying).copied().collect()
+        self.flying.iter().copied().collect()
     }
 
     fn good_word(&mut self) {
         self.silence = None;
         self.failures = 0;
-        self.holds = 0;
+        self.pace.good_word();
     }
 
     /// What a request carried has arrived.
@@ -466,6 +471,7 @@ impl Requests {
             self.confirm(id);
         }
         self.here.remove(&id);
+        self.flying.remove(&id);
         self.cancels.remove(&id);
         self.running.remove(&id);
         let Some(call) = self.calls.remove(&id) else { return };
@@ -501,7 +507,7 @@ impl Requests {
     /// A request to be cancelled on the cluster, if there is one; it counts as under way. One that may not have run waits for those
     /// before it: cancelled, it would not hold back those behind it any more.
     pub fn next_cancel(&mut self) -> Option<u64> {
-        let ran = |id: &u64| self.calls.get(id).is_some_and(|call| call.ran);
+        let ran = |id: &u64| has_run(&self.calls, *id);
         let barrier = self.running.iter().find(|id| !ran(id)).copied();
         let id = self.cancels.iter().find(|id| barrier == Some(**id) || ran(id)).copied()?;
         self.cancels.remove(&id);
@@ -535,7 +541,7 @@ impl Requests {
     /// When to call [`overdue`](Self::overdue) and [`given_up`](Self::given_up), and to look for something to do.
     pub fn wake_at(&self, now_ms: u64) -> Option<u64> {
         let round = (self.round.is_none() && !self.here.is_empty()).then_some(self.retry_at_ms);
-        let hold = self.hold.map(|hold| hold.until_ms).filter(|until_ms| self.round.is_some() && *until_ms > now_ms);
+        let hold = self.pace.held_until(now_ms).filter(|_| self.round.is_some());
         let answer = self.oldest_flight().map(|at_ms| at_ms.saturating_add(self.patience.attempt_ms));
         let silence = self.silence.as_ref().filter(|_| !self.running.is_empty());
         let patience = silence.map(|silence| {
@@ -546,7 +552,7 @@ impl Requests {
     }
 
     fn oldest_flight(&self) -> Option<u64> {
-        self.running.iter().find_map(|id| match self.calls.get(id)?.place {
+        self.flying.iter().find_map(|id| match self.calls.get(id)?.place {
             Place::Flight { at_ms, .. } => Some(at_ms),
             _ => None,
         })
@@ -592,10 +598,11 @@ impl Requests {
         self.round = None;
         self.running.clear();
         self.here.clear();
+        self.flying.clear();
         self.cancels.clear();
         self.acks.clear();
         self.parked = 0;
-        self.hold = None;
+        self.pace.release();
         self.silence = None;
         let told = |call: &Call| match &call.place {
             Place::Delivered => None,
@@ -609,10 +616,17 @@ impl Requests {
     }
 }
 
-/// Whether a rejection is surely kept as the request's outcome. Of others it is not known: some never are, and a member refuses
-/// some before it proposes them.
+fn has_run(calls: &BTreeMap<u64, Call>, id: u64) -> bool {
+    calls.get(&id).is_some_and(|call| call.ran)
+}
+
+/// Rejections that are surely kept as the request's outcome: those behind it go on, and a retry gets the same one. Of others it is
+/// not known: some never are, and a member refuses some before it proposes them.
+const RECORDED: [&str; 6] =
+    [reason::RECIPE_ERROR, "RECIPE_FAULT", reason::WAIT_TIMEOUT, reason::CANCELLED, reason::TOO_MANY_WAITING, reason::TOO_MANY_SPACES];
+
 fn is_recorded(of: &str) -> bool {
-    [reason::RECIPE_ERROR, "RECIPE_FAULT", reason::WAIT_TIMEOUT, reason::CANCELLED].contains(&of)
+    RECORDED.contains(&of)
 }
 
 #[cfg(test)]
@@ -622,3 +636,7 @@ mod tests;
 #[cfg(test)]
 #[path = "requests_model.rs"]
 mod model;
+
+#[cfg(test)]
+#[path = "requests_cost.rs"]
+mod cost;

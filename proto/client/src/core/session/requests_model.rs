@@ -14,6 +14,10 @@ enum Answer {
     Result,
     OutOfOrder,
     Full,
+    /// Tried, and refused for good: [`reason::TOO_MANY_WAITING`].
+    Refused,
+    /// Refused by a member that did not propose it.
+    Invalid,
     Cancelled,
     Never,
 }
@@ -37,6 +41,9 @@ impl Cluster {
     fn apply(&mut self, sending: &Sending) -> Answer {
         let Sending { id, acknowledged_below: below, after, ref acknowledged, .. } = *sending;
         assert!(below <= id && after < id && acknowledged.iter().all(|other| *other < id), "valid: {sending:?}");
+        if id.is_multiple_of(11) {
+            return Answer::Invalid;
+        }
         if let Some(record) = self.records.get(&id) {
             return record.answer;
         }
@@ -65,7 +72,11 @@ impl Cluster {
             }
         }
         self.ran.push(id);
-        let answer = if id.is_multiple_of(3) { Answer::Parked } else { Answer::Result };
+        let answer = match id {
+            _ if id.is_multiple_of(7) => Answer::Refused,
+            _ if id.is_multiple_of(3) => Answer::Parked,
+            _ => Answer::Result,
+        };
         if answer == Answer::Result {
             self.effects.insert(id);
         }
@@ -217,6 +228,8 @@ impl World {
             Answer::Result => Landed::Result,
             Answer::OutOfOrder => refused(Kind::Unavailable, reason::OUT_OF_ORDER),
             Answer::Full => refused(Kind::Rejected, reason::TOO_MANY_OUTCOMES),
+            Answer::Refused => refused(Kind::Rejected, reason::TOO_MANY_WAITING),
+            Answer::Invalid => refused(Kind::Rejected, "INVALID_ARGUMENTS"),
             Answer::Cancelled => refused(Kind::Rejected, reason::CANCELLED),
             Answer::Never => refused(Kind::Rejected, reason::ALREADY_ACKNOWLEDGED),
         };
@@ -255,12 +268,8 @@ impl World {
     fn cancel(&mut self, reliably: bool) {
         let Some(id) = self.requests.next_cancel() else { return };
         let lost = !reliably && self.draw(3) == 0;
-        if lost && self.draw(2) == 0 {
-            self.requests.cancel_failed(id);
-            return;
-        }
-        let was = self.cluster.cancel(id);
-        let told = if lost { self.requests.cancel_failed(id) } else { self.requests.cancelled(id, Some(was)) };
+        let was = if lost && self.draw(2) == 0 { None } else { Some(self.cluster.cancel(id)) };
+        let told = if lost { self.requests.cancel_failed(id) } else { self.requests.cancelled(id, was) };
         if told.is_some() {
             self.failed.insert(id);
         }

@@ -153,7 +153,7 @@ fn a_session_that_ended_is_told_to_a_first_sending_and_unknown_to_a_retry() {
 }
 
 #[test]
-fn out_of_order_waits_for_the_one_before_and_all_behind_it_follow() {
+fn out_of_order_waits_for_the_one_before_and_those_behind_it_follow_at_a_growing_pace() {
     let mut requests = made(4);
     sent(&mut requests, 0);
     for id in 2..=4 {
@@ -163,10 +163,14 @@ fn out_of_order_waits_for_the_one_before_and_all_behind_it_follow() {
     assert_eq!(sent(&mut requests, 0), [""; 0]);
     assert_eq!(requests.wake_at(0), Some(10), "in case the answer never comes");
     finish(&mut requests, 1);
-    assert_eq!(sent(&mut requests, 0), ["2 0 2 []", "3 2 2 []", "4 3 2 []"]);
+    assert_eq!(sent(&mut requests, 0), ["2 0 2 []", "3 2 2 []"], "one got through, so two may be in flight");
     assert_eq!(land(&mut requests, 3, failure(Kind::Unavailable, "OUT_OF_ORDER")), Step::Nothing);
     assert_eq!(sent(&mut requests, 9), [""; 0]);
-    assert_eq!(sent(&mut requests, 10), ["3 2 2 []"]);
+    assert_eq!(sent(&mut requests, 10), ["3 2 2 []"], "tried, in case that the answer never comes");
+    assert_eq!(land(&mut requests, 2, Landed::Result), Step::Deliver);
+    assert_eq!(sent(&mut requests, 10), ["4 3 2 []"]);
+    assert_eq!(land(&mut requests, 3, failure(Kind::Unavailable, "OUT_OF_ORDER")), Step::Nothing);
+    assert_eq!(sent(&mut requests, 10), ["3 2 2 []"], "2 has run, whether or not its answer is taken");
 }
 
 #[test]
@@ -176,7 +180,28 @@ fn a_refused_call_is_skipped_by_those_behind_it() {
     assert!(matches!(land(&mut requests, 1, failure(Kind::Rejected, "INVALID_ARGUMENTS")), Step::Fail(Error::Refused(_))));
     land(&mut requests, 2, failure(Kind::Unavailable, "OUT_OF_ORDER"));
     land(&mut requests, 3, failure(Kind::Unavailable, "OUT_OF_ORDER"));
-    assert_eq!(sent(&mut requests, 0), ["2 0 2 []", "3 2 2 []"]);
+    assert_eq!(sent(&mut requests, 0), ["2 0 2 []"]);
+    finish(&mut requests, 2);
+    assert_eq!(sent(&mut requests, 0), ["3 0 3 []"]);
+}
+
+#[test]
+fn a_refusal_that_is_recorded_is_an_outcome_as_any_other_and_those_behind_it_go_on() {
+    for reason in ["TOO_MANY_WAITING", "TOO_MANY_SPACES", "WAIT_TIMEOUT"] {
+        let mut requests = made(1);
+        sent(&mut requests, 0);
+        assert_eq!(land(&mut requests, 1, Landed::Parked), Step::Parked);
+        finish(&mut requests, 1);
+        for id in 2..=4 {
+            assert_eq!(requests.add(0), Ok(id));
+        }
+        assert_eq!(sent(&mut requests, 0), ["2 0 2 [1]", "3 2 2 []", "4 3 2 []"]);
+        assert!(matches!(land(&mut requests, 2, failure(Kind::Rejected, reason)), Step::Fail(_)));
+        finish(&mut requests, 3);
+        finish(&mut requests, 4);
+        requests.add(0).expect("there is room");
+        assert_eq!(sent(&mut requests, 0), ["5 0 5 []"], "what 2 acknowledged has arrived: {reason}");
+    }
 }
 
 #[test]
@@ -201,7 +226,7 @@ fn a_refusal_of_a_retry_is_told_only_when_the_first_sending_surely_cannot_run_an
         sent(&mut requests, 10);
         requests
     };
-    let refused = || failure(Kind::Rejected, "TOO_MANY_WAITING");
+    let refused = || failure(Kind::Rejected, "INVALID_ARGUMENTS");
     for (was, unknown) in [(api::Cancelled::NotRun, false), (api::Cancelled::Granted, false), (api::Cancelled::Final, true)] {
         let mut requests = retried();
         assert_eq!(land(&mut requests, 1, refused()), Step::Nothing);
@@ -209,8 +234,14 @@ fn a_refusal_of_a_retry_is_told_only_when_the_first_sending_surely_cannot_run_an
         let told = requests.cancelled(1, Some(was)).expect("the caller waits");
         assert_eq!(matches!(told, Error::OutcomeUnknown(_)), unknown, "{was:?}: {told}");
     }
-    let mut requests = retried();
-    assert!(matches!(land(&mut requests, 1, failure(Kind::Rejected, "RECIPE_ERROR")), Step::Fail(Error::Rejected(_))), "it is recorded");
+    for reason in ["RECIPE_ERROR", "TOO_MANY_WAITING", "TOO_MANY_SPACES", "WAIT_TIMEOUT"] {
+        let mut requests = retried();
+        let Step::Fail(told) = land(&mut requests, 1, failure(Kind::Rejected, reason)) else { panic!("{reason} is recorded") };
+        assert!(matches!(told, Error::Rejected(_) | Error::Refused(_) | Error::WaitTimeout), "{reason}: {told}");
+        assert_eq!((requests.next_cancel(), requests.is_known(1)), (None, false), "{reason}");
+        requests.add(10).expect("there is room");
+        assert_eq!(sent(&mut requests, 10), ["2 0 2 [1]"], "{reason}");
+    }
     let mut requests = retried();
     land(&mut requests, 1, refused());
     assert_eq!(requests.next_cancel(), Some(1));

@@ -1,5 +1,8 @@
-//! The task of a session that does what takes time: it connects, waits for room in a queue, pauses, gives up, and cancels what
-//! callers dropped.
+//! The task of a session that does what takes time: it connects, stands in line for a slot of a full queue, pauses, gives up, and
+//! cancels what callers dropped.
+//!
+//! A slot that it gets is used for the session's next request. The line is first come, first served, and whoever wants more than
+//! one slot goes to its end: so the sessions of a crowded link take turns.
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +12,7 @@ use synod_abi::RequestId;
 use synod_api::reason;
 use tokio::task::JoinSet;
 
-use super::shared::{Shared, Turn};
+use super::shared::{Shared, Slot, Turn};
 use crate::Error;
 use crate::core::Trouble;
 use crate::shell::link::Link;
@@ -19,14 +22,21 @@ const MAX_CANCELS: usize = 16;
 /// While it connects, callers whose time is up are looked for this often, in milliseconds.
 const CONNECTING_CHECK_MS: u64 = 100;
 
+/// A place in the line for a slot of a link's queue; it is lost when this is dropped.
+struct Line {
+    link: Arc<Link>,
+    slot: Pin<Box<dyn Future<Output = Option<Slot>> + Send>>,
+}
+
 type Connecting = Pin<Box<dyn Future<Output = (String, Result<Arc<Link>, Trouble>)> + Send>>;
 
 /// Runs until the session is over.
 pub(super) async fn run(session: Arc<Shared>) {
     let mut cancels = JoinSet::new();
     let mut connecting: Option<Connecting> = None;
+    let (mut line, mut slot) = (None, None);
     loop {
-        let Turn { over, connect, crowded, cancels: new, wake_ms } = session.turn(MAX_CANCELS.saturating_sub(cancels.len()));
+        let Turn { over, connect, crowded, cancels: new, wake_ms } = session.turn(MAX_CANCELS.saturating_sub(cancels.len()), slot.take());
         if over {
             return;
         }
@@ -36,12 +46,16 @@ pub(super) async fn run(session: Arc<Shared>) {
         if connect && connecting.is_none() {
             connecting = Some(Box::pin(connect_to_nearest(Arc::clone(&session))));
         }
+        line = crowded.map(|link| stand(line.take(), link));
         let least_ms = if connecting.is_some() { CONNECTING_CHECK_MS } else { 1 };
         let pause_ms = wake_ms.map(|at_ms| at_ms.saturating_sub(session.client.now_ms()).max(least_ms));
         tokio::select! {
             () = session.pump.notified() => {}
             () = pause(pause_ms) => {}
-            () = room(crowded) => {}
+            had = first_in(&mut line) => {
+                line = None;
+                slot = had;
+            }
             (address, link) = connected(&mut connecting) => {
                 connecting = None;
                 session.connected(address, link);
@@ -58,9 +72,18 @@ async fn pause(pause_ms: Option<u64>) {
     }
 }
 
-async fn room(crowded: Option<Arc<Link>>) {
-    match crowded {
-        Some(link) => drop(link.calls().queue.reserve().await),
+/// A place in the line of `link`: the present one, or a new one at its end.
+fn stand(line: Option<Line>, link: Arc<Link>) -> Line {
+    line.filter(|line| Arc::ptr_eq(&line.link, &link)).unwrap_or_else(|| {
+        let queue = link.calls().queue.clone();
+        Line { link, slot: Box::pin(async move { queue.reserve_owned().await.ok() }) }
+    })
+}
+
+/// A slot; none if the stream ended.
+async fn first_in(line: &mut Option<Line>) -> Option<Slot> {
+    match line {
+        Some(line) => line.slot.as_mut().await,
         None => pending().await,
     }
 }

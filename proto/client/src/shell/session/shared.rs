@@ -10,6 +10,7 @@ use std::time::Duration;
 use prost::Message;
 use synod_abi::SessionId;
 use synod_api::v1::{CallReply, CallRequest, Context};
+use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
@@ -19,6 +20,9 @@ use crate::shell::client::Client;
 use crate::shell::flights::{Ground, Key, Landing, Ticket};
 use crate::shell::link::{Link, check_size};
 use crate::{Error, api};
+
+/// A slot of the queue of a link's call stream.
+pub(super) type Slot = OwnedPermit<CallRequest>;
 
 /// What a request's context adds to its bytes, at most.
 const CONTEXT_BYTES: usize = 8 * 1_024;
@@ -46,6 +50,8 @@ struct Calls {
     praised: bool,
     /// Whether something could be sent if the queue had room.
     crowded: bool,
+    /// For whose queue the pump stands in line, as far as it was told.
+    line: Option<Arc<Link>>,
     /// When the pump wakes.
     wakes_ms: u64,
     over: Option<Over>,
@@ -97,6 +103,7 @@ impl Shared {
             lane: None,
             praised: false,
             crowded: false,
+            line: None,
             wakes_ms: u64::MAX,
             over: None,
         };
@@ -191,15 +198,17 @@ impl Shared {
 
     /// Sends what can be sent, and wakes the pump if there is something for it to do.
     fn go_on(self: &Arc<Self>, calls: &mut Calls) {
-        self.send(calls);
+        self.send(calls, None);
         let now_ms = self.client.now_ms();
         let wake_ms = calls.requests.wake_at(now_ms).unwrap_or(u64::MAX);
-        if wake_ms < calls.wakes_ms || calls.crowded || calls.requests.has_cancels() || calls.requests.wants_round(now_ms) {
+        let stands = calls.crowded_by().is_none_or(|link| calls.line.as_ref().is_some_and(|line| Arc::ptr_eq(line, link)));
+        if wake_ms < calls.wakes_ms || !stands || calls.requests.has_cancels() || calls.requests.wants_round(now_ms) {
             self.pump.notify_one();
         }
     }
 
-    fn send(self: &Arc<Self>, calls: &mut Calls) {
+    /// Sends what can be sent, the first of it with `slot`. While others stand in line for slots, there is none but that.
+    fn send(self: &Arc<Self>, calls: &mut Calls, mut slot: Option<Slot>) {
         calls.crowded = false;
         if calls.requests.has_work()
             && calls.requests.is_idle()
@@ -209,15 +218,18 @@ impl Shared {
             calls.lane = None;
             calls.requests.part();
         }
-        while let Some(aboard) = calls.lane.clone() {
+        while calls.requests.has_work()
+            && let Some(aboard) = calls.lane.clone()
+        {
             let lane = aboard.link.calls();
-            let room = match lane.queue.try_reserve() {
+            let own = slot.take().filter(|slot| slot.same_channel_as_sender(&lane.queue));
+            let room = match own.map_or_else(|| lane.queue.clone().try_reserve_owned(), Ok) {
                 Ok(room) => room,
-                Err(TrySendError::Full(())) => {
+                Err(TrySendError::Full(_)) => {
                     calls.crowded = true;
                     return;
                 }
-                Err(TrySendError::Closed(())) => {
+                Err(TrySendError::Closed(_)) => {
                     let why = "the stream ended".to_owned();
                     calls.requests.failed(why.clone(), 0, self.client.now_ms(), self.client.jitter());
                     self.leave(calls, Trouble::NotSent(why));
@@ -343,8 +355,8 @@ impl Shared {
         }
     }
 
-    /// What the pump has to do now. `cancels`: for how many cancels there is room.
-    pub(super) fn turn(self: &Arc<Self>, cancels: usize) -> Turn {
+    /// What the pump has to do now. `cancels`: for how many cancels there is room; `slot`: what it has got from standing in line.
+    pub(super) fn turn(self: &Arc<Self>, cancels: usize, slot: Option<Slot>) -> Turn {
         let mut calls = self.calls();
         let now_ms = self.client.now_ms();
         if let Some(why) = calls.requests.overdue(now_ms, self.client.jitter()) {
@@ -359,17 +371,12 @@ impl Shared {
             }
             forget(&mut calls, id);
         }
-        self.send(&mut calls);
+        self.send(&mut calls, slot);
+        calls.line = calls.crowded_by().cloned();
         let cancels = std::iter::from_fn(|| calls.requests.next_cancel()).take(cancels).collect();
         let wake_ms = calls.requests.wake_at(now_ms);
         calls.wakes_ms = wake_ms.unwrap_or(u64::MAX);
-        Turn {
-            over: calls.over.is_some(),
-            connect: calls.requests.wants_round(now_ms),
-            crowded: calls.lane.as_ref().filter(|_| calls.crowded).map(|aboard| Arc::clone(&aboard.link)),
-            cancels,
-            wake_ms,
-        }
+        Turn { over: calls.over.is_some(), connect: calls.requests.wants_round(now_ms), crowded: calls.line.clone(), cancels, wake_ms }
     }
 
     /// A cancel was answered.
@@ -428,6 +435,7 @@ impl Shared {
         }
         calls.waiting.clear();
         calls.lane = None;
+        calls.line = None;
         self.permits.close();
         self.life(Lifetime::ended);
         self.pump.notify_one();
@@ -437,6 +445,13 @@ impl Shared {
     /// Whether it is over for its client; then, whether it is to be closed on the cluster.
     pub(super) fn over(&self) -> Option<bool> {
         self.calls().over.as_ref().map(|over| over.close)
+    }
+}
+
+impl Calls {
+    /// The link whose queue has no room for what could be sent.
+    fn crowded_by(&self) -> Option<&Arc<Link>> {
+        self.lane.as_ref().filter(|_| self.crowded).map(|aboard| &aboard.link)
     }
 }
 

@@ -1,0 +1,153 @@
+//! How many requests of a session are sent at a time, and which of them wait, after one of them could not run.
+//!
+//! Pipelined requests are a chain: when one is refused without a trace, everything that was sent behind it comes back as out of
+//! order. If all of that were sent again at once, and the next one were refused too, `n` requests would cost the square of `n`
+//! sendings. So from there on one is in flight at a time, and one more for every request that gets through. What the next break
+//! of the chain sends back is then no more than what got through since the last one, and sendings stay in proportion to requests;
+//! without another break, the window doubles with every round trip.
+//!
+//! It does not keep the requests: [`Requests`](super::Requests) does, and asks.
+use std::collections::BTreeSet;
+
+use crate::core::Backoff;
+
+/// What a request that came back waits for, besides its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// This one has run or parked, or is settled.
+    Ran(u64),
+    /// This one is settled or parked.
+    Settled(u64),
+    /// Nothing else.
+    Later,
+}
+
+/// Requests from this one on are not sent now: it could not run.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    from: u64,
+    until: Until,
+    /// Then it is tried, in case that the word never comes.
+    until_ms: u64,
+}
+
+/// The pace of a session.
+#[derive(Debug)]
+pub(super) struct Pace {
+    most: usize,
+    /// How many may be in flight.
+    window: usize,
+    hold: Option<Hold>,
+    /// Holds without a good word, in a row.
+    holds: u32,
+}
+
+impl Pace {
+    /// With at most so many in flight.
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, window: most, hold: None, holds: 0 }
+    }
+
+    /// A request came back, to be sent again.
+    pub(super) fn came_back(&mut self) {
+        self.window = 1;
+    }
+
+    /// A request that came back waits, and those behind it.
+    pub(super) fn hold(&mut self, id: u64, until: Until, backoff: Backoff, now_ms: u64, jitter: u32) {
+        if self.hold.is_none_or(|hold| id < hold.from) {
+            self.holds = self.holds.saturating_add(1);
+            self.hold = Some(Hold { from: id, until, until_ms: now_ms.saturating_add(backoff.delay_ms(self.holds, jitter)) });
+        }
+    }
+
+    /// A request ran or parked, or was refused for good with that as its outcome.
+    pub(super) fn got_through(&mut self) {
+        self.window = self.window.saturating_add(1).min(self.most);
+    }
+
+    /// The cluster does something for the session.
+    pub(super) fn good_word(&mut self) {
+        self.holds = 0;
+    }
+
+    /// Nothing is held any more.
+    pub(super) fn release(&mut self) {
+        self.hold = None;
+    }
+
+    /// Until when something is held at most.
+    pub(super) fn held_until(&self, now_ms: u64) -> Option<u64> {
+        self.hold.map(|hold| hold.until_ms).filter(|until_ms| *until_ms > now_ms)
+    }
+
+    /// Whether `id` may be sent while these are in flight. `came`: whether what a hold waits for has come. The lowest one always
+    /// may: what is in flight behind it only comes back.
+    pub(super) fn allows(&mut self, id: u64, flying: &BTreeSet<u64>, now_ms: u64, came: impl Fn(Until) -> bool) -> bool {
+        let mut tried = false;
+        if let Some(hold) = self.hold.filter(|hold| hold.from <= id) {
+            tried = now_ms >= hold.until_ms;
+            if !tried && !came(hold.until) {
+                return false;
+            }
+            self.hold = None;
+        }
+        tried || flying.len() < self.window || flying.first().is_none_or(|first| id < *first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BACKOFF: Backoff = Backoff { base_ms: 10, max_ms: 40 };
+
+    fn flying(count: u64) -> BTreeSet<u64> {
+        (1..=count).collect()
+    }
+
+    #[test]
+    fn after_one_came_back_the_window_grows_with_what_gets_through() {
+        let mut pace = Pace::new(4);
+        let width = |pace: &mut Pace| (0..9).take_while(|count| pace.allows(99, &flying(*count), 0, |_| true)).count();
+        assert_eq!(width(&mut pace), 4);
+        pace.came_back();
+        let widths: Vec<usize> = (0..5)
+            .map(|_| {
+                let wide = width(&mut pace);
+                pace.got_through();
+                wide
+            })
+            .collect();
+        assert_eq!(widths, [1, 2, 3, 4, 4]);
+    }
+
+    #[test]
+    fn the_lowest_one_does_not_wait_for_those_in_flight_behind_it() {
+        let mut pace = Pace::new(4);
+        pace.came_back();
+        let behind = BTreeSet::from([6, 7, 8]);
+        assert!(pace.allows(5, &behind, 0, |_| true));
+        assert!(!pace.allows(9, &behind, 0, |_| true));
+    }
+
+    #[test]
+    fn what_is_held_waits_for_the_word_or_its_time_which_grows_until_there_is_one() {
+        let mut pace = Pace::new(4);
+        pace.hold(5, Until::Ran(4), BACKOFF, 0, u32::MAX);
+        pace.hold(6, Until::Ran(5), BACKOFF, 0, u32::MAX);
+        assert_eq!(pace.held_until(0), Some(10), "the lowest one counts");
+        assert!(pace.allows(4, &flying(1), 0, |_| false));
+        assert!(!pace.allows(7, &flying(1), 9, |_| false));
+        assert!(pace.allows(5, &flying(1), 9, |until| until == Until::Ran(4)));
+        assert!(pace.allows(6, &flying(1), 9, |_| false), "nothing is held any more");
+        pace.hold(5, Until::Later, BACKOFF, 0, u32::MAX);
+        assert_eq!((pace.held_until(0), pace.held_until(20)), (Some(20), None));
+        assert!(pace.allows(5, &flying(9), 20, |_| false), "tried, however many are in flight");
+        pace.good_word();
+        pace.hold(5, Until::Later, BACKOFF, 0, u32::MAX);
+        assert_eq!(pace.held_until(0), Some(10));
+        pace.release();
+        assert_eq!(pace.held_until(0), None);
+    }
+}
