@@ -1,7 +1,7 @@
 //! Requests of a session: a call takes effect once per request id, its outcome is kept until it is acknowledged.
 //!
 //! The order of the checks is the contract: what is wrong with session or request leaves nothing behind, not even
-//! acknowledgements, and is sent again or not by the client; once the operation was tried, its outcome is recorded, a
+//! acknowledgements (those of a request that finds no room excepted), and is sent again or not by the client; once the operation was tried, its outcome is recorded, a
 //! rejection too. A request that is acknowledged singly while the floor is not above it leaves a mark until it is: a late copy
 //! of it must not run.
 use synod_abi::{Direction, RequestId, SessionId, SpaceId, TicketId, limits};
@@ -38,6 +38,9 @@ enum Checked {
     Known(Outcome),
     /// It is to run.
     New(Open),
+    /// It does not run for want of room, though what it acknowledges is forgotten: else a session that cannot make room with one
+    /// request never could.
+    Full(Open, Rejection),
 }
 
 impl Machine {
@@ -52,6 +55,11 @@ impl Machine {
         let mut open = match check(&mut workspace, turn, request, fingerprint) {
             Ok(Checked::New(open)) => open,
             Ok(Checked::Known(outcome)) => return Ok((workspace, Decided::Recorded(outcome))),
+            Ok(Checked::Full(Open { id, record, .. }, rejection)) => {
+                workspace.overlay().put(Table::Sessions, &session_key(id), synod_abi::encode(&record));
+                let outcome = Outcome { revision: self.head.revision, time: workspace.time(), result: Err(rejection) };
+                return Ok((workspace, Decided::Recorded(outcome)));
+            }
             Err(stop) => return rejected(stop).map(|rejection| (workspace, Decided::Rejected(rejection))),
         };
         let (mut workspace, tried) = self.try_call(workspace, vm, (call, request), &mut open, turn)?;
@@ -308,8 +316,10 @@ fn check<S: StateView>(workspace: &mut Workspace<S>, turn: &Turn, request: &Requ
     {
         return Err(Rejection::OutOfOrder.into());
     }
-    open.has_room()?;
-    Ok(Checked::New(open))
+    Ok(match open.has_room() {
+        Ok(()) => Checked::New(open),
+        Err(rejection) => Checked::Full(open, rejection),
+    })
 }
 
 fn is_valid(Request { id, acknowledged_below, acknowledged, after, wait_ms: _ }: &Request) -> bool {

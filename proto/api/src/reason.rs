@@ -23,11 +23,11 @@ pub const INVALID_REQUEST: &str = "INVALID_REQUEST";
 pub const OUT_OF_ORDER: &str = "OUT_OF_ORDER";
 /// The session has as many outcomes that its client did not acknowledge as it may: not recorded.
 pub const TOO_MANY_OUTCOMES: &str = "TOO_MANY_OUTCOMES";
-/// The session called as many spaces as it may that hear of its end: not recorded.
+/// The session called as many spaces as it may that hear of its end: the outcome of the request.
 pub const TOO_MANY_SPACES: &str = "TOO_MANY_SPACES";
 /// The operation would wait, which only a session's own call may.
 pub const CANNOT_WAIT: &str = "CANNOT_WAIT";
-/// As many calls wait in the space as may: not recorded.
+/// As many calls wait in the space as may: the outcome of the request.
 pub const TOO_MANY_WAITING: &str = "TOO_MANY_WAITING";
 /// The call waited as long as it was allowed to.
 pub const WAIT_TIMEOUT: &str = "WAIT_TIMEOUT";

@@ -212,6 +212,27 @@ fn outcomes_are_limited_in_number_and_bytes_until_they_are_acknowledged() {
 }
 
 #[test]
+fn a_request_that_finds_no_room_still_acknowledges() {
+    const PARKED: u64 = 12;
+    let (mut member, session) = member();
+    let long = [&[synod_abi::REPLY_RESULT], vec![0; 450_000].as_slice()].concat();
+    let park = |n| in_session(session, 1, id(n), &[Step::Later]);
+    let parked: Vec<_> = (1..=PARKED).map(|n| member.command(park(n)).result).collect();
+    for reply in parked {
+        let Ok(Reply::Parked { ticket }) = reply else { panic!("it waits") };
+        member.one(call(1, &[Step::CompleteRaw(ticket.0, long.clone().into())])).unwrap();
+    }
+    let full = Err(Rejection::TooManyOutcomes { limit: limits::SESSION_OUTCOME_BYTES });
+    let next = |acknowledged: &[u64]| Request { acknowledged: acknowledged.iter().copied().map(RequestId).collect(), ..id(PARKED + 1) };
+    let before = record(&member, session).outcome_bytes;
+    assert_eq!(member.request(session, next(&[1]), &count()), full);
+    assert!(record(&member, session).outcome_bytes < before - 400_000);
+    assert_eq!((member.counts().1, kept(&member, session, PARKED + 1)), (PARKED, None), "it is not recorded");
+    assert_eq!(member.request(session, next(&[2]), &count()), full);
+    assert!(member.request(session, next(&[3]), &count()).is_ok(), "three made the room that one could not");
+}
+
+#[test]
 fn a_session_calls_so_many_spaces_that_hear_of_its_end() {
     let (mut member, session) = member();
     let spaces = limits::SESSION_SPACES as u32 + 1;
