@@ -11,11 +11,12 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ListServiceResponse, ServerReflectionRequest};
 
 /// Every service of the port for clients.
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "synod.v1.Cluster",
     "synod.v1.Recipes",
+    "synod.v1.Sessions",
     "synod.v1.SpaceAdmin",
     "synod.v1.Spaces",
 ];
