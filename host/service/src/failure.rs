@@ -262,6 +262,12 @@ impl Rejected {
         }
     }
 
+    /// Somebody who is not the session's client.
+    pub fn wrong_secret() -> Self {
+        let message = "this is not the secret of the session; use the one that it was opened with, or open a new session";
+        Self::new(Reason::WrongSecret, message)
+    }
+
     /// The same, naming a limit.
     #[must_use]
     pub fn at_limit(mut self, name: &'static str, value: u64) -> Self {

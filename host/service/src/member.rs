@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use synod_abi::{ClusterId, MemberId, Revision, SessionId, Time};
+use synod_abi::{ClusterId, MemberId, Revision, Time};
 use synod_machine::{Action, Caller, Fatal, Outcome, directory};
 
 use crate::directory::DirectoryCache;
@@ -25,9 +25,9 @@ use crate::ports::{ForwardLink, Leadership, Monotonic, Ports, Replica, Replicati
 use crate::progress::{Progress, lock};
 use crate::proposer::{Proposal, Proposer};
 use crate::reader::{Consistency, Reader};
-use crate::sessions::Sessions;
 use crate::sessions::driver::Driver;
 use crate::sessions::touches::{TouchServer, Touches};
+use crate::sessions::{SessionKey, Sessions};
 
 pub use administer::{Created, Installed, NewSpace, SpaceMade};
 pub use session::{NewSession, SessionAnswer, SessionOpened, Waiting};
@@ -93,8 +93,8 @@ pub struct QueryOptions {
     pub consistency: Consistency,
     /// The read waits until the state has this revision; 0: any.
     pub at_least_revision: u64,
-    /// The caller's session, if it has one.
-    pub session: Option<SessionId>,
+    /// The caller's session, if it has one; the query does not run unless the secret is right.
+    pub session: Option<SessionKey>,
 }
 
 /// What a member knows about itself.

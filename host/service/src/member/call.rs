@@ -143,6 +143,9 @@ impl<P: Ports> Member<P> {
         if let Args::Postcard { bytes, .. } = &args {
             check_length(bytes)?;
         }
+        if let Some(key) = &options.session {
+            self.verify(key, deadline).await?;
+        }
         self.0.reader.ready(options.consistency, options.at_least_revision, deadline).await?;
         let view = self.view()?;
         let Some(entry) = self.fatal(self.0.directory.space_in(&view, &name))? else { return rejected(unknown_space(&name)) };
@@ -160,7 +163,7 @@ impl<P: Ports> Member<P> {
                 bytes
             }
         };
-        let call = QueryCall { space: name, query: point.id(), args, session: options.session };
+        let call = QueryCall { space: name, query: point.id(), args, session: options.session.map(|key| key.session) };
         let Answer { revision, time, result, logs } = match self.0.reader.by(deadline, self.0.queries.run(view, call)).await? {
             Ok(answer) => answer,
             Err(QueryError::Busy(message)) => return Err(CallFailure::unavailable(UnavailableReason::Busy, message)),

@@ -332,7 +332,7 @@ impl<P: Ports> Member<P> {
     }
 
     /// Whether `key` opens its session. A session that is not known here is looked for once this member is up to date.
-    async fn verify(&self, key: &SessionKey, deadline: Monotonic) -> Result<(), CallFailure> {
+    pub(super) async fn verify(&self, key: &SessionKey, deadline: Monotonic) -> Result<(), CallFailure> {
         let mut verified = self.0.sessions.verify(key);
         if verified == Verified::UnknownHere {
             self.0.reader.ready(Consistency::Linearizable, 0, deadline).await?;
@@ -340,10 +340,7 @@ impl<P: Ports> Member<P> {
         }
         match verified {
             Verified::Yes => Ok(()),
-            Verified::WrongSecret => rejected(Rejected::new(
-                Reason::WrongSecret,
-                "this is not the secret of the session; use the one that it was opened with, or open a new session",
-            )),
+            Verified::WrongSecret => rejected(Rejected::wrong_secret()),
             Verified::UnknownHere => rejected(Rejected::of(&Rejection::SessionEnded)),
         }
     }

@@ -35,13 +35,7 @@ pub(super) fn sixteen(bytes: &[u8], field: &str) -> Result<[u8; 16], CallFailure
 /// A session and its secret.
 pub(super) fn session_key(session: &[u8], secret: &[u8], field: &str) -> Result<SessionKey, CallFailure> {
     let session = session_id(session, field)?;
-    Ok(SessionKey { session, secret: secret.try_into().map_err(|_| wrong_secret())? })
-}
-
-/// Somebody who is not the session's client.
-pub(super) fn wrong_secret() -> CallFailure {
-    let message = "this is not the secret of the session; use the one that it was opened with, or open a new session";
-    Rejected::new(Reason::WrongSecret, message).into()
+    Ok(SessionKey { session, secret: secret.try_into().map_err(|_| Rejected::wrong_secret())? })
 }
 
 /// The session that a query is made in, if any. Which request it would be means nothing: a query changes nothing.

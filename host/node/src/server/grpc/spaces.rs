@@ -3,33 +3,18 @@ use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
-use synod_abi::SessionId;
 use synod_api::v1::spaces_server::Spaces;
 use synod_api::v1::{CallReply, CallRequest, Consistency, QueryReply, QueryRequest};
-use synod_machine::{Caller, Fatal, sessions};
-use synod_service::{CallAnswer, CallFailure, QueryOptions, SessionAnswer, SessionKey, Waiting};
-use synod_storage::StateStore;
+use synod_machine::Caller;
+use synod_service::{CallAnswer, CallFailure, QueryOptions, SessionAnswer, Waiting};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::call_stream::{CallStream, Step};
 use super::context::{self, InSession};
-use super::{Front, convert, stopped};
+use super::{Front, convert};
 
 /// Calls and queries.
 pub(crate) struct SpacesService(pub(crate) Front);
-
-impl SpacesService {
-    /// The session of a query, once its secret is known to be right. A session that is not known here may have been opened elsewhere.
-    async fn verified(&self, key: SessionKey, timeout: Duration) -> Result<SessionId, CallFailure> {
-        let view = self.0.state.view().map_err(|error| Fatal(error.to_string()));
-        let known = view.and_then(|view| sessions::session(&view, key.session)).map_err(stopped)?;
-        let record = match known {
-            Some(record) => record,
-            None => self.0.member.session(key.session, timeout).await?,
-        };
-        if blake3::hash(&key.secret) == record.secret_hash { Ok(key.session) } else { Err(context::wrong_secret()) }
-    }
-}
 
 /// Runs a call until it has its answer or waits. It is submitted when this is first polled.
 async fn call(front: &Front, request: CallRequest, timeout: Duration) -> Result<SessionAnswer, CallFailure> {
@@ -105,10 +90,7 @@ impl Spaces for SpacesService {
         };
         let answer = async {
             let context = request.context.unwrap_or_default();
-            let session = match context::of_query(&context)? {
-                Some(key) => Some(self.verified(key, timeout).await?),
-                None => None,
-            };
+            let session = context::of_query(&context)?;
             let options = QueryOptions { consistency, at_least_revision: context.at_least_revision, session };
             self.0.member.query(&request.space, &request.query, convert::args(request.args), options, timeout).await
         };

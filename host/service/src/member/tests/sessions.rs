@@ -5,7 +5,6 @@ use synod_abi::SessionId;
 use synod_machine::{Caller, SessionBounds, TtlPolicy};
 
 use super::rejection;
-use crate::SessionOpened;
 use crate::failure::{Reason, UnavailableReason};
 use crate::member::NewSession;
 use crate::ports::Touched;
@@ -14,6 +13,7 @@ use crate::sessions::touches::TOUCHES_PER_BUNDLE;
 use crate::testing::client::{new_session, request, secret};
 use crate::testing::cluster::{Cluster, Pending, TIMEOUT, is_unavailable, look};
 use crate::testing::recipe::ENDED;
+use crate::{Args, CallAnswer, QueryOptions, SessionOpened};
 
 const TTL_MS: u64 = 10_000;
 const ALIVE: Touched = Touched::Alive { ttl_ms: TTL_MS };
@@ -21,6 +21,12 @@ const ALIVE: Touched = Touched::Alive { ttl_ms: TTL_MS };
 fn start_open(cluster: &Cluster, member: u64, new: NewSession) -> Pending<SessionOpened> {
     let member = cluster.member(member);
     cluster.sim.start(async move { member.open_session(new, Caller::default(), TIMEOUT).await })
+}
+
+fn start_query(cluster: &Cluster, key: SessionKey) -> Pending<CallAnswer> {
+    let (member, args) = (cluster.member(2), Args::Json("{\"key\":\"k\"}".into()));
+    let options = QueryOptions { session: Some(key), ..QueryOptions::default() };
+    cluster.sim.start(async move { member.query("counter", "get", args, options, TIMEOUT).await })
 }
 
 #[test]
@@ -86,14 +92,19 @@ fn only_the_secret_takes_a_session_up() {
         let mut call = cluster.start_request(2, key, request(1), ("add", "k", 1));
         let (member, mut touch) = (cluster.member(2), cluster.start_touch(2, key));
         let mut cancel = cluster.sim.start(async move { member.cancel_request(key, request(1).id, Caller::default(), TIMEOUT).await });
+        let mut query = start_query(&cluster, key);
         cluster.run();
         assert_eq!(rejection(look(&mut call).expect("an answer")).reason, reason);
+        assert_eq!(rejection(look(&mut query).expect("an answer")).reason, reason);
         assert_eq!(rejection(look(&mut cancel).expect("an answer")).reason, reason);
         match look(&mut touch).expect("an answer") {
             Ok(touched) => assert_eq!((touched, reason), (Touched::Ended, Reason::SessionExpired)),
             touched => assert_eq!(rejection(touched).reason, reason),
         }
     }
+    let mut right = start_query(&cluster, key);
+    cluster.run();
+    assert!(look(&mut right).expect("an answer").is_ok());
     assert_eq!(cluster.committed().len(), before);
     assert!(!format!("{key:?}").contains("secret"), "a secret is not printed");
 }
