@@ -12,8 +12,8 @@ pub const ENTRY_OPERATION: &str = "synod_operation";
 /// Exported function `(query id: i32, input length: i32) -> i64` that runs a query. Both return `pointer << 32 | length`
 /// of the reply: one status byte ([`REPLY_RESULT`] and those below it) and its payload.
 pub const ENTRY_QUERY: &str = "synod_query";
-/// Exported function `(hook: i32, input length: i32) -> i64` that runs a hook: [`HOOK_SESSION_END`], [`HOOK_TIMER`] or
-/// [`HOOK_CANCEL`]. Recipes whose schema names a hook export it; the reply of a hook is [`REPLY_RESULT`] and nothing, or
+/// Exported function `(hook: i32, input length: i32) -> i64` that runs a hook: [`HOOK_SESSION_END`], [`HOOK_TIMER`],
+/// [`HOOK_CANCEL`] or [`HOOK_EVENT`]. Recipes whose schema names a hook export it; the reply of a hook is [`REPLY_RESULT`] and nothing, or
 /// [`REPLY_BAD_ARGUMENTS`].
 pub const ENTRY_HOOK: &str = "synod_hook";
 /// Number of the hook [`EntryPoint::SessionEnd`](crate::EntryPoint::SessionEnd).
@@ -22,6 +22,8 @@ pub const HOOK_SESSION_END: i32 = 1;
 pub const HOOK_TIMER: i32 = 2;
 /// Number of the hook [`EntryPoint::Cancel`](crate::EntryPoint::Cancel).
 pub const HOOK_CANCEL: i32 = 3;
+/// Number of the hook [`EntryPoint::Event`](crate::EntryPoint::Event).
+pub const HOOK_EVENT: i32 = 4;
 /// First byte of a reply: the result follows.
 pub const REPLY_RESULT: u8 = 0;
 /// First byte of a reply: the business error's code, u32 little-endian, and the encoded error follow.
@@ -103,6 +105,12 @@ macro_rules! for_each_host_call {
             /// [`REPLY_ERROR`](crate::REPLY_ERROR) and its payload. Returns 1 if the call waited, 0 if it does not any more: it was
             /// cancelled, its time was up, or its session ended.
             Write complete(ticket: u64, reply: bytes) -> u32;
+            /// Emits an event of this space: kept for those who watch it, and handed to the spaces that are bound to it when this call has
+            /// its result. A topic is UTF-8, see [`Topic rules`](crate::limits::EVENT_TOPIC_BYTES). Gone if the call is rolled back.
+            Write emit(topic: bytes, payload: bytes) -> unit;
+            /// Runs an operation of the space called `space` within this command, when this call has its result, in the order of all
+            /// that this call emits and sends. `operation` is its [`OperationId`](crate::OperationId). Its result is dropped; if it is rejected, so is the command.
+            Write send(space: bytes, operation: u32, args: bytes) -> unit;
         }
     };
 }
@@ -114,9 +122,9 @@ macro_rules! params {
     (@one u64) => { [ValueKind::I64] };
     () => { &[] };
     ($a:ident) => { &params!(@one $a) };
-    ($a:ident $b:ident) => {{
+    ($a:ident $($b:ident)+) => {{
         const A: &[ValueKind] = &params!(@one $a);
-        const B: &[ValueKind] = &params!(@one $b);
+        const B: &[ValueKind] = params!($($b)+);
         const JOINED: [ValueKind; A.len() + B.len()] = {
             let mut joined = [ValueKind::I32; A.len() + B.len()];
             let mut i = 0;

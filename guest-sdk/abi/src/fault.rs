@@ -39,6 +39,18 @@ pub enum Fault {
     QueryTimeout,
     /// A call set a timer while the cluster has [`crate::limits::TIMERS`] of them.
     TooManyTimers,
+    /// A topic is empty, not UTF-8, or longer than [`crate::limits::EVENT_TOPIC_BYTES`].
+    BadTopic,
+    /// The call emitted more than [`crate::limits::CALL_EVENTS`] or [`crate::limits::CALL_EVENT_BYTES`], or with what it set off more
+    /// than [`crate::limits::CAUSE_EVENTS`] or [`crate::limits::CAUSE_EVENT_BYTES`], or an event longer than [`crate::limits::EVENT_PAYLOAD_BYTES`].
+    TooManyEvents,
+    /// The call sent more than [`crate::limits::CALL_SENDS`] or [`crate::limits::CALL_SEND_BYTES`].
+    TooManySends,
+    /// Handlers and sends set off further ones deeper than [`crate::limits::DELIVERY_DEPTH`].
+    TooDeepDelivery,
+    /// A cause set off more than [`crate::limits::CAUSE_DELIVERIES`] handlers and sends, or more than
+    /// [`crate::limits::CAUSE_DELIVERY_BYTES`] waited to run.
+    TooManyDeliveries,
 }
 
 impl fmt::Display for Fault {
@@ -62,6 +74,20 @@ impl fmt::Display for Fault {
             Self::BadArguments => f.write_str("the recipe does not know the operation or could not decode its arguments"),
             Self::BadReply => write!(f, "the recipe's reply is malformed or longer than {REPLY_BYTES} bytes"),
             Self::TooManyTimers => write!(f, "the cluster has {TIMERS} pending timers, which is the limit; cancel some first"),
+            Self::BadTopic => write!(f, "a topic is empty, not UTF-8, or longer than {EVENT_TOPIC_BYTES} bytes"),
+            Self::TooManyEvents => write!(
+                f,
+                "the call emitted more than {CALL_EVENTS} events or {CALL_EVENT_BYTES} bytes, with what it set off more than {CAUSE_EVENTS} or \
+                 {CAUSE_EVENT_BYTES} bytes, or one longer than {EVENT_PAYLOAD_BYTES} bytes; split it"
+            ),
+            Self::TooManySends => write!(f, "the call sent more than {CALL_SENDS} operations or {CALL_SEND_BYTES} bytes; split it"),
+            Self::TooDeepDelivery => {
+                write!(f, "handlers and sends set off further ones more than {DELIVERY_DEPTH} deep; do two spaces feed each other?")
+            }
+            Self::TooManyDeliveries => write!(
+                f,
+                "the call set off more than {CAUSE_DELIVERIES} handlers and sends, or {CAUSE_DELIVERY_BYTES} bytes of them waited; split it, or bind less"
+            ),
             Self::QueryTimeout => f.write_str("the query ran longer than this member allows"),
         }
     }

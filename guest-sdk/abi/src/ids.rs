@@ -124,6 +124,8 @@ pub enum EntryPoint {
     Timer,
     /// The hook `#[on_cancel]`; its arguments are the [`TicketId`] and whether the call had its result already.
     Cancel,
+    /// The hook `#[on_event]`; its argument is the [`Event`](crate::Event).
+    Event,
 }
 
 /// Which end of a range comes first.

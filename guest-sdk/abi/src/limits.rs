@@ -31,6 +31,9 @@ pub const ENTRY_COMMANDS: usize = 1_024;
 pub const ENTRY_BYTES: usize = 1_024 * 1_024;
 /// Fuel of one call: about 10 ms of Wasm. It bounds what is wrong; no honest recipe comes near.
 pub const CALL_FUEL: u64 = 20_000_000;
+/// Fuel that a call has used at least when the processor ended it, as a division by zero does or an address outside of memory: what it used
+/// since its last call of a function is not known then.
+pub const TRAP_FUEL: u64 = CALL_FUEL / 8;
 /// Fuel that the proposer packs into one entry, by its estimates: keeps apply of an entry far below an election timeout.
 pub const ENTRY_FUEL: u64 = 100_000_000;
 /// Live instances in one entry; the least recently used is dropped first.
@@ -60,6 +63,47 @@ pub const TIMERS: u64 = 1_000_000;
 pub const TIMER_PAYLOAD_BYTES: usize = 4 * 1_024;
 /// Timers that one tick fires; the rest follow in the next.
 pub const TICK_TIMERS: usize = 64;
+
+/// Longest topic of an event or of a filter, in bytes.
+pub const EVENT_TOPIC_BYTES: usize = 512;
+/// Bytes of an event's payload.
+pub const EVENT_PAYLOAD_BYTES: usize = 256 * 1_024;
+/// Events that one call may emit.
+pub const CALL_EVENTS: usize = 1_024;
+/// Bytes of topics and payloads that one call may emit.
+pub const CALL_EVENT_BYTES: usize = 1_024 * 1_024;
+/// Operations that one call may send.
+pub const CALL_SENDS: usize = 256;
+/// Bytes of arguments that one call may send.
+pub const CALL_SEND_BYTES: usize = 1_024 * 1_024;
+/// Events of one cause: an operation or a hook, with the handlers and sends that it sets off. All of one revision reach a watch together.
+pub const CAUSE_EVENTS: usize = 4_096;
+/// Bytes of topics and payloads of one cause.
+pub const CAUSE_EVENT_BYTES: usize = 4 * 1_024 * 1_024;
+/// Handlers and sends that one cause sets off.
+pub const CAUSE_DELIVERIES: usize = 4_096;
+/// Bytes of arguments of those that wait to run.
+pub const CAUSE_DELIVERY_BYTES: usize = 8 * 1_024 * 1_024;
+/// How deep handlers and sends may set off further ones; the cause itself is at 0.
+pub const DELIVERY_DEPTH: u32 = 8;
+/// Bindings of which one space is the source; and of which one is the handler.
+pub const SPACE_BINDINGS: usize = 64;
+/// Bindings of a cluster.
+pub const BINDINGS: u32 = 16_384;
+/// Events that a space keeps, unless it is told otherwise.
+pub const EVENTS_DEFAULT: u64 = 100_000;
+/// Most that it may be told to keep.
+pub const EVENTS_CEILING: u64 = 10_000_000;
+/// Bytes of keys and values of events that a space keeps, unless it is told otherwise.
+pub const EVENT_BYTES_DEFAULT: u64 = 64 * 1_024 * 1_024;
+/// Most that it may be told to keep.
+pub const EVENT_BYTES_CEILING: u64 = 16 * 1_024 * 1_024 * 1_024;
+/// How long a space keeps its events, unless it is told otherwise, in milliseconds: a day.
+pub const EVENT_AGE_DEFAULT_MS: u64 = 86_400_000;
+/// Shortest age that it may be told to keep events for, in milliseconds.
+pub const EVENT_AGE_FLOOR_MS: u64 = 1_000;
+/// Events that one compaction takes away, rounded up to a whole revision; the rest follow in the next.
+pub const COMPACTION_EVENTS: usize = 4_096;
 
 /// Largest module, in bytes.
 pub const MODULE_BYTES: usize = 1_024 * 1_024;

@@ -73,6 +73,7 @@ const SCHEMA: SchemaDef = SchemaDef {
         value: &LIMIT,
     }],
     hooks: HooksDef::NONE,
+    emits: None,
 };
 
 const N: usize = SCHEMA.encoded_len();
@@ -172,7 +173,7 @@ fn documentation_is_not_part_of_a_signature() {
 #[test]
 fn what_contradicts_itself_is_refused() {
     const EMPTY: SchemaDef =
-        SchemaDef { name: "r", version: 1, docs: "", operations: &[], queries: &[], fields: &[], hooks: HooksDef::NONE };
+        SchemaDef { name: "r", version: 1, docs: "", operations: &[], queries: &[], fields: &[], hooks: HooksDef::NONE, emits: None };
     const POINT: EntryPointDef = EntryPointDef { name: "a", docs: "", args: &[], result: &Shape::Unit, errors: None, waits: false };
     let bytes = EMPTY.encode::<{ EMPTY.encoded_len() }>();
     assert!(Schema::decode(&bytes).is_ok());
@@ -185,7 +186,8 @@ fn what_contradicts_itself_is_refused() {
     assert_eq!(decode(&|bytes| bytes[3] = b'R'), SchemaError::BadName);
     assert_eq!(decode(&|bytes| bytes[4] = 0), SchemaError::BadVersion);
     assert_eq!(decode(&|bytes| bytes.push(0)), SchemaError::Malformed);
-    assert_eq!(decode(&|bytes| bytes.push(8)), SchemaError::Malformed);
+    assert_eq!(decode(&|bytes| bytes.push(32)), SchemaError::Malformed);
+    assert_eq!(decode(&|bytes| bytes.push(16)), SchemaError::Malformed, "what is emitted has a shape");
     assert_eq!(decode(&|bytes| bytes.push(2)), SchemaError::Malformed, "a hook for timers has a payload");
     assert_eq!(decode(&|bytes| bytes.extend([5, 0])), SchemaError::Malformed);
     assert_eq!(decode(&|bytes| bytes.truncate(8)), SchemaError::Malformed);
@@ -203,7 +205,7 @@ fn waiting_and_hooks_are_flags_that_are_absent_without_them() {
     const WAITS: EntryPointDef = EntryPointDef { waits: true, ..TAKE };
     const PLAIN: EntryPointDef = EntryPointDef { errors: None, ..TAKE };
     const PLAIN_WAITS: EntryPointDef = EntryPointDef { waits: true, ..PLAIN };
-    const HOOKS: HooksDef = HooksDef { session_end: true, cancel: true, timer: Some(&Shape::U64) };
+    const HOOKS: HooksDef = HooksDef { session_end: true, cancel: true, timer: Some(&Shape::U64), event: false };
     const DEF: SchemaDef = SchemaDef { operations: &[WAITS], hooks: HOOKS, ..SCHEMA };
     let bytes = DEF.encode::<{ DEF.encoded_len() }>();
     assert_eq!(bytes[bytes.len() - 2..], [7, 5]);
@@ -214,7 +216,7 @@ fn waiting_and_hooks_are_flags_that_are_absent_without_them() {
     let take = schema.operation("take").expect("take is an operation");
     assert!(take.waits && take.errors.is_some());
     assert_eq!(take.signature, const { TAKE.signature::<{ TAKE.signature_len() }>() }, "waiting is no part of a signature");
-    assert_eq!(schema.hooks, Hooks { session_end: true, cancel: true, timer: Some(Type::U64) });
+    assert_eq!(schema.hooks, Hooks { session_end: true, cancel: true, timer: Some(Type::U64), event: false });
     assert!(schema.hooks.any() && !Schema::decode(&BYTES).expect("it decodes").hooks.any());
 
     const ONE: SchemaDef = SchemaDef { operations: &[PLAIN_WAITS], hooks: HooksDef { cancel: true, ..HooksDef::NONE }, ..SCHEMA };
@@ -222,6 +224,14 @@ fn waiting_and_hooks_are_flags_that_are_absent_without_them() {
     assert!(one.operations[0].waits && one.operations[0].errors.is_none());
     assert_eq!(one.operations[0].signature, const { PLAIN.signature::<{ PLAIN.signature_len() }>() });
     assert_eq!(one.hooks, Hooks { cancel: true, ..Hooks::default() });
+
+    const EVENTS: SchemaDef = SchemaDef { hooks: HooksDef { event: true, ..HooksDef::NONE }, emits: Some(&LIMIT), ..SCHEMA };
+    let events = Schema::decode(&EVENTS.encode::<{ EVENTS.encoded_len() }>()).expect("an encoded schema decodes");
+    assert_eq!(events.hooks, Hooks { event: true, ..Hooks::default() });
+    let emits = events.emits.expect("it emits");
+    assert!(matches!(&emits.shape, Type::Struct(_)));
+    const SIGNATURE: u64 = LIMIT.signature::<{ LIMIT.signature_len() }>();
+    assert_eq!(emits.signature, SIGNATURE);
 
     const QUERY: SchemaDef = SchemaDef { operations: &[], queries: &[WAITS], ..SCHEMA };
     assert_eq!(Schema::decode(&QUERY.encode::<{ QUERY.encoded_len() }>()), Err(SchemaError::Malformed), "queries do not wait");

@@ -72,6 +72,11 @@ fn fault_numbers() {
         Fault::BadReply,
         Fault::QueryTimeout,
         Fault::TooManyTimers,
+        Fault::BadTopic,
+        Fault::TooManyEvents,
+        Fault::TooManySends,
+        Fault::TooDeepDelivery,
+        Fault::TooManyDeliveries,
     ];
     for (number, fault) in faults.into_iter().enumerate() {
         assert_eq!(encode(&fault), [number as u8]);
@@ -82,13 +87,19 @@ fn fault_numbers() {
 #[test]
 fn host_calls_and_ids() {
     let names: Vec<_> = HOST_CALLS.iter().map(|call| call.name).collect();
-    assert_eq!(names, ["get", "range", "log", "abort", "put", "delete", "next_token", "set_timer", "cancel_timer", "complete"]);
+    assert_eq!(
+        names,
+        ["get", "range", "log", "abort", "put", "delete", "next_token", "set_timer", "cancel_timer", "complete", "emit", "send"]
+    );
     let call = |name: &str| HOST_CALLS.iter().find(|call| call.name == name).expect("it is in the table");
     let (set, cancel, complete) = (call("set_timer"), call("cancel_timer"), call("complete"));
     assert_eq!((set.params, set.result), (&[ValueKind::I64, ValueKind::I32, ValueKind::I32][..], Some(ValueKind::I64)));
     assert_eq!((cancel.params, cancel.result), (&[ValueKind::I64][..], Some(ValueKind::I32)));
     assert_eq!((complete.params, complete.result), (&[ValueKind::I64, ValueKind::I32, ValueKind::I32][..], Some(ValueKind::I32)));
-    assert!([set, cancel, complete].iter().all(|call| call.access == Access::Write));
+    let (emit, send) = (call("emit"), call("send"));
+    assert_eq!((emit.params, emit.result), (&[ValueKind::I32; 4][..], None));
+    assert_eq!((send.params, send.result), (&[ValueKind::I32; 5][..], None));
+    assert!([set, cancel, complete, emit, send].iter().all(|call| call.access == Access::Write));
     assert_eq!(OperationId::of("add").0, 0x3b39_1274);
 }
 

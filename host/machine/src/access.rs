@@ -31,6 +31,10 @@ pub enum Right<'a> {
     ExpireSession(SessionId),
     /// Fires what is due: what only a leader decides.
     FireTimers,
+    /// Reads the events of a space.
+    ReadEvents(&'a SpaceName),
+    /// Forgets events of a space.
+    CompactEvents(SpaceId),
 }
 
 /// Everything that a command touches.
@@ -68,6 +72,11 @@ pub fn access_set(action: &Action) -> AccessSet<'_> {
         Action::CancelRequest { request: _ } => (Right::UseSession, None),
         Action::Tick => (Right::FireTimers, None),
         Action::SetSessionBounds { bounds: _ } => (Right::ConfigureCluster, None),
+        Action::BindSpace { binding, on_failure: _ } | Action::UnbindSpace { binding } => {
+            (Right::AdministerSpace(&binding.handler), Some(Right::ReadEvents(&binding.source)))
+        }
+        Action::SetEventRetention { name, retention: _ } => (Right::AdministerSpace(name), None),
+        Action::CompactEvents { space, through: _ } => (Right::CompactEvents(*space), None),
     };
     AccessSet { first, second }
 }
@@ -87,15 +96,19 @@ fn has(principal: Principal, right: Right<'_>) -> bool {
             | Right::UseSession
             | Right::CloseSession(_)
             | Right::ExpireSession(_)
-            | Right::FireTimers,
+            | Right::FireTimers
+            | Right::ReadEvents(_)
+            | Right::CompactEvents(_),
         ) => true,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use synod_abi::{Revision, TopicFilter};
+
     use super::*;
-    use crate::{Call, OpenSession, Request, SessionCall, TtlPolicy};
+    use crate::{Binding, Call, EventRetention, OnFailure, OpenSession, Request, SessionCall, TtlPolicy};
 
     #[test]
     fn every_action_says_what_it_touches_and_anyone_may_do_it() {
@@ -108,7 +121,10 @@ mod tests {
         let open = OpenSession { nonce, secret_hash, ttl_ms: 0, ttl_policy: TtlPolicy::Exact, label };
         let in_session = Action::SessionCall(SessionCall { call: call.clone(), request: Request::default() });
         let create = Action::CreateSpace { name: space.clone(), recipe: recipe.name.clone(), version: None };
-        let cases: [(Action, Vec<Right<'_>>); 15] = [
+        let binding = Binding { handler: space.clone(), source: SpaceName::new("kv").unwrap(), filter: TopicFilter::all() };
+        let of_binding = vec![Right::AdministerSpace(&space), Right::ReadEvents(&binding.source)];
+        let retain = Action::SetEventRetention { name: space.clone(), retention: EventRetention::default() };
+        let cases: [(Action, Vec<Right<'_>>); 19] = [
             (Action::FormCluster { cluster: Default::default() }, vec![Right::ConfigureCluster]),
             (Action::SetEnvironment { environment: Default::default() }, vec![Right::ConfigureCluster]),
             (Action::InstallRecipe { module: Vec::new().into(), replace: false }, vec![Right::InstallRecipe]),
@@ -124,6 +140,10 @@ mod tests {
             (Action::CancelRequest { request: Default::default() }, vec![Right::UseSession]),
             (Action::Tick, vec![Right::FireTimers]),
             (Action::SetSessionBounds { bounds: Default::default() }, vec![Right::ConfigureCluster]),
+            (Action::BindSpace { binding: binding.clone(), on_failure: OnFailure::Skip }, of_binding.clone()),
+            (Action::UnbindSpace { binding: binding.clone() }, of_binding),
+            (retain, vec![Right::AdministerSpace(&space)]),
+            (Action::CompactEvents { space: SpaceId(7), through: Revision(9) }, vec![Right::CompactEvents(SpaceId(7))]),
         ];
         for (action, rights) in &cases {
             let set = access_set(action);

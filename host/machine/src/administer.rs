@@ -1,7 +1,8 @@
 //! Commands about the cluster, recipes and spaces.
 //!
 //! A space names its recipe, not its module, so that replacing a module under the same name and version moves every space
-//! of it at once; its timers stay and fire in the new module. A deleted space gives up the calls that wait in it and its timers.
+//! of it at once; its timers stay and fire in the new module. A deleted space gives up the calls that wait in it, its timers,
+//! its events and its bindings.
 //! Ids of spaces are never used again; names are.
 use synod_abi::schema::Schema;
 use synod_abi::{ClusterId, RecipeName, RecipeRef, Revision, SpaceId, SpaceName, limits};
@@ -160,9 +161,12 @@ impl Machine {
         overlay.delete(Table::System, &space_sum_key(record.id));
         overlay.delete(Table::System, &hook_failures_key(record.id));
         set_uses(workspace, &record.recipe, uses.saturating_sub(1));
+        workspace.delete_events(record.id)?;
+        self.remove_bindings(workspace, record.id)?;
         workspace.abandon_tickets(record.id)?;
         workspace.purge_timers(record.id)?;
         self.head.spaces -= 1;
+        self.sources.remove(&record.id);
         self.forget(vm, record.id);
         self.deleted.push(record.id);
         self.directory_changed = true;

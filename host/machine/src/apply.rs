@@ -19,11 +19,13 @@ use alloc::vec::Vec;
 use synod_abi::{Context, ModuleHash, Revision, SessionId, SpaceId, Time, limits};
 
 use crate::access::access_set;
+use crate::bindings::Sources;
 use crate::call::{Interface, Target};
 use crate::digest::RowSum;
 use crate::directory::{self, Head, head_key, space_sum, space_sum_key};
-use crate::outcome::{Applied, CommandOutcome, Outcome, Rejection, Reply};
+use crate::outcome::{Applied, CommandOutcome, EventLogChange, Outcome, Rejection, Reply};
 use crate::overlay::Overlay;
+use crate::retention::set_event_retention;
 use crate::session::set_session_bounds;
 use crate::workspace::{Counts, Effects, Workspace};
 use crate::{Action, Caller, Command, Entry, Environment, Fatal, StateView, Table, Vm, Write, sessions};
@@ -84,6 +86,7 @@ pub struct Machine {
     own: Environment,
     pub(crate) targets: BTreeMap<SpaceId, Target>,
     pub(crate) interfaces: BTreeMap<ModuleHash, Arc<Interface>>,
+    pub(crate) sources: Sources,
     sums: BTreeMap<SpaceId, RowSum>,
     pub(crate) deleted: Vec<SpaceId>,
     pub(crate) directory_changed: bool,
@@ -104,6 +107,7 @@ impl Machine {
             own,
             targets: BTreeMap::new(),
             interfaces: BTreeMap::new(),
+            sources: Sources::new(),
             sums: BTreeMap::new(),
             deleted: Vec::new(),
             directory_changed: false,
@@ -169,16 +173,26 @@ impl Machine {
                 self.transcript.clear();
             }
         }
+        let event_logs = self.log_events(&mut workspace)?;
         chain.update(&self.transcript);
         self.transcript.clear();
         workspace.counts().store(&mut self.head);
         self.head.chain = *chain.finalize().as_bytes();
         self.next_timer = self.next_timer(&mut workspace)?;
-        let (overlay, view, Effects { completions, sessions, logs }) = workspace.into_parts();
+        let (overlay, view, Effects { completions, sessions, logs }, emissions) = workspace.into_parts();
         let writes = self.finish(overlay, &view)?;
         let (chain, state) = (self.head.chain, self.head.state_digest());
         let (next_timer, directory_changed) = (self.next_timer, self.directory_changed);
-        Ok(Applied { writes, outcomes, completions, sessions, next_timer, chain, state, directory_changed, logs })
+        let events = emissions.into_events();
+        Ok(Applied { writes, outcomes, completions, sessions, events, event_logs, next_timer, chain, state, directory_changed, logs })
+    }
+
+    /// Writes what spaces keep of their events, once an entry.
+    fn log_events<S: StateView>(&mut self, workspace: &mut Workspace<S>) -> Result<Vec<EventLogChange>, Fatal> {
+        let mark = workspace.savepoint();
+        workspace.write_event_logs()?;
+        workspace.release(&mark, &mut self.transcript);
+        workspace.event_log_changes()
     }
 
     fn execute<S: StateView, V: Vm<Workspace<S>>>(
@@ -245,6 +259,10 @@ impl Machine {
             Action::CreateSpace { name, recipe, version } => self.create_space(&mut workspace, name, recipe, *version),
             Action::UpgradeSpace { name, to } => self.upgrade_space(&mut workspace, vm, name, *to),
             Action::DeleteSpace { name } => self.delete_space(&mut workspace, vm, name),
+            Action::BindSpace { binding, on_failure } => self.bind_space(&mut workspace, binding, *on_failure, turn),
+            Action::UnbindSpace { binding } => self.unbind_space(&mut workspace, binding),
+            Action::SetEventRetention { name, retention } => set_event_retention(&mut workspace, name, *retention),
+            Action::CompactEvents { space, through } => self.compact_events(&mut workspace, *space, *through, turn),
         };
         let decided = match result {
             Ok(reply) => Decided::Done(reply),
@@ -292,15 +310,19 @@ impl Machine {
             self.head.rows.subtract_sum(sum);
         }
         let (mut deltas, buffer): (Vec<(SpaceId, RowSum)>, &mut Vec<u8>) = (Vec::new(), &mut self.hashed);
-        let head = &mut self.head;
+        let (head, mut last) = (&mut self.head, None);
         let mut writes = overlay.finish(view, |row| {
             let delta = match (row.table, row.key.first_chunk()) {
-                (Table::State, Some(id)) => {
+                (Table::State | Table::Events, Some(id)) => {
                     let id = SpaceId(u32::from_be_bytes(*id));
-                    if deltas.last().is_none_or(|(last, _)| *last != id) {
-                        deltas.push((id, RowSum::ZERO));
+                    if last.is_none_or(|(_, of)| of != id) {
+                        let at = deltas.binary_search_by_key(&id, |(of, _)| *of).unwrap_or_else(|at| {
+                            deltas.insert(at, (id, RowSum::ZERO));
+                            at
+                        });
+                        last = Some((at, id));
                     }
-                    deltas.last_mut().map_or(&mut head.rows, |(_, delta)| delta)
+                    last.and_then(|(at, _)| deltas.get_mut(at)).map_or(&mut head.rows, |(_, delta)| delta)
                 }
                 (table, _) if directory::is_counted(table, row.key) => &mut head.rows,
                 _ => return Ok(()),

@@ -6,10 +6,11 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use synod_abi::schema::Schema;
+use synod_abi::schema::{Hooks, Schema};
 use synod_abi::{Blob, Context, EntryPoint, Fault, ModuleHash, OperationId, SpaceId, limits};
 
 use crate::apply::{Carried, Decided, Machine, Turn};
+use crate::delivery::Cause;
 use crate::outcome::{Rejection, Reply};
 use crate::workspace::{Mark, Workspace};
 use crate::{Call, Completion, Fatal, Invocation, StateView, Vm, directory};
@@ -22,14 +23,27 @@ pub(crate) struct Interface {
     pub(crate) on_session_end: bool,
     pub(crate) on_timer: bool,
     pub(crate) on_cancel: bool,
+    pub(crate) on_event: bool,
 }
 
 impl Interface {
     fn of(schema: &Schema) -> Self {
         let mut operations: Vec<OperationId> = schema.operations.iter().map(|point| point.id()).collect();
         operations.sort_unstable();
-        let hooks = &schema.hooks;
-        Self { operations, on_session_end: hooks.session_end, on_timer: hooks.timer.is_some(), on_cancel: hooks.cancel }
+        let Hooks { session_end, cancel, timer, event } = &schema.hooks;
+        Self { operations, on_session_end: *session_end, on_timer: timer.is_some(), on_cancel: *cancel, on_event: *event }
+    }
+
+    /// Whether it can be entered there, by a command.
+    pub(crate) fn has(&self, entry_point: EntryPoint) -> bool {
+        match entry_point {
+            EntryPoint::Operation(operation) => self.operations.binary_search(&operation).is_ok(),
+            EntryPoint::Query(_) => false,
+            EntryPoint::SessionEnd => self.on_session_end,
+            EntryPoint::Timer => self.on_timer,
+            EntryPoint::Cancel => self.on_cancel,
+            EntryPoint::Event => self.on_event,
+        }
     }
 }
 
@@ -61,7 +75,7 @@ impl Machine {
     /// A call outside of a session.
     pub(crate) fn call<S: StateView, V: Vm<Workspace<S>>>(
         &mut self,
-        workspace: Workspace<S>,
+        mut workspace: Workspace<S>,
         vm: &mut V,
         call: &Call,
         turn: &mut Turn,
@@ -72,9 +86,16 @@ impl Machine {
         };
         let context = self.context(turn, None, false);
         let mark = workspace.savepoint();
+        workspace.emissions().begin_cause();
         let (mut workspace, completion) = invoke(workspace, vm, target.operation(call, &context), turn)?;
         let rejection = match answered(completion) {
-            Ok(Answered::Result { result, .. }) => return Ok((workspace, Decided::Done(Reply::Result(result)))),
+            Ok(Answered::Result { result, .. }) if workspace.emissions().is_quiet() => {
+                return Ok((workspace, Decided::Done(Reply::Result(result))));
+            }
+            Ok(Answered::Result { result, .. }) => {
+                let (workspace, delivered) = self.deliver_call(workspace, vm, call, &mark, turn)?;
+                return Ok((workspace, delivered.map_or_else(Decided::Rejected, |()| Decided::Done(Reply::Result(result)))));
+            }
             Ok(Answered::Later) => Rejection::CannotWait,
             Err(rejection) => rejection,
         };
@@ -82,10 +103,27 @@ impl Machine {
         Ok((workspace, Decided::Rejected(rejection)))
     }
 
+    /// Delivers what a call emitted and sent, on the fuel that it left. A rejection leaves nothing of what was done since `mark`.
+    pub(crate) fn deliver_call<S: StateView, V: Vm<Workspace<S>>>(
+        &mut self,
+        workspace: Workspace<S>,
+        vm: &mut V,
+        call: &Call,
+        mark: &Mark,
+        turn: &mut Turn,
+    ) -> Carried<S, Result<(), Rejection>> {
+        let left = limits::CALL_FUEL.saturating_sub(turn.fuel);
+        let (mut workspace, delivered) = self.deliver(workspace, vm, (Cause::Call, call.space, left), turn)?;
+        if delivered.is_err() {
+            workspace.rollback(mark);
+        }
+        Ok((workspace, delivered))
+    }
+
     /// Where `call` goes.
     pub(crate) fn find<S: StateView>(&mut self, workspace: &Workspace<S>, call: &Call) -> Result<Result<Target, Rejection>, Fatal> {
         let Some(target) = self.target(workspace, call.space)? else { return Ok(Err(Rejection::UnknownSpace)) };
-        Ok(if target.interface.operations.binary_search(&call.operation).is_err() {
+        Ok(if !target.interface.has(EntryPoint::Operation(call.operation)) {
             Err(Rejection::UnknownOperation)
         } else if call.args.len() > limits::ARGS_BYTES {
             Err(Rejection::ArgumentsTooLong)

@@ -5,7 +5,10 @@
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use synod_abi::{Blob, ClusterId, MemberId, OperationId, RecipeName, RecipeRef, RequestId, SessionId, SpaceId, SpaceName, Time};
+use synod_abi::{
+    Blob, ClusterId, MemberId, OperationId, RecipeName, RecipeRef, RequestId, Revision, SessionId, SpaceId, SpaceName, Time, TopicFilter,
+    limits,
+};
 
 use crate::Environment;
 
@@ -132,6 +135,72 @@ pub enum Action {
         /// The new ones.
         bounds: SessionBounds,
     },
+    /// Binds a space to another's events: its handler runs in the command that emits them. The same again is no error, and may
+    /// change what becomes of failures.
+    BindSpace {
+        /// Which events reach whom.
+        binding: Binding,
+        /// What becomes of a command whose event the handler fails at.
+        on_failure: OnFailure,
+    },
+    /// Takes a binding back. No guest code runs.
+    UnbindSpace {
+        /// Which.
+        binding: Binding,
+    },
+    /// Sets how much of its past a space keeps.
+    SetEventRetention {
+        /// Which.
+        name: SpaceName,
+        /// From now on.
+        retention: EventRetention,
+    },
+    /// Forgets events of a space, oldest first: at most `limits::COMPACTION_EVENTS`, rounded up to a whole revision. Leaders propose it in
+    /// their own term, to keep spaces to their retention; operators may as well.
+    CompactEvents {
+        /// Which.
+        space: SpaceId,
+        /// The last revision to forget; at most the one before this command's.
+        through: Revision,
+    },
+}
+
+/// A space that reacts to events of another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Binding {
+    /// Whose handler runs.
+    pub handler: SpaceName,
+    /// Whose events it reacts to.
+    pub source: SpaceName,
+    /// Which of them.
+    pub filter: TopicFilter,
+}
+
+/// What becomes of a command whose event a handler fails at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnFailure {
+    /// It is rejected; if it is a command of the system, as with [`OnFailure::Skip`].
+    #[default]
+    Reject,
+    /// It goes on: the handler leaves nothing but a count, see [`HookFailures`](crate::directory::HookFailures).
+    Skip,
+}
+
+/// How much of its past a space keeps: what exceeds one of them is forgotten, soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventRetention {
+    /// Events; at most `limits::EVENTS_CEILING`.
+    pub events: u64,
+    /// Bytes of their keys and values; at most `limits::EVENT_BYTES_CEILING`.
+    pub bytes: u64,
+    /// Age by cluster time, in milliseconds; at least `limits::EVENT_AGE_FLOOR_MS`.
+    pub age_ms: u64,
+}
+
+impl Default for EventRetention {
+    fn default() -> Self {
+        Self { events: limits::EVENTS_DEFAULT, bytes: limits::EVENT_BYTES_DEFAULT, age_ms: limits::EVENT_AGE_DEFAULT_MS }
+    }
 }
 
 /// How a session is opened.

@@ -9,6 +9,7 @@
 //! | system | `d` id | [`RowSum`] of its rows |
 //! | system | `f` id | [`HookFailures`], if one of its hooks failed |
 //! | system | `b` | see [`sessions`](crate::sessions) |
+//! | system | `e` `o` `p` | see [`events`](crate::events) |
 //! | recipes | `r` name 00 version | the recipe's record |
 //! | recipes | `u` name 00 version | number of spaces that use it, if any |
 //! | recipes | `m` hash | module |
@@ -23,14 +24,14 @@ use alloc::vec::Vec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use synod_abi::schema::Schema;
-use synod_abi::{ClusterId, Direction, Fault, ModuleHash, RecipeName, RecipeRef, Revision, SpaceId, SpaceName, Time};
+use synod_abi::{ClusterId, Direction, ModuleHash, RecipeName, RecipeRef, Revision, SpaceId, SpaceName, Time};
 
 use crate::digest::RowSum;
 use crate::overlay::behind;
-use crate::{Environment, Fatal, RangeLimit, StateView, Table, Write};
+use crate::{DeliveryFailure, Environment, Fatal, RangeLimit, StateView, Table, Write};
 
 /// Version of the rows that this build writes and reads.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 const HEAD: &[u8] = b"h";
 const PAGE_BYTES: usize = 1_024 * 1_024;
@@ -69,6 +70,12 @@ pub struct Head {
     pub timers: u64,
     /// The last id that was given to a timer.
     pub last_timer: u64,
+    /// Events that are kept.
+    pub events: u64,
+    /// Bytes of their keys and values.
+    pub event_bytes: u64,
+    /// Bindings of spaces to others' events.
+    pub bindings: u32,
     /// Sum of all rows that count.
     pub rows: RowSum,
     /// Index of the last entry that was applied. Blank and membership entries are not.
@@ -94,6 +101,9 @@ impl Head {
         waiting: 0,
         timers: 0,
         last_timer: 0,
+        events: 0,
+        event_bytes: 0,
+        bindings: 0,
         rows: RowSum::ZERO,
         index: 0,
         chain: [0; 32],
@@ -141,7 +151,7 @@ pub struct RecipeRecord {
     pub installed_at: Time,
 }
 
-/// Hooks of a space that failed, each of which left nothing.
+/// Hooks and handlers of a space, and what it sent from them, that failed, each of which left nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookFailures {
     /// How many.
@@ -149,7 +159,7 @@ pub struct HookFailures {
     /// Revision of the command that ran the last one.
     pub revision: Revision,
     /// Why the last one failed.
-    pub fault: Fault,
+    pub why: DeliveryFailure,
 }
 
 /// A page of a list.

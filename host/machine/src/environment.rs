@@ -13,5 +13,5 @@ pub struct Environment {
 
 impl Environment {
     /// The semantics of this build.
-    pub const SEMANTICS: u32 = 2;
+    pub const SEMANTICS: u32 = 3;
 }

@@ -5,11 +5,12 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use synod_abi::{
-    AdmissionError, Blob, ClusterId, Fault, InvalidName, MemberId, ModuleHash, OperationId, RecipeName, RecipeRef, RequestId, Revision,
-    SessionId, SpaceId, SpaceName, TicketId, Time, TimerId, decode, encode,
+    AdmissionError, Blob, ClusterId, Fault, InvalidName, InvalidTopic, MemberId, ModuleHash, OperationId, RecipeName, RecipeRef, RequestId,
+    Revision, SessionId, SpaceId, SpaceName, TicketId, Time, TimerId, TopicFilter, decode, encode,
 };
 
 use crate::directory::{FORMAT, Head, HookFailures, StoredRecipe, StoredSpace};
+use crate::events::{EventLog, EventPosition, StoredBinding, StoredEvent};
 use crate::outcome::{Change, Incompatible};
 use crate::sessions::{RequestRecord, RequestState, SessionRecord};
 use crate::timers::Fires;
@@ -72,6 +73,14 @@ fn actions() {
     golden(Action::Tick, "0c");
     golden(Action::SetSessionBounds { bounds: SessionBounds { min_ttl_ms: 1, max_ttl_ms: 300 } }, "0d 01 ac02");
     golden(TtlPolicy::Exact, "00");
+    let binding = Binding { handler: name(), source: SpaceName::new("s").unwrap(), filter: TopicFilter::Exact("t".into()) };
+    let bind = |on_failure| Action::BindSpace { binding: binding.clone(), on_failure };
+    golden(bind(OnFailure::Reject), "0e 03 612f62 01 73 00 01 74 00");
+    golden(bind(OnFailure::Skip), "0e 03 612f62 01 73 00 01 74 01");
+    golden(Action::UnbindSpace { binding: Binding { filter: TopicFilter::all(), ..binding } }, "0f 03 612f62 01 73 01 00");
+    let retention = EventRetention { events: 1, bytes: 2, age_ms: 300 };
+    golden(Action::SetEventRetention { name: name(), retention }, "10 03 612f62 01 02 ac02");
+    golden(Action::CompactEvents { space: SpaceId(1), through: Revision(300) }, "11 01 ac02");
 }
 
 #[test]
@@ -99,6 +108,8 @@ fn replies() {
     for (number, was) in [Cancelled::NotRun, Cancelled::Waiting, Cancelled::Granted, Cancelled::Final].into_iter().enumerate() {
         golden(Reply::Cancelled { was }, &format!("06 {number:02x}"));
     }
+    golden(Reply::Bound { already: true }, "07 01");
+    golden(Reply::Compacted { through: Revision(300), events: 2, more: true }, "08 ac02 02 01");
     golden(Outcome { revision: Revision(1), time: Time(2), result: Ok(Reply::Done) }, "01 02 00 00");
     golden(Outcome { revision: Revision(1), time: Time(2), result: Err(Rejection::UnknownSpace) }, "01 02 01 02");
 }
@@ -136,12 +147,31 @@ fn rejections() {
     golden(Rejection::Cancelled, "1c");
     golden(Rejection::TtlOutOfBounds { min_ttl_ms: 1, max_ttl_ms: 300 }, "1d 01 ac02");
     golden(Rejection::LabelTooLong, "1e");
+    golden(Rejection::Handler { space: SpaceId(1), why: DeliveryFailure::Fault(Fault::OutOfFuel) }, "1f 01 00 02");
+    golden(Rejection::Send { space: Some(SpaceId(1)), why: DeliveryFailure::Refused { code: 300 } }, "20 01 01 01 ac02");
+    golden(Rejection::Send { space: None, why: DeliveryFailure::Unknown }, "20 00 02");
+    golden(DeliveryFailure::WouldWait, "03");
+    golden(Rejection::NoHandler, "21");
+    golden(Rejection::BindingCircle, "22");
+    golden(Rejection::TooManyBindings { limit: 300 }, "23 ac02");
+    golden(Rejection::UnknownBinding, "24");
+    golden(Rejection::InvalidTopic(InvalidTopic::TooLong), "25 01");
+    golden(Rejection::RetentionOutOfBounds, "26");
 }
 
 #[test]
 fn changes() {
-    let changes =
-        [Change::Removed, Change::Arguments, Change::Result, Change::Errors, Change::Kind, Change::Key, Change::Value, Change::NotNewer];
+    let changes = [
+        Change::Removed,
+        Change::Arguments,
+        Change::Result,
+        Change::Errors,
+        Change::Kind,
+        Change::Key,
+        Change::Value,
+        Change::NotNewer,
+        Change::Payload,
+    ];
     for (number, change) in changes.into_iter().enumerate() {
         golden(change, &format!("{number:02x}"));
     }
@@ -161,7 +191,8 @@ fn stored_rows() {
     };
     let head = Head { last_space: 5, recipes: 6, spaces: 7, index: 8, ..head };
     let head = Head { sessions: 9, requests: 10, waiting: 11, timers: 12, last_timer: 13, ..head };
-    golden(head, &format!("02 00 00 01 02 03 04 05 06 07 09 0a 0b 0c 0d 00000000 08 {}", "00".repeat(32)));
+    let head = Head { events: 14, event_bytes: 15, bindings: 16, ..head };
+    golden(head, &format!("03 00 00 01 02 03 04 05 06 07 09 0a 0b 0c 0d 0e 0f 10 00000000 08 {}", "00".repeat(32)));
     let space = StoredSpace { id: SpaceId(1), recipe: reference(), created: Revision(2), created_at: Time(3) };
     assert_eq!(hex(&encode(&space)), "010172ac020203");
     let recipe = StoredRecipe { hash: ModuleHash([0xab; 32]), module_bytes: 1, installed: Revision(2), installed_at: Time(3) };
@@ -186,7 +217,7 @@ fn stored_sessions() {
         spaces: vec![SpaceId(8)],
     };
     golden(record, &format!("00 {} {} ac02 01 6c 01 02 03 04 05 06 07 01 08", "ab".repeat(16), "cd".repeat(32)));
-    golden(HookFailures { count: 1, revision: Revision(2), fault: Fault::OutOfFuel }, "01 02 02");
+    golden(HookFailures { count: 1, revision: Revision(2), why: DeliveryFailure::Fault(Fault::OutOfFuel) }, "01 02 00 02");
     golden(StoredTicket { session: SessionId([0xab; 16]), request: RequestId(1) }, &format!("{} 01", "ab".repeat(16)));
     golden(Fires::Hook { space: SpaceId(1), payload: Blob(vec![2]) }, "00 01 01 02");
     golden(Fires::Deadline { session: SessionId([0xab; 16]), request: RequestId(1) }, &format!("01 {} 01", "ab".repeat(16)));
@@ -204,6 +235,23 @@ fn stored_requests() {
     let done = |ticket, parked| record(RequestState::Done { outcome: outcome.clone(), ticket, parked });
     golden(done(None, false), &expected("01 05 06 00 00 00 00"));
     golden(done(Some(TicketId(2)), true), &expected("01 05 06 00 00 01 02 01"));
+}
+
+#[test]
+fn stored_events() {
+    let event = StoredEvent { topic: "t".into(), payload: Blob(vec![1, 2]), time: Time(300) };
+    golden(event, "01 74 02 0102 ac02");
+    let retention = EventRetention { events: 4, bytes: 5, age_ms: 6 };
+    let log = |oldest_at| EventLog { compacted: Revision(1), last: Revision(2), events: 3, bytes: 300, oldest_at, retention };
+    golden(log(None), "01 02 03 ac02 00 04 05 06");
+    golden(log(Some(Time(7))), "01 02 03 ac02 01 07 04 05 06");
+    golden(StoredBinding { on_failure: OnFailure::Skip, bound: Revision(300) }, "01 ac02");
+    assert_eq!(hex(&events::event_log_key(SpaceId(1))), "6500000001");
+    let position = EventPosition { revision: Revision(2), number: 3 };
+    assert_eq!(hex(&events::event_key(SpaceId(1), position)), "00000001000000000000000200000003");
+    let keys = |filter| events::binding_keys(SpaceId(1), SpaceId(2), &filter).map(|key| hex(&key));
+    assert_eq!(keys(TopicFilter::Exact("t".into())), ["6f00000001000000026574", "7000000002000000016574"]);
+    assert_eq!(keys(TopicFilter::Prefix("t".into())), ["6f00000001000000027074", "7000000002000000017074"]);
 }
 
 #[test]

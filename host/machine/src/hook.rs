@@ -1,17 +1,18 @@
 //! Hooks: what a recipe does about the end of a session, a timer, or a parked call that was given up.
 //!
 //! Each runs under its own savepoint, with its whole fuel and budgets. One that fails leaves nothing but a count in the row
-//! of its space, see [`HookFailures`]; the command that ran it goes on, because it can't be rejected. A space that is gone and
-//! a recipe that has no such hook are passed over.
+//! of its space, see [`HookFailures`](crate::directory::HookFailures); the command that ran it goes on, because it can't be rejected. A space that is gone and
+//! a recipe that has no such hook are passed over. What a hook emits and sends is delivered when it has ended, on the fuel of
+//! one further call.
 use alloc::vec::Vec;
 
 use synod_abi::{EntryPoint, Fault, SessionId, SpaceId, TicketId, TimerId, limits};
 
 use crate::apply::{Machine, Turn};
-use crate::call::{Interface, invoke};
-use crate::directory::{HookFailures, hook_failures_key};
+use crate::call::invoke;
+use crate::delivery::Cause;
 use crate::workspace::Workspace;
-use crate::{Completion, Fatal, Invocation, StateView, Table, Vm};
+use crate::{Completion, DeliveryFailure, Fatal, Invocation, StateView, Vm};
 
 /// What a recipe is to hear.
 #[derive(Clone, Copy, Debug)]
@@ -30,14 +31,6 @@ impl Hook<'_> {
             Self::SessionEnd(_) => EntryPoint::SessionEnd,
             Self::Timer(..) => EntryPoint::Timer,
             Self::Cancel { .. } => EntryPoint::Cancel,
-        }
-    }
-
-    fn is_in(self, interface: &Interface) -> bool {
-        match self {
-            Self::SessionEnd(_) => interface.on_session_end,
-            Self::Timer(..) => interface.on_timer,
-            Self::Cancel { .. } => interface.on_cancel,
         }
     }
 
@@ -61,31 +54,34 @@ impl Hook<'_> {
 impl Machine {
     pub(crate) fn run_hook<S: StateView, V: Vm<Workspace<S>>>(
         &mut self,
-        workspace: Workspace<S>,
+        mut workspace: Workspace<S>,
         vm: &mut V,
         space: SpaceId,
         hook: Hook<'_>,
         turn: &mut Turn,
     ) -> Result<Workspace<S>, Fatal> {
-        let Some(target) = self.target(&workspace, space)?.filter(|target| hook.is_in(&target.interface)) else { return Ok(workspace) };
+        let Some(target) = self.target(&workspace, space)?.filter(|target| target.interface.has(hook.entry_point())) else {
+            return Ok(workspace);
+        };
         turn.hooks += 1;
         let context = self.context(turn, hook.session(), false);
         let mark = workspace.savepoint();
+        workspace.emissions().begin_cause();
         let (entry_point, args) = (hook.entry_point(), hook.args());
         let invocation = Invocation { space, module: target.module, entry_point, context: &context, args: &args, fuel: limits::CALL_FUEL };
         let (mut workspace, completion) = invoke(workspace, vm, invocation, turn)?;
         let fault = match completion {
-            Completion::Done(_) => return Ok(workspace),
+            Completion::Done(_) if workspace.emissions().is_quiet() => return Ok(workspace),
+            Completion::Done(_) => {
+                let (workspace, _never_rejected) = self.deliver(workspace, vm, (Cause::Hook, space, limits::CALL_FUEL), turn)?;
+                return Ok(workspace);
+            }
             Completion::Faulted(fault) => fault,
             Completion::Refused { .. } | Completion::Now(_) | Completion::Later => Fault::BadReply,
         };
         vm.discard(space);
         workspace.rollback(&mark);
-        let key = hook_failures_key(space);
-        let former: Option<HookFailures> = workspace.read(Table::System, &key, "the failures of a space's hooks")?;
-        let count = former.map_or(0, |former| former.count) + 1;
-        let failures = HookFailures { count, revision: turn.revision, fault };
-        workspace.overlay().put(Table::System, &key, synod_abi::encode(&failures));
+        workspace.count_failure(space, turn.revision, DeliveryFailure::Fault(fault))?;
         Ok(workspace)
     }
 }

@@ -14,11 +14,15 @@ extern crate alloc;
 mod access;
 mod administer;
 mod apply;
+mod bindings;
 mod call;
 mod command;
+mod delivery;
 mod digest;
 pub mod directory;
+mod emission;
 mod environment;
+pub mod events;
 mod hook;
 mod memory;
 mod outcome;
@@ -26,6 +30,7 @@ mod overlay;
 mod ports;
 mod query;
 mod request;
+mod retention;
 mod session;
 pub mod sessions;
 mod timers;
@@ -36,12 +41,16 @@ mod workspace;
 pub use access::{AccessSet, Right, access_set};
 pub use apply::Machine;
 pub use command::{
-    Action, Call, Caller, Command, EndCause, Entry, OpenSession, Origin, Principal, Request, SessionBounds, SessionCall, TtlPolicy,
+    Action, Binding, Call, Caller, Command, EndCause, Entry, EventRetention, OnFailure, OpenSession, Origin, Principal, Request,
+    SessionBounds, SessionCall, TtlPolicy,
 };
 pub use digest::{RowSum, module_hash, verify};
 pub use environment::Environment;
 pub use memory::MemoryState;
-pub use outcome::{Applied, Cancelled, Change, CommandOutcome, Completed, Incompatible, LogLine, Outcome, Rejection, Reply, SessionChange};
+pub use outcome::{
+    Applied, Cancelled, Change, CommandOutcome, Completed, DeliveryFailure, Emitted, EventLogChange, Incompatible, LogLine, Outcome,
+    Rejection, Reply, SessionChange,
+};
 pub use ports::{Admitted, Completion, Fatal, Invocation, RangeLimit, Row, StateView, Table, Vm, Write};
 pub use query::{Answer, Query, query};
 pub use upgrade::check_upgrade;

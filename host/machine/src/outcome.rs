@@ -5,9 +5,11 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 use synod_abi::{
-    AdmissionError, Blob, Fault, InvalidName, ModuleHash, RecipeRef, RequestId, Revision, SessionId, SpaceId, TicketId, Time, limits,
+    AdmissionError, Blob, Fault, InvalidName, InvalidTopic, ModuleHash, RecipeRef, RequestId, Revision, SessionId, SpaceId, TicketId, Time,
+    limits,
 };
 
+use crate::events::{EventLog, StoredEvent};
 use crate::{Origin, Write};
 
 /// What applying an entry did: a value, carried out by others.
@@ -21,6 +23,10 @@ pub struct Applied {
     pub completions: Vec<Completed>,
     /// Sessions that were opened or ended, in order.
     pub sessions: Vec<SessionChange>,
+    /// Events that were emitted, by revision and number.
+    pub events: Vec<Emitted>,
+    /// What spaces keep of their events, of those where that changed: once each, by id.
+    pub event_logs: Vec<EventLogChange>,
     /// When the next timer is due, if there is one.
     pub next_timer: Option<Time>,
     /// Digest of the chain after the entry.
@@ -42,6 +48,28 @@ pub struct Completed {
     pub request: RequestId,
     /// What became of it: the revision is that of the command that completed it.
     pub outcome: Outcome,
+}
+
+/// An event, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emitted {
+    /// The space that emitted it.
+    pub space: SpaceId,
+    /// Revision of the command that it was emitted in.
+    pub revision: Revision,
+    /// Counts the events of the space in that revision, from 0.
+    pub number: u32,
+    /// What is stored of it.
+    pub event: StoredEvent,
+}
+
+/// What a space keeps of its events changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventLogChange {
+    /// Which space.
+    pub space: SpaceId,
+    /// What it keeps now; `None`: it was deleted.
+    pub log: Option<EventLog>,
 }
 
 /// A session came or went.
@@ -139,6 +167,20 @@ pub enum Reply {
     Cancelled {
         /// What it was.
         was: Cancelled,
+    },
+    /// A space is bound to another.
+    Bound {
+        /// Whether it was before, with this filter; what becomes of failures is as asked for now.
+        already: bool,
+    },
+    /// Events were forgotten.
+    Compacted {
+        /// Every event of this revision or an earlier one is forgotten.
+        through: Revision,
+        /// How many this command took away.
+        events: u64,
+        /// Whether events up to the wanted revision are left: the same again takes them away.
+        more: bool,
     },
 }
 
@@ -242,6 +284,62 @@ pub enum Rejection {
     },
     /// A session's label is longer than `limits::SESSION_LABEL_BYTES`.
     LabelTooLong,
+    /// A handler failed at an event of the command, and its binding says that this rejects the command.
+    Handler {
+        /// The space of the handler.
+        space: SpaceId,
+        /// Why it failed.
+        why: DeliveryFailure,
+    },
+    /// An operation failed that the command sent.
+    Send {
+        /// The space it was sent to; `None`: there is no such space.
+        space: Option<SpaceId>,
+        /// Why it failed.
+        why: DeliveryFailure,
+    },
+    /// The recipe of the space has no `#[on_event]`, so it cannot be bound.
+    NoHandler,
+    /// The binding would close a circle: events of the handler reach the source already.
+    BindingCircle,
+    /// As many bindings as may be.
+    TooManyBindings {
+        /// `limits::SPACE_BINDINGS` or `limits::BINDINGS`.
+        limit: u64,
+    },
+    /// There is no such binding.
+    UnknownBinding,
+    /// The topic of a filter is not valid.
+    InvalidTopic(InvalidTopic),
+    /// The retention is out of `limits::EVENTS_CEILING`, `limits::EVENT_BYTES_CEILING` or `limits::EVENT_AGE_FLOOR_MS`.
+    RetentionOutOfBounds,
+}
+
+/// Why a handler or a sent operation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeliveryFailure {
+    /// The host ended it.
+    Fault(Fault),
+    /// An operation refused, with this code of its error.
+    Refused {
+        /// The code.
+        code: u32,
+    },
+    /// There is no such space or operation.
+    Unknown,
+    /// It would wait, which it may not.
+    WouldWait,
+}
+
+impl fmt::Display for DeliveryFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fault(fault) => fault.fmt(f),
+            Self::Refused { code } => write!(f, "it refused with code {code}"),
+            Self::Unknown => f.write_str("there is no such space or operation"),
+            Self::WouldWait => f.write_str("it would wait, which only a session's plain call may"),
+        }
+    }
 }
 
 impl fmt::Display for Rejection {
@@ -299,6 +397,23 @@ impl fmt::Display for Rejection {
                 )
             }
             Self::LabelTooLong => write!(f, "a session's label has at most {} bytes", limits::SESSION_LABEL_BYTES),
+            Self::Handler { space, why } => write!(f, "the handler of space {space}, which is bound to this one's events, failed: {why}"),
+            Self::Send { space: Some(space), why } => write!(f, "an operation that the recipe sent to space {space} failed: {why}"),
+            Self::Send { space: None, why } => write!(f, "an operation that the recipe sent failed: {why}"),
+            Self::NoHandler => f.write_str("the space's recipe does not react to events; give it an `#[on_event]`"),
+            Self::BindingCircle => {
+                f.write_str("the events of the space to bind reach the other one already, so they would feed each other")
+            }
+            Self::TooManyBindings { limit } => write!(f, "there are {limit} bindings already, which is the limit; take some back first"),
+            Self::UnknownBinding => f.write_str("there is no such binding; look at the list of bindings"),
+            Self::InvalidTopic(error) => error.fmt(f),
+            Self::RetentionOutOfBounds => write!(
+                f,
+                "a space keeps at most {} events and {} bytes of them, and for at least {} ms",
+                limits::EVENTS_CEILING,
+                limits::EVENT_BYTES_CEILING,
+                limits::EVENT_AGE_FLOOR_MS
+            ),
         }
     }
 }
@@ -308,7 +423,7 @@ impl core::error::Error for Rejection {}
 /// What an upgrade would break.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incompatible {
-    /// The operation, query, hook or state field.
+    /// The operation, query, hook or state field; `emits`: what it emits.
     pub name: String,
     /// What is wrong with it.
     pub change: Change,
@@ -333,6 +448,8 @@ pub enum Change {
     Value,
     /// The space has this version or a later one.
     NotNewer,
+    /// The payload of its events changed otherwise than by variants appended.
+    Payload,
 }
 
 impl fmt::Display for Incompatible {
@@ -346,6 +463,7 @@ impl fmt::Display for Incompatible {
             Change::Kind => write!(f, "the state field `{name}` has another kind"),
             Change::Key => write!(f, "the keys of the state field `{name}` changed"),
             Change::Value => write!(f, "the values of the state field `{name}` changed; only enum variants may be appended"),
+            Change::Payload => write!(f, "the payload of `{name}` changed; only enum variants may be appended"),
             Change::NotNewer => write!(f, "the space already has version {name} or a later one"),
         }
     }

@@ -148,6 +148,17 @@ impl Overlay {
         self.change(table, key, Now::Deleted);
     }
 
+    /// Deletes a row that was just read: what it was is kept if the budget allows, and counts as written.
+    pub(crate) fn delete_known(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        let cost = SLOT_BYTES + key.len() + value.len();
+        if self.find(table, key).is_none() && self.cached_bytes + cost <= CACHE_BYTES {
+            self.cached_bytes += cost;
+            self.add_slot(table, key, Committed::Is(Some(Arc::from(value))));
+        }
+        self.written_bytes += value.len();
+        self.delete(table, key);
+    }
+
     /// Deletes every row whose key begins with `prefix`.
     pub(crate) fn delete_prefix(&mut self, table: Table, prefix: &[u8]) {
         self.written_bytes += prefix.len();

@@ -146,7 +146,7 @@ pub struct Invocation<'a> {
     pub context: &'a Context,
     /// Encoded arguments, at most `limits::ARGS_BYTES`.
     pub args: &'a [u8],
-    /// Its budget.
+    /// Its budget, more than 0: a call's whole fuel, or what is left of it for a handler or a sent operation.
     pub fuel: u64,
 }
 
@@ -214,6 +214,7 @@ pub trait Vm<H: HostCalls> {
     /// Drops the instance of `space`, because writes that it made were discarded.
     fn discard(&mut self, space: SpaceId);
 
-    /// Fuel that the last `invoke` used, for the proposer's estimates. Local: never an outcome.
+    /// Fuel that the last `invoke` used, at most what it was given. It decides what is left for what a call sets off, so it is
+    /// the same on every member, however the call ended.
     fn fuel_used(&self) -> u64;
 }

@@ -2,7 +2,8 @@
 //!
 //! The order of the checks is the contract: what is wrong with session or request leaves nothing behind, not even
 //! acknowledgements (those of a request that finds no room excepted), and is sent again or not by the client; once the operation was tried, its outcome is recorded, a
-//! rejection too. A request that is acknowledged singly while the floor is not above it leaves a mark until it is: a late copy
+//! rejection too. What the operation emitted and sent is delivered when its record is there, so that a delivery may complete it
+//! if it is parked; one that fails makes its rejection the outcome. A request that is acknowledged singly while the floor is not above it leaves a mark until it is: a late copy
 //! of it must not run.
 use synod_abi::{Direction, RequestId, SessionId, SpaceId, TicketId, limits};
 
@@ -13,7 +14,7 @@ use crate::outcome::{Cancelled, Outcome, Rejection, Reply};
 use crate::session::record_of;
 use crate::sessions::{RequestRecord, RequestState, SessionRecord, decode, request_key, request_of_key, session_key};
 use crate::waiting::StoredTicket;
-use crate::workspace::Workspace;
+use crate::workspace::{Mark, Workspace};
 use crate::{Call, Fatal, RangeLimit, Request, SessionCall, StateView, Table, Vm};
 
 /// As many requests are forgotten one by one; more are looked for in a range.
@@ -25,11 +26,19 @@ const ANY: [u8; 16] = [0; 16];
 
 /// The session in whose name a command runs: its record as it will be written, and what its row says of what other
 /// requests of it change while this one runs.
+#[derive(Clone)]
 struct Open {
     id: SessionId,
     record: SessionRecord,
     stored_bytes: u64,
     stored_waiting: u32,
+}
+
+/// An operation that was not rejected.
+struct Tried {
+    state: RequestState,
+    /// What to return to if a delivery rejects it; `None`: it emitted and sent nothing.
+    before: Option<(Open, Mark)>,
 }
 
 /// What the checks before a call find.
@@ -63,14 +72,25 @@ impl Machine {
             Err(stop) => return rejected(stop).map(|rejection| (workspace, Decided::Rejected(rejection))),
         };
         let (mut workspace, tried) = self.try_call(workspace, vm, (call, request), &mut open, turn)?;
-        let state = match tried {
-            Ok(state) => state,
-            Err(rejection) => {
-                let outcome = Outcome { revision: self.head.revision, time: workspace.time(), result: Err(rejection) };
-                RequestState::Done { outcome, ticket: None, parked: false }
-            }
+        let refused = |workspace: &Workspace<S>, revision, rejection| {
+            let outcome = Outcome { revision, time: workspace.time(), result: Err(rejection) };
+            RequestState::Done { outcome, ticket: None, parked: false }
         };
-        let decided = match insert(&mut workspace, open, request.id, RequestRecord { fingerprint, space: call.space, state }) {
+        let record = |state| RequestRecord { fingerprint, space: call.space, state };
+        let (state, before) = match tried {
+            Ok(Tried { state, before }) => (state, before),
+            Err(rejection) => (refused(&workspace, self.head.revision, rejection), None),
+        };
+        let mut state = insert(&mut workspace, open, request.id, record(state));
+        if let Some((open, mark)) = before {
+            let delivered;
+            (workspace, delivered) = self.deliver_call(workspace, vm, call, &mark, turn)?;
+            if let Err(rejection) = delivered {
+                let refused = refused(&workspace, self.head.revision, rejection);
+                state = insert(&mut workspace, open, request.id, record(refused));
+            }
+        }
+        let decided = match state {
             RequestState::Waiting { ticket, .. } => Decided::Done(Reply::Parked { ticket }),
             RequestState::Done { outcome: Outcome { result: Ok(reply), .. }, .. } => Decided::Done(reply),
             RequestState::Done { outcome, .. } => Decided::Recorded(outcome),
@@ -81,12 +101,12 @@ impl Machine {
     /// Runs the operation; a rejection leaves nothing of it.
     fn try_call<S: StateView, V: Vm<Workspace<S>>>(
         &mut self,
-        workspace: Workspace<S>,
+        mut workspace: Workspace<S>,
         vm: &mut V,
         (call, request): (&Call, &Request),
         open: &mut Open,
         turn: &mut Turn,
-    ) -> Carried<S, Result<RequestState, Rejection>> {
+    ) -> Carried<S, Result<Tried, Rejection>> {
         let target = match self.find(&workspace, call)? {
             Ok(target) => target,
             Err(rejection) => return Ok((workspace, Err(rejection))),
@@ -98,6 +118,7 @@ impl Machine {
         }
         let context = self.context(turn, Some(open.id), true);
         let mark = workspace.savepoint();
+        workspace.emissions().begin_cause();
         let (mut workspace, completion) = invoke(workspace, vm, target.operation(call, &context), turn)?;
         let tried = match answered(completion) {
             Ok(Answered::Result { result, reversible }) => {
@@ -115,17 +136,21 @@ impl Machine {
             }
             Err(rejection) => Err(rejection),
         };
-        if let Err(rejection) = &tried {
-            undo(&mut workspace, vm, call.space, &mark, rejection);
-            return Ok((workspace, tried));
-        }
+        let state = match tried {
+            Ok(state) => state,
+            Err(rejection) => {
+                undo(&mut workspace, vm, call.space, &mark, &rejection);
+                return Ok((workspace, Err(rejection)));
+            }
+        };
+        let before = (!workspace.emissions().is_quiet()).then(|| (open.clone(), mark));
         if workspace.completed_since(&mark) {
             open.follow(&mut workspace)?;
         }
         if let Some(at) = joins {
             open.record.spaces.insert(at, call.space);
         }
-        Ok((workspace, tried))
+        Ok((workspace, Ok(Tried { state, before })))
     }
 
     pub(crate) fn cancel_request<S: StateView, V: Vm<Workspace<S>>>(

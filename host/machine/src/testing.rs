@@ -1,16 +1,18 @@
 //! For tests: a machine over rows in memory, and a [`Vm`] whose one recipe does what its arguments say, step by step.
 //!
-//! Its hooks append a line to the row `heard`; then that of timers does what the payload says, those of session ends and
-//! cancelled calls what the rows `at end` and `at cancel` say.
-use std::collections::{BTreeMap, BTreeSet};
+//! Its hooks append a line to the row `heard`; then that of timers does what the payload says, those of session ends,
+//! cancelled calls and events what the rows `at end`, `at cancel` and `at event` say.
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use synod_abi::schema::{EntryPointDef, HooksDef, Schema, SchemaDef, StateFieldDef, StateKind};
 use synod_abi::{
-    AdmissionError, Blob, ClusterId, Direction, EntryPoint, Fault, FieldShape, HostCalls, ModuleHash, OperationId, REPLY_ERROR,
-    REPLY_RESULT, RangeRequest, RecipeName, RecipeRef, RequestId, Rows, SessionId, Shape, SpaceId, SpaceName, TicketId, Time, TimerId,
-    encode,
+    AdmissionError, Blob, ClusterId, Direction, EntryPoint, Event, Fault, FieldShape, HostCalls, ModuleHash, OperationId, REPLY_ERROR,
+    REPLY_RESULT, RangeRequest, RecipeName, RecipeRef, RequestId, Revision, Rows, SessionId, Shape, SpaceId, SpaceName, TicketId, Time,
+    TimerId, TopicFilter, encode,
 };
+
+mod events;
 
 use crate::sessions::{RequestRecord, RequestState, SessionRecord};
 use crate::timers::Fires;
@@ -57,6 +59,14 @@ pub(crate) enum Step {
     Grant(u32),
     SetTimer(u64, Blob),
     CancelTimer(u64),
+    /// Emits an event with this topic and payload.
+    Emit(Blob, Blob),
+    /// Sends steps to a space, for its operation of this name.
+    Send(String, String, Blob),
+    /// Uses fuel.
+    Burn(u64),
+    /// Does the step so often.
+    Repeat(u32, Box<Step>),
 }
 
 /// Rows of calls in line: their tickets, big-endian, behind this.
@@ -68,11 +78,19 @@ const MORE: FieldShape = FieldShape { name: "more", docs: "", shape: &Shape::Opt
 const RUN: EntryPointDef = EntryPointDef { name: "run", docs: "", args: &[STEPS], result: &Shape::Bytes, errors: None, waits: true };
 const RUN_MORE: EntryPointDef = EntryPointDef { args: &[STEPS, MORE], ..RUN };
 const LOOK: EntryPointDef = EntryPointDef { name: "look", waits: false, ..RUN };
-const HOOKS: HooksDef = HooksDef { session_end: true, cancel: true, timer: Some(&Shape::Bytes) };
+const HOOKS: HooksDef = HooksDef { session_end: true, cancel: true, timer: Some(&Shape::Bytes), event: true };
 const FIELD: StateFieldDef =
     StateFieldDef { name: "all", docs: "", prefix: 1, kind: StateKind::Map, key: &Shape::Bytes, value: &Shape::Bytes };
-const V1: SchemaDef =
-    SchemaDef { name: "script", version: 1, docs: "", operations: &[RUN], queries: &[LOOK], fields: &[FIELD], hooks: HOOKS };
+const V1: SchemaDef = SchemaDef {
+    name: "script",
+    version: 1,
+    docs: "",
+    operations: &[RUN],
+    queries: &[LOOK],
+    fields: &[FIELD],
+    hooks: HOOKS,
+    emits: Some(&Shape::Bytes),
+};
 const V2: SchemaDef = SchemaDef { version: 2, operations: &[RUN_MORE], ..V1 };
 const V2_DOCS: SchemaDef = SchemaDef { docs: "other", ..V2 };
 /// Version 3 loses its query.
@@ -106,12 +124,18 @@ pub(crate) struct ScriptVm {
     pub(crate) discarded: Vec<SpaceId>,
     /// What was invoked: space, entry point and seed, in order.
     pub(crate) invoked: Vec<(SpaceId, EntryPoint, [u8; 16])>,
+    /// Fuel that each of them had.
+    pub(crate) fuelled: Vec<u64>,
     memory: BTreeMap<SpaceId, u32>,
+    used: u64,
 }
 
-/// Appends `line` to the row `heard`.
+/// Appends `line` to the row `heard`, unless that is long.
 fn hear(host: &mut impl HostCalls, line: &str) -> Result<(), Fault> {
     let mut heard = row(host, b"heard")?.unwrap_or_default();
+    if heard.len() > 32 * 1_024 {
+        return Ok(());
+    }
     heard.extend_from_slice(line.as_bytes());
     heard.push(b'\n');
     host.put(b"heard", &heard)
@@ -171,12 +195,35 @@ impl ScriptVm {
                 }
                 stored(row(host, b"at cancel")?)?
             }
+            EntryPoint::Event => {
+                assert_eq!(invocation.context.session, None);
+                let Event { space, topic, payload } = synod_abi::decode(args).map_err(|_| Fault::BadArguments)?;
+                hear(host, &format!("event {space} {topic} {}", String::from_utf8_lossy(&payload)))?;
+                stored(row(host, b"at event")?)?
+            }
         };
+        if invocation.context.session.is_none() {
+            assert!(!invocation.context.may_wait);
+        }
         let (mut later, mut now) = (false, false);
         let mut seen: Vec<Vec<u8>> = Vec::new();
         let mut buffer = vec![0; synod_abi::limits::RANGE_CHUNK_BYTES];
-        for step in steps {
+        let mut steps: VecDeque<Step> = steps.into();
+        while let Some(step) = steps.pop_front() {
             match step {
+                Step::Repeat(0, _) => {}
+                Step::Repeat(times, step) => {
+                    steps.push_front(Step::Repeat(times - 1, step.clone()));
+                    steps.push_front(*step);
+                }
+                Step::Emit(topic, payload) => host.emit(&topic, &payload)?,
+                Step::Send(space, operation, args) => host.send(space.as_bytes(), OperationId::of(&operation).0, &args)?,
+                Step::Burn(fuel) => {
+                    self.used = (self.used + fuel).min(invocation.fuel);
+                    if self.used == invocation.fuel {
+                        return Err(Fault::OutOfFuel);
+                    }
+                }
                 Step::Get(key) => match host.get(&key, &mut buffer)? {
                     u32::MAX => seen.push(b"absent".to_vec()),
                     len => seen.push(buffer[..len as usize].to_vec()),
@@ -256,7 +303,9 @@ impl<H: HostCalls> Vm<H> for ScriptVm {
 
     fn invoke(&mut self, invocation: Invocation<'_>, mut host: H) -> Result<(H, Completion), Fatal> {
         assert!(self.loaded.contains(&invocation.module), "a module is loaded before it is called");
-        assert_eq!(invocation.fuel, synod_abi::limits::CALL_FUEL, "each call has its whole fuel");
+        assert!((1..=synod_abi::limits::CALL_FUEL).contains(&invocation.fuel));
+        self.used = 1;
+        self.fuelled.push(invocation.fuel);
         self.invoked.push((invocation.space, invocation.entry_point, invocation.context.seed));
         let completion = self.run(invocation, &mut host).unwrap_or_else(Completion::Faulted);
         Ok((host, completion))
@@ -268,7 +317,7 @@ impl<H: HostCalls> Vm<H> for ScriptVm {
     }
 
     fn fuel_used(&self) -> u64 {
-        1
+        self.used
     }
 }
 
@@ -334,6 +383,7 @@ impl Member {
         assert_eq!((head.state_digest(), head.chain), (applied.state, applied.chain));
         assert_eq!(applied.next_timer, sessions::next_timer(&self.state)?);
         recount(&self.state, &head);
+        events::recount(&self.state, &head, &applied);
         Ok(applied)
     }
 
@@ -465,6 +515,36 @@ pub(crate) fn id(id: u64) -> Request {
 /// The request with this id, whose client has all outcomes below.
 pub(crate) fn acknowledging(id: u64, below: u64) -> Request {
     Request { id: RequestId(id), acknowledged_below: RequestId(below), ..Request::default() }
+}
+
+/// Binds `handler` to the events of `source` that `filter` is written for.
+pub(crate) fn bind(handler: &str, source: &str, filter: &str, on_failure: OnFailure) -> Action {
+    Action::BindSpace { binding: binding(handler, source, filter), on_failure }
+}
+
+pub(crate) fn unbind(handler: &str, source: &str, filter: &str) -> Action {
+    Action::UnbindSpace { binding: binding(handler, source, filter) }
+}
+
+fn binding(handler: &str, source: &str, filter: &str) -> Binding {
+    Binding { handler: space(handler), source: space(source), filter: TopicFilter::parse(filter) }
+}
+
+pub(crate) fn compact(space: u32, through: u64) -> Action {
+    Action::CompactEvents { space: SpaceId(space), through: Revision(through) }
+}
+
+pub(crate) fn emit(topic: &str, payload: &str) -> Step {
+    Step::Emit(topic.into(), payload.into())
+}
+
+/// Sends steps to a space.
+pub(crate) fn send(space: &str, steps: &[Step]) -> Step {
+    Step::Send(space.into(), "run".into(), encode(steps).into())
+}
+
+pub(crate) fn times(times: u32, step: Step) -> Step {
+    Step::Repeat(times, Box::new(step))
 }
 
 pub(crate) fn install(module: &[u8]) -> Action {

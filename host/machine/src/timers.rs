@@ -1,7 +1,8 @@
 //! Timers: set by recipes and by calls that wait for a while, fired by ticks that a leader proposes.
 //!
 //! They fire in the order of their time, then of their number; a tick fires at most `limits::TICK_TIMERS` of those that are
-//! due when it begins, so that what a hook sets for a time that has passed fires in a later tick. When the next one is due is
+//! due when it begins, so that what a hook sets for a time that has passed fires in a later tick; fewer, once it has written
+//! or run as much as an entry should. When the next one is due is
 //! kept in memory: an entry that touches no timer reads no row of one.
 use alloc::vec::Vec;
 
@@ -99,7 +100,6 @@ impl Machine {
         vm: &mut V,
         turn: &mut Turn,
     ) -> Carried<S, Decided> {
-        let written = workspace.written_bytes();
         for (key, _) in self.due(&mut workspace)? {
             let Some(fires) = workspace.read(Table::Timers, &key, "a timer")? else { continue };
             let (at, timer) = time_of_timer(&key)?;
@@ -117,7 +117,8 @@ impl Machine {
                     workspace.purge_timers(space)?;
                 }
             }
-            if workspace.written_bytes().saturating_sub(written) >= limits::ENTRY_WRITE_BYTES {
+            let wrote_enough = workspace.written_by_command() >= limits::ENTRY_WRITE_BYTES;
+            if wrote_enough || turn.fuel >= limits::ENTRY_FUEL || turn.hooks as usize >= limits::CAUSE_DELIVERIES {
                 break;
             }
         }

@@ -3,11 +3,12 @@
 //! Rows stay as they are and callers that were built before still call, so a state field keeps its kind, its keys and the
 //! shape of its values, where enums may gain variants at their end; operations and queries stay, may gain optional
 //! arguments at their end, and their results and errors may gain variants. Hooks may be added; one that is there stays, because
-//! sessions, parked calls and timers of the old version rely on it, and reads the payloads of timers that were set before.
+//! sessions, parked calls, timers and bindings of the old version rely on it, and reads the payloads of timers that were set before.
+//! What is emitted may gain variants at its end: events of the old version are read as the new one's.
 //! Whether an operation waits may change. Documentation may change; names may not, as JSON shows them.
 use alloc::string::{String, ToString};
 
-use synod_abi::schema::{EntryPointSchema, Errors, Field, Hooks, Schema, StateField, Type};
+use synod_abi::schema::{Emits, EntryPointSchema, Errors, Field, Hooks, Schema, StateField, Type};
 
 use crate::outcome::{Change, Incompatible};
 
@@ -26,7 +27,8 @@ pub fn check_upgrade(old: &Schema, new: &Schema) -> Result<(), Incompatible> {
                 .map_err(|change| Incompatible { name: point.name.clone(), change })?;
         }
     }
-    check_hooks(&old.hooks, &new.hooks)
+    check_hooks(&old.hooks, &new.hooks)?;
+    check_emits(old.emits.as_ref(), new.emits.as_ref()).map_err(|change| Incompatible { name: "emits".to_string(), change })
 }
 
 /// The refusal of an upgrade to a version that is not newer than `version`.
@@ -44,10 +46,22 @@ fn check_hooks(old: &Hooks, new: &Hooks) -> Result<(), Incompatible> {
     if old.cancel && !new.cancel {
         return refused("on_cancel", Change::Removed);
     }
+    if old.event && !new.event {
+        return refused("on_event", Change::Removed);
+    }
     match (&old.timer, &new.timer) {
         (Some(_), None) => refused("on_timer", Change::Removed),
         (Some(old), Some(new)) if !extends(old, new) => refused("on_timer", Change::Arguments),
         _ => Ok(()),
+    }
+}
+
+fn check_emits(old: Option<&Emits>, new: Option<&Emits>) -> Result<(), Change> {
+    match (old, new) {
+        (None, _) => Ok(()),
+        (Some(_), None) => Err(Change::Removed),
+        (Some(old), Some(new)) if extends(&old.shape, &new.shape) => Ok(()),
+        (Some(_), Some(_)) => Err(Change::Payload),
     }
 }
 

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use synod_abi::{Access, Direction, Fault, HostCalls, RangeRequest, Revision, SpaceId, TicketId, Time, TimerId, limits};
 
 use crate::directory::Head;
+use crate::emission::{EmissionMark, Emissions, topic_of};
 use crate::outcome::{Completed, LogLine, SessionChange};
 use crate::overlay::{Overlay, Range, Savepoint, behind};
 use crate::sessions::decode;
@@ -38,17 +39,19 @@ pub(crate) struct Counts {
     pub(crate) waiting: u64,
     pub(crate) timers: u64,
     pub(crate) last_timer: u64,
+    pub(crate) events: u64,
+    pub(crate) event_bytes: u64,
 }
 
 impl Counts {
     pub(crate) fn of(head: &Head) -> Self {
-        let Head { tokens, sessions, requests, waiting, timers, last_timer, .. } = *head;
-        Self { tokens, sessions, requests, waiting, timers, last_timer }
+        let Head { tokens, sessions, requests, waiting, timers, last_timer, events, event_bytes, .. } = *head;
+        Self { tokens, sessions, requests, waiting, timers, last_timer, events, event_bytes }
     }
 
     pub(crate) fn store(self, head: &mut Head) {
-        let Self { tokens, sessions, requests, waiting, timers, last_timer } = self;
-        *head = Head { tokens, sessions, requests, waiting, timers, last_timer, ..*head };
+        let Self { tokens, sessions, requests, waiting, timers, last_timer, events, event_bytes } = self;
+        *head = Head { tokens, sessions, requests, waiting, timers, last_timer, events, event_bytes, ..*head };
     }
 }
 
@@ -59,6 +62,7 @@ pub(crate) struct Mark {
     counts: Counts,
     completions: usize,
     changes: usize,
+    emissions: EmissionMark,
 }
 
 /// What the commands of an entry did beside writing rows.
@@ -77,6 +81,10 @@ struct Budget {
     write_bytes: usize,
     write_rows: usize,
     completion_bytes: usize,
+    events: usize,
+    event_bytes: usize,
+    sends: usize,
+    send_bytes: usize,
     log_lines: u32,
 }
 
@@ -102,6 +110,20 @@ impl Budget {
         self.completion_bytes += bytes;
         if self.completion_bytes > CALL_COMPLETION_BYTES { Err(Fault::TooManyWrites) } else { Ok(()) }
     }
+
+    fn emit(&mut self, topic: usize, payload: usize) -> Result<(), Fault> {
+        self.events += 1;
+        self.event_bytes += topic + payload;
+        let too_many = self.events > limits::CALL_EVENTS || self.event_bytes > limits::CALL_EVENT_BYTES;
+        if too_many || payload > limits::EVENT_PAYLOAD_BYTES { Err(Fault::TooManyEvents) } else { Ok(()) }
+    }
+
+    fn send(&mut self, args: usize) -> Result<(), Fault> {
+        self.sends += 1;
+        self.send_bytes += args;
+        let too_many = self.sends > limits::CALL_SENDS || self.send_bytes > limits::CALL_SEND_BYTES;
+        if too_many || args > limits::ARGS_BYTES { Err(Fault::TooManySends) } else { Ok(()) }
+    }
 }
 
 #[derive(Debug)]
@@ -116,6 +138,8 @@ struct Inner<S> {
     time: Time,
     fatal: Option<Fatal>,
     effects: Effects,
+    emissions: Emissions,
+    written_before: usize,
     key: Vec<u8>,
 }
 
@@ -146,6 +170,8 @@ impl<S: StateView> Workspace<S> {
             time: Time(0),
             fatal: None,
             effects: Effects::default(),
+            emissions: Emissions::default(),
+            written_before: 0,
             key: Vec::with_capacity(SPACE_BYTES + 64),
         }))
     }
@@ -153,6 +179,8 @@ impl<S: StateView> Workspace<S> {
     /// Begins a command, which takes `revision` unless it is rejected.
     pub(crate) fn begin_command(&mut self, revision: Revision, time: Time) {
         (self.0.revision, self.0.time) = (revision, time);
+        self.0.written_before = self.0.overlay.written_bytes();
+        self.0.emissions.begin_command();
     }
 
     /// Revision of the command.
@@ -196,6 +224,10 @@ impl<S: StateView> Workspace<S> {
         &mut self.0.counts
     }
 
+    pub(crate) fn emissions(&mut self) -> &mut Emissions {
+        &mut self.0.emissions
+    }
+
     /// The row of `key`, kept for the rest of the entry.
     pub(crate) fn row(&mut self, table: Table, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, Fatal> {
         let this = &mut *self.0;
@@ -211,15 +243,21 @@ impl<S: StateView> Workspace<S> {
         self.0.overlay.written_bytes()
     }
 
-    /// A point to return to. Points may lie behind each other.
-    pub(crate) fn savepoint(&self) -> Mark {
-        let Inner { overlay, counts, effects, .. } = &*self.0;
-        Mark { rows: overlay.savepoint(), counts: *counts, completions: effects.completions.len(), changes: effects.sessions.len() }
+    /// What the command has written.
+    pub(crate) fn written_by_command(&self) -> usize {
+        self.written_bytes().saturating_sub(self.0.written_before)
     }
 
-    /// Whether something was written, drawn or completed since `mark`.
+    /// A point to return to. Points may lie behind each other.
+    pub(crate) fn savepoint(&self) -> Mark {
+        let Inner { overlay, counts, effects, emissions, .. } = &*self.0;
+        let (completions, changes) = (effects.completions.len(), effects.sessions.len());
+        Mark { rows: overlay.savepoint(), counts: *counts, completions, changes, emissions: emissions.mark() }
+    }
+
+    /// Whether something was written, drawn, completed or sent since `mark`.
     pub(crate) fn changed_since(&self, mark: &Mark) -> bool {
-        self.0.overlay.wrote_since(mark.rows) || self.0.counts != mark.counts
+        self.0.overlay.wrote_since(mark.rows) || self.0.counts != mark.counts || self.0.emissions.queued_since(mark.emissions)
     }
 
     /// Calls that were completed since `mark`.
@@ -233,6 +271,7 @@ impl<S: StateView> Workspace<S> {
         self.0.counts = mark.counts;
         self.0.effects.completions.truncate(mark.completions);
         self.0.effects.sessions.truncate(mark.changes);
+        self.0.emissions.rollback(mark.emissions);
     }
 
     /// Gives up returning to `mark`, and appends what was written since to a transcript.
@@ -241,8 +280,8 @@ impl<S: StateView> Workspace<S> {
     }
 
     /// The overlay, the view under it, and what else the entry did.
-    pub(crate) fn into_parts(self) -> (Overlay, S, Effects) {
-        (self.0.overlay, self.0.view, self.0.effects)
+    pub(crate) fn into_parts(self) -> (Overlay, S, Effects, Emissions) {
+        (self.0.overlay, self.0.view, self.0.effects, self.0.emissions)
     }
 
     fn log_line(&mut self, level: u8, text: &[u8]) {
@@ -429,6 +468,22 @@ impl<S: StateView> HostCalls for Workspace<S> {
         self.0.budget.complete(reply.len())?;
         let space = self.0.space;
         self.complete_ticket(space, TicketId(ticket), result).map(u32::from).map_err(|fatal| self.0.fail(fatal))
+    }
+
+    fn emit(&mut self, topic: &[u8], payload: &[u8]) -> Result<(), Fault> {
+        self.0.writable()?;
+        let topic = topic_of(topic)?;
+        self.0.budget.emit(topic.len(), payload.len())?;
+        let space = self.0.space;
+        self.add_event(space, topic, payload)
+    }
+
+    /// What is no name of a space is the name of a space that is not there.
+    fn send(&mut self, space: &[u8], operation: u32, args: &[u8]) -> Result<(), Fault> {
+        self.0.writable()?;
+        self.0.budget.send(args.len())?;
+        self.add_send(space, operation, args);
+        Ok(())
     }
 }
 

@@ -4,8 +4,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{
-    EntryPointSchema, Enum, Errors, FORMAT, Field, HAS_ERRORS, Hooks, ON_CANCEL, ON_SESSION_END, ON_TIMER, Schema, SchemaError, StateField,
-    StateKind, Status, Struct, Type, Variant, WAITS,
+    EMITS, Emits, EntryPointSchema, Enum, Errors, FORMAT, Field, HAS_ERRORS, Hooks, ON_CANCEL, ON_EVENT, ON_SESSION_END, ON_TIMER, Schema,
+    SchemaError, StateField, StateKind, Status, Struct, Type, Variant, WAITS,
 };
 use crate::{fnv1a_64, limits};
 
@@ -111,16 +111,19 @@ impl Reader<'_> {
         }
     }
 
-    fn hooks(&mut self) -> Read<Hooks> {
+    fn hooks(&mut self) -> Read<(Hooks, Option<Emits>)> {
         if self.0.is_empty() {
-            return Ok(Hooks::default());
+            return Ok((Hooks::default(), None));
         }
         let flags = self.byte()?;
-        if flags == 0 || flags & !(ON_SESSION_END | ON_TIMER | ON_CANCEL) != 0 {
+        if flags == 0 || flags & !(ON_SESSION_END | ON_TIMER | ON_CANCEL | ON_EVENT | EMITS) != 0 {
             return Err(SchemaError::Malformed);
         }
         let timer = if flags & ON_TIMER != 0 { Some(self.shape(limits::SHAPE_DEPTH)?) } else { None };
-        Ok(Hooks { session_end: flags & ON_SESSION_END != 0, cancel: flags & ON_CANCEL != 0, timer })
+        let emits = if flags & EMITS != 0 { Some(self.shape(limits::SHAPE_DEPTH)?) } else { None };
+        let emits = emits.map(|shape| Emits { signature: fnv1a_64(&shape_bytes(&shape)), shape });
+        let (session_end, cancel, event) = (flags & ON_SESSION_END != 0, flags & ON_CANCEL != 0, flags & ON_EVENT != 0);
+        Ok((Hooks { session_end, cancel, timer, event }, emits))
     }
 
     fn entry_points(&mut self) -> Read<Vec<EntryPointSchema>> {
@@ -192,11 +195,11 @@ impl Schema {
         })?;
         distinct(fields.iter().map(|field| field.prefix))?;
         distinct(operations.iter().chain(&queries).map(|point| &point.name))?;
-        let hooks = reader.hooks()?;
+        let (hooks, emits) = reader.hooks()?;
         if !reader.0.is_empty() || queries.iter().any(|query| query.waits) {
             return Err(SchemaError::Malformed);
         }
-        Ok(Self { recipe: crate::RecipeRef { name, version }, docs, operations, queries, fields, hooks })
+        Ok(Self { recipe: crate::RecipeRef { name, version }, docs, operations, queries, fields, hooks, emits })
     }
 
     /// The operation called `name`.
@@ -212,79 +215,6 @@ impl Schema {
 
 /// The bytes that [`EntryPointDef::signature`](super::EntryPointDef::signature) hashes, from the owned form.
 fn signature_bytes(point: &EntryPointSchema) -> Vec<u8> {
-    fn count(out: &mut Vec<u8>, n: usize) {
-        out.extend_from_slice(&(n as u16).to_le_bytes());
-    }
-    fn text(out: &mut Vec<u8>, text: &str) {
-        count(out, text.len());
-        out.extend_from_slice(text.as_bytes());
-    }
-    fn fields(out: &mut Vec<u8>, fields: &[Field]) {
-        count(out, fields.len());
-        for field in fields {
-            text(out, &field.name);
-            text(out, "");
-            shape(out, &field.shape);
-        }
-    }
-    fn enumeration(out: &mut Vec<u8>, of: &Enum) {
-        text(out, &of.name);
-        text(out, "");
-        count(out, of.variants.len());
-        for variant in &of.variants {
-            text(out, &variant.name);
-            text(out, "");
-            fields(out, &variant.fields);
-        }
-    }
-    fn shape(out: &mut Vec<u8>, of: &Type) {
-        let tag = match of {
-            Type::Unit => 0,
-            Type::Bool => 1,
-            Type::U8 => 2,
-            Type::U16 => 3,
-            Type::U32 => 4,
-            Type::U64 => 5,
-            Type::U128 => 6,
-            Type::I8 => 7,
-            Type::I16 => 8,
-            Type::I32 => 9,
-            Type::I64 => 10,
-            Type::I128 => 11,
-            Type::Char => 12,
-            Type::String => 13,
-            Type::Bytes => 14,
-            Type::Token => 15,
-            Type::Time => 16,
-            Type::Revision => 17,
-            Type::SessionId => 18,
-            Type::Option(_) => 19,
-            Type::List(_) => 20,
-            Type::Map(..) => 21,
-            Type::Tuple(_) => 22,
-            Type::Struct(_) => 23,
-            Type::Enum(_) => 24,
-        };
-        out.push(tag);
-        match of {
-            Type::Option(item) | Type::List(item) => shape(out, item),
-            Type::Map(key, value) => {
-                shape(out, key);
-                shape(out, value);
-            }
-            Type::Tuple(items) => {
-                count(out, items.len());
-                items.iter().for_each(|item| shape(out, item));
-            }
-            Type::Struct(of) => {
-                text(out, &of.name);
-                text(out, "");
-                fields(out, &of.fields);
-            }
-            Type::Enum(of) => enumeration(out, of),
-            _ => {}
-        }
-    }
     let mut out = Vec::new();
     text(&mut out, &point.name);
     text(&mut out, "");
@@ -302,4 +232,89 @@ fn signature_bytes(point: &EntryPointSchema) -> Vec<u8> {
         }
     }
     out
+}
+
+/// The bytes that [`Shape::signature`](crate::Shape::signature) hashes, from the owned form.
+fn shape_bytes(of: &Type) -> Vec<u8> {
+    let mut out = Vec::new();
+    shape(&mut out, of);
+    out
+}
+
+fn count(out: &mut Vec<u8>, n: usize) {
+    out.extend_from_slice(&(n as u16).to_le_bytes());
+}
+
+fn text(out: &mut Vec<u8>, text: &str) {
+    count(out, text.len());
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn fields(out: &mut Vec<u8>, fields: &[Field]) {
+    count(out, fields.len());
+    for field in fields {
+        text(out, &field.name);
+        text(out, "");
+        shape(out, &field.shape);
+    }
+}
+
+fn enumeration(out: &mut Vec<u8>, of: &Enum) {
+    text(out, &of.name);
+    text(out, "");
+    count(out, of.variants.len());
+    for variant in &of.variants {
+        text(out, &variant.name);
+        text(out, "");
+        fields(out, &variant.fields);
+    }
+}
+
+fn shape(out: &mut Vec<u8>, of: &Type) {
+    let tag = match of {
+        Type::Unit => 0,
+        Type::Bool => 1,
+        Type::U8 => 2,
+        Type::U16 => 3,
+        Type::U32 => 4,
+        Type::U64 => 5,
+        Type::U128 => 6,
+        Type::I8 => 7,
+        Type::I16 => 8,
+        Type::I32 => 9,
+        Type::I64 => 10,
+        Type::I128 => 11,
+        Type::Char => 12,
+        Type::String => 13,
+        Type::Bytes => 14,
+        Type::Token => 15,
+        Type::Time => 16,
+        Type::Revision => 17,
+        Type::SessionId => 18,
+        Type::Option(_) => 19,
+        Type::List(_) => 20,
+        Type::Map(..) => 21,
+        Type::Tuple(_) => 22,
+        Type::Struct(_) => 23,
+        Type::Enum(_) => 24,
+    };
+    out.push(tag);
+    match of {
+        Type::Option(item) | Type::List(item) => shape(out, item),
+        Type::Map(key, value) => {
+            shape(out, key);
+            shape(out, value);
+        }
+        Type::Tuple(items) => {
+            count(out, items.len());
+            items.iter().for_each(|item| shape(out, item));
+        }
+        Type::Struct(of) => {
+            text(out, &of.name);
+            text(out, "");
+            fields(out, &of.fields);
+        }
+        Type::Enum(of) => enumeration(out, of),
+        _ => {}
+    }
 }

@@ -1,7 +1,7 @@
 //! From constants to bytes, at compile time: the schema, and the signatures of its entry points.
 //!
 //! It allocates nothing and never fails but by a failing build.
-use super::{EntryPointDef, FORMAT, HAS_ERRORS, HooksDef, ON_CANCEL, ON_SESSION_END, ON_TIMER, SchemaDef, WAITS};
+use super::{EMITS, EntryPointDef, FORMAT, HAS_ERRORS, ON_CANCEL, ON_EVENT, ON_SESSION_END, ON_TIMER, SchemaDef, WAITS};
 use crate::{EnumShape, FieldShape, Shape, StructShape, VariantShape, fnv1a_64, limits};
 
 /// Counts when it has no buffer, writes when it has one: length and bytes come from the same code.
@@ -176,10 +176,10 @@ impl Sink<'_> {
             self.shape(field.value);
             i += 1;
         }
-        self.hooks(&def.hooks);
+        self.hooks(def);
     }
 
-    const fn hooks(&mut self, def: &HooksDef) {
+    const fn hooks(&mut self, SchemaDef { hooks: def, emits, .. }: &SchemaDef) {
         let mut flags = 0;
         if def.session_end {
             flags |= ON_SESSION_END;
@@ -190,10 +190,19 @@ impl Sink<'_> {
         if def.cancel {
             flags |= ON_CANCEL;
         }
+        if def.event {
+            flags |= ON_EVENT;
+        }
+        if emits.is_some() {
+            flags |= EMITS;
+        }
         if flags != 0 {
             self.byte(flags);
         }
         if let Some(payload) = def.timer {
+            self.shape(payload);
+        }
+        if let Some(payload) = emits {
             self.shape(payload);
         }
     }
@@ -215,6 +224,24 @@ impl SchemaDef {
         sink.schema(self);
         assert!(sink.at == N, "N is the encoded length");
         bytes
+    }
+}
+
+impl Shape {
+    /// Fingerprint of a type, without documentation: who decodes events sends it, so that bytes are never decoded as another type.
+    /// `N` is [`Shape::signature_len`].
+    pub const fn signature<const N: usize>(&self) -> u64 {
+        let mut bytes = [0; N];
+        let mut sink = Sink { buffer: Some(&mut bytes), at: 0, docs: false };
+        sink.shape(self);
+        fnv1a_64(&bytes)
+    }
+
+    /// The `N` of [`Shape::signature`].
+    pub const fn signature_len(&self) -> usize {
+        let mut sink = Sink { buffer: None, at: 0, docs: false };
+        sink.shape(self);
+        sink.at
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! Format: strings are u16 length and UTF-8; lists are u16 count and items; numbers little-endian; shapes are a tag byte and
 //! their parts. What came later is a flag that is absent without it, so that older schemas keep their bytes: that an operation
-//! waits, in the byte before its errors, and a byte of hooks at the end.
+//! waits, in the byte before its errors, and a byte of hooks at the end, with the shapes of timers' and events' payloads behind it.
 mod decode;
 mod encode;
 mod owned;
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EnumShape, FieldShape, Shape};
 
-pub use owned::{EntryPointSchema, Enum, Errors, Field, Hooks, Schema, SchemaError, StateField, Struct, Type, Variant};
+pub use owned::{Emits, EntryPointSchema, Enum, Errors, Field, Hooks, Schema, SchemaError, StateField, Struct, Type, Variant};
 
 /// Name of the custom section.
 pub const SECTION: &str = "synod_schema";
@@ -96,11 +96,13 @@ pub struct HooksDef {
     pub cancel: bool,
     /// Shape of its timers' payload, if it has a hook for them.
     pub timer: Option<&'static Shape>,
+    /// Whether it reacts to events of spaces that its own is bound to.
+    pub event: bool,
 }
 
 impl HooksDef {
     /// No hooks.
-    pub const NONE: Self = Self { session_end: false, cancel: false, timer: None };
+    pub const NONE: Self = Self { session_end: false, cancel: false, timer: None, event: false };
 }
 
 /// How a state field stores its rows.
@@ -150,6 +152,8 @@ pub struct SchemaDef {
     pub fields: &'static [StateFieldDef],
     /// Its hooks.
     pub hooks: HooksDef,
+    /// What it emits: the shape of its events' payloads, if it emits any.
+    pub emits: Option<&'static Shape>,
 }
 
 /// Flags in the byte before an entry point's errors.
@@ -159,3 +163,6 @@ const WAITS: u8 = 2;
 const ON_SESSION_END: u8 = 1;
 const ON_TIMER: u8 = 2;
 const ON_CANCEL: u8 = 4;
+const ON_EVENT: u8 = 8;
+/// Not a hook, but in the same byte: the shape of what the recipe emits follows that of its timers.
+const EMITS: u8 = 16;

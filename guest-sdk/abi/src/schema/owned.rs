@@ -113,12 +113,14 @@ pub struct Hooks {
     pub cancel: bool,
     /// Shape of its timers' payload, if it has a hook for them.
     pub timer: Option<Type>,
+    /// Whether it reacts to events of spaces that its own is bound to.
+    pub event: bool,
 }
 
 impl Hooks {
     /// Whether there is one.
     pub fn any(&self) -> bool {
-        self.session_end || self.cancel || self.timer.is_some()
+        self.session_end || self.cancel || self.timer.is_some() || self.event
     }
 }
 
@@ -156,6 +158,17 @@ pub struct Schema {
     pub fields: Vec<StateField>,
     /// Its hooks.
     pub hooks: Hooks,
+    /// What it emits, if it emits events.
+    pub emits: Option<Emits>,
+}
+
+/// What a recipe emits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Emits {
+    /// Shape of its events' payloads.
+    pub shape: Type,
+    /// Tells that shape from others, documentation aside: see [`Shape::signature`](crate::Shape::signature).
+    pub signature: u64,
 }
 
 /// Why a schema is not valid.

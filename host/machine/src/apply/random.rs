@@ -1,4 +1,5 @@
-//! Random clients: sessions that call, retry, acknowledge, wait, cancel and end, over spaces that come and go.
+//! Random clients: sessions that call, retry, acknowledge, wait, cancel and end, over spaces that come and go, emit, send,
+//! react to each other's events, and forget them.
 //!
 //! Each command is made against the state that the ones before it led to, one an entry; the same commands in larger entries,
 //! with and without restarts, must mean the same. Every entry is checked against a recount of its rows, see
@@ -6,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use synod_abi::{EntryPoint, Fault, RequestId, SessionId, Time};
+use synod_abi::{EntryPoint, Fault, RequestId, SessionId, Time, limits};
 
 use crate::testing::*;
 use crate::*;
@@ -24,7 +25,17 @@ enum Deed {
     Advance(u64),
     Create(u32),
     Delete(u32),
+    Bind { handler: usize, source: usize, filter: usize, on_failure: OnFailure },
+    Unbind { handler: usize, source: usize, filter: usize },
+    Compact { space: u32, back: u64 },
+    Retain { space: usize, events: u64 },
 }
+
+const SPACES: [&str; 4] = ["a", "b", "c", "none"];
+const FILTERS: [&str; 4] = ["", "x", "x*", "y/"];
+const TOPICS: [&str; 4] = ["x", "xy", "y/z", ""];
+/// Rows that say what hooks do.
+const HOOKS: [&str; 3] = ["at event", "at end", "at cancel"];
 
 #[derive(Clone, Debug)]
 enum What {
@@ -39,6 +50,59 @@ enum What {
     Refuse,
     Fault,
     WaitAndGrant,
+    Emit { topic: usize, then: Then },
+    Send { to: usize, then: Then },
+    React { hook: usize, then: Vec<Then> },
+}
+
+/// What comes of an event, or is sent.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    Nothing,
+    Emit(usize),
+    EmitMany(u32),
+    SendEmit { to: usize, topic: usize },
+    Grant(u32),
+    Wait,
+    Token,
+    Refuse,
+    Fault,
+}
+
+impl Then {
+    fn steps(self) -> Vec<Step> {
+        match self {
+            Self::Nothing => vec![],
+            Self::Emit(topic) => vec![put("k", "emits"), emit(TOPICS[topic], "then")],
+            Self::EmitMany(count) => vec![times(count, emit("x", "many"))],
+            Self::SendEmit { to, topic } => vec![send(SPACES[to], &[emit(TOPICS[topic], "sent")])],
+            Self::Grant(count) => vec![Step::Grant(count)],
+            Self::Wait => vec![Step::Wait],
+            Self::Token => vec![Step::Token, put("k", "token")],
+            Self::Refuse => vec![emit("x", "refused"), put("k", "refused"), Step::Refuse(1)],
+            Self::Fault => vec![emit("x", "lost"), Step::Grant(1), Step::Token, Step::Fault(Fault::Trap)],
+        }
+    }
+}
+
+/// A space by its place in [`SPACES`], seldom the one that is never there.
+fn named() -> impl Strategy<Value = usize> {
+    prop_oneof![12 => 0..3_usize, 1 => Just(3_usize)]
+}
+
+fn then() -> impl Strategy<Value = Then> {
+    prop_oneof![
+        4 => Just(Then::Nothing),
+        4 => (0..TOPICS.len() - 1).prop_map(Then::Emit),
+        1 => Just(Then::Emit(TOPICS.len() - 1)),
+        1 => (1..600_u32).prop_map(Then::EmitMany),
+        3 => (named(), 0..TOPICS.len() - 1).prop_map(|(to, topic)| Then::SendEmit { to, topic }),
+        3 => (1..3_u32).prop_map(Then::Grant),
+        1 => Just(Then::Wait),
+        2 => Just(Then::Token),
+        1 => Just(Then::Refuse),
+        1 => Just(Then::Fault),
+    ]
 }
 
 fn what() -> impl Strategy<Value = What> {
@@ -54,6 +118,9 @@ fn what() -> impl Strategy<Value = What> {
         1 => Just(What::Refuse),
         1 => Just(What::Fault),
         1 => Just(What::WaitAndGrant),
+        6 => (0..TOPICS.len() - 1, then()).prop_map(|(topic, then)| What::Emit { topic, then }),
+        3 => (named(), then()).prop_map(|(to, then)| What::Send { to, then }),
+        6 => (prop::sample::select(vec![0, 0, 0, 1, 2]), prop::collection::vec(then(), 0..3)).prop_map(|(hook, then)| What::React { hook, then }),
     ]
 }
 
@@ -61,6 +128,7 @@ fn deed() -> impl Strategy<Value = Deed> {
     let client = || 0..3_u8;
     let space = || 1..4_u32;
     let cause = prop::sample::select(vec![EndCause::Closed, EndCause::Expired]);
+    let on_failure = prop::sample::select(vec![OnFailure::Reject, OnFailure::Skip]);
     let call = (client(), space(), what(), 0..50_u64, 0..6_u64, prop::option::weighted(0.3, 0..3_u64), prop::option::of(0..30_u64));
     prop_oneof![
         3 => client().prop_map(Deed::Open),
@@ -74,6 +142,15 @@ fn deed() -> impl Strategy<Value = Deed> {
         4 => Just(Deed::Tick),
         3 => (1..20_u64).prop_map(Deed::Advance),
         1 => (1..4_u32).prop_map(Deed::Create),
+        6 => (named(), named(), any::<bool>(), 0..4_usize, on_failure).prop_map(|(one, other, ordered, filter, on_failure)| {
+            let (handler, source) = if ordered { (one.max(other), one.min(other)) } else { (one, other) };
+            Deed::Bind { handler, source, filter, on_failure }
+        }),
+        1 => (named(), named(), 0..4_usize).prop_map(|(handler, source, filter)| Deed::Unbind { handler, source, filter }),
+        2 => (space(), 0..9_u64).prop_map(|(space, back)| Deed::Compact { space, back }),
+        1 => (named(), prop::sample::select(vec![0, limits::EVENTS_CEILING + 1])).prop_map(|(space, events)| {
+            Deed::Retain { space, events }
+        }),
         1 => prop::bool::weighted(0.3).prop_map(|delete| if delete { Deed::Delete(2) } else { Deed::Tick }),
     ]
 }
@@ -101,6 +178,7 @@ struct Told {
     outcomes: Vec<Outcome>,
     completions: Vec<Completed>,
     sessions: Vec<SessionChange>,
+    events: Vec<Emitted>,
 }
 
 impl Told {
@@ -108,6 +186,7 @@ impl Told {
         self.outcomes.extend(applied.outcomes.into_iter().map(|outcome| outcome.outcome));
         self.completions.extend(applied.completions);
         self.sessions.extend(applied.sessions);
+        self.events.extend(applied.events);
     }
 }
 
@@ -136,7 +215,10 @@ impl World {
             What::Token => vec![Step::Token, Step::Seed],
             What::Timer(ms, fails) => {
                 let end = if *fails { Step::Fault(Fault::Trap) } else { Step::Grant(1) };
-                vec![Step::SetTimer((self.now + ms).saturating_sub(10), synod_abi::encode(&vec![Step::Grant(1), Step::Token, end]).into())]
+                vec![Step::SetTimer(
+                    (self.now + ms).saturating_sub(10),
+                    synod_abi::encode(&vec![Step::Grant(1), emit("x", "timer"), end]).into(),
+                )]
             }
             What::CancelTimer(back) => {
                 vec![Step::CancelTimer((self.member.machine.head().last_timer + 1).saturating_sub(*back))]
@@ -144,6 +226,12 @@ impl World {
             What::Refuse => vec![put("k", "refused"), Step::Grant(1), Step::Refuse(1)],
             What::Fault => vec![Step::Grant(2), Step::Fault(Fault::Trap)],
             What::WaitAndGrant => vec![Step::Grant(1), Step::Wait],
+            What::Emit { topic, then } => [vec![emit(TOPICS[*topic], "e"), put("k", "e")], then.steps()].concat(),
+            What::Send { to, then } => vec![send(SPACES[*to], &then.steps()), emit("x", "sends")],
+            What::React { hook, then } => {
+                let steps: Vec<Step> = then.iter().flat_map(|then| then.steps()).collect();
+                vec![when(HOOKS[*hook], &steps)]
+            }
         }
     }
 
@@ -197,6 +285,20 @@ impl World {
             Deed::Tick => self.apply(command(Action::Tick)),
             Deed::Advance(ms) => self.now += ms,
             Deed::Create(which) => self.apply(command(create(["a", "b", "c"][*which as usize - 1]))),
+            Deed::Bind { handler, source, filter, on_failure } => {
+                self.apply(command(bind(SPACES[*handler], SPACES[*source], FILTERS[*filter], *on_failure)));
+            }
+            Deed::Unbind { handler, source, filter } => {
+                self.apply(command(unbind(SPACES[*handler], SPACES[*source], FILTERS[*filter])));
+            }
+            Deed::Compact { space, back } => {
+                let revision = self.member.machine.head().revision.0 + 1;
+                self.apply(command(compact(*space, revision.saturating_sub(*back))));
+            }
+            Deed::Retain { space: of, events } => {
+                let retention = EventRetention { events: *events, ..EventRetention::default() };
+                self.apply(command(Action::SetEventRetention { name: space(SPACES[*of]), retention }));
+            }
             Deed::Delete(which) => self.apply(command(Action::DeleteSpace { name: space(["a", "b", "c"][*which as usize - 1]) })),
         }
     }
@@ -222,6 +324,8 @@ impl World {
         }
         let completed: BTreeSet<_> = self.told.completions.iter().map(|done| (done.session, done.request)).collect();
         assert_eq!(completed.len(), self.told.completions.len(), "a call is completed once");
+        let places: BTreeSet<_> = self.told.events.iter().map(|event| (event.space, event.revision, event.number)).collect();
+        assert_eq!(places.len(), self.told.events.len(), "an event has a place of its own");
         let parked =
             self.log.iter().zip(&self.told.outcomes).filter_map(|((_, command), outcome)| match (&command.action, &outcome.result) {
                 (Action::SessionCall(call), Ok(Reply::Parked { .. })) => Some((command.caller.session.unwrap(), call.request.id)),
@@ -251,7 +355,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
-    fn sessions_mean_the_same_in_every_batch_and_leave_nothing(deeds in prop::collection::vec(deed(), 1..150)) {
+    fn commands_mean_the_same_in_every_batch_and_leave_nothing(deeds in prop::collection::vec(deed(), 1..150)) {
         let mut world = World::new();
         deeds.iter().for_each(|deed| world.perform(deed));
         world.end();

@@ -281,10 +281,10 @@ fn the_number_of_recipes_and_spaces_is_limited() {
 #[test]
 fn a_member_that_means_something_else_stops() {
     let mut member = Member::formed();
-    let other = Environment { semantics: 3, engine: [8; 32] };
+    let other = Environment { semantics: 4, engine: [8; 32] };
     assert_eq!(member.one(Action::SetEnvironment { environment: other }), Ok(Reply::Done));
     let stopped = member.try_apply(0, [call(1, &[])]).unwrap_err();
-    assert!(stopped.0.contains("semantics 3 and engine 0808") && stopped.0.contains("semantics 2 and engine 0707"), "{stopped}");
+    assert!(stopped.0.contains("semantics 4 and engine 0808") && stopped.0.contains("semantics 3 and engine 0707"), "{stopped}");
     assert!(member.try_apply(0, []).unwrap_err().0.contains("stopped"), "it does not go on");
 }
 
@@ -312,7 +312,7 @@ fn a_newer_format_is_not_read() {
     let mut state = MemoryState::default();
     let head = directory::Head { format: directory::FORMAT + 1, ..directory::Head::EMPTY };
     state.commit(&[Write::Put { table: Table::System, key: directory::head_key(), value: [encode(&head), vec![1, 2]].concat() }]);
-    assert!(Machine::load(&state, ENVIRONMENT).unwrap_err().0.contains("format 3, this binary reads format 2"));
+    assert!(Machine::load(&state, ENVIRONMENT).unwrap_err().0.contains("format 4, this binary reads format 3"));
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn an_older_format_is_not_read_either() {
     let mut state = MemoryState::default();
     state.commit(&[Write::Put { table: Table::System, key: directory::head_key(), value: encode(&1_u32) }]);
     let refused = Machine::load(&state, ENVIRONMENT).unwrap_err();
-    assert!(refused.0.contains("format 1, this binary reads format 2 and nothing older"), "{refused}");
+    assert!(refused.0.contains("format 1, this binary reads format 3 and nothing older"), "{refused}");
 }
 
 #[test]

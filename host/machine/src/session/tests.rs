@@ -161,7 +161,7 @@ fn a_failing_hook_is_undone_and_counted_and_the_others_run() {
     assert_eq!(seen(applied.outcomes[2].outcome.result.as_ref().unwrap()), ["1", "absent"], "its instance is a new one");
     assert_eq!(member.vm.discarded, [SpaceId(1), SpaceId(3)]);
     assert_eq!(member.command(command(call(2, &[get("k")]))).result.map(|reply| seen(&reply)), Ok(vec!["v".to_string()]));
-    let failures = |fault| Ok(Some(directory::HookFailures { count: 1, revision, fault }));
+    let failures = |fault| Ok(Some(directory::HookFailures { count: 1, revision, why: DeliveryFailure::Fault(fault) }));
     let failed = [1, 2, 3].map(|space| directory::hook_failures(&member.state, SpaceId(space)));
     assert_eq!(failed, [failures(Fault::OutOfFuel), Ok(None), failures(Fault::BadReply)]);
     let session = member.open(2);

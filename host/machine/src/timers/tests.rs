@@ -92,7 +92,7 @@ fn a_failing_timer_is_gone_and_counted() {
         .unwrap();
     let tick = member.tick(5).outcomes.remove(0).outcome;
     assert_eq!(tick.result, Ok(Reply::Done));
-    let failures = directory::HookFailures { count: 2, revision: tick.revision, fault: Fault::BadArguments };
+    let failures = directory::HookFailures { count: 2, revision: tick.revision, why: DeliveryFailure::Fault(Fault::BadArguments) };
     assert_eq!(directory::hook_failures(&member.state, SpaceId(1)), Ok(Some(failures)));
     assert_eq!((row(&mut member, "k"), row(&mut member, "l"), member.counts().3), ("absent".into(), "v".into(), 0));
 }

@@ -13,6 +13,10 @@ fn variants(names: &[&str]) -> Enum {
     Enum { name: "E".into(), docs: String::new(), variants: names.iter().map(variant).collect() }
 }
 
+fn emits(names: &[&str]) -> Emits {
+    Emits { shape: Type::Enum(variants(names)), signature: 0 }
+}
+
 fn schema() -> Schema {
     let value =
         Type::Struct(Struct { name: "S".into(), docs: String::new(), fields: vec![field("kind", Type::Enum(variants(&["A", "B"])))] });
@@ -32,7 +36,8 @@ fn schema() -> Schema {
         operations: vec![point.clone()],
         queries: vec![EntryPointSchema { name: "look".into(), errors: None, ..point }],
         fields: vec![StateField { name: "rows".into(), docs: String::new(), prefix: 1, kind: StateKind::Map, key: Type::U32, value }],
-        hooks: Hooks { session_end: true, cancel: true, timer: Some(Type::Enum(variants(&["A"]))) },
+        hooks: Hooks { session_end: true, cancel: true, timer: Some(Type::Enum(variants(&["A"]))), event: true },
+        emits: Some(emits(&["A"])),
     }
 }
 
@@ -121,11 +126,23 @@ fn callers_keep_working() {
 fn hooks_may_be_added_but_not_taken_away() {
     assert_eq!(changed(|new| new.hooks.session_end = false), refused("on_session_end", Change::Removed));
     assert_eq!(changed(|new| new.hooks.cancel = false), refused("on_cancel", Change::Removed));
+    assert_eq!(changed(|new| new.hooks.event = false), refused("on_event", Change::Removed));
     assert_eq!(changed(|new| new.hooks.timer = None), refused("on_timer", Change::Removed));
     assert_eq!(changed(|new| new.hooks.timer = Some(Type::U64)), refused("on_timer", Change::Arguments));
     assert_eq!(changed(|new| new.hooks.timer = Some(Type::Enum(variants(&["A", "B"])))), Ok(()));
     let (mut old, new) = (schema(), schema());
     old.hooks = Hooks::default();
+    assert_eq!(check_upgrade(&old, &new), Ok(()));
+}
+
+#[test]
+fn events_that_were_emitted_stay_readable() {
+    assert_eq!(changed(|new| new.emits = None), refused("emits", Change::Removed));
+    assert_eq!(changed(|new| new.emits = Some(emits(&["B"]))), refused("emits", Change::Payload));
+    assert_eq!(changed(|new| new.emits = Some(emits(&[]))), refused("emits", Change::Payload));
+    assert_eq!(changed(|new| new.emits = Some(emits(&["A", "B"]))), Ok(()));
+    let (mut old, new) = (schema(), schema());
+    old.emits = None;
     assert_eq!(check_upgrade(&old, &new), Ok(()));
 }
 

@@ -168,7 +168,7 @@ fn a_failing_cancel_hook_does_not_keep_the_call_waiting() {
     let at_cancel = [Step::Fault(Fault::Panic)];
     member.run(&[when("at cancel", &at_cancel)]).unwrap();
     assert_eq!(member.command(cancel(session, 1)).result, Ok(Reply::Cancelled { was: Cancelled::Waiting }));
-    assert_eq!(directory::hook_failures(&member.state, SpaceId(1)).unwrap().unwrap().fault, Fault::Panic);
+    assert_eq!(directory::hook_failures(&member.state, SpaceId(1)).unwrap().unwrap().why, DeliveryFailure::Fault(Fault::Panic));
     assert_eq!((member.heard(1), member.counts()), (String::new(), (1, 1, 0, 0)));
     assert_eq!(member.run(&[Step::Grant(1)]).unwrap(), ["0"], "the ticket that the recipe still has is nobody's");
 }
