@@ -43,6 +43,10 @@ pub fn errors(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a struct of state handles a recipe: `#[recipe(name = "locks", version = 1)]`.
 ///
+/// `#[recipe(name = "kv", version = 1, emits = Change)]` says what its events carry: a `#[data]` type of the same crate, as
+/// visible as the recipe. It is the one type that `cx.emit` takes, it is `Recipe::Event` for clients that watch, and its shape is
+/// in the schema. No other recipe emits it: one of two in a crate wraps it.
+///
 /// A field's rows are found by a hash of its name; `#[state(name = "…")]` keeps them when the field is renamed.
 #[proc_macro_attribute]
 pub fn recipe(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -55,14 +59,17 @@ pub fn recipe(args: TokenStream, item: TokenStream) -> TokenStream {
 /// `Result<T, E>` with an `#[errors]` enum. An operation that may answer later returns `Reply<T>` or `Result<Reply<T>, E>`.
 /// Arguments may be appended later if they are `Option`s: who does not know them passes `None`.
 ///
-/// A recipe has at most one of each hook. They run in commands that cannot be rejected: one that panics or meets a limit is rolled
-/// back, and counted where people see it: `synod space list`.
+/// A recipe has at most one of each hook. The first three run in commands that cannot be rejected: one that panics or meets a limit is
+/// rolled back, and counted where people see it: `synod space list`.
 /// * `#[on_session_end] fn …(&self, cx: &mut Ctx, session: SessionId)`: a session that called this space has ended, and its
 ///   waiting calls with it. Here a recipe releases what it bound to the session.
 /// * `#[on_timer] fn …(&self, cx: &mut Ctx, timer: TimerId, payload: T)`: a timer of `cx.set_timer(at, &payload)` is due.
 /// * `#[on_cancel] fn …(&self, cx: &mut Ctx, ticket: TicketId, granted: bool)`: a call that waited does not any more, because its
 ///   caller gave it up or its time was up. With `granted` it had its result, which its caller never heard of or does not want:
 ///   the recipe takes it back. `cx.session()` is the session of the call. It does not run when that ends.
+/// * `#[on_event] fn …(&self, cx: &mut Ctx, event: Event)`: a space that this one is bound to (`synod space bind`) emitted an event.
+///   It runs in the command that emitted it and shares its fuel. If it fails, that command is rejected, unless the binding says
+///   `skip` or the command is the cluster's own.
 ///
 /// Other methods are plain helpers. Beside the entry points it writes two clients with one method
 /// each per operation and query: `Recipe::client(&transport, "space")` is async, `Recipe::blocking(&transport, "space")` waits.

@@ -73,6 +73,10 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
                     queries: &[#(#queries),*],
                     fields: <#recipe as __synod::RecipeState>::FIELDS,
                     hooks: #hooks_def,
+                    emits: match <#recipe as __synod::RecipeState>::EMITS {
+                        ::core::option::Option::Some(__emits) => ::core::option::Option::Some(__emits.shape),
+                        ::core::option::Option::None => ::core::option::Option::None,
+                    },
                 };
                 const SCHEMA_BYTES: &'static [u8] = &SCHEMA;
 
@@ -168,10 +172,16 @@ fn hook_arm(recipe: &syn::Ident, hook: &Hook) -> TokenStream {
         HookKind::SessionEnd => quote!(SessionEnd),
         HookKind::Timer => quote!(Timer),
         HookKind::Cancel => quote!(Cancel),
+        HookKind::Event => quote!(Event),
     };
     let (decode, call) = invocation(recipe, &hook.ident, &hook.args, |_| None);
+    let checks = hook.args.iter().zip(hook.kind.types()).filter(|(_, name)| !name.is_empty()).map(|(arg, name)| {
+        let (ty, meant) = (&arg.ty, format_ident!("{name}"));
+        quote_spanned!(ty.span()=> { let _: fn(#ty) -> __synod::hook_types::#meant = |__arg| __arg; })
+    });
     quote! {
         __synod::EntryPoint::#entry => {
+            #(#checks)*
             #decode
             let () = #call;
             __synod::replied(&())
@@ -204,7 +214,7 @@ fn invocation(
 
 fn hooks_def(hooks: &[Hook]) -> TokenStream {
     let has = |kind| hooks.iter().any(|hook| hook.kind == kind);
-    let (session_end, cancel) = (has(HookKind::SessionEnd), has(HookKind::Cancel));
+    let (session_end, cancel, event) = (has(HookKind::SessionEnd), has(HookKind::Cancel), has(HookKind::Event));
     let payload = hooks.iter().find(|hook| hook.kind == HookKind::Timer).and_then(|hook| hook.args.last());
     let timer = match payload {
         None => quote!(::core::option::Option::None),
@@ -213,7 +223,7 @@ fn hooks_def(hooks: &[Hook]) -> TokenStream {
             quote!(::core::option::Option::Some(#shape))
         }
     };
-    quote!(__synod::HooksDef { session_end: #session_end, cancel: #cancel, timer: #timer })
+    quote!(__synod::HooksDef { session_end: #session_end, cancel: #cancel, timer: #timer, event: #event })
 }
 
 /// Only recipes with a hook export it, so that the module of one without is as it was.

@@ -1,20 +1,48 @@
-//! `#[recipe]`: name, version, and the handles as constants.
+//! `#[recipe]`: name, version, what it emits, and the handles as constants.
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, Fields, Ident, ItemStruct, LitInt, LitStr, Result, Token};
+use syn::{Attribute, Error, Fields, Ident, ItemStruct, LitInt, LitStr, PathArguments, Result, Token, Type};
 
 use crate::attributes::{docs, refuse_cfg, take};
+use crate::data::shape_of;
 use crate::names::{check_hashes, is_recipe_name, plain};
 
 struct Arguments {
     name: LitStr,
     version: u32,
+    emits: Option<Type>,
 }
 
+/// Types that look like a payload's and are of no recipe's crate, so that the macro could not implement a trait for them.
+const FOREIGN: [&str; 22] = [
+    "bool",
+    "char",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "u128",
+    "i8",
+    "i16",
+    "i32",
+    "i64",
+    "i128",
+    "str",
+    "String",
+    "Blob",
+    "Token",
+    "Time",
+    "Revision",
+    "SessionId",
+    "TicketId",
+    "TimerId",
+    "Event",
+];
+
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let Arguments { name, version } = syn::parse::Parser::parse2(arguments, args)?;
+    let Arguments { name, version, emits } = syn::parse::Parser::parse2(arguments, args)?;
     let mut item: ItemStruct = syn::parse2(item).map_err(|error| Error::new(error.span(), "#[recipe] goes on a struct"))?;
     if !item.generics.params.is_empty() {
         return Err(Error::new_spanned(&item.generics, "a recipe has no generics"));
@@ -44,6 +72,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         names.iter().map(|(ident, name)| (ident, name.clone())),
     )?;
     let (ident, docs) = (&item.ident, docs(&item.attrs));
+    let (event, emits, payload) = emitted(emits.as_ref());
     Ok(quote! {
         #item
         const _: () = {
@@ -54,14 +83,51 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
                 const DOCS: &'static str = #docs;
                 const FIELDS: &'static [__synod::StateFieldDef] = &[#(#defs),*];
                 const INSTANCE: Self = Self { #(#handles),* };
+                type Event = #event;
+                const EMITS: ::core::option::Option<__synod::EmitsDef> = #emits;
             }
+            #payload
         };
     })
 }
 
+/// The recipe's type of events, what it declares of them, and the implementation that lets them be emitted.
+fn emitted(ty: Option<&Type>) -> (TokenStream, TokenStream, TokenStream) {
+    let Some(ty) = ty else {
+        return (quote!(__synod::Never), quote!(::core::option::Option::None), TokenStream::new());
+    };
+    let payload = quote_spanned!(ty.span()=> <#ty as __synod::EventPayload>);
+    let shape = shape_of(ty);
+    (
+        quote!(#ty),
+        quote!(::core::option::Option::Some(__synod::EmitsDef { shape: #shape, signature: #payload::SIGNATURE })),
+        quote_spanned! {ty.span()=>
+            #[allow(long_running_const_eval)]
+            impl __synod::EventPayload for #ty {
+                const SIGNATURE: u64 = {
+                    const SHAPE: &__synod::Shape = #shape;
+                    SHAPE.signature::<{ SHAPE.signature_len() }>()
+                };
+            }
+        },
+    )
+}
+
+/// Checks what can be seen of the type that a recipe is to emit.
+fn payload(ty: Type) -> Result<Type> {
+    const REMEDY: &str = "an event's payload is a #[data] type of this crate: wrap it, `#[data] pub struct Change(…);`";
+    let Type::Path(path) = &ty else { return Err(Error::new_spanned(&ty, REMEDY)) };
+    match path.path.segments.last() {
+        Some(last) if !matches!(last.arguments, PathArguments::None) || FOREIGN.iter().any(|name| last.ident == name) => {
+            Err(Error::new_spanned(&ty, format!("`{}` cannot be emitted as it is; {REMEDY}", quote!(#ty))))
+        }
+        _ => Ok(ty),
+    }
+}
+
 fn arguments(input: ParseStream<'_>) -> Result<Arguments> {
-    const USAGE: &str = "write #[recipe(name = \"…\", version = 1)]";
-    let (mut name, mut version) = (None, None);
+    const USAGE: &str = "write #[recipe(name = \"…\", version = 1)], and `emits = Type` if it emits events";
+    let (mut name, mut version, mut emits) = (None, None, None);
     while !input.is_empty() {
         let key: Ident = input.parse()?;
         input.parse::<Token![=]>()?;
@@ -80,6 +146,8 @@ fn arguments(input: ParseStream<'_>) -> Result<Arguments> {
                 0 => return Err(Error::new_spanned(number, "versions begin at 1")),
                 version => Some(version),
             };
+        } else if key == "emits" {
+            emits = Some(payload(input.parse()?)?);
         } else {
             return Err(Error::new_spanned(&key, format!("`{key}` is not known; {USAGE}")));
         }
@@ -88,7 +156,7 @@ fn arguments(input: ParseStream<'_>) -> Result<Arguments> {
         }
     }
     match (name, version) {
-        (Some(name), Some(version)) => Ok(Arguments { name, version }),
+        (Some(name), Some(version)) => Ok(Arguments { name, version, emits }),
         _ => Err(input.error(USAGE)),
     }
 }

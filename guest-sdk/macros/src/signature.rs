@@ -33,16 +33,18 @@ pub(crate) enum HookKind {
     SessionEnd,
     Timer,
     Cancel,
+    Event,
 }
 
 impl HookKind {
-    const ALL: [Self; 3] = [Self::SessionEnd, Self::Timer, Self::Cancel];
+    const ALL: [Self; 4] = [Self::SessionEnd, Self::Timer, Self::Cancel, Self::Event];
 
     pub(crate) const fn attribute(self) -> &'static str {
         match self {
             Self::SessionEnd => "on_session_end",
             Self::Timer => "on_timer",
             Self::Cancel => "on_cancel",
+            Self::Event => "on_event",
         }
     }
 
@@ -51,15 +53,17 @@ impl HookKind {
             Self::SessionEnd => "write `#[on_session_end] fn …(&self, cx: &mut Ctx, session: SessionId)`",
             Self::Timer => "write `#[on_timer] fn …(&self, cx: &mut Ctx, timer: TimerId, payload: T)`, with the T that timers are set with",
             Self::Cancel => "write `#[on_cancel] fn …(&self, cx: &mut Ctx, ticket: TicketId, granted: bool)`",
+            Self::Event => "write `#[on_event] fn …(&self, cx: &mut Ctx, event: Event)`; `event.decode::<T>()` is its payload",
         }
     }
 
     /// The types of its arguments by name; an empty name is any type.
-    const fn types(self) -> &'static [&'static str] {
+    pub(crate) const fn types(self) -> &'static [&'static str] {
         match self {
             Self::SessionEnd => &["SessionId"],
             Self::Timer => &["TimerId", ""],
             Self::Cancel => &["TicketId", "bool"],
+            Self::Event => &["Event"],
         }
     }
 }
@@ -82,7 +86,7 @@ enum Role {
 }
 
 const RESERVED: [&str; 3] = ["client", "blocking", "waiting_ms"];
-const LATER: [&str; 3] = ["guard", "on_event", "migrate"];
+const LATER: [&str; 2] = ["guard", "migrate"];
 const BUILT_IN: [&str; 14] = [
     "doc",
     "cfg",
@@ -137,7 +141,7 @@ fn role_of(attribute: &Attribute) -> Result<Option<Role>> {
                 attribute,
                 format!(
                     "#[{other}] is not known here: a method of a recipe is an #[op], a #[query], a hook (#[on_session_end], #[on_timer], \
-                     #[on_cancel]), or a plain helper without any of them"
+                     #[on_cancel], #[on_event]), or a plain helper without any of them"
                 ),
             ));
         }

@@ -190,6 +190,11 @@ fn recipe_refuses() {
     arguments(quote!(name = "a", version = 0), "begin at 1");
     arguments(quote!(name = "a"), "write #[recipe(name");
     arguments(quote!(name = "a", author = 1), "`author` is not known");
+    arguments(quote!(name = "a", version = 1, emits = String), "`String` cannot be emitted as it is; an event's payload is a #[data] type");
+    arguments(quote!(name = "a", version = 1, emits = u64), "wrap it, `#[data] pub struct Change(…);`");
+    arguments(quote!(name = "a", version = 1, emits = Vec<Change>), "cannot be emitted as it is");
+    arguments(quote!(name = "a", version = 1, emits = (u8, u8)), "a #[data] type of this crate");
+    arguments(quote!(name = "a", version = 1, emits = "Change"), "expected one of");
 }
 
 #[test]
@@ -339,6 +344,57 @@ fn hooks_are_refused_with_what_to_write() {
             fn a(&self, cx: &mut Ctx, ticket: TicketId, granted: bool) {}
         ),
         "or one hook",
+    );
+    hook(
+        quote!(
+            #[on_event]
+            fn a(&self, cx: &mut Ctx) {}
+        ),
+        "write `#[on_event] fn …(&self, cx: &mut Ctx, event: Event)`",
+    );
+    hook(
+        quote!(
+            #[on_event]
+            fn a(&self, cx: &mut Ctx, change: Change) {}
+        ),
+        "`change` is a Event: write `#[on_event]",
+    );
+    hook(
+        quote!(
+            #[on_event]
+            fn a(&self, cx: &mut Ctx, event: &Event) {}
+        ),
+        "arguments are owned",
+    );
+    hook(
+        quote!(
+            #[on_event]
+            fn a(&self, cx: &QueryCtx, event: Event) {}
+        ),
+        "begins with `&self, cx: &mut Ctx`",
+    );
+    hook(
+        quote!(
+            #[on_event]
+            fn a(&self, cx: &mut Ctx, event: Event) -> Result<(), E> {}
+        ),
+        "returns nothing",
+    );
+    hook(
+        quote!(
+            #[on_event(topic = "a")]
+            fn a(&self, cx: &mut Ctx, event: Event) {}
+        ),
+        "unexpected token",
+    );
+    hook(
+        quote!(
+            #[on_event]
+            fn a(&self, cx: &mut Ctx, event: Event) {}
+            #[on_event]
+            fn b(&self, cx: &mut Ctx, event: Event) {}
+        ),
+        "a recipe has one #[on_event], which is `a`",
     );
     hook(
         quote!(

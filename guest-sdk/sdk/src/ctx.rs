@@ -6,11 +6,11 @@ use core::cell::Cell;
 use core::ops::Deref;
 
 use serde::Serialize;
-use synod_abi::{Context, Revision, SessionId, Shape, Shaped, TicketId, Time, TimerId, Token, encode};
+use synod_abi::{Context, EventPayload, OperationId, Revision, SessionId, Shape, Shaped, TicketId, Time, TimerId, Token, encode};
 
 use crate::host::Host;
 use crate::recipe::{refused, replied};
-use crate::{RecipeError, Rng, Ticket};
+use crate::{Recipe, RecipeError, Rng, Ticket};
 
 /// What a query is given: it can read.
 pub struct QueryCtx<'h> {
@@ -58,17 +58,40 @@ impl core::fmt::Debug for QueryCtx<'_> {
     }
 }
 
+/// What a recipe declared, that its calls are held to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Declared {
+    /// What its `#[on_timer]` takes.
+    timer: Option<&'static Shape>,
+    /// Signature of what it emits.
+    emits: Option<u64>,
+}
+
+impl Declared {
+    pub(crate) const fn of<R: Recipe>() -> Self {
+        let emits = match R::EMITS {
+            Some(emits) => Some(emits.signature),
+            None => None,
+        };
+        // In a guest the shape of a timer's payload is not looked at, and need not be in the module a second time.
+        let timer = match R::SCHEMA.hooks.timer {
+            Some(_) if cfg!(target_arch = "wasm32") => Some(&Shape::Unit),
+            timer => timer,
+        };
+        Self { timer, emits }
+    }
+}
+
 /// What an operation or hook is given: it can read and write.
 #[derive(Debug)]
 pub struct Ctx<'h> {
     query: QueryCtx<'h>,
-    timer: Option<&'static Shape>,
+    declared: Declared,
 }
 
 impl<'h> Ctx<'h> {
-    /// `timer` is what the recipe's `#[on_timer]` takes.
-    pub(crate) fn new(context: Context, host: Host<'h>, timer: Option<&'static Shape>) -> Self {
-        Self { query: QueryCtx::new(context, host), timer }
+    pub(crate) fn new(context: Context, host: Host<'h>, declared: Declared) -> Self {
+        Self { query: QueryCtx::new(context, host), declared }
     }
 
     /// Draws a fencing token: greater than every token that this cluster drew before.
@@ -105,7 +128,7 @@ impl<'h> Ctx<'h> {
     /// # Panics
     /// If the recipe has no `#[on_timer]`. Where it runs natively, also if that takes another type.
     pub fn set_timer<T: Shaped + Serialize>(&mut self, at: Time, payload: &T) -> TimerId {
-        let Some(shape) = self.timer else { panic!("a timer was set by a recipe without #[on_timer]") };
+        let Some(shape) = self.declared.timer else { panic!("a timer was set by a recipe without #[on_timer]") };
         if cfg!(not(target_arch = "wasm32")) {
             assert!(*shape == T::SHAPE, "the payload of a timer has another type than that of #[on_timer]: {:?}, not {shape:?}", T::SHAPE);
         }
@@ -115,6 +138,61 @@ impl<'h> Ctx<'h> {
     /// Cancels a timer. Returns `false` if it has fired or was cancelled before.
     pub fn cancel_timer(&mut self, timer: TimerId) -> bool {
         self.host.cancel_timer(timer.0) == 1
+    }
+
+    /// Emits an event about `topic`, any text of 1 to 512 bytes, such as the key that changed: whoever watches the space gets it once, in
+    /// order, and the spaces that are bound to it react to it within this command. If the call does not take effect, nothing of it is seen.
+    /// A call emits at most 1,024 events and 1 MiB of topics and payloads; one payload has at most 256 KiB.
+    ///
+    /// ```
+    /// use synod_sdk::prelude::*;
+    ///
+    /// /// What became of a task.
+    /// #[data]
+    /// pub enum Progress {
+    ///     Begun { by: String },
+    ///     Done,
+    /// }
+    ///
+    /// /// Tasks.
+    /// #[recipe(name = "tasks", version = 1, emits = Progress)]
+    /// pub struct Tasks {
+    ///     done: Map<String, bool>,
+    /// }
+    ///
+    /// #[ops]
+    /// impl Tasks {
+    ///     /// Ends a task; tells whoever watches it.
+    ///     #[op]
+    ///     fn end(&self, cx: &mut Ctx, task: String) {
+    ///         self.done.put(cx, &task, &true);
+    ///         cx.emit(&task, &Progress::Done);
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    /// If `T` is what another recipe emits.
+    pub fn emit<T: EventPayload>(&mut self, topic: &str, payload: &T) {
+        assert!(self.declared.emits == Some(T::SIGNATURE), "an event has another type than the recipe's `emits`");
+        self.host.emit(topic.as_bytes(), &encode(payload));
+    }
+
+    /// Runs an operation of another space, or of this one, within this command: after this call has its result, in the order of all
+    /// that it emits and sends, on what is left of its fuel. `args` is the tuple of its arguments. Its result goes nowhere, and it
+    /// cannot wait. If it refuses or fails, or there is no such space or operation, the whole command is rejected; in a
+    /// command of the cluster's own, such as a session's end, it alone leaves nothing, and is counted.
+    ///
+    /// ```
+    /// # use synod_sdk::prelude::*;
+    /// /// Starts the day in two other spaces, or in none.
+    /// fn open_shop(cx: &mut Ctx, name: &str) {
+    ///     cx.send("lights", "switch", &(name, true));
+    ///     cx.send("doors", "open_all", &());
+    /// }
+    /// ```
+    pub fn send<A: Serialize + ?Sized>(&mut self, space: &str, operation: &str, args: &A) {
+        self.host.send(space.as_bytes(), OperationId::of(operation).0, &encode(args));
     }
 
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {

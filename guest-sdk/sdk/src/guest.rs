@@ -8,9 +8,9 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 
 use synod_abi::limits::ARGS_BYTES;
-use synod_abi::{CONTEXT_BYTES, Context, EntryPoint, HOOK_CANCEL, HOOK_SESSION_END, HOOK_TIMER, HOST_MODULE, Shape, fnv1a_32};
+use synod_abi::{CONTEXT_BYTES, Context, EntryPoint, HOOK_CANCEL, HOOK_EVENT, HOOK_SESSION_END, HOOK_TIMER, HOST_MODULE, fnv1a_32};
 
-use crate::ctx::{Ctx, QueryCtx};
+use crate::ctx::{Ctx, Declared, QueryCtx};
 use crate::host::{Host, SCRATCH_BYTES};
 use crate::log::Line;
 use crate::recipe::{Recipe, bad_arguments};
@@ -102,6 +102,7 @@ pub fn run_hook<R: Recipe>(input: &'static Input, hook: i32, len: i32) -> i64 {
         HOOK_SESSION_END => run::<R>(input, EntryPoint::SessionEnd, len),
         HOOK_TIMER => run::<R>(input, EntryPoint::Timer, len),
         HOOK_CANCEL => run::<R>(input, EntryPoint::Cancel, len),
+        HOOK_EVENT => run::<R>(input, EntryPoint::Event, len),
         _ => {
             HEAP.reset();
             place(bad_arguments())
@@ -123,17 +124,12 @@ pub fn run<R: Recipe>(input: &'static Input, entry: EntryPoint, len: i32) -> i64
     let scratch = unsafe { &mut *SCRATCH.0.get() };
     let host = Host::new(scratch);
     place(match entry {
-        EntryPoint::Operation(id) => R::operation(id, &mut Ctx::new(context, host, const { timer::<R>() }), args),
+        EntryPoint::Operation(id) => R::operation(id, &mut Ctx::new(context, host, const { Declared::of::<R>() }), args),
         EntryPoint::Query(id) => R::query(id, &QueryCtx::new(context, host), args),
-        EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel => {
-            R::hook(entry, &mut Ctx::new(context, host, const { timer::<R>() }), args)
+        EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel | EntryPoint::Event => {
+            R::hook(entry, &mut Ctx::new(context, host, const { Declared::of::<R>() }), args)
         }
     })
-}
-
-/// Whether there is a hook for timers; the shape itself need not be in the module a second time.
-const fn timer<R: Recipe>() -> Option<&'static Shape> {
-    if R::SCHEMA.hooks.timer.is_some() { Some(&Shape::Unit) } else { None }
 }
 
 fn place(reply: alloc::vec::Vec<u8>) -> i64 {

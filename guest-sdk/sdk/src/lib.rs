@@ -44,8 +44,11 @@
 //!
 //! An operation that returns a [`Reply`] may wait: its caller is answered by a later command, in the one round trip that
 //! it began. Besides operations and queries a recipe may have one of each hook, which the cluster calls:
-//! `#[on_session_end]` when a session that called the space has ended, `#[on_timer]` when a timer is due, and `#[on_cancel]`
-//! when a waiting call is given up; see [`ops`].
+//! `#[on_session_end]` when a session that called the space has ended, `#[on_timer]` when a timer is due, `#[on_cancel]`
+//! when a waiting call is given up, and `#[on_event]` when a space that this one is bound to emitted an event; see [`ops`].
+//!
+//! What a recipe tells the world it emits, [`Ctx::emit`]: clients watch it, and spaces are bound to it. [`Ctx::send`] runs an
+//! operation of another space. Both happen in the command that called the recipe, all of it or nothing.
 //!
 //! What it does not do: keep anything in memory between two calls. The heap is emptied before each call, so a recipe
 //! must not keep heap values in statics.
@@ -74,10 +77,11 @@ pub mod state;
 pub use client::{ClientCore, Rejection, block_on};
 pub use ctx::{Ctx, QueryCtx};
 pub use log::Level;
-pub use recipe::{Never, Recipe, RecipeError, RecipeState};
+pub use recipe::{EmitsDef, Never, Recipe, RecipeError, RecipeState};
 pub use reply::{Reply, Ticket};
 pub use rng::Rng;
 pub use synod_abi as abi;
+pub use synod_abi::EventPayload;
 pub use synod_macros::{data, errors, ops, recipe};
 
 /// Everything that a recipe needs: `use synod_sdk::prelude::*;`.
@@ -88,7 +92,8 @@ pub mod prelude {
     pub use crate::{Ctx, Level, Never, QueryCtx, Recipe, RecipeError, Reply, Rng, Ticket};
     pub use crate::{data, ensure, errors, info, log, ops, recipe, warn};
     pub use synod_abi::{
-        Blob, CallError, Direction, Key, OwnedKey, RequestId, Revision, SessionId, Shaped, TicketId, Time, TimerId, Token,
+        Blob, CallError, Direction, Event, EventPayload, Key, OwnedKey, RequestId, Revision, SessionId, Shaped, TicketId, Time, TimerId,
+        Token,
     };
 }
 
@@ -101,15 +106,21 @@ pub mod __private {
     pub use crate::recipe::{Args, bad_arguments, refused, replied};
     pub use crate::reply::answered;
     pub use crate::state::StateField;
-    pub use crate::{Ctx, Never, QueryCtx, Recipe, RecipeError, RecipeState};
+    pub use crate::{Ctx, EmitsDef, Never, QueryCtx, Recipe, RecipeError, RecipeState};
     pub use alloc::string::String;
     pub use alloc::vec::Vec;
     pub use serde;
     pub use synod_abi::schema::{EntryPointDef, ErrorCode, ErrorsDef, HooksDef, SchemaDef, StateFieldDef, Status};
     pub use synod_abi::{
-        CallError, EntryPoint, EnumShape, FieldShape, Key, KeyError, OperationId, OwnedKey, Shape, Shaped, StructShape, Transport,
-        VariantShape, encode_into, fnv1a_32,
+        CallError, EntryPoint, EnumShape, EventPayload, FieldShape, Key, KeyError, OperationId, OwnedKey, Shape, Shaped, StructShape,
+        Transport, VariantShape, encode_into, fnv1a_32,
     };
+
+    /// The types that hooks take, by the names that the macro looks for: a type of the author's own with such a name is not taken for it.
+    pub mod hook_types {
+        pub use core::primitive::bool;
+        pub use synod_abi::{Event, SessionId, TicketId, TimerId};
+    }
 }
 
 /// What only the compiler can refuse, since a macro sees no types.
@@ -153,6 +164,47 @@ pub mod __private {
 /// ```compile_fail,E0308
 /// # use synod_sdk::prelude::*;
 /// fn answer(cx: &mut Ctx, ticket: Ticket<u32>) { cx.complete(ticket, &"text"); }
+/// ```
+/// A recipe emits what it says it does.
+/// ```compile_fail,E0277
+/// # use synod_sdk::prelude::*;
+/// #[data]
+/// pub struct Other { a: u32 }
+/// fn tell(cx: &mut Ctx) { cx.emit("topic", &Other { a: 1 }); }
+/// ```
+/// And only what can cross the boundary.
+/// ```compile_fail,E0277
+/// # use synod_sdk::prelude::*;
+/// pub struct Change { a: u32 }
+/// #[recipe(name = "r", version = 1, emits = Change)]
+/// pub struct R { a: Cell<u32> }
+/// ```
+/// Clients decode it, so it is as visible as the recipe.
+/// ```compile_fail,E0446
+/// # use synod_sdk::prelude::*;
+/// #[data]
+/// struct Change { a: u32 }
+/// #[recipe(name = "r", version = 1, emits = Change)]
+/// pub struct R { a: Cell<u32> }
+/// ```
+/// A query emits nothing.
+/// ```compile_fail,E0599
+/// # use synod_sdk::prelude::*;
+/// # #[data] pub struct Change { a: u32 }
+/// # #[recipe(name = "r", version = 1, emits = Change)] pub struct R { a: Cell<u32> }
+/// fn look(cx: &QueryCtx) { cx.emit("topic", &Change { a: 1 }); }
+/// ```
+/// A handler gets the event as the cluster has it.
+/// ```compile_fail,E0308
+/// # use synod_sdk::prelude::*;
+/// #[data]
+/// pub struct Event { a: u32 }
+/// # #[recipe(name = "r", version = 1)] pub struct R { a: Cell<u32> }
+/// #[ops]
+/// impl R {
+///     #[op] fn set(&self, cx: &mut Ctx, a: u32) { self.a.put(cx, &a) }
+///     #[on_event] fn heard(&self, cx: &mut Ctx, event: Event) { self.a.put(cx, &event.a) }
+/// }
 /// ```
 /// Nothing writes under an iterator.
 /// ```compile_fail,E0502

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use synod_abi::{Context, EntryPoint, Fault, HostCalls};
 
-use crate::ctx::{Ctx, QueryCtx};
+use crate::ctx::{Ctx, Declared, QueryCtx};
 use crate::host::Host;
 use crate::log::Line;
 use crate::recipe::Recipe;
@@ -39,10 +39,10 @@ impl<R: Recipe> NativeRecipe for R {
 
     fn dispatch(entry: EntryPoint, context: &Context, args: &[u8], host: &mut dyn HostCalls) -> Result<Vec<u8>, Fault> {
         let run = AssertUnwindSafe(|| match entry {
-            EntryPoint::Operation(id) => R::operation(id, &mut Ctx::new(*context, Host::new(&mut *host), R::SCHEMA.hooks.timer), args),
+            EntryPoint::Operation(id) => R::operation(id, &mut Ctx::new(*context, Host::new(&mut *host), Declared::of::<R>()), args),
             EntryPoint::Query(id) => R::query(id, &QueryCtx::new(*context, Host::new(&mut *host)), args),
-            EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel => {
-                R::hook(entry, &mut Ctx::new(*context, Host::new(&mut *host), R::SCHEMA.hooks.timer), args)
+            EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel | EntryPoint::Event => {
+                R::hook(entry, &mut Ctx::new(*context, Host::new(&mut *host), Declared::of::<R>()), args)
             }
         });
         catch_unwind(run).map_err(|payload| match payload.downcast::<EndedCall>() {

@@ -13,8 +13,8 @@ use synod_abi::{
 };
 use synod_machine::directory::Head;
 use synod_machine::{
-    Action, Call, Caller, Command, CommandOutcome, Environment, LogLine, Machine, MemoryState, Origin, Outcome, Query, RangeLimit,
-    Rejection, Reply, StateView, Table, directory, query,
+    Action, Call, Caller, Command, CommandOutcome, DeliveryFailure, Environment, LogLine, Machine, MemoryState, Origin, Outcome, Query,
+    RangeLimit, Rejection, Reply, StateView, Table, directory, query,
 };
 use synod_sdk::Recipe;
 
@@ -35,7 +35,7 @@ pub(crate) struct Inner {
     runners: Runners,
     environment: Environment,
     machine: Machine,
-    state: MemoryState,
+    pub(crate) state: MemoryState,
     vm: TestVm,
     now: Time,
     next_timer: Option<Time>,
@@ -205,7 +205,8 @@ impl<R> TestHost<R> {
         *self.lock().machine.head()
     }
 
-    /// Fuel that the last command used, its hooks included: each call and hook has `limits::CALL_FUEL`. Only compiled modules use any.
+    /// Fuel that the last command used: a call with all that its events and sends set off has `limits::CALL_FUEL`, and so has each hook. Only
+    /// compiled modules use any, so a recipe that runs as it is linked into the test never runs out.
     pub fn fuel_used(&self) -> u64 {
         self.lock().fuel_used
     }
@@ -249,6 +250,7 @@ impl Inner {
         let command = Command { origin: Origin::default(), caller, action };
         let applied = replay::apply(&mut self.machine, &mut self.state, &mut self.vm, self.now, vec![command.clone()]);
         let mut applied = applied.unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
+        self.history.emitted(&mut applied);
         self.log(applied.logs);
         self.next_timer = applied.next_timer;
         for completed in &applied.completions {
@@ -306,9 +308,7 @@ impl Inner {
     }
 
     fn rows(&self, space: &str) -> usize {
-        let name = SpaceName::new(space).unwrap_or_else(|error| panic!("{space} is no name of a space: {error}"));
-        let record = directory::space(&self.state, &name).unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
-        let SpaceId(id) = record.unwrap_or_else(|| panic!("there is no space {space}; create it first")).id;
+        let SpaceId(id) = self.space(space).id;
         let (from, to) = (id.to_be_bytes(), (id + 1).to_be_bytes());
         let all = RangeLimit { rows: usize::MAX, bytes: usize::MAX };
         let rows = self.state.range(Table::State, &from, &to, Direction::Forward, all);
@@ -366,6 +366,9 @@ fn raw(rejection: Rejection) -> RawError {
     match rejection {
         Rejection::Recipe { code, error } => RawError::Rejected { code, error: error.0 },
         Rejection::Fault(fault) => RawError::Fault { fault: Some(fault), message: fault.to_string() },
+        Rejection::Handler { why: DeliveryFailure::Fault(fault), .. } | Rejection::Send { why: DeliveryFailure::Fault(fault), .. } => {
+            RawError::Fault { fault: Some(fault), message: rejection.to_string() }
+        }
         Rejection::WaitTimeout => RawError::WaitTimeout,
         Rejection::SessionEnded => RawError::SessionExpired(rejection.to_string()),
         Rejection::OutOfOrder | Rejection::TooManyWaiting => RawError::Unavailable(rejection.to_string()),

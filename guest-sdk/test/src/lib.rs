@@ -6,9 +6,11 @@
 //! 32, and must come out the same: a recipe that keeps something in memory or meets a random number is found here.
 //!
 //! [`TestHost::open_session`] gives a session with a client of its own. What waits in it is started with [`TestHost::start`];
-//! [`TestHost::advance_ms`] fires timers and ends waits. Replays compare what was answered later as well.
+//! [`TestHost::advance_ms`] fires timers and ends waits. [`TestHost::events`] is what a watch would deliver, and [`TestHost::bind`] has a space
+//! react to it. Replays compare what was answered later and what was emitted as well.
 //!
 //! What it does not do: agree, store, or lose anything. It is one member without a disk.
+mod events;
 mod host;
 mod replay;
 mod session;
@@ -18,5 +20,6 @@ mod wasm;
 
 pub use host::TestHost;
 pub use session::{Started, TestSession};
-pub use synod_machine::directory::Head;
-pub use synod_machine::{Action, Cancelled, LogLine, Outcome, Rejection, Reply};
+pub use synod_machine::directory::{Head, HookFailures};
+pub use synod_machine::events::EventLog;
+pub use synod_machine::{Action, Binding, Cancelled, DeliveryFailure, EventRetention, LogLine, OnFailure, Outcome, Rejection, Reply};

@@ -3,8 +3,13 @@
 //! The seeds, revisions, times and tokens of a command do not depend on the entry that it came in, so nothing that a
 //! recipe is given differs. What still comes out differently was kept in memory, or is not a function of state and
 //! arguments.
-use synod_abi::{Time, encode};
-use synod_machine::{Applied, Command, Completed, Entry, Environment, Fatal, Machine, MemoryState, Outcome, Rejection, SessionChange};
+use std::collections::BTreeMap;
+
+use synod_abi::{SpaceId, Time, encode};
+use synod_machine::events::EventLog;
+use synod_machine::{
+    Applied, Command, Completed, Emitted, Entry, Environment, Fatal, Machine, MemoryState, Outcome, Rejection, SessionChange,
+};
 
 use crate::vm::Runners;
 
@@ -25,6 +30,18 @@ pub(crate) struct History {
     pub(crate) completions: Vec<Completed>,
     /// Sessions that came and went, in order.
     pub(crate) sessions: Vec<SessionChange>,
+    /// Events, in order.
+    events: Vec<Emitted>,
+    /// What spaces kept of them in the end; `None`: of one that was deleted.
+    logs: BTreeMap<SpaceId, Option<EventLog>>,
+}
+
+impl History {
+    /// Takes note of what an entry emitted.
+    pub(crate) fn emitted(&mut self, applied: &mut Applied) {
+        self.events.append(&mut applied.events);
+        self.logs.extend(applied.event_logs.iter().map(|change| (change.space, change.log)));
+    }
 }
 
 /// Applies one entry and commits it.
@@ -53,12 +70,12 @@ pub(crate) fn compare(
     let mut state = MemoryState::default();
     let mut machine = Machine::load(&state, environment).map_err(fatal)?;
     let mut vm = runners.vm();
-    let (mut completions, mut sessions) = (Vec::new(), Vec::new());
+    let mut again = History::default();
     let mut rest = history.done.as_slice();
     while let Some(first) = rest.first() {
         let together = rest.iter().take(batch).take_while(|next| next.at == first.at).count();
         let commands = rest[..together].iter().map(|done| done.command.clone()).collect();
-        let applied = apply(&mut machine, &mut state, &mut vm, first.at, commands).map_err(fatal)?;
+        let mut applied = apply(&mut machine, &mut state, &mut vm, first.at, commands).map_err(fatal)?;
         let executed = applied.outcomes.iter().take_while(|outcome| outcome.outcome.result != Err(Rejection::Deferred));
         let executed: Vec<&Outcome> = executed.map(|outcome| &outcome.outcome).collect();
         for (before, again) in rest.iter().zip(&executed) {
@@ -70,17 +87,24 @@ pub(crate) fn compare(
             }
         }
         rest = &rest[executed.len()..];
-        completions.extend(applied.completions);
-        sessions.extend(applied.sessions);
+        again.emitted(&mut applied);
+        again.completions.extend(applied.completions);
+        again.sessions.extend(applied.sessions);
     }
     let different = |what: &str, before: String, again: String| {
         format!("the recipe is not deterministic: {what} {before}, and {again} when done again with {batch} commands an entry")
     };
-    if let Some((before, again)) = first_difference(&history.completions, &completions) {
+    if let Some((before, again)) = first_difference(&history.completions, &again.completions) {
         return Err(different("among the calls that waited, one was answered", before, again));
     }
-    if let Some((before, again)) = first_difference(&history.sessions, &sessions) {
+    if let Some((before, again)) = first_difference(&history.sessions, &again.sessions) {
         return Err(different("among the sessions, one was", before, again));
+    }
+    if let Some((before, again)) = first_difference(&history.events, &again.events) {
+        return Err(different("among the events, one was", before, again));
+    }
+    if history.logs != again.logs {
+        return Err(different("spaces kept", format!("{:?}", history.logs), format!("{:?}", again.logs)));
     }
     if machine.head().state_digest() == digest {
         return Ok(());

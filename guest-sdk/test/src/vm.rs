@@ -137,7 +137,7 @@ fn completion(entry_point: EntryPoint, mut reply: Vec<u8>) -> Completion {
     let (waits, answers) = match entry_point {
         EntryPoint::Operation(_) => (true, true),
         EntryPoint::Query(_) => (false, true),
-        EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel => (false, false),
+        EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel | EntryPoint::Event => (false, false),
     };
     match (reply.first().copied(), reply.get(1..5)) {
         (Some(REPLY_RESULT), _) if answers || reply.len() == 1 => Completion::Done(reply.split_off(1)),

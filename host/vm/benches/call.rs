@@ -15,7 +15,7 @@ use synod_vm::{Modules, WasmVm, spawn};
 
 const RUN: EntryPointDef = EntryPointDef { name: "run", docs: "", args: &[], result: &Shape::Unit, errors: None, waits: false };
 const DEF: SchemaDef =
-    SchemaDef { name: "bench", version: 1, docs: "", operations: &[RUN], queries: &[], fields: &[], hooks: HooksDef::NONE };
+    SchemaDef { name: "bench", version: 1, docs: "", operations: &[RUN], queries: &[], fields: &[], hooks: HooksDef::NONE, emits: None };
 const SCHEMA: [u8; DEF.encoded_len()] = DEF.encode();
 
 /// Reads two rows whose keys come with the arguments, adds one to each value, and writes both.
@@ -80,6 +80,12 @@ impl HostCalls for MapHost {
     }
     fn complete(&mut self, _: u64, _: &[u8]) -> Result<u32, Fault> {
         Ok(0)
+    }
+    fn emit(&mut self, _: &[u8], _: &[u8]) -> Result<(), Fault> {
+        Ok(())
+    }
+    fn send(&mut self, _: &[u8], _: u32, _: &[u8]) -> Result<(), Fault> {
+        Ok(())
     }
 }
 

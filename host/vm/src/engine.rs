@@ -184,7 +184,7 @@ macro_rules! limits {
     };
 }
 
-/// The limits that decide how a call or an admission ends.
+/// The limits that decide how a command or an admission ends.
 fn limits() -> Vec<(&'static str, u64)> {
     limits![
         KEY_BYTES,
@@ -199,7 +199,37 @@ fn limits() -> Vec<(&'static str, u64)> {
         RANGE_CHUNK_BYTES,
         ENTRY_WRITE_BYTES,
         CALL_FUEL,
+        TRAP_FUEL,
         ENTRY_INSTANCES,
+        SESSIONS,
+        SESSION_LABEL_BYTES,
+        SESSION_OUTCOMES,
+        SESSION_OUTCOME_BYTES,
+        SESSION_SPACES,
+        SPACE_TICKETS,
+        TIMERS,
+        TIMER_PAYLOAD_BYTES,
+        TICK_TIMERS,
+        EVENT_TOPIC_BYTES,
+        EVENT_PAYLOAD_BYTES,
+        CALL_EVENTS,
+        CALL_EVENT_BYTES,
+        CALL_SENDS,
+        CALL_SEND_BYTES,
+        CAUSE_EVENTS,
+        CAUSE_EVENT_BYTES,
+        CAUSE_DELIVERIES,
+        CAUSE_DELIVERY_BYTES,
+        DELIVERY_DEPTH,
+        SPACE_BINDINGS,
+        BINDINGS,
+        EVENTS_DEFAULT,
+        EVENTS_CEILING,
+        EVENT_BYTES_DEFAULT,
+        EVENT_BYTES_CEILING,
+        EVENT_AGE_DEFAULT_MS,
+        EVENT_AGE_FLOOR_MS,
+        COMPACTION_EVENTS,
         MODULE_BYTES,
         MEMORY_PAGES,
         CALL_DEPTH,
@@ -226,6 +256,7 @@ fn limits() -> Vec<(&'static str, u64)> {
         NAME_BYTES,
         RECIPES,
         SPACES,
+        CALL_LOG_LINES,
     ]
 }
 
@@ -260,6 +291,27 @@ mod tests {
         ] {
             assert_ne!(base(), other);
         }
+    }
+
+    #[test]
+    fn every_limit_that_decides_an_outcome_is_part_of_the_fingerprint() {
+        const LOCAL: [&str; 8] = [
+            "ENTRY_COMMANDS",
+            "ENTRY_BYTES",
+            "ENTRY_FUEL",
+            "SESSION_TTL_FLOOR_MS",
+            "SESSION_TTL_CEILING_MS",
+            "SESSION_TTL_DEFAULT_MS",
+            "LOG_LINE_BYTES",
+            "LOG_RING_LINES",
+        ];
+        let source = include_str!("../../../guest-sdk/abi/src/limits.rs");
+        let declared = source.lines().filter_map(|line| line.strip_prefix("pub const ")?.split_once(':')).map(|(name, _)| name);
+        let mut expected: Vec<_> = declared.filter(|name| !LOCAL.contains(name)).collect();
+        let mut covered: Vec<_> = limits().iter().map(|(name, _)| *name).collect();
+        expected.sort_unstable();
+        covered.sort_unstable();
+        assert_eq!(covered, expected, "what no outcome depends on is named in this test");
     }
 
     #[test]

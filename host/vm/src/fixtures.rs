@@ -11,10 +11,18 @@ use crate::{Modules, WasmVm};
 
 const RUN: EntryPointDef = EntryPointDef { name: "run", docs: "", args: &[], result: &Shape::Unit, errors: None, waits: false };
 const DEF: SchemaDef =
-    SchemaDef { name: "fixture", version: 1, docs: "", operations: &[RUN], queries: &[], fields: &[], hooks: HooksDef::NONE };
+    SchemaDef { name: "fixture", version: 1, docs: "", operations: &[RUN], queries: &[], fields: &[], hooks: HooksDef::NONE, emits: None };
 const SCHEMA: [u8; DEF.encoded_len()] = DEF.encode();
-const HOOKED: SchemaDef = SchemaDef { hooks: HooksDef { session_end: true, cancel: true, timer: Some(&Shape::U64) }, ..DEF };
+const HOOKED: SchemaDef = SchemaDef {
+    hooks: HooksDef { session_end: true, cancel: true, timer: Some(&Shape::U64), event: true },
+    emits: Some(&Shape::U64),
+    ..DEF
+};
 const HOOKED_SCHEMA: [u8; HOOKED.encoded_len()] = HOOKED.encode();
+const HEARING: SchemaDef = SchemaDef { hooks: HooksDef { event: true, ..HooksDef::NONE }, ..DEF };
+const HEARING_SCHEMA: [u8; HEARING.encoded_len()] = HEARING.encode();
+const EMITTING: SchemaDef = SchemaDef { emits: Some(&Shape::U64), ..DEF };
+const EMITTING_SCHEMA: [u8; EMITTING.encoded_len()] = EMITTING.encode();
 
 /// Where a fixture has its input buffer.
 pub(crate) const INPUT: u32 = 65_536;
@@ -29,6 +37,16 @@ pub(crate) fn schema() -> String {
 /// The schema section of a recipe with all hooks, as text.
 pub(crate) fn hooked_schema() -> String {
     section(&HOOKED_SCHEMA)
+}
+
+/// The schema section of a recipe that has a handler and emits nothing, as text.
+pub(crate) fn hearing_schema() -> String {
+    section(&HEARING_SCHEMA)
+}
+
+/// The schema section of a recipe that emits and has no handler, as text.
+pub(crate) fn emitting_schema() -> String {
+    section(&EMITTING_SCHEMA)
 }
 
 fn section(schema: &[u8]) -> String {
@@ -48,6 +66,8 @@ pub(crate) const IMPORTS: &str = r#"
     (import "synod_1_0" "set_timer" (func $set_timer (param i64 i32 i32) (result i64)))
     (import "synod_1_0" "cancel_timer" (func $cancel_timer (param i64) (result i32)))
     (import "synod_1_0" "complete" (func $complete (param i64 i32 i32) (result i32)))
+    (import "synod_1_0" "emit" (func $emit (param i32 i32 i32 i32)))
+    (import "synod_1_0" "send" (func $send (param i32 i32 i32 i32 i32)))
 "#;
 
 /// The contract's memory and input buffer, and a reply without payload at 1024.
@@ -91,6 +111,8 @@ pub(crate) struct MapHost {
     pub(crate) tokens: u64,
     pub(crate) timers: BTreeMap<u64, (u64, Vec<u8>)>,
     pub(crate) completed: Vec<(u64, Vec<u8>)>,
+    pub(crate) emitted: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) sent: Vec<(Vec<u8>, u32, Vec<u8>)>,
     pub(crate) panics: bool,
 }
 
@@ -151,6 +173,19 @@ impl HostCalls for MapHost {
         self.completed.push((ticket, reply.to_vec()));
         Ok((ticket < 100).into())
     }
+
+    fn emit(&mut self, topic: &[u8], payload: &[u8]) -> Result<(), Fault> {
+        if topic.is_empty() {
+            return Err(Fault::BadTopic);
+        }
+        self.emitted.push((topic.to_vec(), payload.to_vec()));
+        Ok(())
+    }
+
+    fn send(&mut self, space: &[u8], operation: u32, args: &[u8]) -> Result<(), Fault> {
+        self.sent.push((space.to_vec(), operation, args.to_vec()));
+        Ok(())
+    }
 }
 
 /// One registry for all tests, because engines are costly.
@@ -182,7 +217,18 @@ impl Bench {
         args: &[u8],
         host: MapHost,
     ) -> Result<(MapHost, Completion), Fatal> {
-        let (context, fuel) = (Context::default(), limits::CALL_FUEL);
+        self.call_fuelled(space, entry_point, args, host, limits::CALL_FUEL)
+    }
+
+    pub(crate) fn call_fuelled(
+        &mut self,
+        space: u32,
+        entry_point: EntryPoint,
+        args: &[u8],
+        host: MapHost,
+        fuel: u64,
+    ) -> Result<(MapHost, Completion), Fatal> {
+        let context = Context::default();
         self.vm.invoke(Invocation { space: SpaceId(space), module: self.module, entry_point, context: &context, args, fuel }, host)
     }
 

@@ -6,14 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use synod_abi::{
     Access, CONTEXT_BYTES, Context, ENTRY_HOOK, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, EntryPoint, Fault, HOOK_CANCEL,
-    HOOK_SESSION_END, HOOK_TIMER, HostCalls, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_LATER, REPLY_NOW, REPLY_RESULT, limits,
+    HOOK_EVENT, HOOK_SESSION_END, HOOK_TIMER, HostCalls, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_LATER, REPLY_NOW, REPLY_RESULT, limits,
 };
 use synod_machine::{Completion, Fatal};
 use wasmtime::{Global, InstancePre, Memory, Store, Trap, TypedFunc};
 
 use crate::instrument::DEPTH;
 use crate::linker::{Call, panic_text};
-use crate::trap::classify;
+use crate::trap::{classify, fuel_is_known};
 
 type Entry = TypedFunc<(u32, u32), u64>;
 
@@ -31,10 +31,17 @@ pub(crate) struct Live<H: 'static> {
     hook: Option<Entry>,
 }
 
-/// How a call ended, and whether the instance may serve another one.
+/// How a call ended, whether the instance may serve another one, and whether its fuel counter tells all that was used.
 pub(crate) struct Ended {
     pub(crate) completion: Completion,
     pub(crate) reusable: bool,
+    pub(crate) fuel_is_known: bool,
+}
+
+impl Ended {
+    const fn well(completion: Completion) -> Self {
+        Self { completion, reusable: true, fuel_is_known: true }
+    }
 }
 
 impl<H: HostCalls + 'static> Live<H> {
@@ -64,16 +71,17 @@ impl<H: HostCalls + 'static> Live<H> {
             EntryPoint::SessionEnd => (self.hook.as_ref(), HOOK_SESSION_END as u32, Access::Write),
             EntryPoint::Timer => (self.hook.as_ref(), HOOK_TIMER as u32, Access::Write),
             EntryPoint::Cancel => (self.hook.as_ref(), HOOK_CANCEL as u32, Access::Write),
+            EntryPoint::Event => (self.hook.as_ref(), HOOK_EVENT as u32, Access::Write),
         };
         let Some(function) = function else {
-            return Ok((host, Ended { completion: Completion::Faulted(Fault::BadArguments), reusable: true }));
+            return Ok((host, Ended::well(Completion::Faulted(Fault::BadArguments))));
         };
         let input = self.memory.data_mut(&mut self.store).get_mut(self.input..);
         let Some((head, tail)) = input.and_then(|input| input.split_first_chunk_mut::<CONTEXT_BYTES>()) else {
             return Err(Fatal("an admitted module has its input buffer outside of memory".to_string()));
         };
         let Some(tail) = tail.get_mut(..args.len()).filter(|_| args.len() <= limits::ARGS_BYTES) else {
-            return Ok((host, Ended { completion: Completion::Faulted(Fault::BadArguments), reusable: true }));
+            return Ok((host, Ended::well(Completion::Faulted(Fault::BadArguments))));
         };
         *head = context.to_bytes();
         tail.copy_from_slice(args);
@@ -86,12 +94,12 @@ impl<H: HostCalls + 'static> Live<H> {
             return Err(Fatal("the host was not given back after a call".to_string()));
         };
         let ended = match returned {
-            Ok(place) => Ended { completion: reply(entry_point, self.memory.data(&self.store), place), reusable: true },
+            Ok(place) => Ended::well(reply(entry_point, self.memory.data(&self.store), place)),
             Err(error) => {
                 let depth = self.depth.get(&mut self.store).i32().unwrap_or_default();
                 let fault = classify(&error, depth > limits::CALL_DEPTH as i32)?;
                 tell(&mut host, &error)?;
-                Ended { completion: Completion::Faulted(fault), reusable: false }
+                Ended { completion: Completion::Faulted(fault), reusable: false, fuel_is_known: fuel_is_known(&error) }
             }
         };
         Ok((host, ended))
@@ -119,7 +127,7 @@ fn reply(entry_point: EntryPoint, memory: &[u8], place: u64) -> Completion {
     let (waits, answers) = match entry_point {
         EntryPoint::Operation(_) => (true, true),
         EntryPoint::Query(_) => (false, true),
-        EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel => (false, false),
+        EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel | EntryPoint::Event => (false, false),
     };
     match *status {
         REPLY_RESULT if payload.is_empty() || (answers && payload.len() <= limits::REPLY_BYTES) => Completion::Done(payload.to_vec()),

@@ -22,6 +22,15 @@ pub(crate) fn classify(error: &wasmtime::Error, too_deep: bool) -> Result<Fault,
     }
 }
 
+/// Whether the fuel counter tells all that the failed call used. Compiled code counts in a register and writes it back where it calls, is
+/// unreachable or out of fuel, but not where the processor traps.
+pub(crate) fn fuel_is_known(error: &wasmtime::Error) -> bool {
+    match error.downcast_ref::<Trap>() {
+        None | Some(Trap::UnreachableCodeReached | Trap::OutOfFuel) => true,
+        Some(_) => false,
+    }
+}
+
 fn of_trap(trap: Trap, too_deep: bool) -> Result<Fault, Fatal> {
     match trap {
         Trap::UnreachableCodeReached if too_deep => Ok(Fault::TooDeep),

@@ -1,7 +1,8 @@
 //! The machine's port for running recipes: instances of one entry, each serving all calls to its space.
 //!
 //! An instance never outlives its entry, because a member that restarts between two entries begins with a fresh one, and
-//! never outlives a trap or writes that were taken back. Which instances live is decided by the calls of the entry alone.
+//! never outlives a trap or writes that were taken back. Which instances live is decided by the calls of the entry alone, and so is
+//! what each of them uses of its fuel: what one leaves may be another's budget.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -83,7 +84,8 @@ impl<H: HostCalls + Send + 'static> WasmVm<H> {
         slot.used = self.uses;
         fuel_of(&mut slot.live.store, fuel)?;
         let (host, ended) = slot.live.call(entry_point, context, args, host)?;
-        self.fuel_used = fuel.saturating_sub(slot.live.store.get_fuel().unwrap_or_default());
+        let counted = fuel.saturating_sub(slot.live.store.get_fuel().map_err(no_fuel)?);
+        self.fuel_used = if ended.fuel_is_known { counted } else { counted.max(limits::TRAP_FUEL.min(fuel)) };
         if ended.reusable {
             self.slots.insert(space, slot);
         }
@@ -92,7 +94,11 @@ impl<H: HostCalls + Send + 'static> WasmVm<H> {
 }
 
 fn fuel_of<H>(store: &mut Store<Call<H>>, fuel: u64) -> Result<(), Fatal> {
-    store.set_fuel(fuel).map_err(|error| Fatal(format!("the engine has no fuel: {error:?}")))
+    store.set_fuel(fuel).map_err(no_fuel)
+}
+
+fn no_fuel(error: wasmtime::Error) -> Fatal {
+    Fatal(format!("the engine has no fuel: {error:?}"))
 }
 
 impl<H: HostCalls + Send + 'static> Vm<H> for WasmVm<H> {
@@ -135,6 +141,7 @@ impl<H: HostCalls + Send + 'static> Vm<H> for WasmVm<H> {
         self.slots.remove(&space);
     }
 
+    /// To the unit, unless the processor trapped: then at least [`limits::TRAP_FUEL`], or all that the call had.
     fn fuel_used(&self) -> u64 {
         self.fuel_used
     }

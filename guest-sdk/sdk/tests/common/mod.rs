@@ -1,5 +1,5 @@
 //! The smallest host there is: rows in a `BTreeMap`, and a transport that runs a recipe on them. It takes back what a
-//! refused call wrote; it has no sessions, time or log. `synod-test` has the real machine.
+//! refused call wrote; it has no sessions, time or log, and what is emitted and sent only lies there. `synod-test` has the real machine.
 #![allow(dead_code, reason = "each test uses its part")]
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use synod_sdk::Recipe;
 use synod_sdk::abi::{
     Context, Direction, EntryPoint, Fault, HostCalls, OperationId, RangeRequest, RawCall, RawError, RawQuery, RawReply, Revision, Rows,
-    Transport, limits,
+    Transport, check_topic, limits,
 };
 use synod_sdk::native::NativeRecipe;
 
@@ -20,6 +20,8 @@ pub(crate) struct Host {
     pub(crate) timers: BTreeMap<u64, (u64, Vec<u8>)>,
     pub(crate) waiting: Vec<u64>,
     pub(crate) completed: Vec<(u64, Vec<u8>)>,
+    pub(crate) emitted: Vec<(String, Vec<u8>)>,
+    pub(crate) sent: Vec<(String, OperationId, Vec<u8>)>,
     pub(crate) lines: Vec<String>,
     pub(crate) chunk_rows: usize,
     pub(crate) range_calls: usize,
@@ -100,6 +102,18 @@ impl HostCalls for Host {
         self.waiting.remove(at);
         self.completed.push((ticket, reply.to_vec()));
         Ok(1)
+    }
+
+    fn emit(&mut self, topic: &[u8], payload: &[u8]) -> Result<(), Fault> {
+        let topic = str::from_utf8(topic).map_err(|_| Fault::BadTopic)?;
+        check_topic(topic).map_err(|_| Fault::BadTopic)?;
+        self.emitted.push((topic.to_string(), payload.to_vec()));
+        Ok(())
+    }
+
+    fn send(&mut self, space: &[u8], operation: u32, args: &[u8]) -> Result<(), Fault> {
+        self.sent.push((String::from_utf8_lossy(space).into_owned(), OperationId(operation), args.to_vec()));
+        Ok(())
     }
 }
 

@@ -65,7 +65,10 @@ pub fn explain(module: &[u8]) -> String {
             module.len(),
             schema.operations.len(),
             schema.queries.len(),
-            u8::from(schema.hooks.session_end) + u8::from(schema.hooks.timer.is_some()) + u8::from(schema.hooks.cancel)
+            [schema.hooks.session_end, schema.hooks.timer.is_some(), schema.hooks.cancel, schema.hooks.event]
+                .map(u8::from)
+                .iter()
+                .sum::<u8>()
         ),
         Err(error @ (AdmissionError::Invalid { .. } | AdmissionError::Truncated { .. })) => {
             match Validator::new_with_features(FEATURES).validate_all(module) {

@@ -3,7 +3,7 @@ use synod_abi::schema::SchemaError;
 use synod_abi::{AdmissionError, Limited, limits};
 
 use super::*;
-use crate::fixtures::{DONE, IMPORTS, MEMORY, hooked, hooked_schema, modules, recipe, schema, wasm};
+use crate::fixtures::{DONE, IMPORTS, MEMORY, emitting_schema, hearing_schema, hooked, hooked_schema, modules, recipe, schema, wasm};
 
 const ENTRIES: &str = r#"(func (export "synod_operation") (export "synod_query") (param i32 i32) (result i64) (i64.const 0))"#;
 
@@ -303,7 +303,7 @@ fn a_name_of_our_own_export_does_no_harm() {
 fn a_recipe_with_hooks_exports_them() {
     let bytes = hooked(DONE, "");
     compiles(&bytes);
-    assert!(explain(&bytes).contains("3 hooks"), "{}", explain(&bytes));
+    assert!(explain(&bytes).contains("4 hooks"), "{}", explain(&bytes));
     let missing = module(&[MEMORY, ENTRIES, &hooked_schema()]);
     assert_eq!(refusal(&missing), AdmissionError::MissingExport { name: "synod_hook".into() });
     let wrong = |export: &str| refusal(&module(&[MEMORY, ENTRIES, export, &hooked_schema()]));
@@ -311,4 +311,18 @@ fn a_recipe_with_hooks_exports_them() {
     assert_eq!(wrong(r#"(func (export "synod_hook") (param i32) (result i64) (i64.const 0))"#), expected);
     assert_eq!(wrong(r#"(global (export "synod_hook") i32 (i32.const 0))"#), expected);
     compiles(&with(r#"(global (export "synod_hook") i32 (i32.const 0))"#));
+}
+
+#[test]
+fn a_handler_is_a_hook_and_what_is_emitted_is_none() {
+    let hook = r#"(func (export "synod_hook") (param i32 i32) (result i64) (i64.const 0))"#;
+    let missing = module(&[MEMORY, ENTRIES, &hearing_schema()]);
+    assert_eq!(refusal(&missing), AdmissionError::MissingExport { name: "synod_hook".into() });
+    let hearing = module(&[MEMORY, ENTRIES, hook, &hearing_schema()]);
+    compiles(&hearing);
+    assert!(explain(&hearing).contains("1 hooks"), "{}", explain(&hearing));
+    let emitting = module(&[MEMORY, ENTRIES, &emitting_schema()]);
+    compiles(&emitting);
+    let schema = admit(&emitting).expect("it is admitted").schema;
+    assert!(schema.emits.is_some() && !schema.hooks.any());
 }

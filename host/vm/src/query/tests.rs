@@ -41,11 +41,14 @@ fn a_query_cannot_write() {
         "(drop (call $set_timer (i64.const 1) (i32.const 0) (i32.const 1)))",
         "(drop (call $cancel_timer (i64.const 1)))",
         "(drop (call $complete (i64.const 1) (i32.const 1024) (i32.const 1)))",
+        "(call $emit (i32.const 1024) (i32.const 1) (i32.const 1024) (i32.const 1))",
+        "(call $send (i32.const 1024) (i32.const 1) (i32.const 7) (i32.const 1024) (i32.const 1))",
     ] {
         let (host, completion) =
             query(&engine, prepared(&format!("{write} {DONE}")), LONG, MapHost::default()).expect("this host runs queries");
         assert_eq!(completion, Completion::Faulted(Fault::BadHostCall), "{write}");
         assert_eq!((host.rows.len(), host.tokens, host.timers.len(), host.completed.len()), (0, 0, 0, 0));
+        assert_eq!((host.emitted.len(), host.sent.len()), (0, 0));
     }
 }
 

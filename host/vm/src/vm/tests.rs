@@ -136,6 +136,10 @@ fn pointers_outside_of_memory_are_bad_host_calls() {
         "(drop (call $set_timer (i64.const 1) (i32.const -1) (i32.const 2)))",
         "(drop (call $complete (i64.const 1) (i32.const 8388607) (i32.const 2)))",
         "(call $abort (i32.const 0) (i32.const -1) (i32.const 2))",
+        "(call $emit (i32.const -1) (i32.const 2) (i32.const 0) (i32.const 0))",
+        "(call $emit (i32.const 0) (i32.const 1) (i32.const 8388607) (i32.const 2))",
+        "(call $send (i32.const 8388608) (i32.const 1) (i32.const 7) (i32.const 0) (i32.const 0))",
+        "(call $send (i32.const 0) (i32.const 1) (i32.const 7) (i32.const 0) (i32.const -1))",
     ] {
         assert_eq!(fault(&format!("{entry} {DONE}"), ""), Fault::BadHostCall, "{entry}");
     }
@@ -305,12 +309,98 @@ fn timers_and_completions_reach_the_host() {
 }
 
 #[test]
+fn events_and_sends_reach_the_host_in_order() {
+    let entry = format!(
+        "(call $emit (i32.const 1030) (i32.const 3) (i32.const 1033) (i32.const 2))
+        (call $send (i32.const 1033) (i32.const 2) (i32.const -7) (i32.const 1030) (i32.const 1))
+        (call $send (i32.const 1030) (i32.const 3) (i32.const 7) (i32.const 0) (i32.const 0))
+        (call $emit (i32.const 1030) (i32.const 1) (i32.const 0) (i32.const 0))
+        (if (i32.eq (local.get $id) (i32.const 9)) (then (call $emit (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))) {DONE}"
+    );
+    let mut bench = Bench::of(&recipe(&entry, r#"(data (i32.const 1030) "topic")"#));
+    let (host, completion) = bench.call_with(1, operation(0), &[], MapHost::default()).expect("this host runs recipes");
+    assert_eq!(completion, Completion::Done(vec![]));
+    assert_eq!(host.emitted, [(b"top".to_vec(), b"ic".to_vec()), (b"t".to_vec(), vec![])]);
+    assert_eq!(host.sent, [(b"ic".to_vec(), -7_i32 as u32, b"t".to_vec()), (b"top".to_vec(), 7, vec![])]);
+    let (_, completion) = bench.call_with(1, operation(9), &[], MapHost::default()).expect("this host runs recipes");
+    assert_eq!(completion, Completion::Faulted(Fault::BadTopic));
+}
+
+/// Counts to its first argument byte times 256, and then ends as `end` has it.
+fn counting_then(end: &str) -> Vec<u8> {
+    let first = INPUT as usize + CONTEXT_BYTES;
+    let entry = format!(
+        "(local $i i32) (local.set $i (i32.shl (i32.load8_u (i32.const {first})) (i32.const 8)))
+        (loop (local.set $i (i32.sub (local.get $i) (i32.const 1))) (br_if 0 (i32.gt_s (local.get $i) (i32.const 0)))) {end}"
+    );
+    recipe(&entry, "(func $nothing)")
+}
+
+/// How a call with `fuel` ended, and what it used of it.
+fn used(bench: &mut Bench, rounds: u8, fuel: u64) -> (Completion, u64) {
+    let (_, completion) = bench.call_fuelled(1, operation(0), &[rounds], MapHost::default(), fuel).expect("this host runs recipes");
+    (completion, bench.vm.fuel_used())
+}
+
+#[test]
+fn what_a_call_used_is_known_to_the_unit_however_it_ends() {
+    let ends = [
+        (DONE, Completion::Done(vec![])),
+        ("(i64.const 0x7fffff00000002)", Completion::Faulted(Fault::BadReply)),
+        ("unreachable", Completion::Faulted(Fault::Trap)),
+        ("(call $abort (i32.const 0) (i32.const 0) (i32.const 0)) unreachable", Completion::Faulted(Fault::Panic)),
+        ("(call $emit (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)) unreachable", Completion::Faulted(Fault::BadTopic)),
+        ("(call $put (i32.const 0) (i32.const -1) (i32.const 0) (i32.const 0)) unreachable", Completion::Faulted(Fault::BadHostCall)),
+    ];
+    for (end, expected) in ends {
+        let mut bench = Bench::of(&counting_then(end));
+        let few = used(&mut bench, 1, limits::CALL_FUEL);
+        let more = used(&mut bench, 2, limits::CALL_FUEL);
+        let most = used(&mut bench, 4, limits::CALL_FUEL);
+        assert_eq!((&few.0, &more.0), (&expected, &expected), "{end}");
+        assert!(more.1 > few.1 + 256, "{end}: {few:?} {more:?}");
+        assert_eq!(most.1 - more.1, 2 * (more.1 - few.1), "{end}: a round costs the same");
+        assert_eq!(used(&mut bench, 4, most.1 + 1), most, "{end}: the budget does not change what is used");
+        let scarce = used(&mut bench, 4, most.1 / 2);
+        assert_eq!(scarce, (Completion::Faulted(Fault::OutOfFuel), most.1 / 2), "{end}: who runs out has used all");
+    }
+}
+
+#[test]
+fn a_call_without_fuel_is_out_of_it() {
+    let mut bench = Bench::of(&counting_then(DONE));
+    for fuel in [0, 1] {
+        assert_eq!(used(&mut bench, 1, fuel), (Completion::Faulted(Fault::OutOfFuel), fuel));
+    }
+    let (_, completion) = bench.call_fuelled(1, EntryPoint::Event, &[], MapHost::default(), 5).expect("this host runs recipes");
+    assert_eq!((completion, bench.vm.fuel_used()), (Completion::Faulted(Fault::BadArguments), 0), "nothing of it ran");
+}
+
+#[test]
+fn where_the_processor_traps_a_call_used_a_share_at_least() {
+    for end in [
+        "(drop (i32.load (i32.const -4)))",
+        "(memory.fill (i32.const 8388600) (i32.const 0) (i32.const 9))",
+        "(drop (i32.div_s (i32.const 1) (local.get $id)))",
+        "(drop (i32.trunc_f32_s (f32.const nan)))",
+    ] {
+        let mut bench = Bench::of(&counting_then(&format!("{end} {DONE}")));
+        let trapped = |used| (Completion::Faulted(Fault::Trap), used);
+        assert_eq!(used(&mut bench, 255, limits::CALL_FUEL), trapped(limits::TRAP_FUEL), "{end}");
+        assert_eq!(used(&mut bench, 1, 10_000), trapped(10_000), "{end}: no more than it had");
+    }
+    let known = "(local.set $i (i32.const 600000)) (loop (local.set $i (i32.sub (local.get $i) (i32.const 1))) (br_if 0 (local.get $i))) (call $nothing) (drop (i32.load (i32.const -4)))";
+    let (_, spent) = used(&mut Bench::of(&counting_then(&format!("{known} {DONE}"))), 1, limits::CALL_FUEL);
+    assert!(spent > limits::TRAP_FUEL, "what was counted at the last call stands: {spent}");
+}
+
+#[test]
 fn hooks_are_called_by_their_numbers_and_write() {
     let entry = format!(
         "(i32.store (i32.const 2048) (local.get $id)) (call $put (i32.const 2048) (i32.const 1) (i32.const {INPUT}) (local.get $len)) {DONE}"
     );
     let mut bench = Bench::of(&hooked(&entry, ""));
-    for (hook, number) in [(EntryPoint::SessionEnd, 1), (EntryPoint::Timer, 2), (EntryPoint::Cancel, 3)] {
+    for (hook, number) in [(EntryPoint::SessionEnd, 1), (EntryPoint::Timer, 2), (EntryPoint::Cancel, 3), (EntryPoint::Event, 4)] {
         let (host, completion) = bench.call_with(1, hook, &[9, 8], MapHost::default()).expect("this host runs recipes");
         assert_eq!(completion, Completion::Done(vec![]));
         let (key, input) = host.rows.first_key_value().expect("the hook wrote a row");
@@ -325,16 +415,20 @@ fn a_hook_answers_nothing() {
     {
         let replies = r#"(data (i32.const 2048) "\00\03\02")"#;
         let mut bench = Bench::of(&hooked(&format!("(i64.const {place})"), replies));
-        let (_, completion) = bench.call_with(1, EntryPoint::Timer, &[], MapHost::default()).expect("this host runs recipes");
-        assert_eq!(completion, Completion::Faulted(expected), "{place}");
+        for hook in [EntryPoint::Timer, EntryPoint::Event] {
+            let (_, completion) = bench.call_with(1, hook, &[], MapHost::default()).expect("this host runs recipes");
+            assert_eq!(completion, Completion::Faulted(expected), "{place}");
+        }
     }
 }
 
 #[test]
 fn a_recipe_without_hooks_does_not_know_them() {
     let mut bench = Bench::of(&counting());
-    let (_, completion) = bench.call_with(1, EntryPoint::SessionEnd, &[], MapHost::default()).expect("this host runs recipes");
-    assert_eq!(completion, Completion::Faulted(Fault::BadArguments));
+    for hook in [EntryPoint::SessionEnd, EntryPoint::Event] {
+        let (_, completion) = bench.call_with(1, hook, &[], MapHost::default()).expect("this host runs recipes");
+        assert_eq!(completion, Completion::Faulted(Fault::BadArguments));
+    }
     assert_eq!(number(bench.call(1)), 1);
 }
 
