@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use synod_build::{Options, build};
 
 /// Folders in `plugins/`, which are the recipes' names.
-const RECIPES: [&str; 3] = ["counter", "kv", "lock"];
+const RECIPES: [&str; 5] = ["audit", "counter", "election", "kv", "lock"];
 /// What a recipe's bytes depend on, beside its folder.
 const SOURCES: [&str; 5] = ["guest-sdk/abi", "guest-sdk/macros", "guest-sdk/sdk", "Cargo.toml", "Cargo.lock"];
 /// Variables that change what is built or where.

@@ -6,8 +6,12 @@ use std::process::Command;
 
 use synod_bundle::{Bundled, RECIPES};
 
+#[path = "../../audit/tests/audit.rs"]
+mod audit;
 #[path = "../../counter/tests/counter.rs"]
 mod counter;
+#[path = "../../election/tests/election.rs"]
+mod election;
 #[path = "../../kv/tests/kv.rs"]
 mod kv;
 #[path = "../../lock/tests/lock.rs"]

@@ -1,8 +1,9 @@
 //! Keys and values with revisions: what configuration, discovery and ad-hoc state need.
 //!
 //! Each row tells the revision that made it, the revision that changed it last, and how often it was written.
-//! `compare_and_set` compares the revision of the last change, so a writer never overwrites what it has not read. It keeps no former
-//! values: only the latest can be read.
+//! `compare_and_set` compares the revision of the last change, so a writer never overwrites what it has not read. Every change is
+//! an event with the key as its topic, so a watch follows a key or all that begin alike. It keeps no former values: only
+//! the latest can be read.
 use synod_sdk::prelude::*;
 
 /// Longest key, in bytes.
@@ -56,6 +57,22 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// What became of the key that is the event's topic. The event's revision is the row's `mod_revision`.
+#[data]
+pub enum Change {
+    /// It was set.
+    Put {
+        /// Its value from now on.
+        value: Blob,
+        /// How often it was written since it was made, from 1: with 1 it was absent before.
+        version: u64,
+        /// Revision that made the row.
+        create_revision: Revision,
+    },
+    /// It was there, and was removed.
+    Deleted,
+}
+
 /// Why a call is refused.
 #[errors]
 pub enum KvError {
@@ -84,7 +101,7 @@ pub enum KvError {
 }
 
 /// Keys and values with revisions.
-#[recipe(name = "kv", version = 1)]
+#[recipe(name = "kv", version = 1, emits = Change)]
 pub struct Kv {
     /// Row by key.
     rows: Map<String, Stored>,
@@ -111,15 +128,20 @@ impl Kv {
     #[op]
     fn delete(&self, cx: &mut Ctx, key: String) -> bool {
         let there = self.rows.contains(cx, &key);
-        self.rows.delete(cx, &key);
+        if there {
+            self.remove(cx, &key);
+        }
         there
     }
 
-    /// Removes the key if its `mod_revision` is `expected`.
+    /// Removes the key if its `mod_revision` is `expected`; 0 expects that it is absent, and does nothing.
     #[op]
     fn compare_and_delete(&self, cx: &mut Ctx, key: String, expected: Revision) -> Result<(), KvError> {
-        check(self.rows.get(cx, &key).as_ref(), expected)?;
-        self.rows.delete(cx, &key);
+        let former = self.rows.get(cx, &key);
+        check(former.as_ref(), expected)?;
+        if former.is_some() {
+            self.remove(cx, &key);
+        }
         Ok(())
     }
 
@@ -151,8 +173,14 @@ impl Kv {
         ensure!(value.len() <= VALUE_BYTES, KvError::ValueTooLong { bytes: value.len() as u64, limit: VALUE_BYTES as u64 });
         let revision = cx.revision();
         let (create_revision, version) = former.map_or((revision, 1), |former| (former.create_revision, former.version + 1));
+        cx.emit(key, &Change::Put { value: value.clone(), version, create_revision });
         self.rows.put(cx, key, &Stored { value, create_revision, version, mod_revision: revision });
         Ok(Written { revision, version })
+    }
+
+    fn remove(&self, cx: &mut Ctx, key: &str) {
+        self.rows.delete(cx, key);
+        cx.emit(key, &Change::Deleted);
     }
 }
 

@@ -1,7 +1,13 @@
 //! The kv recipe as its callers see it.
-use synod_kv::{KEY_BYTES, Kv, KvError, PAGE_BYTES, VALUE_BYTES};
+use synod_kv::{Change, KEY_BYTES, Kv, KvError, PAGE_BYTES, VALUE_BYTES};
 use synod_sdk::prelude::*;
 use synod_test::TestHost;
+
+/// What was emitted: revision, topic, payload.
+fn changes(host: &TestHost<Kv>) -> Vec<(Revision, String, Change)> {
+    let revisions = host.events("kv").into_iter().map(|(revision, ..)| revision);
+    revisions.zip(host.events_of("kv")).map(|(revision, (topic, change))| (revision, topic, change)).collect()
+}
 
 #[test]
 fn a_row_tells_its_revisions() {
@@ -75,4 +81,49 @@ fn a_page_ends_by_size() {
     let page = kv.range("", None, None).unwrap();
     assert!(page.rows.len() * 200 * 1_024 > PAGE_BYTES);
     assert_eq!((page.rows.len(), page.next.as_deref()), (3, Some("k3")));
+}
+
+#[test]
+fn every_change_is_an_event_with_the_key_as_its_topic() {
+    let host = TestHost::of::<Kv>();
+    let kv = host.client();
+    let made = kv.put("a", "one").unwrap().revision;
+    let other = kv.compare_and_set("b", Revision(0), "x").unwrap().revision;
+    let changed = kv.compare_and_set("a", made, "two").unwrap().revision;
+    assert!(kv.delete("b").unwrap());
+    let deleted = host.revision();
+    kv.compare_and_delete("a", changed).unwrap();
+    let put = |value: &str, version, create_revision| Change::Put { value: value.into(), version, create_revision };
+    let expected = [
+        (made, "a", put("one", 1, made)),
+        (other, "b", put("x", 1, other)),
+        (changed, "a", put("two", 2, made)),
+        (deleted, "b", Change::Deleted),
+        (host.revision(), "a", Change::Deleted),
+    ];
+    assert_eq!(changes(&host), expected.map(|(revision, key, change)| (revision, key.to_owned(), change)));
+}
+
+#[test]
+fn what_changes_nothing_is_no_event() {
+    let host = TestHost::of::<Kv>();
+    let kv = host.client();
+    let made = kv.put("a", "one").unwrap().revision;
+    let told = changes(&host);
+    kv.compare_and_set("a", Revision(0), "two").rejection();
+    kv.compare_and_delete("a", Revision(0)).rejection();
+    kv.put("", "x").rejection();
+    kv.put("a", vec![0; VALUE_BYTES + 1]).rejection();
+    assert!(!kv.delete("b").unwrap() && !kv.delete("").unwrap());
+    kv.compare_and_delete("b", Revision(0)).unwrap();
+    assert_eq!((kv.get("a").unwrap().map(|row| row.mod_revision), changes(&host)), (Some(made), told));
+}
+
+#[test]
+fn the_longest_key_and_value_make_an_event() {
+    let host = TestHost::of::<Kv>();
+    let key = "k".repeat(KEY_BYTES);
+    host.client().put(key.as_str(), vec![7; VALUE_BYTES]).unwrap();
+    let [(_, topic, Change::Put { value, .. })] = &changes(&host)[..] else { panic!("one event") };
+    assert_eq!((topic, value.len()), (&key, VALUE_BYTES));
 }

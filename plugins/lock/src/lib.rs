@@ -8,14 +8,16 @@
 //! **A lock alone does not exclude anybody.** A holder that was paused or cut off may go on after its session ended and the lock
 //! was handed on. So every acquisition draws a token, larger than all before it: pass the token to the resource that the lock
 //! guards, and have the resource refuse a token smaller than one it has seen. Without that there is no mutual exclusion.
+//!
+//! Grants and releases are events with the lock's name as their topic. Who waits is none: a line that grows is nobody's news.
 use std::ops::Bound;
 
 use synod_sdk::prelude::*;
 
-/// Longest name of a lock, and of an owner, in bytes.
+/// Longest name of a lock, and of an owner, in bytes; that of a lock has at least one.
 pub const NAME_BYTES: usize = 250;
 /// Calls of `acquire` and `try_acquire` of one session that hold or wait: all of them end in the command that ends the session.
-pub const SESSION_CLAIMS: usize = 256;
+pub const SESSION_CLAIMS: u32 = 256;
 /// Most rows of a page.
 pub const PAGE_ROWS: u32 = 500;
 
@@ -61,6 +63,25 @@ pub struct Waiter {
     pub ticket: Ticket<Held>,
 }
 
+/// What became of the lock that is the event's topic. One that is handed on is released first, in the same revision.
+#[data]
+pub enum LockEvent {
+    /// It was free and is held now. Acquiring it again while it is held is no event.
+    Granted {
+        /// By whom.
+        owner: Owner,
+        /// With which token.
+        token: Token,
+    },
+    /// Its holder has it no more: it released it as often as it had acquired it, gave back what it never heard of, or its session ended.
+    Released {
+        /// Who held it.
+        owner: Owner,
+        /// With which token.
+        token: Token,
+    },
+}
+
 /// Why a call is refused.
 #[errors]
 pub enum LockError {
@@ -70,7 +91,7 @@ pub enum LockError {
     /// This session and owner do not hold the lock: they released it, never had it, or are another owner.
     #[error(2)]
     NotHeld,
-    /// The name of a lock or owner has at most 250 bytes and no control characters.
+    /// The name of a lock has 1 to 250 bytes, that of an owner at most 250, and neither has control characters.
     #[error(3, invalid_argument)]
     BadName,
     /// The session holds and waits 256 times, which is the most; release something, or use another session.
@@ -79,7 +100,7 @@ pub enum LockError {
 }
 
 /// Fair locks that are free again when their holder's session has ended.
-#[recipe(name = "lock", version = 1)]
+#[recipe(name = "lock", version = 1, emits = LockEvent)]
 pub struct Lock {
     /// Who holds each lock that is held.
     holders: Map<String, Holder>,
@@ -87,6 +108,8 @@ pub struct Lock {
     lines: Map<(String, TicketId), Waiter>,
     /// Which lock each call is for that holds or waits, so that the end of a session finds its own.
     claims: Map<(SessionId, TicketId), String>,
+    /// How many claims each session has.
+    counts: Map<SessionId, u32>,
 }
 
 #[ops]
@@ -95,11 +118,11 @@ impl Lock {
     #[op]
     fn acquire(&self, cx: &mut Ctx, name: String, owner: Option<String>) -> Result<Reply<Held>, LockError> {
         let owner = self.claimant(cx, &name, owner)?;
-        if let Some(held) = self.enter(cx, &name, &owner) {
+        if let Some(held) = self.enter(cx, &name, &owner)? {
             return Ok(Reply::Now(held));
         }
         let (ticket, since) = (cx.ticket(), cx.now());
-        self.claims.put(cx, &(owner.session, ticket.id()), &name);
+        self.claim(cx, owner.session, ticket.id(), &name)?;
         self.lines.put(cx, &(name, ticket.id()), &Waiter { owner, since, ticket });
         Ok(Reply::Later(ticket))
     }
@@ -108,7 +131,7 @@ impl Lock {
     #[op]
     fn try_acquire(&self, cx: &mut Ctx, name: String, owner: Option<String>) -> Result<Option<Held>, LockError> {
         let owner = self.claimant(cx, &name, owner)?;
-        Ok(self.enter(cx, &name, &owner))
+        self.enter(cx, &name, &owner)
     }
 
     /// Releases the lock once, and returns whether this owner still holds it, because it acquired it more often.
@@ -124,6 +147,7 @@ impl Lock {
     #[on_session_end]
     fn session_ended(&self, cx: &mut Ctx, session: SessionId) {
         let claims: Vec<_> = self.claims.prefix(cx, &session).collect();
+        self.counts.delete(cx, &session);
         claims.iter().for_each(|((_, ticket), name)| self.give_up(cx, session, *ticket, name));
     }
 
@@ -163,55 +187,81 @@ impl Lock {
         self.holders.range(cx, (from, Bound::Unbounded)).at_most(limit).take(limit).collect()
     }
 
-    /// Who calls, if it may have one more claim.
+    /// Who calls, if it and the lock have good names.
     fn claimant(&self, cx: &QueryCtx, name: &str, owner: Option<String>) -> Result<Owner, LockError> {
         let owner = Owner { session: cx.session().ok_or(LockError::NoSession)?, name: owner.unwrap_or_default() };
         let good = |name: &str| name.len() <= NAME_BYTES && !name.bytes().any(|byte| byte.is_ascii_control());
-        ensure!(good(name) && good(&owner.name), LockError::BadName);
-        let claims = self.claims.prefix(cx, &owner.session).take(SESSION_CLAIMS).count();
-        ensure!(claims < SESSION_CLAIMS, LockError::TooMany);
+        ensure!(!name.is_empty() && good(name) && good(&owner.name), LockError::BadName);
         Ok(owner)
     }
 
+    /// Notes that the session holds the lock or waits for it with this call.
+    fn claim(&self, cx: &mut Ctx, session: SessionId, ticket: TicketId, name: &str) -> Result<(), LockError> {
+        let count = self.counts.get(cx, &session).unwrap_or(0);
+        ensure!(count < SESSION_CLAIMS, LockError::TooMany);
+        self.counts.put(cx, &session, &(count + 1));
+        self.claims.put(cx, &(session, ticket), &name.into());
+        Ok(())
+    }
+
+    /// Forgets that again. A session that ends has no count any more.
+    fn unclaim(&self, cx: &mut Ctx, session: SessionId, ticket: TicketId) {
+        self.claims.delete(cx, &(session, ticket));
+        match self.counts.get(cx, &session) {
+            None => {}
+            Some(1) => self.counts.delete(cx, &session),
+            Some(count) => self.counts.put(cx, &session, &(count - 1)),
+        }
+    }
+
     /// Takes the lock if it is free, once more if `owner` holds it. Nobody is in line for a lock that is free.
-    fn enter(&self, cx: &mut Ctx, name: &str, owner: &Owner) -> Option<Held> {
-        let mut holder = match self.holders.get(cx, name) {
-            Some(holder) if holder.owner != *owner => return None,
-            Some(holder) => holder,
-            None => Holder { owner: owner.clone(), token: cx.next_token(), since: cx.now(), tickets: Vec::new() },
+    fn enter(&self, cx: &mut Ctx, name: &str, owner: &Owner) -> Result<Option<Held>, LockError> {
+        let ticket = cx.ticket::<Held>().id();
+        let held = match self.holders.get(cx, name) {
+            Some(holder) if holder.owner != *owner => return Ok(None),
+            Some(mut holder) => {
+                holder.tickets.push(ticket);
+                self.holders.put(cx, name, &holder);
+                Held { token: holder.token, count: holder.tickets.len() as u32 }
+            }
+            None => {
+                let held = Held { token: cx.next_token(), count: 1 };
+                self.grant(cx, name, owner.clone(), held.token, ticket);
+                held
+            }
         };
-        holder.tickets.push(cx.ticket::<Held>().id());
-        self.claims.put(cx, &(owner.session, cx.ticket::<Held>().id()), &name.into());
+        self.claim(cx, owner.session, ticket, name)?;
+        Ok(Some(held))
+    }
+
+    /// Has `owner` hold a lock that is free, with one call.
+    fn grant(&self, cx: &mut Ctx, name: &str, owner: Owner, token: Token, ticket: TicketId) {
+        cx.emit(name, &LockEvent::Granted { owner: owner.clone(), token });
+        let holder = Holder { owner, token, since: cx.now(), tickets: vec![ticket] };
         self.holders.put(cx, name, &holder);
-        Some(holder.held())
     }
 
     /// Ends what the call with this ticket waits for or holds.
     fn give_up(&self, cx: &mut Ctx, session: SessionId, ticket: TicketId, name: &str) {
-        self.claims.delete(cx, &(session, ticket));
+        self.unclaim(cx, session, ticket);
         let holder = self.holders.get(cx, name).filter(|holder| holder.tickets.contains(&ticket));
         let Some(mut holder) = holder else { return self.lines.delete(cx, &(name.into(), ticket)) };
         holder.tickets.retain(|other| *other != ticket);
-        if holder.tickets.is_empty() { self.hand_on(cx, name) } else { self.holders.put(cx, name, &holder) }
+        if holder.tickets.is_empty() { self.hand_on(cx, name, holder) } else { self.holders.put(cx, name, &holder) }
     }
 
     /// Gives a lock that was released to the first in line whose call still waits.
-    fn hand_on(&self, cx: &mut Ctx, name: &str) {
+    fn hand_on(&self, cx: &mut Ctx, name: &str, former: Holder) {
+        cx.emit(name, &LockEvent::Released { owner: former.owner, token: former.token });
         self.holders.delete(cx, name);
         while let Some((key, Waiter { owner, ticket, .. })) = self.lines.prefix(cx, name).at_most(1).next() {
             self.lines.delete(cx, &key);
-            let holder = Holder { owner, token: cx.next_token(), since: cx.now(), tickets: vec![ticket.id()] };
-            if cx.complete(ticket, &holder.held()) {
-                return self.holders.put(cx, name, &holder);
+            let held = Held { token: cx.next_token(), count: 1 };
+            if cx.complete(ticket, &held) {
+                return self.grant(cx, name, owner, held.token, ticket.id());
             }
-            self.claims.delete(cx, &(holder.owner.session, ticket.id()));
+            self.unclaim(cx, owner.session, ticket.id());
         }
-    }
-}
-
-impl Holder {
-    fn held(&self) -> Held {
-        Held { token: self.token, count: self.tickets.len() as u32 }
     }
 }
 

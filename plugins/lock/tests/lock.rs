@@ -2,7 +2,8 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
-use synod_lock::{Held, Lock, LockError, NAME_BYTES, Owner, SESSION_CLAIMS};
+use synod_lock::{Held, Lock, LockError, LockEvent, NAME_BYTES, Owner, SESSION_CLAIMS};
+use synod_sdk::abi::limits;
 use synod_sdk::prelude::*;
 use synod_test::{Cancelled, Started, TestHost, TestSession};
 
@@ -16,6 +17,21 @@ fn tokens(held: &[Held]) -> Vec<u64> {
 fn holder(host: &TestHost<Lock>, name: &str) -> Option<(SessionId, String, usize)> {
     let holder = host.client().holder(name).expect("it can be asked")?;
     Some((holder.owner.session, holder.owner.name, holder.tickets.len()))
+}
+
+/// What was emitted about a lock: revisions, whether it was granted, by whom it is held, with which token.
+fn told(host: &TestHost<Lock>, name: &str) -> Vec<(Revision, &'static str, Owner, u64)> {
+    let revisions = host.events("lock").into_iter().map(|(revision, ..)| revision);
+    let of_lock = revisions.zip(host.events_of("lock")).filter(|(_, (topic, _))| topic == name);
+    let told = |(revision, (_, event))| match event {
+        LockEvent::Granted { owner, token } => (revision, "granted", owner, token.0),
+        LockEvent::Released { owner, token } => (revision, "released", owner, token.0),
+    };
+    of_lock.map(told).collect()
+}
+
+fn owner(session: &TestSession<'_, Lock>) -> Owner {
+    Owner { session: session.id(), name: String::new() }
 }
 
 #[test]
@@ -150,6 +166,97 @@ fn a_retry_acquires_and_releases_once() {
 }
 
 #[test]
+fn a_lock_that_is_handed_on_is_released_and_granted_in_one_revision() {
+    let host = TestHost::of::<Lock>();
+    let (one, two) = (host.open_session(), host.open_session());
+    let first = one.client().acquire("db", None).unwrap().token.0;
+    let granted = host.revision();
+    let second = two.async_client();
+    let waits = host.start(second.acquire("db", None));
+    assert_eq!(told(&host, "db"), [(granted, "granted", owner(&one), first)], "waiting is no event");
+    one.client().release("db", None).unwrap();
+    let handed = host.revision();
+    let next = waits.take().unwrap().token.0;
+    let mut expected =
+        vec![(granted, "granted", owner(&one), first), (handed, "released", owner(&one), first), (handed, "granted", owner(&two), next)];
+    assert_eq!(told(&host, "db"), expected);
+    two.client().release("db", None).unwrap();
+    expected.push((host.revision(), "released", owner(&two), next));
+    assert_eq!(told(&host, "db"), expected);
+}
+
+#[test]
+fn only_the_first_acquire_and_the_last_release_are_events() {
+    let host = TestHost::of::<Lock>();
+    let (session, other) = (host.open_session(), host.open_session());
+    let lock = session.client();
+    let token = lock.acquire("db", None).unwrap().token.0;
+    let granted = (host.revision(), "granted", owner(&session), token);
+    lock.acquire("db", None).unwrap();
+    lock.try_acquire("db", None).unwrap();
+    assert_eq!(other.client().try_acquire("db", None).unwrap(), None);
+    other.client().release("db", None).rejection();
+    lock.acquire("", None).rejection();
+    assert!(lock.release("db", None).unwrap() && lock.release("db", None).unwrap());
+    assert_eq!(told(&host, "db"), std::slice::from_ref(&granted));
+    lock.release("db", None).unwrap();
+    assert_eq!(told(&host, "db"), [granted, (host.revision(), "released", owner(&session), token)]);
+}
+
+#[test]
+fn the_end_of_a_session_and_a_grant_given_back_are_told_like_a_release() {
+    for expire in [false, true] {
+        let host = TestHost::of::<Lock>();
+        let (one, two, three) = (host.open_session(), host.open_session(), host.open_session());
+        let first = one.client().acquire("db", None).unwrap().token.0;
+        let own = one.async_client();
+        let passed_over = host.start(own.acquire("db", Some("second thread".into())));
+        let (second, third) = (two.async_client(), three.async_client());
+        let (granted, next) = (host.start(second.acquire("db", None)), host.start(third.acquire("db", None)));
+        if expire {
+            one.expire()
+        } else {
+            one.close()
+        }
+        let ended = host.revision();
+        assert!(passed_over.take().is_err());
+        assert_eq!(granted.cancel(), Cancelled::Granted);
+        let given_back = host.revision();
+        let last = next.take().unwrap().token.0;
+        let told = told(&host, "db");
+        let given = told[2].3;
+        let expected = [
+            (ended, "released", owner(&one), first),
+            (ended, "granted", owner(&two), given),
+            (given_back, "released", owner(&two), given),
+            (given_back, "granted", owner(&three), last),
+        ];
+        assert_eq!(told[1..], expected);
+        assert!(first < given && given < last);
+    }
+}
+
+#[test]
+fn claims_are_counted_whatever_becomes_of_them() {
+    let host = TestHost::of::<Lock>();
+    let (session, other) = (host.open_session(), host.open_session());
+    let (lock, waits) = (session.client(), session.async_client());
+    other.client().acquire("theirs", None).unwrap();
+    for _ in 0..2 {
+        let waiting: Vec<_> = (0..SESSION_CLAIMS).map(|n| host.start(waits.acquire("theirs", Some(n.to_string())))).collect();
+        assert_eq!(lock.acquire("one more", None).rejection(), LockError::TooMany);
+        assert_eq!(lock.try_acquire("theirs", None).unwrap(), None, "nothing is claimed");
+        for started in waiting {
+            assert_eq!(started.cancel(), Cancelled::Waiting);
+        }
+        assert_eq!(lock.waiting_ms(0).acquire("theirs", None), Err(CallError::WaitTimeout));
+        lock.acquire("mine", None).unwrap();
+        lock.release("mine", None).unwrap();
+    }
+    assert_eq!(host.rows("lock"), 3, "the other's lock, its claim and its count");
+}
+
+#[test]
 fn lines_and_locks_come_in_pages() {
     let host = TestHost::of::<Lock>();
     let session = host.open_session();
@@ -178,7 +285,8 @@ fn names_and_claims_have_limits_and_all_of_them_end_with_their_session() {
     assert_eq!(lock.acquire(format!("{long}n"), None).rejection(), LockError::BadName);
     assert_eq!(lock.acquire("a", Some(format!("{long}n"))).rejection(), LockError::BadName);
     assert_eq!(lock.try_acquire("a\0", None).rejection(), LockError::BadName);
-    let name = |n: usize| format!("{n:04}{}", &long[4..]);
+    assert_eq!(lock.acquire("", None).rejection(), LockError::BadName);
+    let name = |n: u32| format!("{n:04}{}", &long[4..]);
     for n in 0..SESSION_CLAIMS {
         lock.acquire(name(n), Some(long.clone())).unwrap();
     }
@@ -187,6 +295,7 @@ fn names_and_claims_have_limits_and_all_of_them_end_with_their_session() {
     let waiting: Vec<_> = (0..SESSION_CLAIMS).map(|n| host.start(others.acquire(name(n), Some(long.clone())))).collect();
     assert_eq!(others_limit(&other), LockError::TooMany);
     session.expire();
+    assert!(host.fuel_used() < limits::CALL_FUEL * 3 / 4, "{} of fuel", host.fuel_used());
     for started in waiting {
         assert_eq!(started.take().unwrap().count, 1);
     }
@@ -334,6 +443,7 @@ fn run(steps: &[Step]) {
             let line: Vec<_> =
                 host.client().queue(names[at], None, None).expect("it can be asked").into_iter().map(|waiter| waiter.owner).collect();
             assert_eq!(line, lock.line.iter().map(|(_, by)| owner_of(*by)).collect::<Vec<_>>());
+            assert_eq!(holder.as_ref().map(|holder| (holder.owner.clone(), holder.token.0)), followed(&host, names[at]));
             if let Some(holder) = holder {
                 let (token, former) = (holder.token, last[at].replace(holder.token));
                 assert!(former.is_none_or(|former| former <= token), "tokens grow");
@@ -353,6 +463,19 @@ fn run(steps: &[Step]) {
     current.iter().map(|session| &pool[*session]).chain(&pool[fresh..]).for_each(TestSession::close);
     let head = host.head();
     assert_eq!((host.rows("lock"), head.sessions, head.requests, head.waiting, head.timers), (0, 0, 0, 0, 0));
+}
+
+/// Who holds a lock and with which token, as somebody knows who only follows its events: each grant ends with its own release.
+fn followed(host: &TestHost<Lock>, name: &str) -> Option<(Owner, u64)> {
+    let mut held = None;
+    for (_, what, owner, token) in told(host, name) {
+        let of_this = Some((owner, token));
+        match what {
+            "granted" => assert_eq!(std::mem::replace(&mut held, of_this), None),
+            _ => assert_eq!(std::mem::take(&mut held), of_this),
+        }
+    }
+    held
 }
 
 /// Fewer against the compiled module, which each case compiles.

@@ -1,4 +1,6 @@
 //! A recipe that misbehaves in every way that compiles, for the tests of limits. Nothing to learn from.
+//!
+//! What its handler of events does is set by `react`; until then it counts them.
 use synod_sdk::prelude::*;
 
 /// Never seen: every operation ends before it could return it.
@@ -9,11 +11,47 @@ pub enum HostileError {
     Refused,
 }
 
+/// What is emitted.
+#[data]
+pub struct Noise {
+    /// Zeros.
+    pub bytes: Blob,
+}
+
+/// What the handler of events does.
+#[data]
+pub enum Reaction {
+    /// Counts the event, see `heard`.
+    Count,
+    /// Writes a row, and panics.
+    Panic,
+    /// Writes a row, and loops without end.
+    Spin,
+    /// Writes a row, and then one with a key that is too long.
+    BreakLimit,
+    /// Writes a row, and emits `count` events of `bytes` bytes.
+    Emit {
+        /// How many.
+        count: u32,
+        /// How long each.
+        bytes: u32,
+    },
+    /// Writes a row, and sends an operation without arguments to a space.
+    Send {
+        /// The space.
+        space: String,
+        /// Its operation.
+        operation: String,
+    },
+}
+
 /// What misbehaves.
-#[recipe(name = "hostile", version = 1)]
+#[recipe(name = "hostile", version = 1, emits = Noise)]
 pub struct Hostile {
     rows: Map<String, Blob>,
     numbers: Map<u64, u64>,
+    reaction: Cell<Reaction>,
+    heard: Cell<u64>,
 }
 
 #[ops]
@@ -22,11 +60,7 @@ impl Hostile {
     #[op]
     fn spin(&self, cx: &mut Ctx) -> u64 {
         self.numbers.put(cx, &0, &1);
-        let mut n = 0_u64;
-        while core::hint::black_box(n) < u64::MAX {
-            n += 1;
-        }
-        n
+        endless()
     }
 
     /// Recurses without end.
@@ -82,14 +116,99 @@ impl Hostile {
         Blob::from(vec![7; bytes as usize])
     }
 
+    /// Writes, and emits `count` events of `bytes` bytes, and up to 3 that tell the length, under topics of their own.
+    #[op]
+    fn emit(&self, cx: &mut Ctx, count: u32, bytes: u32) {
+        self.numbers.put(cx, &0, &1);
+        shout(cx, count, bytes);
+        self.numbers.delete(cx, &0);
+    }
+
+    /// Writes, and emits an event with a topic of `bytes` bytes.
+    #[op]
+    fn emit_topic(&self, cx: &mut Ctx, bytes: u32) {
+        self.numbers.put(cx, &0, &1);
+        cx.emit(&"t".repeat(bytes as usize), &Noise { bytes: Blob::default() });
+        self.numbers.delete(cx, &0);
+    }
+
+    /// Writes, and sends `count` times an operation without arguments to a space.
+    #[op]
+    fn send(&self, cx: &mut Ctx, space: String, operation: String, count: u32) {
+        self.numbers.put(cx, &0, &1);
+        (0..count).for_each(|_| cx.send(&space, &operation, &()));
+        self.numbers.delete(cx, &0);
+    }
+
+    /// Sends `enter` of the recipe `waiting`, which waits.
+    #[op]
+    fn send_wait(&self, cx: &mut Ctx, space: String) {
+        cx.send(&space, "enter", &("key", 2_u32));
+    }
+
+    /// Sends `count` times an operation with `bytes` bytes of arguments that `space` does not know.
+    #[op]
+    fn send_bytes(&self, cx: &mut Ctx, space: String, count: u32, bytes: u32) {
+        let argument = Blob::from(vec![7; bytes as usize]);
+        (0..count).for_each(|_| cx.send(&space, "unknown", &(&argument,)));
+    }
+
+    /// Sends itself to the space `there`, which sends it back to `here`, and so on without end.
+    #[op]
+    fn bounce(&self, cx: &mut Ctx, there: String, here: String) {
+        cx.send(&there, "bounce", &(&here, &there));
+    }
+
+    /// Emits one event: with a handler that sends this back, two spaces feed each other without end.
+    #[op]
+    fn echo(&self, cx: &mut Ctx) {
+        shout(cx, 1, 0);
+    }
+
+    /// Sends itself `times` times to the space `there`, each of which does the same, `generations` deep: many in all, and none of them many.
+    #[op]
+    fn multiply(&self, cx: &mut Ctx, there: String, times: u32, generations: u32) {
+        if let Some(generations) = generations.checked_sub(1) {
+            (0..times).for_each(|_| cx.send(&there, "multiply", &(&there, times, generations)));
+        }
+    }
+
+    /// Sets what the handler of events does from now on.
+    #[op]
+    fn react(&self, cx: &mut Ctx, reaction: Reaction) {
+        self.reaction.put(cx, &reaction);
+    }
+
+    /// Does what `react` was told.
+    #[on_event]
+    fn noticed(&self, cx: &mut Ctx, _event: Event) {
+        let reaction = self.reaction.get(cx).unwrap_or(Reaction::Count);
+        if reaction == Reaction::Count {
+            let heard = self.heard.get(cx).unwrap_or(0) + 1;
+            return self.heard.put(cx, &heard);
+        }
+        self.numbers.put(cx, &0, &1);
+        match reaction {
+            Reaction::Count => {}
+            Reaction::Panic => panic!("on purpose"),
+            Reaction::Spin => self.numbers.put(cx, &1, &endless()),
+            Reaction::BreakLimit => self.rows.put(cx, "k".repeat(synod_sdk::abi::limits::KEY_BYTES).as_str(), &Blob::default()),
+            Reaction::Emit { count, bytes } => shout(cx, count, bytes),
+            Reaction::Send { space, operation } => cx.send(&space, &operation, &()),
+        }
+        self.numbers.delete(cx, &0);
+    }
+
     /// Loops without end, in a query.
     #[query]
     fn spin_query(&self, _cx: &QueryCtx) -> u64 {
-        let mut n = 0_u64;
-        while core::hint::black_box(n) < u64::MAX {
-            n += 1;
-        }
-        n
+        endless()
+    }
+
+    /// How many events its handler counted.
+    #[query]
+    fn heard(&self, cx: &QueryCtx) -> u64 {
+        self.heard.get(cx).unwrap_or(0)
     }
 
     /// How many rows there are: 0, because nothing that misbehaves may leave any.
@@ -97,6 +216,19 @@ impl Hostile {
     fn rows(&self, cx: &QueryCtx) -> u32 {
         self.numbers.iter(cx).count() as u32 + self.rows.iter(cx).count() as u32
     }
+}
+
+fn shout(cx: &mut Ctx, count: u32, bytes: u32) {
+    let noise = Noise { bytes: Blob::from(vec![0; bytes as usize]) };
+    (0..count).for_each(|n| cx.emit(&format!("noise/{n}"), &noise));
+}
+
+fn endless() -> u64 {
+    let mut n = 0_u64;
+    while core::hint::black_box(n) < u64::MAX {
+        n += 1;
+    }
+    n
 }
 
 fn deeper(depth: u64) -> u64 {

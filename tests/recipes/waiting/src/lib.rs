@@ -1,8 +1,46 @@
 //! What waits, keeps an order, or happens later, for the cluster tests. Nothing to learn from: `plugins/lock` is the recipe to read.
+//!
+//! It emits what it is told to tell, and whatever happens without a call: alarms, ends of sessions, cancels. Bound to another space, it
+//! writes down what that emits.
 use synod_sdk::prelude::*;
 
+/// What happened.
+#[data]
+pub enum Happened {
+    /// Someone called `tell` with it.
+    Told {
+        /// What.
+        value: u64,
+        /// As many zeros as were asked for.
+        filling: Blob,
+    },
+    /// An alarm fired; the topic is `alarm`.
+    Fired {
+        /// Its text.
+        text: String,
+    },
+    /// A session ended; the topic is `session`.
+    Ended {
+        /// Which.
+        session: SessionId,
+    },
+    /// A call gave up; the topic is `cancel`.
+    Cancelled {
+        /// Which.
+        ticket: TicketId,
+    },
+}
+
+/// Why a call is refused.
+#[errors]
+pub enum WaitingError {
+    /// On purpose.
+    #[error(1, aborted)]
+    Refused,
+}
+
 /// A barrier, lists and alarms.
-#[recipe(name = "waiting", version = 1)]
+#[recipe(name = "waiting", version = 1, emits = Happened)]
 pub struct Waiting {
     /// Who waits at a key.
     waiting: Map<(String, TicketId), (SessionId, Ticket<u32>)>,
@@ -13,6 +51,19 @@ pub struct Waiting {
     lists: Queue<String, u64>,
     lengths: Map<String, u32>,
     fired: Queue<(), String>,
+    /// What was heard of other spaces.
+    heard: Queue<(), Heard>,
+}
+
+/// An event of another space.
+#[data]
+pub struct Heard {
+    /// The space.
+    pub space: String,
+    /// What it is about.
+    pub topic: String,
+    /// Revision of the command that emitted it, and wrote this.
+    pub revision: Revision,
 }
 
 #[ops]
@@ -62,10 +113,33 @@ impl Waiting {
         cx.cancel_timer(timer)
     }
 
+    /// Emits one event per topic, all in one revision, each with `value` and `filling` zeros; refuses afterwards if told to.
+    #[op]
+    fn tell(&self, cx: &mut Ctx, topics: Vec<String>, value: u64, filling: u32, refuse: bool) -> Result<u64, WaitingError> {
+        let told = Happened::Told { value, filling: Blob::from(vec![0; filling as usize]) };
+        topics.iter().for_each(|topic| cx.emit(topic, &told));
+        ensure!(!refuse, WaitingError::Refused);
+        Ok(value)
+    }
+
+    /// Has the space called `space`, of this recipe, append to the list of `key`, within this command.
+    #[op]
+    fn append_there(&self, cx: &mut Ctx, space: String, key: String, value: u64) {
+        cx.send(&space, "append", &(key, value));
+    }
+
+    /// Writes down what another space emitted.
+    #[on_event]
+    fn hear(&self, cx: &mut Ctx, event: Event) {
+        let heard = Heard { space: event.space.to_string(), topic: event.topic, revision: cx.revision() };
+        self.heard.push_back(cx, &(), &heard);
+    }
+
     /// Writes the alarm down.
     #[on_timer]
     fn fire(&self, cx: &mut Ctx, _timer: TimerId, text: String) {
         self.fired.push_back(cx, &(), &text);
+        cx.emit("alarm", &Happened::Fired { text });
     }
 
     /// Forgets what waited in the session, and writes its end down.
@@ -74,6 +148,7 @@ impl Waiting {
         let tickets: Vec<_> = self.keys.prefix(cx, &session).map(|((_, ticket), _)| ticket).collect();
         tickets.into_iter().for_each(|ticket| self.forget(cx, session, ticket));
         self.fired.push_back(cx, &(), &format!("end of session {session}"));
+        cx.emit("session", &Happened::Ended { session });
     }
 
     /// Forgets who gave up, and writes it down.
@@ -83,6 +158,7 @@ impl Waiting {
             self.forget(cx, session, ticket);
         }
         self.fired.push_back(cx, &(), &format!("cancelled {ticket}, granted: {granted}"));
+        cx.emit("cancel", &Happened::Cancelled { ticket });
     }
 
     /// The list of `key`.
@@ -95,6 +171,12 @@ impl Waiting {
     #[query]
     fn fired(&self, cx: &QueryCtx) -> Vec<String> {
         self.fired.iter(cx, &()).map(|(_, text)| text).collect()
+    }
+
+    /// What was heard of other spaces, in order, behind the first `skip`: at most 500.
+    #[query]
+    fn heard(&self, cx: &QueryCtx, skip: Option<u32>) -> Vec<Heard> {
+        self.heard.iter(cx, &()).map(|(_, heard)| heard).skip(skip.unwrap_or(0) as usize).take(500).collect()
     }
 
     /// How many rows remember who waits: 0 when nobody does.
