@@ -10,6 +10,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let set = protox::compile(["synod.proto", "peer.proto"], [&root])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), set.encode_to_vec())?;
-    tonic_prost_build::configure().emit_rerun_if_changed(false).bytes(".synod.peer").compile_fds(set)?;
+    tonic_prost_build::configure()
+        .emit_rerun_if_changed(false)
+        .bytes(".synod.peer")
+        .extern_path(".synod.v1.Event", "crate::event::Event")
+        .compile_fds(set)?;
     Ok(())
 }

@@ -40,6 +40,11 @@ faults!(
     BadReply,
     QueryTimeout,
     TooManyTimers,
+    BadTopic,
+    TooManyEvents,
+    TooManySends,
+    TooDeepDelivery,
+    TooManyDeliveries,
 );
 
 #[cfg(test)]
@@ -55,7 +60,7 @@ mod tests {
             assert_eq!(fault_to_api(fault), wire);
             seen += 1;
         }
-        assert_eq!(seen, 16);
+        assert_eq!(seen, 21);
         assert_eq!(fault_from_api(v1::Fault::Unspecified), None);
     }
 }

@@ -4,6 +4,7 @@
 //! It is shared by the server (`synod`) and `synod-client`, so that both mean the same by a status. It holds no logic of
 //! either, and its types stay inside them: neither the machine nor the service crate sees a prost type.
 
+mod event;
 mod failure;
 mod fault;
 pub mod reason;
@@ -17,6 +18,7 @@ mod generated {
     pub mod synod {
         pub mod v1 {
             tonic::include_proto!("synod.v1");
+            pub use crate::event::Event;
         }
         pub mod peer {
             pub mod v1 {

@@ -37,3 +37,37 @@ pub const CANCELLED: &str = "CANCELLED";
 pub const TTL_OUT_OF_BOUNDS: &str = "TTL_OUT_OF_BOUNDS";
 /// The session's label is too long.
 pub const LABEL_TOO_LONG: &str = "LABEL_TOO_LONG";
+/// Events that the watch wants are forgotten.
+pub const COMPACTED: &str = "COMPACTED";
+/// The space was deleted, or the name means another one by now.
+pub const SPACE_DELETED: &str = "SPACE_DELETED";
+/// There is no space of that name.
+pub const UNKNOWN_SPACE: &str = "UNKNOWN_SPACE";
+/// The client did not take what its watch was sent; it may come back where it was.
+pub const WATCH_TOO_SLOW: &str = "WATCH_TOO_SLOW";
+/// The stream has no such watch.
+pub const UNKNOWN_WATCH: &str = "UNKNOWN_WATCH";
+/// The stream has a watch of that id.
+pub const WATCH_EXISTS: &str = "WATCH_EXISTS";
+/// The stream, or the member, has as many watches as it may.
+pub const TOO_MANY_WATCHES: &str = "TOO_MANY_WATCHES";
+/// The cluster is behind the revision that the watch is to start from.
+pub const REVISION_NOT_REACHED: &str = "REVISION_NOT_REACHED";
+/// The revision is none.
+pub const INVALID_REVISION: &str = "INVALID_REVISION";
+/// The topic, or prefix of topics, is not valid.
+pub const INVALID_TOPIC: &str = "INVALID_TOPIC";
+/// A handler that reacts to the call's events failed, so that the call is rejected.
+pub const HANDLER_FAILED: &str = "HANDLER_FAILED";
+/// An operation that the call sent was rejected, so that the call is.
+pub const SEND_FAILED: &str = "SEND_FAILED";
+/// The space's recipe reacts to no events.
+pub const NO_HANDLER: &str = "NO_HANDLER";
+/// The binding would let events feed each other.
+pub const BINDING_CIRCLE: &str = "BINDING_CIRCLE";
+/// The space, or the cluster, has as many bindings as it may.
+pub const TOO_MANY_BINDINGS: &str = "TOO_MANY_BINDINGS";
+/// There is no such binding.
+pub const UNKNOWN_BINDING: &str = "UNKNOWN_BINDING";
+/// How much of its past a space is to keep is out of bounds.
+pub const RETENTION_OUT_OF_BOUNDS: &str = "RETENTION_OUT_OF_BOUNDS";

@@ -5,12 +5,16 @@
 
 mod backoff;
 mod endpoints;
+mod liveness;
 mod retry;
 mod router;
 mod session;
+mod watch;
 
 pub use backoff::{Backoff, mix};
 pub use endpoints::parse_endpoints;
+pub use liveness::{Beat, Liveness};
 pub use retry::{Decision, Effect, Policy, Trouble};
 pub use router::{Follow, Pick, Router};
 pub use session::{Landed, Lifetime, MAX_PENDING, MAX_RUNNING, Patience, Requests, Sending, SessionState, Step, Touch};
+pub use watch::{Begin, Next, REVISION_BYTES, REVISION_EVENTS, Watching, Whole};

@@ -80,6 +80,41 @@ pub enum Error {
     SessionExpired(String),
 }
 
+/// Why a watch is over, or did not begin.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+pub enum WatchError {
+    /// Events that it wants are forgotten: whoever needs to miss nothing reads the state again, with a query, and watches from there.
+    #[error("{message}")]
+    Compacted {
+        /// Every event of this revision and earlier ones is forgotten.
+        compacted_revision: u64,
+        /// The first revision that can be watched from.
+        resume_revision: u64,
+        /// For people.
+        message: String,
+    },
+    /// Its space was deleted; the watch has had everything before. If there is a space of that name by now, it is another one.
+    #[error("{message}")]
+    SpaceDeleted {
+        /// For people.
+        message: String,
+    },
+    /// Anything else: it was refused, or when it was to begin no member answered in time.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+impl From<WatchError> for Error {
+    fn from(error: WatchError) -> Self {
+        let refused = |reason: &str, message| Self::Refused(Refusal { reason: reason.to_owned(), message, ..Refusal::default() });
+        match error {
+            WatchError::Compacted { message, .. } => refused(reason::COMPACTED, message),
+            WatchError::SpaceDeleted { message } => refused(reason::SPACE_DELETED, message),
+            WatchError::Failed(error) => error,
+        }
+    }
+}
+
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure.kind() {

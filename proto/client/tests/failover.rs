@@ -10,7 +10,7 @@ use synod_api::v1::failure::Kind;
 use synod_api::v1::spaces_server::{Spaces, SpacesServer};
 use synod_api::v1::{
     CallReply, CallRequest, DigestAtReply, DigestAtRequest, Failure, Header, MemberStatus, QueryReply, QueryRequest, StatusReply,
-    StatusRequest, Value, value::Form,
+    StatusRequest, Value, WatchReply, WatchRequest, value::Form,
 };
 use synod_client::core::{Backoff, Policy};
 use synod_client::{Client, Error, Options};
@@ -91,6 +91,12 @@ impl Spaces for Served {
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchReply, Status>> + Send>>;
+
+    async fn watch(&self, _request: Request<Streaming<WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("not needed"))
     }
 
     async fn query(&self, request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {

@@ -7,7 +7,7 @@ use support::{Calls, Cluster, SESSION, Seen, Touches};
 use synod_abi::SessionId;
 use synod_client::api::SessionBounds;
 use synod_client::core::{Backoff, Policy};
-use synod_client::{Client, Error, Options, RawCall, RawError, Session, SessionState, Transport};
+use synod_client::{Client, Error, Options, RawCall, RawError, RawQuery, Session, SessionState, Transport};
 
 const LONG_MS: u64 = 60_000;
 
@@ -45,6 +45,20 @@ async fn calls_one_by_one_acknowledge_the_one_before() {
         echo(&session, n).await;
     }
     assert_eq!(cluster.ledger().seen, [call(1, 0, 1), call(2, 0, 2), call(3, 0, 3)]);
+}
+
+#[tokio::test]
+async fn queries_say_in_which_session_they_are_asked() {
+    let cluster = Cluster::start(1, LONG_MS).await;
+    let client = cluster.client().await;
+    let session = opened(&client).await;
+    let consistency = synod_client::api::Consistency::Linearizable;
+    session.query_json("s", "q", "1", consistency).await.expect("it is answered");
+    let raw = RawQuery { space: "s".into(), query: "q", signature: 1, args: vec![1] };
+    Transport::query(&session, raw).await.expect("it is answered");
+    client.query_json("s", "q", "1", consistency).await.expect("it is answered");
+    let own = (SESSION.to_vec(), session.secret().to_vec());
+    assert_eq!(cluster.ledger().asked, [own.clone(), own, (vec![], vec![])]);
 }
 
 #[tokio::test]

@@ -28,6 +28,16 @@ pub enum Trouble {
     Answered(Box<Failure>),
 }
 
+impl Trouble {
+    /// What went wrong, for people.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::NotSent(why) | Self::NoAnswer(why) => why,
+            Self::Answered(failure) => &failure.message,
+        }
+    }
+}
+
 /// What to do now.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {

@@ -8,9 +8,10 @@ use synod_api::v1::describe_recipe_request::Target;
 use synod_api::v1::recipes_client::RecipesClient;
 use synod_api::v1::space_admin_client::SpaceAdminClient;
 use synod_api::v1::{
-    CreateSpaceReply, CreateSpaceRequest, DeleteSpaceRequest, DescribeRecipeReply, DescribeRecipeRequest, DigestAtReply, DigestAtRequest,
-    InstallReply, InstallRequest, ListRecipesRequest, ListSpacesRequest, LogLine, LogsRequest, RecipeInfo, RecipeRef, RemoveRecipeRequest,
-    SpaceInfo, StatusReply, StatusRequest, UpgradeSpaceRequest,
+    BindSpaceReply, BindSpaceRequest, Binding, CompactReply, CompactRequest, CreateSpaceReply, CreateSpaceRequest, DeleteSpaceRequest,
+    DescribeRecipeReply, DescribeRecipeRequest, DescribeSpaceRequest, DigestAtReply, DigestAtRequest, EventLog, InstallReply,
+    InstallRequest, ListRecipesRequest, ListSpacesRequest, LogLine, LogsRequest, RecipeInfo, RecipeRef, RemoveRecipeRequest, Retention,
+    SetRetentionRequest, SpaceInfo, StatusReply, StatusRequest, UnbindSpaceRequest, UpgradeSpaceRequest,
 };
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::Channel;
@@ -97,7 +98,7 @@ impl Client {
         self.describe(Target::Recipe(RecipeRef { name: name.to_owned(), version })).await
     }
 
-    /// The recipe that a space runs, with its schema.
+    /// The recipe that a space runs, with its schema; [`space_info`](Self::space_info) tells of the space itself.
     ///
     /// # Errors
     /// See [`Error`].
@@ -184,6 +185,65 @@ impl Client {
         let reply = self.simple(Effect::Changes, delete).await?;
         self.heard(reply.header.as_ref());
         Ok(())
+    }
+
+    /// One space: what it keeps of its events, what it is bound to and what is bound to it.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn space_info(&self, space: &str) -> Result<SpaceInfo, Error> {
+        let request = &DescribeSpaceRequest { name: space.to_owned() };
+        let describe = |channel| async move { sized!(SpaceAdminClient, channel).describe(request.clone()).await };
+        self.simple(Effect::Idempotent, describe).await?.space.ok_or_else(|| missing("space"))
+    }
+
+    /// Binds a space to another's events: its recipe's handler runs in the very command that emits them. The same again is no error, and
+    /// may change what becomes of failures.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn bind_space(&self, binding: Binding) -> Result<BindSpaceReply, Error> {
+        let request = &BindSpaceRequest { binding: Some(binding) };
+        let bind = |channel| async move { sized!(SpaceAdminClient, channel).bind(request.clone()).await };
+        let reply = self.simple(Effect::Idempotent, bind).await?;
+        self.heard(reply.header.as_ref());
+        Ok(reply)
+    }
+
+    /// Takes a binding back.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn unbind_space(&self, binding: Binding) -> Result<(), Error> {
+        let request = &UnbindSpaceRequest { binding: Some(binding) };
+        let unbind = |channel| async move { sized!(SpaceAdminClient, channel).unbind(request.clone()).await };
+        let reply = self.simple(Effect::Changes, unbind).await?;
+        self.heard(reply.header.as_ref());
+        Ok(())
+    }
+
+    /// Sets how much of its past a space keeps; what is absent stays as it is. Answers with what it keeps now.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn set_retention(&self, space: &str, retention: Retention) -> Result<EventLog, Error> {
+        let request = &SetRetentionRequest { name: space.to_owned(), retention: Some(retention) };
+        let set = |channel| async move { sized!(SpaceAdminClient, channel).set_retention(request.clone()).await };
+        let reply = self.simple(Effect::Idempotent, set).await?;
+        self.heard(reply.header.as_ref());
+        reply.events.ok_or_else(|| missing("account of events"))
+    }
+
+    /// Forgets a space's events up to a revision; 0: all that there are.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn compact(&self, space: &str, through_revision: u64) -> Result<CompactReply, Error> {
+        let request = &CompactRequest { name: space.to_owned(), through_revision };
+        let compact = |channel| async move { sized!(SpaceAdminClient, channel).compact(request.clone()).await };
+        let reply = self.simple(Effect::Idempotent, compact).await?;
+        self.heard(reply.header.as_ref());
+        Ok(reply)
     }
 
     /// The cluster as the member that answers sees it, and what every member says of itself; with `local`, that member only.

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::Options;
 use super::link::Link;
+use super::watch::Hub;
 use crate::Error;
 use crate::core::{Decision, Effect, Pick, Router, Trouble, mix, parse_endpoints};
 
@@ -53,7 +54,9 @@ struct Inner {
     started: Instant,
     jitter: AtomicU64,
     revision: AtomicU64,
+    known_revision: AtomicU64,
     news: Notify,
+    hub: Hub,
 }
 
 /// Connects to a cluster by any of its members: `host:port`, or several, separated by commas.
@@ -79,7 +82,9 @@ impl Client {
             started: Instant::now(),
             jitter: AtomicU64::new(RandomState::new().hash_one(std::process::id())),
             revision: AtomicU64::new(0),
+            known_revision: AtomicU64::new(0),
             news: Notify::new(),
+            hub: Hub::default(),
         };
         let client = Self { inner: Arc::new(inner) };
         if options.learn_members {
@@ -104,6 +109,16 @@ impl Client {
         self.inner.revision.load(Ordering::Relaxed)
     }
 
+    /// A revision that the cluster has reached, as far as this client was told.
+    pub(crate) fn known_revision(&self) -> u64 {
+        self.inner.known_revision.load(Ordering::Relaxed).max(self.seen_revision())
+    }
+
+    /// What begins its watches.
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.inner.hub
+    }
+
     /// Takes note of what every reply tells.
     pub(crate) fn heard(&self, header: Option<&Header>) {
         let Some(header) = header else { return };
@@ -119,6 +134,8 @@ impl Client {
 
     fn learn(&self, status: &StatusReply) {
         let term = status.header.as_ref().map_or(0, |header| header.term);
+        let furthest = status.members.iter().map(|member| member.revision).max().unwrap_or(0);
+        self.inner.known_revision.fetch_max(furthest, Ordering::Relaxed);
         let members: Vec<_> = status.members.iter().map(|member| (member.id, member.client_address.clone())).collect();
         self.router().learn(term, (status.leader_id > 0).then_some(status.leader_id), &members);
         let known = self.addresses();

@@ -1,12 +1,12 @@
 //! One connection to one member: an HTTP/2 channel, and on it, from the first call on, one call stream with many calls in flight,
-//! and one stream that keeps any number of sessions alive.
+//! one stream that keeps any number of sessions alive, and one with any number of watches.
 //!
 //! A link is used until it breaks and is then replaced: it does not reconnect by itself, so that "the request never left" stays
 //! something that can be known.
 use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,7 +22,9 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, ConnectError, Response, Status, Streaming};
 
 use super::Options;
+use super::client::Client;
 use super::flights::{Flights, Reply, Tagged};
+use super::watch::WatchLane;
 use crate::core::Trouble;
 
 /// Requests that wait for tonic to take them.
@@ -43,6 +45,7 @@ pub(crate) struct Link {
     channel: Channel,
     calls: OnceLock<Lane<CallRequest, CallReply>>,
     touches: OnceLock<Lane<KeepAliveRequest, KeepAliveReply>>,
+    watches: Mutex<Vec<Arc<WatchLane>>>,
     permits: Semaphore,
 }
 
@@ -75,7 +78,7 @@ impl Link {
             Err(_) => return Err(Trouble::NotSent(format!("cannot connect to {address}: no answer within {timeout:?}"))),
         };
         let permits = Semaphore::new(options.calls_in_flight);
-        Ok(Self { channel, calls: OnceLock::new(), touches: OnceLock::new(), permits })
+        Ok(Self { channel, calls: OnceLock::new(), touches: OnceLock::new(), watches: Mutex::default(), permits })
     }
 
     /// The channel, for unary methods.
@@ -83,7 +86,7 @@ impl Link {
         self.channel.clone()
     }
 
-    /// Whether one of its streams broke.
+    /// Whether one of its streams broke. Streams of watches see to that themselves.
     pub(crate) fn is_broken(&self) -> bool {
         self.calls.get().is_some_and(|lane| lane.flights.is_closed()) || self.touches.get().is_some_and(|lane| lane.flights.is_closed())
     }
@@ -107,6 +110,18 @@ impl Link {
             return Err(late(false, timeout_ms));
         };
         self.calls().ask(request, timeout_ms, deadline).await
+    }
+
+    /// A stream with room for one more watch.
+    pub(crate) fn watches(&self, client: &Client, address: &str) -> Arc<WatchLane> {
+        let mut lanes = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.retain(|lane| !lane.is_closed());
+        if let Some(lane) = lanes.iter().find(|lane| lane.has_room()) {
+            return Arc::clone(lane);
+        }
+        let lane = WatchLane::open(client.clone(), address, self.channel());
+        lanes.push(Arc::clone(&lane));
+        lane
     }
 
     /// Gives one session's sign of life.

@@ -21,6 +21,9 @@ pub struct Options {
     pub install_timeout_ms: u64,
     /// Most calls in flight to one member; further ones wait.
     pub calls_in_flight: usize,
+    /// How long a member that serves watches may be silent, or behind what the cluster is known to have done, before they move to
+    /// another one. More than twice the 5 seconds in which members say how far they are.
+    pub watch_silence_ms: u64,
 }
 
 impl Default for Options {
@@ -34,6 +37,7 @@ impl Default for Options {
             attempt_timeout_ms: 15_000,
             install_timeout_ms: 60_000,
             calls_in_flight: 4_096,
+            watch_silence_ms: 12_000,
         }
     }
 }

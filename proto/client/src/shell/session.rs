@@ -15,13 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use synod_abi::{RawCall, RawError, RawQuery, RawReply, SessionId, Transport};
-use synod_api::v1::{CallReply, CallRequest, Value, value::Form};
+use synod_api::v1::{CallReply, CallRequest, Consistency, Context, Value, value::Form};
 use tokio::sync::watch;
 
 pub use self::open::SessionBuilder;
 use self::shared::Shared;
 use super::client::{Answer, Client};
-use super::transport::{reply_of, request_of};
+use super::transport::{raw_query, reply_of, request_of};
 use crate::Error;
 use crate::core::{Lifetime, SessionState};
 use crate::error::json_of;
@@ -158,6 +158,22 @@ impl Session {
         Ok(Answer::new(value, reply.header.as_ref()))
     }
 
+    /// Runs a query in the session, with its arguments as a JSON object: the recipe sees which session asks. Answers with the result as
+    /// JSON.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::SessionExpired`] if there is no such session any more.
+    pub async fn query_json(&self, space: &str, query: &str, args: &str, consistency: Consistency) -> Result<Answer<String>, Error> {
+        let args = Value { form: Some(Form::Json(args.to_owned())), signature: 0 };
+        let reply = self.client().query_in(self.context(), space, query, args, consistency).await?;
+        let value = json_of(reply.result)?;
+        Ok(Answer::new(value, reply.header.as_ref()))
+    }
+
+    fn context(&self) -> Context {
+        Context { session: self.id().0.to_vec(), secret: self.secret().to_vec(), ..Context::default() }
+    }
+
     /// Runs an operation; the request's context and tag are set here.
     ///
     /// # Errors
@@ -197,6 +213,6 @@ impl Transport for Session {
     }
 
     async fn query(&self, query: RawQuery) -> Result<RawReply, RawError> {
-        Transport::query(self.client(), query).await
+        raw_query(self.client(), self.context(), query).await
     }
 }

@@ -57,11 +57,24 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn query(&self, space: &str, query: &str, args: Value, consistency: Consistency) -> Result<QueryReply, Error> {
+        self.query_in(Context::default(), space, query, args, consistency).await
+    }
+
+    /// The same in a session, or from a state of at least the context's revision.
+    pub(crate) async fn query_in(
+        &self,
+        context: Context,
+        space: &str,
+        query: &str,
+        args: Value,
+        consistency: Consistency,
+    ) -> Result<QueryReply, Error> {
+        let at_least_revision = context.at_least_revision.max(self.seen_revision());
         let request = QueryRequest {
             space: space.to_owned(),
             query: query.to_owned(),
             args: Some(args),
-            context: Some(Context { at_least_revision: self.seen_revision(), ..Context::default() }),
+            context: Some(Context { at_least_revision, ..context }),
             consistency: consistency as i32,
         };
         let size = request.encoded_len();
@@ -91,15 +104,20 @@ pub(super) fn reply_of(reply: CallReply) -> Result<RawReply, RawError> {
     Ok(RawReply { revision, result: postcard_of(reply.result)? })
 }
 
+/// Runs a typed client's query.
+pub(super) async fn raw_query(client: &Client, context: Context, query: RawQuery) -> Result<RawReply, RawError> {
+    let args = Value { form: Some(Form::Postcard(query.args)), signature: query.signature };
+    let reply = client.query_in(context, &query.space, query.query, args, Consistency::Linearizable).await.map_err(query_error)?;
+    let revision = Revision(reply.header.as_ref().map_or(0, |header| header.revision));
+    Ok(RawReply { revision, result: postcard_of(reply.result)? })
+}
+
 impl Transport for Client {
     async fn call(&self, call: RawCall) -> Result<RawReply, RawError> {
         reply_of(Self::call(self, request_of(call)).await?)
     }
 
     async fn query(&self, query: RawQuery) -> Result<RawReply, RawError> {
-        let args = Value { form: Some(Form::Postcard(query.args)), signature: query.signature };
-        let reply = Self::query(self, &query.space, query.query, args, Consistency::Linearizable).await.map_err(query_error)?;
-        let revision = Revision(reply.header.as_ref().map_or(0, |header| header.revision));
-        Ok(RawReply { revision, result: postcard_of(reply.result)? })
+        raw_query(self, Context::default(), query).await
     }
 }

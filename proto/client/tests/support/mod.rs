@@ -13,7 +13,7 @@ use synod_api::v1::{
     CallReply, CallRequest, CancelReply, CancelRequest, Cancelled, CloseSessionReply, CloseSessionRequest, Context, DescribeSessionReply,
     DescribeSessionRequest, Failure, Header, KeepAliveReply, KeepAliveRequest, ListSessionsReply, ListSessionsRequest, OpenSessionReply,
     OpenSessionRequest, QueryReply, QueryRequest, SessionBounds, SessionBoundsReply, SessionBoundsRequest, SessionInfo,
-    SetSessionBoundsReply, SetSessionBoundsRequest, Value, value::Form,
+    SetSessionBoundsReply, SetSessionBoundsRequest, Value, WatchReply, WatchRequest, value::Form,
 };
 use synod_client::core::{Backoff, Policy};
 use synod_client::{Client, Options};
@@ -75,6 +75,8 @@ pub(crate) struct Ledger {
     pub(crate) ran: Vec<u64>,
     /// Which request of which session, at [`Calls::ServeAny`].
     pub(crate) arrived: Vec<(Vec<u8>, u64)>,
+    /// Session and secret of each query.
+    pub(crate) asked: Vec<(Vec<u8>, Vec<u8>)>,
     pub(crate) opened: Vec<Vec<u8>>,
     pub(crate) touched: Vec<u64>,
     pub(crate) closed: usize,
@@ -286,8 +288,17 @@ impl Spaces for Served {
         Ok(Response::new(Box::pin(ReceiverStream::new(stream).merge(end).take_while_ok())))
     }
 
-    async fn query(&self, _request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {
+    type WatchStream = Replies<WatchReply>;
+
+    async fn watch(&self, _request: Request<Streaming<WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
         Err(Status::unimplemented("not needed"))
+    }
+
+    async fn query(&self, request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {
+        let QueryRequest { context, args, .. } = request.into_inner();
+        let Context { session, secret, .. } = context.unwrap_or_default();
+        self.0.ledger().asked.push((session, secret));
+        Ok(Response::new(QueryReply { header: header(self.0.id), result: args }))
     }
 }
 

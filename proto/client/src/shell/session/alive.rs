@@ -9,7 +9,7 @@ use synod_api::v1::failure::Kind;
 use synod_api::v1::{KeepAliveReply, KeepAliveRequest};
 
 use super::clock;
-use super::shared::{Shared, describe};
+use super::shared::Shared;
 use crate::Error;
 use crate::core::{Lifetime, Touch, Trouble};
 
@@ -106,9 +106,9 @@ fn failed(session: &Arc<Shared>, least_ms: u64) {
 
 fn unanswered(session: &Arc<Shared>, address: &str, trouble: Trouble) {
     let trouble = session.client.noted(address, trouble);
-    let why = describe(&trouble);
-    tracing::debug!(session = %session.id, %why, "a sign of life failed");
-    session.suspect(address, &why);
+    let why = trouble.why();
+    tracing::debug!(session = %session.id, why, "a sign of life failed");
+    session.suspect(address, why);
 }
 
 async fn close_quietly(session: &Arc<Shared>) {

@@ -350,7 +350,7 @@ impl Shared {
             }
             Err(trouble) => {
                 let trouble = self.client.noted(&address, trouble);
-                calls.requests.failed(describe(&trouble), 0, self.client.now_ms(), self.client.jitter());
+                calls.requests.failed(trouble.why().to_owned(), 0, self.client.now_ms(), self.client.jitter());
             }
         }
     }
@@ -502,13 +502,5 @@ fn ground(calls: &mut Calls, id: u64) {
 fn forget(calls: &mut Calls, id: u64) {
     if !calls.requests.is_known(id) {
         calls.waiting.remove(&id);
-    }
-}
-
-/// What went wrong, for people.
-pub(super) fn describe(trouble: &Trouble) -> String {
-    match trouble {
-        Trouble::NotSent(why) | Trouble::NoAnswer(why) => why.clone(),
-        Trouble::Answered(failure) => failure.message.clone(),
     }
 }

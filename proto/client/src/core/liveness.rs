@@ -1,0 +1,102 @@
+//! Whether a stream of watches still serves: a member that hangs, or that was cut off from the cluster, sends nothing wrong.
+//!
+//! A stream that is silent is asked for a progress mark, and given up when none comes. One whose marks stay behind what the cluster is
+//! known to have done is given up too: its member is alive, but hears of nothing. If nobody told this client how far the cluster is, that
+//! cannot be seen.
+
+/// What to do with a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beat {
+    /// Nothing until this time.
+    WaitUntil(u64),
+    /// Ask for a progress mark.
+    Probe,
+    /// Give it up.
+    Silent,
+    /// Give it up: it lags.
+    Behind,
+}
+
+/// What is known of one stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Liveness {
+    silence_ms: u64,
+    heard_ms: u64,
+    probed: bool,
+    /// A revision that the cluster had at a time, and the stream's marks have not reached.
+    owed: Option<(u64, u64)>,
+    behind: bool,
+}
+
+impl Liveness {
+    /// A stream that begins at `now_ms`, and is given up when it is silent, or lags, for `silence_ms`.
+    pub const fn new(silence_ms: u64, now_ms: u64) -> Self {
+        Self { silence_ms, heard_ms: now_ms, probed: false, owed: None, behind: false }
+    }
+
+    /// Something came, or there was nothing to wait for.
+    pub const fn heard(&mut self, now_ms: u64) {
+        self.heard_ms = now_ms;
+        self.probed = false;
+    }
+
+    /// A progress mark came; the cluster is known to have reached `known`.
+    pub const fn marked(&mut self, revision: u64, known: u64, now_ms: u64) {
+        self.heard(now_ms);
+        match self.owed {
+            Some((owed, since_ms)) if revision < owed => self.behind = now_ms.saturating_sub(since_ms) >= self.silence_ms,
+            _ => self.owed = if revision < known { Some((known, now_ms)) } else { None },
+        }
+    }
+
+    /// What to do now.
+    pub const fn next(&mut self, now_ms: u64) -> Beat {
+        let (probe_ms, end_ms) = (self.heard_ms.saturating_add(self.silence_ms / 2), self.heard_ms.saturating_add(self.silence_ms));
+        if self.behind {
+            Beat::Behind
+        } else if now_ms >= end_ms && self.probed {
+            Beat::Silent
+        } else if now_ms >= probe_ms && !self.probed {
+            self.probed = true;
+            self.heard_ms = now_ms.saturating_sub(self.silence_ms / 2);
+            Beat::Probe
+        } else if self.probed {
+            Beat::WaitUntil(end_ms)
+        } else {
+            Beat::WaitUntil(probe_ms)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_asked_about_and_then_ends_it() {
+        let mut stream = Liveness::new(100, 0);
+        assert_eq!(stream.next(10), Beat::WaitUntil(50));
+        assert_eq!((stream.next(50), stream.next(60), stream.next(100)), (Beat::Probe, Beat::WaitUntil(100), Beat::Silent));
+        stream.heard(99);
+        assert_eq!((stream.next(100), stream.next(149)), (Beat::WaitUntil(149), Beat::Probe));
+    }
+
+    #[test]
+    fn a_client_that_was_stopped_for_long_asks_before_it_gives_up() {
+        let mut stream = Liveness::new(100, 0);
+        assert_eq!((stream.next(5_000), stream.next(5_049), stream.next(5_050)), (Beat::Probe, Beat::WaitUntil(5_050), Beat::Silent));
+    }
+
+    #[test]
+    fn marks_that_stay_behind_the_cluster_end_it_and_those_that_follow_it_do_not() {
+        let mut stream = Liveness::new(100, 0);
+        for now_ms in (0..1_000).step_by(40) {
+            stream.marked(now_ms, now_ms + 40, now_ms);
+            assert_eq!(stream.next(now_ms), Beat::WaitUntil(now_ms + 50), "a little behind, and following");
+        }
+        for (now_ms, beat) in [(1_000, Beat::WaitUntil(1_050)), (1_040, Beat::WaitUntil(1_090)), (1_060, Beat::Behind)] {
+            stream.marked(960, 2_000, now_ms);
+            assert_eq!(stream.next(now_ms), beat);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What one watch decides: where it stands, what of what it hears is new, where it comes back, and what ends it.
+//!
+//! Its position is the next revision that it wants. What it has heard before is dropped, what is only a part of a revision is kept until
+//! the rest of it came, so that revisions reach the application whole, once and in order, whatever becomes of streams and members on
+//! the way. It neither keeps events for an application that does not read, nor knows of streams: that is the shell's.
+use synod_api::reason;
+use synod_api::v1::failure::Kind;
+use synod_api::v1::{Event, Failure, value::Form};
+
+use super::Backoff;
+use crate::{Error, WatchError};
+
+/// Most events of one revision that are kept until it is whole ...
+pub const REVISION_EVENTS: usize = 1 << 20;
+/// ... and most bytes of their topics and payloads. Beyond what a command can emit.
+pub const REVISION_BYTES: usize = 256 << 20;
+
+/// Where a watch is to begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Begin {
+    /// Behind everything that was acknowledged before.
+    #[default]
+    Now,
+    /// With this revision.
+    Revision(u64),
+    /// With everything that is kept.
+    Oldest,
+    /// Behind the state that its query read.
+    Query,
+}
+
+/// All that a watch gets of one revision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Whole {
+    /// The revision.
+    pub revision: u64,
+    /// Its events, by number; at least one.
+    pub events: Vec<Event>,
+    /// Bytes of their topics and payloads.
+    pub bytes: usize,
+}
+
+/// What follows from a failure.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// It is created again, from where it stands.
+    Again {
+        /// After this time.
+        after_ms: u64,
+        /// Whether the member can't serve it, so that another one should be asked.
+        elsewhere: bool,
+    },
+    /// It is over.
+    Over(WatchError),
+}
+
+/// One watch.
+#[derive(Clone, Debug)]
+pub struct Watching {
+    from: Begin,
+    /// The next revision that is wanted; 0: it was never created.
+    next: u64,
+    space_id: u32,
+    gathered: Whole,
+    failures: u32,
+    backoff: Backoff,
+}
+
+impl Watching {
+    /// A watch that is to begin at `from`.
+    pub const fn new(from: Begin, backoff: Backoff) -> Self {
+        Self { from, next: 0, space_id: 0, gathered: nothing(), failures: 0, backoff }
+    }
+
+    /// Whether it was created once.
+    pub const fn is_begun(&self) -> bool {
+        self.next > 0
+    }
+
+    /// It has everything up to this revision; 0 before it was created.
+    pub const fn revision(&self) -> u64 {
+        self.next.saturating_sub(1)
+    }
+
+    /// What to ask a member for: where to begin, and the number of the space, 0 if any will do.
+    pub const fn request(&self) -> (Begin, u32) {
+        if self.is_begun() { (Begin::Revision(self.next), self.space_id) } else { (self.from, 0) }
+    }
+
+    /// A member created it: events behind `revision` follow.
+    ///
+    /// # Errors
+    /// It is over if that would leave a gap.
+    pub fn created(&mut self, revision: u64, space_id: u32) -> Result<(), WatchError> {
+        self.gathered = nothing();
+        let first = revision.saturating_add(1);
+        if self.is_begun() {
+            if first > self.next {
+                return Err(broken(format!("the member goes on behind revision {revision}, and {} is wanted", self.next)));
+            }
+            return Ok(());
+        }
+        self.next = first;
+        self.space_id = space_id;
+        Ok(())
+    }
+
+    /// Events came; of the last one's revision more follow if they are `partial`. Returns the revisions that are whole now.
+    ///
+    /// # Errors
+    /// It is over if they are out of order, or a revision is larger than any can be.
+    pub fn events(&mut self, events: Vec<Event>, partial: bool) -> Result<Vec<Whole>, WatchError> {
+        self.failures = 0;
+        let mut whole = Vec::new();
+        let mut unfinished = !self.gathered.events.is_empty();
+        for event in events {
+            if event.revision < self.next {
+                continue;
+            }
+            if event.revision != self.gathered.revision {
+                if unfinished || event.revision < self.gathered.revision {
+                    return Err(broken(format!("revision {} came into {}", event.revision, self.gathered.revision)));
+                }
+                whole.extend(self.take_whole());
+                self.gathered.revision = event.revision;
+            }
+            unfinished = false;
+            if self.gathered.events.last().is_some_and(|last| event.number <= last.number) {
+                continue;
+            }
+            self.gathered.bytes += size(&event);
+            if self.gathered.bytes > REVISION_BYTES || self.gathered.events.len() >= REVISION_EVENTS {
+                return Err(broken(format!("revision {} has more events than a command can emit", event.revision)));
+            }
+            self.gathered.events.push(event);
+        }
+        if !partial {
+            whole.extend(self.take_whole());
+        }
+        Ok(whole)
+    }
+
+    fn take_whole(&mut self) -> Option<Whole> {
+        if self.gathered.events.is_empty() {
+            return None;
+        }
+        self.next = self.gathered.revision.saturating_add(1);
+        Some(std::mem::replace(&mut self.gathered, nothing()))
+    }
+
+    /// The member says that it has everything up to `revision`. Returns whether that is so: not while a revision is not whole, and not if
+    /// it is further.
+    pub fn progress(&mut self, revision: u64) -> bool {
+        if !self.is_begun() || !self.gathered.events.is_empty() || revision < self.revision() {
+            return false;
+        }
+        self.failures = 0;
+        self.next = revision.saturating_add(1);
+        true
+    }
+
+    /// Its stream is gone: what is not whole comes again.
+    pub fn grounded(&mut self) {
+        self.gathered = nothing();
+    }
+
+    /// The stream broke, or no member could be reached. Returns after which time to create it again.
+    pub fn lost(&mut self, jitter: u32) -> u64 {
+        self.grounded();
+        self.failures = self.failures.saturating_add(1);
+        if self.failures == 1 { 0 } else { self.backoff.delay_ms(self.failures - 1, jitter) }
+    }
+
+    /// The member cancelled it, or did not create it. `compacted` and `resume` are those of the cancel.
+    pub fn cancelled(&mut self, failure: Failure, compacted: u64, resume: u64, jitter: u32) -> Next {
+        self.grounded();
+        let lasting = match failure.kind() {
+            _ if failure.reason == reason::WATCH_TOO_SLOW => return Next::Again { after_ms: 0, elsewhere: false },
+            _ if failure.reason == reason::TOO_MANY_WATCHES => false,
+            Kind::Unavailable | Kind::OutcomeUnknown => false,
+            Kind::Internal | Kind::Unspecified => !self.is_begun(),
+            Kind::Rejected => true,
+        };
+        if !lasting {
+            let after_ms = self.lost(jitter).max(failure.retry_after_ms);
+            return Next::Again { after_ms, elsewhere: true };
+        }
+        Next::Over(match failure.reason.as_str() {
+            reason::COMPACTED => WatchError::Compacted { compacted_revision: compacted, resume_revision: resume, message: failure.message },
+            reason::SPACE_DELETED => WatchError::SpaceDeleted { message: failure.message },
+            reason::UNKNOWN_SPACE if self.is_begun() => WatchError::SpaceDeleted { message: failure.message },
+            _ => WatchError::Failed(failure.into()),
+        })
+    }
+}
+
+const fn nothing() -> Whole {
+    Whole { revision: 0, events: Vec::new(), bytes: 0 }
+}
+
+fn size(event: &Event) -> usize {
+    let payload = match event.payload.as_ref().and_then(|payload| payload.form.as_ref()) {
+        Some(Form::Json(json)) => json.len(),
+        Some(Form::Postcard(bytes)) => bytes.len(),
+        None => 0,
+    };
+    size_of::<Event>() + event.topic.len() + payload
+}
+
+fn broken(message: String) -> WatchError {
+    WatchError::Failed(Error::Internal(format!("{message}; client and member are of different versions")))
+}
+
+#[cfg(test)]
+#[path = "watch_model.rs"]
+mod model;
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

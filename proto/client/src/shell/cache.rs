@@ -1,0 +1,266 @@
+//! A query's result, kept here and kept up to date by the events of its space: reads cost nothing, and say how fresh they are.
+//!
+//! It is as fresh as the network: what it tells was true at its revision, and may not be any more. Whoever decides by it decides in a
+//! recipe, or asks a query. It never goes back: whichever member it hears from, its revisions only grow.
+
+mod keep;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use synod_abi::RawQuery;
+use synod_api::v1::{Value, value::Form as ValueForm};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::one_query::{self, OneQuery};
+use super::watch::{Form, Standing, WatchBuilder, WatchEvent, WatchState};
+use crate::error::{json_of, postcard_of};
+use crate::{Error, WatchError};
+
+/// [`Cache::wait_for`] asks the member this often how far it is.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// How fresh a cache is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheState {
+    /// It follows a member that has said that nothing is behind.
+    Live,
+    /// It knows, or must assume, that there is something newer, and is getting it.
+    CatchingUp,
+    /// It follows no member, and looks for one.
+    Disconnected {
+        /// Since when.
+        since: Instant,
+    },
+    /// It is not kept up to date any more: [`Cache::changed`] tells why.
+    Over,
+}
+
+/// What a cache holds at a moment.
+#[derive(Debug)]
+pub struct Snapshot<T> {
+    /// The value.
+    pub value: Arc<T>,
+    /// The revision that made it what it is, or of the state that it was read from.
+    pub revision: u64,
+    /// Nothing up to this revision has changed it since; at least `revision`.
+    pub as_of_revision: u64,
+    /// When a member was last heard of.
+    pub heard_at: Instant,
+    /// How fresh it is.
+    pub state: CacheState,
+}
+
+impl<T> Snapshot<T> {
+    /// For how long no member was heard of. Members of a cluster without traffic say how far they are every few seconds.
+    pub fn age(&self) -> Duration {
+        self.heard_at.elapsed()
+    }
+}
+
+impl<T> Clone for Snapshot<T> {
+    fn clone(&self) -> Self {
+        Self { value: Arc::clone(&self.value), ..*self }
+    }
+}
+
+struct Held<T> {
+    value: Arc<T>,
+    revision: u64,
+    as_of: u64,
+    /// Whether events came that the value does not have yet.
+    stale: bool,
+    standing: Standing,
+    over: Option<WatchError>,
+}
+
+/// What handles and the task that keeps it share.
+struct Shared<T> {
+    held: Mutex<Held<T>>,
+    /// Counts values; and everything that is new, marks among it.
+    values: watch::Sender<u64>,
+    news: watch::Sender<u64>,
+}
+
+impl<T> Shared<T> {
+    fn held(&self) -> MutexGuard<'_, Held<T>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is held, and tells those who wait; of the value if `change` says so.
+    fn change(&self, change: impl FnOnce(&mut Held<T>) -> bool) {
+        let value_changed = change(&mut self.held());
+        if value_changed {
+            self.values.send_modify(|count| *count += 1);
+        }
+        self.news.send_modify(|count| *count += 1);
+    }
+}
+
+/// Ends the task with the last handle.
+struct Keeper(AbortHandle);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A cache. Cheap to clone; each clone hears of changes by itself.
+pub struct Cache<T> {
+    shared: Arc<Shared<T>>,
+    values: watch::Receiver<u64>,
+    _keeper: Arc<Keeper>,
+}
+
+impl<T> Clone for Cache<T> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), values: self.values.clone(), _keeper: Arc::clone(&self._keeper) }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Cache<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Cache").field(&self.get()).finish()
+    }
+}
+
+impl<T> Cache<T> {
+    /// What it holds now, and how fresh that is.
+    pub fn get(&self) -> Snapshot<T> {
+        let held = self.shared.held();
+        let state = match held.standing.state() {
+            _ if held.over.is_some() => CacheState::Over,
+            WatchState::Live if !held.stale => CacheState::Live,
+            WatchState::Disconnected { since } => CacheState::Disconnected { since },
+            WatchState::Live | WatchState::CatchingUp | WatchState::Waiting | WatchState::Over => CacheState::CatchingUp,
+        };
+        let heard_at = held.standing.heard_at();
+        Snapshot { value: Arc::clone(&held.value), revision: held.revision, as_of_revision: held.as_of, heard_at, state }
+    }
+
+    /// Waits for a value that this handle was not told of yet.
+    ///
+    /// # Errors
+    /// Why it is not kept up to date any more.
+    pub async fn changed(&mut self) -> Result<(), WatchError> {
+        if let Some(why) = self.over() {
+            return Err(why);
+        }
+        let _told = self.values.changed().await;
+        self.over().map_or(Ok(()), Err)
+    }
+
+    /// Waits until it has everything up to `revision`, such as that of a call whose effect is to be seen.
+    ///
+    /// # Errors
+    /// Why it is not kept up to date any more.
+    pub async fn wait_for(&self, revision: u64) -> Result<Snapshot<T>, WatchError> {
+        let mut news = self.shared.news.subscribe();
+        loop {
+            news.mark_unchanged();
+            let standing = {
+                let held = self.shared.held();
+                if let Some(why) = &held.over {
+                    return Err(why.clone());
+                }
+                held.standing.clone()
+            };
+            let snapshot = self.get();
+            if snapshot.as_of_revision >= revision {
+                return Ok(snapshot);
+            }
+            standing.request_progress();
+            let _late = tokio::time::timeout(ASK_EVERY, news.changed()).await;
+        }
+    }
+
+    fn over(&self) -> Option<WatchError> {
+        self.shared.held().over.clone()
+    }
+}
+
+type Read<T> = Arc<dyn Fn(Option<Value>) -> Result<T, Error> + Send + Sync>;
+type Fold<T, P> = Arc<dyn Fn(&mut Arc<T>, &WatchEvent<P>) + Send + Sync>;
+
+/// Asks for a cache: see [`WatchBuilder::cache_json`].
+#[must_use = "nothing is kept before `open`"]
+pub struct CacheBuilder<F: Form, T> {
+    watch: WatchBuilder<F>,
+    query: String,
+    args: Value,
+    read: Read<T>,
+    fold: Option<Fold<T, F::Payload>>,
+}
+
+impl<F: Form> WatchBuilder<F> {
+    /// Keeps the result of a query, as `read` makes a value of its JSON. The watch says which events may change it: whatever the query
+    /// reads must emit one of these when it changes. From where the watch was to begin does not matter.
+    ///
+    /// ```no_run
+    /// # async fn example(synod: synod_client::Client) -> Result<(), synod_client::WatchError> {
+    /// let config = synod.watch("kv").prefix("config/");
+    /// let cache = config.cache_json("range", r#"{"prefix": "config/"}"#, |json| Ok(json.to_owned())).open().await?;
+    /// let config = cache.get();
+    /// println!("{} as of revision {}, heard {:?} ago", config.value, config.as_of_revision, config.age());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cache_json<T, R>(self, query: &str, args: &str, read: R) -> CacheBuilder<F, T>
+    where
+        R: Fn(&str) -> Result<T, Error> + Send + Sync + 'static,
+    {
+        let args = Value { form: Some(ValueForm::Json(args.to_owned())), signature: 0 };
+        let read = Arc::new(move |result| read(&json_of(result)?));
+        CacheBuilder { watch: self, query: query.to_owned(), args, read, fold: None }
+    }
+
+    /// The same with a query of a typed client, which asks through what it is given and waits for nothing else. What it makes of the
+    /// answer is the value:
+    /// `.cache(|t| async move { Kv::client(&t, "kv").get("a".into()).await })`.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if it is not one query of the space that is watched.
+    pub fn cache<T, E, A, Q>(self, query: Q) -> Result<CacheBuilder<F, T>, Error>
+    where
+        E: fmt::Display,
+        A: Future<Output = Result<T, E>>,
+        Q: Fn(OneQuery) -> A + Send + Sync + 'static,
+    {
+        let RawQuery { query: name, signature, args, .. } = one_query::asked(self.space(), &query)?;
+        Ok(self.cache_raw(name, signature, args, move |bytes| one_query::answered(&query, 0, bytes.to_vec())))
+    }
+
+    /// The same with a query's arguments and result in postcard; `signature` is that of the query.
+    pub fn cache_raw<T, R>(self, query: &str, signature: u64, args: Vec<u8>, read: R) -> CacheBuilder<F, T>
+    where
+        R: Fn(&[u8]) -> Result<T, Error> + Send + Sync + 'static,
+    {
+        let args = Value { form: Some(ValueForm::Postcard(args)), signature };
+        let read = Arc::new(move |result| read(&postcard_of(result)?));
+        CacheBuilder { watch: self, query: query.to_owned(), args, read, fold: None }
+    }
+}
+
+impl<F: Form, T: Send + Sync + 'static> CacheBuilder<F, T> {
+    /// Changes the value by each event, instead of asking the query again. It must make of it what the query would answer. The value is
+    /// copied only while somebody holds an older one.
+    pub fn fold(self, fold: impl Fn(&mut T, &WatchEvent<F::Payload>) + Send + Sync + 'static) -> Self
+    where
+        T: Clone,
+    {
+        let fold: Fold<T, F::Payload> = Arc::new(move |value, event| fold(Arc::make_mut(value), event));
+        Self { fold: Some(fold), ..self }
+    }
+
+    /// Asks the query, and keeps its result up to date until the last handle is dropped.
+    ///
+    /// # Errors
+    /// As [`WatchBuilder::open_with_json`].
+    pub async fn open(self) -> Result<Cache<T>, WatchError> {
+        keep::open(self).await
+    }
+}

@@ -1,0 +1,112 @@
+//! Lets a typed client of a recipe say which query a watch or a cache begins with, and read the answer.
+//!
+//! The query is written once, as code that asks through a [`OneQuery`]. Run without an answer it says what it asks; run with one, what it
+//! makes of it. Nothing is sent meanwhile.
+use std::fmt::Display;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use synod_abi::{RawCall, RawError, RawQuery, RawReply, Revision, Transport};
+
+use crate::Error;
+use crate::error::Refusal;
+
+/// What the typed client asks through, in [`WatchBuilder::open_with`](crate::WatchBuilder::open_with) and
+/// [`WatchBuilder::cache`](crate::WatchBuilder::cache): one query, and nothing else.
+#[derive(Clone, Debug)]
+pub struct OneQuery {
+    asked: Arc<Mutex<Option<RawQuery>>>,
+    answer: Option<RawReply>,
+}
+
+impl Transport for OneQuery {
+    async fn call(&self, _call: RawCall) -> Result<RawReply, RawError> {
+        Err(RawError::Fault { fault: None, message: "only a query can be asked here".into() })
+    }
+
+    async fn query(&self, query: RawQuery) -> Result<RawReply, RawError> {
+        let before = self.asked.lock().unwrap_or_else(PoisonError::into_inner).replace(query);
+        match (&self.answer, before) {
+            (Some(answer), None) => Ok(answer.clone()),
+            (_, Some(_)) => Err(RawError::Fault { fault: None, message: "only one query can be asked here".into() }),
+            (None, None) => Err(RawError::Unavailable("this is not the answer, but how the question is found out".into())),
+        }
+    }
+}
+
+fn refused(message: String) -> Error {
+    Error::Refused(Refusal { reason: "BAD_QUERY".into(), message, ..Refusal::default() })
+}
+
+/// Runs what must not wait for anything but its query.
+fn run<T, E: Display>(answering: impl Future<Output = Result<T, E>>) -> Result<T, Error> {
+    match pin!(answering).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer.map_err(|error| refused(error.to_string())),
+        Poll::Pending => Err(refused("it waits for something else than its query; do that before".into())),
+    }
+}
+
+/// What `query` asks of `space`.
+pub(super) fn asked<T, E: Display, A>(space: &str, query: impl Fn(OneQuery) -> A) -> Result<RawQuery, Error>
+where
+    A: Future<Output = Result<T, E>>,
+{
+    let asked = Arc::default();
+    let ended = run(query(OneQuery { asked: Arc::clone(&asked), answer: None }));
+    let asked = asked.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match (asked, ended) {
+        (Some(asked), _) if asked.space == space => Ok(asked),
+        (Some(asked), _) => Err(refused(format!("the query asks `{}`, and `{space}` is watched", asked.space))),
+        (None, Err(error)) => Err(error),
+        (None, Ok(_)) => Err(refused("it asks no query".into())),
+    }
+}
+
+/// What `query` makes of the result that it got from the state of `revision`.
+pub(super) fn answered<T, E: Display, A>(query: impl Fn(OneQuery) -> A, revision: u64, result: Vec<u8>) -> Result<T, Error>
+where
+    A: Future<Output = Result<T, E>>,
+{
+    let answer = Some(RawReply { revision: Revision(revision), result });
+    run(query(OneQuery { asked: Arc::default(), answer }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(space: &str) -> RawQuery {
+        RawQuery { space: space.into(), query: "count", signature: 1, args: vec![7] }
+    }
+
+    async fn count(transport: OneQuery) -> Result<u64, String> {
+        let reply = transport.query(raw("s")).await.map_err(|error| format!("{error:?}"))?;
+        synod_abi::decode::<u64>(&reply.result).map(|count| count + 1).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn code_says_what_it_asks_and_what_it_makes_of_the_answer() {
+        assert_eq!(asked("s", count), Ok(raw("s")));
+        assert_eq!(answered(count, 9, synod_abi::encode(&41_u64)), Ok(42));
+        assert!(answered(count, 9, vec![]).is_err(), "it does not decode");
+    }
+
+    #[test]
+    fn what_is_not_one_query_of_the_space_is_refused() {
+        let twice = |transport: OneQuery| async move {
+            let _first = transport.query(raw("s")).await;
+            transport.query(raw("s")).await.map_err(|error| format!("{error:?}"))
+        };
+        let calls = |transport: OneQuery| async move {
+            let call = RawCall { space: "s".into(), operation: "put", signature: 1, args: vec![], wait_ms: None };
+            transport.call(call).await.map_err(|error| format!("{error:?}"))
+        };
+        assert!(asked("other", count).is_err());
+        assert!(answered(twice, 1, vec![]).is_err());
+        assert!(asked("s", calls).is_err());
+        assert!(asked("s", |_| async { Ok::<(), String>(()) }).is_err());
+        assert!(asked("s", |_| std::future::pending::<Result<(), String>>()).is_err());
+    }
+}

@@ -1,0 +1,86 @@
+//! What a watch has heard and its application has not read yet: bounded, with progress marks that stand behind each other made one.
+use std::collections::VecDeque;
+
+use crate::core::Whole;
+
+/// Bytes of events that a watch holds for its application. At this many it takes no more; what is taken at once may exceed it, by at most
+/// what one message, or one revision, holds.
+pub(super) const INBOX_BYTES: usize = 4 << 20;
+
+/// Something for the application.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Heard {
+    /// All of one revision.
+    Events(Whole),
+    /// It has everything up to here.
+    Progress {
+        /// The revision.
+        revision: u64,
+        /// Its cluster time.
+        time_ms: u64,
+    },
+}
+
+/// The queue.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    heard: VecDeque<Heard>,
+    bytes: usize,
+}
+
+impl Inbox {
+    /// Whether it takes no more.
+    pub(super) const fn is_full(&self) -> bool {
+        self.bytes >= INBOX_BYTES
+    }
+
+    /// Whether it has room again for a while.
+    pub(super) const fn has_room(&self) -> bool {
+        self.bytes < INBOX_BYTES / 2
+    }
+
+    /// Adds what came.
+    pub(super) fn push(&mut self, heard: Heard) {
+        match (&heard, self.heard.back_mut()) {
+            (Heard::Progress { .. }, Some(last @ Heard::Progress { .. })) => {
+                *last = heard;
+                return;
+            }
+            (Heard::Events(whole), _) => self.bytes += whole.bytes,
+            (Heard::Progress { .. }, _) => {}
+        }
+        self.heard.push_back(heard);
+    }
+
+    /// The oldest.
+    pub(super) fn pop(&mut self) -> Option<Heard> {
+        let heard = self.heard.pop_front()?;
+        if let Heard::Events(whole) = &heard {
+            self.bytes -= whole.bytes;
+        }
+        Some(heard)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_bounded_in_bytes_and_marks_take_one_place() {
+        let whole = |bytes| Heard::Events(Whole { revision: 1, events: Vec::new(), bytes });
+        let mark = |revision| Heard::Progress { revision, time_ms: 0 };
+        let mut inbox = Inbox::default();
+        inbox.push(whole(INBOX_BYTES - 1));
+        assert!(!inbox.is_full() && !inbox.has_room());
+        inbox.push(whole(9));
+        assert!(inbox.is_full());
+        inbox.push(mark(1));
+        inbox.push(mark(2));
+        assert_eq!(
+            (inbox.pop(), inbox.pop(), inbox.pop(), inbox.pop()),
+            (Some(whole(INBOX_BYTES - 1)), Some(whole(9)), Some(mark(2)), None)
+        );
+        assert!(inbox.has_room());
+    }
+}
