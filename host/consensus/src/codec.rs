@@ -11,7 +11,7 @@ use openraft::vote::leader_id_std::LeaderId;
 use serde::{Deserialize, Serialize, Serializer};
 use synod_storage::{AppliedMark, LogRecord};
 
-use crate::DecodeError;
+use crate::{CommittedPayload, DecodeError};
 use crate::types::{Entry, EntryPayload, LogId, Member, Membership, Payload, SnapshotMeta, StoredMembership, Vote};
 
 /// Bytes around a payload, for sizing buffers.
@@ -157,6 +157,19 @@ pub(crate) fn entry_from_record(record: LogRecord) -> Result<Entry, DecodeError>
         return Err(DecodeError::new("a log record", format_args!("it is of index {}, stored at {}", entry.index(), record.index)));
     }
     Ok(entry)
+}
+
+/// What a record of the log holds, for whoever reads the log of a member that has stopped. Whether it was committed the record does
+/// not know.
+///
+/// # Errors
+/// [`DecodeError`] if it is damaged or from a newer version.
+pub fn payload_of_record(record: LogRecord) -> Result<CommittedPayload, DecodeError> {
+    Ok(match entry_from_record(record)?.payload {
+        EntryPayload::Blank => CommittedPayload::Blank,
+        EntryPayload::Normal(payload) => CommittedPayload::Command(payload.0),
+        EntryPayload::Membership(_) => CommittedPayload::Membership,
+    })
 }
 
 pub(crate) fn id_of_record(record: &LogRecord) -> Result<LogId, DecodeError> {

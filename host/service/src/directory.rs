@@ -155,6 +155,16 @@ impl DirectoryCache {
         entry_point: &str,
         signature: u64,
     ) -> Result<bool, Fatal> {
+        self.earlier_version(view, space, |schema| kind.find(schema, entry_point).is_some_and(|point| point.signature == signature))
+    }
+
+    /// Whether `wanted` accepts the schema of an installed version of the space's recipe before the space's own.
+    pub(crate) fn earlier_version(
+        &self,
+        view: &impl StateView,
+        space: &SpaceEntry,
+        wanted: impl Fn(&Schema) -> bool,
+    ) -> Result<bool, Fatal> {
         let RecipeRef { name, version } = &space.record.recipe;
         let mut after = Some(RecipeRef { name: name.clone(), version: 0 });
         while let Some(from) = after.take() {
@@ -164,7 +174,7 @@ impl DirectoryCache {
                     return Ok(false);
                 }
                 let schema = self.schema(view, record.hash)?;
-                if kind.find(&schema, entry_point).is_some_and(|point| point.signature == signature) {
+                if wanted(&schema) {
                     return Ok(true);
                 }
                 after = Some(record.recipe);

@@ -16,7 +16,9 @@ use crate::parked::ParkedCalls;
 use crate::ports::{Replica, Store, StoreError};
 use crate::progress::{Progress, lock};
 use crate::proposer::Proposer;
+use crate::retention::Retention;
 use crate::sessions::Sessions;
+use crate::watch::Hub;
 
 /// Entries whose digests are remembered.
 pub const DIGESTS: usize = 4_096;
@@ -167,6 +169,8 @@ pub(crate) struct Listeners {
     pub(crate) logs: LogRing,
     pub(crate) sessions: Sessions,
     pub(crate) parked: ParkedCalls,
+    pub(crate) retention: Retention,
+    pub(crate) watches: Hub,
 }
 
 /// Applies committed entries, in order, on one thread.
@@ -198,16 +202,18 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
         entries.into_iter().try_for_each(|entry| self.apply_one(entry))
     }
 
-    /// Whoever waits for the index finds everything else in place; completions come before the outcomes of their entry.
+    /// Whoever waits for the index finds everything else in place; events are published and completions told before the
+    /// outcomes of their entry.
     fn apply_one(&mut self, entry: Committed<S::Mark>) -> Result<(), Fatal> {
         let Committed { index, term, mark, payload } = entry;
-        let Listeners { proposer, directory, applied: state, logs, sessions, parked } = &self.listeners;
+        let Listeners { proposer, directory, applied: state, logs, sessions, parked, retention, watches } = &self.listeners;
         let Payload::Entry(bytes) = payload else {
             self.store.wait_written(index)?;
             self.commit(&[], &mark)?;
             self.digest.index = index;
             state.record(self.digest, self.replica.head().time);
             sessions.applied(term, &[], None);
+            retention.applied(term, &[]);
             state.publish(index, self.replica.head().revision);
             proposer.applied(term, Vec::new());
             return Ok(());
@@ -225,6 +231,8 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
         logs.extend(head.time, applied.logs);
         state.count(applied.outcomes.len());
         sessions.applied(term, &applied.sessions, Some(applied.next_timer));
+        retention.applied(term, &applied.event_logs);
+        watches.applied(head.revision, head.time, applied.events, &applied.event_logs);
         state.publish(index, head.revision);
         parked.complete(applied.completions);
         proposer.applied(term, applied.outcomes);
@@ -263,12 +271,14 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
     }
 
     fn take_up(&mut self, index: u64, term: Option<u64>) -> Result<(), Fatal> {
-        let Listeners { directory, applied, sessions, .. } = &self.listeners;
+        let Listeners { directory, applied, sessions, retention, watches, .. } = &self.listeners;
         let view = self.store.latest()?;
         directory.invalidate();
         self.replica.modules_changed(&view)?;
         sessions.reload(&view, term)?;
+        retention.reload(&view, term)?;
         let head = self.replica.head();
+        watches.restored(head.revision, head.time);
         self.digest = DigestRecord { index, chain: head.chain, state: head.state_digest() };
         applied.record(self.digest, head.time);
         applied.publish(index, head.revision);

@@ -2,11 +2,15 @@
 //!
 //! Three kinds: rejected (trying again will not help), unavailable (surely not applied), outcome unknown. Messages are for
 //! people and say what was wrong, the limit, and what to do; programs read the reason.
+mod reason;
+
 use std::fmt;
 
 use synod_abi::schema::Status;
 use synod_abi::{AdmissionError, Fault, Revision, Time, limits};
-use synod_machine::{Outcome, Rejection};
+use synod_machine::{DeliveryFailure, Outcome, Rejection};
+
+pub use reason::{Reason, UnavailableReason};
 
 /// Why a proposal has no outcome.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,178 +34,6 @@ impl ProposalError {
     }
 }
 
-/// Why something is surely not applied, and may be tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnavailableReason {
-    /// The cluster has no leader that this member can reach.
-    NoLeader,
-    /// The queue of this member is full.
-    QueueFull,
-    /// The deadline passed first.
-    Deadline,
-    /// The disk of this member is full.
-    DiskFull,
-    /// The member is stopping.
-    ShuttingDown,
-    /// The leader refused, for example because it has lost its majority.
-    Refused,
-    /// Not enough members are ready.
-    NotReady,
-    /// As many queries run, or calls wait, as the member allows.
-    Busy,
-    /// The request that this one follows has neither run nor parked.
-    OutOfOrder,
-}
-
-impl UnavailableReason {
-    /// The reason in UPPER_CASE, for programs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NoLeader => "NO_LEADER",
-            Self::QueueFull => "QUEUE_FULL",
-            Self::Deadline => "DEADLINE_EXCEEDED",
-            Self::DiskFull => "DISK_FULL",
-            Self::ShuttingDown => "SHUTTING_DOWN",
-            Self::Refused => "REFUSED",
-            Self::NotReady => "NOT_READY",
-            Self::Busy => "BUSY",
-            Self::OutOfOrder => "OUT_OF_ORDER",
-        }
-    }
-
-    /// When it is worth trying again.
-    pub const fn retry_after_ms(self) -> u64 {
-        match self {
-            Self::QueueFull | Self::Busy | Self::Refused => 50,
-            Self::NoLeader | Self::Deadline | Self::NotReady => 200,
-            Self::DiskFull => 1_000,
-            Self::ShuttingDown | Self::OutOfOrder => 0,
-        }
-    }
-}
-
-/// Why something was rejected. Append-only: programs match on [`as_str`](Self::as_str).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each is what its message says")]
-pub enum Reason {
-    RecipeError,
-    RecipeFault,
-    UnknownSpace,
-    UnknownRecipe,
-    UnknownOperation,
-    UnknownQuery,
-    InvalidName,
-    InvalidArguments,
-    SchemaMismatch,
-    ArgumentsTooLong,
-    ModuleTooLong,
-    ReplyTooLong,
-    NotAdmitted,
-    RecipeExists,
-    RecipeInUse,
-    SpaceExists,
-    IncompatibleUpgrade,
-    TooMany,
-    AlreadyFormed,
-    NotFormed,
-    NotAllowed,
-    RevisionNotReached,
-    SessionExpired,
-    WrongSecret,
-    ForeignSession,
-    RequestReused,
-    AlreadyAcknowledged,
-    InvalidRequest,
-    TooManyOutcomes,
-    TooManySpaces,
-    CannotWait,
-    TooManyWaiting,
-    WaitTimeout,
-    Cancelled,
-    TtlOutOfBounds,
-    LabelTooLong,
-    SessionRequired,
-    OutOfOrder,
-}
-
-impl Reason {
-    /// The reason in UPPER_CASE, for programs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::RecipeError => "RECIPE_ERROR",
-            Self::RecipeFault => "RECIPE_FAULT",
-            Self::UnknownSpace => "UNKNOWN_SPACE",
-            Self::UnknownRecipe => "UNKNOWN_RECIPE",
-            Self::UnknownOperation => "UNKNOWN_OPERATION",
-            Self::UnknownQuery => "UNKNOWN_QUERY",
-            Self::InvalidName => "INVALID_NAME",
-            Self::InvalidArguments => "INVALID_ARGUMENTS",
-            Self::SchemaMismatch => "SCHEMA_MISMATCH",
-            Self::ArgumentsTooLong => "ARGUMENTS_TOO_LONG",
-            Self::ModuleTooLong => "MODULE_TOO_LONG",
-            Self::ReplyTooLong => "REPLY_TOO_LONG",
-            Self::NotAdmitted => "NOT_ADMITTED",
-            Self::RecipeExists => "RECIPE_EXISTS",
-            Self::RecipeInUse => "RECIPE_IN_USE",
-            Self::SpaceExists => "SPACE_EXISTS",
-            Self::IncompatibleUpgrade => "INCOMPATIBLE_UPGRADE",
-            Self::TooMany => "TOO_MANY",
-            Self::AlreadyFormed => "ALREADY_FORMED",
-            Self::NotFormed => "NOT_FORMED",
-            Self::NotAllowed => "NOT_ALLOWED",
-            Self::RevisionNotReached => "REVISION_NOT_REACHED",
-            Self::SessionExpired => "SESSION_EXPIRED",
-            Self::WrongSecret => "WRONG_SECRET",
-            Self::ForeignSession => "FOREIGN_SESSION",
-            Self::RequestReused => "REQUEST_REUSED",
-            Self::AlreadyAcknowledged => "ALREADY_ACKNOWLEDGED",
-            Self::InvalidRequest => "INVALID_REQUEST",
-            Self::TooManyOutcomes => "TOO_MANY_OUTCOMES",
-            Self::TooManySpaces => "TOO_MANY_SPACES",
-            Self::CannotWait => "CANNOT_WAIT",
-            Self::TooManyWaiting => "TOO_MANY_WAITING",
-            Self::WaitTimeout => "WAIT_TIMEOUT",
-            Self::Cancelled => "CANCELLED",
-            Self::TtlOutOfBounds => "TTL_OUT_OF_BOUNDS",
-            Self::LabelTooLong => "LABEL_TOO_LONG",
-            Self::SessionRequired => "SESSION_REQUIRED",
-            Self::OutOfOrder => "OUT_OF_ORDER",
-        }
-    }
-
-    /// The gRPC status that it is shown as; a recipe's own errors carry theirs in [`Rejected::status`].
-    pub const fn status(self) -> Status {
-        match self {
-            Self::UnknownSpace | Self::UnknownRecipe | Self::UnknownOperation | Self::UnknownQuery => Status::NotFound,
-            Self::InvalidName | Self::InvalidArguments | Self::NotAdmitted | Self::RequestReused | Self::InvalidRequest => {
-                Status::InvalidArgument
-            }
-            Self::ArgumentsTooLong
-            | Self::ModuleTooLong
-            | Self::ReplyTooLong
-            | Self::TooMany
-            | Self::TooManyOutcomes
-            | Self::TooManySpaces
-            | Self::TooManyWaiting
-            | Self::LabelTooLong => Status::ResourceExhausted,
-            Self::RecipeExists | Self::SpaceExists | Self::AlreadyFormed => Status::AlreadyExists,
-            Self::NotAllowed | Self::WrongSecret | Self::ForeignSession => Status::PermissionDenied,
-            Self::RevisionNotReached | Self::TtlOutOfBounds => Status::OutOfRange,
-            Self::WaitTimeout | Self::Cancelled | Self::OutOfOrder => Status::Aborted,
-            Self::RecipeError
-            | Self::RecipeFault
-            | Self::SchemaMismatch
-            | Self::RecipeInUse
-            | Self::IncompatibleUpgrade
-            | Self::NotFormed
-            | Self::SessionExpired
-            | Self::AlreadyAcknowledged
-            | Self::CannotWait
-            | Self::SessionRequired => Status::FailedPrecondition,
-        }
-    }
-}
-
 /// A limit that was met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
@@ -218,6 +50,16 @@ pub enum Value {
     Json(String),
     /// postcard.
     Postcard(Vec<u8>),
+}
+
+impl Value {
+    /// Its length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Json(text) => text.len(),
+            Self::Postcard(bytes) => bytes.len(),
+        }
+    }
 }
 
 /// Rejected: nothing was changed, and trying again will not help.
@@ -349,6 +191,19 @@ impl Rejected {
             Rejection::LabelTooLong => {
                 Self::new(Reason::LabelTooLong, rejection.to_string()).at_limit("SESSION_LABEL_BYTES", limits::SESSION_LABEL_BYTES as u64)
             }
+            Rejection::Handler { why, .. } => Self::of_delivery(Reason::HandlerFailed, rejection, *why),
+            Rejection::Send { why, .. } => Self::of_delivery(Reason::SendFailed, rejection, *why),
+            Rejection::NoHandler => Self::new(Reason::NoHandler, rejection.to_string()),
+            Rejection::BindingCircle => Self::new(Reason::BindingCircle, rejection.to_string()),
+            Rejection::TooManyBindings { limit } => {
+                let name = if *limit == u64::from(limits::BINDINGS) { "BINDINGS" } else { "SPACE_BINDINGS" };
+                Self::new(Reason::TooManyBindings, rejection.to_string()).at_limit(name, *limit)
+            }
+            Rejection::UnknownBinding => Self::new(Reason::UnknownBinding, rejection.to_string()),
+            Rejection::InvalidTopic(_) => {
+                Self::new(Reason::InvalidTopic, rejection.to_string()).at_limit("EVENT_TOPIC_BYTES", limits::EVENT_TOPIC_BYTES as u64)
+            }
+            Rejection::RetentionOutOfBounds => Self::new(Reason::RetentionOutOfBounds, rejection.to_string()),
         }
     }
 
@@ -366,11 +221,27 @@ impl Rejected {
             Fault::OutOfMemory => rejected.at_limit("MEMORY_PAGES", limits::MEMORY_PAGES),
             Fault::BadReply => rejected.at_limit("REPLY_BYTES", limits::REPLY_BYTES as u64),
             Fault::TooManyTimers => rejected.at_limit("TIMERS", limits::TIMERS),
+            Fault::BadTopic => rejected.at_limit("EVENT_TOPIC_BYTES", limits::EVENT_TOPIC_BYTES as u64),
+            Fault::TooManyEvents => rejected.at_limit("CALL_EVENT_BYTES", limits::CALL_EVENT_BYTES as u64),
+            Fault::TooManySends => rejected.at_limit("CALL_SENDS", limits::CALL_SENDS as u64),
+            Fault::TooDeepDelivery => rejected.at_limit("DELIVERY_DEPTH", u64::from(limits::DELIVERY_DEPTH)),
+            Fault::TooManyDeliveries => rejected.at_limit("CAUSE_DELIVERIES", limits::CAUSE_DELIVERIES as u64),
             _ => rejected,
         };
         let status = if rejected.limit.is_some() { Status::ResourceExhausted } else { rejected.status };
         let status = if fault == Fault::BadArguments { Status::InvalidArgument } else { status };
         Self { fault: Some(fault), status, ..rejected }
+    }
+
+    fn of_delivery(reason: Reason, rejection: &Rejection, why: DeliveryFailure) -> Self {
+        let rejected = Self::new(reason, rejection.to_string());
+        match why {
+            DeliveryFailure::Fault(fault) => {
+                let Self { fault, limit, .. } = Self::of_fault(fault);
+                Self { fault, limit, ..rejected }
+            }
+            DeliveryFailure::Refused { .. } | DeliveryFailure::Unknown | DeliveryFailure::WouldWait => rejected,
+        }
     }
 
     /// What a refused module means to a caller.

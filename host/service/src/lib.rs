@@ -14,6 +14,7 @@ mod executor;
 mod failure;
 mod forward;
 mod fuel;
+mod lead;
 mod ledger;
 mod logs;
 mod member;
@@ -23,9 +24,11 @@ pub mod ports;
 mod progress;
 mod proposer;
 mod reader;
+mod retention;
 mod sessions;
 pub mod transcode;
 mod waiters;
+pub mod watch;
 
 pub use directory::{DirectoryCache, Kind, RecipeEntry, SpaceEntry};
 pub use executor::{AppliedState, Committed, DIGESTS, DigestRecord, Executor, MachineReplica, Payload};
@@ -34,8 +37,8 @@ pub use forward::{FORWARD_FRAME_BYTES, ForwardError};
 pub use ledger::{ENTRIES_IN_FLIGHT, FORWARDED_BYTES, FORWARDED_COMMANDS, OWN_BYTES, OWN_COMMANDS, ProposerLimits, ProposerStats};
 pub use logs::{LogRecord, LogRing};
 pub use member::{
-    Args, CallAnswer, Created, Installed, Member, MemberParts, NewSession, NewSpace, QueryOptions, SessionAnswer, SessionOpened, SpaceMade,
-    Status, Waiting,
+    Args, Bound, CallAnswer, CompactionDone, Created, Installed, Member, MemberParts, NamedBinding, NewSession, NewSpace, QueryOptions,
+    RetentionChange, SessionAnswer, SessionOpened, SpaceDescription, SpaceListing, SpaceMade, Status, Waiting,
 };
 pub use parked::{WAITERS_PER_REQUEST, WAITING_CALL_BYTES, WAITING_CALLS};
 pub use ports::Ports;

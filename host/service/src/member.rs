@@ -5,6 +5,7 @@
 //! machine, and only spares the log what would be rejected anyway.
 mod administer;
 mod call;
+mod events;
 mod session;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::directory::DirectoryCache;
 use crate::executor::{AppliedState, DigestRecord, Executor, Listeners};
 use crate::failure::{CallFailure, Rejected, UnavailableReason, Value};
 use crate::forward::ForwardError;
+use crate::lead::LeaderTask;
 use crate::ledger::{ProposerLimits, ProposerStats};
 use crate::logs::LogRing;
 use crate::parked::ParkedCalls;
@@ -25,11 +27,16 @@ use crate::ports::{ForwardLink, Leadership, Monotonic, Ports, Replica, Replicati
 use crate::progress::{Progress, lock};
 use crate::proposer::{Proposal, Proposer};
 use crate::reader::{Consistency, Reader};
-use crate::sessions::driver::Driver;
+use crate::retention::{Retention, RetentionDuty};
+use crate::sessions::driver::SessionDuty;
 use crate::sessions::touches::{TouchServer, Touches};
 use crate::sessions::{SessionKey, Sessions};
+use crate::watch::{EncodeEvent, Hub, WatchLimits};
+
+pub(crate) use call::{space_name, unknown_space};
 
 pub use administer::{Created, Installed, NewSpace, SpaceMade};
+pub use events::{Bound, CompactionDone, NamedBinding, RetentionChange, SpaceDescription, SpaceListing};
 pub use session::{NewSession, SessionAnswer, SessionOpened, Waiting};
 
 /// What a member is made of.
@@ -59,6 +66,8 @@ pub struct MemberParts<P: Ports, R> {
     pub queries: Arc<P::Queries>,
     /// Compilation across members.
     pub preparer: Arc<P::Preparer>,
+    /// Encodes events for clients.
+    pub encode_event: EncodeEvent,
 }
 
 /// Arguments of a call or query.
@@ -122,6 +131,12 @@ pub struct Status {
     pub waiting: u64,
     /// Pending timers, the deadlines of waiting calls among them.
     pub timers: u64,
+    /// Events that are kept, of all spaces.
+    pub events: u64,
+    /// Bytes of their keys and values.
+    pub event_bytes: u64,
+    /// Watches that clients have on this member.
+    pub watches: u64,
     /// What its proposer did.
     pub proposer: ProposerStats,
 }
@@ -144,6 +159,9 @@ struct Inner<P: Ports> {
     parked: ParkedCalls,
     touches: Touches,
     touch_server: TouchServer<P::Runtime, P::Replication>,
+    retention: Retention,
+    watches: Hub,
+    encode_event: EncodeEvent,
     failure: Mutex<Option<Fatal>>,
     failed: Progress,
 }
@@ -166,6 +184,13 @@ impl<P: Ports> Member<P> {
     /// # Errors
     /// [`Fatal`] if the store cannot be read.
     pub fn start<R: Replica<<P::Store as Store>::View>>(parts: MemberParts<P, R>) -> Result<(Self, Executor<P::Store, R>), Fatal> {
+        Self::start_with(parts, WatchLimits::default())
+    }
+
+    pub(crate) fn start_with<R: Replica<<P::Store as Store>::View>>(
+        parts: MemberParts<P, R>,
+        watch_limits: WatchLimits,
+    ) -> Result<(Self, Executor<P::Store, R>), Fatal> {
         let MemberParts {
             member,
             incarnation,
@@ -179,12 +204,14 @@ impl<P: Ports> Member<P> {
             replica,
             queries,
             preparer,
+            encode_event,
         } = parts;
         let (applied, logs, directory) = (AppliedState::default(), LogRing::default(), DirectoryCache::default());
         let at = (applied_term, replica.head().time);
         let proposer = Proposer::start(member, incarnation, limits, at, runtime.clone(), clock.clone(), replication.clone());
         let now = runtime.clone();
         let (sessions, parked) = (Sessions::new(applied_term, move || now.now()), ParkedCalls::default());
+        let (retention, watches) = (Retention::new(applied_term), Hub::new(watch_limits));
         let listeners = Listeners {
             proposer: proposer.clone(),
             directory: directory.clone(),
@@ -192,10 +219,15 @@ impl<P: Ports> Member<P> {
             logs: logs.clone(),
             sessions: sessions.clone(),
             parked: parked.clone(),
+            retention: retention.clone(),
+            watches: watches.clone(),
         };
         let executor = Executor::new(store.clone(), replica, applied_index, listeners)?;
         let reader = Reader::new(runtime.clone(), replication.clone(), applied.clone());
-        Driver::start(sessions.clone(), proposer.clone(), runtime.clone(), clock, replication.clone());
+        watches.start(runtime.clone());
+        let lead = (proposer.clone(), runtime.clone(), clock, replication.clone());
+        LeaderTask::start(SessionDuty::new(sessions.clone()), lead.clone());
+        LeaderTask::start(RetentionDuty::new(retention.clone(), store.clone()), lead);
         let touch_server =
             TouchServer { sessions: sessions.clone(), reader: reader.clone(), runtime: runtime.clone(), replication: replication.clone() };
         let inner = Inner {
@@ -213,6 +245,9 @@ impl<P: Ports> Member<P> {
             parked,
             touches: Touches::default(),
             touch_server,
+            retention,
+            watches,
+            encode_event,
             failure: Mutex::new(None),
             failed: Progress::default(),
         };
@@ -253,6 +288,9 @@ impl<P: Ports> Member<P> {
             requests: head.map_or(0, |head| head.requests),
             waiting: head.map_or(0, |head| head.waiting),
             timers: head.map_or(0, |head| head.timers),
+            events: head.map_or(0, |head| head.events),
+            event_bytes: head.map_or(0, |head| head.event_bytes),
+            watches: self.0.watches.watches(),
             proposer: self.0.proposer.stats(),
         })
     }
@@ -287,19 +325,23 @@ impl<P: Ports> Member<P> {
         if drained.is_err() {
             tracing::warn!("commands were still without outcome when the member stopped; their clients are told that it is unknown");
         }
-        self.0.proposer.close("this member is stopping; use another one");
-        self.0.sessions.close();
-        self.0.parked.close();
+        self.close("this member is stopping; use another one");
     }
 
     /// Ends for a local cause: to be called when the executor or the log fails.
     pub fn fail(&self, fatal: Fatal) {
         tracing::error!(cause = %fatal, "this member cannot go on");
-        self.0.proposer.close(&format!("this member stopped: {fatal}; use another one"));
-        self.0.sessions.close();
-        self.0.parked.close();
+        self.close(&format!("this member stopped: {fatal}; use another one"));
         lock(&self.0.failure).get_or_insert(fatal);
         self.0.failed.advance(1);
+    }
+
+    fn close(&self, message: &str) {
+        self.0.watches.close(&CallFailure::unavailable(UnavailableReason::ShuttingDown, message));
+        self.0.proposer.close(message);
+        self.0.sessions.close();
+        self.0.retention.close();
+        self.0.parked.close();
     }
 
     /// Resolves with the cause if the member failed.
@@ -308,19 +350,28 @@ impl<P: Ports> Member<P> {
         lock(&self.0.failure).clone().unwrap_or_else(|| Fatal("the member failed".to_owned()))
     }
 
-    fn deadline(&self, timeout: Duration) -> Monotonic {
+    pub(crate) fn now(&self) -> Monotonic {
+        self.0.runtime.now()
+    }
+
+    pub(crate) fn deadline(&self, timeout: Duration) -> Monotonic {
         self.0.runtime.now().after(timeout)
+    }
+
+    /// See [`Reader::ready`].
+    pub(crate) async fn ready(&self, consistency: Consistency, at_least_revision: u64, deadline: Monotonic) -> Result<(), CallFailure> {
+        self.0.reader.ready(consistency, at_least_revision, deadline).await
     }
 
     async fn propose_by(&self, action: Action, caller: Caller, deadline: Monotonic) -> Result<Outcome, CallFailure> {
         Ok(self.0.proposer.propose(&Proposal { action, caller, deadline }, self.0.runtime.now()).await?)
     }
 
-    fn view(&self) -> Result<<P::Store as Store>::View, CallFailure> {
+    pub(crate) fn view(&self) -> Result<<P::Store as Store>::View, CallFailure> {
         self.fatal(self.0.store.view())
     }
 
-    fn fatal<T>(&self, result: Result<T, Fatal>) -> Result<T, CallFailure> {
+    pub(crate) fn fatal<T>(&self, result: Result<T, Fatal>) -> Result<T, CallFailure> {
         result.map_err(|fatal| {
             let failure =
                 CallFailure::unavailable(UnavailableReason::ShuttingDown, format!("this member stopped: {fatal}; use another one"));

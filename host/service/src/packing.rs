@@ -86,6 +86,7 @@ impl Packed {
             Action::OpenSession(_) | Action::SessionCall(_) | Action::CancelRequest { .. } | Action::SetSessionBounds { .. } => {
                 Repeat::Harmless
             }
+            Action::BindSpace { .. } | Action::SetEventRetention { .. } | Action::CompactEvents { .. } => Repeat::Harmless,
             Action::EndSession { session: _, cause: EndCause::Closed } => Repeat::Harmless,
             _ => Repeat::Unknown,
         };

@@ -1,4 +1,4 @@
-//! Waiting for a number that only grows (the applied index, the revision), and waking one task.
+//! Waiting for a number that only grows (the applied index, the revision), and waking one task: for a cause, or at a time.
 //!
 //! A waiter is woken once, when its number is reached, however many steps that takes; a watch channel would wake every
 //! waiter at every entry.
@@ -9,7 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use futures::task::AtomicWaker;
+
+use crate::ports::{Monotonic, Runtime};
 
 /// Locks; a panic of another holder is not made worse by a second one here.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -117,6 +121,29 @@ impl Signal {
     pub(crate) fn poll_raised(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.1.register(cx.waker());
         if self.0.0.swap(false, Ordering::AcqRel) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// The time at which a task wants to be woken next.
+#[derive(Default)]
+pub(crate) struct Alarm(Option<(Monotonic, BoxFuture<'static, ()>)>);
+
+impl Alarm {
+    /// Ready once it is `wake`, which may be another time in each call.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, runtime: &impl Runtime, wake: Option<Monotonic>, now: Monotonic) -> Poll<()> {
+        let Some(wake) = wake else {
+            self.0 = None;
+            return Poll::Pending;
+        };
+        if !matches!(&self.0, Some((at, _)) if *at == wake) {
+            self.0 = Some((wake, runtime.sleep(wake.since(now))));
+        }
+        let ready = self.0.as_mut().is_some_and(|(_, sleep)| sleep.poll_unpin(cx).is_ready());
+        if !ready {
+            return Poll::Pending;
+        }
+        self.0 = None;
+        Poll::Ready(())
     }
 }
 

@@ -20,6 +20,7 @@ use std::time::Duration;
 use synod_abi::{SessionId, Time};
 use synod_machine::{Fatal, SessionChange, StateView, sessions};
 
+use crate::lead::Standing;
 use crate::ports::{Monotonic, Touched};
 use crate::progress::{Signal, lock};
 use clock::{Life, SessionClock};
@@ -71,10 +72,8 @@ impl Known {
 struct State {
     known: HashMap<SessionId, Known>,
     next_timer: Option<Time>,
-    applied_term: u64,
-    leading: Option<u64>,
+    standing: Standing,
     clock: SessionClock,
-    closed: bool,
 }
 
 struct Shared {
@@ -95,7 +94,7 @@ impl fmt::Debug for Sessions {
 
 impl Sessions {
     pub(crate) fn new(applied_term: u64, now: impl Fn() -> Monotonic + Send + Sync + 'static) -> Self {
-        let state = State { applied_term, ..State::default() };
+        let state = State { standing: Standing::after(applied_term), ..State::default() };
         Self(Arc::new(Shared { state: Mutex::new(state), signal: Signal::default(), now: Box::new(now) }))
     }
 
@@ -122,9 +121,8 @@ impl Sessions {
         {
             let mut state = self.state();
             let state = &mut *state;
-            (state.known, state.next_timer, state.leading) = (known, next_timer, None);
-            state.clock = SessionClock::default();
-            state.applied_term = state.applied_term.max(term.unwrap_or_default());
+            (state.known, state.next_timer, state.clock) = (known, next_timer, SessionClock::default());
+            state.standing.reloaded(term);
         }
         self.0.signal.raise();
         Ok(())
@@ -136,15 +134,14 @@ impl Sessions {
         {
             let mut state = self.state();
             let state = &mut *state;
-            changed |= term > state.applied_term || next_timer.is_some_and(|next| next != state.next_timer);
-            state.applied_term = state.applied_term.max(term);
+            changed |= state.standing.applied(term) | next_timer.is_some_and(|next| next != state.next_timer);
             state.next_timer = next_timer.unwrap_or(state.next_timer);
             for change in changes {
                 match *change {
                     SessionChange::Opened { session, ttl_ms, secret_hash } => {
                         let known = Known { secret_hash: blake3::Hash::from_bytes(secret_hash), ttl_ms };
                         state.known.insert(session, known);
-                        if state.leading.is_some() {
+                        if state.standing.leading.is_some() {
                             state.clock.opened(session, known.ttl(), (self.0.now)());
                         }
                     }
@@ -176,7 +173,7 @@ impl Sessions {
     /// Notes that touches of `sessions` have arrived; the term that this member leads, if it does.
     pub(crate) fn arrived(&self, touched: &[SessionId]) -> Option<u64> {
         let mut state = self.state();
-        let (term, now) = (state.leading?, (self.0.now)());
+        let (term, now) = (state.standing.leading?, (self.0.now)());
         touched.iter().for_each(|session| state.clock.touch(*session, now));
         Some(term)
     }
@@ -184,7 +181,7 @@ impl Sessions {
     /// The answer to touches that arrived in `term`, if this member leads it still and has applied no entry of a later one.
     pub(crate) fn answers(&self, term: u64, touched: &[SessionId]) -> Option<Vec<Touched>> {
         let state = self.state();
-        if state.leading != Some(term) || state.applied_term > term {
+        if state.standing.leading != Some(term) || state.standing.applied_term > term {
             return None;
         }
         let answer = |session: &SessionId| match state.clock.life(*session) {
@@ -199,7 +196,8 @@ impl Sessions {
     pub(crate) fn close(&self) {
         {
             let mut state = self.state();
-            (state.closed, state.leading, state.clock) = (true, None, SessionClock::default());
+            state.standing.close();
+            state.clock = SessionClock::default();
         }
         self.0.signal.raise();
     }

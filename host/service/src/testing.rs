@@ -2,5 +2,7 @@
 //! members made of them on the real machine. Deterministic: one thread, no sleeps, no randomness.
 pub(crate) mod client;
 pub(crate) mod cluster;
+pub(crate) mod oracle;
 pub(crate) mod recipe;
 pub(crate) mod sim;
+pub(crate) mod watching;

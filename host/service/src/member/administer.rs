@@ -3,12 +3,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use synod_abi::{Blob, ClusterId, ModuleHash, RecipeName, RecipeRef, Revision, SpaceId, SpaceName, limits};
-use synod_machine::directory::{self, HookFailures, Page, RecipeRecord, SpaceRecord};
+use synod_machine::directory::{self, Page, RecipeRecord};
 use synod_machine::{Action, Caller, Environment, Outcome, Rejection, Reply};
 
-use super::call::{space_name, unknown_space};
+use super::call::space_name;
+use super::events::SpaceListing;
 use super::{Member, rejected};
-use crate::directory::{RecipeEntry, SpaceEntry};
+use crate::directory::RecipeEntry;
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason};
 use crate::ports::{Monotonic, Ports, Preparer, Unavailable};
 use crate::reader::Consistency;
@@ -215,7 +216,7 @@ impl<P: Ports> Member<P> {
         self.fatal(directory::recipes(&view, after, limit))
     }
 
-    /// At most `limit` spaces behind `after`, by name, with the failures of their hooks.
+    /// At most `limit` spaces behind `after`, by name.
     ///
     /// # Errors
     /// [`CallFailure`]; never outcome unknown.
@@ -225,11 +226,11 @@ impl<P: Ports> Member<P> {
         limit: usize,
         consistency: Consistency,
         timeout: Duration,
-    ) -> Result<Page<(SpaceRecord, Option<HookFailures>)>, CallFailure> {
+    ) -> Result<Page<SpaceListing>, CallFailure> {
         self.0.reader.ready(consistency, 0, self.deadline(timeout)).await?;
         let view = self.view()?;
         let Page { items, more } = self.fatal(directory::spaces(&view, after, limit))?;
-        let items = items.into_iter().map(|space| directory::hook_failures(&view, space.id).map(|failures| (space, failures)));
+        let items = items.into_iter().map(|space| SpaceListing::read(&view, space));
         Ok(Page { items: self.fatal(items.collect())?, more })
     }
 
@@ -249,17 +250,6 @@ impl<P: Ports> Member<P> {
         let view = self.view()?;
         let unknown = || Rejected::of(&Rejection::UnknownRecipe).into();
         self.fatal(self.0.directory.recipe_in(&view, &name, version))?.ok_or_else(unknown)
-    }
-
-    /// A space with its recipe's schema.
-    ///
-    /// # Errors
-    /// [`CallFailure`]; never outcome unknown.
-    pub async fn describe_space(&self, space: &str, consistency: Consistency, timeout: Duration) -> Result<SpaceEntry, CallFailure> {
-        let name = space_name(space)?;
-        self.0.reader.ready(consistency, 0, self.deadline(timeout)).await?;
-        let view = self.view()?;
-        self.fatal(self.0.directory.space_in(&view, &name))?.ok_or_else(|| unknown_space(&name).into())
     }
 }
 

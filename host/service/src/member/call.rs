@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use synod_abi::schema::EntryPointSchema;
 use synod_abi::{Blob, SpaceName, limits};
-use synod_machine::{Action, Answer, Call, Caller, Outcome, Rejection, Reply};
+use synod_machine::{Action, Answer, Call, Caller, Outcome, Rejection, Reply, directory};
 
 use super::{Args, CallAnswer, Member, QueryOptions, rejected};
 use crate::directory::{Kind, SpaceEntry};
@@ -87,9 +87,20 @@ impl<P: Ports> Member<P> {
     ) -> Result<CallAnswer, CallFailure> {
         let entry = self.present(name, operation, entry)?;
         match Kind::Operation.find(&entry.schema, operation) {
-            Some(point) => answer(point, outcome, form),
+            Some(point) => answer(point, outcome, form).map_err(|failure| self.named(&outcome.result, failure)),
             None => rejected(unknown_entry_point(&entry, Kind::Operation, operation)),
         }
+    }
+
+    /// The same failure, naming the space whose handler or operation was the cause.
+    fn named(&self, result: &Result<Reply, Rejection>, failure: CallFailure) -> CallFailure {
+        let Err(Rejection::Handler { space: id, .. } | Rejection::Send { space: Some(id), .. }) = result else { return failure };
+        let CallFailure::Rejected(mut rejected) = failure else { return failure };
+        let name = self.view().ok().and_then(|view| directory::space_by_id(&view, *id).ok().flatten()).map(|record| record.name);
+        if let Some(name) = name {
+            rejected.message = rejected.message.replacen(&format!("space {id}"), &format!("space `{name}`"), 1);
+        }
+        CallFailure::Rejected(rejected)
     }
 
     /// The space of a call, and its arguments if they had to be encoded.
@@ -137,8 +148,19 @@ impl<P: Ports> Member<P> {
         options: QueryOptions,
         timeout: Duration,
     ) -> Result<CallAnswer, CallFailure> {
-        let deadline = self.deadline(timeout);
-        let name = space_name(space)?;
+        let (name, deadline) = (space_name(space)?, self.deadline(timeout));
+        self.query_in(&name, query, args, options, deadline).await.map(|(answer, _)| answer)
+    }
+
+    /// The same, with the space that it read.
+    pub(crate) async fn query_in(
+        &self,
+        name: &SpaceName,
+        query: &str,
+        args: Args,
+        options: QueryOptions,
+        deadline: Monotonic,
+    ) -> Result<(CallAnswer, SpaceEntry), CallFailure> {
         let form = args.form();
         if let Args::Postcard { bytes, .. } = &args {
             check_length(bytes)?;
@@ -148,7 +170,7 @@ impl<P: Ports> Member<P> {
         }
         self.0.reader.ready(options.consistency, options.at_least_revision, deadline).await?;
         let view = self.view()?;
-        let Some(entry) = self.fatal(self.0.directory.space_in(&view, &name))? else { return rejected(unknown_space(&name)) };
+        let Some(entry) = self.fatal(self.0.directory.space_in(&view, name))? else { return rejected(unknown_space(name)) };
         let Some(point) = Kind::Query.find(&entry.schema, query) else {
             return rejected(unknown_entry_point(&entry, Kind::Query, query));
         };
@@ -163,7 +185,7 @@ impl<P: Ports> Member<P> {
                 bytes
             }
         };
-        let call = QueryCall { space: name, query: point.id(), args, session: options.session.map(|key| key.session) };
+        let call = QueryCall { space: name.clone(), query: point.id(), args, session: options.session.map(|key| key.session) };
         let Answer { revision, time, result, logs } = match self.0.reader.by(deadline, self.0.queries.run(view, call)).await? {
             Ok(answer) => answer,
             Err(QueryError::Busy(message)) => return Err(CallFailure::unavailable(UnavailableReason::Busy, message)),
@@ -171,15 +193,15 @@ impl<P: Ports> Member<P> {
         };
         self.0.logs.extend(time, logs);
         let result = result.map(|bytes| Reply::Result(Blob(bytes)));
-        answer(point, &Outcome { revision, time, result }, form)
+        answer(point, &Outcome { revision, time, result }, form).map(|answer| (answer, entry.clone()))
     }
 }
 
-pub(super) fn space_name(name: &str) -> Result<SpaceName, CallFailure> {
+pub(crate) fn space_name(name: &str) -> Result<SpaceName, CallFailure> {
     SpaceName::new(name).map_err(|error| Rejected::new(Reason::InvalidName, format!("{name:?} is not the name of a space: {error}")).into())
 }
 
-pub(super) fn unknown_space(name: &SpaceName) -> Rejected {
+pub(crate) fn unknown_space(name: &SpaceName) -> Rejected {
     Rejected::new(
         Reason::UnknownSpace,
         format!("there is no space `{name}`; create it with `synod space create {name} --recipe NAME`, or see `synod space list`"),

@@ -1,10 +1,11 @@
 //! A client with a session, as tests need it: it says what it calls as which request, and where.
 use std::time::Duration;
 
-use synod_abi::{RequestId, SessionId};
+use synod_abi::{RequestId, Revision, SessionId, SpaceId};
 use synod_machine::{Caller, Request};
 
 use super::cluster::{Cluster, Pending, TIMEOUT};
+use super::recipe::EMIT_SIGNATURE;
 use crate::ports::Touched;
 use crate::{Args, CallAnswer, CallFailure, NewSession, SessionAnswer, SessionKey};
 
@@ -34,6 +35,11 @@ pub(crate) fn next_request(id: u64) -> Request {
 /// Request `id`, which waits for so long.
 pub(crate) fn waiting_request(id: u64, wait_ms: u64) -> Request {
     Request { wait_ms: Some(wait_ms), ..request(id) }
+}
+
+/// Arguments of the operation `emit`.
+pub(crate) fn emit_args(topics: &[&str], bytes: usize) -> Args {
+    Args::Postcard { bytes: synod_abi::encode(&(topics, bytes as u64)), signature: EMIT_SIGNATURE }
 }
 
 /// Arguments of the operations of the tests' recipe.
@@ -79,6 +85,25 @@ impl Cluster {
                 SessionAnswer::Parked(waiting) => waiting.answer().await,
             }
         })
+    }
+
+    /// Emits an event about each topic, in one command.
+    pub(crate) fn start_emit(&self, member: u64, space: &'static str, topics: &[&str], bytes: usize) -> Pending<CallAnswer> {
+        let (member, args) = (self.member(member), emit_args(topics, bytes));
+        self.sim.start(async move { member.call(space, "emit", args, Caller::default(), TIMEOUT).await })
+    }
+
+    /// The same, until it is done; its revision.
+    pub(crate) fn emit(&mut self, member: u64, space: &'static str, topics: &[&str], bytes: usize) -> Revision {
+        let (member, args) = (self.member(member), emit_args(topics, bytes));
+        let answer = self.wait(async move { member.call(space, "emit", args, Caller::default(), TIMEOUT).await });
+        answer.expect("emitted").revision
+    }
+
+    /// The number of a space.
+    pub(crate) fn space(&mut self, member: u64, name: &'static str) -> SpaceId {
+        let member = self.member(member);
+        self.wait(async move { member.describe_space(name, TIMEOUT).await }).expect("a space").entry.record.id
     }
 
     /// A call outside of any session.

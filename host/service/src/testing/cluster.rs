@@ -9,15 +9,18 @@ use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, Stream};
 use futures::{FutureExt, StreamExt};
-use synod_abi::{AdmissionError, ClusterId, MemberId, ModuleHash, OperationId, SessionId};
+use synod_abi::{AdmissionError, Blob, ClusterId, MemberId, ModuleHash, OperationId, Revision, SessionId, SpaceId};
 use synod_machine::{
-    Action, Admitted, Answer, Call, Caller, Entry, Environment, Fatal, MemoryState, Query, SessionCall, StateView, Table, Write,
+    Action, Admitted, Answer, Call, Caller, Command, Entry, Environment, Fatal, MemoryState, Query, SessionCall, StateView, Table, Write,
 };
 
+use super::oracle::Oracle;
 use super::recipe::{self, TestVm};
 use super::sim::Sim;
+use super::watching;
 use crate::ports::*;
 use crate::progress::lock;
+use crate::watch::WatchLimits;
 use crate::{
     Args, CallAnswer, CallFailure, Committed, Executor, MachineReplica, Member, MemberParts, NewSpace, Payload, ProposerLimits,
     UnavailableReason,
@@ -268,6 +271,7 @@ pub(crate) struct Node {
     executor: Executor<TestStore, MachineReplica<TestVm>>,
     applied: usize,
     held: bool,
+    start: u64,
 }
 
 /// Members 1 to n, of which none leads yet.
@@ -275,6 +279,7 @@ pub(crate) struct Cluster {
     pub(crate) sim: Sim,
     log: Arc<Mutex<Log>>,
     nodes: Vec<Node>,
+    watch_limits: WatchLimits,
 }
 
 pub(crate) type Pending<T> = oneshot::Receiver<Result<T, CallFailure>>;
@@ -285,30 +290,52 @@ impl Cluster {
     }
 
     pub(crate) fn with_limits(members: u64, limits: ProposerLimits) -> Self {
-        let mut cluster = Self { sim: Sim::default(), log: Arc::default(), nodes: Vec::new() };
+        Self::new_with(members, limits, WatchLimits::default())
+    }
+
+    fn new_with(members: u64, limits: ProposerLimits, watch_limits: WatchLimits) -> Self {
+        let mut cluster = Self { sim: Sim::default(), log: Arc::default(), nodes: Vec::new(), watch_limits };
         for number in 1..=members {
-            let (store, preparer, vm) = (TestStore::default(), Arc::new(TestPreparer::default()), TestVm::default());
-            let (member, sim) = (MemberId(number), cluster.sim.process());
-            let replica = MachineReplica::load(&MemoryState::default(), ENVIRONMENT, vm.clone()).expect("an empty state");
-            let (member, executor) = Member::start(MemberParts::<TestPorts, _> {
-                member,
-                incarnation: 40 + number,
-                limits,
-                applied_index: 0,
-                applied_term: 0,
-                runtime: sim.clone(),
-                clock: Arc::new(sim.clone()),
-                replication: TestLog { me: member, log: cluster.log.clone() },
-                store: store.clone(),
-                replica,
-                queries: Arc::new(TestQueries),
-                preparer: preparer.clone(),
-            })
-            .expect("an empty state");
-            lock(&cluster.log).members.insert(MemberId(number), (member.clone(), sim.clone()));
-            cluster.nodes.push(Node { member, store, preparer, vm, sim, executor, applied: 0, held: false });
+            let node = cluster.start_node(number, 1, limits, TestStore::default(), 0);
+            cluster.nodes.push(node);
         }
         cluster
+    }
+
+    /// A member that goes on where its store is.
+    fn start_node(&self, number: u64, start: u64, limits: ProposerLimits, store: TestStore, applied: usize) -> Node {
+        let (preparer, vm) = (Arc::new(TestPreparer::default()), TestVm::default());
+        let (member, sim) = (MemberId(number), self.sim.process());
+        let replica = MachineReplica::load(&lock(&store.rows).clone(), ENVIRONMENT, vm.clone()).expect("a good state");
+        let applied_term = applied.checked_sub(1).map_or(0, |last| lock(&self.log).entries[last].0);
+        let parts = MemberParts::<TestPorts, _> {
+            member,
+            incarnation: 40 * start + number,
+            limits,
+            applied_index: applied as u64,
+            applied_term,
+            runtime: sim.clone(),
+            clock: Arc::new(sim.clone()),
+            replication: TestLog { me: member, log: self.log.clone() },
+            store: store.clone(),
+            replica,
+            queries: Arc::new(TestQueries),
+            preparer: preparer.clone(),
+            encode_event: watching::encode_event,
+        };
+        let (member, executor) = Member::start_with(parts, self.watch_limits).expect("a good state");
+        lock(&self.log).members.insert(MemberId(number), (member.clone(), sim.clone()));
+        Node { member, store, preparer, vm, sim, executor, applied, held: false, start }
+    }
+
+    /// Stops `number`, and starts it again on what it had written.
+    pub(crate) fn restart(&mut self, number: u64) {
+        let node = self.node(number);
+        node.member.fail(Fatal("restarted".into()));
+        let (store, applied, start) = (node.store.clone(), node.applied, node.start + 1);
+        let node = self.start_node(number, start, ProposerLimits::default(), store, applied);
+        self.nodes[number as usize - 1] = node;
+        self.tell();
     }
 
     /// A formed cluster led by member 1, with the space `counter`.
@@ -317,7 +344,16 @@ impl Cluster {
     }
 
     pub(crate) fn ready_with(members: u64, limits: ProposerLimits) -> Self {
-        let mut cluster = Self::with_limits(members, limits);
+        Self::with_limits(members, limits).formed()
+    }
+
+    /// The same, of members that hold as much of events as `watch_limits` says.
+    pub(crate) fn ready_to_hold(members: u64, watch_limits: WatchLimits) -> Self {
+        Self::new_with(members, ProposerLimits::default(), watch_limits).formed()
+    }
+
+    fn formed(self) -> Self {
+        let mut cluster = self;
         cluster.elect(1);
         let member = cluster.member(1);
         cluster
@@ -387,6 +423,24 @@ impl Cluster {
     pub(crate) fn stop(&mut self, number: u64, stopped: bool) {
         self.node(number).sim.stop(stopped);
         self.hold_apply(number, stopped);
+    }
+
+    /// The tasks of `number` do nothing while they are stopped; its apply thread goes on.
+    pub(crate) fn stop_tasks(&self, number: u64, stopped: bool) {
+        self.node(number).sim.stop(stopped);
+    }
+
+    /// Appends commands that emit about topics, padded to so many bytes, one an entry.
+    pub(crate) fn append_emits(&self, commands: &[([&str; 3], usize)]) {
+        let mut log = lock(&self.log);
+        let term = log.term;
+        for (topics, bytes) in commands {
+            let args = Blob(synod_abi::encode(&(topics.as_slice(), *bytes as u64)));
+            let action = Action::Call(Call { space: SpaceId(1), operation: OperationId::of("emit"), args });
+            let command = Command { origin: Default::default(), caller: Caller::default(), action };
+            let entry = Entry { stamp: Default::default(), commands: vec![command] };
+            log.entries.push((term, Payload::Entry(synod_abi::encode(&entry).into())));
+        }
     }
 
     /// Nothing comes to `number` or from it, and it believes what it knew.
@@ -490,6 +544,12 @@ impl Cluster {
         }
     }
 
+    /// All committed entries, with their indices.
+    pub(crate) fn committed_payloads(&self) -> Vec<(u64, Payload)> {
+        let log = lock(&self.log);
+        (1..).zip(&log.entries[..log.committed]).map(|(index, (_, payload))| (index, payload.clone())).collect()
+    }
+
     /// Commands of all committed entries, entry by entry.
     pub(crate) fn committed(&self) -> Vec<Entry> {
         let log = lock(&self.log);
@@ -500,6 +560,11 @@ impl Cluster {
                 Payload::Entry(bytes) => Some(synod_abi::decode(bytes).expect("entries decode")),
             })
             .collect()
+    }
+
+    /// Revisions of the calls of `add` that were committed and not rejected.
+    pub(crate) fn revisions_of_adds(&self) -> Vec<Revision> {
+        Oracle::of(self).adds
     }
 
     /// Calls of `add` in all committed entries, by key, in order.

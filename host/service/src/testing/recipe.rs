@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use synod_abi::schema::{EntryPointDef, ErrorCode, ErrorsDef, HooksDef, Schema, SchemaDef, Status};
 use synod_abi::{
-    AdmissionError, Blob, Context, EntryPoint, EnumShape, Fault, FieldShape, HostCalls, ModuleHash, OperationId, REPLY_RESULT, Shape,
-    SpaceId, TimerId, VariantShape, decode, decode_from, encode, limits,
+    AdmissionError, Blob, Context, EntryPoint, EnumShape, Event, Fault, FieldShape, HostCalls, ModuleHash, OperationId, REPLY_RESULT,
+    Shape, SpaceId, StructShape, TimerId, VariantShape, decode, decode_from, encode, limits,
 };
 use synod_machine::{Admitted, Completion, Fatal, Invocation, Vm};
 
@@ -47,23 +47,41 @@ const ADD_2: EntryPointDef =
     EntryPointDef { args: &[field("key", &Shape::String), field("n", &Shape::U64), field("note", &Shape::Option(&Shape::String))], ..ADD };
 const GET: EntryPointDef =
     EntryPointDef { name: "get", docs: "", args: &[field("key", &Shape::String)], result: &Shape::U64, errors: None, waits: false };
-const HOOKS: HooksDef = HooksDef { session_end: true, cancel: true, timer: Some(&Shape::String) };
+const EMIT: EntryPointDef = EntryPointDef {
+    name: "emit",
+    docs: "Emits an event about each topic, padded to so many bytes.",
+    args: &[field("topics", &Shape::List(&Shape::String)), field("bytes", &Shape::U64)],
+    result: &Shape::Unit,
+    errors: None,
+    waits: false,
+};
+const SEND: EntryPointDef = EntryPointDef {
+    name: "send",
+    docs: "Has another space add.",
+    args: &[field("space", &Shape::String), field("key", &Shape::String), field("n", &Shape::U64)],
+    ..EMIT
+};
+const NOTE: Shape =
+    Shape::Struct(&StructShape { name: "Note", docs: "", fields: &[field("number", &Shape::U32), field("pad", &Shape::Bytes)] });
+const HOOKS: HooksDef = HooksDef { session_end: true, cancel: true, timer: Some(&Shape::String), event: true };
 
 const V1: SchemaDef = SchemaDef {
     name: "counter",
     version: 1,
     docs: "",
-    operations: &[ADD, FILL, WAIT, SNEAK, GIVE, ALARM],
+    operations: &[ADD, FILL, WAIT, SNEAK, GIVE, ALARM, EMIT, SEND],
     queries: &[GET],
     fields: &[],
     hooks: HOOKS,
+    emits: Some(&NOTE),
 };
-const V2: SchemaDef = SchemaDef { version: 2, operations: &[ADD_2, FILL, WAIT, SNEAK, GIVE, ALARM], ..V1 };
+const V2: SchemaDef = SchemaDef { version: 2, operations: &[ADD_2, FILL, WAIT, SNEAK, GIVE, ALARM, EMIT, SEND], ..V1 };
 
 pub(crate) const MOST: u64 = 1_000;
 pub(crate) const FUEL: u64 = 2_000;
 pub(crate) const ADD_SIGNATURE: u64 = ADD.signature::<{ ADD.signature_len() }>();
 pub(crate) const ADD_2_SIGNATURE: u64 = ADD_2.signature::<{ ADD_2.signature_len() }>();
+pub(crate) const EMIT_SIGNATURE: u64 = EMIT.signature::<{ EMIT.signature_len() }>();
 pub(crate) const GET_SIGNATURE: u64 = GET.signature::<{ GET.signature_len() }>();
 
 pub(crate) fn module(version: u32) -> Vec<u8> {
@@ -121,6 +139,8 @@ fn run(entry_point: EntryPoint, context: &Context, mut args: &[u8], host: &mut i
     const SNEAK: EntryPoint = EntryPoint::Operation(OperationId::of("sneak"));
     const GIVE: EntryPoint = EntryPoint::Operation(OperationId::of("give"));
     const ALARM: EntryPoint = EntryPoint::Operation(OperationId::of("alarm"));
+    const EMIT: EntryPoint = EntryPoint::Operation(OperationId::of("emit"));
+    const SEND: EntryPoint = EntryPoint::Operation(OperationId::of("send"));
     const GET: EntryPoint = EntryPoint::Query(OperationId::of("get"));
     match entry_point {
         FILL => {
@@ -144,6 +164,27 @@ fn run(entry_point: EntryPoint, context: &Context, mut args: &[u8], host: &mut i
             let mut fired: Vec<(String, u64)> = list(host, FIRED)?;
             fired.push((key, context.now.0));
             host.put(FIRED.as_bytes(), &encode(&fired))?;
+            Ok(Completion::Done(Vec::new()))
+        }
+        EMIT => {
+            let (topics, bytes): (Vec<String>, u64) = (argument(&mut args)?, argument(&mut args)?);
+            for (number, topic) in (0_u32..).zip(topics) {
+                host.emit(topic.as_bytes(), &encode(&(number, Blob(vec![7; bytes as usize]))))?;
+            }
+            Ok(Completion::Done(Vec::new()))
+        }
+        SEND => {
+            let (space, key, n): (String, String, u64) = (argument(&mut args)?, argument(&mut args)?, argument(&mut args)?);
+            host.send(space.as_bytes(), OperationId::of("add").0, &add_args(&key, n).0)?;
+            Ok(Completion::Done(Vec::new()))
+        }
+        EntryPoint::Event => {
+            let event: Event = argument(&mut args)?;
+            if event.topic.starts_with(BAD) {
+                return Err(Fault::Trap);
+            }
+            add(host, HEARD, 1)?;
+            host.emit(format!("heard/{}", event.topic).as_bytes(), &event.payload.0)?;
             Ok(Completion::Done(Vec::new()))
         }
         GET => {
@@ -184,6 +225,11 @@ pub(crate) const ENDED: &str = "ended";
 pub(crate) const CANCELLED: &str = "cancelled";
 /// Row of the timers that fired, with the time of it.
 pub(crate) const FIRED: &str = "fired";
+
+/// Row that counts the events that were heard of.
+pub(crate) const HEARD: &str = "heard";
+/// Topics that begin with this make the handler fail.
+pub(crate) const BAD: &str = "bad/";
 
 fn waiting_key(key: &str) -> String {
     format!("waiting-{key}")

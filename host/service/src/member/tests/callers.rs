@@ -142,12 +142,12 @@ fn recipes_and_spaces_are_listed_described_and_removed() {
         (
             member.recipes(None, 10, fresh, TIMEOUT).await.expect("recipes"),
             member.spaces(None, 10, fresh, TIMEOUT).await.expect("spaces"),
-            member.describe_space("counter", fresh, TIMEOUT).await.expect("a space"),
+            member.describe_space("counter", TIMEOUT).await.expect("a space"),
             member.remove_recipe("counter", 1, Caller::default(), TIMEOUT).await,
         )
     });
     assert_eq!((recipes.items.len(), spaces.items.len()), (1, 1));
-    assert_eq!(described.schema.operations[0].name, "add");
+    assert_eq!(described.entry.schema.operations[0].name, "add");
     assert_eq!(rejection(in_use).reason, Reason::RecipeInUse);
     let member = cluster.member(2);
     let (deleted, removed, unknown) = cluster.wait(async move {

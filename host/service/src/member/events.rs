@@ -1,0 +1,262 @@
+//! Events of spaces, administered: bindings, how much of its past a space keeps, compaction, and a space's description.
+use std::time::Duration;
+
+use synod_abi::schema::Schema;
+use synod_abi::{Revision, SpaceId, SpaceName};
+use synod_machine::directory::{self, HookFailures, SpaceRecord};
+use synod_machine::events::{self, EventLog};
+use synod_machine::{Action, Binding, Caller, EventRetention, Fatal, OnFailure, Reply, StateView};
+
+use super::Member;
+use super::administer::failed;
+use super::call::{space_name, unknown_space};
+use crate::directory::{DirectoryCache, SpaceEntry};
+use crate::failure::{CallFailure, Reason, Rejected};
+use crate::ports::{Monotonic, Ports, Store};
+use crate::reader::Consistency;
+use crate::watch::{EncodeEvent, Hub, WatchStream};
+
+/// A space is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Whether it was before, with this filter.
+    pub already: bool,
+    /// Revision of the command.
+    pub revision: Revision,
+}
+
+/// What is to change of how much a space keeps of its events; what is absent stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetentionChange {
+    /// Events.
+    pub events: Option<u64>,
+    /// Bytes of their keys and values.
+    pub bytes: Option<u64>,
+    /// Age by cluster time, in milliseconds.
+    pub age_ms: Option<u64>,
+}
+
+/// Events were forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompactionDone {
+    /// Every event of this revision or an earlier one is forgotten.
+    pub through: Revision,
+    /// How many this took away.
+    pub events: u64,
+}
+
+/// A binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedBinding {
+    /// Which events reach whom.
+    pub binding: Binding,
+    /// What becomes of a command whose event the handler fails at.
+    pub on_failure: OnFailure,
+    /// Revision that bound it.
+    pub bound: Revision,
+}
+
+/// A space, with what belongs to it.
+#[derive(Clone, Debug)]
+pub struct SpaceDescription {
+    /// Its record, and its recipe's schema.
+    pub entry: SpaceEntry,
+    /// What it keeps of its events.
+    pub log: EventLog,
+    /// The failures of its hooks and handlers, if there were any.
+    pub failures: Option<HookFailures>,
+    /// What it is bound to, then what is bound to it.
+    pub bindings: Vec<NamedBinding>,
+}
+
+/// A space, in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpaceListing {
+    /// Its record.
+    pub record: SpaceRecord,
+    /// What it keeps of its events.
+    pub log: EventLog,
+    /// The failures of its hooks and handlers, if there were any.
+    pub failures: Option<HookFailures>,
+}
+
+impl SpaceListing {
+    pub(super) fn read(view: &impl StateView, record: SpaceRecord) -> Result<Self, Fatal> {
+        let (log, failures) = (events::event_log(view, record.id)?, directory::hook_failures(view, record.id)?);
+        Ok(Self { record, log, failures })
+    }
+}
+
+/// What watches need of their member.
+pub(crate) struct WatchParts<'a, S> {
+    pub(crate) directory: &'a DirectoryCache,
+    pub(crate) store: &'a S,
+    pub(crate) encode_event: EncodeEvent,
+}
+
+impl<P: Ports> Member<P> {
+    pub(crate) fn watch_hub(&self) -> &Hub {
+        &self.0.watches
+    }
+
+    pub(crate) fn parts_of_watches(&self) -> WatchParts<'_, P::Store> {
+        WatchParts { directory: &self.0.directory, store: &self.0.store, encode_event: self.0.encode_event }
+    }
+
+    /// Refuses a watch that decodes payloads as another type than that of the space, or of an earlier installed version.
+    pub(crate) fn check_emits(&self, entry: &SpaceEntry, signature: u64) -> Result<(), CallFailure> {
+        let known = |schema: &Schema| schema.emits.as_ref().is_some_and(|emits| emits.signature == signature);
+        if known(&entry.schema) {
+            return Ok(());
+        }
+        let view = self.view()?;
+        match self.fatal(self.0.directory.earlier_version(&view, entry, known))? {
+            true => Ok(()),
+            false => {
+                let recipe = &entry.record.recipe;
+                let message = format!(
+                    "the caller was built with another type of events than that of {recipe} or an earlier installed version; rebuild it with the \
+                     installed recipe, or ask for JSON"
+                );
+                Err(Rejected::new(Reason::SchemaMismatch, message).into())
+            }
+        }
+    }
+
+    /// A stream for the watches of one client.
+    pub fn watch_stream(&self) -> WatchStream<P> {
+        WatchStream::new(self.clone())
+    }
+
+    /// Binds a space to another's events.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    pub async fn bind_space(
+        &self,
+        binding: Binding,
+        on_failure: OnFailure,
+        caller: Caller,
+        timeout: Duration,
+    ) -> Result<Bound, CallFailure> {
+        let outcome = self.propose(Action::BindSpace { binding, on_failure }, caller, timeout).await?;
+        match &outcome.result {
+            Ok(Reply::Bound { already }) => Ok(Bound { already: *already, revision: outcome.revision }),
+            _ => failed(&outcome),
+        }
+    }
+
+    /// Takes a binding back.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    pub async fn unbind_space(&self, binding: Binding, caller: Caller, timeout: Duration) -> Result<Revision, CallFailure> {
+        self.done(Action::UnbindSpace { binding }, caller, timeout).await
+    }
+
+    /// Sets how much of its past a space keeps; what it keeps now.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    pub async fn set_event_retention(
+        &self,
+        space: &str,
+        change: RetentionChange,
+        caller: Caller,
+        timeout: Duration,
+    ) -> Result<EventLog, CallFailure> {
+        let deadline = self.deadline(timeout);
+        let (name, _, view) = self.present_space(space, deadline).await?;
+        let (_, log) = self.log_of(&view, &name)?;
+        let EventRetention { events, bytes, age_ms } = log.retention;
+        let retention = EventRetention {
+            events: change.events.unwrap_or(events),
+            bytes: change.bytes.unwrap_or(bytes),
+            age_ms: change.age_ms.unwrap_or(age_ms),
+        };
+        let outcome = self.propose_by(Action::SetEventRetention { name: name.clone(), retention }, caller, deadline).await?;
+        if outcome.result.is_err() {
+            return failed(&outcome);
+        }
+        let view = self.view()?;
+        self.log_of(&view, &name).map(|(_, log)| log)
+    }
+
+    /// Forgets the events of a space up to `through`, or up to the present.
+    ///
+    /// # Errors
+    /// [`CallFailure`]; some may be forgotten all the same.
+    pub async fn compact_events(
+        &self,
+        space: &str,
+        through: Option<Revision>,
+        caller: Caller,
+        timeout: Duration,
+    ) -> Result<CompactionDone, CallFailure> {
+        let deadline = self.deadline(timeout);
+        let (_, space, view) = self.present_space(space, deadline).await?;
+        let head = self.fatal(directory::head(&view))?;
+        drop(view);
+        let wanted = through.unwrap_or(head.map_or(Revision(0), |head| head.revision));
+        let mut taken = 0;
+        loop {
+            let outcome = self.propose_by(Action::CompactEvents { space, through: wanted }, caller, deadline).await?;
+            let Ok(Reply::Compacted { through, events, more }) = outcome.result else { return failed(&outcome) };
+            taken += events;
+            if !more {
+                return Ok(CompactionDone { through, events: taken });
+            }
+        }
+    }
+
+    /// A space with its recipe's schema, its events, failures and bindings.
+    ///
+    /// # Errors
+    /// [`CallFailure`]; never outcome unknown.
+    pub async fn describe_space(&self, space: &str, timeout: Duration) -> Result<SpaceDescription, CallFailure> {
+        let (name, id, view) = self.present_space(space, self.deadline(timeout)).await?;
+        let Some(entry) = self.fatal(self.0.directory.space_in(&view, &name))? else { return Err(unknown_space(&name).into()) };
+        let described = || {
+            let SpaceListing { record: _, log, failures } = SpaceListing::read(&view, entry.record.clone())?;
+            Ok(SpaceDescription { bindings: bindings_of(&view, &name, id)?, entry, log, failures })
+        };
+        self.fatal(described())
+    }
+
+    async fn present_space(
+        &self,
+        space: &str,
+        deadline: Monotonic,
+    ) -> Result<(SpaceName, SpaceId, <P::Store as Store>::View), CallFailure> {
+        let name = space_name(space)?;
+        self.0.reader.ready(Consistency::Linearizable, 0, deadline).await?;
+        let view = self.view()?;
+        let (id, _) = self.log_of(&view, &name)?;
+        Ok((name, id, view))
+    }
+
+    fn log_of(&self, view: &impl StateView, name: &SpaceName) -> Result<(SpaceId, EventLog), CallFailure> {
+        let Some(record) = self.fatal(directory::space(view, name))? else { return Err(unknown_space(name).into()) };
+        Ok((record.id, self.fatal(events::event_log(view, record.id))?))
+    }
+}
+
+/// Those of which `space` is the handler, then those of which it is the source.
+fn bindings_of(view: &impl StateView, name: &SpaceName, space: SpaceId) -> Result<Vec<NamedBinding>, Fatal> {
+    let mut bindings = Vec::new();
+    for (source, filter) in events::bindings_of_handler(view, space)? {
+        let record =
+            events::bindings_of_source(view, source)?.into_iter().find(|record| record.handler == space && record.filter == filter);
+        if let (Some(record), Some(source)) = (record, directory::space_by_id(view, source)?) {
+            let binding = Binding { handler: name.clone(), source: source.name, filter };
+            bindings.push(NamedBinding { binding, on_failure: record.stored.on_failure, bound: record.stored.bound });
+        }
+    }
+    for record in events::bindings_of_source(view, space)? {
+        if let Some(handler) = directory::space_by_id(view, record.handler)? {
+            let binding = Binding { handler: handler.name, source: name.clone(), filter: record.filter };
+            bindings.push(NamedBinding { binding, on_failure: record.stored.on_failure, bound: record.stored.bound });
+        }
+    }
+    Ok(bindings)
+}

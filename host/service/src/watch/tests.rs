@@ -1,0 +1,16 @@
+//! Watches of members on a log that the tests drive, held against a replay of that log.
+mod bounds;
+mod delivery;
+mod retention;
+mod schedules;
+mod starts;
+
+use synod_abi::TopicFilter;
+
+fn exact(topic: &str) -> TopicFilter {
+    TopicFilter::Exact(topic.to_owned())
+}
+
+fn prefix(prefix: &str) -> TopicFilter {
+    TopicFilter::Prefix(prefix.to_owned())
+}

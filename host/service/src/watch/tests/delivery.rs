@@ -1,0 +1,284 @@
+//! What watches are told: everything that they want, once, in order, a revision's together, in the form that they asked for.
+use synod_abi::{Revision, TopicFilter, limits};
+use synod_machine::{Binding, Caller, OnFailure};
+
+use super::{exact, prefix};
+use crate::CallFailure;
+use crate::failure::{Reason, UnavailableReason};
+use crate::progress::lock;
+use crate::testing::cluster::{Cluster, TIMEOUT, look};
+use crate::testing::oracle::Oracle;
+use crate::testing::watching::{self, Pulled, TestStream, Told, read, told, watch};
+use crate::testing::{recipe, watching::encoded};
+use crate::watch::{EventForm, NewWatch, UPDATE_BYTES, WatchStart, WatchUpdate};
+
+#[test]
+fn every_watch_gets_what_it_wants_once_and_in_order_on_every_member() {
+    let mut cluster = Cluster::ready(3);
+    let filters = [exact("a"), exact("b/c"), prefix("b/"), prefix("b"), TopicFilter::all(), exact("nothing")];
+    let streams: Vec<_> = (1..=3).map(|member| TestStream::on(&cluster, member)).collect();
+    for stream in &streams {
+        for (id, filter) in (1..).zip(&filters) {
+            stream.create(&mut cluster, watch(id, filter.clone(), WatchStart::Now));
+        }
+        assert_eq!(stream.drain().len(), filters.len());
+    }
+    let from = cluster.member(1).status().expect("a status").revision;
+    cluster.emit(1, "counter", &["a", "b", "b/c", "a", "b/d"], 0);
+    cluster.emit(2, "counter", &["b/c"], 0);
+    cluster.emit(3, "counter", &["c", "a"], 0);
+    cluster.run();
+    let oracle = Oracle::of(&cluster);
+    for stream in &streams {
+        let updates = stream.drain();
+        for (id, filter) in (1..).zip(&filters) {
+            let seen = watching::events(updates.iter().cloned().filter_map(|update| watching::told(update, id)).collect());
+            assert_eq!(seen, oracle.matching(filter, from), "{filter}");
+        }
+    }
+    assert_eq!(oracle.matching(&TopicFilter::all(), from).len(), 8);
+}
+
+#[test]
+fn a_client_that_reads_at_once_is_woken_for_all_of_it() {
+    let mut cluster = Cluster::ready(2);
+    let stream = TestStream::on(&cluster, 2);
+    stream.create(&mut cluster, watch(1, prefix("x/"), WatchStart::Now));
+    let all = stream.follow(&cluster);
+    for number in 0..200 {
+        cluster.emit(1 + number % 2, "counter", &["x/a", "y", "x/b"], 10);
+    }
+    cluster.run();
+    let told = lock(&all).iter().cloned().filter_map(|update| told(update, 1)).collect();
+    assert_eq!(watching::events(told), Oracle::of(&cluster).matching(&prefix("x/"), Revision(0)));
+}
+
+#[test]
+fn an_event_is_encoded_once_for_each_form_however_many_watch_it() {
+    let mut cluster = Cluster::ready(1);
+    let streams: Vec<_> = (0..20).map(|_| TestStream::on(&cluster, 1)).collect();
+    for stream in &streams {
+        for id in 1..=50 {
+            let form = if id % 2 == 0 { EventForm::Json } else { EventForm::Postcard };
+            stream.create(&mut cluster, NewWatch { form, ..watch(id, exact("a"), WatchStart::Now) });
+        }
+    }
+    let from = cluster.emit(1, "counter", &["a", "a", "b"], 4);
+    cluster.run();
+    let before = encoded();
+    for stream in &streams {
+        let updates = stream.drain();
+        assert!((1..=50).all(|id| watching::events(updates.iter().cloned().filter_map(|update| told(update, id)).collect()).len() == 2));
+    }
+    assert_eq!(encoded() - before, 4);
+    let late: Vec<_> = (0..20).map(|_| TestStream::on(&cluster, 1)).collect();
+    cluster.restart(1);
+    drop((streams, late));
+    let late: Vec<_> = (0..20).map(|_| TestStream::on(&cluster, 1)).collect();
+    let before = encoded();
+    for stream in &late {
+        stream.create(&mut cluster, watch(1, exact("a"), WatchStart::Revision(from)));
+        assert_eq!(stream.events(1).len(), 2);
+    }
+    assert_eq!(encoded() - before, 2, "from the store, too");
+}
+
+#[test]
+fn payloads_are_json_by_the_schema_or_postcard_as_they_are() {
+    let mut cluster = Cluster::ready(1);
+    let stream = TestStream::on(&cluster, 1);
+    stream.create(&mut cluster, watch(1, exact("a"), WatchStart::Now));
+    stream.create(&mut cluster, NewWatch { form: EventForm::Postcard, ..watch(2, exact("a"), WatchStart::Now) });
+    cluster.emit(1, "counter", &["b", "a"], 3);
+    cluster.run();
+    let events: Vec<_> = stream
+        .drain()
+        .into_iter()
+        .filter_map(|update| match update {
+            WatchUpdate::Events { events, .. } => Some(read(&events[0])),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(events[0].json.as_deref(), Some("{\"number\":1,\"pad\":\"BwcH\"}"));
+    assert_eq!(events[1].postcard.as_deref(), Some([1, 3, 7, 7, 7].as_slice()));
+}
+
+#[test]
+fn a_revision_that_is_too_large_for_an_update_comes_in_parts_that_nothing_interrupts() {
+    let mut cluster = Cluster::ready(2);
+    let (live, late) = (TestStream::on(&cluster, 1), TestStream::on(&cluster, 2));
+    live.create(&mut cluster, watch(1, exact("a"), WatchStart::Now));
+    live.create(&mut cluster, watch(2, TopicFilter::all(), WatchStart::Now));
+    let small = cluster.emit(1, "counter", &["a"], 1);
+    for _ in 0..3 {
+        let topics: Vec<_> = (0..4).flat_map(|_| ["a", "b"]).collect();
+        cluster.emit(1, "counter", &topics, limits::EVENT_PAYLOAD_BYTES / 2 - 100);
+    }
+    cluster.emit(1, "counter", &["a", "a"], 1);
+    late.create(&mut cluster, watch(1, exact("a"), WatchStart::Revision(small)));
+    late.create(&mut cluster, watch(2, TopicFilter::all(), WatchStart::Oldest));
+    let oracle = Oracle::of(&cluster);
+    for (name, stream) in [("live", &live), ("late", &late)] {
+        let updates = stream.drain();
+        for (id, filter) in [(1, exact("a")), (2, TopicFilter::all())] {
+            let told: Vec<_> = updates.iter().cloned().filter_map(|update| watching::told(update, id)).collect();
+            assert_eq!(watching::events(told.clone()), oracle.matching(&filter, Revision(0)), "{name} {id}");
+            let mut open = None;
+            for told in told {
+                let Told::Events(events, partial) = told else { continue };
+                let (first, last) = (events.first().expect("events"), events.last().expect("events"));
+                assert!(open.is_none_or(|open| open == first.revision), "{name} {id}");
+                open = partial.then_some(last.revision);
+            }
+            assert_eq!(open, None);
+        }
+        for update in updates {
+            if let WatchUpdate::Events { id, events, partial } = update {
+                assert!(events.iter().map(bytes::Bytes::len).sum::<usize>() <= UPDATE_BYTES);
+                assert!(id.0 == 2 || !partial, "four large events fit into one update");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_progress_mark_comes_when_none_is_behind_and_by_itself_at_times() {
+    let mut cluster = Cluster::ready(2);
+    let stream = TestStream::on(&cluster, 2);
+    stream.create(&mut cluster, watch(1, exact("a"), WatchStart::Now));
+    stream.create(&mut cluster, watch(2, exact("b"), WatchStart::Now));
+    let revision = cluster.emit(1, "counter", &["a", "b", "c"], 0);
+    stream.stream.request_progress();
+    let updates = stream.drain();
+    assert!(matches!(updates.last(), Some(WatchUpdate::Progress { revision: upto, .. }) if *upto == revision), "{updates:?}");
+    assert_eq!(updates.len(), 5);
+    let mut pending = cluster.start_add(1, "k", 1);
+    cluster.run();
+    let later = look(&mut pending).expect("an answer").expect("added").revision;
+    assert!(stream.drain().is_empty());
+    cluster.advance(super::super::PROGRESS_INTERVAL);
+    assert!(matches!(stream.drain()[..], [WatchUpdate::Progress { revision, .. }] if revision == later));
+    drop(stream);
+    let polls = cluster.sim.polls();
+    cluster.advance(std::time::Duration::from_secs(3_600));
+    assert!(cluster.sim.polls() - polls < 20, "without watches nothing is done");
+}
+
+#[test]
+fn a_deleted_space_is_told_behind_its_events_and_a_new_one_of_its_name_is_another() {
+    let mut cluster = Cluster::ready(2);
+    let (stream, space) = (TestStream::on(&cluster, 1), cluster.space(1, "counter"));
+    stream.create(&mut cluster, watch(1, TopicFilter::all(), WatchStart::Now));
+    stream.create(&mut cluster, watch(2, exact("never"), WatchStart::Now));
+    let last = cluster.emit(1, "counter", &["a"], 0);
+    let member = cluster.member(1);
+    cluster
+        .wait(async move {
+            member.delete_space("counter", Caller::default(), TIMEOUT).await?;
+            member.create_space("counter", "counter", None, Caller::default(), TIMEOUT).await
+        })
+        .expect("deleted and created");
+    cluster.emit(1, "counter", &["a"], 0);
+    let updates = stream.drain();
+    for id in [1, 2] {
+        let told: Vec<_> = updates.iter().cloned().filter_map(|update| told(update, id)).collect();
+        let (rejected, resume, _) = watching::cancelled(&told);
+        assert_eq!((rejected.reason, resume), (Reason::SpaceDeleted, None));
+        assert_eq!(
+            watching::events(told).iter().map(|seen| seen.revision).collect::<Vec<_>>(),
+            if id == 1 { vec![last.0] } else { vec![] }
+        );
+    }
+    let back = NewWatch { space_id: Some(space), ..watch(3, TopicFilter::all(), WatchStart::Revision(Revision(last.0 + 1))) };
+    stream.create(&mut cluster, back);
+    assert_eq!(watching::cancelled(&stream.told(3)).0.reason, Reason::SpaceDeleted);
+    stream.create(&mut cluster, watch(4, TopicFilter::all(), WatchStart::Oldest));
+    assert_eq!(stream.events(4).len(), 1);
+    assert_eq!(cluster.member(1).status().expect("a status").watches, 1);
+}
+
+#[test]
+fn a_failing_handler_rejects_the_call_and_is_named() {
+    let mut cluster = Cluster::ready(1);
+    let member = cluster.member(1);
+    let bound = |on_failure| {
+        let binding = Binding {
+            handler: synod_abi::SpaceName::new("audit/main").expect("a name"),
+            source: synod_abi::SpaceName::new("counter").expect("a name"),
+            filter: TopicFilter::all(),
+        };
+        (binding, on_failure)
+    };
+    let ((binding, reject), (_, skip)) = (bound(OnFailure::Reject), bound(OnFailure::Skip));
+    let again = binding.clone();
+    let described = cluster
+        .wait(async move {
+            member.create_space("audit/main", "counter", None, Caller::default(), TIMEOUT).await?;
+            assert!(!member.bind_space(binding.clone(), reject, Caller::default(), TIMEOUT).await?.already);
+            member.describe_space("audit/main", TIMEOUT).await
+        })
+        .expect("bound");
+    assert_eq!(described.bindings.iter().map(|named| (&named.binding, named.on_failure)).collect::<Vec<_>>(), [(&again, reject)]);
+    let stream = TestStream::on(&cluster, 1);
+    stream.create(&mut cluster, watch(1, TopicFilter::all(), WatchStart::Now));
+    stream.create(&mut cluster, NewWatch { space: "audit/main".into(), ..watch(2, TopicFilter::all(), WatchStart::Now) });
+    let mut failing = cluster.start_emit(1, "counter", &["good", "bad/one"], 0);
+    cluster.run();
+    let Some(Err(CallFailure::Rejected(rejected))) = look(&mut failing) else { panic!("not rejected") };
+    assert_eq!((rejected.reason, rejected.fault), (Reason::HandlerFailed, Some(synod_abi::Fault::Trap)));
+    assert!(rejected.message.contains("`audit/main`"), "{}", rejected.message);
+    cluster.emit(1, "counter", &["good"], 0);
+    let member = cluster.member(1);
+    cluster.wait(async move { member.bind_space(again, skip, Caller::default(), TIMEOUT).await }).expect("bound again");
+    cluster.emit(1, "counter", &["bad/two", "fine"], 0);
+    let updates = stream.drain();
+    let topics = |id| {
+        let told = updates.iter().cloned().filter_map(|update| told(update, id)).collect();
+        watching::events(told).into_iter().map(|seen| seen.topic).collect::<Vec<_>>()
+    };
+    assert_eq!(topics(1), ["good", "bad/two", "fine"]);
+    assert_eq!(topics(2), ["heard/good", "heard/fine"]);
+    let member = cluster.member(1);
+    let described = cluster.wait(async move { member.describe_space("audit/main", TIMEOUT).await }).expect("described");
+    assert_eq!((described.log.events, described.failures.map(|failures| failures.count)), (2, Some(1)));
+}
+
+#[test]
+fn a_send_that_fails_rejects_the_call_and_names_where_it_went() {
+    let mut cluster = Cluster::ready(1);
+    let member = cluster.member(1);
+    let send = |space: &str, n: u64| {
+        let (member, args) = (member.clone(), crate::Args::Json(format!("{{\"space\":{space:?},\"key\":\"k\",\"n\":{n}}}")));
+        cluster.sim.start(async move { member.call("counter", "send", args, Caller::default(), TIMEOUT).await })
+    };
+    let (mut nowhere, mut refused) = (send("nowhere", 1), send("counter", recipe::MOST + 1));
+    let mut sent = send("counter", 5);
+    cluster.run();
+    for (pending, name) in [(&mut nowhere, "no such space"), (&mut refused, "`counter`")] {
+        let Some(Err(CallFailure::Rejected(rejected))) = look(pending) else { panic!("not rejected") };
+        assert_eq!(rejected.reason, Reason::SendFailed);
+        assert!(rejected.message.contains(name), "{}", rejected.message);
+    }
+    assert!(matches!(look(&mut sent), Some(Ok(_))));
+    assert_eq!(cluster.number(1, "k"), 5);
+}
+
+#[test]
+fn a_member_that_stops_tells_where_to_go_on_and_ends_the_stream() {
+    let mut cluster = Cluster::ready(2);
+    let stream = TestStream::on(&cluster, 2);
+    stream.create(&mut cluster, watch(1, TopicFilter::all(), WatchStart::Now));
+    let last = cluster.emit(1, "counter", &["a"], 0);
+    cluster.run();
+    assert_eq!(stream.events(1).len(), 1);
+    let member = cluster.member(2);
+    cluster.wait(async move { member.shut_down(TIMEOUT).await });
+    let told = stream.told(1);
+    let Some(Told::Cancelled(Some(CallFailure::Unavailable { reason, .. }), resume, None)) = told.last() else { panic!("{told:?}") };
+    assert_eq!((*reason, *resume), (UnavailableReason::ShuttingDown, Some(Revision(last.0 + 1))));
+    assert_eq!(stream.pull(), Pulled::End);
+    let late = TestStream::on(&cluster, 2);
+    late.create(&mut cluster, watch(1, TopicFilter::all(), WatchStart::Now));
+    assert!(matches!(late.told(1)[..], [Told::Cancelled(Some(CallFailure::Unavailable { .. }), None, None)]));
+    assert_eq!((late.pull(), cluster.member(2).status().expect("a status").watches), (Pulled::End, 0));
+}
