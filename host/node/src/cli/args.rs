@@ -181,7 +181,8 @@ fn integer(shape: &Type, text: &str) -> Option<Value> {
     if wide { Some(Value::String(digits)) } else { serde_json::from_str(&digits).ok() }
 }
 
-fn bytes(text: &str) -> Result<Vec<u8>, String> {
+/// Bytes as they are written on the command line: text, `base64:…`, `@FILE`, or `text:…` for a text that looks like one of these.
+pub(crate) fn bytes(text: &str) -> Result<Vec<u8>, String> {
     if let Some(encoded) = text.strip_prefix("base64:") {
         return BASE64.decode(encoded).map_err(|error| format!("this is not base64: {error}"));
     }

@@ -22,9 +22,9 @@ pub(crate) enum Exit {
     OutcomeUnknown = 4,
     /// Anything else.
     Internal = 5,
-    /// The call waited as long as it was allowed to: a lock was not acquired.
+    /// The call waited as long as it was allowed to: a lock was not acquired, an election not won.
     WaitTimeout = 6,
-    /// The session has ended, or could not be relied upon any more.
+    /// The session has ended, or could not be relied upon any more; or a leadership was lost to another.
     SessionLost = 7,
 }
 
@@ -135,6 +135,14 @@ fn next_step(reason: &str) -> Option<&'static str> {
         reason::TTL_OUT_OF_BOUNDS => "`synod session bounds` shows and sets the bounds; `--nearest` takes what is allowed",
         reason::TOO_MANY_OUTCOMES => "close the session and open another one",
         reason::REQUEST_REUSED => "one caller at a time may call in a session; try again when the other is done",
+        reason::COMPACTED => "`synod space describe SPACE` shows what is kept; `--from oldest` begins there",
+        reason::REVISION_NOT_REACHED => "`synod status` shows the present revision; watch from the next one at most",
+        reason::HANDLER_FAILED => {
+            "`synod space describe SPACE` shows what is bound to it, `synod recipe logs` panics; `--on-failure skip` lets calls go on"
+        }
+        reason::SEND_FAILED => "`synod recipe logs` shows panics and what the recipes logged",
+        reason::NO_HANDLER => "`synod recipe describe NAME` shows what a recipe hears of; the recipe audit hears of events",
+        reason::BINDING_CIRCLE | reason::UNKNOWN_BINDING | reason::TOO_MANY_BINDINGS => "`synod space describe SPACE` shows its bindings",
         "INCOMPATIBLE_UPGRADE" => "create a new space for the new version, or only append to the old one",
         _ => return None,
     })
@@ -150,7 +158,10 @@ impl From<Error> for Failed {
                 Self { detail: Box::new(detail), ..Self::new(Exit::Rejected, format!("rejected: {recipe}")) }
             }
             Error::Refused(refused) => {
-                let usage = matches!(refused.reason.as_str(), "BAD_ENDPOINT" | "INVALID_ARGUMENTS" | "INVALID_NAME");
+                let usage = matches!(
+                    refused.reason.as_str(),
+                    "BAD_ENDPOINT" | "INVALID_ARGUMENTS" | "INVALID_NAME" | reason::INVALID_TOPIC | reason::INVALID_REVISION
+                );
                 let next = next_step(&refused.reason).map(str::to_owned);
                 let exit = if usage { Exit::Usage } else { Exit::Rejected };
                 let detail = Detail { reason: Some(refused.reason.clone()), recipe: None, field: refused.field.clone() };

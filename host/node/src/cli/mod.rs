@@ -7,7 +7,9 @@
 mod args;
 mod bench;
 mod calling;
+mod elect;
 mod fail;
+mod held;
 mod lock;
 mod logging;
 mod member;
@@ -20,9 +22,12 @@ mod session;
 mod settings;
 mod signals;
 mod space;
+mod space_events;
 mod status;
 mod table;
+mod time;
 mod token;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -43,8 +48,8 @@ Exit codes:
   3  unavailable: surely not applied, may be tried again
   4  outcome unknown: it may or may not have been applied
   5  internal error
-  6  a call waited as long as it was allowed to: a lock was not acquired
-  7  the session was lost
+  6  a call waited as long as it was allowed to: a lock was not acquired, an election not won
+  7  the session was lost, or a leadership
 
 Begin with `synod dev`, then `synod call counter add --key a --by 1` in another terminal.";
 
@@ -91,7 +96,7 @@ enum Command {
     /// Makes, builds, tests, installs and inspects recipes.
     #[command(subcommand)]
     Recipe(recipe::RecipeCommand),
-    /// Creates, upgrades and deletes spaces, and shows their operations.
+    /// Creates, upgrades and deletes spaces, shows their operations, and binds them to each other's events.
     #[command(subcommand)]
     Space(space::SpaceCommand),
     /// Opens, lists and closes sessions: what calls may wait in, have their effect once in, and bind locks to.
@@ -100,6 +105,12 @@ enum Command {
     /// Runs a command while a lock is held: `synod lock NAME -- COMMAND`. Stops it before the lock can be lost.
     #[command(after_help = lock::AFTER_HELP)]
     Lock(Box<lock::LockArgs>),
+    /// Runs a command while a candidate leads an election: `synod elect NAME -- COMMAND`. Stops it before the leadership can be lost.
+    #[command(after_help = elect::AFTER_HELP)]
+    Elect(Box<elect::ElectArgs>),
+    /// Shows events of a space as they happen: `synod watch kv config/`.
+    #[command(after_help = watch::AFTER_HELP)]
+    Watch(watch::WatchArgs),
     /// Calls an operation of a space: `synod call limits take --key api --n 1`.
     #[command(after_help = calling::AFTER_HELP)]
     Call(calling::CallingArgs),
@@ -141,6 +152,8 @@ async fn run(cli: Cli, format: &mut Format) -> Result<ExitCode, Failed> {
     let global = &cli.global;
     let done = match cli.command {
         Command::Lock(args) => return lock::run(*args, global).await,
+        Command::Elect(args) => return elect::run(*args, global).await,
+        Command::Watch(args) => watch::run(args, global).await,
         Command::Session(command) => session::run(command, global).await,
         Command::Dev(args) => member::run(*args, settings::Mode::Dev).await,
         Command::Start(args) => member::run(*args, settings::Mode::Start).await,

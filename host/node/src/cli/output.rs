@@ -1,7 +1,10 @@
 //! Writes answers to standard output and errors to standard error.
 use std::io::Write;
+use std::os::fd::AsFd;
 
 use serde_json::Value;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::Format;
 use super::fail::{Exit, Failed};
@@ -16,14 +19,30 @@ pub(crate) fn answer(format: Format, json: &Value, table: impl FnOnce() -> Strin
 
 /// Writes one line, or several, to standard output. A reader that went away, as `head` does, is no error.
 pub(crate) fn line(text: &str) -> Result<(), Failed> {
+    more(text).map(drop)
+}
+
+/// The same for what writes on and on: says whether there still is a reader.
+pub(crate) fn more(text: &str) -> Result<bool, Failed> {
     let text = text.trim_end();
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failed::new(Exit::Internal, format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failed::new(Exit::Internal, format!("cannot write to standard output: {error}"))),
     }
+}
+
+/// Resolves when nobody reads standard output any more; never, if that cannot be known, as of a file.
+pub(crate) async fn reader_gone() {
+    if let Ok(stdout) = std::io::stdout().as_fd().try_clone_to_owned()
+        // SAFETY: the descriptor is open, is this value's own, and is handed out to nobody.
+        && let Ok(stdout) = unsafe { AsyncFd::register_with_interest(stdout, Interest::ERROR) }
+        && stdout.ready(Interest::ERROR).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// Writes a remark for people to standard error.

@@ -75,11 +75,19 @@ pub(crate) fn text(schema: &Schema) -> String {
         }
     }
     if schema.hooks.any() {
-        let Hooks { session_end, cancel, timer } = &schema.hooks;
+        let Hooks { session_end, cancel, timer, event } = &schema.hooks;
         timer.iter().for_each(|payload| collect(payload, &mut types));
-        let timer = timer.as_ref().map(|payload| format!("timers ({})", type_name(payload)));
-        let hooks = [session_end.then(|| "the end of a session".to_owned()), cancel.then(|| "calls that stop waiting".to_owned()), timer];
+        let hooks = [
+            session_end.then(|| "the end of a session".to_owned()),
+            cancel.then(|| "calls that stop waiting".to_owned()),
+            timer.as_ref().map(|payload| format!("timers ({})", type_name(payload))),
+            event.then(|| "events of the spaces that it is bound to".to_owned()),
+        ];
         let _infallible = writeln!(out, "\nhears of: {}", hooks.into_iter().flatten().collect::<Vec<_>>().join(", "));
+    }
+    if let Some(emits) = &schema.emits {
+        collect(&emits.shape, &mut types);
+        let _infallible = writeln!(out, "\nemits: {}", type_name(&emits.shape));
     }
     if !types.is_empty() {
         out.push_str("\ntypes:\n");
@@ -143,7 +151,7 @@ fn enumeration(out: &mut String, of: &Enum) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use synod_abi::schema::{Errors, Field, Status, Struct, Variant};
+    use synod_abi::schema::{Emits, Errors, Field, Status, Struct, Variant};
     use synod_abi::{RecipeName, RecipeRef};
 
     #[test]
@@ -163,12 +171,15 @@ mod tests {
             waits: true,
             signature: 1,
         };
-        let hooks = Hooks { session_end: true, cancel: false, timer: Some(Type::U64) };
+        let hooks = Hooks { session_end: true, cancel: false, timer: Some(Type::U64), event: true };
+        let change = Type::Struct(Struct { name: "Change".into(), docs: String::new(), fields: vec![arg("left", Type::U32)] });
+        let emits = Some(Emits { shape: change, signature: 9 });
         let recipe = RecipeRef { name: RecipeName::new("rate-limit").expect("a name"), version: 1 };
-        let schema = Schema { recipe, docs: "A bucket.".into(), operations: vec![take], queries: vec![], fields: vec![], hooks };
+        let schema = Schema { recipe, docs: "A bucket.".into(), operations: vec![take], queries: vec![], fields: vec![], hooks, emits };
         let expected = "rate-limit@1\n  A bucket.\n\noperations:\n  take(key: String, n: Option<u32>) -> Taken\n      Takes `n`.\n      \
                         May wait: call it in a session.\n      refuses with RateError: Limited (2)\n\n\
-                        hears of: the end of a session, timers (u64)\n\ntypes:\n  Taken { left: u32 }\n  RateError\n    | Limited { retry_ms: u64 }  Try later.\n";
+                        hears of: the end of a session, timers (u64), events of the spaces that it is bound to\n\nemits: Change\n\n\
+                        types:\n  Taken { left: u32 }\n  RateError\n    | Limited { retry_ms: u64 }  Try later.\n  Change { left: u32 }\n";
         assert_eq!(text(&schema), expected);
     }
 

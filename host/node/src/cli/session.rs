@@ -74,7 +74,7 @@ pub(crate) struct Wish {
 }
 
 /// Who this process is, for operators who wonder whose a session is.
-fn default_label() -> String {
+pub(crate) fn default_label() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match host.trim() {
         "" => format!("synod, process {}", std::process::id()),

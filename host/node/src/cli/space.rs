@@ -6,7 +6,8 @@ use synod_client::api::{RecipeRef, SpaceInfo};
 use super::calling::decode;
 use super::fail::Failed;
 use super::recipe::RecipeAt;
-use super::table::table;
+use super::space_events::{self, BindingArgs, CompactArgs, OnFailure, RetentionArgs};
+use super::table::{bytes, table};
 use super::{Global, output, schema};
 
 /// What to do with spaces.
@@ -22,7 +23,7 @@ pub(crate) enum SpaceCommand {
     },
     /// Lists the spaces.
     List,
-    /// Shows the operations and queries of a space, with their arguments and documentation.
+    /// Shows the operations and queries of a space, what it keeps of its events, and whom it is bound to.
     Describe {
         /// The space.
         space: String,
@@ -35,6 +36,22 @@ pub(crate) enum SpaceCommand {
         #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u32).range(1..))]
         to: u32,
     },
+    /// Has a space react to another's events: its handler runs in the very call that emits them.
+    ///
+    /// Example: synod space bind audit --on kv:config/ --on-failure skip
+    Bind {
+        #[command(flatten)]
+        binding: BindingArgs,
+        /// What becomes of a call whose event the handler fails at.
+        #[arg(long, value_enum, default_value_t)]
+        on_failure: OnFailure,
+    },
+    /// Takes a binding back: give the same SPACE and --on.
+    Unbind(BindingArgs),
+    /// Shows how much of its past a space keeps, or sets it; what is left out stays as it is.
+    Retention(RetentionArgs),
+    /// Forgets events of a space now. Watches that still want them end with COMPACTED.
+    Compact(CompactArgs),
     /// Deletes a space and everything in it.
     Delete {
         /// The space.
@@ -51,8 +68,16 @@ pub(crate) async fn run(command: SpaceCommand, global: &Global) -> Result<(), Fa
             Failed::usage(format!("deleting `{space}` deletes everything in it")).next(format!("`synod space delete {space} --yes`"))
         );
     }
+    match &command {
+        SpaceCommand::Bind { binding, on_failure } => return space_events::bind(binding, *on_failure, global).await,
+        SpaceCommand::Unbind(binding) => return space_events::unbind(binding, global).await,
+        SpaceCommand::Retention(args) => return space_events::retention(args, global).await,
+        SpaceCommand::Compact(args) => return space_events::compact(args, global).await,
+        _ => {}
+    }
     let client = global.client().await?;
     match command {
+        SpaceCommand::Bind { .. } | SpaceCommand::Unbind(_) | SpaceCommand::Retention(_) | SpaceCommand::Compact(_) => Ok(()),
         SpaceCommand::Create { space, recipe } => {
             let reply = client.create_space(&space, &recipe.name, recipe.version.unwrap_or(0)).await?;
             let info = reply.space.unwrap_or_default();
@@ -68,17 +93,23 @@ pub(crate) async fn run(command: SpaceCommand, global: &Global) -> Result<(), Fa
             let json: Value = spaces.iter().map(to_json).collect();
             output::answer(global.output, &json, || {
                 let failures = |space: &SpaceInfo| space.hook_failures.as_ref().map_or(0, |failures| failures.count).to_string();
-                let rows = spaces
-                    .iter()
-                    .map(|space| [space.name.clone(), recipe_text(space.recipe.as_ref()), space.id.to_string(), failures(space)]);
-                table(["SPACE", "RECIPE", "ID>", "FAILED HOOKS>"], rows)
+                let rows = spaces.iter().map(|space| {
+                    let events = space.events.unwrap_or_default();
+                    let recipe = recipe_text(space.recipe.as_ref());
+                    [space.name.clone(), recipe, space.id.to_string(), events.events.to_string(), bytes(events.bytes), failures(space)]
+                });
+                table(["SPACE", "RECIPE", "ID>", "EVENTS>", "IN>", "FAILED HOOKS>"], rows)
             })
         }
         SpaceCommand::Describe { space } => {
-            let reply = client.describe_space(&space).await?;
+            let (info, reply) = (client.space_info(&space).await?, client.describe_space(&space).await?);
             let schema = decode(&reply.schema)?;
-            let json = serde_json::to_value(&schema).unwrap_or_default();
-            output::answer(global.output, &json, || format!("space {space} runs {}", schema::text(&schema)))
+            let mut json = serde_json::to_value(&schema).unwrap_or_default();
+            json["space"] = to_json(&info);
+            output::answer(global.output, &json, || {
+                let schema = schema::text(&schema);
+                format!("space {space} runs {}\n\n{}", schema.trim_end(), space_events::text(&info))
+            })
         }
         SpaceCommand::Upgrade { space, to } => {
             let info = client.upgrade_space(&space, to).await?;
@@ -101,8 +132,12 @@ pub(crate) fn to_json(space: &SpaceInfo) -> Value {
     let failures = space
         .hook_failures
         .as_ref()
-        .map(|failures| json!({ "count": failures.count, "revision": failures.revision, "fault": failures.fault().as_str_name() }));
-    json!({ "name": space.name, "id": space.id, "recipe": recipe.name, "version": recipe.version, "hook_failures": failures })
+        .map(|failures| json!({ "count": failures.count, "revision": failures.revision, "fault": failures.fault().as_str_name(), "why": failures.why }));
+    let bindings: Value = space.bindings.iter().map(space_events::binding_json).collect();
+    json!({
+        "name": space.name, "id": space.id, "recipe": recipe.name, "version": recipe.version, "hook_failures": failures,
+        "events": space.events.as_ref().map(space_events::log_json), "bindings": bindings,
+    })
 }
 
 #[cfg(test)]
@@ -113,10 +148,16 @@ mod tests {
     #[test]
     fn a_space_is_shown_with_its_recipe() {
         let recipe = RecipeRef { name: "kv".into(), version: 2 };
-        let failed = HookFailures { count: 3, revision: 9, fault: Fault::Panic.into() };
-        let space = SpaceInfo { name: "team/kv".into(), id: 7, recipe: Some(recipe.clone()), hook_failures: Some(failed) };
-        let failures = json!({"count": 3, "revision": 9, "fault": "FAULT_PANIC"});
-        assert_eq!(to_json(&space), json!({"name": "team/kv", "id": 7, "recipe": "kv", "version": 2, "hook_failures": failures}));
+        let failed = HookFailures { count: 3, revision: 9, fault: Fault::Panic.into(), why: "it panicked".into() };
+        let hook_failures = Some(failed);
+        let space = SpaceInfo { name: "team/kv".into(), id: 7, recipe: Some(recipe.clone()), hook_failures, ..SpaceInfo::default() };
+        let json = to_json(&space);
+        assert_eq!(json["hook_failures"], json!({"count": 3, "revision": 9, "fault": "FAULT_PANIC", "why": "it panicked"}));
+        assert_eq!(
+            (&json["name"], &json["id"], &json["recipe"], &json["version"]),
+            (&json!("team/kv"), &json!(7), &json!("kv"), &json!(2))
+        );
+        assert_eq!((&json["events"], &json["bindings"]), (&Value::Null, &json!([])));
         assert_eq!(recipe_text(Some(&recipe)), "kv@2");
         assert_eq!(recipe_text(None), "");
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use synod_client::api::{MemberStatus, Role, StatusReply};
 
 use super::fail::{Exit, Failed};
-use super::table::table;
+use super::table::{bytes, table};
 use super::{Global, output};
 
 /// Flags of `synod status`.
@@ -72,11 +72,14 @@ fn text(status: &StatusReply) -> String {
     });
     let columns = ["MEMBER", "ROLE", "TERM>", "REVISION>", "APPLIED>", "COMMITTED>", "CHAIN", "STATE", "CLIENTS", "PROBLEM"];
     let cluster = output::hex(&header.cluster_id);
-    let MemberStatus { sessions, waiting, timers, .. } = furthest(status);
+    let MemberStatus { sessions, waiting, timers, events, event_bytes, .. } = furthest(status);
+    let watches: u64 = status.members.iter().map(|member| member.watches).sum();
     format!(
-        "cluster {cluster}, leader {leader}, term {}, revision {}\n{sessions} sessions, {waiting} waiting calls, {timers} timers\n\n{}",
+        "cluster {cluster}, leader {leader}, term {}, revision {}\n{sessions} sessions, {waiting} waiting calls, {timers} timers\n\
+         {events} events in {}, {watches} watches\n\n{}",
         header.term,
         header.revision,
+        bytes(event_bytes),
         table(columns, rows)
     )
 }
@@ -99,6 +102,8 @@ fn to_json(status: &StatusReply) -> Value {
         "sessions": furthest(status).sessions,
         "waiting": furthest(status).waiting,
         "timers": furthest(status).timers,
+        "events": furthest(status).events,
+        "event_bytes": furthest(status).event_bytes,
         "members": status.members.iter().map(member_json).collect::<Vec<_>>(),
     })
 }
@@ -132,6 +137,9 @@ fn member_json(member: &MemberStatus) -> Value {
         "requests": member.requests,
         "waiting": member.waiting,
         "timers": member.timers,
+        "events": member.events,
+        "event_bytes": member.event_bytes,
+        "watches": member.watches,
     })
 }
 
@@ -150,6 +158,9 @@ mod tests {
             applied_index: 41,
             sessions: 12,
             waiting: 5,
+            events: 9,
+            event_bytes: 2_048,
+            watches: 7,
             chain_digest: vec![0xaa; 32],
             ..MemberStatus::default()
         };
@@ -163,18 +174,19 @@ mod tests {
         let text = text(&status());
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].ends_with("leader a, term 3, revision 40"), "{text}");
-        assert_eq!(lines[1], "12 sessions, 5 waiting calls, 0 timers");
+        assert_eq!(lines[1..3], ["12 sessions, 5 waiting calls, 0 timers", "9 events in 2.0 KiB, 7 watches"]);
         assert!(
-            lines[4].starts_with("a") && lines[4].contains("leader") && lines[4].contains("41") && lines[4].contains("aaaaaaaaaaaa"),
+            lines[5].starts_with("a") && lines[5].contains("leader") && lines[5].contains("41") && lines[5].contains("aaaaaaaaaaaa"),
             "{text}"
         );
-        assert!(lines[5].contains("unreachable") && lines[5].contains("connection refused") && !lines[5].contains('0'), "{text}");
+        assert!(lines[6].contains("unreachable") && lines[6].contains("connection refused") && !lines[6].contains('0'), "{text}");
     }
 
     #[test]
     fn programs_see_everything() {
         let json = to_json(&status());
         assert_eq!((&json["leader"], &json["sessions"], &json["members"][0]["waiting"]), (&json!("a"), &json!(12), &json!(5)));
+        assert_eq!((&json["events"], &json["event_bytes"], &json["members"][0]["watches"]), (&json!(9), &json!(2_048), &json!(7)));
         assert_eq!(json["members"][0]["chain_digest"].as_str().map(str::len), Some(64));
         assert_eq!(json["members"][1]["reachable"], false);
     }

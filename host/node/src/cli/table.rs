@@ -30,6 +30,18 @@ pub(crate) fn summary(docs: &str) -> String {
     }
 }
 
+/// A number of bytes: `2.0 KiB`.
+#[allow(clippy::cast_precision_loss, reason = "a size for people")]
+pub(crate) fn bytes(count: u64) -> String {
+    let scaled = |unit: u64| count as f64 / unit as f64;
+    match count {
+        0..=1_023 => format!("{count} B"),
+        1_024..=1_048_575 => format!("{:.1} KiB", scaled(1_024)),
+        1_048_576..=1_073_741_823 => format!("{:.1} MiB", scaled(1_048_576)),
+        _ => format!("{:.1} GiB", scaled(1_073_741_824)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,6 +52,14 @@ mod tests {
         let text = table(["NAME", "COUNT>"], rows);
         let expected = "NAME    COUNT\na           9\nlonger   1000\n-           1";
         assert_eq!(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"), expected);
+    }
+
+    #[test]
+    fn sizes_have_the_unit_that_fits() {
+        let table = [(0, "0 B"), (1_023, "1023 B"), (1_536, "1.5 KiB"), (64 << 20, "64.0 MiB"), (16 << 30, "16.0 GiB")];
+        for (count, text) in table {
+            assert_eq!(bytes(count), text);
+        }
     }
 
     #[test]

@@ -79,6 +79,36 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     if whole > SECONDS { Err(wrong()) } else { Ok(Duration::from_millis(whole * 1_000 + millis)) }
 }
 
+/// A duration with its unit: `90s`, `15m`, `24h`, `7d`.
+pub(crate) fn age(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time such as 90s, 15m, 24h or 7d");
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?);
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(unit).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+/// A number of bytes, with a unit or without: `65536`, `64MiB`.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is not a number of bytes such as 65536, 512KiB, 64MiB or 1GiB");
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit: u64 = match unit {
+        "" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(unit).ok_or_else(wrong)
+}
+
 /// A duration for people: `10 s`, `2.5 s`.
 pub(crate) fn in_seconds(ms: u64) -> String {
     match ms % 1_000 {
@@ -111,6 +141,24 @@ mod tests {
         }
         for bad in ["", "7", &ID[1..], &ID.replace('0', "+")] {
             assert!(bad.parse::<SessionName>().is_err_and(|why| why.contains("32 hexadecimal digits")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ages_and_sizes_have_units() {
+        let ages = [("90s", 90), ("15m", 900), ("24h", 86_400), ("7d", 604_800), ("0s", 0)];
+        for (text, seconds) in ages {
+            assert_eq!(age(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["", "24", "h", "1.5h", "-1s", "1w", "1 h", "99999999999999999999d", "18446744073709551615d"] {
+            assert!(age(bad).is_err(), "{bad}");
+        }
+        let sizes = [("0", 0), ("65536", 65_536), ("1KiB", 1_024), ("64MiB", 64 << 20), ("16GiB", 16 << 30)];
+        for (text, bytes) in sizes {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "KiB", "1KB", "1.5MiB", "-1", "99999999999999999999", "18446744073709551615GiB"] {
+            assert!(size(bad).is_err(), "{bad}");
         }
     }
 

@@ -37,7 +37,7 @@ use tokio::sync::watch;
 use self::apply::ApplyThread;
 use self::form::Former;
 use self::govern::Governor;
-use self::grpc::Front;
+use self::grpc::{Front, encode_event};
 use self::hello::Greeter;
 use self::identity::Identity;
 use self::listen::{ClientPort, PeerPort};
@@ -121,6 +121,7 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
         replica,
         queries: Arc::new(QueryThreads::start(modules.clone(), query_threads).map_err(StartError::Fatal)?),
         preparer: Arc::new(MajorityPreparer { compiler: compiler.clone(), peers: peers.clone(), roster: roster.clone() }),
+        encode_event,
     })
     .map_err(fatal)?;
     let applier = Arc::new(ApplyThread::start(executor, rows, tripwire).map_err(fatal)?);
@@ -141,8 +142,7 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
         peers: peers.clone(),
         raft: raft.clone(),
         log: log.clone(),
-        applied: member.applied().clone(),
-        state: state.clone(),
+        member: member.clone(),
         client_address: client_address.clone(),
         started,
     });

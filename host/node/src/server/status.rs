@@ -5,12 +5,10 @@ use std::time::Instant;
 use futures::future::join_all;
 use synod_api::v1::{MemberStatus, Role};
 use synod_consensus::Role as RaftRole;
-use synod_machine::directory;
-use synod_service::AppliedState;
-use synod_storage::{Health, LogStore, StateStore};
+use synod_storage::{Health, LogStore};
 
 use super::identity::Identity;
-use super::member::{NodeLog, NodeRaft, NodeState};
+use super::member::{NodeLog, NodeMember, NodeRaft};
 use super::peers::Peers;
 use super::roster::Roster;
 
@@ -26,10 +24,8 @@ pub(crate) struct Reporter {
     pub(crate) raft: NodeRaft,
     /// Its log.
     pub(crate) log: NodeLog,
-    /// How far its state is.
-    pub(crate) applied: AppliedState,
-    /// Its state.
-    pub(crate) state: NodeState,
+    /// Its logic, for what is counted.
+    pub(crate) member: NodeMember,
     /// Where its clients connect.
     pub(crate) client_address: String,
     /// When it started.
@@ -39,13 +35,12 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// This member's own word.
     pub(crate) fn own(&self) -> MemberStatus {
-        let (status, leadership, digest) = (self.raft.status(), self.raft.leadership().current(), self.applied.digest());
+        let (status, leadership, digest) = (self.raft.status(), self.raft.leadership().current(), self.member.applied().digest());
         let index = |entry: Option<synod_consensus::EntryId>| entry.map_or(0, |entry| entry.index);
         let health = self.log.health();
-        let (entries_applied, commands_applied) = self.applied.counts();
-        let head = self.state.view().ok().and_then(|view| directory::head(&view).ok().flatten());
-        let counted = head.map_or((0, 0, 0, 0), |head| (u64::from(head.sessions), head.requests, head.waiting, head.timers));
-        let (sessions, requests, waiting, timers) = counted;
+        let (entries_applied, commands_applied) = self.member.applied().counts();
+        let counted = self.member.status().ok();
+        let count = |of: fn(&synod_service::Status) -> u64| counted.as_ref().map_or(0, of);
         MemberStatus {
             id: self.identity.me.0,
             name: self.identity.name.clone(),
@@ -67,7 +62,7 @@ impl Reporter {
             },
             term: leadership.term,
             leader_id: leadership.leader.map_or(0, |leader| leader.0),
-            revision: self.applied.revision.get(),
+            revision: self.member.applied().revision.get(),
             last_log_index: status.last_log_index.unwrap_or_default(),
             committed_index: index(status.committed),
             applied_index: digest.index,
@@ -81,10 +76,13 @@ impl Reporter {
             entries_applied,
             commands_applied,
             uptime_ms: self.started.elapsed().as_millis() as u64,
-            sessions,
-            requests,
-            waiting,
-            timers,
+            sessions: count(|status| u64::from(status.sessions)),
+            requests: count(|status| status.requests),
+            waiting: count(|status| status.waiting),
+            timers: count(|status| status.timers),
+            events: count(|status| status.events),
+            event_bytes: count(|status| status.event_bytes),
+            watches: count(|status| status.watches),
         }
     }
 

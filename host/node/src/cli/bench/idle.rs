@@ -93,7 +93,7 @@ fn unavailable(status: &Status) -> Failed {
     Failed::new(Exit::Unavailable, format!("the sessions could not be opened or kept: {}", status.message()))
 }
 
-async fn connect(address: &str) -> Result<Channel, Failed> {
+pub(super) async fn connect(address: &str) -> Result<Channel, Failed> {
     let failed = |error: tonic::transport::Error| Failed::new(Exit::Unavailable, format!("cannot connect to {address}: {error}"));
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(failed)?;
     endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect().await.map_err(failed)

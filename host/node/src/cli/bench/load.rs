@@ -62,6 +62,14 @@ impl Outcome {
         self.keep(why);
     }
 
+    /// Counts a call: its latency in microseconds, or its error.
+    pub(crate) fn add(&mut self, called: Result<u64, RawError>) {
+        match called {
+            Ok(micros) => self.latencies.add(micros),
+            Err(error) => self.count(&error),
+        }
+    }
+
     fn count(&mut self, error: &RawError) {
         match error {
             RawError::Rejected { code, .. } => self.rejected(format!("the recipe refused with code {code}")),
@@ -85,11 +93,16 @@ pub(crate) async fn run(callers: &[Arc<Caller>], length: Duration) -> Result<Out
     let bar = tokio::spawn(show_time(length));
     let mut outcome = Outcome::default();
     while let Some(done) = running.join_next().await {
-        outcome.merge(done.map_err(|error| Failed::new(Exit::Internal, format!("a caller of the benchmark failed: {error}")))?);
+        outcome.merge(done.map_err(|error| broken(&error))?);
     }
     outcome.elapsed = began.elapsed();
     bar.abort();
     Ok(outcome)
+}
+
+/// A task of the benchmark ended as it should not.
+pub(crate) fn broken(error: &tokio::task::JoinError) -> Failed {
+    Failed::new(Exit::Internal, format!("a caller of the benchmark failed: {error}"))
 }
 
 async fn call_until(caller: &Caller, end: Instant) -> Outcome {
@@ -99,14 +112,11 @@ async fn call_until(caller: &Caller, end: Instant) -> Outcome {
         if sent >= end {
             return outcome;
         }
-        match caller.run().await {
-            Ok(()) => outcome.latencies.add(u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX)),
-            Err(error) => {
-                outcome.count(&error);
-                if matches!(error, RawError::SessionExpired(_)) {
-                    return outcome;
-                }
-            }
+        let called = caller.run().await.map(|()| u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX));
+        let over = matches!(called, Err(RawError::SessionExpired(_)));
+        outcome.add(called);
+        if over {
+            return outcome;
         }
     }
 }

@@ -34,16 +34,22 @@ pub(crate) enum Kind {
     LockContended,
     /// Sessions of --ttl, as many as --clients, that are kept alive and do nothing else. What is counted is signs of life.
     IdleSessions,
+    /// One event to --watchers, one event at a time: how long after its call was sent each has it.
+    WatchFanout,
+    /// What --watchers cost those who write: the same writes without, with, and without them. Takes three times --seconds.
+    WatchLoad,
+    /// What a bound handler, `audit`, costs each `put` of kv: the same without, with, and without it. Takes three times --seconds.
+    Handler,
 }
 
 impl Kind {
-    /// The recipe, and the name of the space if none is given; none if no recipe takes part.
-    pub(crate) const fn recipe(self) -> Option<&'static str> {
+    /// The recipe, and the name of the space if none is given; empty if no recipe takes part.
+    pub(crate) const fn recipe(self) -> &'static str {
         match self {
-            Self::CounterAdd | Self::CounterOnce => Some("counter"),
-            Self::KvPut | Self::KvGet => Some("kv"),
-            Self::LockCycle | Self::LockContended => Some("lock"),
-            Self::IdleSessions => None,
+            Self::CounterAdd | Self::CounterOnce => "counter",
+            Self::KvPut | Self::KvGet | Self::WatchFanout | Self::WatchLoad | Self::Handler => "kv",
+            Self::LockCycle | Self::LockContended => "lock",
+            Self::IdleSessions => "",
         }
     }
 
@@ -66,7 +72,7 @@ impl Kind {
             Self::CounterAdd | Self::CounterOnce => &["add"],
             Self::KvPut => &["put"],
             Self::LockCycle | Self::LockContended => &["acquire", "release"],
-            Self::KvGet | Self::IdleSessions => &[],
+            Self::KvGet | Self::IdleSessions | Self::WatchFanout | Self::WatchLoad | Self::Handler => &[],
         }
     }
 
@@ -92,7 +98,7 @@ pub(crate) struct Workload {
 impl Workload {
     /// Prepares `kind` on a space whose recipe has `schema`.
     pub(crate) fn new(kind: Kind, space: &str, schema: &Schema, keys: u64, value_bytes: usize) -> Result<Self, Failed> {
-        let wanted = kind.recipe().unwrap_or_default();
+        let wanted = kind.recipe();
         let operations = kind.operations().iter().map(|name| schema.operation(name));
         let queries = kind.queries().iter().map(|name| schema.query(name));
         let signatures: Option<Vec<u64>> = operations.chain(queries).map(|point| Some(point?.signature)).collect();
@@ -103,12 +109,47 @@ impl Workload {
                 Failed::new(Exit::Rejected, message).next(format!("`synod space create SPACE --recipe {wanted}`, then `--space SPACE`"))
             );
         };
-        let value = Blob((0..value_bytes).map(|at| mix(at as u64) as u8).collect());
+        let value = value(value_bytes);
         Ok(Self { kind, space: space.to_owned(), signatures, keys: keys.max(1), value, drawn: AtomicU64::new(0) })
     }
 
     fn key(&self) -> String {
         format!("bench-{}", mix(self.drawn.fetch_add(1, Ordering::Relaxed)) % self.keys)
+    }
+}
+
+/// A value of this size that does not compress well.
+fn value(bytes: usize) -> Blob {
+    Blob((0..bytes).map(|at| mix(at as u64) as u8).collect())
+}
+
+/// `put` of the recipe kv to keys that the caller chooses.
+pub(crate) struct Putter {
+    workload: Workload,
+}
+
+impl Putter {
+    /// Puts values of `value_bytes` into `space`, whose recipe has `schema`.
+    pub(crate) fn new(space: &str, schema: &Schema, value_bytes: usize) -> Result<Self, Failed> {
+        Workload::new(Kind::KvPut, space, schema, 1, value_bytes).map(|workload| Self { workload })
+    }
+
+    /// The space.
+    pub(crate) fn space(&self) -> &str {
+        &self.workload.space
+    }
+
+    /// One call.
+    pub(crate) async fn try_put(&self, client: &Client, key: &str) -> Result<(), RawError> {
+        let Workload { kind, space, signatures, value, .. } = &self.workload;
+        let (space, operation, args) = (space.clone(), kind.operations()[0], encode(&(key, value)));
+        let call = RawCall { space, operation, signature: signatures[0], args, wait_ms: None };
+        Transport::call(client, call).await.map(drop)
+    }
+
+    /// One call, without which there is nothing to measure.
+    pub(crate) async fn put(&self, client: &Client, key: &str) -> Result<(), Failed> {
+        self.try_put(client, key).await.map_err(|error| Failed::new(Exit::Unavailable, format!("a put failed: {error:?}")))
     }
 }
 
@@ -168,7 +209,7 @@ impl Caller {
                 self.call(0, args.clone()).await?;
                 self.call(1, args).await
             }
-            Kind::IdleSessions => Ok(()),
+            Kind::IdleSessions | Kind::WatchFanout | Kind::WatchLoad | Kind::Handler => Ok(()),
         }
     }
 

@@ -8,11 +8,12 @@ use synod_api::v1::failure::Kind;
 use synod_api::v1::value::Form;
 use synod_api::v1::{self as api, Failure, RecipeRef, SpaceInfo, Value};
 use synod_machine::directory::HookFailures;
-use synod_service::{Args, CallFailure, Created, Rejected};
+use synod_machine::events::EventLog;
+use synod_machine::{DeliveryFailure, EventRetention, OnFailure};
+use synod_service::{Args, CallFailure, Created, NamedBinding, Rejected, SpaceDescription, SpaceListing};
 use tonic::Code;
 
-use super::Front;
-use super::space_admin::Listed;
+use super::{Front, watches};
 
 /// Arguments: none at all stand for an empty object in JSON.
 pub(super) fn args(value: Option<Value>) -> Args {
@@ -84,19 +85,66 @@ pub(super) fn recipe_ref(recipe: &synod_abi::RecipeRef) -> RecipeRef {
     RecipeRef { name: recipe.name.to_string(), version: recipe.version }
 }
 
-/// A space from its record.
-pub(super) fn space_info((space, failures): &Listed) -> SpaceInfo {
-    let hook_failures = failures.map(|HookFailures { count, revision, fault }| api::HookFailures {
-        count,
-        revision: revision.0,
-        fault: fault_to_api(fault).into(),
-    });
-    SpaceInfo { name: space.name.to_string(), id: space.id.0, recipe: Some(recipe_ref(&space.recipe)), hook_failures }
+/// A space, as lists have it.
+pub(super) fn space_info(SpaceListing { record, log, failures }: &SpaceListing) -> SpaceInfo {
+    SpaceInfo {
+        name: record.name.to_string(),
+        id: record.id.0,
+        recipe: Some(recipe_ref(&record.recipe)),
+        hook_failures: failures.map(hook_failures),
+        events: Some(event_log(log)),
+        bindings: Vec::new(),
+    }
+}
+
+/// A space, with its bindings.
+pub(super) fn space_description(SpaceDescription { entry, log, failures, bindings }: SpaceDescription) -> SpaceInfo {
+    let listing = SpaceListing { record: entry.record.clone(), log, failures };
+    SpaceInfo { bindings: bindings.into_iter().map(binding).collect(), ..space_info(&listing) }
 }
 
 /// A space from the answer of the command that made it.
 pub(super) fn created(space: &Created) -> SpaceInfo {
-    SpaceInfo { name: space.name.to_string(), id: space.space.0, recipe: Some(recipe_ref(&space.recipe)), hook_failures: None }
+    SpaceInfo { name: space.name.to_string(), id: space.space.0, recipe: Some(recipe_ref(&space.recipe)), ..SpaceInfo::default() }
+}
+
+fn hook_failures(HookFailures { count, revision, why }: HookFailures) -> api::HookFailures {
+    let fault = match why {
+        DeliveryFailure::Fault(fault) => fault_to_api(fault).into(),
+        DeliveryFailure::Refused { .. } | DeliveryFailure::Unknown | DeliveryFailure::WouldWait => 0,
+    };
+    api::HookFailures { count, revision: revision.0, fault, why: why.to_string() }
+}
+
+/// What a space keeps of its events.
+pub(super) fn event_log(log: &EventLog) -> api::EventLog {
+    let EventLog { compacted, last, events, bytes, oldest_at, retention } = *log;
+    let EventRetention { events: most, bytes: most_bytes, age_ms } = retention;
+    api::EventLog {
+        events,
+        bytes,
+        oldest_at_ms: oldest_at.map_or(0, |time| time.0),
+        compacted_revision: compacted.0,
+        last_revision: last.0,
+        retention: Some(api::Retention { events: Some(most), bytes: Some(most_bytes), age_ms: Some(age_ms) }),
+    }
+}
+
+/// A binding.
+pub(super) fn binding(NamedBinding { binding, on_failure, bound }: NamedBinding) -> api::Binding {
+    let (topic, prefix) = watches::topic_of(&binding.filter);
+    let on_failure = match on_failure {
+        OnFailure::Reject => api::OnFailure::Reject,
+        OnFailure::Skip => api::OnFailure::Skip,
+    };
+    api::Binding {
+        space: binding.handler.to_string(),
+        source: binding.source.to_string(),
+        topic,
+        prefix,
+        on_failure: on_failure.into(),
+        bound_revision: bound.0,
+    }
 }
 
 /// The value of the `grpc-timeout` header: at most eight digits and a unit.
@@ -138,6 +186,26 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(grpc_timeout(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_failed_handler_is_told_with_its_fault_and_in_words() {
+        let failures = |why| hook_failures(HookFailures { count: 3, revision: Revision(9), why });
+        let fault = failures(DeliveryFailure::Fault(synod_abi::Fault::Panic));
+        assert_eq!((fault.count, fault.revision, fault.fault()), (3, 9, api::Fault::Panic));
+        let refused = failures(DeliveryFailure::Refused { code: 7 });
+        assert_eq!((refused.fault(), refused.why.as_str()), (api::Fault::Unspecified, "it refused with code 7"));
+    }
+
+    #[test]
+    fn what_a_space_keeps_is_told_with_its_limits() {
+        let log =
+            EventLog { compacted: Revision(4), last: Revision(9), events: 2, bytes: 80, oldest_at: Some(Time(7)), ..EventLog::default() };
+        let told = event_log(&log);
+        assert_eq!((told.compacted_revision, told.last_revision, told.events, told.bytes, told.oldest_at_ms), (4, 9, 2, 80, 7));
+        let retention = told.retention.expect("it is there");
+        assert_eq!(retention.events, Some(synod_abi::limits::EVENTS_DEFAULT));
+        assert_eq!((event_log(&EventLog::default()).oldest_at_ms, retention.age_ms), (0, Some(synod_abi::limits::EVENT_AGE_DEFAULT_MS)));
     }
 
     #[test]

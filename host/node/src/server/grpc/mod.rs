@@ -8,6 +8,8 @@ mod recipes;
 mod sessions;
 mod space_admin;
 mod spaces;
+mod watch_stream;
+mod watches;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +30,7 @@ pub(crate) use recipes::RecipesService;
 pub(crate) use sessions::SessionsService;
 pub(crate) use space_admin::SpaceAdminService;
 pub(crate) use spaces::SpacesService;
+pub(crate) use watches::encode_event;
 
 /// What every service of the client port stands on.
 #[derive(Clone)]

@@ -13,11 +13,11 @@ use synod_api::v1::{
 };
 use synod_machine::directory::{self, SpaceRecord};
 use synod_machine::{Caller, Fatal};
-use synod_service::{CallFailure, Consistency, LogRecord, NewSpace, Reason, RecipeEntry, Rejected, SpaceMade};
+use synod_service::{CallFailure, Consistency, LogRecord, NewSpace, Reason, RecipeEntry, Rejected, SpaceListing, SpaceMade};
 use synod_storage::StateStore;
 use tonic::{Request, Response, Status};
 
-use super::space_admin::{Listed, all_spaces};
+use super::space_admin::all_spaces;
 use super::{Front, convert, stopped};
 
 /// Recipes that one read of the directory takes.
@@ -30,14 +30,19 @@ const LOG_LINES: usize = 256;
 pub(crate) struct RecipesService(pub(crate) Front);
 
 impl RecipesService {
-    fn info(&self, entry: &RecipeEntry, spaces: &[Listed]) -> RecipeInfo {
+    fn info(&self, entry: &RecipeEntry, spaces: &[SpaceListing]) -> RecipeInfo {
         let RecipeEntry { record, schema } = entry;
         RecipeInfo {
             recipe: Some(convert::recipe_ref(&record.recipe)),
             hash: record.hash.0.to_vec(),
             module_bytes: record.module_bytes,
             docs: schema.docs.clone(),
-            spaces: spaces.iter().filter(|(space, _)| space.recipe == record.recipe).map(|(space, _)| space.name.to_string()).collect(),
+            spaces: spaces
+                .iter()
+                .map(|space| &space.record)
+                .filter(|space| space.recipe == record.recipe)
+                .map(|space| space.name.to_string())
+                .collect(),
             operations: schema.operations.len() as u32,
             queries: schema.queries.len() as u32,
         }
@@ -119,7 +124,7 @@ impl Recipes for RecipesService {
             let (space, space_already) = match &installed.space {
                 SpaceMade::None => (None, false),
                 SpaceMade::Created(created) => (Some(convert::created(created)), created.already),
-                SpaceMade::Kept { name, .. } => (spaces.iter().find(|(space, _)| space.name == *name).map(convert::space_info), true),
+                SpaceMade::Kept { name, .. } => (spaces.iter().find(|space| space.record.name == *name).map(convert::space_info), true),
             };
             let header = Some(self.0.header(installed.revision, self.0.member.applied().time()));
             Ok(InstallReply { header, recipe: Some(self.info(&entry, &spaces)), already: installed.already, space, space_already })
@@ -145,8 +150,8 @@ impl Recipes for RecipesService {
             let entry = match target {
                 Target::Recipe(recipe) => self.described(&recipe.name, (recipe.version != 0).then_some(recipe.version), timeout).await?,
                 Target::Space(space) => {
-                    let space = self.0.member.describe_space(&space, Consistency::Linearizable, timeout).await?;
-                    self.described(space.record.recipe.name.as_str(), Some(space.record.recipe.version), timeout).await?
+                    let recipe = self.0.member.describe_space(&space, timeout).await?.entry.record.recipe;
+                    self.described(recipe.name.as_str(), Some(recipe.version), timeout).await?
                 }
             };
             let spaces = all_spaces(&self.0, timeout).await?;

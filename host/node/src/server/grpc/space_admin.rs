@@ -1,17 +1,18 @@
-//! `synod.v1.SpaceAdmin`: making, moving and deleting spaces.
+//! `synod.v1.SpaceAdmin`: making, moving and deleting spaces; what they keep of their events, and whom they are bound to.
 use std::time::Duration;
 
+use synod_abi::{Revision, SpaceName};
 use synod_api::v1::space_admin_server::SpaceAdmin;
 use synod_api::v1::{
-    CreateSpaceReply, CreateSpaceRequest, DeleteSpaceReply, DeleteSpaceRequest, ListSpacesReply, ListSpacesRequest, UpgradeSpaceReply,
-    UpgradeSpaceRequest,
+    self as api, BindSpaceReply, BindSpaceRequest, CompactReply, CompactRequest, CreateSpaceReply, CreateSpaceRequest, DeleteSpaceReply,
+    DeleteSpaceRequest, DescribeSpaceReply, DescribeSpaceRequest, ListSpacesReply, ListSpacesRequest, Retention, SetRetentionReply,
+    SetRetentionRequest, UnbindSpaceReply, UnbindSpaceRequest, UpgradeSpaceReply, UpgradeSpaceRequest,
 };
-use synod_machine::Caller;
-use synod_machine::directory::{HookFailures, SpaceRecord};
-use synod_service::{CallFailure, Consistency};
+use synod_machine::{Binding, Caller, OnFailure};
+use synod_service::{Bound, CallFailure, CompactionDone, Consistency, NamedBinding, Reason, Rejected, RetentionChange, SpaceListing};
 use tonic::{Request, Response, Status};
 
-use super::{Front, convert};
+use super::{Front, convert, watches};
 
 /// Spaces that one read of the directory takes.
 const PAGE: usize = 1_024;
@@ -19,14 +20,11 @@ const PAGE: usize = 1_024;
 /// The spaces of the cluster.
 pub(crate) struct SpaceAdminService(pub(crate) Front);
 
-/// A space, and the failures of its hooks if there were any.
-pub(super) type Listed = (SpaceRecord, Option<HookFailures>);
-
 /// Every space, by name.
-pub(super) async fn all_spaces(front: &Front, timeout: Duration) -> Result<Vec<Listed>, CallFailure> {
-    let (mut spaces, mut consistency) = (Vec::<Listed>::new(), Consistency::Linearizable);
+pub(super) async fn all_spaces(front: &Front, timeout: Duration) -> Result<Vec<SpaceListing>, CallFailure> {
+    let (mut spaces, mut consistency) = (Vec::<SpaceListing>::new(), Consistency::Linearizable);
     loop {
-        let after = spaces.last().map(|(space, _)| space.name.clone());
+        let after = spaces.last().map(|space| space.record.name.clone());
         let page = front.member.spaces(after.as_ref(), PAGE, consistency, timeout).await?;
         spaces.extend(page.items);
         if !page.more {
@@ -34,6 +32,24 @@ pub(super) async fn all_spaces(front: &Front, timeout: Duration) -> Result<Vec<L
         }
         consistency = Consistency::Serializable;
     }
+}
+
+/// The binding that a request names, and what is to become of failures.
+fn binding(binding: Option<api::Binding>) -> Result<(Binding, OnFailure), CallFailure> {
+    let missing = || CallFailure::from(Rejected::new(Reason::InvalidArguments, "the binding is missing").in_field("binding"));
+    let binding = binding.ok_or_else(missing)?;
+    let on_failure = match binding.on_failure() {
+        api::OnFailure::Unspecified | api::OnFailure::Reject => OnFailure::Reject,
+        api::OnFailure::Skip => OnFailure::Skip,
+    };
+    let name = |name: &str, field: &str| {
+        SpaceName::new(name).map_err(|error| {
+            CallFailure::from(Rejected::new(Reason::InvalidName, format!("{name:?} is not the name of a space: {error}")).in_field(field))
+        })
+    };
+    let api::Binding { space, source, topic, prefix, .. } = binding;
+    let (handler, source) = (name(&space, "binding.space")?, name(&source, "binding.source")?);
+    Ok((Binding { handler, source, filter: watches::filter(topic, prefix) }, on_failure))
 }
 
 #[tonic::async_trait]
@@ -71,5 +87,80 @@ impl SpaceAdmin for SpaceAdminService {
         let revision = self.0.member.delete_space(&request.into_inner().name, Caller::default(), timeout).await;
         let revision = revision.map_err(|failure| self.0.status(failure))?;
         Ok(Response::new(DeleteSpaceReply { header: Some(self.0.header(revision, self.0.member.applied().time())) }))
+    }
+
+    async fn describe(&self, request: Request<DescribeSpaceRequest>) -> Result<Response<DescribeSpaceReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let described = self.0.member.describe_space(&request.into_inner().name, timeout).await;
+        let described = described.map_err(|failure| self.0.status(failure))?;
+        Ok(Response::new(DescribeSpaceReply { header: Some(self.0.present_header()), space: Some(convert::space_description(described)) }))
+    }
+
+    async fn bind(&self, request: Request<BindSpaceRequest>) -> Result<Response<BindSpaceReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let bound = async {
+            let (binding, on_failure) = binding(request.into_inner().binding)?;
+            let bound = self.0.member.bind_space(binding.clone(), on_failure, Caller::default(), timeout).await?;
+            Ok((NamedBinding { binding, on_failure, bound: bound.revision }, bound))
+        };
+        let (binding, Bound { already, revision }) = bound.await.map_err(|failure| self.0.status(failure))?;
+        let header = Some(self.0.header(revision, self.0.member.applied().time()));
+        Ok(Response::new(BindSpaceReply { header, binding: Some(convert::binding(binding)), already }))
+    }
+
+    async fn unbind(&self, request: Request<UnbindSpaceRequest>) -> Result<Response<UnbindSpaceReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let unbound = match binding(request.into_inner().binding) {
+            Ok((binding, _)) => self.0.member.unbind_space(binding, Caller::default(), timeout).await,
+            Err(failure) => Err(failure),
+        };
+        let revision = unbound.map_err(|failure| self.0.status(failure))?;
+        Ok(Response::new(UnbindSpaceReply { header: Some(self.0.header(revision, self.0.member.applied().time())) }))
+    }
+
+    async fn set_retention(&self, request: Request<SetRetentionRequest>) -> Result<Response<SetRetentionReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let SetRetentionRequest { name, retention } = request.into_inner();
+        let Retention { events, bytes, age_ms } = retention.unwrap_or_default();
+        let change = RetentionChange { events, bytes, age_ms };
+        let log = self.0.member.set_event_retention(&name, change, Caller::default(), timeout).await;
+        let log = log.map_err(|failure| self.0.status(failure))?;
+        Ok(Response::new(SetRetentionReply { header: Some(self.0.present_header()), events: Some(convert::event_log(&log)) }))
+    }
+
+    async fn compact(&self, request: Request<CompactRequest>) -> Result<Response<CompactReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let CompactRequest { name, through_revision } = request.into_inner();
+        let through = (through_revision != 0).then_some(Revision(through_revision));
+        let done = self.0.member.compact_events(&name, through, Caller::default(), timeout).await;
+        let CompactionDone { through, events } = done.map_err(|failure| self.0.status(failure))?;
+        Ok(Response::new(CompactReply { header: Some(self.0.present_header()), compacted_revision: through.0, events }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use synod_abi::TopicFilter;
+
+    use super::*;
+
+    #[test]
+    fn a_binding_names_two_spaces_and_topics() {
+        let wire =
+            api::Binding { space: "audit".into(), source: "kv".into(), topic: "config/".into(), prefix: true, ..api::Binding::default() };
+        let (read, on_failure) = binding(Some(wire.clone())).expect("good");
+        assert_eq!((read.handler.as_str(), read.source.as_str(), on_failure), ("audit", "kv", OnFailure::Reject));
+        assert_eq!(read.filter, TopicFilter::Prefix("config/".into()));
+        let skip = api::Binding { on_failure: api::OnFailure::Skip.into(), ..wire.clone() };
+        assert_eq!(binding(Some(skip)).expect("good").1, OnFailure::Skip);
+        let table = [
+            (None, Reason::InvalidArguments, "binding"),
+            (Some(api::Binding { space: "A!".into(), ..wire.clone() }), Reason::InvalidName, "binding.space"),
+            (Some(api::Binding { source: String::new(), ..wire }), Reason::InvalidName, "binding.source"),
+        ];
+        for (wire, reason, field) in table {
+            let Err(CallFailure::Rejected(rejected)) = binding(wire) else { panic!("rejected") };
+            assert_eq!((rejected.reason, rejected.field.as_deref()), (reason, Some(field)));
+        }
     }
 }

@@ -1,19 +1,21 @@
-//! `synod.v1.Spaces`: calls and queries.
+//! `synod.v1.Spaces`: calls, queries and watches.
 use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use synod_api::v1::spaces_server::Spaces;
-use synod_api::v1::{CallReply, CallRequest, Consistency, QueryReply, QueryRequest};
+use synod_api::v1::{CallReply, CallRequest, Consistency, QueryReply, QueryRequest, WatchReply, WatchRequest};
 use synod_machine::Caller;
 use synod_service::{CallAnswer, CallFailure, QueryOptions, SessionAnswer, Waiting};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::call_stream::{CallStream, Step};
 use super::context::{self, InSession};
+use super::watch_stream::WatchReplies;
+use super::watches::MemberWatches;
 use super::{Front, convert};
 
-/// Calls and queries.
+/// Calls, queries and watches.
 pub(crate) struct SpacesService(pub(crate) Front);
 
 /// Runs a call until it has its answer or waits. It is submitted when this is first polled.
@@ -49,6 +51,7 @@ fn parked(front: &Front, waiting: &Waiting, tag: u64) -> CallReply {
 #[tonic::async_trait]
 impl Spaces for SpacesService {
     type CallStreamStream = BoxStream<'static, Result<CallReply, Status>>;
+    type WatchStream = BoxStream<'static, Result<WatchReply, Status>>;
 
     async fn call(&self, request: Request<CallRequest>) -> Result<Response<CallReply>, Status> {
         let (timeout, deadline) = (self.0.timeout(&request), self.0.deadline(&request));
@@ -97,5 +100,10 @@ impl Spaces for SpacesService {
         let answer = answer.await.map_err(|failure| self.0.status(failure))?;
         let header = self.0.header(answer.revision, answer.time);
         Ok(Response::new(QueryReply { header: Some(header), result: Some(convert::value(answer.value)) }))
+    }
+
+    async fn watch(&self, request: Request<Streaming<WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
+        let watches = MemberWatches::new(self.0.clone());
+        Ok(Response::new(WatchReplies::new(request.into_inner(), watches).boxed()))
     }
 }

@@ -1,6 +1,6 @@
-//! Runs a command only while its lock is surely held: stops it before the session can be lost.
+//! Runs a command only while what it needs is surely held: stops it before the session can be lost.
 //!
-//! What it goes by is the session's client-side deadline, which lies before the moment at which the cluster may give the lock
+//! What it goes by is the session's client-side deadline, which lies before the moment at which the cluster may give what is held
 //! to another. While no touch is answered, the time left shrinks: [`Grace`] before the deadline the command is asked to stop, at
 //! the deadline it is killed. A command that was asked to stop is not spared when the cluster answers again.
 use std::io;

@@ -1,8 +1,8 @@
-//! The command that runs under a lock: a process group of its own, that dies with this process.
+//! The command that runs while something is held: a process group of its own, that dies with this process.
 //!
 //! A group, so that a signal reaches what the command started, too. The terminal belongs to this process's group, so Ctrl-C is
 //! passed on like any other signal; a command that asks for the terminal, to read from it, is lent it. When this process is
-//! killed, the kernel kills the command (not what it started): nothing may run on without the lock that nobody keeps any more.
+//! killed, the kernel kills the command (not what it started): nothing may run on without what nobody holds any more.
 //!
 //! All calls to the operating system that Rust has no safe name for are in this file.
 use std::ffi::OsString;

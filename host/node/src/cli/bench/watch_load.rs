@@ -1,0 +1,178 @@
+//! `watch-load`: what watches cost those who write. The same writes run without watches, with them, and without them again, in one
+//! run, because machines and disks change their minds between runs.
+//!
+//! The writes are two: `put` of kv at a rate, whose events the watches share out among them; and `add` of counter by clients in a closed
+//! loop, which emit nothing and take what is left of the machine. How many of these there are is the throughput that is compared.
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use synod_client::Client;
+
+use super::histogram::Histogram;
+use super::load::{self, Outcome};
+use super::watchers::{Board, Watchers};
+use super::workload::{Caller, Putter};
+use super::{Measured, milliseconds, paced, rate};
+use crate::cli::fail::Failed;
+use crate::cli::progress::Spinner;
+use crate::cli::table::table;
+
+/// Of the topics.
+const PREFIX: &str = "bench-load-";
+
+/// What is wanted.
+pub(super) struct WatchLoad {
+    /// How many watches.
+    pub(super) watchers: usize,
+    /// How many of them each event matches.
+    pub(super) matching: usize,
+    /// Over how many connections.
+    pub(super) connections: usize,
+    /// Events a second.
+    pub(super) events_per_second: u64,
+    /// Before the first phase.
+    pub(super) warmup: Duration,
+    /// Of each phase.
+    pub(super) length: Duration,
+    /// How often watches come and go.
+    pub(super) rounds: u64,
+}
+
+/// One phase.
+struct Phase {
+    watched: bool,
+    writes: Outcome,
+    puts: Outcome,
+    receipts: Histogram,
+}
+
+impl Phase {
+    fn writes_per_second(&self) -> f64 {
+        rate(self.writes.latencies.total(), self.writes.elapsed.as_secs_f64())
+    }
+}
+
+impl WatchLoad {
+    /// Measures, with the watches at the member at `address`.
+    pub(super) async fn run(
+        &self,
+        client: &Client,
+        address: &str,
+        putter: &Arc<Putter>,
+        callers: &[Arc<Caller>],
+    ) -> Result<Measured, Failed> {
+        let board = Board::new(PREFIX, (self.watchers / self.matching.max(1)).max(1));
+        self.phase(client, &board, putter, callers, self.warmup, false).await?;
+        let mut phases = vec![self.phase(client, &board, putter, callers, self.length, false).await?];
+        for _ in 0..self.rounds {
+            let watchers = {
+                let _spinner = Spinner::new(format!("opening {} watches", self.watchers));
+                Watchers::open(address, putter.space(), &board, self.watchers, self.connections).await?
+            };
+            let watched = self.phase(client, &board, putter, callers, self.length, true).await;
+            watchers.close().await;
+            phases.push(watched?);
+            phases.push(self.phase(client, &board, putter, callers, self.length, false).await?);
+        }
+        Ok(self.report(&phases))
+    }
+
+    async fn phase(
+        &self,
+        client: &Client,
+        board: &Arc<Board>,
+        putter: &Arc<Putter>,
+        callers: &[Arc<Caller>],
+        length: Duration,
+        watched: bool,
+    ) -> Result<Phase, Failed> {
+        let before = board.received();
+        drop(board.take_latencies());
+        let putting = paced::put(client.clone(), Arc::clone(board), Arc::clone(putter), self.events_per_second, Instant::now() + length);
+        let putting = tokio::spawn(putting);
+        let writes = load::run(callers, length).await?;
+        let puts = putting.await.map_err(|error| load::broken(&error))?;
+        if watched {
+            board.reach(before + puts.latencies.total() * self.matching as u64).await?;
+        }
+        Ok(Phase { watched, writes, puts, receipts: board.take_latencies() })
+    }
+
+    fn report(&self, phases: &[Phase]) -> Measured {
+        let mean = |watched: bool| {
+            let phases: Vec<_> = phases.iter().filter(|phase| phase.watched == watched).map(Phase::writes_per_second).collect();
+            phases.iter().sum::<f64>() / rate(phases.len() as u64, 1.0)
+        };
+        let (without, with) = (mean(false), mean(true));
+        let slowdown = if without > 0.0 { 100.0 * (1.0 - with / without) } else { 0.0 };
+        let rows = phases.iter().map(|phase| {
+            let [writes, puts, receipts] = [&phase.writes.latencies, &phase.puts.latencies, &phase.receipts];
+            let both = |histogram: &Histogram| match histogram.total() {
+                0 => String::new(),
+                _ => format!("{} / {}", milliseconds(histogram.quantile(500)), milliseconds(histogram.quantile(990))),
+            };
+            [
+                if phase.watched { self.watchers.to_string() } else { "0".to_owned() },
+                format!("{:.0}", phase.writes_per_second()),
+                both(writes),
+                format!("{:.0}", rate(puts.total(), phase.puts.elapsed.as_secs_f64())),
+                both(puts),
+                receipts.total().to_string(),
+                both(receipts),
+            ]
+        });
+        let columns = ["WATCHERS>", "WRITES/S>", "P50 / P99>", "EVENTS/S>", "P50 / P99>", "RECEIPTS>", "P50 / P99>"];
+        let text = format!(
+            "watch-load: {} events a second to {} of {} watchers each, over {} connections\n\n{}\n\nwrites slow by {slowdown:.1} %",
+            self.events_per_second,
+            self.matching,
+            self.watchers,
+            self.connections,
+            table(columns, rows)
+        );
+        let mut all = Outcome::default();
+        for phase in phases {
+            all.merge(phase.writes.clone());
+            all.merge(phase.puts.clone());
+        }
+        let json = json!({
+            "workload": "watch-load", "watchers": self.watchers, "matching": self.matching, "connections": self.connections,
+            "wanted_events_per_second": self.events_per_second, "slowdown_percent": slowdown,
+            "phases": phases.iter().map(phase_json).collect::<Vec<_>>(),
+            "rejected": all.rejected, "unavailable": all.unavailable, "outcome_unknown": all.unknown, "errors": all.errors,
+        });
+        Measured { json, text, calls: all.latencies.total(), errors: all.errors }
+    }
+}
+
+fn phase_json(phase: &Phase) -> Value {
+    let times =
+        |histogram: &Histogram| json!({ "count": histogram.total(), "p50_us": histogram.quantile(500), "p99_us": histogram.quantile(990) });
+    json!({
+        "watched": phase.watched, "writes_per_second": phase.writes_per_second(),
+        "events_per_second": rate(phase.puts.latencies.total(), phase.puts.elapsed.as_secs_f64()),
+        "writes": times(&phase.writes.latencies), "puts": times(&phase.puts.latencies), "receipts": times(&phase.receipts),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn phase(watched: bool, writes: u64) -> Phase {
+        let mut outcome = Outcome { elapsed: Duration::from_secs(1), ..Outcome::default() };
+        (0..writes).for_each(|_| outcome.latencies.add(1_000));
+        Phase { watched, writes: outcome, puts: Outcome::default(), receipts: Histogram::default() }
+    }
+
+    #[test]
+    fn the_slowdown_is_against_the_mean_of_before_and_after() {
+        let seconds = Duration::from_secs(1);
+        let load =
+            WatchLoad { watchers: 10, matching: 1, connections: 1, events_per_second: 1, warmup: seconds, length: seconds, rounds: 1 };
+        let measured = load.report(&[phase(false, 90), phase(true, 95), phase(false, 110)]);
+        assert!(measured.json["slowdown_percent"].as_f64().is_some_and(|percent| (percent - 5.0).abs() < 0.01), "{}", measured.json);
+        assert!(measured.text.ends_with("writes slow by 5.0 %"), "{}", measured.text);
+    }
+}

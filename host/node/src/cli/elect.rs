@@ -1,0 +1,224 @@
+//! `synod elect NAME -- COMMAND`: runs a command while this candidate leads an election of the recipe `election`, and stops it before the
+//! leadership can be lost, or as soon as it is: when an operator closed its session, say. How, is in [`held`](super::held).
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+use synod_abi::{Blob, Token};
+use synod_api::reason;
+use synod_client::{Client, Error, Session, Typed, Watch, WatchError, WatchItem};
+use synod_election::{Election, ElectionEvent, Leadership};
+
+use super::fail::Failed;
+use super::held::{self, HeldArgs, Holding};
+use super::session::{default_label, ms};
+use super::{Global, args};
+
+/// How long it waits before it watches the election again, if it could not.
+const WATCH_AGAIN: Duration = Duration::from_secs(1);
+
+pub(crate) const AFTER_HELP: &str = "\
+COMMAND runs while this candidate leads: in a process group of its own, with standard
+input, output and error inherited, and with SYNOD_ELECTION (the election's name),
+SYNOD_CANDIDATE (this candidate's), SYNOD_TOKEN (the leadership's fencing token) and
+SYNOD_SESSION (the session's id) in its environment. SIGINT, SIGTERM and SIGHUP are passed
+on to it. If synod itself is killed, the kernel kills COMMAND, but not what COMMAND has
+started: a script ends with `exec`.
+
+An election alone does not keep a former leader from acting: pass SYNOD_TOKEN to whatever
+the leader writes to, and have that refuse a token smaller than one it has seen.
+
+When COMMAND ends, the candidate resigns, and the next in line leads. When the cluster
+cannot be reached, COMMAND goes on while the leadership surely lasts. It is sent SIGTERM
+--grace seconds before that is over, and SIGKILL when it is. When another leads all the
+same, or the space was deleted, COMMAND is sent SIGTERM then, and SIGKILL --grace seconds
+later.
+
+Exit codes:
+  0-255    COMMAND's own; 128+n if signal n ended it, or synod while it waited
+  6        not elected: another led for as long as --wait
+  7        the leadership or the session was lost, and COMMAND stopped
+  126,127  COMMAND cannot be run; is not there
+  1-5      COMMAND did not run; as for every other command of synod
+
+Who leads: synod query election leader --election NAME
+Follow it: synod watch election NAME
+
+Example: synod elect scheduler --value 10.0.0.7:8080 -- /usr/local/bin/scheduler";
+
+/// Flags of `synod elect`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ElectArgs {
+    /// The election's name.
+    name: String,
+    /// The space of recipe `election` that it is in.
+    #[arg(long, default_value = "election")]
+    space: String,
+    /// This candidate's name, which no other has in the election [default: synod, host and process].
+    #[arg(long)]
+    candidate: Option<String>,
+    /// What others see of the leader, such as its address: text, base64:… or @FILE.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    value: String,
+    #[command(flatten)]
+    held: HeldArgs,
+}
+
+/// A candidate.
+struct Candidacy {
+    args: ElectArgs,
+    candidate: String,
+    value: Blob,
+}
+
+/// Runs the command while the candidate leads; the exit code is the command's. To be called on the main thread.
+pub(crate) async fn run(args: ElectArgs, global: &Global) -> Result<ExitCode, Failed> {
+    let value = args::bytes(&args.value).map_err(|why| Failed::usage(format!("--value {}: {why}", args.value)))?;
+    let candidate = args.candidate.clone().unwrap_or_else(default_label);
+    let candidacy = Candidacy { candidate, value: Blob(value), args };
+    held::run(&candidacy, &candidacy.args.held, global).await
+}
+
+impl Holding for Candidacy {
+    type Held = Leadership;
+
+    fn subcommand(&self) -> &'static str {
+        "elect"
+    }
+
+    fn noun(&self) -> &'static str {
+        "leadership"
+    }
+
+    async fn acquire(&self, session: &Session) -> Result<Leadership, Failed> {
+        let Self { args, candidate, value } = self;
+        let election = Election::client(session, &args.space);
+        let election = match args.held.wait {
+            Some(wait) => election.waiting_ms(ms(wait)),
+            None => election,
+        };
+        let elected = election.campaign(args.name.as_str(), candidate.as_str(), value.clone()).await;
+        elected.map_err(|error| {
+            let (name, space) = (&args.name, &args.space);
+            let busy = format!("`{candidate}` was not elected in `{name}`: another leads");
+            let next = format!("`synod query {space} leader --election {name}` shows who does; --wait S waits longer");
+            held::not_acquired(error, "election", "leadership", (busy, next))
+        })
+    }
+
+    fn environment(&self, held: &Leadership) -> Vec<(&'static str, String)> {
+        vec![
+            ("SYNOD_ELECTION", self.args.name.clone()),
+            ("SYNOD_CANDIDATE", self.candidate.clone()),
+            ("SYNOD_TOKEN", held.token.0.to_string()),
+        ]
+    }
+
+    /// The watch begins with who leads, so that it does not matter when it begins.
+    async fn lost(&self, client: &Client, held: &Leadership) {
+        let (name, query) = (&self.args.name, json!({ "election": self.args.name }).to_string());
+        loop {
+            let watch = client.watch(&self.args.space).topic(name.as_str()).typed::<ElectionEvent>();
+            match watch.open_with_json("leader", &query).await {
+                Ok((leader, _)) if !leads(&leader.value, held.token) => return,
+                Ok((_, watch)) => match until_over(watch, held.token).await {
+                    Ok(()) => return,
+                    Err(error) if is_gone(&error) => return,
+                    Err(error) => tracing::debug!(%error, "the election is watched again"),
+                },
+                Err(error) if is_gone(&error) => return,
+                Err(error) => tracing::debug!(%error, "the election cannot be watched"),
+            }
+            tokio::time::sleep(WATCH_AGAIN).await;
+        }
+    }
+
+    async fn release(&self, session: &Session, held: &Leadership) {
+        let resigned = Election::client(session, &self.args.space).resign(self.args.name.as_str(), held.token).await;
+        tracing::debug!(?resigned, "resigned");
+    }
+}
+
+/// Resolves when the leadership with this token has ended, or the watch has.
+async fn until_over(mut watch: Watch<Typed<ElectionEvent>>, token: Token) -> Result<(), WatchError> {
+    while let Some(item) = watch.next().await? {
+        match item {
+            WatchItem::Events { events, .. } if events.iter().any(|event| ends(&event.payload, token)) => return Ok(()),
+            WatchItem::Events { .. } | WatchItem::Progress { .. } => {}
+        }
+    }
+    Err(WatchError::Failed(Error::Unavailable("the watch has ended".to_owned())))
+}
+
+/// Whether there is no such election any more, because there is no such space.
+fn is_gone(error: &WatchError) -> bool {
+    match error {
+        WatchError::SpaceDeleted { .. } => true,
+        WatchError::Failed(Error::Refused(refused)) => refused.reason == reason::UNKNOWN_SPACE,
+        WatchError::Compacted { .. } | WatchError::Failed(_) => false,
+    }
+}
+
+/// Whether the leader, as a query answered it in JSON, leads with this token. An answer that is not understood ends no leadership.
+fn leads(leader: &str, token: Token) -> bool {
+    match serde_json::from_str::<Value>(leader) {
+        Ok(Value::Null) => false,
+        Ok(leader) => leader["token"].as_str().is_none_or(|leads| leads == token.0.to_string()),
+        Err(_) => true,
+    }
+}
+
+/// Whether the leadership with this token has ended by this event. Tokens only grow; what is told of smaller ones was before.
+fn ends(event: &ElectionEvent, leadership: Token) -> bool {
+    match event {
+        ElectionEvent::Elected { token, .. } | ElectionEvent::Proclaimed { token, .. } => *token > leadership,
+        ElectionEvent::Vacant { token } => *token >= leadership,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Cli, Command};
+    use super::*;
+    use clap::Parser;
+    use synod_client::Refusal;
+
+    fn parse(line: &str) -> Result<ElectArgs, clap::Error> {
+        let cli = Cli::try_parse_from(line.split_whitespace())?;
+        let Command::Elect(args) = cli.command else { panic!("an election") };
+        Ok(*args)
+    }
+
+    #[test]
+    fn everything_behind_the_dashes_is_the_command() {
+        let args = parse("synod elect main --wait 0.5 --ttl 6 --candidate me --value v -- sh -c --ttl").expect("good");
+        assert_eq!(args.held.command, ["sh", "-c", "--ttl"]);
+        assert_eq!((args.name.as_str(), args.space.as_str(), args.candidate.as_deref()), ("main", "election", Some("me")));
+        assert_eq!((args.held.wait, args.held.wish.ttl), (Some(Duration::from_millis(500)), Some(Duration::from_secs(6))));
+        for line in ["synod elect main", "synod elect main --", "synod elect -- echo", "synod elect main --grace long -- echo"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_leadership_ends_with_another_or_with_none() {
+        let blob = || Blob(vec![]);
+        let elected = |token| ElectionEvent::Elected { candidate: "b".into(), value: blob(), token: Token(token) };
+        let table = [
+            (elected(7), false),
+            (elected(8), true),
+            (ElectionEvent::Vacant { token: Token(6) }, false),
+            (ElectionEvent::Vacant { token: Token(7) }, true),
+            (ElectionEvent::Proclaimed { value: blob(), token: Token(7) }, false),
+        ];
+        for (event, expected) in table {
+            assert_eq!(ends(&event, Token(7)), expected, "{event:?}");
+        }
+        let refused = |reason: &str| WatchError::Failed(Error::Refused(Refusal { reason: reason.to_owned(), ..Refusal::default() }));
+        assert!(is_gone(&refused("UNKNOWN_SPACE")) && is_gone(&WatchError::SpaceDeleted { message: String::new() }));
+        assert!(!is_gone(&refused("SCHEMA_MISMATCH")) && !is_gone(&WatchError::Failed(Error::Unavailable(String::new()))));
+        assert!(leads("{\"token\":\"7\"}", Token(7)) && leads("no JSON", Token(7)) && leads("{}", Token(7)));
+        assert!(!leads("null", Token(7)) && !leads("{\"token\":\"8\"}", Token(7)));
+    }
+}

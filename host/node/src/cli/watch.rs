@@ -1,0 +1,280 @@
+//! `synod watch SPACE [TOPIC]`: events as they happen, a line each, in order and without a gap. The client library comes back by itself
+//! when members fail; what ends a watch, such as compaction, is an error that says where to go on.
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+use synod_abi::TopicFilter;
+use synod_client::{Answer, Watch, WatchError, WatchEvent, WatchItem, WatchState};
+
+use super::fail::{Exit, Failed};
+use super::time::utc;
+use super::{Format, Global, output};
+
+/// How often it looks whether the watch has lost its member.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Widest topic that columns are aligned for.
+const TOPIC_WIDTH: usize = 40;
+
+pub(crate) const AFTER_HELP: &str = "\
+A line is an event: its revision, cluster time, topic, and payload as JSON. Events of one
+revision stand together; each comes once, in order, also when members fail meanwhile.
+
+TOPIC is one topic, or what topics begin with if it ends with / or *: config/, db*.
+Without it, all of them. Quote a *, so that the shell leaves it alone.
+
+To come back where a watch ended, add one to the last revision that was shown:
+  synod watch kv config/ --from 813
+With --query, the query's result comes first, then what happened behind the state that it
+read:
+  synod watch kv config/ --query list --args '{\"prefix\": \"config/\"}'
+
+It ends with --events, on Ctrl-C, or when its output is closed. Exit codes:
+  1        rejected: events from there on are forgotten (COMPACTED), or the space is gone
+  2-5      as for every other command of synod";
+
+/// Flags of `synod watch`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct WatchArgs {
+    /// The space.
+    space: String,
+    /// The topic, or what topics begin with: `db`, `config/`, `db*` [default: all].
+    #[arg(default_value = "*", hide_default_value = true)]
+    topic: String,
+    /// The first revision that is wanted, or `oldest` for all that is kept [default: from now on].
+    #[arg(long, value_name = "REV|oldest", conflicts_with = "query")]
+    from: Option<From>,
+    /// Begin with the result of this query.
+    #[arg(long)]
+    query: Option<String>,
+    /// Its arguments, as a JSON object.
+    #[arg(long, value_name = "JSON", requires = "query", default_value = "{}", hide_default_value = true)]
+    args: String,
+    /// End after so many events.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    events: Option<u64>,
+    /// Also show progress marks: up to which revision nothing is missing.
+    #[arg(long)]
+    progress: bool,
+}
+
+/// Where a watch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    Oldest,
+    Revision(u64),
+}
+
+impl FromStr for From {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(revision @ 1..) => Ok(Self::Revision(revision)),
+            _ if text == "oldest" => Ok(Self::Oldest),
+            _ => Err(format!("`{text}` is neither `oldest` nor a revision, which are numbers from 1")),
+        }
+    }
+}
+
+pub(crate) async fn run(args: WatchArgs, global: &Global) -> Result<(), Failed> {
+    let client = global.learning_client().await?;
+    let builder = client.watch(&args.space).filter(TopicFilter::parse(&args.topic));
+    let failed = |error| failed(&args, error);
+    let mut lines = Lines::new(global.output);
+    let watch = match (&args.query, args.from) {
+        (Some(query), _) => {
+            let (answer, watch) = builder.open_with_json(query, &args.args).await.map_err(failed)?;
+            if !output::more(&lines.result(query, answer)?)? {
+                return Ok(());
+            }
+            watch
+        }
+        (None, None) => builder.now().open().await.map_err(failed)?,
+        (None, Some(From::Oldest)) => builder.from_oldest().open().await.map_err(failed)?,
+        (None, Some(From::Revision(revision))) => builder.from_revision(revision).open().await.map_err(failed)?,
+    };
+    follow(&args, watch, &mut lines).await
+}
+
+async fn follow(args: &WatchArgs, mut watch: Watch<synod_client::Json>, lines: &mut Lines) -> Result<(), Failed> {
+    let (mut left, mut looks, mut connected) = (args.events, tokio::time::interval(LOOK_EVERY), true);
+    let gone = output::reader_gone();
+    tokio::pin!(gone);
+    loop {
+        let item = tokio::select! {
+            () = &mut gone => return Ok(()),
+            item = watch.next() => item.map_err(|error| failed(args, error))?,
+            _ = looks.tick() => {
+                let now = !matches!(watch.state(), WatchState::Disconnected { .. });
+                if now != connected && lines.format == Format::Table {
+                    output::remark(if now { "watching again, nothing was missed" } else { "no contact to the cluster; trying again" });
+                }
+                connected = now;
+                continue;
+            }
+        };
+        let text = match item {
+            None => return Ok(()),
+            Some(WatchItem::Progress { revision, time_ms }) if args.progress => lines.progress(revision, time_ms),
+            Some(WatchItem::Progress { .. }) => continue,
+            Some(WatchItem::Events { mut events, .. }) => {
+                events.truncate(left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX)));
+                left = left.map(|left| left - events.len() as u64);
+                events.iter().map(|event| lines.event(event)).collect::<Result<Vec<_>, _>>()?.join("\n")
+            }
+        };
+        if !output::more(&text)? || left == Some(0) {
+            return Ok(());
+        }
+    }
+}
+
+/// What is shown of what comes.
+struct Lines {
+    format: Format,
+    revision_width: usize,
+    topic_width: usize,
+}
+
+impl Lines {
+    const fn new(format: Format) -> Self {
+        Self { format, revision_width: 1, topic_width: 1 }
+    }
+
+    fn event(&mut self, event: &WatchEvent<String>) -> Result<String, Failed> {
+        let WatchEvent { revision, number, time_ms, topic, payload } = event;
+        let value = value(payload)?;
+        Ok(match self.format {
+            Format::Json => {
+                json!({ "revision": revision, "number": number, "time_ms": time_ms, "topic": topic, "payload": value }).to_string()
+            }
+            Format::Table => self.line(*revision, *time_ms, &printable(topic), &value.to_string()),
+        })
+    }
+
+    fn result(&mut self, query: &str, answer: Answer<String>) -> Result<String, Failed> {
+        let Answer { value: text, revision, time_ms, .. } = answer;
+        let result = value(&text)?;
+        Ok(match self.format {
+            Format::Json => json!({ "result": result, "revision": revision, "time_ms": time_ms }).to_string(),
+            Format::Table => self.line(revision, time_ms, &format!("({query})"), &result.to_string()),
+        })
+    }
+
+    fn progress(&mut self, revision: u64, time_ms: u64) -> String {
+        match self.format {
+            Format::Json => json!({ "progress": { "revision": revision, "time_ms": time_ms } }).to_string(),
+            Format::Table => self.line(revision, time_ms, "(progress)", ""),
+        }
+    }
+
+    /// Columns get as wide as what has come so far.
+    fn line(&mut self, revision: u64, time_ms: u64, topic: &str, payload: &str) -> String {
+        let revision = revision.to_string();
+        self.revision_width = self.revision_width.max(revision.len());
+        self.topic_width = self.topic_width.max(topic.chars().count().min(TOPIC_WIDTH));
+        let (revisions, topics, time) = (self.revision_width, self.topic_width, utc(time_ms));
+        format!("{revision:>revisions$}  {time}  {topic:<topics$}  {payload}").trim_end().to_owned()
+    }
+}
+
+fn value(json: &str) -> Result<Value, Failed> {
+    serde_json::from_str(json).map_err(|error| Failed::new(Exit::Internal, format!("the member sent something that is not JSON: {error}")))
+}
+
+/// A topic on one line, whatever is in it.
+fn printable(topic: &str) -> String {
+    topic.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
+fn failed(args: &WatchArgs, error: WatchError) -> Failed {
+    let WatchArgs { space, topic, .. } = args;
+    let next = match &error {
+        WatchError::Compacted { resume_revision, .. } => Some(format!(
+            "`synod watch {space} '{topic}' --from {resume_revision}` goes on with what is left; with --query it begins with the present state"
+        )),
+        WatchError::SpaceDeleted { .. } => Some("`synod space list` shows whether there is another space of that name".to_owned()),
+        WatchError::Failed(_) => None,
+    };
+    let failed = Failed::from(synod_client::Error::from(error));
+    match next {
+        Some(next) => failed.next(next),
+        None => failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Cli, Command};
+    use super::*;
+    use clap::Parser;
+
+    fn parse(line: &str) -> Result<WatchArgs, clap::Error> {
+        let cli = Cli::try_parse_from(line.split_whitespace())?;
+        let Command::Watch(args) = cli.command else { panic!("a watch") };
+        Ok(args)
+    }
+
+    fn event(revision: u64, topic: &str, payload: &str) -> WatchEvent<String> {
+        WatchEvent { revision, number: 1, time_ms: 1_500, topic: topic.to_owned(), payload: payload.to_owned() }
+    }
+
+    #[test]
+    fn a_watch_begins_now_unless_told_otherwise() {
+        let plain = parse("synod watch locks").expect("good");
+        assert_eq!((plain.topic.as_str(), plain.from, plain.query, plain.events), ("*", None, None, None));
+        let from = parse("synod watch kv config/ --from 813 --events 2 --progress").expect("good");
+        assert_eq!((from.topic.as_str(), from.from, from.events, from.progress), ("config/", Some(From::Revision(813)), Some(2), true));
+        assert_eq!(parse("synod watch kv --from oldest").expect("good").from, Some(From::Oldest));
+        let query = parse("synod watch kv --query list --args {}").expect("good");
+        assert_eq!((query.query.as_deref(), query.args.as_str()), (Some("list"), "{}"));
+    }
+
+    #[test]
+    fn nonsense_is_wrong_usage() {
+        let lines = [
+            "synod watch",
+            "synod watch kv --from 0",
+            "synod watch kv --from -1",
+            "synod watch kv --from newest",
+            "synod watch kv --from 1 --query list",
+            "synod watch kv --args {}",
+            "synod watch kv --events 0",
+        ];
+        for line in lines {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn people_see_aligned_lines() {
+        let mut lines = Lines::new(Format::Table);
+        let text: Vec<_> =
+            [event(9, "longer\n", "{\"a\": 1}"), event(10, "b", "null")].iter().map(|e| lines.event(e).expect("JSON")).collect();
+        assert_eq!(text[0], "9  1970-01-01T00:00:01.500Z  longer\\n  {\"a\":1}");
+        assert_eq!(text[1], "10  1970-01-01T00:00:01.500Z  b         null");
+        assert_eq!(lines.progress(7, 0), " 7  1970-01-01T00:00:00.000Z  (progress)");
+    }
+
+    #[test]
+    fn programs_see_an_object_a_line() {
+        let mut lines = Lines::new(Format::Json);
+        let text = lines.event(&event(9, "a", "{\"n\": 18446744073709551615}")).expect("JSON");
+        let json: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(json, json!({"revision": 9, "number": 1, "time_ms": 1_500, "topic": "a", "payload": {"n": u64::MAX}}));
+        let answer = Answer { value: "[1]".to_owned(), revision: 4, time_ms: 5, member_id: 1 };
+        assert_eq!(lines.result("list", answer).expect("JSON"), json!({"result": [1], "revision": 4, "time_ms": 5}).to_string());
+        assert!(!text.contains('\n') && lines.event(&event(1, "a", "no")).is_err());
+    }
+
+    #[test]
+    fn a_compacted_watch_says_where_to_go_on() {
+        let args = parse("synod watch kv config/ --from 3").expect("good");
+        let error = WatchError::Compacted { compacted_revision: 40, resume_revision: 41, message: "m".into() };
+        let failed = failed(&args, error);
+        assert_eq!((failed.exit, failed.json()["error"]["reason"].as_str()), (Exit::Rejected, Some("COMPACTED")));
+        assert!(failed.next.is_some_and(|next| next.starts_with("`synod watch kv 'config/' --from 41`")));
+    }
+}

@@ -1,0 +1,181 @@
+//! The watches of one stream: requests taken in, updates given out as the transport asks for them.
+//!
+//! It keeps no events. A batch is taken from the member when the transport has room for a message and at no other time, so HTTP/2's flow
+//! control is the back-pressure: a client that does not read stops being served, and then being read. What it costs while it
+//! is stuck are the two messages that hyper holds for it, about 1 MiB each, beside the 400 KiB that h2 buffers for a stream; what it does
+//! not take in time the member takes away, see [`synod_service::watch`].
+//!
+//! A bad request is answered with a failure, and other watches go on; so they do when requests cannot be read any more. Everything
+//! is driven by whoever reads the stream, so that dropping it leaves nothing behind.
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, Stream, StreamExt};
+use synod_api::v1::watch_request::Request;
+use synod_api::v1::watch_update::Update;
+use synod_api::v1::{CancelWatch, Failure, Header, WatchCancelled, WatchReply, WatchRequest, WatchUpdate};
+use synod_service::watch::{NewWatch, WATCH_CREATES, WatchBatch, WatchId};
+use synod_service::{CallFailure, Reason, Rejected};
+use tonic::Status;
+
+use super::watches;
+
+/// Requests that are read before something is given out.
+const REQUESTS_AT_ONCE: usize = 256;
+/// The watch of updates that are of no watch in particular.
+const NO_WATCH: u64 = 0;
+/// Reasons of failures that end no watch that was there: there is none, or it goes on.
+const OF_NO_WATCH: [&str; 2] = [synod_api::reason::UNKNOWN_WATCH, synod_api::reason::WATCH_EXISTS];
+
+/// The member behind a stream.
+pub(super) trait Watches {
+    /// Begins a watch; answered by an update.
+    fn create(&self, new: NewWatch) -> BoxFuture<'static, ()>;
+    /// Ends one; answered by an update.
+    fn cancel(&self, id: WatchId);
+    /// Asks for a progress mark.
+    fn request_progress(&self);
+    /// The next updates; none when the member stops.
+    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<WatchBatch>>;
+    /// The header of a batch; without one, of the present state.
+    fn header(&self, batch: Option<&WatchBatch>) -> Header;
+    /// How a failure is told.
+    fn failure(&self, failure: CallFailure) -> Failure;
+}
+
+/// The watches of one stream, as the stream of their updates.
+pub(super) struct WatchReplies<R, W> {
+    requests: Option<R>,
+    watches: W,
+    creating: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// Told before anything is read again.
+    refused: Vec<WatchUpdate>,
+    /// Watches that were asked for and are not cancelled.
+    open: BTreeSet<u64>,
+}
+
+impl<R, W> WatchReplies<R, W>
+where
+    R: Stream<Item = Result<WatchRequest, Status>> + Unpin,
+    W: Watches + Unpin,
+{
+    /// What `requests` ask of `watches`.
+    pub(super) fn new(requests: R, watches: W) -> Self {
+        Self { requests: Some(requests), watches, creating: FuturesUnordered::new(), refused: Vec::new(), open: BTreeSet::new() }
+    }
+
+    fn take_in(&mut self, cx: &mut Context<'_>) {
+        for _ in 0..REQUESTS_AT_ONCE {
+            let Some(requests) = &mut self.requests else { return };
+            if self.creating.len() >= WATCH_CREATES {
+                return;
+            }
+            match requests.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(request))) => self.begin(request, cx),
+                Poll::Ready(Some(Err(status))) => {
+                    self.requests = None;
+                    self.refuse(NO_WATCH, unreadable(&status));
+                }
+                Poll::Ready(None) => self.requests = None,
+                Poll::Pending => return,
+            }
+        }
+        cx.waker().wake_by_ref();
+    }
+
+    fn drive_creates(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(())) = self.creating.poll_next_unpin(cx) {}
+    }
+
+    fn begin(&mut self, WatchRequest { request }: WatchRequest, cx: &mut Context<'_>) {
+        match request {
+            Some(Request::Create(create)) => {
+                let id = create.watch_id;
+                match watches::new_watch(create) {
+                    Ok(new) => {
+                        self.open.insert(id);
+                        let mut created = self.watches.create(new);
+                        if created.poll_unpin(cx).is_pending() {
+                            self.creating.push(created);
+                        }
+                    }
+                    Err(failure) => self.refuse(id, failure),
+                }
+            }
+            Some(Request::Cancel(CancelWatch { watch_id })) => self.watches.cancel(WatchId(watch_id)),
+            Some(Request::Progress(_)) => self.watches.request_progress(),
+            None => {
+                self.refuse(NO_WATCH, invalid("request", "the request is empty: create a watch, cancel one, or ask for a progress mark"))
+            }
+        }
+    }
+
+    fn refuse(&mut self, watch_id: u64, failure: CallFailure) {
+        let cancelled = WatchCancelled { failure: Some(self.watches.failure(failure)), ..WatchCancelled::default() };
+        self.refused.push(WatchUpdate { watch_id, update: Some(Update::Cancelled(cancelled)) });
+    }
+
+    fn reply(&mut self, batch: WatchBatch) -> WatchReply {
+        let header = self.watches.header(Some(&batch));
+        let updates: Vec<_> =
+            batch.updates.into_iter().map(|update| watches::update(update, |failure| self.watches.failure(failure))).collect();
+        for WatchUpdate { watch_id, update } in &updates {
+            if let Some(Update::Cancelled(WatchCancelled { failure, .. })) = update
+                && !failure.as_ref().is_some_and(|failure| OF_NO_WATCH.contains(&failure.reason.as_str()))
+            {
+                self.open.remove(watch_id);
+            }
+        }
+        WatchReply { header: Some(header), updates }
+    }
+}
+
+fn invalid(field: &str, message: &str) -> CallFailure {
+    Rejected::new(Reason::InvalidArguments, message).in_field(field).into()
+}
+
+fn unreadable(status: &Status) -> CallFailure {
+    let message = format!(
+        "a request could not be read, so that none is read from this stream any more; its watches go on, open another stream for more: {}",
+        status.message()
+    );
+    Rejected::new(Reason::InvalidArguments, message).into()
+}
+
+impl<R, W> Stream for WatchReplies<R, W>
+where
+    R: Stream<Item = Result<WatchRequest, Status>> + Unpin,
+    W: Watches + Unpin,
+{
+    type Item = Result<WatchReply, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        this.drive_creates(cx);
+        if this.refused.is_empty() {
+            this.take_in(cx);
+        }
+        let full = this.creating.len() >= WATCH_CREATES;
+        this.drive_creates(cx);
+        if full && this.creating.len() < WATCH_CREATES {
+            cx.waker().wake_by_ref();
+        }
+        if !this.refused.is_empty() {
+            let updates = std::mem::take(&mut this.refused);
+            return Poll::Ready(Some(Ok(WatchReply { header: Some(this.watches.header(None)), updates })));
+        }
+        match this.watches.poll_next(cx) {
+            Poll::Ready(Some(batch)) => Poll::Ready(Some(Ok(this.reply(batch)))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending if this.requests.is_none() && this.creating.is_empty() && this.open.is_empty() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "watch_stream_tests.rs"]
+mod tests;
