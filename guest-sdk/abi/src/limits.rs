@@ -84,6 +84,8 @@ pub const CAUSE_EVENT_BYTES: usize = 4 * 1_024 * 1_024;
 pub const CAUSE_DELIVERIES: usize = 4_096;
 /// Bytes of arguments of those that wait to run.
 pub const CAUSE_DELIVERY_BYTES: usize = 8 * 1_024 * 1_024;
+/// Most bytes of keys and values that a cause and all that it sets off may read.
+pub const CAUSE_READ_BYTES: usize = 64 * 1_024 * 1_024;
 /// How deep handlers and sends may set off further ones; the cause itself is at 0.
 pub const DELIVERY_DEPTH: u32 = 8;
 /// Bindings of which one space is the source; and of which one is the handler.

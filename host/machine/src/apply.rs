@@ -8,9 +8,8 @@
 //! the limit by what one command writes. Installing alone in an entry is the proposer's rule, for the sake of time; an
 //! install among other commands means the same.
 //!
-//! It keeps in memory only what the rows say as well: the head, where spaces and operations are, and when the next timer is
-//! due. After a
-//! [`Fatal`] it refuses to go on, since that memory may then be ahead of the rows.
+//! It keeps in memory only what the rows say as well: the head, where spaces and operations are, who is bound to whose events,
+//! and when the next timer is due. After a [`Fatal`] it refuses to go on, since that memory may then be ahead of the rows.
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::sync::Arc;
@@ -73,7 +72,7 @@ pub(crate) struct Turn {
     pub(crate) caller: Caller,
     /// Which it takes, unless it is rejected.
     pub(crate) revision: Revision,
-    /// Hooks that it has run.
+    /// Hooks, handlers and sent operations that it has run.
     pub(crate) hooks: u32,
     /// Fuel that it has used.
     pub(crate) fuel: u64,

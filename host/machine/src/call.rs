@@ -1,7 +1,7 @@
 //! Calls into recipes: finds the module, runs it with its whole fuel, and tells what became of it.
 //!
 //! What a rejected call wrote is undone here, and its instance dropped if it wrote anything, because its memory may remember
-//! that. What belongs to sessions is in `request`, hooks are in `hook`.
+//! that. What belongs to sessions is in `request`, hooks are in `hook`, what calls emit and send is delivered by `delivery`.
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -10,10 +10,9 @@ use synod_abi::schema::{Hooks, Schema};
 use synod_abi::{Blob, Context, EntryPoint, Fault, ModuleHash, OperationId, SpaceId, limits};
 
 use crate::apply::{Carried, Decided, Machine, Turn};
-use crate::delivery::Cause;
 use crate::outcome::{Rejection, Reply};
 use crate::workspace::{Mark, Workspace};
-use crate::{Call, Completion, Fatal, Invocation, StateView, Vm, directory};
+use crate::{Call, Completion, Fatal, Invocation, OnFailure, StateView, Vm, directory};
 
 /// What of a recipe can be entered.
 #[derive(Debug)]
@@ -86,7 +85,7 @@ impl Machine {
         };
         let context = self.context(turn, None, false);
         let mark = workspace.savepoint();
-        workspace.emissions().begin_cause();
+        workspace.begin_cause();
         let (mut workspace, completion) = invoke(workspace, vm, target.operation(call, &context), turn)?;
         let rejection = match answered(completion) {
             Ok(Answered::Result { result, .. }) if workspace.emissions().is_quiet() => {
@@ -113,7 +112,7 @@ impl Machine {
         turn: &mut Turn,
     ) -> Carried<S, Result<(), Rejection>> {
         let left = limits::CALL_FUEL.saturating_sub(turn.fuel);
-        let (mut workspace, delivered) = self.deliver(workspace, vm, (Cause::Call, call.space, left), turn)?;
+        let (mut workspace, delivered) = self.deliver(workspace, vm, (OnFailure::Reject, call.space, left), turn)?;
         if delivered.is_err() {
             workspace.rollback(mark);
         }

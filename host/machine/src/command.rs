@@ -155,8 +155,8 @@ pub enum Action {
         /// From now on.
         retention: EventRetention,
     },
-    /// Forgets events of a space, oldest first: at most `limits::COMPACTION_EVENTS`, rounded up to a whole revision. Leaders propose it in
-    /// their own term, to keep spaces to their retention; operators may as well.
+    /// Forgets events of a space, oldest first: at most `limits::COMPACTION_EVENTS`, fewer if they are large, rounded up to a whole
+    /// revision. Leaders propose it in their own term, to keep spaces to their retention; operators may as well.
     CompactEvents {
         /// Which.
         space: SpaceId,
@@ -182,7 +182,8 @@ pub enum OnFailure {
     /// It is rejected; if it is a command of the system, as with [`OnFailure::Skip`].
     #[default]
     Reject,
-    /// It goes on: the handler leaves nothing but a count, see [`HookFailures`](crate::directory::HookFailures).
+    /// It goes on: the handler leaves nothing but a count, see [`HookFailures`](crate::directory::HookFailures). What it sends and
+    /// sets off is skipped alike, each by itself.
     Skip,
 }
 

@@ -4,9 +4,10 @@
 //! send themselves joins the end of the same queue, one deeper. Depth, number and waiting bytes are bounded, fuel is shared, and
 //! none begins once its command has written `limits::ENTRY_WRITE_BYTES`.
 //!
-//! Where a call is the cause, a failure rejects the whole command, unless the binding says that it is skipped. Commands of the
-//! system can't be rejected: there every delivery has its own savepoint, and one that fails leaves nothing but a count in the row
-//! of the handler's space, or of the space that sent it. What exceeds the bounds is counted once a cause.
+//! Where a call is the cause, a failure rejects the whole command, unless the binding says that the handler is skipped, or whatever set
+//! off what failed may be skipped itself. Commands of the system can't be rejected: there everything is skipped that fails. It
+//! leaves nothing but a count in the row of the handler's space, or of the space that sent it. What exceeds the bounds is counted once a
+//! cause.
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
@@ -21,15 +22,6 @@ use crate::outcome::{DeliveryFailure, Rejection};
 use crate::workspace::Workspace;
 use crate::{Completion, Fatal, Invocation, OnFailure, StateView, Table, Vm};
 
-/// What sets deliveries off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
-    /// A call: a delivery that fails rejects it.
-    Call,
-    /// A hook of a command of the system, which is never rejected.
-    Hook,
-}
-
 /// A handler or a sent operation that is to run.
 #[derive(Debug)]
 struct Delivery {
@@ -37,13 +29,15 @@ struct Delivery {
     depth: u32,
     /// What it counts of the bytes that wait.
     bytes: usize,
+    /// Whether it rejects the command if it fails.
+    on_failure: OnFailure,
     to: To,
 }
 
 #[derive(Debug)]
 enum To {
     /// Reacts to the event at this place in the list of the entry's events.
-    Handler { space: SpaceId, event: usize, on_failure: OnFailure },
+    Handler { space: SpaceId, event: usize },
     /// Runs an operation; `None`, if that is no name of a space.
     Operation { space: Option<SpaceName>, operation: OperationId, args: Blob },
 }
@@ -51,7 +45,6 @@ enum To {
 /// The deliveries of one cause.
 #[derive(Debug)]
 struct Round {
-    cause: Cause,
     queue: VecDeque<Delivery>,
     /// What is left of the fuel that they share.
     fuel: u64,
@@ -80,14 +73,14 @@ impl Round {
     fn failed<S: StateView>(
         &self,
         workspace: &mut Workspace<S>,
-        Delivery { from, to, .. }: &Delivery,
+        Delivery { from, to, on_failure, .. }: &Delivery,
         why: DeliveryFailure,
     ) -> Result<SpaceId, Stop> {
-        match (self.cause, to) {
-            (_, To::Handler { space, on_failure: OnFailure::Skip, .. }) | (Cause::Hook, To::Handler { space, .. }) => Ok(*space),
-            (Cause::Hook, To::Operation { .. }) => Ok(*from),
-            (Cause::Call, To::Handler { space, .. }) => Err(Rejection::Handler { space: *space, why }.into()),
-            (Cause::Call, To::Operation { space, .. }) => {
+        match (on_failure, to) {
+            (OnFailure::Skip, To::Handler { space, .. }) => Ok(*space),
+            (OnFailure::Skip, To::Operation { .. }) => Ok(*from),
+            (OnFailure::Reject, To::Handler { space, .. }) => Err(Rejection::Handler { space: *space, why }.into()),
+            (OnFailure::Reject, To::Operation { space, .. }) => {
                 let space = workspace.space_called(space.as_ref())?;
                 Err(Rejection::Send { space, why }.into())
             }
@@ -96,17 +89,17 @@ impl Round {
 }
 
 impl Machine {
-    /// Runs what was emitted and sent in `space` since its outbox was last emptied, and what that sets off, on `fuel`. After a
-    /// rejection, which only a call gets, the caller rolls back; the instances that deliveries used are dropped already.
+    /// Runs what was emitted and sent in `space` since its outbox was last emptied, and what that sets off, on `fuel`. With
+    /// [`OnFailure::Skip`], as commands of the system want it, nothing is rejected. After a rejection the caller rolls back; the instances
+    /// that deliveries used are dropped already.
     pub(crate) fn deliver<S: StateView, V: Vm<Workspace<S>>>(
         &mut self,
         mut workspace: Workspace<S>,
         vm: &mut V,
-        (cause, space, fuel): (Cause, SpaceId, u64),
+        (on_failure, space, fuel): (OnFailure, SpaceId, u64),
         turn: &mut Turn,
     ) -> Carried<S, Result<(), Rejection>> {
         let mut round = Round {
-            cause,
             queue: VecDeque::new(),
             fuel,
             set_off: 0,
@@ -115,7 +108,7 @@ impl Machine {
             ran_in: BTreeSet::from([space]),
             encoded: None,
         };
-        let mut delivered = self.collect(&mut workspace, &mut round, (space, 1), turn);
+        let mut delivered = self.collect(&mut workspace, &mut round, (space, 1, on_failure), turn);
         while delivered.is_ok()
             && let Some(delivery) = round.queue.pop_front()
         {
@@ -131,28 +124,34 @@ impl Machine {
         Ok((workspace, delivered))
     }
 
-    /// Queues what `from` emitted and sent.
+    /// Queues what `from` emitted and sent; with [`OnFailure::Skip`] all of it may fail.
     fn collect<S: StateView>(
         &mut self,
         workspace: &mut Workspace<S>,
         round: &mut Round,
-        (from, depth): (SpaceId, u32),
+        (from, depth, on_failure): (SpaceId, u32, OnFailure),
         turn: &Turn,
     ) -> Result<(), Stop> {
         for outgoing in workspace.emissions().take_outbox() {
             match outgoing {
                 Outgoing::Send { space, operation, args } => {
                     let bytes = args.len();
-                    admit(workspace, round, Delivery { from, depth, bytes, to: To::Operation { space, operation, args } }, turn)?;
+                    admit(
+                        workspace,
+                        round,
+                        Delivery { from, depth, bytes, on_failure, to: To::Operation { space, operation, args } },
+                        turn,
+                    )?;
                 }
                 Outgoing::Event(at) => {
                     let Some(source) = self.source(workspace, from)? else { continue };
                     let Some(emitted) = workspace.emissions().event(at) else { continue };
                     let mut bytes = emitted.event.topic.len() + emitted.event.payload.len();
                     let handlers: Vec<_> = source.handlers(&emitted.event.topic).collect();
-                    for (space, on_failure) in handlers {
-                        let to = To::Handler { space, event: at, on_failure };
-                        admit(workspace, round, Delivery { from, depth, bytes: core::mem::take(&mut bytes), to }, turn)?;
+                    for (space, bound) in handlers {
+                        let on_failure = if on_failure == OnFailure::Skip { on_failure } else { bound };
+                        let (bytes, to) = (core::mem::take(&mut bytes), To::Handler { space, event: at });
+                        admit(workspace, round, Delivery { from, depth, bytes, on_failure, to }, turn)?;
                     }
                 }
             }
@@ -190,7 +189,7 @@ impl Machine {
         round.fuel = round.fuel.saturating_sub(turn.fuel - fuel);
         round.ran_in.insert(space);
         let failed = match failure_of(entry_point, completion) {
-            None => self.collect(&mut workspace, round, (space, delivery.depth + 1), turn),
+            None => self.collect(&mut workspace, round, (space, delivery.depth + 1, delivery.on_failure), turn),
             Some(why) => {
                 vm.discard(space);
                 workspace.rollback(&mark);

@@ -3,7 +3,7 @@
 //! Two digests. The *chain* hashes, entry by entry, the entry's index and time and for each command its outcome and its
 //! writes in order: it names the first entry at which two members differ. A deferred command's outcome is in the chain
 //! as well. The *state digest* is order-independent: the sum, in four lanes of 64 bits, of a BLAKE3 hash per row, and the
-//! numbers of the head. The sum is kept per space too, so that deleting a space subtracts it without reading its rows. It
+//! numbers of the head. The sum is kept per space too, of its rows and its events, so that deleting a space subtracts it without reading them. It
 //! does not depend on how commands were packed into entries, which the chain does.
 //!
 //! Against bugs and broken hardware, not against an adversary who chooses rows.

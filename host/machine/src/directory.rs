@@ -6,8 +6,8 @@
 //! | system | `h` | [`Head`] |
 //! | system | `s` name | the space's record |
 //! | system | `i` id | its name |
-//! | system | `d` id | [`RowSum`] of its rows |
-//! | system | `f` id | [`HookFailures`], if one of its hooks failed |
+//! | system | `d` id | [`RowSum`] of its rows and events |
+//! | system | `f` id | [`HookFailures`], if one of its hooks, handlers or sends failed |
 //! | system | `b` | see [`sessions`](crate::sessions) |
 //! | system | `e` `o` `p` | see [`events`](crate::events) |
 //! | recipes | `r` name 00 version | the recipe's record |

@@ -33,7 +33,7 @@ pub struct StoredEvent {
 /// What a space keeps of its events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventLog {
-    /// Every event of this revision or an earlier one is forgotten; 0: none is.
+    /// The revision of the last event that is forgotten: those before it are, too, and none behind it; 0: none is.
     pub compacted: Revision,
     /// Revision of the last event that was ever emitted; 0: none was.
     pub last: Revision,

@@ -10,9 +10,8 @@ use synod_abi::{EntryPoint, Fault, SessionId, SpaceId, TicketId, TimerId, limits
 
 use crate::apply::{Machine, Turn};
 use crate::call::invoke;
-use crate::delivery::Cause;
 use crate::workspace::Workspace;
-use crate::{Completion, DeliveryFailure, Fatal, Invocation, StateView, Vm};
+use crate::{Completion, DeliveryFailure, Fatal, Invocation, OnFailure, StateView, Vm};
 
 /// What a recipe is to hear.
 #[derive(Clone, Copy, Debug)]
@@ -66,14 +65,14 @@ impl Machine {
         turn.hooks += 1;
         let context = self.context(turn, hook.session(), false);
         let mark = workspace.savepoint();
-        workspace.emissions().begin_cause();
+        workspace.begin_cause();
         let (entry_point, args) = (hook.entry_point(), hook.args());
         let invocation = Invocation { space, module: target.module, entry_point, context: &context, args: &args, fuel: limits::CALL_FUEL };
         let (mut workspace, completion) = invoke(workspace, vm, invocation, turn)?;
         let fault = match completion {
             Completion::Done(_) if workspace.emissions().is_quiet() => return Ok(workspace),
             Completion::Done(_) => {
-                let (workspace, _never_rejected) = self.deliver(workspace, vm, (Cause::Hook, space, limits::CALL_FUEL), turn)?;
+                let (workspace, _never_rejected) = self.deliver(workspace, vm, (OnFailure::Skip, space, limits::CALL_FUEL), turn)?;
                 return Ok(workspace);
             }
             Completion::Faulted(fault) => fault,

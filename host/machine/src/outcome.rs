@@ -175,7 +175,7 @@ pub enum Reply {
     },
     /// Events were forgotten.
     Compacted {
-        /// Every event of this revision or an earlier one is forgotten.
+        /// The revision of the last event that is forgotten, by this command or before; 0: none is.
         through: Revision,
         /// How many this command took away.
         events: u64,

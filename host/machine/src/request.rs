@@ -118,7 +118,7 @@ impl Machine {
         }
         let context = self.context(turn, Some(open.id), true);
         let mark = workspace.savepoint();
-        workspace.emissions().begin_cause();
+        workspace.begin_cause();
         let (mut workspace, completion) = invoke(workspace, vm, target.operation(call, &context), turn)?;
         let tried = match answered(completion) {
             Ok(Answered::Result { result, reversible }) => {

@@ -64,7 +64,7 @@ impl Machine {
         }
         let (Forgotten { last, events: forgotten, bytes }, more) =
             if log.events > 0 { forget(workspace, space, log.compacted, through)? } else { (Forgotten::default(), false) };
-        let compacted = if more { last } else { through };
+        let compacted = last.max(log.compacted);
         workspace.counts().events = workspace.counts().events.saturating_sub(forgotten);
         workspace.counts().event_bytes = workspace.counts().event_bytes.saturating_sub(bytes as u64);
         let oldest_at = events(workspace, space, EventPosition::at(next(compacted)), ONE)?.events.first().map(|(_, event)| event.time);

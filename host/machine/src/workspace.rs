@@ -78,6 +78,8 @@ pub(crate) struct Effects {
 struct Budget {
     host_calls: u32,
     read_bytes: usize,
+    /// With what the rest of its cause has read. No rollback gives it back.
+    caused_read_bytes: usize,
     write_bytes: usize,
     write_rows: usize,
     completion_bytes: usize,
@@ -96,7 +98,9 @@ impl Budget {
 
     fn read(&mut self, bytes: usize) -> Result<(), Fault> {
         self.read_bytes += bytes;
-        if self.read_bytes > limits::CALL_READ_BYTES { Err(Fault::TooManyReads) } else { Ok(()) }
+        self.caused_read_bytes += bytes;
+        let too_many = self.read_bytes > limits::CALL_READ_BYTES || self.caused_read_bytes > limits::CAUSE_READ_BYTES;
+        if too_many { Err(Fault::TooManyReads) } else { Ok(()) }
     }
 
     fn write(&mut self, bytes: usize) -> Result<(), Fault> {
@@ -193,10 +197,16 @@ impl<S: StateView> Workspace<S> {
         self.0.time
     }
 
+    /// Begins a cause: what it and its deliveries share is whole again.
+    pub(crate) fn begin_cause(&mut self) {
+        self.0.budget.caused_read_bytes = 0;
+        self.0.emissions.begin_cause();
+    }
+
     /// Begins a call in `space`, with its whole budgets.
     pub(crate) fn begin_call(&mut self, space: SpaceId) {
         self.0.space = space;
-        self.0.budget = Budget::default();
+        self.0.budget = Budget { caused_read_bytes: self.0.budget.caused_read_bytes, ..Budget::default() };
     }
 
     /// The store's failure, if one ended the call.

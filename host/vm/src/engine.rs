@@ -220,6 +220,7 @@ fn limits() -> Vec<(&'static str, u64)> {
         CAUSE_EVENT_BYTES,
         CAUSE_DELIVERIES,
         CAUSE_DELIVERY_BYTES,
+        CAUSE_READ_BYTES,
         DELIVERY_DEPTH,
         SPACE_BINDINGS,
         BINDINGS,

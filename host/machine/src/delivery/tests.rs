@@ -170,7 +170,7 @@ fn a_circle_ends_at_the_deepest_delivery() {
     assert_eq!(member.run(&[emit("t", "")]), Err(handler_failed(2, fault(Fault::TooDeepDelivery))));
     assert_eq!(member.vm.invoked.len(), 1 + limits::DELIVERY_DEPTH as usize);
     let deepest = (1..limits::DELIVERY_DEPTH).fold(send("c", &[put("deep", "x")]), |inner, _| send("c", &[inner]));
-    member.run(&[deepest.clone()]).unwrap();
+    member.run(std::slice::from_ref(&deepest)).unwrap();
     assert_eq!(member.run(&[send("c", &[deepest])]), Err(send_failed(3, fault(Fault::TooDeepDelivery))));
 }
 
@@ -226,9 +226,8 @@ fn a_skipped_handler_leaves_nothing_but_its_count() {
     assert_eq!(failures(&member, 2), Some((1, fault(Fault::Trap))));
     assert!(member.vm.discarded.contains(&SpaceId(2)) && !member.vm.discarded.contains(&SpaceId(1)));
     member.one(call(2, &[when("at event", &[send("none", &[])])])).unwrap();
-    let sent = Rejection::Send { space: None, why: DeliveryFailure::Unknown };
-    assert_eq!(member.run(&[emit("t", "2")]), Err(sent), "what it sent is not skipped");
-    assert_eq!(failures(&member, 2), Some((1, fault(Fault::Trap))));
+    assert!(member.run(&[emit("t", "2")]).is_ok(), "what it sends is skipped alike");
+    assert_eq!(failures(&member, 2), Some((2, DeliveryFailure::Unknown)));
 }
 
 #[test]
@@ -317,8 +316,10 @@ fn completions_of_a_rejected_command_are_taken_back() {
     assert_eq!(member.counts(), (1, 1, 1, 0));
 }
 
-/// Steps of a hook whose deliveries fail, and what is counted in which space.
-fn failing_causes() -> Vec<(Vec<Step>, Vec<Step>, u32, (u64, DeliveryFailure))> {
+/// What a handler does, what a hook does, and what is then counted in which space.
+type FailingCause = (Vec<Step>, Vec<Step>, u32, (u64, DeliveryFailure));
+
+fn failing_causes() -> Vec<FailingCause> {
     vec![
         (vec![put("at b", "x"), Step::Fault(Fault::Trap)], vec![emit("t", ""), emit("t", "")], 2, (2, fault(Fault::Trap))),
         (vec![], vec![send("none", &[]), emit("t", "")], 1, (1, DeliveryFailure::Unknown)),

@@ -164,6 +164,16 @@ fn queries_neither_emit_nor_send() {
 }
 
 #[test]
+fn damaged_events_are_found_by_the_digest() {
+    let mut member = Member::formed();
+    member.run(&[emit("t", "1")]).unwrap();
+    verify(&member.state).unwrap();
+    let (key, value) = member.state.rows(Table::Events).next().map(|(key, value)| (key.to_vec(), [value, b"x"].concat())).unwrap();
+    member.state.commit(&[Write::Put { table: Table::Events, key, value }]);
+    assert!(verify(&member.state).unwrap_err().0.contains("damaged"));
+}
+
+#[test]
 fn events_are_no_rows_that_a_recipe_reads() {
     let mut member = Member::formed();
     member.run(&[emit("t", "1"), put("k", "v")]).unwrap();

@@ -16,6 +16,8 @@ enum Op {
     /// Does nothing if the row is there.
     PutNew(Vec<u8>, Vec<u8>),
     Delete(Vec<u8>),
+    /// Deletes the row if it is there, and tells what it is.
+    DeleteKnown(Vec<u8>),
     DeletePrefix(Vec<u8>),
     Range {
         from: Vec<u8>,
@@ -39,6 +41,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (key(), value()).prop_map(|(key, value)| Op::Put(key, value)),
         3 => (key(), value()).prop_map(|(key, value)| Op::PutNew(key, value)),
         4 => key().prop_map(Op::Delete),
+        2 => key().prop_map(Op::DeleteKnown),
         1 => key().prop_map(Op::DeletePrefix),
         4 => (key(), prop_oneof![key(), Just(Vec::new())], any::<bool>(), 1..6_usize)
             .prop_map(|(from, to, backward, rows)| Op::Range { from, to, backward, rows }),
@@ -102,6 +105,11 @@ proptest! {
                 Op::Delete(key) => {
                     overlay.delete(Table::State, &key);
                     model.remove(&key);
+                }
+                Op::DeleteKnown(key) => {
+                    if let Some(value) = model.remove(&key) {
+                        overlay.delete_known(Table::State, &key, &value);
+                    }
                 }
                 Op::DeletePrefix(prefix) => {
                     overlay.delete_prefix(Table::State, &prefix);

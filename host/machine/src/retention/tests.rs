@@ -36,8 +36,8 @@ fn member() -> Member {
 #[test]
 fn whole_revisions_are_forgotten_up_to_the_wanted_one() {
     let mut member = member();
-    assert_eq!(member.one(compact(1, 4)), compacted(4, 0, false), "nothing lies there, and nothing will");
-    assert_eq!((log(&member).compacted, log(&member).events), (Revision(4), 5));
+    assert_eq!(member.one(compact(1, 4)), compacted(0, 0, false), "nothing lies there, so nobody misses anything");
+    assert_eq!((log(&member).compacted, log(&member).events), (Revision(0), 5));
     assert_eq!(member.one(compact(1, 6)), compacted(6, 3, false));
     assert_eq!(kept(&member), [(8, 0), (9, 0)]);
     let EventLog { compacted: through, last, events, oldest_at, .. } = log(&member);
@@ -45,7 +45,7 @@ fn whole_revisions_are_forgotten_up_to_the_wanted_one() {
     for again in [0, 4, 6] {
         assert_eq!(member.one(compact(1, again)), compacted(6, 0, false), "they are forgotten already");
     }
-    assert_eq!(member.one(compact(1, 7)), compacted(7, 0, false));
+    assert_eq!(member.one(compact(1, 7)), compacted(6, 0, false), "who wants what follows 6 gets it");
     assert_eq!(log(&member).oldest_at, Some(Time(8)));
 }
 

@@ -181,3 +181,27 @@ fn a_query_can_only_read() {
     assert_eq!(host.complete(1, &[0]), Err(Fault::BadHostCall));
     assert_eq!(host.get(b"k", &mut []), Ok(u32::MAX));
 }
+
+#[test]
+fn what_a_cause_reads_is_bounded_over_its_calls_and_no_rollback_gives_it_back() {
+    let mut host = Workspace::for_entry(MemoryState::default(), Counts::default());
+    let value = vec![7; VALUE_BYTES];
+    host.begin_cause();
+    host.begin_call(SpaceId(1));
+    host.put(b"k", &value).unwrap();
+    let mut out = vec![0; VALUE_BYTES];
+    let reads = CAUSE_READ_BYTES / (VALUE_BYTES + 1);
+    for read in 0..reads {
+        if read % 32 == 0 {
+            host.begin_call(SpaceId(1));
+        }
+        let mark = host.savepoint();
+        assert_eq!(host.get(b"k", &mut out), Ok(VALUE_BYTES as u32));
+        host.rollback(&mark);
+    }
+    host.begin_call(SpaceId(1));
+    assert_eq!(host.get(b"k", &mut out), Err(Fault::TooManyReads));
+    host.begin_cause();
+    host.begin_call(SpaceId(1));
+    assert_eq!(host.get(b"k", &mut out), Ok(VALUE_BYTES as u32));
+}
