@@ -10,6 +10,7 @@ mod histogram;
 mod idle;
 mod load;
 mod paced;
+mod report;
 mod watch_load;
 mod watchers;
 mod workload;
@@ -18,19 +19,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
-use synod_client::api::{MemberStatus, StatusReply};
+use serde_json::Value;
+use synod_client::api::MemberStatus;
 use synod_client::{Client, Follow, Options};
 
 use super::calling::schema_of_space;
 use super::fail::{Exit, Failed};
 use super::progress::Spinner;
-use super::table::table;
-use super::token::{in_seconds, seconds};
+use super::token::seconds;
 use super::{Global, output};
 use fanout::Fanout;
 use idle::Idlers;
-use load::Outcome;
+use report::Report;
 use watch_load::WatchLoad;
 use workload::{Caller, Kind, Putter, Workload};
 
@@ -244,7 +244,9 @@ async fn idle_sessions(args: &BenchArgs, client: &Client, clients: usize, length
     let after = client.status(false).await?;
     let ttl = sessions.ttl;
     sessions.close().await;
-    Ok(Report { ttl: Some(ttl), ..Report::new(args, "", &outcome, &before, &after) })
+    let mut report = Report::new(args, "", &outcome, &before, &after);
+    report.ttl = Some(ttl);
+    Ok(report)
 }
 
 async fn connections(args: &BenchArgs, client: &Client, global: &Global) -> Result<Vec<Client>, Failed> {
@@ -259,43 +261,6 @@ async fn connections(args: &BenchArgs, client: &Client, global: &Global) -> Resu
     Ok(connections)
 }
 
-/// What one member did during the run.
-#[derive(Clone, Debug, PartialEq)]
-struct MemberCost {
-    name: String,
-    fsyncs_per_second: f64,
-    entries: u64,
-    commands: u64,
-}
-
-impl MemberCost {
-    /// Commands per entry: how well batching works.
-    fn commands_per_entry(&self) -> f64 {
-        ratio(self.commands, self.entries)
-    }
-}
-
-/// The numbers of a run.
-struct Report {
-    workload: String,
-    unit: &'static str,
-    /// Of idle sessions.
-    ttl: Option<Duration>,
-    space: String,
-    clients: u64,
-    seconds: f64,
-    value_bytes: Option<u64>,
-    calls: u64,
-    p50_us: u64,
-    p99_us: u64,
-    max_us: u64,
-    rejected: u64,
-    unavailable: u64,
-    unknown: u64,
-    errors: Vec<String>,
-    members: Vec<MemberCost>,
-}
-
 #[allow(clippy::cast_precision_loss, reason = "rates for people")]
 fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
@@ -306,136 +271,7 @@ fn milliseconds(us: u64) -> String {
     format!("{:.2} ms", ratio(us, 1_000))
 }
 
-impl Report {
-    fn measured(self) -> Measured {
-        Measured { json: self.json(), text: self.text(), calls: self.calls, errors: self.errors }
-    }
-
-    fn new(args: &BenchArgs, space: &str, outcome: &Outcome, before: &StatusReply, after: &StatusReply) -> Self {
-        let seconds = outcome.elapsed.as_secs_f64();
-        let members = after.members.iter().filter(|member| member.reachable).filter_map(|member| {
-            let earlier = before.members.iter().find(|earlier| earlier.id == member.id && earlier.reachable)?;
-            Some(MemberCost {
-                name: member.name.clone(),
-                fsyncs_per_second: rate(member.fsyncs.saturating_sub(earlier.fsyncs), seconds),
-                entries: member.entries_applied.saturating_sub(earlier.entries_applied),
-                commands: member.commands_applied.saturating_sub(earlier.commands_applied),
-            })
-        });
-        Self {
-            workload: args.workload.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default(),
-            unit: args.workload.unit(),
-            ttl: None,
-            space: space.to_owned(),
-            clients: args.clients,
-            seconds,
-            value_bytes: (args.workload == Kind::KvPut).then_some(args.value_bytes),
-            calls: outcome.latencies.total(),
-            p50_us: outcome.latencies.quantile(500),
-            p99_us: outcome.latencies.quantile(990),
-            max_us: outcome.latencies.max(),
-            rejected: outcome.rejected,
-            unavailable: outcome.unavailable,
-            unknown: outcome.unknown,
-            errors: outcome.errors.clone(),
-            members: members.collect(),
-        }
-    }
-
-    fn text(&self) -> String {
-        let value = self.value_bytes.map(|bytes| format!(" of {bytes} bytes")).unwrap_or_default();
-        let of = match self.ttl {
-            Some(ttl) => format!("{} sessions, time to live {}", self.clients, in_seconds(super::session::ms(ttl))),
-            None => format!("on space {}, {} clients", self.space, self.clients),
-        };
-        let unit = self.unit;
-        let mut text = format!(
-            "{}{value} {of}, {:.1} s\n\n{:.0} {unit}/s   p50 {}   p99 {}   max {}\n{} {unit}, {} rejected, {} unavailable, {} with unknown outcome\n",
-            self.workload,
-            self.seconds,
-            rate(self.calls, self.seconds),
-            milliseconds(self.p50_us),
-            milliseconds(self.p99_us),
-            milliseconds(self.max_us),
-            self.calls,
-            self.rejected,
-            self.unavailable,
-            self.unknown,
-        );
-        if self.ttl.is_some() {
-            text.push_str(&format!("{:.3} messages/s for each session, and as many answers\n", self.per_session()));
-        }
-        for error in &self.errors {
-            text.push_str(&format!("  error: {error}\n"));
-        }
-        let rows = self.members.iter().map(|member| {
-            let per_entry = format!("{:.1}", member.commands_per_entry());
-            [
-                member.name.clone(),
-                format!("{:.0}", member.fsyncs_per_second),
-                member.entries.to_string(),
-                member.commands.to_string(),
-                per_entry,
-            ]
-        });
-        format!("{text}\n{}", table(["MEMBER", "FSYNCS/S>", "ENTRIES>", "COMMANDS>", "CALLS/ENTRY>"], rows))
-    }
-
-    fn per_session(&self) -> f64 {
-        rate(self.calls, self.seconds * rate(self.clients, 1.0))
-    }
-
-    fn json(&self) -> Value {
-        let members = self.members.iter().map(|member| {
-            json!({
-                "name": member.name, "fsyncs_per_second": member.fsyncs_per_second, "entries": member.entries,
-                "commands": member.commands, "calls_per_entry": member.commands_per_entry(),
-            })
-        });
-        json!({
-            "workload": self.workload, "space": self.space, "clients": self.clients, "seconds": self.seconds, "value_bytes": self.value_bytes,
-            "unit": self.unit, "ttl_ms": self.ttl.map(super::session::ms),
-            "messages_per_second_per_session": self.ttl.map(|_| self.per_session()),
-            "calls": self.calls, "calls_per_second": rate(self.calls, self.seconds),
-            "p50_us": self.p50_us, "p99_us": self.p99_us, "max_us": self.max_us,
-            "rejected": self.rejected, "unavailable": self.unavailable, "outcome_unknown": self.unknown,
-            "errors": self.errors, "members": members.collect::<Vec<_>>(),
-        })
-    }
-}
-
 #[allow(clippy::cast_precision_loss, reason = "rates for people")]
 fn rate(count: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use synod_client::api::MemberStatus;
-
-    fn status(fsyncs: u64, entries_applied: u64, commands_applied: u64) -> StatusReply {
-        let member =
-            MemberStatus { id: 1, name: "a".into(), reachable: true, fsyncs, entries_applied, commands_applied, ..MemberStatus::default() };
-        StatusReply { members: vec![member, MemberStatus { id: 2, ..MemberStatus::default() }], ..StatusReply::default() }
-    }
-
-    #[test]
-    fn costs_are_differences_of_the_members_counters() {
-        let cli = <super::super::Cli as clap::Parser>::try_parse_from(["synod", "bench", "kv-put", "--seconds", "2"]).expect("parses");
-        let super::super::Command::Bench(args) = cli.command else { panic!("bench") };
-        let mut outcome = Outcome { elapsed: Duration::from_secs(2), ..Outcome::default() };
-        (0..300).for_each(|_| outcome.latencies.add(1_000));
-        let report = Report::new(&args, "kv", &outcome, &status(10, 100, 100), &status(110, 200, 400));
-        let json = report.json();
-        assert_eq!(json["calls_per_second"], 150.0);
-        assert_eq!(json["members"].as_array().map(Vec::len), Some(1), "who did not answer has no costs");
-        assert_eq!(
-            (json["members"][0]["fsyncs_per_second"].as_f64(), json["members"][0]["calls_per_entry"].as_f64()),
-            (Some(50.0), Some(3.0))
-        );
-        assert_eq!(json["p50_us"], 1_000);
-        let text = report.text();
-        assert!(text.contains("150 calls/s   p50 1.00 ms"), "{text}");
-    }
 }

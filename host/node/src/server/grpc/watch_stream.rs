@@ -16,7 +16,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, Stream, StreamExt};
 use synod_api::v1::watch_request::Request;
 use synod_api::v1::watch_update::Update;
-use synod_api::v1::{CancelWatch, Failure, Header, WatchCancelled, WatchReply, WatchRequest, WatchUpdate};
+use synod_api::v1::{CancelWatch, CreateWatch, Failure, Header, WatchCancelled, WatchReply, WatchRequest, WatchUpdate};
 use synod_service::watch::{NewWatch, WATCH_CREATES, WatchBatch, WatchId};
 use synod_service::{CallFailure, Reason, Rejected};
 use tonic::Status;
@@ -92,6 +92,9 @@ where
 
     fn begin(&mut self, WatchRequest { request }: WatchRequest, cx: &mut Context<'_>) {
         match request {
+            Some(Request::Create(CreateWatch { watch_id: NO_WATCH, .. })) => {
+                self.refuse(NO_WATCH, invalid("create.watch_id", "watches are numbered by their client, from 1"));
+            }
             Some(Request::Create(create)) => {
                 let id = create.watch_id;
                 match watches::new_watch(create) {

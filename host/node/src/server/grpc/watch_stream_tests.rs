@@ -169,10 +169,11 @@ fn a_bad_request_is_answered_and_the_others_go_on() {
     let query = WatchQuery { query: "list".into(), context: Some(context), ..WatchQuery::default() };
     let bad = CreateWatch { watch_id: 2, start: Some(Start::Query(query)), ..CreateWatch::default() };
     send(&sender, Request::Create(bad));
+    send(&sender, create(NO_WATCH));
     sender.unbounded_send(Ok(WatchRequest { request: None })).expect("open");
     let reply = next(&mut replies).expect("a reply").expect("it goes on");
     let told: Vec<_> = reply.updates.into_iter().map(cancelled).map(|(id, failure)| (id, failure.expect("why").field)).collect();
-    assert_eq!(told, [(2, "context.session".to_owned()), (NO_WATCH, "request".to_owned())]);
+    assert_eq!(told, [(2, "context.session".to_owned()), (NO_WATCH, "create.watch_id".to_owned()), (NO_WATCH, "request".to_owned())]);
     assert_eq!(next(&mut replies), None);
     member.tell(vec![over(1, None)]);
     assert_eq!(cancelled(only_update(&mut replies)), (1, None));
