@@ -13,8 +13,16 @@ use crate::failure::{CallFailure, Rejected, Value};
 use crate::progress::lock;
 use crate::watch::{EventForm, EventRef, NewWatch, WatchId, WatchStart, WatchStream, WatchUpdate};
 
+type Hook = Box<dyn FnOnce()>;
+
 thread_local! {
     static ENCODED: Cell<usize> = const { Cell::new(0) };
+    static HOOK: Cell<Option<Hook>> = const { Cell::new(None) };
+}
+
+/// Has something happen while the next event is encoded.
+pub(crate) fn while_encoding(hook: impl FnOnce() + 'static) {
+    HOOK.set(Some(Box::new(hook)));
 }
 
 /// Events that were encoded on this thread.
@@ -43,6 +51,7 @@ pub(crate) struct TestEvent {
 
 pub(crate) fn encode_event(event: EventRef<'_>) -> Vec<u8> {
     ENCODED.set(ENCODED.get() + 1);
+    HOOK.take().into_iter().for_each(|hook| hook());
     let (json, postcard) = match event.payload {
         Value::Json(text) => (Some(text.clone()), None),
         Value::Postcard(bytes) => (None, Some(bytes.clone())),

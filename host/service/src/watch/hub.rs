@@ -75,7 +75,7 @@ pub(super) struct State {
     pub(super) closed: Option<CallFailure>,
     /// Streams for which more was published than may wait.
     over: BTreeSet<StreamKey>,
-    /// Events in memory, oldest first; some may be forgotten already.
+    /// Events in memory, oldest first.
     order: VecDeque<(SpaceId, EventPosition)>,
     bytes: usize,
     tail_bytes: usize,
@@ -159,7 +159,9 @@ impl Hub {
     /// Whether nothing at all is kept.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.with(|state| state.watches.is_empty() && state.streams.is_empty() && state.tails.is_empty() && state.bytes == 0)
+        self.with(|state| {
+            state.watches.is_empty() && state.streams.is_empty() && state.tails.is_empty() && state.order.is_empty() && state.bytes == 0
+        })
     }
 
     /// Takes what was fed; whether more waits.
@@ -393,6 +395,7 @@ impl State {
             if tail.index.is_empty() {
                 self.bytes -= tail.clear(Revision(0));
                 self.tails.remove(&watch.space);
+                self.order.retain(|(space, _)| *space != watch.space);
                 feed.unwatch(watch.space);
             }
         }

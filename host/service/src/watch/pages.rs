@@ -50,6 +50,11 @@ impl PageCache {
         Self { page_bytes, pages: Mutex::default() }
     }
 
+    /// Forgets them all.
+    pub(super) fn clear(&self) {
+        lock(&self.pages).clear();
+    }
+
     /// The page that has the events of `space` at `position`, and whether it had to be read.
     pub(super) fn find<V: StateView>(
         &self,

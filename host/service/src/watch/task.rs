@@ -52,6 +52,9 @@ impl<R: Runtime> Task<R> {
             Some(at) if at <= now => self.hub.mark_progress(),
             _ => self.hub.watches() > 0,
         };
+        if !watches {
+            self.hub.pages().clear();
+        }
         self.progress_at = match self.progress_at {
             Some(at) if watches && at > now => Some(at),
             _ => watches.then(|| now.after(PROGRESS_INTERVAL)),

@@ -1,6 +1,6 @@
 //! What watches are told: everything that they want, once, in order, a revision's together, in the form that they asked for.
 use synod_abi::{Revision, TopicFilter, limits};
-use synod_machine::{Binding, Caller, OnFailure};
+use synod_machine::{Binding, Caller, Emitted, OnFailure};
 
 use super::{exact, prefix};
 use crate::CallFailure;
@@ -10,7 +10,7 @@ use crate::testing::cluster::{Cluster, TIMEOUT, look};
 use crate::testing::oracle::Oracle;
 use crate::testing::watching::{self, Pulled, TestStream, Told, read, told, watch};
 use crate::testing::{recipe, watching::encoded};
-use crate::watch::{EventForm, NewWatch, UPDATE_BYTES, WatchStart, WatchUpdate};
+use crate::watch::{EventForm, NewWatch, UPDATE_BYTES, WatchId, WatchStart, WatchUpdate};
 
 #[test]
 fn every_watch_gets_what_it_wants_once_and_in_order_on_every_member() {
@@ -81,6 +81,37 @@ fn an_event_is_encoded_once_for_each_form_however_many_watch_it() {
         assert_eq!(stream.events(1).len(), 2);
     }
     assert_eq!(encoded() - before, 2, "from the store, too");
+}
+
+#[test]
+fn what_comes_while_a_watch_is_in_hand_is_not_lost() {
+    let mut cluster = Cluster::ready(1);
+    let (stream, hub) = (TestStream::on(&cluster, 1), cluster.member(1).watch_hub().clone());
+    stream.create(&mut cluster, watch(1, exact("a"), WatchStart::Now));
+    assert_eq!(stream.drain().len(), 1);
+    let first = cluster.emit(1, "counter", &["a"], 0);
+    cluster.run();
+    let event = Oracle::of(&cluster).emitted.remove(0);
+    let next = Revision(first.0 + 1);
+    let now = cluster.member(1).now();
+    watching::while_encoding(move || {
+        hub.applied(next, event.event.time, vec![Emitted { revision: next, ..event }], &[]);
+        assert!(!hub.step(now));
+    });
+    assert_eq!(stream.events(1).iter().map(|seen| seen.revision).collect::<Vec<_>>(), [first.0, next.0]);
+}
+
+#[test]
+fn a_watch_that_is_cancelled_in_hand_says_where_it_was() {
+    let mut cluster = Cluster::ready(1);
+    let stream = TestStream::on(&cluster, 1);
+    stream.create(&mut cluster, watch(1, exact("a"), WatchStart::Now));
+    assert_eq!(stream.drain().len(), 1);
+    let revision = cluster.emit(1, "counter", &["a"], 0);
+    cluster.run();
+    let cancel = stream.stream.clone();
+    watching::while_encoding(move || cancel.cancel(WatchId(1)));
+    assert_eq!(stream.told(1), [Told::Cancelled(None, Some(revision), None)]);
 }
 
 #[test]
