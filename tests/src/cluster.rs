@@ -234,6 +234,18 @@ impl Cluster {
         index
     }
 
+    /// Bytes of memory that a member's process has, by the kernel's count.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn resident_bytes(&self, n: usize) -> u64 {
+        let id = self.members[n].child.as_ref().expect("the member runs").id();
+        let pages = std::fs::read_to_string(format!("/proc/{id}/statm")).expect("the process is there");
+        let pages: u64 = pages.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages");
+        // SAFETY: `sysconf` only looks a constant up.
+        pages * unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64
+    }
+
     /// Everything that a member logged so far.
     pub fn log(&self, n: usize) -> String {
         std::fs::read_to_string(&self.members[n].log).unwrap_or_default()

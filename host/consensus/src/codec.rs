@@ -11,8 +11,8 @@ use openraft::vote::leader_id_std::LeaderId;
 use serde::{Deserialize, Serialize, Serializer};
 use synod_storage::{AppliedMark, LogRecord};
 
-use crate::{CommittedPayload, DecodeError};
 use crate::types::{Entry, EntryPayload, LogId, Member, Membership, Payload, SnapshotMeta, StoredMembership, Vote};
+use crate::{CommittedPayload, DecodeError};
 
 /// Bytes around a payload, for sizing buffers.
 const ENVELOPE_BYTES: usize = 32;

@@ -27,8 +27,8 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-pub use codec::payload_of_record;
 pub use apply::{Applier, CommittedEntry, CommittedPayload};
+pub use codec::payload_of_record;
 pub use error::{DecodeError, Fatal, InitializeError, NotProposed, ReadIndexError, ServeError, StartError, TransferError, Unavailable};
 pub use leadership::{Leadership, LeadershipWatch, Role};
 pub use network::{Peer, PeerError, PeerNetwork};

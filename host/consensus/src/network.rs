@@ -2,9 +2,12 @@
 //!
 //! Entries go over one long stream per peer with many requests in flight; answers come in the order of the requests. A
 //! stream that owes an answer for too long is given up, because over a half-open connection it would owe it for ever. An
-//! answer that cannot be decoded ends the stream too: skipping it would assign the next one to the wrong request.
+//! answer that cannot be decoded ends the stream too: skipping it would assign the next one to the wrong request. And a stream
+//! ends whose next entries were purged: openraft does not purge what a stream needs, but lets go of that when it hears of an error of an
+//! earlier stream, and the present one would then send requests without entries for ever.
 use std::collections::VecDeque;
 use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +29,12 @@ use crate::frames;
 use crate::runtime::{AsyncRuntime, Select2};
 use crate::snapshot::{OutgoingSnapshot, SnapshotData};
 use crate::types::{Member, Snapshot, Types, Vote};
+
+/// Requests of one stream in a row that have no entries although their follower lacks some that were purged. A heartbeat may be one.
+const STARVED_REQUESTS: u32 = 3;
+
+/// Tells the index up to which the log was purged.
+pub(crate) type Purged = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
 
 /// A member, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,12 +83,13 @@ pub trait PeerNetwork: Clone + Send + Sync + 'static {
 pub(crate) struct Connections<RT, S, N> {
     network: N,
     idle_timeout: Duration,
+    purged: Purged,
     types: std::marker::PhantomData<fn() -> (RT, S)>,
 }
 
 impl<RT, S, N> Connections<RT, S, N> {
-    pub(crate) fn new(network: N, idle_timeout: Duration) -> Self {
-        Self { network, idle_timeout, types: std::marker::PhantomData }
+    pub(crate) fn new(network: N, idle_timeout: Duration, purged: Purged) -> Self {
+        Self { network, idle_timeout, purged, types: std::marker::PhantomData }
     }
 }
 
@@ -91,6 +101,7 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> RaftNetworkFactory<Types<R
             network: self.network.clone(),
             peer: Peer { id: MemberId(target), member: member.clone() },
             idle_timeout: self.idle_timeout,
+            purged: self.purged.clone(),
             types: std::marker::PhantomData,
         }
     }
@@ -101,6 +112,7 @@ pub(crate) struct Connection<RT, S, N> {
     network: N,
     peer: Peer,
     idle_timeout: Duration,
+    purged: Purged,
     types: std::marker::PhantomData<fn() -> (RT, S)>,
 }
 
@@ -154,6 +166,26 @@ impl<RT: AsyncRuntime> Unanswered<RT> {
     }
 }
 
+/// Counts the requests of a stream in a row that can't have the entries which follow them, because those were purged.
+#[derive(Clone, Default)]
+struct Starved(Arc<AtomicU32>);
+
+impl Starved {
+    fn sent<RT: AsyncRuntime>(&self, request: &AppendEntriesRequest<Types<RT>>, purged: &Purged) {
+        let next = request.prev_log_id.map_or(0, |id| id.index + 1);
+        let starved = request.entries.is_empty() && purged().is_some_and(|purged| next <= purged);
+        let count = if starved { self.0.load(Ordering::Relaxed).saturating_add(1) } else { 0 };
+        self.0.store(count, Ordering::Relaxed);
+    }
+
+    fn check(&self, peer: &Peer) -> Result<(), PeerError> {
+        if self.0.load(Ordering::Relaxed) < STARVED_REQUESTS {
+            return Ok(());
+        }
+        Err(PeerError::Failed(format!("the entries that member {} needs next were purged while they were about to be sent", peer.id)))
+    }
+}
+
 /// The next answer, or an error if the oldest request has waited too long for it. While nothing is owed, it waits for ever.
 async fn next_answer<RT: AsyncRuntime>(
     answers: &mut BoxStream<'static, Result<Bytes, PeerError>>,
@@ -184,22 +216,25 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetStreamAppend<Types<RT>>
     {
         let unanswered = Unanswered::<RT>::new();
         let sending = unanswered.clone();
+        let (starved, purged) = (Starved::default(), self.purged.clone());
+        let starving = starved.clone();
         let requests = input.map(move |request| {
             sending.sent();
+            starving.sent(&request, &purged);
             frames::encode_append(&request)
         });
         Box::pin(async move {
             let limit = self.idle_timeout.max(option.soft_ttl());
             let peer = &self.peer;
             let answers = within::<RT, _>(peer, limit, self.network.append(peer, requests.boxed())).await?;
-            let results = stream::unfold(Some((answers, unanswered)), move |open| async move {
-                let (mut answers, unanswered) = open?;
+            let results = stream::unfold(Some((answers, unanswered, starved)), move |open| async move {
+                let (mut answers, unanswered, starved) = open?;
                 let answer = next_answer(&mut answers, &unanswered, limit, peer).await?;
-                let result = match answer {
+                let result = match starved.check(peer).and(answer) {
                     Ok(bytes) => frames::decode_append_answer::<RT>(&bytes).map_err(failed),
                     Err(error) => Err(to_rpc_error(error)),
                 };
-                let open = matches!(result, Ok(Ok(_))).then_some((answers, unanswered));
+                let open = matches!(result, Ok(Ok(_))).then_some((answers, unanswered, starved));
                 Some((result, open))
             });
             Ok(Box::pin(results) as RaftStream<'s, _>)

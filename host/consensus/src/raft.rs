@@ -16,10 +16,11 @@ use openraft::vote::leader_id_std::CommittedLeaderId;
 use synod_abi::MemberId;
 use synod_storage::{LogStore, StateStore};
 
+use crate::codec;
 use crate::leadership::{Running, Watches, watch};
 use crate::log::{Log, Meter};
 use crate::machine::Machine;
-use crate::network::{Connections, PeerNetwork};
+use crate::network::{Connections, PeerNetwork, Purged};
 use crate::proposal::proposal;
 use crate::runtime::AsyncRuntime;
 use crate::snapshot::SnapshotSource;
@@ -76,7 +77,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         let source = SnapshotSource::new(state.clone(), settings.blocking).map_err(|error| Fatal(error.to_string()))?;
         let machine = Machine::new(state.clone(), applier, Arc::new(source));
         let idle_timeout = Duration::from_millis(settings.replication_idle_timeout_ms);
-        let connections = Connections::<RT, S, N>::new(network, idle_timeout);
+        let purged = purged_index(log.clone());
+        let connections = Connections::<RT, S, N>::new(network, idle_timeout, purged);
         let (meter, reached) = Meter::new(settings.compaction_bytes);
         let inner = openraft::Raft::build(id.0, config, connections, Log::<RT, L>::new(log, meter), machine)
             .await
@@ -250,6 +252,14 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     pub fn is_running(&self) -> bool {
         self.watches.running() == Running::Yes
     }
+}
+
+/// What the log was purged up to, as its store says.
+fn purged_index<L: LogStore>(log: L) -> Purged {
+    Arc::new(move || {
+        let purged = log.bounds().ok()?.purged?;
+        codec::decode_id(&purged).ok().map(|id| id.index)
+    })
 }
 
 async fn is_only_voter<RT: AsyncRuntime, S: StateStore, A: Applier>(

@@ -1,5 +1,5 @@
 //! What a member answers its peers. The transport brings frames in and takes frames away; it looks into none.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -65,16 +65,20 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     }
 
     /// Installs a snapshot that was received into `path`, which [`StateStore::receive_path`] named, and answers when it is in
-    /// place. The file is taken over: it is removed when it is not needed any more.
+    /// place. The file is taken over: it is removed when it is not needed any more, also if it is refused, and not before it was
+    /// installed, also if the caller does not wait for that.
     ///
     /// # Errors
     /// [`ServeError::Damaged`] if the file is not what the header announces: the member is unaffected and it is sent again.
     pub async fn serve_snapshot(&self, header: Bytes, path: PathBuf) -> Result<Bytes, ServeError> {
-        let announced = frames::decode_snapshot(&header)?;
+        let announced = frames::decode_snapshot(&header).inspect_err(|_| discard(&path))?;
         let (length_bytes, announced_sum, mark) = (announced.length_bytes, announced.checksum, announced.mark);
         let state = self.state.clone();
         let open = move || {
-            let file = state.open_snapshot(&path).map_err(|error| error.to_string())?;
+            let file = state.open_snapshot(&path).map_err(|error| {
+                discard(&path);
+                error.to_string()
+            })?;
             let sum = checksum(&file.path).map_err(|error| format!("it cannot be read: {error}"))?;
             if file.length_bytes != length_bytes {
                 return Err(format!("it has {} bytes of {length_bytes}", file.length_bytes));
@@ -102,5 +106,12 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         let request = frames::decode_transfer::<RT>(&request)?;
         let response = self.inner.handle_transfer_leader(request).await.map_err(|_| Unavailable)?;
         Ok(frames::encode_transfer_answer::<RT>(&response))
+    }
+}
+
+/// Removes a file that was received and is of no use. One that stays is removed when the store is opened the next time.
+fn discard(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!(path = %path.display(), %error, "a received snapshot cannot be removed");
     }
 }

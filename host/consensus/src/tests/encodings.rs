@@ -1,6 +1,7 @@
 //! The bytes on disk and on the wire. They are promises to older data and to other members: if one of the golden strings
 //! has to change, it is a new variant or a new protocol version instead.
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use openraft::raft::{
 use openraft::vote::leader_id_std::LeaderId;
 use synod_storage::{AppliedMark, MemoryStore, SnapshotFile, SnapshotMeta};
 
-use crate::network::Connections;
+use crate::network::{Connections, Purged};
 use crate::types::{Entry, EntryPayload, LogId, Member, Membership, Payload, StoredMembership, Types, Vote};
 use crate::{OutgoingSnapshot, Peer, PeerError, PeerNetwork, TokioRuntime, codec, frames};
 
@@ -210,10 +211,14 @@ impl PeerNetwork for Nobody {
     }
 }
 
+fn nothing_purged() -> Purged {
+    Arc::new(|| None)
+}
+
 #[tokio::test]
 async fn a_stream_that_owes_an_answer_too_long_is_given_up() {
     let idle_timeout = Duration::from_millis(200);
-    let mut connections = Connections::<TokioRuntime, MemoryStore, _>::new(Nobody, idle_timeout);
+    let mut connections = Connections::<TokioRuntime, MemoryStore, _>::new(Nobody, idle_timeout, nothing_purged());
     let mut connection = connections.new_client(2, &Member::default()).await;
     let request = Request { vote: vote(1, 1, true), prev_log_id: None, entries: Vec::new(), leader_commit: None };
     let requests = Box::pin(futures::stream::iter([request]).chain(futures::stream::pending()));
@@ -226,10 +231,67 @@ async fn a_stream_that_owes_an_answer_too_long_is_given_up() {
 
 #[tokio::test]
 async fn a_stream_that_owes_nothing_waits() {
-    let mut connections = Connections::<TokioRuntime, MemoryStore, _>::new(Nobody, Duration::from_millis(20));
+    let mut connections = Connections::<TokioRuntime, MemoryStore, _>::new(Nobody, Duration::from_millis(20), nothing_purged());
     let mut connection = connections.new_client(2, &Member::default()).await;
     let requests = Box::pin(futures::stream::pending());
     let mut answers = connection.stream_append(requests, RPCOption::new(Duration::from_millis(20))).await.unwrap();
     let waited = tokio::time::timeout(Duration::from_millis(400), answers.next()).await;
     assert!(waited.is_err());
+}
+
+/// A peer that agrees with every request.
+#[derive(Clone)]
+struct Agreeing;
+
+impl PeerNetwork for Agreeing {
+    async fn vote(&self, _: &Peer, _: Bytes) -> Result<Bytes, PeerError> {
+        std::future::pending().await
+    }
+    async fn pre_vote(&self, _: &Peer, _: Bytes) -> Result<Bytes, PeerError> {
+        std::future::pending().await
+    }
+    async fn append(
+        &self,
+        _: &Peer,
+        requests: BoxStream<'static, Bytes>,
+    ) -> Result<BoxStream<'static, Result<Bytes, PeerError>>, PeerError> {
+        Ok(requests.map(|_| Ok(frames::encode_append_answer::<TokioRuntime>(&Ok(None)))).boxed())
+    }
+    async fn snapshot(&self, _: &Peer, _: Bytes, _: OutgoingSnapshot) -> Result<Bytes, PeerError> {
+        std::future::pending().await
+    }
+    async fn transfer_leader(&self, _: &Peer, _: Bytes) -> Result<Bytes, PeerError> {
+        std::future::pending().await
+    }
+}
+
+/// How many of these requests without entries, each behind the entry at its index, are answered before the stream ends with an error.
+async fn answered(purged: u64, behind: &[u64]) -> Option<usize> {
+    let mut connections =
+        Connections::<TokioRuntime, MemoryStore, _>::new(Agreeing, Duration::from_secs(5), Arc::new(move || Some(purged)));
+    let mut connection = connections.new_client(2, &Member::default()).await;
+    let request =
+        |index: &u64| Request { vote: vote(1, 1, true), prev_log_id: Some(id(1, *index)), entries: Vec::new(), leader_commit: None };
+    let requests: Vec<_> = behind.iter().map(request).collect();
+    let mut answers = connection.stream_append(futures::stream::iter(requests), RPCOption::new(Duration::from_millis(100))).await.unwrap();
+    for count in 0.. {
+        match answers.next().await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                assert!(error.to_string().contains("were purged"), "{error}");
+                return Some(count);
+            }
+            None => return None,
+        }
+    }
+    None
+}
+
+#[tokio::test]
+async fn a_stream_whose_next_entries_were_purged_ends_so_that_a_snapshot_can_follow() {
+    assert_eq!(answered(10, &[5; 8]).await, Some(2), "it would go on for ever");
+    assert_eq!(answered(10, &[9; 8]).await, Some(2), "the entry at 10 is purged, too");
+    assert_eq!(answered(10, &[10; 8]).await, None, "nothing that follows 10 is missing");
+    assert_eq!(answered(10, &[5]).await, None, "a heartbeat");
+    assert_eq!(answered(10, &[5, 5, 10, 5, 5, 10]).await, None);
 }

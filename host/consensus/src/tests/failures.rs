@@ -151,7 +151,9 @@ async fn garbage_frames_are_refused_and_the_member_serves_on() {
             assert!(!decodes(raft.serve_transfer(frame.clone()).await));
         }
         let path = raft.state.receive_path().unwrap();
-        assert!(!decodes(raft.serve_snapshot(frame, path).await));
+        std::fs::write(&path, b"no snapshot").unwrap();
+        assert!(!decodes(raft.serve_snapshot(frame, path.clone()).await));
+        assert!(!path.exists(), "what is refused is removed");
     }
     let last = cluster.write("b").await;
     cluster.applied_everywhere(last).await;

@@ -123,7 +123,7 @@ impl Peer for PeerService {
         let path = self.state.receive_path().map_err(|error| Status::resource_exhausted(error.to_string()))?;
         let received = ReceivedFile(path);
         receive(&received.0, first, &mut chunks, announced).await?;
-        let payload = self.raft.serve_snapshot(header, received.0.clone()).await.map_err(serve_error)?;
+        let payload = self.raft.serve_snapshot(header, received.hand_over()).await.map_err(serve_error)?;
         Ok(self.answer(from, payload))
     }
 
@@ -223,12 +223,20 @@ fn session_ids(bytes: &[u8]) -> Result<Vec<SessionId>, String> {
     Ok(ids.iter().copied().map(SessionId).collect())
 }
 
-/// A file that is removed when it has been installed, or was not.
+/// A file that is removed unless all of it was received.
 struct ReceivedFile(PathBuf);
+
+impl ReceivedFile {
+    /// It belongs to whoever installs it, which goes on when the sender has left and this call with it.
+    fn hand_over(mut self) -> PathBuf {
+        std::mem::take(&mut self.0)
+    }
+}
 
 impl Drop for ReceivedFile {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.0)
+        if !self.0.as_os_str().is_empty()
+            && let Err(error) = std::fs::remove_file(&self.0)
             && error.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!(path = %self.0.display(), %error, "a received snapshot cannot be removed");
@@ -271,6 +279,20 @@ fn serve_error(error: ServeError) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_received_file_goes_with_its_call_unless_it_was_handed_over() {
+        let folder = tempfile::tempdir().expect("the temporary folder can be written");
+        let file = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, b"snapshot").expect("a file can be written");
+            path
+        };
+        let (torn, whole) = (file("torn"), file("whole"));
+        drop(ReceivedFile(torn.clone()));
+        assert_eq!(ReceivedFile(whole.clone()).hand_over(), whole);
+        assert!(!torn.exists() && whole.exists());
+    }
 
     #[test]
     fn a_bundle_is_whole_ids_and_bounded() {

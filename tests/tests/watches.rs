@@ -1,0 +1,310 @@
+//! Watches through everything that befalls a cluster, held against the log that the events come from.
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use synod_api::v1::watch_update::Update;
+use synod_client::api::Consistency;
+use synod_client::{Client, Typed, Watch, WatchItem};
+use synod_kv::{Change, Kv};
+use synod_sdk::prelude::*;
+use synod_tests::cluster::{Cluster, PATIENCE};
+use synod_tests::replay::{Logged, events_of};
+use synod_tests::wait::until;
+use synod_tests::watching::{WatchStream, create_from, logged};
+
+/// Entries between two compactions of the log of a member that forgets its own, and of those that never do.
+const FORGETS: [&str; 2] = ["--snapshot-entries", "200"];
+const REMEMBERS: [&str; 2] = ["--snapshot-entries", "1000000"];
+/// The member whose log is whole, and read in the end.
+const HISTORIAN: usize = 0;
+/// The member that purges its log and leads, when a snapshot is wanted.
+const LEADER: usize = 1;
+/// The member that serves the watch and installs the snapshot.
+const SERVING: usize = 2;
+const WRITERS: usize = 4;
+const FAILOVERS: usize = 3;
+const MIRRORS: usize = 10;
+
+/// Writers of keys under `config/` and elsewhere, without pause.
+struct Load {
+    stop: Arc<AtomicBool>,
+    writes: Arc<AtomicU64>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Load {
+    async fn start(cluster: &Cluster) -> Self {
+        let (stop, writes, mut tasks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Vec::new());
+        for writer in 0..WRITERS {
+            let (client, stop, writes) = (cluster.client().await, stop.clone(), writes.clone());
+            tasks.push(tokio::spawn(async move {
+                for n in 0_u64.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let folder = if n.is_multiple_of(3) { "other" } else { "config" };
+                    let key = format!("{folder}/{writer}/{}", n % 20);
+                    let kv = Kv::client(&client, "kv");
+                    let done = if n % 7 == 6 {
+                        kv.delete(key).await.is_ok()
+                    } else {
+                        kv.put(key, Blob::from(format!("{n}").as_str())).await.is_ok()
+                    };
+                    if done {
+                        writes.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }));
+        }
+        Self { stop, writes, tasks }
+    }
+
+    async fn more(&self, writes: u64) {
+        let wanted = self.writes.load(Ordering::Relaxed) + writes;
+        until("writes to be acknowledged", PATIENCE, || async { (self.writes.load(Ordering::Relaxed) >= wanted).then_some(()) }).await;
+    }
+
+    async fn stop(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.expect("a writer does not panic");
+        }
+        self.writes.load(Ordering::Relaxed)
+    }
+}
+
+/// What a watch of one member alone saw: whoever comes back asks for what follows the last revision that is whole.
+struct Pinned {
+    address: String,
+    from: u64,
+    topic: &'static str,
+    seen: Vec<Logged>,
+    streams: u64,
+}
+
+impl Pinned {
+    /// Watches until everything up to `until` was seen or marked.
+    async fn run(&mut self, last: &AtomicU64) {
+        while !self.finished(last) {
+            self.streams += 1;
+            if self.stream(last).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
+    fn finished(&self, last: &AtomicU64) -> bool {
+        self.from > last.load(Ordering::Relaxed)
+    }
+
+    async fn stream(&mut self, last: &AtomicU64) -> Result<(), tonic::Status> {
+        let mut stream = WatchStream::open(&self.address).await?;
+        stream.create(create_from(7, "kv", self.topic, true, self.from)).await;
+        let (mut parts, mut asked) = (Vec::new(), tokio::time::Instant::now());
+        while !self.finished(last) {
+            match stream.next().await?.1 {
+                Update::Created(created) => assert_eq!(created.revision + 1, self.from, "it starts where it was asked to"),
+                Update::Events(events) => {
+                    parts.extend(events.events.iter().map(logged));
+                    if !events.partial {
+                        self.from = parts.last().map_or(self.from, |event: &Logged| event.revision.0 + 1);
+                        self.seen.append(&mut parts);
+                    }
+                }
+                Update::Progress(progress) => {
+                    assert!(progress.revision + 1 >= self.from, "a mark goes back");
+                    self.from = self.from.max(progress.revision + 1);
+                }
+                Update::Cancelled(cancelled) => {
+                    let failure = cancelled.failure.expect("nobody cancelled it");
+                    assert_eq!(failure.kind(), synod_api::v1::failure::Kind::Unavailable, "{failure:?}");
+                    assert_eq!(cancelled.resume_revision, self.from, "it comes back where it stopped");
+                    return Ok(());
+                }
+            }
+            if asked.elapsed() > Duration::from_millis(200) {
+                asked = tokio::time::Instant::now();
+                stream.request_progress().await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a watch of the client library saw, which goes to another member by itself.
+async fn follow(mut watch: Watch<Typed<Change>>, last: Arc<AtomicU64>) -> Vec<Logged> {
+    let mut seen = Vec::new();
+    loop {
+        let through = match watch.next().await.expect("the watch goes on").expect("nobody cancelled it") {
+            WatchItem::Events { revision, events, .. } => {
+                assert!(events.iter().all(|event| event.revision == revision), "events of one revision come together");
+                seen.extend(events.into_iter().map(|event| Logged {
+                    revision: Revision(event.revision),
+                    number: event.number,
+                    topic: event.topic,
+                    payload: synod_abi::encode(&event.payload),
+                }));
+                revision
+            }
+            WatchItem::Progress { revision, .. } => revision,
+        };
+        if through >= last.load(Ordering::Relaxed) {
+            return seen;
+        }
+    }
+}
+
+#[track_caller]
+fn assert_same(what: &str, seen: &[Logged], expected: &[Logged]) {
+    let differing = seen.iter().zip(expected).position(|(one, other)| one != other);
+    if let Some(at) = differing {
+        panic!("{what}: event {at} is {:?}, the log has {:?}", seen[at], expected[at]);
+    }
+    assert_eq!(seen.len(), expected.len(), "{what}: events are missing at the end, or too many");
+}
+
+/// Stops the processes of leaders for a while until the member that is wanted leads. Nothing may be written meanwhile, so that none
+/// of them falls behind.
+async fn make_lead(cluster: &Cluster, wanted: usize) {
+    for _ in 0..20 {
+        let leader = cluster.leader().await;
+        if leader == wanted {
+            return;
+        }
+        cluster.pause(leader);
+        cluster.leader_except(leader).await;
+        cluster.resume(leader);
+        cluster.ready().await;
+    }
+    panic!("member {wanted} is never elected");
+}
+
+async fn restart(cluster: &mut Cluster, member: usize, flags: &[&str]) {
+    cluster.start_with(member, flags);
+    cluster.ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_through_failovers_a_compaction_and_a_snapshot_has_every_event_once_and_in_order_as_the_log_has_them() {
+    let mut cluster = Cluster::new(3, &[]);
+    (0..3).for_each(|n| cluster.start_with(n, &REMEMBERS));
+    cluster.ready().await;
+    let client = cluster.client().await;
+    let last = Arc::new(AtomicU64::new(u64::MAX));
+    let from = client.query_json("kv", "get", r#"{"key": "x"}"#, Consistency::Linearizable).await.expect("kv answers").revision + 1;
+    let watch = client.watch("kv").prefix("config/").from_revision(from).typed::<Change>().open().await.expect("a watch");
+    let library = tokio::spawn(follow(watch, last.clone()));
+    let mut pinned =
+        Pinned { address: cluster.members[SERVING].client_address.clone(), from, topic: "config/", seen: Vec::new(), streams: 0 };
+    let pinned = tokio::spawn({
+        let last = last.clone();
+        async move {
+            pinned.run(&last).await;
+            pinned
+        }
+    });
+    let load = Load::start(&cluster).await;
+    load.more(200).await;
+    for _ in 0..FAILOVERS {
+        let leader = cluster.leader().await;
+        cluster.kill(leader);
+        cluster.leader_except(leader).await;
+        restart(&mut cluster, leader, &REMEMBERS).await;
+        load.more(200).await;
+    }
+
+    // What is compacted lies behind the watches, which are up to date within moments.
+    let behind = cluster.status(HISTORIAN).await.expect("the member runs").revision;
+    load.more(200).await;
+    until("the watches to have gone on", PATIENCE, || async { (cluster.status(SERVING).await?.revision > behind + 200).then_some(()) })
+        .await;
+    let compacted = client.compact("kv", from + 100).await.expect("events can be forgotten");
+    assert!(compacted.events > 0, "{compacted:?}");
+
+    let before = load.stop().await;
+    cluster.stop(LEADER).await;
+    restart(&mut cluster, LEADER, &FORGETS).await;
+    make_lead(&cluster, LEADER).await;
+    let load = Load::start(&cluster).await;
+    load.more(200).await;
+    let snapshots = cluster.log(SERVING).matches("installed a snapshot").count();
+    let applied = cluster.status(SERVING).await.expect("the member runs").applied_index;
+    cluster.pause(SERVING);
+    until("the leader's log to begin behind the serving member's", PATIENCE, || async {
+        (cluster.status(LEADER).await?.purged_index > applied).then_some(())
+    })
+    .await;
+    cluster.resume(SERVING);
+    until("the serving member to install a snapshot", PATIENCE, || async {
+        (cluster.log(SERVING).matches("installed a snapshot").count() > snapshots).then_some(())
+    })
+    .await;
+    load.more(200).await;
+    let writes = before + load.stop().await;
+    cluster.ready().await;
+    cluster.assert_equal_digests().await;
+
+    last.store(cluster.status(HISTORIAN).await.expect("the member runs").revision, Ordering::Relaxed);
+    let pinned = tokio::time::timeout(PATIENCE, pinned).await.expect("the watch gets to the end").expect("it saw nothing wrong");
+    let library = tokio::time::timeout(PATIENCE, library).await.expect("the watch gets to the end").expect("it saw nothing wrong");
+    assert!(cluster.stop(HISTORIAN).await.success());
+    let logged = events_of(&cluster.members[HISTORIAN].data, "kv");
+    let expected: Vec<Logged> = logged.into_iter().filter(|event| event.revision.0 >= from && event.topic.starts_with("config/")).collect();
+    eprintln!("{writes} writes, {} events wanted, {} streams of the member that installed a snapshot", expected.len(), pinned.streams);
+    assert!(expected.len() > 500, "only {} events", expected.len());
+    assert_same("the watch of one member", &pinned.seen, &expected);
+    assert_same("the watch of the client library", &library, &expected);
+}
+
+/// Keys under `config/`, from a query and the events behind it, up to `last`.
+async fn mirror(client: Client, last: Arc<AtomicU64>) -> BTreeSet<String> {
+    let watch = client.watch("kv").prefix("config/").typed::<Change>();
+    let (rows, mut watch) = watch.open_with_json("list", LIST).await.expect("a query with its watch");
+    let (mut mirror, mut through) = (keys(&rows.value), rows.revision);
+    while through < last.load(Ordering::Relaxed) {
+        match watch.next().await.expect("the watch goes on").expect("nobody cancelled it") {
+            WatchItem::Events { revision, events, .. } => {
+                assert!(revision > through, "an event of revision {revision} comes after {through}");
+                for event in events {
+                    match event.payload {
+                        Change::Put { .. } => drop(mirror.insert(event.topic)),
+                        Change::Deleted => assert!(mirror.remove(&event.topic), "{} was deleted and had not been there", event.topic),
+                    };
+                }
+                through = revision;
+            }
+            WatchItem::Progress { revision, .. } => through = revision,
+        }
+    }
+    mirror
+}
+
+const LIST: &str = r#"{"prefix": "config/", "limit": 1000}"#;
+
+fn keys(page: &str) -> BTreeSet<String> {
+    let page: serde_json::Value = serde_json::from_str(page).expect("a page is JSON");
+    page["rows"].as_array().expect("rows").iter().map(|row| row["key"].as_str().expect("a key").to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_and_the_events_behind_it_have_no_gap_under_writes() {
+    let cluster = Cluster::started(3, &[]).await;
+    let load = Load::start(&cluster).await;
+    let last = Arc::new(AtomicU64::new(u64::MAX));
+    let mut mirrors = Vec::new();
+    for _ in 0..MIRRORS {
+        load.more(20).await;
+        mirrors.push(tokio::spawn(mirror(cluster.client().await, last.clone())));
+    }
+    load.more(200).await;
+    load.stop().await;
+    let client = cluster.client().await;
+    let present = client.query_json("kv", "list", LIST, Consistency::Linearizable).await.expect("kv answers");
+    last.store(present.revision, Ordering::Relaxed);
+    for mirror in mirrors {
+        let mirror = tokio::time::timeout(PATIENCE, mirror).await.expect("the watch gets to the end").expect("it saw nothing wrong");
+        assert_eq!(mirror, keys(&present.value));
+    }
+}
