@@ -65,7 +65,10 @@ impl fmt::Display for Fault {
             Self::KeyTooLong => write!(f, "a key is longer than {KEY_BYTES} bytes"),
             Self::ValueTooLong => write!(f, "a value is longer than {VALUE_BYTES} bytes"),
             Self::TooManyWrites => write!(f, "the call wrote more than {CALL_WRITE_BYTES} bytes or {CALL_WRITE_ROWS} rows; split it"),
-            Self::TooManyReads => write!(f, "the call read more than {CALL_READ_BYTES} bytes, or with what it set off more than {CAUSE_READ_BYTES}; read less in one call"),
+            Self::TooManyReads => write!(
+                f,
+                "the call read more than {CALL_READ_BYTES} bytes, or with what it set off more than {CAUSE_READ_BYTES}; read less in one call"
+            ),
             Self::TooManyHostCalls => write!(f, "the call made more than {CALL_HOST_CALLS} host calls; split it"),
             Self::BadHostCall => f.write_str("the recipe passed an invalid pointer or request to the host; build it with the SDK"),
             Self::CorruptState => {
