@@ -30,7 +30,7 @@ path: ## prints the folder of the built binary, for PATH
 	@echo "$(CARGO_TARGET_DIR)/debug"
 
 .PHONY: demo
-demo: setup ## three members, a recipe installed while they run, a killed leader, a lock whose holder dies
+demo: setup ## three members, a recipe installed while they run, killed leaders, a lock and an election that move on
 	$(CARGO) run --locked -q -p synod-tests --bin demo
 
 .PHONY: test

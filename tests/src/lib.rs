@@ -3,6 +3,7 @@
 //! Everything is observed from outside, through the client library and the exit of processes; nothing is mocked.
 pub mod binary;
 pub mod cluster;
+pub mod command;
 pub mod replay;
 pub mod wait;
 pub mod watching;

@@ -1,64 +1,23 @@
 //! `synod elect` and `synod watch` as a shell script uses them: candidates that lead, die and are stopped, and an observer that
 //! misses nothing.
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use synod_client::Session;
 use synod_election::{Election, ElectionEvent};
 use synod_sdk::prelude::*;
-use synod_tests::binary::synod;
-use synod_tests::cluster::{Cluster, PATIENCE, signal};
+use synod_tests::cluster::{Cluster, PATIENCE};
+use synod_tests::command::Running;
 use synod_tests::wait::until;
 
 const TTL: Duration = Duration::from_secs(3);
 const LEAD: &str = "echo $SYNOD_TOKEN; exec sleep 1000";
 const PASS: &str = "echo $SYNOD_TOKEN";
 
-/// A process of the command line, whose lines are read.
-struct Process {
-    child: Child,
-    lines: tokio::sync::mpsc::UnboundedReceiver<String>,
-}
-
-impl Process {
-    fn start(cluster: &Cluster, arguments: &[&str]) -> Self {
-        let mut command = Command::new(synod());
-        command.args(["--endpoint", &cluster.endpoints()]).args(arguments);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the binary can be started");
-        let out = BufReader::new(child.stdout.take().expect("it is piped"));
-        let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
-        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, lines }
-    }
-
-    /// A candidate whose command is `script`.
-    fn candidate(cluster: &Cluster, name: &str, script: &str) -> Self {
-        let ttl = TTL.as_secs().to_string();
-        Self::start(cluster, &["elect", "boss", "--candidate", name, "--ttl", &ttl, "--grace", "1", "--", "sh", "-c", script])
-    }
-
-    async fn line(&mut self) -> String {
-        tokio::time::timeout(PATIENCE, self.lines.recv()).await.expect("a line in time").expect("a line")
-    }
-
-    async fn token(&mut self) -> u64 {
-        let line = self.line().await;
-        line.parse().unwrap_or_else(|_| panic!("{line:?} is no token"))
-    }
-
-    async fn ended(&mut self) -> ExitStatus {
-        let child = &mut self.child;
-        until("the process to end", PATIENCE, || std::future::ready(child.try_wait().expect("a child can be waited for"))).await
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _ended = self.child.wait();
-    }
+/// A candidate whose command is `script`.
+fn candidate(cluster: &Cluster, name: &str, script: &str) -> Running {
+    let ttl = TTL.as_secs().to_string();
+    Running::start(cluster, &["elect", "boss", "--candidate", name, "--ttl", &ttl, "--grace", "1", "--", "sh", "-c", script])
 }
 
 async fn one_waits(cluster: &Cluster) {
@@ -70,7 +29,7 @@ async fn session(cluster: &Cluster) -> Session {
 }
 
 /// What an observer of `synod watch … --output json` read: each election's name and what became of it.
-async fn observed(observer: &mut Process, events: usize) -> Vec<Value> {
+async fn observed(observer: &mut Running, events: usize) -> Vec<Value> {
     let mut seen = Vec::new();
     while seen.len() < events {
         let event: Value = serde_json::from_str(&observer.line().await).expect("a line is JSON");
@@ -91,10 +50,10 @@ fn elected(event: &Value) -> (&str, u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leadership_goes_from_a_killed_leader_to_the_next_who_waits_and_an_observer_sees_each_change_through_failovers() {
     let mut cluster = Cluster::started(3, &[]).await;
-    let mut observer = Process::start(&cluster, &["watch", "election", "boss", "--from", "oldest", "--output", "json"]);
-    let mut first = Process::candidate(&cluster, "first", LEAD);
+    let mut observer = Running::start(&cluster, &["watch", "election", "boss", "--from", "oldest", "--output", "json"]);
+    let mut first = candidate(&cluster, "first", LEAD);
     let token = first.token().await;
-    let mut second = Process::candidate(&cluster, "second", LEAD);
+    let mut second = candidate(&cluster, "second", LEAD);
     one_waits(&cluster).await;
 
     let leader = cluster.leader().await;
@@ -104,14 +63,14 @@ async fn leadership_goes_from_a_killed_leader_to_the_next_who_waits_and_an_obser
     cluster.ready().await;
 
     let killed = Instant::now();
-    first.child.kill().expect("a child can be killed");
+    first.kill();
     let next = second.token().await;
     let took = killed.elapsed();
     assert!(next > token, "token {next} after {token}");
     assert!(took >= TTL / 2, "leadership moved {took:?} after its leader was killed, which had a session of {TTL:?}");
-    let mut third = Process::candidate(&cluster, "third", PASS);
+    let mut third = candidate(&cluster, "third", PASS);
     one_waits(&cluster).await;
-    signal(second.child.id(), libc::SIGTERM);
+    second.terminate();
     assert_eq!(second.ended().await.code(), Some(128 + libc::SIGTERM));
     let last = third.token().await;
     assert!(last > next);

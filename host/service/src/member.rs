@@ -224,7 +224,7 @@ impl<P: Ports> Member<P> {
         };
         let executor = Executor::new(store.clone(), replica, applied_index, listeners)?;
         let reader = Reader::new(runtime.clone(), replication.clone(), applied.clone());
-        watches.start(runtime.clone());
+        watches.start(runtime.clone(), reader.clone());
         let lead = (proposer.clone(), runtime.clone(), clock, replication.clone());
         LeaderTask::start(SessionDuty::new(sessions.clone()), lead.clone());
         LeaderTask::start(RetentionDuty::new(retention.clone(), store.clone()), lead);

@@ -1,9 +1,9 @@
-//! `make demo`: three real processes, a recipe that is written and installed while they run, a leader that is killed under
-//! load, and a lock whose holder is killed. A line a step; `demo: ok` at the end, or a panic that says what is wrong.
+//! `make demo`: three real processes, a recipe that is written and installed while they run, a leader that is killed under load,
+//! a lock whose holder is killed while a watch looks on, and an election that hands over while the cluster fails over. A line a step;
+//! `demo: ok` at the end, or a panic that says what is wrong.
 #![allow(clippy::print_stdout, reason = "narrating is what a demo is for")]
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,16 +12,16 @@ use synod_abi::SessionId;
 use synod_client::{Client, Error, Session, api::Consistency};
 use synod_tests::binary::{remove_copy, synod};
 use synod_tests::cluster::{Cluster, PATIENCE};
+use synod_tests::command::Running;
 use synod_tests::wait::until;
-use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Clients of each kind: without a session, and each in one of its own.
 const CLIENTS: usize = 8;
 const LOAD: Duration = Duration::from_secs(2);
 /// How long the sessions that count live without a sign of life: longer than any election, even on a busy machine.
 const COUNTING_TTL: Duration = Duration::from_secs(30);
-/// The same of the sessions that hold the lock.
-const LOCK_TTL: Duration = Duration::from_secs(3);
+/// The same of the sessions that hold the lock, or lead.
+const TTL: Duration = Duration::from_secs(3);
 /// The two names that are counted in the space `visits`.
 const PLAIN: &str = "without a session";
 const EXACT: &str = "in a session";
@@ -101,6 +101,7 @@ async fn main() {
     cluster.ready().await;
     step(&format!("restarted member {}; it caught up from its own disk and the others' log", cluster.members[leader].name));
     the_lock_moves(&cluster, &client, &step).await;
+    leadership_moves(&mut cluster, &step).await;
     cluster.nothing_left().await;
     step("all sessions have ended: no session, outcome, waiting call or timer is left on any member");
 
@@ -164,67 +165,96 @@ async fn every_increment_once(client: &Client, mut answers: Vec<u64>, step: &imp
     assert!(answers.iter().copied().eq(1..=counted), "some increment was answered twice, or never");
 }
 
-/// Two processes contend for a lock; the holder is killed.
+/// Two processes contend for a lock; the holder is killed. A watch follows the lock.
 async fn the_lock_moves(cluster: &Cluster, client: &Client, step: &impl Fn(&str)) {
-    let mut first = Contender::start(cluster, "echo $SYNOD_TOKEN $SYNOD_SESSION; exec sleep 1000");
-    let (token, session) = first.acquired().await;
-    step(&format!("a process holds a lock: `synod lock nightly --ttl {} -- sh -c …`; its token is {token}", LOCK_TTL.as_secs()));
-    let mut second = Contender::start(cluster, "echo $SYNOD_TOKEN $SYNOD_SESSION");
+    let mut observer = Running::start(cluster, &["watch", "lock", "nightly", "--from", "oldest", "--output", "json"]);
+    step("a third process looks on: `synod watch lock nightly`");
+    let mut first = contender(cluster, "echo $SYNOD_TOKEN $SYNOD_SESSION; exec sleep 1000");
+    let (token, session) = acquired(&mut first).await;
+    step(&format!("a process holds a lock: `synod lock nightly --ttl {} -- sh -c …`; its token is {token}", TTL.as_secs()));
+    let mut second = contender(cluster, "echo $SYNOD_TOKEN $SYNOD_SESSION");
     until("the second process to wait", PATIENCE, || async { (cluster.status(0).await?.waiting == 1).then_some(()) }).await;
     client.describe_session(session).await.expect("the holder's session is open");
     step("another one waits for the lock, in one call");
     let killed = Instant::now();
-    first.child.kill().expect("a child can be killed");
+    first.kill();
     step("killed the holder with SIGKILL");
-    let (next, _) = second.acquired().await;
+    let (next, _) = acquired(&mut second).await;
     let took = killed.elapsed();
     let ended = client.describe_session(session).await;
     step(&format!("its session ended and the lock moved on, {:.2} s later: token {next} > {token}", took.as_secs_f64()));
     assert!(next > token, "the token did not grow");
     assert!(matches!(ended, Err(Error::SessionExpired(_))), "the lock moved while its holder's session was open: {ended:?}");
-    assert!(took >= LOCK_TTL / 2, "the lock moved after {took:?}, before the session can have ended");
+    assert!(took >= TTL / 2, "the lock moved after {took:?}, before the session can have ended");
     assert!(second.ended().await.success(), "the second process failed");
+    let seen = [event(&mut observer).await, event(&mut observer).await, event(&mut observer).await, event(&mut observer).await];
+    let seen: Vec<_> = seen.iter().map(|event| (event.what.as_str(), event.token)).collect();
+    step(&format!("the watch saw it: {seen:?}"));
+    assert_eq!(seen, [("Granted", token), ("Released", token), ("Granted", next), ("Released", next)]);
+}
+
+/// Two candidates stand for election; the leader is killed, and a member with it. A watch sees every change.
+async fn leadership_moves(cluster: &mut Cluster, step: &impl Fn(&str)) {
+    let mut observer = Running::start(cluster, &["watch", "election", "scheduler", "--from", "oldest", "--output", "json"]);
+    let mut ann = candidate(cluster, "ann");
+    let token = ann.token().await;
+    step(&format!("ann leads: `synod elect scheduler --candidate ann -- sh -c …`; her token is {token}"));
+    let mut bob = candidate(cluster, "bob");
+    until("bob to wait", PATIENCE, || async { (cluster.status(0).await?.waiting == 1).then_some(()) }).await;
+    let leader = cluster.leader().await;
+    cluster.kill(leader);
+    let killed = Instant::now();
+    ann.kill();
+    step(&format!("bob waits; killed ann, and member {}, the leader of the cluster, with her", cluster.members[leader].name));
+    let next = bob.token().await;
+    step(&format!("bob leads, {:.2} s later, with token {next} > {token}", killed.elapsed().as_secs_f64()));
+    assert!(next > token, "the token did not grow");
+    cluster.start(leader);
+    cluster.ready().await;
+    bob.terminate();
+    bob.ended().await;
+    let (first, second, third) = (event(&mut observer).await, event(&mut observer).await, event(&mut observer).await);
+    let seen = [&first, &second, &third].map(|event| (event.what.as_str(), event.candidate.as_str(), event.token));
+    step(&format!("a watch saw each change once, across the cluster's failover: {seen:?}"));
+    assert_eq!(seen, [("Elected", "ann", token), ("Elected", "bob", next), ("Vacant", "", next)]);
+}
+
+/// What `synod watch … --output json` says of a lock or an election.
+struct Seen {
+    what: String,
+    candidate: String,
+    token: u64,
+}
+
+async fn event(observer: &mut Running) -> Seen {
+    let line = observer.line().await;
+    let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?} is not JSON"));
+    let (what, of) =
+        event["payload"].as_object().and_then(|payload| payload.iter().next()).unwrap_or_else(|| panic!("{line} has no payload"));
+    let token = of["token"].as_u64().or_else(|| of["token"].as_str()?.parse().ok()).expect("a token");
+    Seen { what: what.clone(), candidate: of["candidate"].as_str().unwrap_or_default().to_owned(), token }
 }
 
 /// A process that runs `synod lock` with a script as its command.
-struct Contender {
-    child: Child,
-    lines: UnboundedReceiver<String>,
+fn contender(cluster: &Cluster, script: &str) -> Running {
+    Running::start(cluster, &["lock", "nightly", "--ttl", &TTL.as_secs().to_string(), "--", "sh", "-c", script])
 }
 
-impl Contender {
-    fn start(cluster: &Cluster, script: &str) -> Self {
-        let mut command = Command::new(synod());
-        command.args(["--endpoint", &cluster.endpoints(), "lock", "nightly", "--ttl", &LOCK_TTL.as_secs().to_string()]);
-        command.args(["--", "sh", "-c", script]).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("the binary can be started");
-        let out = BufReader::new(child.stdout.take().expect("it is piped"));
-        let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
-        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, lines }
-    }
-
-    /// Token and session that its command has written, because it holds the lock.
-    async fn acquired(&mut self) -> (u64, SessionId) {
-        let line = tokio::time::timeout(PATIENCE, self.lines.recv()).await.expect("the lock in time").expect("a line");
-        let parsed = line.split_once(' ').and_then(|(token, session)| {
-            let session = u128::from_str_radix(session, 16).ok()?;
-            Some((token.parse().ok()?, SessionId(session.to_be_bytes())))
-        });
-        parsed.unwrap_or_else(|| panic!("{line:?} is no token and session"))
-    }
-
-    async fn ended(&mut self) -> ExitStatus {
-        let child = &mut self.child;
-        until("synod lock to end", PATIENCE, || std::future::ready(child.try_wait().expect("a child can be waited for"))).await
-    }
+/// A process that runs `synod elect`, and tells its token when it leads.
+fn candidate(cluster: &Cluster, name: &str) -> Running {
+    let script = "echo $SYNOD_TOKEN; exec sleep 1000";
+    let ttl = TTL.as_secs().to_string();
+    Running::start(cluster, &["elect", "scheduler", "--candidate", name, "--ttl", &ttl, "--", "sh", "-c", script])
 }
 
-impl Drop for Contender {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _ended = self.child.wait();
-    }
+/// Token and session that a contender's command has written, because it holds the lock.
+async fn acquired(contender: &mut Running) -> (u64, SessionId) {
+    let line = contender.line().await;
+    let parsed = line.split_once(' ').and_then(|(token, session)| {
+        let session = u128::from_str_radix(session, 16).ok()?;
+        Some((token.parse().ok()?, SessionId(session.to_be_bytes())))
+    });
+    parsed.unwrap_or_else(|| panic!("{line:?} is no token and session"))
 }
 
 /// Runs the command line as a user would.

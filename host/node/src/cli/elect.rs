@@ -1,5 +1,5 @@
 //! `synod elect NAME -- COMMAND`: runs a command while this candidate leads an election of the recipe `election`, and stops it before the
-//! leadership can be lost, or as soon as it is: when an operator closed its session, say. How, is in [`held`](super::held).
+//! leadership can be lost, or as soon as it is: when an operator closed its session, say. How, is in [`held`].
 use std::process::ExitCode;
 use std::time::Duration;
 

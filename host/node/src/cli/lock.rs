@@ -1,5 +1,5 @@
 //! `synod lock NAME -- COMMAND`: runs a command while a lock of the recipe `lock` is held, and stops it before the lock can be lost.
-//! How, is in [`held`](super::held).
+//! How, is in [`held`].
 use std::process::ExitCode;
 
 use clap::Args;

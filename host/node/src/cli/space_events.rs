@@ -19,7 +19,7 @@ use super::{Global, output};
 /// Which binding is meant.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct BindingArgs {
-    /// The space that reacts: its recipe has an #[on_event].
+    /// The space that reacts: its recipe has an `#[on_event]`.
     space: String,
     /// Whose events: SPACE, or SPACE:TOPIC, where TOPIC is one topic, or what topics begin with if it ends with / or *: kv:config/.
     #[arg(long, value_name = "SPACE[:TOPIC]")]

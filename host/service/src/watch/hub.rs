@@ -75,6 +75,8 @@ pub(super) struct State {
     pub(super) closed: Option<CallFailure>,
     /// Streams for which more was published than may wait.
     over: BTreeSet<StreamKey>,
+    /// Streams that get a progress mark once this member is known to be up to date.
+    want_progress: BTreeSet<StreamKey>,
     /// Events in memory, oldest first.
     order: VecDeque<(SpaceId, EventPosition)>,
     bytes: usize,
@@ -197,6 +199,7 @@ impl Hub {
         self.with(|state| {
             let Some(stream) = state.streams.remove(&key) else { return };
             state.over.remove(&key);
+            state.want_progress.remove(&key);
             stream.watches.into_values().for_each(|watch| drop(state.take_watch(&self.0.feed, watch)));
         });
     }
@@ -234,13 +237,29 @@ impl Hub {
         })
     }
 
-    /// Has every stream told how far it is; whether there is one with watches.
-    pub(super) fn mark_progress(&self) -> bool {
+    /// Every stream with watches wants to be told how far it is; whether there is one.
+    pub(super) fn want_progress_of_all(&self) -> bool {
         self.with(|state| {
-            let due: Vec<_> = state.streams.iter().filter(|(_, stream)| !stream.watches.is_empty()).map(|(key, _)| *key).collect();
-            due.iter().for_each(|key| state.want_progress(*key));
-            !due.is_empty()
+            let with_watches = state.streams.iter().filter(|(_, stream)| !stream.watches.is_empty()).map(|(key, _)| *key);
+            state.want_progress.extend(with_watches);
+            !state.want_progress.is_empty()
         })
+    }
+
+    /// A stream wants to be told how far it is.
+    pub(super) fn want_progress(&self, key: StreamKey) {
+        self.with(|state| state.want_progress.insert(key));
+        self.0.feed.signal.raise();
+    }
+
+    /// The streams that want to be told how far they are.
+    pub(super) fn take_wanting_progress(&self) -> Vec<StreamKey> {
+        self.with(|state| std::mem::take(&mut state.want_progress).into_iter().collect())
+    }
+
+    /// Tells streams how far they are, each when no watch of it is behind.
+    pub(super) fn mark_progress(&self, streams: &[StreamKey]) {
+        self.with(|state| streams.iter().for_each(|key| state.mark_progress(*key)));
     }
 }
 
@@ -258,7 +277,7 @@ impl State {
         self.woken.extend(self.streams.get_mut(&key).and_then(|stream| stream.waker.take()));
     }
 
-    pub(super) fn want_progress(&mut self, key: StreamKey) {
+    fn mark_progress(&mut self, key: StreamKey) {
         if let Some(stream) = self.streams.get_mut(&key) {
             stream.progress = true;
             self.wake(key);

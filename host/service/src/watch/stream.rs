@@ -130,11 +130,10 @@ impl<P: Ports> WatchStream<P> {
         self.handle.hub.cancel(self.handle.key, id);
     }
 
-    /// Asks for a progress mark, which comes when no watch of the stream is behind.
+    /// Asks for a progress mark. It comes when this member is known to be up to date and no watch of the stream is behind; from a member
+    /// that is cut off it does not come.
     pub fn request_progress(&self) {
-        let hub = &self.handle.hub;
-        while hub.step(self.member.now()) {}
-        hub.with(|state| state.want_progress(self.handle.key));
+        self.handle.hub.want_progress(self.handle.key);
     }
 
     /// The next updates; nothing more when the member stops. For one caller at a time, which is woken when there may be more.

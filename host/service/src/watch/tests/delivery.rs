@@ -180,6 +180,7 @@ fn a_progress_mark_comes_when_none_is_behind_and_by_itself_at_times() {
     stream.create(&mut cluster, watch(2, exact("b"), WatchStart::Now));
     let revision = cluster.emit(1, "counter", &["a", "b", "c"], 0);
     stream.stream.request_progress();
+    cluster.run();
     let updates = stream.drain();
     assert!(matches!(updates.last(), Some(WatchUpdate::Progress { revision: upto, .. }) if *upto == revision), "{updates:?}");
     assert_eq!(updates.len(), 5);
@@ -193,6 +194,27 @@ fn a_progress_mark_comes_when_none_is_behind_and_by_itself_at_times() {
     let polls = cluster.sim.polls();
     cluster.advance(std::time::Duration::from_secs(3_600));
     assert!(cluster.sim.polls() - polls < 20, "without watches nothing is done");
+}
+
+#[test]
+fn a_member_that_is_cut_off_gives_no_progress_marks() {
+    let mut cluster = Cluster::ready(3);
+    let stream = TestStream::on(&cluster, 2);
+    stream.create(&mut cluster, watch(1, exact("a"), WatchStart::Now));
+    assert_eq!(stream.drain().len(), 1);
+    cluster.isolate(2);
+    stream.stream.request_progress();
+    for _ in 0..5 {
+        cluster.advance(super::super::PROGRESS_INTERVAL);
+    }
+    assert!(stream.drain().is_empty(), "it does not know how far the cluster is");
+    let revision = cluster.emit(1, "counter", &["a"], 0);
+    cluster.reconnect(2);
+    cluster.advance(super::super::PROGRESS_INTERVAL);
+    cluster.advance(super::super::PROGRESS_INTERVAL);
+    let updates = stream.drain();
+    assert!(matches!(updates[0], WatchUpdate::Events { .. }), "{updates:?}");
+    assert!(matches!(updates.last(), Some(WatchUpdate::Progress { revision: upto, .. }) if *upto >= revision), "{updates:?}");
 }
 
 #[test]
