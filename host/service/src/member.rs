@@ -350,10 +350,6 @@ impl<P: Ports> Member<P> {
         lock(&self.0.failure).clone().unwrap_or_else(|| Fatal("the member failed".to_owned()))
     }
 
-    pub(crate) fn now(&self) -> Monotonic {
-        self.0.runtime.now()
-    }
-
     pub(crate) fn deadline(&self, timeout: Duration) -> Monotonic {
         self.0.runtime.now().after(timeout)
     }

@@ -1,9 +1,9 @@
 //! Watches: clients that are told the events of a space, in order, each once, one revision's together, from where they start.
 //!
-//! No watch has a queue. A space that is watched keeps a bounded [`tail`] of its last events in memory, shared by all; a watch is a
+//! No watch has a queue. A space that is watched keeps a bounded `tail` of its last events in memory, shared by all; a watch is a
 //! place in it. What a watch wants and has not got is found when its transport asks for it, so back-pressure is the transport's, and
-//! a watch whose place is before the tail reads pages of the store. The apply thread only appends to a bounded [`feed`]; the hub's own
-//! task says whom an event concerns, by an [`index`] whose cost is that of the matches. When the feed overflows, or a snapshot jumped over
+//! a watch whose place is before the tail reads pages of the store. The apply thread only appends to a bounded `feed`; the hub's own
+//! task says whom an event concerns, by an `index` whose cost is that of the matches. When the feed overflows, or a snapshot jumped over
 //! entries, watches read on in the store.
 //!
 //! It knows nothing of gRPC: an event is bytes that the node's function made of it, once for each form, however many watches it goes to.

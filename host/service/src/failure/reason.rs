@@ -172,7 +172,7 @@ impl Reason {
         }
     }
 
-    /// The gRPC status that it is shown as; a recipe's own errors carry theirs in [`Rejected::status`].
+    /// The gRPC status that it is shown as; a recipe's own errors carry theirs in [`Rejected::status`](super::Rejected::status).
     pub const fn status(self) -> Status {
         match self {
             Self::UnknownSpace

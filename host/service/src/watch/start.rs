@@ -43,7 +43,10 @@ impl<P: Ports> WatchStream<P> {
             return self.checked(&new, entry, log, answer.revision, answer.time, Some(answer.value));
         }
         match asked {
-            Some(revision) => self.member.ready(Consistency::Serializable, revision.0 - 1, deadline).await?,
+            Some(revision) => {
+                let ready = self.member.ready(Consistency::Serializable, revision.0 - 1, deadline).await;
+                ready.map_err(|failure| named(failure, revision))?;
+            }
             None => self.member.ready(Consistency::Linearizable, 0, deadline).await?,
         }
         self.in_view(&new, asked, deadline).await
@@ -100,5 +103,18 @@ impl<P: Ports> WatchStream<P> {
         }
         let (filter, form, schema) = (new.filter.clone(), new.form, entry.schema);
         Ok(Begin { space: id, name, schema, filter, form, revision, time, result })
+    }
+}
+
+/// The failure of a watch that was to begin with `wanted`, which its client knows by that number.
+fn named(failure: CallFailure, wanted: Revision) -> CallFailure {
+    match failure {
+        CallFailure::Rejected(rejected) if rejected.reason == Reason::RevisionNotReached => {
+            let message = format!(
+                "events from revision {wanted} on are wanted, but the cluster has not reached the one before it; was it taken from another cluster?"
+            );
+            CallFailure::Rejected(Box::new(Rejected { message, ..*rejected }))
+        }
+        failure => failure,
     }
 }
