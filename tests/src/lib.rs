@@ -4,7 +4,6 @@
 pub mod binary;
 pub mod cluster;
 pub mod command;
-pub mod replay;
 pub mod wait;
 pub mod watching;
 pub mod writers;

@@ -2,6 +2,7 @@
 //! makes of it is checked by something else.
 use std::collections::VecDeque;
 
+use synod_abi::Revision;
 use synod_api::v1::create_watch::Start;
 use synod_api::v1::spaces_client::SpacesClient;
 use synod_api::v1::watch_request::Request;
@@ -12,7 +13,19 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use crate::cluster::PATIENCE;
-use crate::replay::Logged;
+
+/// An event, as the log has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Logged {
+    /// Revision of the command that emitted it.
+    pub revision: Revision,
+    /// Counts the events of the space in that revision.
+    pub number: u32,
+    /// Its topic.
+    pub topic: String,
+    /// Its payload, in postcard.
+    pub payload: Vec<u8>,
+}
 
 /// A stream of watches to one member.
 #[derive(Debug)]
@@ -43,7 +56,7 @@ pub fn logged(event: &Event) -> Logged {
     let Some(Form::Postcard(payload)) = event.payload.as_ref().and_then(|value| value.form.clone()) else {
         panic!("the payload of {event:?} is not postcard")
     };
-    Logged { revision: synod_abi::Revision(event.revision), number: event.number, topic: event.topic.clone(), payload: payload.to_vec() }
+    Logged { revision: Revision(event.revision), number: event.number, topic: event.topic.clone(), payload: payload.to_vec() }
 }
 
 impl WatchStream {

@@ -1,4 +1,6 @@
 //! Watches through everything that befalls a cluster, held against the log that the events come from.
+mod replay;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,9 +12,10 @@ use synod_client::{Client, Typed, Watch, WatchItem};
 use synod_kv::{Change, Kv};
 use synod_sdk::prelude::*;
 use synod_tests::cluster::{Cluster, PATIENCE};
-use synod_tests::replay::{Logged, events_of};
 use synod_tests::wait::until;
-use synod_tests::watching::{WatchStream, create_from, logged};
+use synod_tests::watching::{Logged, WatchStream, create_from, logged};
+
+use replay::events_of;
 
 /// Entries between two compactions of the log of a member that forgets its own, and of those that never do.
 const FORGETS: [&str; 2] = ["--snapshot-entries", "200"];

@@ -5,34 +5,22 @@
 //! compiled anew. It needs a log from its first entry on, so a member that never compacts its log.
 use std::path::Path;
 
-use synod_abi::{Revision, SpaceName};
+use synod_abi::SpaceName;
 use synod_consensus::{CommittedPayload, payload_of_record};
 use synod_machine::directory;
 use synod_machine::{Environment, Machine, MemoryState, Workspace};
 use synod_storage::{LogStore, RocksOptions, RocksStore, StateStore};
+use synod_tests::watching::Logged;
 use synod_vm::{Modules, WasmVm};
 
 /// Bytes of the log that are read at once.
 const READ_BYTES: usize = 4 * 1_024 * 1_024;
 
-/// An event, as the log has it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Logged {
-    /// Revision of the command that emitted it.
-    pub revision: Revision,
-    /// Counts the events of the space in that revision.
-    pub number: u32,
-    /// Its topic.
-    pub topic: String,
-    /// Its payload, in postcard.
-    pub payload: Vec<u8>,
-}
-
 /// Every event that `space` emitted up to the last applied entry of the member whose folder is `data`, compacted ones too.
 ///
 /// # Panics
 /// When the folder is not that of a member that stopped in order, or its log does not begin with its first entry.
-pub fn events_of(data: &Path, space: &str) -> Vec<Logged> {
+pub(crate) fn events_of(data: &Path, space: &str) -> Vec<Logged> {
     let (data, space) = (data.to_path_buf(), SpaceName::new(space).expect("it is a name"));
     let replay = synod_vm::spawn("replay", move || replay(&data, &space)).expect("a thread can be started");
     replay.join().expect("the log can be executed again")
