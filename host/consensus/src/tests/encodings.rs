@@ -185,9 +185,11 @@ fn a_frame_of_another_protocol_version_says_so() {
     assert!(error.to_string().contains("protocol version is 2, this member speaks 1"), "{error}");
 }
 
-/// A network on which every stream opens and nothing is ever answered.
-#[derive(Clone)]
-pub(super) struct Nobody;
+/// A network on which every stream opens and each of its requests gets this answer, or none; nothing else is ever answered.
+#[derive(Clone, Default)]
+pub(super) struct Nobody {
+    answer: Option<Bytes>,
+}
 
 impl PeerNetwork for Nobody {
     async fn vote(&self, _: &Peer, _: Bytes) -> Result<Bytes, PeerError> {
@@ -201,7 +203,11 @@ impl PeerNetwork for Nobody {
         _: &Peer,
         requests: BoxStream<'static, Bytes>,
     ) -> Result<BoxStream<'static, Result<Bytes, PeerError>>, PeerError> {
-        Ok(requests.filter_map(|_| std::future::ready(None)).chain(futures::stream::pending()).boxed())
+        let answers = match self.answer.clone() {
+            Some(answer) => requests.map(move |_| Ok(answer.clone())).boxed(),
+            None => requests.filter_map(|_| std::future::ready(None)).chain(futures::stream::pending()).boxed(),
+        };
+        Ok(answers)
     }
     async fn snapshot(&self, _: &Peer, _: Bytes, _: OutgoingSnapshot) -> Result<Bytes, PeerError> {
         std::future::pending().await
@@ -218,7 +224,7 @@ fn nothing_purged() -> Purged {
 #[tokio::test]
 async fn a_stream_that_owes_an_answer_too_long_is_given_up() {
     let idle_timeout = Duration::from_millis(200);
-    let mut connections = Connections::<TokioRuntime, MemoryStore, _>::new(Nobody, idle_timeout, nothing_purged());
+    let mut connections = Connections::<TokioRuntime, MemoryStore, _>::new(Nobody::default(), idle_timeout, nothing_purged());
     let mut connection = connections.new_client(2, &Member::default()).await;
     let request = Request { vote: vote(1, 1, true), prev_log_id: None, entries: Vec::new(), leader_commit: None };
     let requests = Box::pin(futures::stream::iter([request]).chain(futures::stream::pending()));
@@ -231,7 +237,7 @@ async fn a_stream_that_owes_an_answer_too_long_is_given_up() {
 
 #[tokio::test]
 async fn a_stream_that_owes_nothing_waits() {
-    let mut connections = Connections::<TokioRuntime, MemoryStore, _>::new(Nobody, Duration::from_millis(20), nothing_purged());
+    let mut connections = Connections::<TokioRuntime, MemoryStore, _>::new(Nobody::default(), Duration::from_millis(20), nothing_purged());
     let mut connection = connections.new_client(2, &Member::default()).await;
     let requests = Box::pin(futures::stream::pending());
     let mut answers = connection.stream_append(requests, RPCOption::new(Duration::from_millis(20))).await.unwrap();
@@ -239,36 +245,11 @@ async fn a_stream_that_owes_nothing_waits() {
     assert!(waited.is_err());
 }
 
-/// A peer that agrees with every request.
-#[derive(Clone)]
-struct Agreeing;
-
-impl PeerNetwork for Agreeing {
-    async fn vote(&self, _: &Peer, _: Bytes) -> Result<Bytes, PeerError> {
-        std::future::pending().await
-    }
-    async fn pre_vote(&self, _: &Peer, _: Bytes) -> Result<Bytes, PeerError> {
-        std::future::pending().await
-    }
-    async fn append(
-        &self,
-        _: &Peer,
-        requests: BoxStream<'static, Bytes>,
-    ) -> Result<BoxStream<'static, Result<Bytes, PeerError>>, PeerError> {
-        Ok(requests.map(|_| Ok(frames::encode_append_answer::<TokioRuntime>(&Ok(None)))).boxed())
-    }
-    async fn snapshot(&self, _: &Peer, _: Bytes, _: OutgoingSnapshot) -> Result<Bytes, PeerError> {
-        std::future::pending().await
-    }
-    async fn transfer_leader(&self, _: &Peer, _: Bytes) -> Result<Bytes, PeerError> {
-        std::future::pending().await
-    }
-}
-
 /// How many of these requests without entries, each behind the entry at its index, are answered before the stream ends with an error.
 async fn answered(purged: u64, behind: &[u64]) -> Option<usize> {
+    let agreeing = Nobody { answer: Some(frames::encode_append_answer::<TokioRuntime>(&Ok(None))) };
     let mut connections =
-        Connections::<TokioRuntime, MemoryStore, _>::new(Agreeing, Duration::from_secs(5), Arc::new(move || Some(purged)));
+        Connections::<TokioRuntime, MemoryStore, _>::new(agreeing, Duration::from_secs(5), Arc::new(move || Some(purged)));
     let mut connection = connections.new_client(2, &Member::default()).await;
     let request =
         |index: &u64| Request { vote: vote(1, 1, true), prev_log_id: Some(id(1, *index)), entries: Vec::new(), leader_commit: None };

@@ -33,6 +33,7 @@ use synod_service::{MachineReplica, Member, MemberParts, ProposerLimits};
 use synod_storage::{LogStore, MetaStore, RocksOptions, RocksStore, StateStore, StorageError};
 use synod_vm::{Modules, WasmVm};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use self::apply::ApplyThread;
 use self::form::Former;
@@ -187,11 +188,11 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
     stop_clients.send_replace(true);
     take_down(&options, &member, &raft).await;
     stop_peers.send_replace(true);
-    for port in [Some(client_port), peer_port].into_iter().flatten() {
-        if tokio::time::timeout(Duration::from_millis(options.shutdown_grace_ms), port).await.is_err() {
-            tracing::debug!("connections were still open when the member stopped");
-        }
+    if tokio::time::timeout(Duration::from_millis(options.shutdown_grace_ms), client_port).await.is_err() {
+        tracing::debug!("connections were still open when the member stopped");
     }
+    // Peers keep their streams open for ever, and nothing that comes over them can succeed any more.
+    peer_port.iter().for_each(JoinHandle::abort);
     tracing::info!("stopped");
     ended
 }
