@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use synod_client::Session;
+use synod_client::{Client, Session};
 use synod_election::{Election, ElectionEvent};
 use synod_sdk::prelude::*;
 use synod_tests::cluster::{Cluster, PATIENCE};
@@ -20,8 +20,12 @@ fn candidate(cluster: &Cluster, name: &str, script: &str) -> Running {
     Running::start(cluster, &["elect", "boss", "--candidate", name, "--ttl", &ttl, "--grace", "1", "--", "sh", "-c", script])
 }
 
-async fn one_waits(cluster: &Cluster) {
-    until("a candidate to wait", PATIENCE, || async { (cluster.status(0).await?.waiting == 1).then_some(()) }).await;
+async fn waits(client: &Client, candidate: &str) {
+    until(&format!("{candidate} to wait"), PATIENCE, || async {
+        let waiting = Election::client(client, "election").candidates("boss", None, None).await.ok()?;
+        waiting.iter().any(|waiting| waiting.candidate == candidate).then_some(())
+    })
+    .await;
 }
 
 async fn session(cluster: &Cluster) -> Session {
@@ -54,7 +58,8 @@ async fn leadership_goes_from_a_killed_leader_to_the_next_who_waits_and_an_obser
     let mut first = candidate(&cluster, "first", LEAD);
     let token = first.token().await;
     let mut second = candidate(&cluster, "second", LEAD);
-    one_waits(&cluster).await;
+    let client = cluster.client().await;
+    waits(&client, "second").await;
 
     let leader = cluster.leader().await;
     cluster.kill(leader);
@@ -69,7 +74,7 @@ async fn leadership_goes_from_a_killed_leader_to_the_next_who_waits_and_an_obser
     assert!(next > token, "token {next} after {token}");
     assert!(took >= TTL / 2, "leadership moved {took:?} after its leader was killed, which had a session of {TTL:?}");
     let mut third = candidate(&cluster, "third", PASS);
-    one_waits(&cluster).await;
+    waits(&client, "third").await;
     second.terminate();
     assert_eq!(second.ended().await.code(), Some(128 + libc::SIGTERM));
     let last = third.token().await;
@@ -95,7 +100,8 @@ async fn a_leader_proclaims_transfers_to_a_named_candidate_and_its_former_token_
         tokio::spawn(async move { Election::client(&session, "election").campaign("boss", name, Blob::from(name)).await })
     };
     let (bobs, cids) = (campaign(&bob, "bob"), campaign(&cid, "cid"));
-    until("both to wait", PATIENCE, || async { (cluster.status(0).await?.waiting == 2).then_some(()) }).await;
+    waits(&client, "bob").await;
+    waits(&client, "cid").await;
     let election = Election::client(&ann, "election");
     election.proclaim("boss", held.token, Blob::from("a:2")).await.expect("the leader may");
     election.transfer("boss", held.token, "cid").await.expect("cid waits");

@@ -101,7 +101,7 @@ async fn main() {
     cluster.ready().await;
     step(&format!("restarted member {}; it caught up from its own disk and the others' log", cluster.members[leader].name));
     the_lock_moves(&cluster, &client, &step).await;
-    leadership_moves(&mut cluster, &step).await;
+    leadership_moves(&mut cluster, &client, &step).await;
     cluster.nothing_left().await;
     step("all sessions have ended: no session, outcome, waiting call or timer is left on any member");
 
@@ -194,13 +194,17 @@ async fn the_lock_moves(cluster: &Cluster, client: &Client, step: &impl Fn(&str)
 }
 
 /// Two candidates stand for election; the leader is killed, and a member with it. A watch sees every change.
-async fn leadership_moves(cluster: &mut Cluster, step: &impl Fn(&str)) {
+async fn leadership_moves(cluster: &mut Cluster, client: &Client, step: &impl Fn(&str)) {
     let mut observer = Running::start(cluster, &["watch", "election", "scheduler", "--from", "oldest", "--output", "json"]);
     let mut ann = candidate(cluster, "ann");
     let token = ann.token().await;
     step(&format!("ann leads: `synod elect scheduler --candidate ann -- sh -c …`; her token is {token}"));
     let mut bob = candidate(cluster, "bob");
-    until("bob to wait", PATIENCE, || async { (cluster.status(0).await?.waiting == 1).then_some(()) }).await;
+    until("bob to wait", PATIENCE, || async {
+        let waiting = client.query_json("election", "candidates", r#"{"election": "scheduler"}"#, Consistency::Linearizable).await.ok()?;
+        waiting.value.contains("bob").then_some(())
+    })
+    .await;
     let leader = cluster.leader().await;
     cluster.kill(leader);
     let killed = Instant::now();

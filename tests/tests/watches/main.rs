@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use synod_api::v1::watch_update::Update;
-use synod_client::api::Consistency;
-use synod_client::{Client, Typed, Watch, WatchItem};
+use synod_client::api::{Consistency, EventLog, Retention};
+use synod_client::{Cache, CacheState, Client, Error, Typed, Watch, WatchItem};
 use synod_kv::{Change, Kv};
 use synod_sdk::prelude::*;
 use synod_tests::cluster::{Cluster, PATIENCE};
@@ -310,4 +310,84 @@ async fn a_query_and_the_events_behind_it_have_no_gap_under_writes() {
         let mirror = tokio::time::timeout(PATIENCE, mirror).await.expect("the watch gets to the end").expect("it saw nothing wrong");
         assert_eq!(mirror, keys(&present.value));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cache_is_a_querys_result_that_its_watch_keeps_up_to_date_through_a_failover() {
+    let mut cluster = Cluster::started(3, &[]).await;
+    let client = cluster.client().await;
+    let asks = client.watch("kv").prefix("config/").cache_json("list", LIST, |page| Ok(keys(page))).open();
+    let asks = asks.await.expect("a cache");
+    let folds = client.watch("kv").prefix("config/").typed::<Change>().cache_json("list", LIST, |page| Ok(keys(page)));
+    let folds = folds.fold(|keys: &mut BTreeSet<String>, event| {
+        match event.payload {
+            Change::Put { .. } => keys.insert(event.topic.clone()),
+            Change::Deleted => keys.remove(&event.topic),
+        };
+    });
+    let folds = folds.open().await.expect("a cache");
+    let load = Load::start(&cluster).await;
+    load.more(100).await;
+    let leader = cluster.leader().await;
+    cluster.kill(leader);
+    cluster.leader_except(leader).await;
+    cluster.start(leader);
+    load.more(100).await;
+    load.stop().await;
+    cluster.ready().await;
+    let present = client.query_json("kv", "list", LIST, Consistency::Linearizable).await.expect("kv answers");
+    for (what, cache) in [("asking", &asks), ("folding", &folds)] {
+        let snapshot = tokio::time::timeout(PATIENCE, cache.wait_for(present.revision)).await.expect("it catches up").expect("it lives");
+        assert_eq!(*snapshot.value, keys(&present.value), "{what}");
+        assert!(snapshot.as_of_revision >= present.revision && snapshot.revision <= snapshot.as_of_revision, "{what}");
+    }
+    (0..3).for_each(|n| cluster.pause(n));
+    until("the caches to say that they are out of contact", PATIENCE, || async {
+        let silent = |cache: &Cache<BTreeSet<String>>| matches!(cache.get().state, CacheState::Disconnected { .. });
+        (silent(&asks) && silent(&folds)).then_some(())
+    })
+    .await;
+    assert!(folds.get().age() > Duration::from_secs(5), "it knows how long ago it heard of the cluster");
+    assert_eq!(*folds.get().value, keys(&present.value), "what it has, it keeps");
+    (0..3).for_each(|n| cluster.resume(n));
+    cluster.ready().await;
+    let written = Kv::client(&client, "kv").put("config/last", Blob::from("v")).await.expect("the cluster is back");
+    let snapshot = tokio::time::timeout(PATIENCE, folds.wait_for(written.revision.0)).await.expect("it comes back").expect("it lives");
+    assert!(snapshot.value.contains("config/last"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_space_keeps_of_its_events_what_it_is_told_to_by_count_by_bytes_and_by_age() {
+    let cluster = Cluster::started(3, &[]).await;
+    let client = cluster.client().await;
+    let put = |n: u32| {
+        let client = client.clone();
+        async move { Kv::client(&client, "kv").put(format!("k/{n}"), Blob::from("x".repeat(100).as_str())).await.expect("a put is not refused") }
+    };
+    for n in 0..300 {
+        put(n).await;
+    }
+    let kept = |wanted: fn(&EventLog) -> bool| {
+        let client = client.clone();
+        async move {
+            let events = client.space_info("kv").await.ok()?.events?;
+            wanted(&events).then_some(events)
+        }
+    };
+    let retention = Retention { events: Some(100), ..Retention::default() };
+    client.set_retention("kv", retention).await.expect("it is told");
+    let log = until("no more than 100 events to be kept", PATIENCE, || kept(|log| log.events <= 100)).await;
+    assert!(log.events == 100 && log.compacted_revision > 0, "{log:?}");
+    let retention = Retention { bytes: Some(5_000), ..Retention::default() };
+    client.set_retention("kv", retention).await.expect("it is told");
+    let log = until("no more than 5,000 bytes to be kept", PATIENCE, || kept(|log| log.bytes <= 5_000)).await;
+    assert!((20..100).contains(&log.events), "{log:?}");
+    let retention = Retention { age_ms: Some(1_000), ..Retention::default() };
+    client.set_retention("kv", retention).await.expect("it is told");
+    let log = until("nothing older than a second to be kept", PATIENCE, || kept(|log| log.events == 0)).await;
+    assert_eq!((log.bytes, log.oldest_at_ms, log.compacted_revision), (0, 0, log.last_revision), "{log:?}");
+    let too_much = Retention { events: Some(u64::MAX), ..Retention::default() };
+    let refused = client.set_retention("kv", too_much).await;
+    assert!(matches!(&refused, Err(Error::Refused(refusal)) if refusal.reason == "RETENTION_OUT_OF_BOUNDS"), "{refused:?}");
+    cluster.assert_equal_digests().await;
 }

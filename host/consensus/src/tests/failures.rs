@@ -116,10 +116,16 @@ async fn bad_settings_do_not_start() {
     let store = cluster.disks[&MemberId(1)].store();
     let applier = std::sync::Arc::new(super::cluster::Rows::new(store.clone()));
     let settings = Settings { heartbeat_interval_ms: 0, ..Settings::default() };
-    let error =
-        crate::Raft::<crate::TokioRuntime, _, _>::start(MemberId(1), settings, store.clone(), store, applier, super::encodings::Nobody::default())
-            .await
-            .unwrap_err();
+    let error = crate::Raft::<crate::TokioRuntime, _, _>::start(
+        MemberId(1),
+        settings,
+        store.clone(),
+        store,
+        applier,
+        super::encodings::Nobody::default(),
+    )
+    .await
+    .unwrap_err();
     assert!(matches!(&error, StartError::Settings(bad) if bad.setting == "heartbeat_interval_ms"), "{error}");
 }
 
