@@ -206,7 +206,7 @@ impl Machine {
         if workspace.written_bytes() < limits::ENTRY_WRITE_BYTES {
             self.head.commands += 1;
             let before = self.head;
-            workspace.begin_command(turn.revision, before.time);
+            workspace.begin_command(turn.revision, &before);
             (workspace, decided) = self.decide(workspace, vm, &command.action, &mut turn)?;
             if matches!(decided, Decided::Rejected(_)) {
                 self.head = before;

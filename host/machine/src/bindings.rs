@@ -110,9 +110,6 @@ impl Machine {
 
     /// Where events of `space` go; `None` if it has no bindings.
     pub(crate) fn source<S: StateView>(&mut self, workspace: &Workspace<S>, space: SpaceId) -> Result<Option<Arc<Source>>, Fatal> {
-        if self.head.bindings == 0 {
-            return Ok(None);
-        }
         if let Some(source) = self.sources.get(&space) {
             return Ok(source.clone());
         }

@@ -60,6 +60,8 @@ pub(crate) struct Emissions {
     /// Events of each space in the present command.
     numbers: BTreeMap<SpaceId, u32>,
     outbox: Vec<Outgoing>,
+    /// Whether events may go to handlers, because there are bindings; without any, emitting costs no delivery.
+    heard: bool,
     caused: Caused,
 }
 
@@ -71,8 +73,9 @@ pub(crate) fn topic_of(bytes: &[u8]) -> Result<&str, Fault> {
 }
 
 impl Emissions {
-    pub(crate) fn begin_command(&mut self) {
+    pub(crate) fn begin_command(&mut self, heard: bool) {
         self.numbers.clear();
+        self.heard = heard;
     }
 
     pub(crate) fn begin_cause(&mut self) {
@@ -149,7 +152,9 @@ impl<S: StateView> Workspace<S> {
         let row = synod_abi::encode_into(&event, Vec::with_capacity(EVENT_OVERHEAD_BYTES + topic.len() + payload.len()));
         let key = event_key(space, EventPosition { revision, number });
         let size = key.len() + row.len();
-        emissions.outbox.push(Outgoing::Event(emissions.events.len()));
+        if emissions.heard {
+            emissions.outbox.push(Outgoing::Event(emissions.events.len()));
+        }
         emissions.events.push(Emitted { space, revision, number, event });
         emissions.sizes.push(size as u32);
         self.counts().events += 1;

@@ -181,10 +181,10 @@ impl<S: StateView> Workspace<S> {
     }
 
     /// Begins a command, which takes `revision` unless it is rejected.
-    pub(crate) fn begin_command(&mut self, revision: Revision, time: Time) {
-        (self.0.revision, self.0.time) = (revision, time);
+    pub(crate) fn begin_command(&mut self, revision: Revision, head: &Head) {
+        (self.0.revision, self.0.time) = (revision, head.time);
         self.0.written_before = self.0.overlay.written_bytes();
-        self.0.emissions.begin_command();
+        self.0.emissions.begin_command(head.bindings > 0);
     }
 
     /// Revision of the command.

@@ -2,6 +2,7 @@
 use synod_abi::limits::*;
 use synod_abi::{Direction, Fault, HostCalls, OperationId, Revision, SpaceId, Time, encode};
 
+use crate::directory::Head;
 use crate::events::{EventLog, EventPosition, event_log, events};
 use crate::testing::*;
 use crate::workspace::{Counts, Workspace};
@@ -22,7 +23,7 @@ fn event(space: u32, revision: u64, number: u32, topic: &str, payload: &str) -> 
 
 fn host() -> Workspace<MemoryState> {
     let mut workspace = Workspace::for_entry(MemoryState::default(), Counts::default());
-    workspace.begin_command(Revision(1), Time(2));
+    workspace.begin_command(Revision(1), &Head { time: Time(2), bindings: 1, ..Head::EMPTY });
     workspace.begin_call(SpaceId(1));
     workspace
 }

@@ -1,6 +1,8 @@
 //! Random schedules of events, changes of leaders, restarts, snapshots, compaction, dropped streams, overflow and slow readers: whatever
 //! happens, watches that come back where they were have every event that they want once, in order, a revision's together; what a
 //! progress mark says is true; and only what was forgotten is missing, which they were told.
+//!
+//! The properties are etcd's, by their names: a test each, and one that holds everything against a replay of the log.
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -100,6 +102,8 @@ struct Client {
     lost: Vec<(Revision, Revision)>,
     /// Progress marks, and how much it had then.
     marks: Vec<(Revision, usize)>,
+    /// The revisions that it began or came back with, and how much it had then.
+    resumed: Vec<(Revision, usize)>,
     created: bool,
     gone: bool,
 }
@@ -118,6 +122,7 @@ impl Client {
             next: Revision(0),
             lost: Vec::new(),
             marks: Vec::new(),
+            resumed: Vec::new(),
             created: false,
             gone: false,
         };
@@ -163,6 +168,7 @@ impl Client {
                 self.created = true;
                 self.base.get_or_insert(revision);
                 self.next = Revision(revision.0 + 1);
+                self.resumed.push((self.next, self.got.len()));
             }
             Some(Told::Events(events, partial)) => {
                 if let (Some(open), Some(first)) = (self.parts.last(), events.first()) {
@@ -170,6 +176,9 @@ impl Client {
                 }
                 self.parts.extend(events);
                 if !partial {
+                    if let (Some(last), Some(first)) = (self.got.last(), self.parts.first()) {
+                        assert!(last.revision < first.revision, "revision {} came in two updates", first.revision);
+                    }
                     self.got.append(&mut self.parts);
                     self.next = self.next.max(Revision(self.got.last().map_or(0, |last| last.revision + 1)));
                 }
@@ -267,31 +276,104 @@ fn calm(cluster: &mut Cluster, clients: &mut [Client]) {
     cluster.run();
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 3_000, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_watch_has_everything_once_and_in_order(limits in limits(), happenings in proptest::collection::vec(happening(), 1..120)) {
-        let mut cluster = Cluster::ready_to_hold(MEMBERS, limits);
-        let mut clients: Vec<_> = filters().into_iter().zip([1, 2, 3, 1]).map(|(filter, member)| Client::new(&cluster, filter, member)).collect();
-        for happening in &happenings {
-            happen(&mut cluster, &mut clients, happening);
-        }
-        calm(&mut cluster, &mut clients);
-        let oracle = Oracle::of(&cluster);
-        for client in &clients {
-            let expected = client.expected(&oracle);
-            prop_assert!(client.parts.is_empty());
-            prop_assert_eq!(&client.got, &expected, "{} from {:?}, lost {:?}", &client.filter, client.base, &client.lost);
-            for (revision, had) in &client.marks {
-                let before = expected.iter().filter(|seen| seen.revision <= revision.0).count();
-                prop_assert!(before <= *had, "the mark {} of {}: {} of {}", revision, &client.filter, had, before);
-            }
-        }
-        cluster.assert_members_agree();
-        drop(clients);
-        for member in 1..=MEMBERS {
-            prop_assert!(cluster.member(member).watch_hub().is_empty());
-        }
+/// Lets it all happen, then tells what each client has and what the log says.
+fn each_client(limits: WatchLimits, happenings: &[Happening], check: impl Fn(&Client, &Oracle)) {
+    let mut cluster = Cluster::ready_to_hold(MEMBERS, limits);
+    let mut clients: Vec<_> =
+        filters().into_iter().zip([1, 2, 3, 1]).map(|(filter, member)| Client::new(&cluster, filter, member)).collect();
+    for happening in happenings {
+        happen(&mut cluster, &mut clients, happening);
     }
+    calm(&mut cluster, &mut clients);
+    let oracle = Oracle::of(&cluster);
+    clients.iter().for_each(|client| check(client, &oracle));
+    cluster.assert_members_agree();
+    drop(clients);
+    for member in 1..=MEMBERS {
+        assert!(cluster.member(member).watch_hub().is_empty());
+    }
+}
+
+fn place(seen: &Seen) -> (u64, u32) {
+    (seen.revision, seen.number)
+}
+
+/// Places never go back.
+fn ordered(client: &Client, _: &Oracle) {
+    assert!(client.got.is_sorted_by_key(place));
+}
+
+/// No event comes twice, however often the client came back.
+fn unique(client: &Client, _: &Oracle) {
+    let places: std::collections::BTreeSet<_> = client.got.iter().map(place).collect();
+    assert_eq!(places.len(), client.got.len());
+}
+
+/// Of a revision it has all that it wants or nothing: that none comes in two updates, [`Client::take`] sees to.
+fn atomic(client: &Client, oracle: &Oracle) {
+    assert!(client.parts.is_empty(), "the rest of a revision never came");
+    let of = |seen: &[Seen], revision| seen.iter().filter(|seen| seen.revision == revision).count();
+    let all = oracle.matching(&client.filter, Revision(0));
+    client.got.iter().for_each(|seen| assert_eq!(of(&client.got, seen.revision), of(&all, seen.revision)));
+}
+
+/// Nothing is missing but what it was told is forgotten.
+fn reliable(client: &Client, oracle: &Oracle) {
+    let expected = client.expected(oracle);
+    assert_eq!(client.got, expected, "{} from {:?}, lost {:?}", client.filter, client.base, client.lost);
+}
+
+/// Coming back with a revision, the first that it gets is the first that it wants from there on.
+fn resumable(client: &Client, oracle: &Oracle) {
+    let expected = client.expected(oracle);
+    for (asked, had) in &client.resumed {
+        let before = expected.iter().filter(|seen| seen.revision < asked.0).count();
+        assert_eq!(before, *had, "{} came back with {asked}", client.filter);
+    }
+}
+
+/// Nothing up to a progress mark comes behind it.
+fn bookmarkable(client: &Client, oracle: &Oracle) {
+    let expected = client.expected(oracle);
+    for (revision, had) in &client.marks {
+        let before = expected.iter().filter(|seen| seen.revision <= revision.0).count();
+        assert!(before <= *had, "the mark {revision} of {}: {had} of {before}", client.filter);
+    }
+}
+
+/// It gets what its filter matches, and nothing else.
+fn filtered(client: &Client, oracle: &Oracle) {
+    let all = oracle.matching(&TopicFilter::all(), Revision(0));
+    for seen in &client.got {
+        assert!(client.filter.matches(&seen.topic) && all.contains(seen), "{seen:?} is not for {}", client.filter);
+    }
+}
+
+macro_rules! properties {
+    ($cases:literal: $($name:ident = $checks:expr;)*) => {
+        proptest! {
+            #![proptest_config(ProptestConfig { cases: $cases, max_shrink_iters: 3_000, ..ProptestConfig::default() })]
+            $(
+                #[test]
+                fn $name(limits in limits(), happenings in proptest::collection::vec(happening(), 1..120)) {
+                    let checks: &[fn(&Client, &Oracle)] = &$checks;
+                    each_client(limits, &happenings, |client, oracle| checks.iter().for_each(|check| check(client, oracle)));
+                }
+            )*
+        }
+    };
+}
+
+properties! { 200:
+    a_watch_has_everything_once_and_in_order = [ordered, unique, atomic, reliable, resumable, bookmarkable, filtered];
+}
+
+properties! { 32:
+    watches_are_ordered = [ordered];
+    watches_are_unique = [unique];
+    watches_are_atomic_per_revision = [atomic];
+    watches_are_reliable = [reliable];
+    watches_are_resumable = [resumable];
+    watches_are_bookmarkable = [bookmarkable];
+    watches_are_filtered = [filtered];
 }
