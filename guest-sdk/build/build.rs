@@ -1,7 +1,8 @@
-//! Packs the SDK's sources into one archive that the library embeds, so that `synod recipe new` works without a checkout.
+//! Packs the SDK's sources into one archive that the library embeds, so that `synod recipe new`
+//! works without a checkout.
 //!
-//! Files are sorted by path, so the same sources give the same archive. It runs in a checkout and in unpacked sources
-//! alike. It compiles nothing.
+//! Files are sorted by path, so the same sources give the same archive. It runs in a checkout and
+//! in unpacked sources alike. It compiles nothing.
 #[path = "src/archive.rs"]
 mod archive;
 #[path = "src/trim.rs"]
@@ -12,15 +13,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that a recipe and its tests need, and what they inherit from.
-const MEMBERS: [&str; 7] =
-    ["guest-sdk/abi", "guest-sdk/build", "guest-sdk/macros", "guest-sdk/sdk", "guest-sdk/test", "host/machine", "host/vm"];
+const MEMBERS: [&str; 7] = [
+    "guest-sdk/abi",
+    "guest-sdk/build",
+    "guest-sdk/macros",
+    "guest-sdk/sdk",
+    "guest-sdk/test",
+    "host/machine",
+    "host/vm",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../..").canonicalize()?;
     let mut files = Vec::new();
     for name in ["Cargo.lock", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", root.join(name).display());
-        let text = fs::read_to_string(root.join(name)).map_err(|error| format!("cannot read {}: {error}", root.join(name).display()))?;
+        let text = fs::read_to_string(root.join(name))
+            .map_err(|error| format!("cannot read {}: {error}", root.join(name).display()))?;
         let text = if name == "Cargo.toml" { trim::trim(&text, &MEMBERS) } else { text };
         files.push((name.to_owned(), text.into_bytes()));
     }
@@ -46,7 +55,10 @@ fn collect(root: &Path, dir: &Path, files: &mut Vec<(String, Vec<u8>)>) -> Resul
         if kind.is_dir() {
             collect(root, &path, files)?;
         } else if kind.is_file() {
-            let relative = path.strip_prefix(root)?.to_str().ok_or_else(|| format!("{} is not UTF-8", path.display()))?;
+            let relative = path
+                .strip_prefix(root)?
+                .to_str()
+                .ok_or_else(|| format!("{} is not UTF-8", path.display()))?;
             files.push((relative.to_owned(), fs::read(&path)?));
         }
     }

@@ -1,8 +1,9 @@
 //! Builds the bundled recipes to WebAssembly and lists them for the library.
 //!
-//! It goes through `synod-build`, which shuts out what the cargo around it sets: check, clippy, other flags and another
-//! target directory all get the same bytes. Without a toolchain for guests the build fails and says what to install; only
-//! documentation builds that ask for it get an empty bundle. It installs nothing.
+//! It goes through `synod-build`, which shuts out what the cargo around it sets: check, clippy,
+//! other flags and another target directory all get the same bytes. Without a toolchain for guests
+//! the build fails and says what to install; only documentation builds that ask for it get an empty
+//! bundle. It installs nothing.
 use std::error::Error;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,14 @@ const RECIPES: [&str; 5] = ["audit", "counter", "election", "kv", "lock"];
 /// What a recipe's bytes depend on, beside its folder.
 const SOURCES: [&str; 5] = ["guest-sdk/abi", "guest-sdk/macros", "guest-sdk/sdk", "Cargo.toml", "Cargo.lock"];
 /// Variables that change what is built or where.
-const VARIABLES: [&str; 6] = ["SYNOD_GUEST_TOOLCHAIN", "SYNOD_EMPTY_BUNDLE", "DOCS_RS", "RUSTUP_TOOLCHAIN", "XDG_CACHE_HOME", "CARGO_HOME"];
+const VARIABLES: [&str; 6] = [
+    "SYNOD_GUEST_TOOLCHAIN",
+    "SYNOD_EMPTY_BUNDLE",
+    "DOCS_RS",
+    "RUSTUP_TOOLCHAIN",
+    "XDG_CACHE_HOME",
+    "CARGO_HOME",
+];
 
 fn main() {
     if let Err(error) = bundle() {
@@ -43,7 +51,11 @@ fn bundle() -> Result<(), Box<dyn Error>> {
     for name in recipes {
         let built = build::recipe(&root.join("plugins").join(name), &Options::default())?;
         built.write_to(&out.join(format!("{name}.wasm")))?;
-        writeln!(list, "    Bundled {{ name: {name:?}, module: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.wasm\")) }},")?;
+        writeln!(
+            list,
+            "    Bundled {{ name: {name:?}, module: include_bytes!(concat!(env!(\"OUT_DIR\"), \
+                \"/{name}.wasm\")) }},"
+        )?;
     }
     list.push_str("]\n");
     synod_build::build::write_if_changed(&out.join("recipes.rs"), list.as_bytes())?;

@@ -1,5 +1,5 @@
-//! The `synod` binary under test: built by asking cargo, and copied, so that another checkout that shares the target
-//! directory cannot replace it during a run.
+//! The `synod` binary under test: built by asking cargo, and copied, so that another checkout that
+//! shares the target directory cannot replace it during a run.
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -13,7 +13,8 @@ pub fn synod() -> &'static Path {
     PATH.get_or_init(|| {
         let built = build();
         let copy = std::env::temp_dir().join(format!("synod-under-test-{}", std::process::id()));
-        std::fs::copy(&built, &copy).unwrap_or_else(|error| panic!("cannot copy {}: {error}", built.display()));
+        std::fs::copy(&built, &copy)
+            .unwrap_or_else(|error| panic!("cannot copy {}: {error}", built.display()));
         copy
     })
 }
@@ -29,7 +30,15 @@ pub fn remove_copy() {
 fn build() -> PathBuf {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        .args(["build", "--locked", "--package", "synod", "--bin", "synod", "--message-format=json-render-diagnostics"])
+        .args([
+            "build",
+            "--locked",
+            "--package",
+            "synod",
+            "--bin",
+            "synod",
+            "--message-format=json-render-diagnostics",
+        ])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()

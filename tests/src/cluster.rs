@@ -30,7 +30,8 @@ pub struct Process {
     child: Option<Child>,
 }
 
-/// A cluster. Its processes are killed and its folder is removed when it is dropped, unless a test failed.
+/// A cluster. Its processes are killed and its folder is removed when it is dropped, unless a test
+/// failed.
 #[derive(Debug)]
 pub struct Cluster {
     /// Its members, by name.
@@ -40,8 +41,12 @@ pub struct Cluster {
 }
 
 fn free_addresses(count: usize) -> Vec<String> {
-    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a loopback port is free")).collect();
-    listeners.iter().map(|listener| listener.local_addr().expect("a listener has an address").to_string()).collect()
+    let listeners: Vec<_> =
+        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a loopback port is free")).collect();
+    listeners
+        .iter()
+        .map(|listener| listener.local_addr().expect("a listener has an address").to_string())
+        .collect()
 }
 
 impl Cluster {
@@ -81,11 +86,24 @@ impl Cluster {
     /// Starts a member with flags of its own.
     pub fn start_with(&mut self, n: usize, flags: &[&str]) {
         assert!(self.members[n].child.is_none(), "member {} runs already", self.members[n].name);
-        let peers: Vec<_> = self.members.iter().map(|member| format!("{}={}", member.name, member.peer_address)).collect();
+        let peers: Vec<_> =
+            self.members.iter().map(|member| format!("{}={}", member.name, member.peer_address)).collect();
         let member = &mut self.members[n];
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(&member.log).expect("the log can be written");
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&member.log)
+            .expect("the log can be written");
         let mut command = Command::new(synod());
-        command.args(["start", "--name", &member.name, "--client-addr", &member.client_address, "--peers", &peers.join(",")]);
+        command.args([
+            "start",
+            "--name",
+            &member.name,
+            "--client-addr",
+            &member.client_address,
+            "--peers",
+            &peers.join(","),
+        ]);
         command.arg("--data").arg(&member.data).args(&self.flags).args(flags);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         member.child = Some(command.spawn().expect("the binary can be started"));
@@ -112,7 +130,9 @@ impl Cluster {
     pub async fn leader_except(&self, except: usize) -> usize {
         until("another leader", PATIENCE, || async {
             for (n, member) in self.members.iter().enumerate().filter(|(n, _)| *n != except) {
-                if member.child.is_some() && self.status(n).await.is_some_and(|status| status.role() == Role::Leader) {
+                if member.child.is_some()
+                    && self.status(n).await.is_some_and(|status| status.role() == Role::Leader)
+                {
                     return Some(n);
                 }
             }
@@ -124,11 +144,15 @@ impl Cluster {
     /// Waits until no member knows of a session, a request, a waiting call or a timer.
     pub async fn nothing_left(&self) {
         for (n, member) in self.members.iter().enumerate() {
-            until(&format!("sessions and what is theirs to be gone from member {}", member.name), PATIENCE, || async move {
-                let status = self.status(n).await?;
-                let left = [status.sessions, status.requests, status.waiting, status.timers];
-                (left == [0; 4]).then_some(())
-            })
+            until(
+                &format!("sessions and what is theirs to be gone from member {}", member.name),
+                PATIENCE,
+                || async move {
+                    let status = self.status(n).await?;
+                    let left = [status.sessions, status.requests, status.waiting, status.timers];
+                    (left == [0; 4]).then_some(())
+                },
+            )
             .await;
         }
     }
@@ -153,7 +177,10 @@ impl Cluster {
 
     /// Whether a member's process runs.
     pub fn runs(&mut self, n: usize) -> bool {
-        self.members[n].child.as_mut().is_some_and(|child| child.try_wait().expect("a child can be waited for").is_none())
+        self.members[n]
+            .child
+            .as_mut()
+            .is_some_and(|child| child.try_wait().expect("a child can be waited for").is_none())
     }
 
     /// Where clients connect, all members.
@@ -174,7 +201,13 @@ impl Cluster {
     /// A client of one member that never asks another, and does not try again.
     pub async fn client_of(&self, n: usize) -> Option<Client> {
         let policy = Policy { give_up_ms: 0, ..Policy::default() };
-        let options = Options { learn_members: false, follow: Follow::Nearest, policy, attempt_timeout_ms: 5_000, ..Options::default() };
+        let options = Options {
+            learn_members: false,
+            follow: Follow::Nearest,
+            policy,
+            attempt_timeout_ms: 5_000,
+            ..Options::default()
+        };
         Client::connect_with(&self.members[n].client_address, options).await.ok()
     }
 
@@ -200,7 +233,9 @@ impl Cluster {
     pub async fn leader(&self) -> usize {
         until("a leader", PATIENCE, || async {
             for (n, member) in self.members.iter().enumerate() {
-                if member.child.is_some() && self.status(n).await.is_some_and(|status| status.role() == Role::Leader) {
+                if member.child.is_some()
+                    && self.status(n).await.is_some_and(|status| status.role() == Role::Leader)
+                {
                     return Some(n);
                 }
             }
@@ -209,8 +244,8 @@ impl Cluster {
         .await
     }
 
-    /// Waits until all members have applied what one of them has, and returns the index with the digests of the chain and of
-    /// the state right after it, a pair a member.
+    /// Waits until all members have applied what one of them has, and returns the index with the
+    /// digests of the chain and of the state right after it, a pair a member.
     pub async fn digests(&self) -> (u64, Vec<(Vec<u8>, Vec<u8>)>) {
         until("every member's digests at one index", PATIENCE, || async {
             let mut index = 0;
@@ -230,7 +265,10 @@ impl Cluster {
     /// The same, and fails if they differ.
     pub async fn assert_equal_digests(&self) -> u64 {
         let (index, digests) = self.digests().await;
-        assert!(digests.iter().all(|digest| *digest == digests[0]), "members differ at index {index}: {digests:?}");
+        assert!(
+            digests.iter().all(|digest| *digest == digests[0]),
+            "members differ at index {index}: {digests:?}"
+        );
         index
     }
 
@@ -241,7 +279,8 @@ impl Cluster {
     pub fn resident_bytes(&self, n: usize) -> u64 {
         let id = self.members[n].child.as_ref().expect("the member runs").id();
         let pages = std::fs::read_to_string(format!("/proc/{id}/statm")).expect("the process is there");
-        let pages: u64 = pages.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages");
+        let pages: u64 =
+            pages.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages");
         // SAFETY: `sysconf` only looks a constant up.
         pages * unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64
     }
@@ -254,7 +293,8 @@ impl Cluster {
 
 /// Sends a signal to a process.
 pub fn signal(process: u32, signal: i32) {
-    // SAFETY: `kill` only takes numbers; the process is a child of ours that was not waited for yet.
+    // SAFETY: `kill` only takes numbers; the process is a child of ours that was not waited for
+    // yet.
     let sent = unsafe { libc::kill(process as libc::pid_t, signal) };
     assert_eq!(sent, 0, "a child can be signalled");
 }

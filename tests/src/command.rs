@@ -1,4 +1,5 @@
-//! A `synod` command that runs beside the test, as a shell script would run it, and the lines that it writes.
+//! A `synod` command that runs beside the test, as a shell script would run it, and the lines that
+//! it writes.
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -23,7 +24,8 @@ impl Running {
     pub fn start(cluster: &Cluster, arguments: &[&str]) -> Self {
         let mut command = Command::new(synod());
         command.args(["--endpoint", &cluster.endpoints()]).args(arguments);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the binary can be started");
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the binary can be started");
         let out = BufReader::new(child.stdout.take().expect("it is piped"));
         let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
         std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -74,7 +76,10 @@ impl Running {
     /// When it does not in time.
     pub async fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
-        until("the command to end", PATIENCE, || std::future::ready(child.try_wait().expect("a child can be waited for"))).await
+        until("the command to end", PATIENCE, || {
+            std::future::ready(child.try_wait().expect("a child can be waited for"))
+        })
+        .await
     }
 }
 

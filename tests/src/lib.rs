@@ -1,6 +1,8 @@
-//! What the demo and the cluster tests share: real `synod` processes on loopback ports, and the clients that load them.
+//! What the demo and the cluster tests share: real `synod` processes on loopback ports, and the
+//! clients that load them.
 //!
-//! Everything is observed from outside, through the client library and the exit of processes; nothing is mocked.
+//! Everything is observed from outside, through the client library and the exit of processes;
+//! nothing is mocked.
 pub mod binary;
 pub mod cluster;
 pub mod command;

@@ -8,7 +8,11 @@ const POLL: Duration = Duration::from_millis(20);
 ///
 /// # Panics
 /// When the limit has passed, naming `what`.
-pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, limit: Duration, mut condition: impl FnMut() -> F) -> T {
+pub async fn until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> F,
+) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = condition().await {

@@ -1,5 +1,5 @@
-//! The watch stream as another language sees it: one member's generated stubs, without the client library, so that what the library
-//! makes of it is checked by something else.
+//! The watch stream as another language sees it: one member's generated stubs, without the client
+//! library, so that what the library makes of it is checked by something else.
 use std::collections::VecDeque;
 
 use synod_abi::Revision;
@@ -7,7 +7,10 @@ use synod_api::v1::create_watch::Start;
 use synod_api::v1::spaces_client::SpacesClient;
 use synod_api::v1::watch_request::Request;
 use synod_api::v1::watch_update::Update;
-use synod_api::v1::{CancelWatch, CreateWatch, Event, EventForm, RequestProgress, WatchReply, WatchRequest, WatchUpdate, value::Form};
+use synod_api::v1::{
+    CancelWatch, CreateWatch, Event, EventForm, RequestProgress, WatchReply, WatchRequest, WatchUpdate,
+    value::Form,
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -56,7 +59,12 @@ pub fn logged(event: &Event) -> Logged {
     let Some(Form::Postcard(payload)) = event.payload.as_ref().and_then(|value| value.form.clone()) else {
         panic!("the payload of {event:?} is not postcard")
     };
-    Logged { revision: Revision(event.revision), number: event.number, topic: event.topic.clone(), payload: payload.to_vec() }
+    Logged {
+        revision: Revision(event.revision),
+        number: event.number,
+        topic: event.topic.clone(),
+        payload: payload.to_vec(),
+    }
 }
 
 impl WatchStream {
@@ -106,7 +114,8 @@ impl WatchStream {
     /// The next update: of which watch, and what.
     ///
     /// # Errors
-    /// The status that ended the stream; `Cancelled` without a message if the member ended it in order.
+    /// The status that ended the stream; `Cancelled` without a message if the member ended it in
+    /// order.
     ///
     /// # Panics
     /// When none comes in time.
@@ -115,7 +124,9 @@ impl WatchStream {
             if let Some(WatchUpdate { watch_id, update }) = self.updates.pop_front() {
                 return Ok((watch_id, update.expect("an update says what it is")));
             }
-            let reply = tokio::time::timeout(PATIENCE, self.replies.message()).await.expect("an update comes in time")?;
+            let reply = tokio::time::timeout(PATIENCE, self.replies.message())
+                .await
+                .expect("an update comes in time")?;
             self.updates = reply.ok_or_else(|| Status::cancelled(""))?.updates.into();
         }
     }

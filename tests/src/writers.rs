@@ -1,4 +1,5 @@
-//! Clients that write to `kv` without pause and remember what was acknowledged, to be held against what is there.
+//! Clients that write to `kv` without pause and remember what was acknowledged, to be held against
+//! what is there.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,7 +36,11 @@ impl Writers {
     /// Starts one writer a client; each writes new keys, one after the other.
     pub fn start(clients: Vec<Client>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let tasks = clients.into_iter().enumerate().map(|(n, client)| tokio::spawn(write(n, client, stop.clone()))).collect();
+        let tasks = clients
+            .into_iter()
+            .enumerate()
+            .map(|(n, client)| tokio::spawn(write(n, client, stop.clone())))
+            .collect();
         Self { stop, tasks }
     }
 
@@ -84,7 +89,8 @@ pub async fn read_all(client: &Client) -> BTreeMap<String, Blob> {
     }
 }
 
-/// Fails unless every acknowledged key is there with its value, and nothing is there that nobody wrote.
+/// Fails unless every acknowledged key is there with its value, and nothing is there that nobody
+/// wrote.
 ///
 /// # Panics
 /// Naming the first key that is wrong.

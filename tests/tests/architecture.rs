@@ -1,8 +1,9 @@
-//! Who may import whom: `cargo metadata` compared with section 3 of the design, which the tables below repeat.
+//! Who may import whom: `cargo metadata` compared with section 3 of the design, which the tables
+//! below repeat.
 //!
-//! What a crate is built of decides what it can do: a machine that cannot name a clock is deterministic by more than
-//! discipline. Tests and benches may import more, so dev-dependencies are not looked at. It cannot see what code does with
-//! what it imports.
+//! What a crate is built of decides what it can do: a machine that cannot name a clock is
+//! deterministic by more than discipline. Tests and benches may import more, so dev-dependencies
+//! are not looked at. It cannot see what code does with what it imports.
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -33,8 +34,8 @@ const ANY: &[&str] = &["*"];
 /// What a recipe may depend on, ours and others'.
 const OF_A_RECIPE: [&str; 1] = ["synod-sdk"];
 
-/// Libraries, by the beginning of their names, and the only crates that may depend on them. `synod-api` holds what tonic
-/// generates, and nothing that runs.
+/// Libraries, by the beginning of their names, and the only crates that may depend on them.
+/// `synod-api` holds what tonic generates, and nothing that runs.
 const ISOLATED: [(&str, &[&str]); 9] = [
     ("openraft", &["synod-consensus"]),
     ("rocksdb", &["synod-storage"]),
@@ -48,7 +49,8 @@ const ISOLATED: [(&str, &[&str]); 9] = [
 ];
 /// What the crates that every replica must agree on never depend on.
 const PURE: [&str; 2] = ["synod-abi", "synod-machine"];
-const IMPURE: [&str; 8] = ["serde_json", "rand", "getrandom", "chrono", "time", "tracing", "libc", "hashbrown"];
+const IMPURE: [&str; 8] =
+    ["serde_json", "rand", "getrandom", "chrono", "time", "tracing", "libc", "hashbrown"];
 
 struct Package {
     name: String,
@@ -72,19 +74,27 @@ fn root() -> &'static Path {
 }
 
 fn packages() -> Vec<Package> {
-    let output = Command::new(env!("CARGO")).current_dir(root()).args(["metadata", "--no-deps", "--format-version", "1"]).output();
+    let output = Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .output();
     let output = output.expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo answers in JSON");
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let package = |package: &Value| {
         let manifest = text(&package["manifest_path"]);
-        let folder = Path::new(&manifest).parent().and_then(|folder| folder.strip_prefix(root()).ok()).expect("below the root");
+        let folder = Path::new(&manifest)
+            .parent()
+            .and_then(|folder| folder.strip_prefix(root()).ok())
+            .expect("below the root");
         let dependencies = package["dependencies"].as_array().expect("a list").iter();
         Package {
             name: text(&package["name"]),
             folder: folder.display().to_string(),
-            dependencies: dependencies.map(|d| (d["kind"].as_str().unwrap_or("normal").to_owned(), text(&d["name"]))).collect(),
+            dependencies: dependencies
+                .map(|d| (d["kind"].as_str().unwrap_or("normal").to_owned(), text(&d["name"])))
+                .collect(),
         }
     };
     metadata["packages"].as_array().expect("a list").iter().map(package).collect()
@@ -101,7 +111,11 @@ fn every_crate_lies_where_the_design_says() {
         Some(folder) => package.folder != *folder,
         None => !package.is_recipe() || package.folder.matches('/').count() != 1,
     };
-    let found: Vec<_> = packages().iter().filter(|package| wrong(package)).map(|p| format!("{} in {}", p.name, p.folder)).collect();
+    let found: Vec<_> = packages()
+        .iter()
+        .filter(|package| wrong(package))
+        .map(|p| format!("{} in {}", p.name, p.folder))
+        .collect();
     complain("a new crate gets a line in this test and in the design", &found);
 }
 
@@ -127,8 +141,12 @@ fn crates_depend_on_each_other_only_as_the_design_says() {
 fn a_recipe_depends_on_the_sdk_alone() {
     let mut found = Vec::new();
     for package in packages().iter().filter(|package| package.is_recipe()) {
-        found
-            .extend(package.shipped().filter(|name| !OF_A_RECIPE.contains(name)).map(|name| format!("{} depends on {name}", package.name)));
+        found.extend(
+            package
+                .shipped()
+                .filter(|name| !OF_A_RECIPE.contains(name))
+                .map(|name| format!("{} depends on {name}", package.name)),
+        );
     }
     complain("a recipe imports synod-sdk and nothing else", &found);
 }
@@ -138,7 +156,9 @@ fn large_libraries_are_named_in_one_place() {
     let mut found = Vec::new();
     for package in packages() {
         for name in package.shipped() {
-            let rule = ISOLATED.iter().find(|(library, _)| name == *library || name.starts_with(&format!("{library}-")));
+            let rule = ISOLATED
+                .iter()
+                .find(|(library, _)| name == *library || name.starts_with(&format!("{library}-")));
             if rule.is_some_and(|(_, allowed)| !allowed.contains(&package.name.as_str())) {
                 found.push(format!("{} depends on {name}", package.name));
             }
@@ -150,11 +170,19 @@ fn large_libraries_are_named_in_one_place() {
 #[test]
 fn what_replicas_agree_on_is_pure() {
     for package in packages().iter().filter(|package| PURE.contains(&package.name.as_str())) {
-        let impure: Vec<_> =
-            package.shipped().filter(|name| IMPURE.contains(name)).map(|name| format!("{} depends on {name}", package.name)).collect();
+        let impure: Vec<_> = package
+            .shipped()
+            .filter(|name| IMPURE.contains(name))
+            .map(|name| format!("{} depends on {name}", package.name))
+            .collect();
         complain("no clocks, randomness, hash order or I/O where replicas must agree", &impure);
         let lib = root().join(&package.folder).join("src/lib.rs");
-        let text = std::fs::read_to_string(&lib).unwrap_or_else(|error| panic!("cannot read {}: {error}", lib.display()));
-        assert!(text.lines().any(|line| line.starts_with("#![") && line.contains("no_std")), "{} is no_std", package.name);
+        let text = std::fs::read_to_string(&lib)
+            .unwrap_or_else(|error| panic!("cannot read {}: {error}", lib.display()));
+        assert!(
+            text.lines().any(|line| line.starts_with("#![") && line.contains("no_std")),
+            "{} is no_std",
+            package.name
+        );
     }
 }

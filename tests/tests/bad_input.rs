@@ -1,5 +1,5 @@
-//! Whatever is thrown at a member, it answers with a typed error that names cause and limit, changes nothing, and serves the
-//! next request.
+//! Whatever is thrown at a member, it answers with a typed error that names cause and limit,
+//! changes nothing, and serves the next request.
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -7,7 +7,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use synod_abi::{Fault, limits};
-use synod_api::v1::{CallRequest, Consistency, InstallRequest, Value, spaces_client::SpacesClient, value::Form};
+use synod_api::v1::{
+    CallRequest, Consistency, InstallRequest, Value, spaces_client::SpacesClient, value::Form,
+};
 use synod_client::{Client, Error, Refusal};
 use synod_tests::cluster::Cluster;
 
@@ -36,7 +38,11 @@ async fn call(client: &Client, operation: &str, args: &str) -> Result<String, Er
 }
 
 async fn rows(client: &Client) -> String {
-    client.query_json("hostile", "rows", "{}", Consistency::Linearizable).await.expect("the member serves the next request").value
+    client
+        .query_json("hostile", "rows", "{}", Consistency::Linearizable)
+        .await
+        .expect("the member serves the next request")
+        .value
 }
 
 fn section(id: u8, body: &[u8]) -> Vec<u8> {
@@ -51,9 +57,17 @@ async fn modules_that_are_none_are_refused_with_their_cause() {
     let client = cluster.client().await;
     let good = synod_bundle_kv(&client).await;
     let header = b"\0asm\x01\0\0\0".to_vec();
-    let start =
-        [header.clone(), section(1, &[1, 0x60, 0, 0]), section(3, &[1, 0]), section(8, &[0]), section(10, &[1, 2, 0, 0x0b])].concat();
-    let import = [header.clone(), section(1, &[1, 0x60, 0, 0]), section(2, &[1, 3, b'e', b'n', b'v', 1, b'x', 0, 0])].concat();
+    let start = [
+        header.clone(),
+        section(1, &[1, 0x60, 0, 0]),
+        section(3, &[1, 0]),
+        section(8, &[0]),
+        section(10, &[1, 2, 0, 0x0b]),
+    ]
+    .concat();
+    let import =
+        [header.clone(), section(1, &[1, 0x60, 0, 0]), section(2, &[1, 3, b'e', b'n', b'v', 1, b'x', 0, 0])]
+            .concat();
     let memory64 = [header.clone(), section(5, &[1, 4, 1])].concat();
     let table: [(&str, Vec<u8>, &str); 7] = [
         ("text", b"this is not a module".to_vec(), "NOT_ADMITTED"),
@@ -71,14 +85,23 @@ async fn modules_that_are_none_are_refused_with_their_cause() {
     }
     let no_schema = refused(&client, &header).await;
     assert_eq!(no_schema.reason, "NOT_ADMITTED", "{no_schema}");
-    assert!(refused(&client, &vec![0; limits::MODULE_BYTES + 1]).await.limit.is_some_and(|limit| limit.1 == limits::MODULE_BYTES as u64));
+    assert!(
+        refused(&client, &vec![0; limits::MODULE_BYTES + 1])
+            .await
+            .limit
+            .is_some_and(|limit| limit.1 == limits::MODULE_BYTES as u64)
+    );
     assert_eq!(synod_bundle_kv(&client).await, good, "nothing was changed");
 }
 
 /// The installed recipes, by name.
 async fn synod_bundle_kv(client: &Client) -> Vec<String> {
     let recipes = client.list_recipes().await.expect("the member serves the next request");
-    recipes.into_iter().filter_map(|info| info.recipe).map(|recipe| format!("{}@{}", recipe.name, recipe.version)).collect()
+    recipes
+        .into_iter()
+        .filter_map(|info| info.recipe)
+        .map(|recipe| format!("{}@{}", recipe.name, recipe.version))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,16 +123,23 @@ async fn a_recipe_that_misbehaves_is_stopped_and_leaves_nothing() {
         ("answer", &long_answer, Fault::BadReply, "REPLY_BYTES"),
     ];
     for (operation, args, fault, limit) in table {
-        let Err(Error::Refused(refusal)) = call(&client, operation, args).await else { panic!("{operation} was not stopped") };
+        let Err(Error::Refused(refusal)) = call(&client, operation, args).await else {
+            panic!("{operation} was not stopped")
+        };
         assert_eq!(refusal.fault, Some(fault), "{operation}: {refusal}");
         assert_eq!(refusal.limit.map(|limit| limit.0).unwrap_or_default(), limit, "{operation}");
         assert_eq!(rows(&client).await, "0", "{operation} left rows");
     }
-    let Err(Error::Rejected(error)) = call(&client, "refuse", "{}").await else { panic!("`refuse` did not refuse") };
+    let Err(Error::Rejected(error)) = call(&client, "refuse", "{}").await else {
+        panic!("`refuse` did not refuse")
+    };
     assert_eq!((error.code, error.json.as_deref()), (7, Some("\"Refused\"")));
     assert_eq!(rows(&client).await, "0");
     let spun = client.query_json("hostile", "spin_query", "{}", Consistency::Linearizable).await;
-    assert!(matches!(&spun, Err(Error::Refused(refusal)) if refusal.fault == Some(Fault::QueryTimeout)), "{spun:?}");
+    assert!(
+        matches!(&spun, Err(Error::Refused(refusal)) if refusal.fault == Some(Fault::QueryTimeout)),
+        "{spun:?}"
+    );
     assert_eq!(rows(&client).await, "0");
     cluster.assert_equal_digests().await;
 }
@@ -133,10 +163,19 @@ async fn wrong_names_and_arguments_are_refused_with_the_path_of_the_mistake() {
     ];
     for (space, operation, args, reason, field) in table {
         let answer = client.call_json(space, operation, args).await;
-        let Err(Error::Refused(refusal)) = answer else { panic!("{space} {operation} was not refused: {answer:?}") };
-        assert_eq!((refusal.reason.as_str(), refusal.field.as_deref().unwrap_or_default()), (reason, field), "{refusal}");
+        let Err(Error::Refused(refusal)) = answer else {
+            panic!("{space} {operation} was not refused: {answer:?}")
+        };
+        assert_eq!(
+            (refusal.reason.as_str(), refusal.field.as_deref().unwrap_or_default()),
+            (reason, field),
+            "{refusal}"
+        );
     }
-    let answer = client.call_json("counter", "add", r#"{"key": "a", "by": 1}"#).await.expect("the member serves the next request");
+    let answer = client
+        .call_json("counter", "add", r#"{"key": "a", "by": 1}"#)
+        .await
+        .expect("the member serves the next request");
     assert_eq!(answer.value, "\"1\"");
 }
 
@@ -145,26 +184,40 @@ async fn oversized_requests_and_foreign_schemas_are_refused() {
     let cluster = Cluster::started(1, &[]).await;
     let client = cluster.client().await;
     let foreign = Value { form: Some(Form::Postcard(vec![1, b'a', 2])), signature: 42 };
-    let request =
-        |args: Value| CallRequest { space: "counter".into(), operation: "add".into(), args: Some(args), ..CallRequest::default() };
-    let Err(Error::Refused(refusal)) = client.call(request(foreign)).await else { panic!("a foreign signature was taken") };
+    let request = |args: Value| CallRequest {
+        space: "counter".into(),
+        operation: "add".into(),
+        args: Some(args),
+        ..CallRequest::default()
+    };
+    let Err(Error::Refused(refusal)) = client.call(request(foreign)).await else {
+        panic!("a foreign signature was taken")
+    };
     assert_eq!(refusal.reason, "SCHEMA_MISMATCH");
 
     let address = format!("http://{}", cluster.members[0].client_address);
-    let mut raw = SpacesClient::connect(address).await.expect("the member listens").max_encoding_message_size(usize::MAX);
+    let mut raw = SpacesClient::connect(address)
+        .await
+        .expect("the member listens")
+        .max_encoding_message_size(usize::MAX);
     let huge = Value { form: Some(Form::Json(" ".repeat(synod_api::REQUEST_BYTES + 1))), signature: 0 };
     let status = raw.call(request(huge)).await.expect_err("a request over the limit is refused");
     assert_eq!(status.code(), tonic::Code::OutOfRange, "{status:?}");
-    client.call_json("counter", "add", r#"{"key": "a", "by": 1}"#).await.expect("the member serves the next request");
+    client
+        .call_json("counter", "add", r#"{"key": "a", "by": 1}"#)
+        .await
+        .expect("the member serves the next request");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garbage_on_both_ports_ends_that_connection_only() {
     let cluster = Cluster::started(3, &[]).await;
     for address in [&cluster.members[0].client_address, &cluster.members[0].peer_address] {
-        for garbage in
-            [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff"]
-        {
+        for garbage in [
+            &b"GET / HTTP/1.1\r\n\r\n"[..],
+            &[0xff; 4096],
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+        ] {
             let mut stream = TcpStream::connect(address.as_str()).expect("the member listens");
             stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out can be set");
             let _ = stream.write_all(garbage);
@@ -173,7 +226,10 @@ async fn garbage_on_both_ports_ends_that_connection_only() {
         }
     }
     let client = cluster.client().await;
-    client.call_json("counter", "add", r#"{"key": "a", "by": 1}"#).await.expect("the cluster serves the next request");
+    client
+        .call_json("counter", "add", r#"{"key": "a", "by": 1}"#)
+        .await
+        .expect("the cluster serves the next request");
     let index = cluster.assert_equal_digests().await;
     assert!(index > 0);
 }

@@ -1,4 +1,5 @@
-//! Watches that ask for what is not there, that nobody reads, or that are left: typed errors, bounded memory, nothing kept.
+//! Watches that ask for what is not there, that nobody reads, or that are left: typed errors,
+//! bounded memory, nothing kept.
 use std::time::Duration;
 
 use synod_abi::limits;
@@ -42,7 +43,10 @@ async fn put(client: &Client, key: &str, value: &str) -> u64 {
 }
 
 async fn no_watch_left(cluster: &Cluster) {
-    until("the member to have forgotten all watches", PATIENCE, || async { (cluster.status(0).await?.watches == 0).then_some(()) }).await;
+    until("the member to have forgotten all watches", PATIENCE, || async {
+        (cluster.status(0).await?.watches == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,19 +68,25 @@ async fn watches_that_make_no_sense_are_refused_with_a_reason_and_the_others_of_
         (create_from(2, "kv", "a", false, 0), "INVALID_REVISION"),
         (create_from(2, "kv", "a", false, present + 1_000), "REVISION_NOT_REACHED"),
         (create_from(2, "kv", "a", false, u64::MAX), "REVISION_NOT_REACHED"),
-        (CreateWatch { start: Some(Start::Query(query("nothing"))), ..create(2, "kv", "a", false) }, "UNKNOWN_QUERY"),
+        (
+            CreateWatch { start: Some(Start::Query(query("nothing"))), ..create(2, "kv", "a", false) },
+            "UNKNOWN_QUERY",
+        ),
         (CreateWatch { signature: 1, ..create(2, "kv", "a", false) }, "SCHEMA_MISMATCH"),
         (CreateWatch { space_id: 4_000_000, ..create(2, "kv", "a", false) }, "SPACE_DELETED"),
     ];
     for (create, reason) in table {
         let what = format!("{create:?}");
         stream.create(create).await;
-        let failure = cancelled(&mut stream, 2).await.failure.unwrap_or_else(|| panic!("{what} has no reason"));
+        let failure =
+            cancelled(&mut stream, 2).await.failure.unwrap_or_else(|| panic!("{what} has no reason"));
         assert_eq!(failure.reason, reason, "{what}: {}", failure.message);
         assert!(!failure.message.is_empty());
     }
     // What is no watch of the stream, twice the same, and none at all.
-    for (request, of, reason) in [(None, 9, "UNKNOWN_WATCH"), (Some(1), 1, "WATCH_EXISTS"), (Some(0), 0, "INVALID_ARGUMENTS")] {
+    for (request, of, reason) in
+        [(None, 9, "UNKNOWN_WATCH"), (Some(1), 1, "WATCH_EXISTS"), (Some(0), 0, "INVALID_ARGUMENTS")]
+    {
         match request {
             None => stream.cancel(9).await,
             Some(id) => stream.create(create(id, "kv", "", true)).await,
@@ -85,7 +95,9 @@ async fn watches_that_make_no_sense_are_refused_with_a_reason_and_the_others_of_
         let failure = loop {
             let (id, update) = stream.next().await.expect("the stream goes on");
             match update {
-                Update::Cancelled(cancelled) if id == of => break cancelled.failure.expect("it has a reason"),
+                Update::Cancelled(cancelled) if id == of => {
+                    break cancelled.failure.expect("it has a reason");
+                }
                 other => seen.push(other),
             }
         };
@@ -96,7 +108,9 @@ async fn watches_that_make_no_sense_are_refused_with_a_reason_and_the_others_of_
     again.watch_id = 3;
     stream.create(again).await;
     assert_eq!(created(&mut stream, 3).await, revision - 1);
-    let Update::Events(events) = stream.next_of(3).await.expect("the stream goes on") else { panic!("no event") };
+    let Update::Events(events) = stream.next_of(3).await.expect("the stream goes on") else {
+        panic!("no event")
+    };
     assert_eq!(events.events.iter().map(|event| event.revision).collect::<Vec<_>>(), [revision]);
     stream.cancel(3).await;
     let ended = cancelled(&mut stream, 3).await;
@@ -116,8 +130,10 @@ async fn a_revision_that_is_forgotten_is_refused_with_the_first_that_is_left_and
     let done = client.compact("kv", last - 5).await.expect("events can be forgotten");
     assert_eq!((done.compacted_revision, done.events), (last - 5, 15));
     let mut stream = stream(&cluster).await;
-    until("the member to have forgotten them as well", PATIENCE, || async { (cluster.status(0).await?.revision > last).then_some(()) })
-        .await;
+    until("the member to have forgotten them as well", PATIENCE, || async {
+        (cluster.status(0).await?.revision > last).then_some(())
+    })
+    .await;
     stream.create(create_from(1, "kv", "k/", true, 1)).await;
     let gone = cancelled(&mut stream, 1).await;
     assert_eq!(gone.failure.map(|failure| failure.reason), Some("COMPACTED".into()));
@@ -126,7 +142,9 @@ async fn a_revision_that_is_forgotten_is_refused_with_the_first_that_is_left_and
     created(&mut stream, 2).await;
     let mut left = Vec::new();
     while left.len() < 5 {
-        let Update::Events(events) = stream.next_of(2).await.expect("the stream goes on") else { panic!("no events") };
+        let Update::Events(events) = stream.next_of(2).await.expect("the stream goes on") else {
+            panic!("no events")
+        };
         left.extend(events.events.iter().map(|event| event.revision));
     }
     assert_eq!(left, (last - 4..=last).collect::<Vec<_>>());
@@ -137,7 +155,9 @@ async fn a_revision_that_is_forgotten_is_refused_with_the_first_that_is_left_and
     stream.create(create_from(4, "kv", "new", false, next)).await;
     created(&mut stream, 4).await;
     assert_eq!(put(&client, "new", "v").await, next);
-    let Update::Events(events) = stream.next_of(4).await.expect("the stream goes on") else { panic!("no event") };
+    let Update::Events(events) = stream.next_of(4).await.expect("the stream goes on") else {
+        panic!("no event")
+    };
     assert_eq!(logged(&events.events[0]).revision.0, next);
 }
 
@@ -150,18 +170,29 @@ async fn watches_of_a_space_that_goes_away_hear_of_it_and_do_not_take_up_another
     let first = doomed.put("a", Blob::from("1")).await.expect("it is there").revision.0;
     let mut stream = stream(&cluster).await;
     stream.create(create_from(1, "doomed", "", true, 1)).await;
-    let Update::Created(begun) = stream.next_of(1).await.expect("the stream goes on") else { panic!("it is not created") };
-    let Update::Events(events) = stream.next_of(1).await.expect("the stream goes on") else { panic!("no event") };
+    let Update::Created(begun) = stream.next_of(1).await.expect("the stream goes on") else {
+        panic!("it is not created")
+    };
+    let Update::Events(events) = stream.next_of(1).await.expect("the stream goes on") else {
+        panic!("no event")
+    };
     assert_eq!(events.events.iter().map(|event| event.revision).collect::<Vec<_>>(), [first]);
     let last = doomed.put("b", Blob::from("2")).await.expect("it is there").revision.0;
     client.delete_space("doomed").await.expect("a space can be deleted");
-    let Update::Events(events) = stream.next_of(1).await.expect("the stream goes on") else { panic!("the last event is lost") };
+    let Update::Events(events) = stream.next_of(1).await.expect("the stream goes on") else {
+        panic!("the last event is lost")
+    };
     assert_eq!(events.events.iter().map(|event| event.revision).collect::<Vec<_>>(), [last]);
     let gone = cancelled(&mut stream, 1).await;
     assert_eq!(gone.failure.map(|failure| failure.reason), Some("SPACE_DELETED".into()));
     client.create_space("doomed", "kv", 1).await.expect("the name is free again");
-    stream.create(CreateWatch { space_id: begun.space_id, ..create_from(2, "doomed", "", true, last + 1) }).await;
-    assert_eq!(cancelled(&mut stream, 2).await.failure.map(|failure| failure.reason), Some("SPACE_DELETED".into()));
+    stream
+        .create(CreateWatch { space_id: begun.space_id, ..create_from(2, "doomed", "", true, last + 1) })
+        .await;
+    assert_eq!(
+        cancelled(&mut stream, 2).await.failure.map(|failure| failure.reason),
+        Some("SPACE_DELETED".into())
+    );
     stream.create(create_from(3, "doomed", "", true, 1)).await;
     created(&mut stream, 3).await;
     drop(stream);
@@ -185,7 +216,9 @@ async fn ten_thousand_watches_of_one_client_each_get_theirs_and_leave_nothing() 
     assert_eq!(cluster.status(0).await.expect("the member runs").watches, MANY);
     for id in [1, MANY / 2, MANY] {
         let revision = put(&client, &format!("many/{id}"), "v").await;
-        let Update::Events(events) = stream.next_of(id).await.expect("the stream goes on") else { panic!("no event") };
+        let Update::Events(events) = stream.next_of(id).await.expect("the stream goes on") else {
+            panic!("no event")
+        };
         assert_eq!(events.events.iter().map(|event| event.revision).collect::<Vec<_>>(), [revision]);
     }
     drop(stream);
@@ -202,7 +235,8 @@ async fn a_watcher_that_never_reads_costs_at_most_8_mib_and_is_cancelled_with_wh
     created(&mut stuck, 1).await;
     let value = "x".repeat(VALUE_BYTES);
     let mut revisions = Vec::new();
-    // The same load without a matching watch first: what rows, caches and the log cost is not the watcher's.
+    // The same load without a matching watch first: what rows, caches and the log cost is not the
+    // watcher's.
     let began = cluster.resident_bytes(0);
     for n in 0..UNREAD_BYTES / VALUE_BYTES {
         put(&client, &format!("other/{n}"), &value).await;
@@ -214,9 +248,13 @@ async fn a_watcher_that_never_reads_costs_at_most_8_mib_and_is_cancelled_with_wh
     let grown = cluster.resident_bytes(0).saturating_sub(before);
     let without = before.saturating_sub(began);
     eprintln!(
-        "the member grew by {grown} bytes while {UNREAD_BYTES} bytes of events were not read, and by {without} when nobody wanted them"
+        "the member grew by {grown} bytes while {UNREAD_BYTES} bytes of events were not read, and by \
+            {without} when nobody wanted them"
     );
-    until("the stuck watch to be given up", PATIENCE, || async { (cluster.status(0).await?.watches == 0).then_some(()) }).await;
+    until("the stuck watch to be given up", PATIENCE, || async {
+        (cluster.status(0).await?.watches == 0).then_some(())
+    })
+    .await;
 
     let mut seen = Vec::new();
     let ended = loop {
@@ -233,7 +271,11 @@ async fn a_watcher_that_never_reads_costs_at_most_8_mib_and_is_cancelled_with_wh
     assert_eq!(failure.reason, "WATCH_TOO_SLOW", "{}", failure.message);
     assert_eq!(seen, revisions[..seen.len()], "what it got is whole and in order");
     let (behind, next) = (seen.last().map_or(from, |last| last + 1), revisions[seen.len()]);
-    assert!((behind..=next).contains(&ended.resume_revision), "to come back at {} leaves a gap before {next}", ended.resume_revision);
+    assert!(
+        (behind..=next).contains(&ended.resume_revision),
+        "to come back at {} leaves a gap before {next}",
+        ended.resume_revision
+    );
 
     stuck.create(create_from(2, "kv", "stuck/", true, ended.resume_revision)).await;
     created(&mut stuck, 2).await;
@@ -259,10 +301,13 @@ async fn a_request_that_cannot_be_read_ends_the_stream_that_it_came_on_and_no_ot
     empty.send_empty().await;
     let mut large = stream(&cluster).await;
     large.create(create(1, "kv", &"x".repeat(5 * 1_024 * 1_024), false)).await;
-    let ended = tokio::time::timeout(Duration::from_secs(20), async { while large.next().await.is_ok() {} }).await;
+    let ended =
+        tokio::time::timeout(Duration::from_secs(20), async { while large.next().await.is_ok() {} }).await;
     assert!(ended.is_ok(), "a request that is too large ends the stream that it came on");
     let revision = put(&client, "a", "1").await;
-    let Update::Events(events) = good.next_of(1).await.expect("the stream goes on") else { panic!("no event") };
+    let Update::Events(events) = good.next_of(1).await.expect("the stream goes on") else {
+        panic!("no event")
+    };
     assert_eq!(events.events[0].revision, revision);
     drop((good, empty, large));
     no_watch_left(&cluster).await;

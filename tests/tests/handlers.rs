@@ -1,5 +1,6 @@
-//! Handlers that trap, loop, emit without measure, or feed each other: what exceeds a bound rejects the call that caused it, with a
-//! typed error, or is skipped where the binding or the system's command wants it; nothing half-done is left, on any member.
+//! Handlers that trap, loop, emit without measure, or feed each other: what exceeds a bound rejects
+//! the call that caused it, with a typed error, or is skipped where the binding or the system's
+//! command wants it; nothing half-done is left, on any member.
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -34,8 +35,13 @@ async fn install(client: &Client) {
 }
 
 fn binding(space: &str, source: &str, prefix: &str, on_failure: OnFailure) -> Binding {
-    let mut binding =
-        Binding { space: space.to_owned(), source: source.to_owned(), topic: prefix.to_owned(), prefix: true, ..Binding::default() };
+    let mut binding = Binding {
+        space: space.to_owned(),
+        source: source.to_owned(),
+        topic: prefix.to_owned(),
+        prefix: true,
+        ..Binding::default()
+    };
     binding.set_on_failure(on_failure);
     binding
 }
@@ -57,7 +63,10 @@ fn refused<T: std::fmt::Debug>(what: &str, answer: Result<T, Error>) -> Refusal 
 }
 
 async fn asked(client: &Client, space: &str, query: &str) -> u64 {
-    let answer = client.query_json(space, query, "{}", Consistency::Linearizable).await.expect("the member serves the next request");
+    let answer = client
+        .query_json(space, query, "{}", Consistency::Linearizable)
+        .await
+        .expect("the member serves the next request");
     answer.value.trim_matches('"').parse().expect("a number")
 }
 
@@ -100,10 +109,18 @@ async fn a_handler_that_fails_rejects_the_call_or_is_skipped_as_its_binding_says
         react(&client, reaction).await;
         let before = info(&client, SOURCE).await.events.unwrap_or_default().events;
         let refusal = refused(reaction, call(&client, SOURCE, "echo", "{}").await);
-        assert_eq!((refusal.reason.as_str(), refusal.fault), ("HANDLER_FAILED", Some(fault)), "{reaction}: {refusal}");
+        assert_eq!(
+            (refusal.reason.as_str(), refusal.fault),
+            ("HANDLER_FAILED", Some(fault)),
+            "{reaction}: {refusal}"
+        );
         assert!(refusal.message.contains(HANDLER), "{refusal}");
         nothing_left(&client, reaction).await;
-        assert_eq!(info(&client, SOURCE).await.events.unwrap_or_default().events, before, "a rejected call emitted something");
+        assert_eq!(
+            info(&client, SOURCE).await.events.unwrap_or_default().events,
+            before,
+            "a rejected call emitted something"
+        );
     }
     assert_eq!(failures(&client, HANDLER).await, 0, "nothing was skipped");
 
@@ -131,23 +148,33 @@ async fn circles_of_bindings_are_refused_and_circles_of_sends_end_at_the_depth_w
     client.create_space("third", "hostile", 1).await.expect("a space can be created");
     client.bind_space(binding("third", HANDLER, "", OnFailure::Reject)).await.expect("it can be bound");
     bind(&client, OnFailure::Reject).await;
-    for (space, source, what) in [(SOURCE, "third", "a circle of three"), (SOURCE, HANDLER, "a circle of two"), (SOURCE, SOURCE, "itself")]
-    {
+    for (space, source, what) in [
+        (SOURCE, "third", "a circle of three"),
+        (SOURCE, HANDLER, "a circle of two"),
+        (SOURCE, SOURCE, "itself"),
+    ] {
         let refusal = refused(what, client.bind_space(binding(space, source, "x/", OnFailure::Skip)).await);
         assert_eq!(refusal.reason, "BINDING_CIRCLE", "{what}: {refusal}");
     }
-    for (space, source, reason) in
-        [("nowhere", SOURCE, "UNKNOWN_SPACE"), (SOURCE, "nowhere", "UNKNOWN_SPACE"), ("kv", SOURCE, "NO_HANDLER")]
-    {
+    for (space, source, reason) in [
+        ("nowhere", SOURCE, "UNKNOWN_SPACE"),
+        (SOURCE, "nowhere", "UNKNOWN_SPACE"),
+        ("kv", SOURCE, "NO_HANDLER"),
+    ] {
         let refusal = refused(reason, client.bind_space(binding(space, source, "", OnFailure::Reject)).await);
         assert_eq!(refusal.reason, reason, "{refusal}");
     }
-    let unknown = refused("unbind", client.unbind_space(binding(HANDLER, SOURCE, "other/", OnFailure::Reject)).await);
+    let unknown =
+        refused("unbind", client.unbind_space(binding(HANDLER, SOURCE, "other/", OnFailure::Reject)).await);
     assert_eq!(unknown.reason, "UNKNOWN_BINDING", "{unknown}");
 
     let args = format!(r#"{{"there": "{HANDLER}", "here": "{SOURCE}"}}"#);
     let bounced = refused("bounce", call(&client, SOURCE, "bounce", &args).await);
-    assert_eq!((bounced.reason.as_str(), bounced.fault), ("SEND_FAILED", Some(Fault::TooDeepDelivery)), "{bounced}");
+    assert_eq!(
+        (bounced.reason.as_str(), bounced.fault),
+        ("SEND_FAILED", Some(Fault::TooDeepDelivery)),
+        "{bounced}"
+    );
     react(&client, &format!(r#"{{"Send": {{"space": "{SOURCE}", "operation": "echo"}}}}"#)).await;
     let fed = refused("a handler that sends back", call(&client, SOURCE, "echo", "{}").await);
     assert_eq!(fed.fault, Some(Fault::TooDeepDelivery), "{fed}");
@@ -155,7 +182,10 @@ async fn circles_of_bindings_are_refused_and_circles_of_sends_end_at_the_depth_w
     let args = format!(r#"{{"there": "{HANDLER}", "times": 70, "generations": 2}}"#);
     let many = refused("multiply", call(&client, SOURCE, "multiply", &args).await);
     assert_eq!((many.reason.as_str(), many.fault), ("SEND_FAILED", Some(Fault::TooManyDeliveries)), "{many}");
-    let nowhere = refused("send", call(&client, SOURCE, "send", r#"{"space": "nowhere", "operation": "echo", "count": 1}"#).await);
+    let nowhere = refused(
+        "send",
+        call(&client, SOURCE, "send", r#"{"space": "nowhere", "operation": "echo", "count": 1}"#).await,
+    );
     assert_eq!(nowhere.reason, "SEND_FAILED", "{nowhere}");
     nothing_left(&client, "a circle").await;
     assert_eq!(info(&client, SOURCE).await.events.unwrap_or_default().events, 0, "everything was undone");
@@ -174,14 +204,27 @@ async fn what_a_recipe_emits_is_bounded_by_call() {
         ("emit", r#"{"count": 8, "bytes": 200000}"#, Fault::TooManyEvents, "CALL_EVENT_BYTES"),
         ("emit_topic", r#"{"bytes": 513}"#, Fault::BadTopic, "EVENT_TOPIC_BYTES"),
         ("emit_topic", r#"{"bytes": 0}"#, Fault::BadTopic, "EVENT_TOPIC_BYTES"),
-        ("send", r#"{"space": "hostile", "operation": "echo", "count": 257}"#, Fault::TooManySends, "CALL_SENDS"),
+        (
+            "send",
+            r#"{"space": "hostile", "operation": "echo", "count": 257}"#,
+            Fault::TooManySends,
+            "CALL_SENDS",
+        ),
     ] {
         let refusal = refused(args, call(&client, SOURCE, operation, args).await);
-        assert_eq!((refusal.reason.as_str(), refusal.fault), ("RECIPE_FAULT", Some(fault)), "{operation} {args}: {refusal}");
+        assert_eq!(
+            (refusal.reason.as_str(), refusal.fault),
+            ("RECIPE_FAULT", Some(fault)),
+            "{operation} {args}: {refusal}"
+        );
         assert_eq!(refusal.limit.map(|limit| limit.0).unwrap_or_default(), limit, "{operation} {args}");
     }
     assert_eq!(asked(&client, SOURCE, "rows").await, 0);
-    assert_eq!(info(&client, SOURCE).await.events.unwrap_or_default().events, 1_024, "what was refused emitted nothing");
+    assert_eq!(
+        info(&client, SOURCE).await.events.unwrap_or_default().events,
+        1_024,
+        "what was refused emitted nothing"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,7 +234,10 @@ async fn a_failing_handler_does_not_keep_a_session_from_ending_nor_its_lock_from
     install(&client).await;
     client.bind_space(binding(HANDLER, "lock", "", OnFailure::Reject)).await.expect("it can be bound");
     let session = client.session().ttl(Duration::from_secs(2)).open().await.expect("a session is opened");
-    Lock::client(&session, "lock").acquire("db", None).await.expect("the lock is free, and the handler counts");
+    Lock::client(&session, "lock")
+        .acquire("db", None)
+        .await
+        .expect("the lock is free, and the handler counts");
     react(&client, r#""Spin""#).await;
     let next = client.session().ttl(Duration::from_secs(20)).open().await.expect("a session is opened");
     let other = refused_lock(&next).await;
@@ -200,7 +246,10 @@ async fn a_failing_handler_does_not_keep_a_session_from_ending_nor_its_lock_from
         let next = next.clone();
         async move { Lock::client(&next, "lock").acquire("db", None).await }
     });
-    until("the second to stand in line", PATIENCE, || async { (cluster.status(0).await?.waiting == 1).then_some(()) }).await;
+    until("the second to stand in line", PATIENCE, || async {
+        (cluster.status(0).await?.waiting == 1).then_some(())
+    })
+    .await;
     session.detach();
     let held = waiting.await.expect("no panic");
     assert!(held.is_ok(), "the lock moves on although the handler of its events loops: {held:?}");
@@ -236,18 +285,28 @@ async fn an_audit_trail_has_exactly_the_changes_that_were_made_through_failovers
         }
         let kv = Kv::client(&session, "kv");
         let folder = if n % 4 == 0 { "other" } else { "config" };
-        let written = kv.put(format!("{folder}/{n}"), Blob::from("v")).await.expect("a session's call has its outcome in the end");
+        let written = kv
+            .put(format!("{folder}/{n}"), Blob::from("v"))
+            .await
+            .expect("a session's call has its outcome in the end");
         if folder == "config" {
             made.push((written.revision.0, format!("config/{n}")));
         }
     }
     cluster.ready().await;
-    let trail = client.query_json("audit", "trail", r#"{"limit": 500}"#, Consistency::Linearizable).await.expect("the trail can be read");
+    let trail = client
+        .query_json("audit", "trail", r#"{"limit": 500}"#, Consistency::Linearizable)
+        .await
+        .expect("the trail can be read");
     let trail: serde_json::Value = serde_json::from_str(&trail.value).expect("a trail is JSON");
     let records = trail.as_array().or_else(|| trail["records"].as_array()).expect("records");
-    let number = |value: &serde_json::Value| value.as_u64().or_else(|| value.as_str()?.parse().ok()).expect("a number");
-    let kept: Vec<_> =
-        records.iter().map(|record| (number(&record["revision"]), record["topic"].as_str().expect("a topic").to_owned())).collect();
+    let number = |value: &serde_json::Value| {
+        value.as_u64().or_else(|| value.as_str()?.parse().ok()).expect("a number")
+    };
+    let kept: Vec<_> = records
+        .iter()
+        .map(|record| (number(&record["revision"]), record["topic"].as_str().expect("a topic").to_owned()))
+        .collect();
     assert_eq!(kept, made);
     session.close().await.expect("closed");
     cluster.assert_equal_digests().await;

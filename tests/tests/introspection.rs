@@ -1,4 +1,5 @@
-//! What tools that know gRPC and not Synod are told: reflection, as grpcurl asks it, and health, as load balancers do.
+//! What tools that know gRPC and not Synod are told: reflection, as grpcurl asks it, and health, as
+//! load balancers do.
 use synod_tests::cluster::Cluster;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -28,8 +29,15 @@ async fn channel(cluster: &Cluster) -> Channel {
 
 async fn reflect(channel: Channel, asked: MessageRequest) -> MessageResponse {
     let request = ServerReflectionRequest { host: String::new(), message_request: Some(asked) };
-    let answers = ServerReflectionClient::new(channel).server_reflection_info(futures::stream::iter([request])).await;
-    let answer = answers.expect("reflection is served").into_inner().message().await.expect("it answers").expect("once a question");
+    let answers =
+        ServerReflectionClient::new(channel).server_reflection_info(futures::stream::iter([request])).await;
+    let answer = answers
+        .expect("reflection is served")
+        .into_inner()
+        .message()
+        .await
+        .expect("it answers")
+        .expect("once a question");
     answer.message_response.expect("with an answer")
 }
 
@@ -38,13 +46,17 @@ async fn reflection_lists_and_describes_what_the_port_serves() {
     let cluster = Cluster::started(1, &[]).await;
     let channel = channel(&cluster).await;
     let listed = reflect(channel.clone(), MessageRequest::ListServices(String::new())).await;
-    let MessageResponse::ListServicesResponse(ListServiceResponse { service }) = listed else { panic!("no list: {listed:?}") };
+    let MessageResponse::ListServicesResponse(ListServiceResponse { service }) = listed else {
+        panic!("no list: {listed:?}")
+    };
     let mut names: Vec<_> = service.iter().map(|service| service.name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, SERVICES);
     for name in SERVICES {
         let described = reflect(channel.clone(), MessageRequest::FileContainingSymbol(name.to_owned())).await;
-        let MessageResponse::FileDescriptorResponse(files) = described else { panic!("{name}: {described:?}") };
+        let MessageResponse::FileDescriptorResponse(files) = described else {
+            panic!("{name}: {described:?}")
+        };
         let (_, short) = name.rsplit_once('.').expect("services have packages");
         let describes = |file: &Vec<u8>| file.windows(short.len()).any(|window| window == short.as_bytes());
         assert!(files.file_descriptor_proto.iter().any(describes), "{name}");
@@ -65,7 +77,9 @@ async fn health_is_told_of_the_server_and_of_each_service_until_it_stops() {
     for service in ["", "synod.v1.Spaces", "synod.v1.Cluster"] {
         watches.push(health.watch(of(service)).await.expect("health can be watched").into_inner());
     }
-    let status = |told: Result<Option<HealthCheckResponse>, Status>| told.expect("it answers").expect("it goes on").status();
+    let status = |told: Result<Option<HealthCheckResponse>, Status>| {
+        told.expect("it answers").expect("it goes on").status()
+    };
     for watch in &mut watches {
         assert_eq!(status(watch.message().await), ServingStatus::Serving);
     }

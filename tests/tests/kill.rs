@@ -31,7 +31,9 @@ async fn clients(cluster: &Cluster) -> Vec<Client> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_writes_survive_twenty_kills_of_random_members() {
-    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+    let seed = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as u64);
     eprintln!("seed {seed}");
     let mut dice = Dice(seed);
     let mut cluster = Cluster::started(3, &["--snapshot-entries", "2000"]).await;

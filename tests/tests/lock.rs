@@ -10,7 +10,8 @@ const TTL: Duration = Duration::from_secs(3);
 /// Starts `synod lock` with `script` as its command.
 fn holder(cluster: &Cluster, flags: &[&str], script: &str) -> Running {
     let ttl = TTL.as_secs().to_string();
-    let arguments = [&["lock", "db", "--ttl", &ttl, "--grace", "1"], flags, &["--", "sh", "-c", script]].concat();
+    let arguments =
+        [&["lock", "db", "--ttl", &ttl, "--grace", "1"], flags, &["--", "sh", "-c", script]].concat();
     Running::start(cluster, &arguments)
 }
 
@@ -22,18 +23,23 @@ async fn sessions(cluster: &Cluster) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_lock_of_a_killed_holder_goes_to_the_next_with_a_larger_token_after_its_session_ended_and_not_before() {
+async fn the_lock_of_a_killed_holder_goes_to_the_next_with_a_larger_token_after_its_session_ended_and_not_before()
+ {
     let cluster = Cluster::started(3, &[]).await;
     let mut first = holder(&cluster, &[], HOLD);
     let token = first.token().await;
     let mut second = holder(&cluster, &[], PASS);
-    until("the second to wait", PATIENCE, || async { (cluster.status(0).await?.waiting == 1).then_some(()) }).await;
+    until("the second to wait", PATIENCE, || async { (cluster.status(0).await?.waiting == 1).then_some(()) })
+        .await;
     let killed = Instant::now();
     first.kill();
     let next = second.token().await;
     let took = killed.elapsed();
     assert!(next > token, "token {next} after {token}");
-    assert!(took >= TTL / 2, "the lock moved {took:?} after its holder was killed, which had a session of {TTL:?}");
+    assert!(
+        took >= TTL / 2,
+        "the lock moved {took:?} after its holder was killed, which had a session of {TTL:?}"
+    );
     assert!(second.ended().await.success());
     cluster.nothing_left().await;
 }
@@ -68,14 +74,20 @@ async fn who_may_not_wait_that_long_is_told_so_and_nothing_runs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_is_stopped_before_its_session_can_be_lost() {
     let mut cluster = Cluster::started(3, &[]).await;
-    let mut first = holder(&cluster, &[], "trap 'echo 0; exit 3' TERM; echo $SYNOD_TOKEN; while :; do sleep 0.05; done");
+    let mut first =
+        holder(&cluster, &[], "trap 'echo 0; exit 3' TERM; echo $SYNOD_TOKEN; while :; do sleep 0.05; done");
     first.token().await;
     let mut deaf = holder(&cluster, &["--owner", "other"], HOLD);
-    until("the second to wait", PATIENCE, || async { (cluster.status(0).await?.waiting == 1).then_some(()) }).await;
+    until("the second to wait", PATIENCE, || async { (cluster.status(0).await?.waiting == 1).then_some(()) })
+        .await;
     let cut = Instant::now();
     (0..3).for_each(|n| cluster.pause(n));
     assert_eq!(first.token().await, 0, "the command was asked to stop");
-    assert!(cut.elapsed() < TTL, "it was asked {:?} after the cluster was gone, the session lives {TTL:?}", cut.elapsed());
+    assert!(
+        cut.elapsed() < TTL,
+        "it was asked {:?} after the cluster was gone, the session lives {TTL:?}",
+        cut.elapsed()
+    );
     assert_eq!(first.ended().await.code(), Some(7));
     (0..3).for_each(|n| cluster.resume(n));
     cluster.ready().await;

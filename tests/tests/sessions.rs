@@ -1,4 +1,5 @@
-//! Sessions, exactly-once effect and parked calls, with real members that are killed and stopped in the middle.
+//! Sessions, exactly-once effect and parked calls, with real members that are killed and stopped in
+//! the middle.
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,7 +20,10 @@ const KILLS: usize = 6;
 const PIPELINED: usize = 1_000;
 
 async fn open(client: &Client) -> Session {
-    until("a session to be opened", PATIENCE, || async { client.session().ttl(TTL).label("test").open().await.ok() }).await
+    until("a session to be opened", PATIENCE, || async {
+        client.session().ttl(TTL).label("test").open().await.ok()
+    })
+    .await
 }
 
 async fn acquired(session: &Session, lock: &str) -> Result<Held, CallError<LockError>> {
@@ -32,8 +36,13 @@ async fn waiters(client: &Client, lock: &str) -> usize {
 
 async fn install_waiting(client: &Client) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/waiting");
-    let module = synod_build::build::recipe(&folder, &synod_build::Options::default()).expect("the recipe builds").wasm;
-    client.install_recipe(InstallRequest { module, ..InstallRequest::default() }).await.expect("the recipe is admitted");
+    let module = synod_build::build::recipe(&folder, &synod_build::Options::default())
+        .expect("the recipe builds")
+        .wasm;
+    client
+        .install_recipe(InstallRequest { module, ..InstallRequest::default() })
+        .await
+        .expect("the recipe is admitted");
 }
 
 /// Kills members one after the other, the leader every other time, until `enough`.
@@ -56,10 +65,14 @@ async fn retried_increments_count_once_while_members_are_killed() {
     for _ in 0..CLIENTS {
         let (client, stop) = (cluster.client().await, stop.clone());
         tasks.push(tokio::spawn(async move {
-            let session = client.session().ttl(Duration::from_secs(20)).open().await.expect("a session is opened");
+            let session =
+                client.session().ttl(Duration::from_secs(20)).open().await.expect("a session is opened");
             let mut acknowledged = 0_u64;
             while !stop.load(Ordering::Relaxed) {
-                Counters::client(&session, "counter").add("exact", 1).await.expect("a session's call has its outcome in the end");
+                Counters::client(&session, "counter")
+                    .add("exact", 1)
+                    .await
+                    .expect("a session's call has its outcome in the end");
                 acknowledged += 1;
             }
             session.close().await.expect("the session is closed");
@@ -92,23 +105,37 @@ async fn a_thousand_pipelined_calls_of_one_session_keep_their_order_while_the_le
         let (session, done) = (session.clone(), done.clone());
         async move {
             let args = format!(r#"{{"key": "order", "value": "{n}"}}"#);
-            session.call_json("waiting", "append", &args).await.expect("a session's call has its outcome in the end");
+            session
+                .call_json("waiting", "append", &args)
+                .await
+                .expect("a session's call has its outcome in the end");
             done.fetch_add(1, Ordering::Relaxed);
         }
     });
     // Without tokio's budget, which would let some begin later than those that follow them.
     let calls = tokio::spawn(tokio::task::unconstrained(join_all(calls)));
-    until("the first calls to be answered", PATIENCE, || async { (done.load(Ordering::Relaxed) > 0).then_some(()) }).await;
+    until("the first calls to be answered", PATIENCE, || async {
+        (done.load(Ordering::Relaxed) > 0).then_some(())
+    })
+    .await;
     let leader = cluster.leader().await;
     cluster.kill(leader);
     cluster.leader_except(leader).await;
     cluster.start(leader);
     calls.await.expect("no call panics");
-    let list = client.query_json("waiting", "list", r#"{"key": "order"}"#, Consistency::Linearizable).await.expect("the list can be read");
+    let list = client
+        .query_json("waiting", "list", r#"{"key": "order"}"#, Consistency::Linearizable)
+        .await
+        .expect("the list can be read");
     let list: Vec<String> = serde_json::from_str(&list.value).expect("a list of strings");
     assert_eq!(list.len(), PIPELINED, "each call has its effect once");
     let wrong = list.iter().enumerate().position(|(n, value)| *value != n.to_string());
-    assert_eq!(wrong, None, "the order is lost: {:?}", wrong.map(|at| &list[at.saturating_sub(3)..(at + 5).min(list.len())]));
+    assert_eq!(
+        wrong,
+        None,
+        "the order is lost: {:?}",
+        wrong.map(|at| &list[at.saturating_sub(3)..(at + 5).min(list.len())])
+    );
     session.close().await.expect("the session is closed");
     cluster.ready().await;
     cluster.nothing_left().await;
@@ -124,7 +151,10 @@ async fn a_waiting_acquire_returns_exactly_once_while_leader_and_follower_are_ki
         let waiter = waiter.clone();
         async move { acquired(&waiter, "db").await }
     });
-    until("the second to stand in line", PATIENCE, || async { (waiters(&client, "db").await == 1).then_some(()) }).await;
+    until("the second to stand in line", PATIENCE, || async {
+        (waiters(&client, "db").await == 1).then_some(())
+    })
+    .await;
     kill_members(&mut cluster, 2).await;
     assert_eq!(waiters(&client, "db").await, 1, "it stands in line once");
     assert!(!waiting.is_finished());
@@ -148,7 +178,8 @@ struct Beliefs {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_two_clients_believe_that_they_hold_the_lock_while_the_leader_is_stopped_for_longer_than_the_ttl() {
+async fn no_two_clients_believe_that_they_hold_the_lock_while_the_leader_is_stopped_for_longer_than_the_ttl()
+{
     let cluster = Cluster::started(3, &[]).await;
     let (beliefs, stop) = (Arc::new(Beliefs::default()), Arc::new(AtomicBool::new(false)));
     let mut tasks = Vec::new();
@@ -158,7 +189,10 @@ async fn no_two_clients_believe_that_they_hold_the_lock_while_the_leader_is_stop
     }
     for _ in 0..3 {
         let before = beliefs.grants.load(Ordering::Relaxed);
-        until("the lock to go round", PATIENCE, || async { (beliefs.grants.load(Ordering::Relaxed) > before + 20).then_some(()) }).await;
+        until("the lock to go round", PATIENCE, || async {
+            (beliefs.grants.load(Ordering::Relaxed) > before + 20).then_some(())
+        })
+        .await;
         let leader = cluster.leader().await;
         cluster.pause(leader);
         cluster.leader_except(leader).await;
@@ -180,13 +214,19 @@ async fn contend(client: Client, beliefs: &Beliefs, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let session = open(&client).await;
         while !stop.load(Ordering::Relaxed) && !session.is_lost() {
-            let Ok(held) = Lock::client(&session, "lock").waiting_ms(1_000).acquire("one", None).await else { continue };
+            let Ok(held) = Lock::client(&session, "lock").waiting_ms(1_000).acquire("one", None).await else {
+                continue;
+            };
             if session.is_lost() {
                 break;
             }
             let mut holder = beliefs.holder.lock().await;
             if let Some((other, token)) = holder.as_ref() {
-                assert!(other.is_lost(), "two clients believe that they hold the lock, with tokens {token} and {}", held.token);
+                assert!(
+                    other.is_lost(),
+                    "two clients believe that they hold the lock, with tokens {token} and {}",
+                    held.token
+                );
                 assert!(held.token.0 > *token, "token {} was drawn after {token}", held.token);
             }
             *holder = Some((session.clone(), held.token.0));
@@ -216,7 +256,10 @@ async fn a_call_that_waits_ends_with_its_time_and_leaves_the_line() {
     assert!(matches!(at_once, Err(CallError::WaitTimeout)), "{at_once:?}");
     assert_eq!(waiters(&client, "db").await, 0);
     drop(tokio::time::timeout(Duration::from_millis(200), acquired(&waiter, "db")).await);
-    until("the given up call to leave the line", PATIENCE, || async { (waiters(&client, "db").await == 0).then_some(()) }).await;
+    until("the given up call to leave the line", PATIENCE, || async {
+        (waiters(&client, "db").await == 0).then_some(())
+    })
+    .await;
     holder.close().await.expect("closed");
     let held = acquired(&waiter, "db").await.expect("nobody is granted what he gave up");
     assert_eq!(held.count, 1);
@@ -232,15 +275,19 @@ async fn ten_thousand_sessions_of_one_client_are_served_and_gone_when_it_is() {
     let client = cluster.client().await;
     let mut sessions = Vec::new();
     while sessions.len() < SESSIONS {
-        let opened =
-            join_all((0..AT_ONCE.min(SESSIONS - sessions.len())).map(|_| client.session().ttl(Duration::from_secs(60)).open())).await;
+        let opened = join_all(
+            (0..AT_ONCE.min(SESSIONS - sessions.len()))
+                .map(|_| client.session().ttl(Duration::from_secs(60)).open()),
+        )
+        .await;
         sessions.extend(opened.into_iter().map(|session| session.expect("within the cluster's limit")));
     }
     let status = cluster.status(0).await.expect("the member serves");
     assert_eq!(status.sessions, SESSIONS as u64);
     while !sessions.is_empty() {
         let closing = sessions.split_off(sessions.len().saturating_sub(AT_ONCE));
-        join_all(closing.into_iter().map(|session| async move { session.close().await.expect("closed") })).await;
+        join_all(closing.into_iter().map(|session| async move { session.close().await.expect("closed") }))
+            .await;
     }
     cluster.nothing_left().await;
 }
@@ -254,7 +301,8 @@ async fn ten_thousand_parked_calls_meet_typed_limits_and_one_command_answers_all
     install_waiting(&client).await;
     let mut sessions = Vec::new();
     for _ in 0..SESSIONS {
-        sessions.push(client.session().ttl(Duration::from_secs(60)).open().await.expect("a session is opened"));
+        sessions
+            .push(client.session().ttl(Duration::from_secs(60)).open().await.expect("a session is opened"));
     }
     let (refused, entered) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut tasks = Vec::new();
@@ -276,10 +324,14 @@ async fn ten_thousand_parked_calls_meet_typed_limits_and_one_command_answers_all
     let limit = u64::from(synod_abi::limits::SPACE_TICKETS);
     until("the space to be full", Duration::from_secs(60), || async {
         let waiting = cluster.status(0).await?.waiting;
-        (waiting == limit && refused.load(Ordering::Relaxed) == (SESSIONS * CALLS) as u64 - limit).then_some(())
+        (waiting == limit && refused.load(Ordering::Relaxed) == (SESSIONS * CALLS) as u64 - limit)
+            .then_some(())
     })
     .await;
-    client.call_json("waiting", "open", r#"{"key": "gate"}"#).await.expect("whatever waits can be answered at once");
+    client
+        .call_json("waiting", "open", r#"{"key": "gate"}"#)
+        .await
+        .expect("whatever waits can be answered at once");
     for task in tasks {
         task.await.expect("no panic");
     }
@@ -302,11 +354,15 @@ async fn clients_that_vanish_before_while_and_after_they_wait_leave_nothing() {
         let session = open(&client).await;
         waiting.push((session.clone(), tokio::spawn(async move { acquired(&session, "db").await })));
     }
-    until("three to stand in line", PATIENCE, || async { (waiters(&client, "db").await == 3).then_some(()) }).await;
+    until("three to stand in line", PATIENCE, || async { (waiters(&client, "db").await == 3).then_some(()) })
+        .await;
     let _gone = (idle.detach(), granted.detach());
     for (session, call) in waiting {
         let _gone = session.detach();
-        assert!(call.await.expect("no panic").is_err(), "a client that let go of its session is granted nothing");
+        assert!(
+            call.await.expect("no panic").is_err(),
+            "a client that let go of its session is granted nothing"
+        );
     }
     cluster.nothing_left().await;
     assert!(Lock::client(&client, "lock").holder("db").await.expect("the lock can be asked").is_none());

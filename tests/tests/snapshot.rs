@@ -1,5 +1,5 @@
-//! A member that was away while the log was purged, or lost its folder, catches up by snapshot: also when it is killed in
-//! the middle of installing it, at each of its steps.
+//! A member that was away while the log was purged, or lost its folder, catches up by snapshot:
+//! also when it is killed in the middle of installing it, at each of its steps.
 use synod_kv::Kv;
 use synod_sdk::prelude::*;
 use synod_tests::cluster::{Cluster, PATIENCE};
@@ -17,7 +17,9 @@ async fn outrun(cluster: &Cluster, absent: usize, from: u64, round: u64) {
     let mut n = 0;
     loop {
         for _ in 0..50 {
-            kv.put(format!("round-{round}/{n:06}"), Blob::from("x".repeat(100).as_str())).await.expect("two of three members take writes");
+            kv.put(format!("round-{round}/{n:06}"), Blob::from("x".repeat(100).as_str()))
+                .await
+                .expect("two of three members take writes");
             n += 1;
         }
         let mut purged = u64::MAX;
@@ -68,5 +70,8 @@ async fn a_member_that_lost_its_folder_gets_everything_anew() {
     cluster.start(absent);
     caught_up(&cluster, absent).await;
     let status = cluster.status(absent).await.expect("the member runs");
-    assert!(status.snapshot_index > 0 || status.purged_index > 0, "it came up without a snapshot: {status:?}");
+    assert!(
+        status.snapshot_index > 0 || status.purged_index > 0,
+        "it came up without a snapshot: {status:?}"
+    );
 }

@@ -86,7 +86,8 @@ async fn a_member_that_is_asked_to_stop_finishes_and_hands_over() {
     let status = cluster.stop(leader).await;
     assert!(status.success(), "{}", cluster.log(leader));
     assert!(cluster.log(leader).contains("handed leadership over"), "{}", cluster.log(leader));
-    let answer = client.call_json("counter", "add", r#"{"key": "a", "by": 1}"#).await.expect("the others go on");
+    let answer =
+        client.call_json("counter", "add", r#"{"key": "a", "by": 1}"#).await.expect("the others go on");
     assert_eq!(answer.value, "\"2\"");
     cluster.start(leader);
     cluster.ready().await;

@@ -1,6 +1,7 @@
 //! Every source file says what it is, stays readable in one sitting, and leaves nothing for later.
 //!
-//! These are rules that neither the compiler nor clippy knows. It reads text; what code means is for reviewers.
+//! These are rules that neither the compiler nor clippy knows. It reads text; what code means is
+//! for reviewers.
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,8 @@ const LINES: usize = 800;
 /// A header shorter than this says nothing.
 const HEADER_BYTES: usize = 8;
 /// What must not stand in a file, written in parts so that this file may name it.
-const FORBIDDEN: [&str; 4] = [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("TO", "DO"), concat!("FIX", "ME")];
+const FORBIDDEN: [&str; 4] =
+    [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("TO", "DO"), concat!("FIX", "ME")];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the root").to_owned()
@@ -37,7 +39,8 @@ fn sources() -> Vec<(PathBuf, String)> {
     files.sort();
     assert!(files.len() > 50, "only {} files were found: is the walk broken?", files.len());
     let read = |path: PathBuf| {
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
+        let text = fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
         (path.strip_prefix(root()).expect("below the root").to_owned(), text)
     };
     files.into_iter().map(read).collect()
@@ -50,10 +53,14 @@ fn complain(rule: &str, found: &[String]) {
 #[test]
 fn every_file_opens_with_what_it_is() {
     let bare = |(path, text): (PathBuf, String)| {
-        let header: usize = text.lines().map_while(|line| line.strip_prefix("//!")).map(|line| line.trim().len()).sum();
+        let header: usize =
+            text.lines().map_while(|line| line.strip_prefix("//!")).map(|line| line.trim().len()).sum();
         (header < HEADER_BYTES).then(|| path.display().to_string())
     };
-    complain("files begin with a `//!` header that says what they are", &sources().into_iter().filter_map(bare).collect::<Vec<_>>());
+    complain(
+        "files begin with a `//!` header that says what they are",
+        &sources().into_iter().filter_map(bare).collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -62,7 +69,10 @@ fn no_file_is_longer_than_800_lines() {
         let lines = text.lines().count();
         (lines > LINES).then(|| format!("{}: {lines} lines", path.display()))
     };
-    complain("files have at most 800 lines; split by what changes together", &sources().into_iter().filter_map(long).collect::<Vec<_>>());
+    complain(
+        "files have at most 800 lines; split by what changes together",
+        &sources().into_iter().filter_map(long).collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -81,8 +91,12 @@ fn nothing_is_left_for_later() {
 #[test]
 fn scripts_say_what_they_are() {
     for script in [".ci/run", ".ci/setup", ".ci/libclang", "Makefile"] {
-        let text = fs::read_to_string(root().join(script)).unwrap_or_else(|error| panic!("cannot read {script}: {error}"));
+        let text = fs::read_to_string(root().join(script))
+            .unwrap_or_else(|error| panic!("cannot read {script}: {error}"));
         let first = text.lines().find(|line| !line.starts_with("#!"));
-        assert!(first.is_some_and(|line| line.starts_with("# ")), "{script} begins with a comment that says what it is");
+        assert!(
+            first.is_some_and(|line| line.starts_with("# ")),
+            "{script} begins with a comment that says what it is"
+        );
     }
 }

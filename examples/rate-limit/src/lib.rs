@@ -1,8 +1,8 @@
 //! Token bucket per key: at most `burst` tokens, refilled at `per_second`.
 //!
-//! A bucket is two numbers and a time, brought up to date when it is asked for: nothing runs in between, so a million idle
-//! keys cost nothing. Time is the cluster's, the same on every member. It limits how often, not how many at once;
-//! whoever needs that wants a semaphore.
+//! A bucket is two numbers and a time, brought up to date when it is asked for: nothing runs in
+//! between, so a million idle keys cost nothing. Time is the cluster's, the same on every member.
+//! It limits how often, not how many at once; whoever needs that wants a semaphore.
 use synod_sdk::prelude::*;
 
 /// Milli-tokens in a token: one token a second is one milli-token a millisecond.
@@ -65,7 +65,8 @@ pub struct RateLimit {
 
 #[ops]
 impl RateLimit {
-    /// Sets the limit of a key. The bucket keeps what it holds, up to the new burst; that of a new key is full.
+    /// Sets the limit of a key. The bucket keeps what it holds, up to the new burst; that of a new
+    /// key is full.
     #[op]
     fn configure(&self, cx: &mut Ctx, key: String, limit: Limit) -> Result<(), RateError> {
         ensure!(limit.burst > 0 && limit.per_second > 0, RateError::ZeroLimit);
@@ -92,7 +93,10 @@ impl RateLimit {
         let limit = self.limits.get(cx, &key).ok_or(RateError::NoLimit)?;
         ensure!(n <= limit.burst, RateError::MoreThanBurst { burst: limit.burst });
         let (at, have, want) = (cx.now(), self.level(cx, &key, &limit), u64::from(n) * MILLI);
-        ensure!(have >= want, RateError::Limited { retry_ms: (want - have).div_ceil(u64::from(limit.per_second)) });
+        ensure!(
+            have >= want,
+            RateError::Limited { retry_ms: (want - have).div_ceil(u64::from(limit.per_second)) }
+        );
         self.buckets.put(cx, &key, &Bucket { milli: have - want, at });
         Ok(taken(have - want))
     }
@@ -195,8 +199,14 @@ mod tests {
         let limit = host.client();
         assert_eq!(limit.take("api", 1).rejection(), RateError::NoLimit);
         assert_eq!(limit.left("api").rejection(), RateError::NoLimit);
-        assert_eq!(limit.configure("api", Limit { burst: 0, per_second: 1 }).rejection(), RateError::ZeroLimit);
-        assert_eq!(limit.configure("api", Limit { burst: 1, per_second: 0 }).rejection(), RateError::ZeroLimit);
+        assert_eq!(
+            limit.configure("api", Limit { burst: 0, per_second: 1 }).rejection(),
+            RateError::ZeroLimit
+        );
+        assert_eq!(
+            limit.configure("api", Limit { burst: 1, per_second: 0 }).rejection(),
+            RateError::ZeroLimit
+        );
         limit.configure("api", Limit { burst: 1, per_second: 7 }).unwrap();
         assert_eq!(limit.limit("api").unwrap(), Some(Limit { burst: 1, per_second: 7 }));
         assert!(limit.remove("api").unwrap() && !limit.remove("api").unwrap());

@@ -58,7 +58,10 @@ pub enum AdmissionError {
 
 /// What is limited in a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "each variant is the thing that its name says; the limits have the documentation")]
+#[allow(
+    missing_docs,
+    reason = "each variant is the thing that its name says; the limits have the documentation"
+)]
 pub enum Limited {
     ModuleBytes,
     Functions,
@@ -90,24 +93,34 @@ impl fmt::Display for AdmissionError {
             Self::Truncated { offset } => write!(f, "the module ends early, at byte {offset}"),
             Self::Invalid { offset } => write!(
                 f,
-                "the module is malformed or uses a WebAssembly feature that is off (only LIME1 is on), at byte {offset}; `synod recipe check` explains"
+                "the module is malformed or uses a WebAssembly feature that is off (only LIME1 is on), at \
+                    byte {offset}; `synod recipe check` explains"
             ),
             Self::Limit { what, actual, limit } => write!(f, "{what:?} is {actual}, the limit is {limit}"),
             Self::UnknownImport { module, name } => {
                 write!(
                     f,
-                    "the module imports {module}.{name}, which no recipe has; depend on synod-sdk alone and avoid clocks, randomness and I/O"
+                    "the module imports {module}.{name}, which no recipe has; depend on synod-sdk alone and \
+                        avoid clocks, randomness and I/O"
                 )
             }
             Self::WrongType { name } => {
-                write!(f, "`{name}` has another type than the host's table says; rebuild with a matching synod-sdk")
+                write!(
+                    f,
+                    "`{name}` has another type than the host's table says; rebuild with a matching synod-sdk"
+                )
             }
             Self::MissingExport { name } => {
-                write!(f, "the module does not export `{name}`; is #[ops] missing, or the crate type not cdylib?")
+                write!(
+                    f,
+                    "the module does not export `{name}`; is #[ops] missing, or the crate type not cdylib?"
+                )
             }
             Self::StartFunction => f.write_str("the module has a start function"),
             Self::PassiveSegment => f.write_str("the module has a segment that is not active"),
-            Self::MissingSchema => f.write_str("the module has not exactly one `synod_schema` section; build it with synod-sdk"),
+            Self::MissingSchema => {
+                f.write_str("the module has not exactly one `synod_schema` section; build it with synod-sdk")
+            }
             Self::BadSchema(error) => write!(f, "the schema is not valid: {error}"),
         }
     }

@@ -1,4 +1,5 @@
-//! postcard, with the two checks it leaves out: no bytes may be left over, and errors carry no text.
+//! postcard, with the two checks it leaves out: no bytes may be left over, and errors carry no
+//! text.
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -20,7 +21,8 @@ impl core::error::Error for DecodeError {}
 /// Encodes `value` with postcard.
 ///
 /// # Panics
-/// Never for types that `#[data]` accepts: postcard fails only on lengths it is not told and on full buffers.
+/// Never for types that `#[data]` accepts: postcard fails only on lengths it is not told and on
+/// full buffers.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     postcard::to_allocvec(value).expect("postcard encodes every type that has a shape")
 }

@@ -1,5 +1,5 @@
-//! What a recipe is told about the call it runs in: it precedes the arguments in the input buffer, so
-//! that reading the time costs no host call.
+//! What a recipe is told about the call it runs in: it precedes the arguments in the input buffer,
+//! so that reading the time costs no host call.
 //!
 //! A fixed little-endian layout rather than postcard: the guest reads it without decoding, and its
 //! length never depends on its values.
@@ -19,12 +19,14 @@ pub struct Context {
     pub session: Option<SessionId>,
     /// Whether an operation may answer later: only one that a session called directly.
     pub may_wait: bool,
-    /// Seed for pseudo-random choices; a different one for each command. Known to every member: never a secret.
+    /// Seed for pseudo-random choices; a different one for each command. Known to every member:
+    /// never a secret.
     pub seed: [u8; 16],
 }
 
 impl Context {
-    /// Layout: revision 0..8, now 8..16, session present 16, may wait 17, zero 18..24, session 24..40, seed 40..56, zero 56..64.
+    /// Layout: revision 0..8, now 8..16, session present 16, may wait 17, zero 18..24, session
+    /// 24..40, seed 40..56, zero 56..64.
     pub fn to_bytes(&self) -> [u8; CONTEXT_BYTES] {
         let mut bytes = [0; CONTEXT_BYTES];
         bytes[0..8].copy_from_slice(&self.revision.0.to_le_bytes());

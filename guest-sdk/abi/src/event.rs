@@ -1,7 +1,7 @@
 //! Events as handlers get them, topics, and the filters of watches and bindings.
 //!
-//! A topic is any UTF-8 text of 1 to `limits::EVENT_TOPIC_BYTES`; that `/` separates its parts is custom and decides nothing but how
-//! a filter is written.
+//! A topic is any UTF-8 text of 1 to `limits::EVENT_TOPIC_BYTES`; that `/` separates its parts is
+//! custom and decides nothing but how a filter is written.
 use alloc::string::{String, ToString};
 use core::fmt;
 
@@ -22,21 +22,26 @@ pub struct Event {
 }
 
 impl Event {
-    /// The payload as a `T`; `None` if it is not one. An event does not say of which type it is: a handler that is bound to spaces of
-    /// several recipes asks what [`Event::space`] is, or takes what decodes.
+    /// The payload as a `T`; `None` if it is not one. An event does not say of which type it is: a
+    /// handler that is bound to spaces of several recipes asks what [`Event::space`] is, or takes
+    /// what decodes.
     pub fn decode<T: DeserializeOwned>(&self) -> Option<T> {
         decode(&self.payload.0).ok()
     }
 }
 
-/// What the events of a recipe carry: `#[recipe(…, emits = T)]` implements it for `T`, so that nothing else is emitted, and a client that
-/// watches decodes nothing else.
+/// What the events of a recipe carry: `#[recipe(…, emits = T)]` implements it for `T`, so that
+/// nothing else is emitted, and a client that watches decodes nothing else.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not what a recipe emits",
-    note = "name the payload of the recipe's events: #[recipe(…, emits = Type)], with a #[data] type of the same crate"
+    note = "name the payload of the recipe's events: #[recipe(…, emits = Type)], with a #[data] type of the \
+        same crate"
 )]
-pub trait EventPayload: Shaped + Serialize + DeserializeOwned + Clone + fmt::Debug + Send + Sync + 'static {
-    /// Tells its shape from others, documentation aside: a client that watches sends it, so that it never decodes another type.
+pub trait EventPayload:
+    Shaped + Serialize + DeserializeOwned + Clone + fmt::Debug + Send + Sync + 'static
+{
+    /// Tells its shape from others, documentation aside: a client that watches sends it, so that it
+    /// never decodes another type.
     const SIGNATURE: u64;
 }
 
@@ -74,8 +79,8 @@ pub const fn check_topic(topic: &str) -> Result<(), InvalidTopic> {
 
 /// Which topics are wanted.
 ///
-/// Written as text, `config/` and `config/*` are the topics that begin with `config/`, `db*` those that begin with `db`, `*` and the empty
-/// text are all; anything else is that one topic.
+/// Written as text, `config/` and `config/*` are the topics that begin with `config/`, `db*` those
+/// that begin with `db`, `*` and the empty text are all; anything else is that one topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum TopicFilter {
     /// This topic.

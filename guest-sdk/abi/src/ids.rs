@@ -1,4 +1,5 @@
-//! Newtypes for everything that is counted, named or hashed, so that a revision is never passed for a time.
+//! Newtypes for everything that is counted, named or hashed, so that a revision is never passed for
+//! a time.
 use alloc::string::{String, ToString};
 use core::fmt;
 
@@ -122,7 +123,8 @@ pub enum EntryPoint {
     SessionEnd,
     /// The hook `#[on_timer]`; its arguments are the [`TimerId`] and the payload.
     Timer,
-    /// The hook `#[on_cancel]`; its arguments are the [`TicketId`] and whether the call had its result already.
+    /// The hook `#[on_cancel]`; its arguments are the [`TicketId`] and whether the call had its
+    /// result already.
     Cancel,
     /// The hook `#[on_event]`; its argument is the [`Event`](crate::Event).
     Event,
@@ -145,7 +147,8 @@ pub enum InvalidName {
     Empty,
     /// It is longer than [`limits::NAME_BYTES`].
     TooLong,
-    /// It holds something else than `a-z`, `0-9`, `-`, `_`, `.` (and `/` between the segments of a space's name), or does not start with a letter or digit.
+    /// It holds something else than `a-z`, `0-9`, `-`, `_`, `.` (and `/` between the segments of a
+    /// space's name), or does not start with a letter or digit.
     Character,
 }
 
@@ -154,7 +157,10 @@ impl fmt::Display for InvalidName {
         match self {
             Self::Empty => f.write_str("a name or one of its segments is empty"),
             Self::TooLong => write!(f, "a name has at most {} bytes", limits::NAME_BYTES),
-            Self::Character => f.write_str("a name is made of a-z, 0-9, '-', '_' and '.', begins with a letter or digit, and only a space's name has segments, joined by '/'"),
+            Self::Character => f.write_str(
+                "a name is made of a-z, 0-9, '-', '_' and '.', begins with a \
+                letter or digit, and only a space's name has segments, joined by '/'",
+            ),
         }
     }
 }

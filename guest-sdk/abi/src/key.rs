@@ -1,8 +1,9 @@
-//! Keys whose bytes sort as their values do, so that ranges over a map come in the order of its keys.
+//! Keys whose bytes sort as their values do, so that ranges over a map come in the order of its
+//! keys.
 //!
-//! Unsigned integers are big-endian; signed ones have their sign bit flipped; strings and bytes escape 0x00 as
-//! `00 FF` and end with `00 00`, so that one may stand before another part of a tuple; tuples are their parts.
-//! The scheme is FoundationDB's tuple layer without its type codes.
+//! Unsigned integers are big-endian; signed ones have their sign bit flipped; strings and bytes
+//! escape 0x00 as `00 FF` and end with `00 00`, so that one may stand before another part of a
+//! tuple; tuples are their parts. The scheme is FoundationDB's tuple layer without its type codes.
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -38,8 +39,8 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], KeyError> {
     Ok(*head)
 }
 
-/// Where the first zero is. The search of `CStr` looks at words, not bytes: keys are made in every call, and a guest pays for each
-/// step.
+/// Where the first zero is. The search of `CStr` looks at words, not bytes: keys are made in every
+/// call, and a guest pays for each step.
 fn zero_at(bytes: &[u8]) -> Option<usize> {
     CStr::from_bytes_until_nul(bytes).ok().map(CStr::count_bytes)
 }

@@ -31,16 +31,17 @@ mod transport;
 pub use admission::{AdmissionError, Limited};
 pub use blob::Blob;
 pub use calls::{
-    Access, ENTRY_HOOK, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, HOOK_CANCEL, HOOK_EVENT, HOOK_SESSION_END, HOOK_TIMER,
-    HOST_CALLS, HOST_MODULE, HostCall, HostCalls, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_LATER, REPLY_NOW, REPLY_RESULT, ValueKind,
+    Access, ENTRY_HOOK, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, HOOK_CANCEL, HOOK_EVENT,
+    HOOK_SESSION_END, HOOK_TIMER, HOST_CALLS, HOST_MODULE, HostCall, HostCalls, REPLY_BAD_ARGUMENTS,
+    REPLY_ERROR, REPLY_LATER, REPLY_NOW, REPLY_RESULT, ValueKind,
 };
 pub use codec::{DecodeError, decode, decode_from, encode, encode_into};
 pub use context::{CONTEXT_BYTES, Context};
 pub use event::{Event, EventPayload, InvalidTopic, TopicFilter, check_topic};
 pub use fault::Fault;
 pub use ids::{
-    ClusterId, Direction, EntryPoint, InvalidName, MemberId, ModuleHash, OperationId, RecipeName, RecipeRef, RequestId, Revision,
-    SessionId, SpaceId, SpaceName, TicketId, Time, TimerId, Token, fnv1a_32, fnv1a_64,
+    ClusterId, Direction, EntryPoint, InvalidName, MemberId, ModuleHash, OperationId, RecipeName, RecipeRef,
+    RequestId, Revision, SessionId, SpaceId, SpaceName, TicketId, Time, TimerId, Token, fnv1a_32, fnv1a_64,
 };
 pub use key::{Key, KeyError, OwnedKey};
 pub use range::{RangeRequest, Rows};

@@ -1,7 +1,7 @@
 //! Every limit that a recipe or a caller can meet, with the reason for its value.
 //!
-//! They are part of the execution environment: all members use the same numbers, because a call that
-//! one member rejects and another executes would split the state.
+//! They are part of the execution environment: all members use the same numbers, because a call
+//! that one member rejects and another executes would split the state.
 
 /// Longest key of a row within a space, in bytes, including the prefix of the state field.
 pub const KEY_BYTES: usize = 1_024;
@@ -27,14 +27,16 @@ pub const RANGE_CHUNK_BYTES: usize = KEY_BYTES + VALUE_BYTES + 64;
 pub const ENTRY_WRITE_BYTES: usize = 64 * 1_024 * 1_024;
 /// Most commands in one entry.
 pub const ENTRY_COMMANDS: usize = 1_024;
-/// Most encoded bytes of the calls of one entry; an install is alone in its entry and may be larger.
+/// Most encoded bytes of the calls of one entry; an install is alone in its entry and may be
+/// larger.
 pub const ENTRY_BYTES: usize = 1_024 * 1_024;
 /// Fuel of one call: about 10 ms of Wasm. It bounds what is wrong; no honest recipe comes near.
 pub const CALL_FUEL: u64 = 20_000_000;
-/// Fuel that a call has used at least when the processor ended it, as a division by zero does or an address outside of memory: what it used
-/// since its last call of a function is not known then.
+/// Fuel that a call has used at least when the processor ended it, as a division by zero does or an
+/// address outside of memory: what it used since its last call of a function is not known then.
 pub const TRAP_FUEL: u64 = CALL_FUEL / 8;
-/// Fuel that the proposer packs into one entry, by its estimates: keeps apply of an entry far below an election timeout.
+/// Fuel that the proposer packs into one entry, by its estimates: keeps apply of an entry far below
+/// an election timeout.
 pub const ENTRY_FUEL: u64 = 100_000_000;
 /// Live instances in one entry; the least recently used is dropped first.
 pub const ENTRY_INSTANCES: usize = 32;
@@ -43,19 +45,23 @@ pub const ENTRY_INSTANCES: usize = 32;
 pub const SESSIONS: u32 = 100_000;
 /// Bytes of a session's label.
 pub const SESSION_LABEL_BYTES: usize = 256;
-/// Shortest time to live that a cluster may be set to grant, in milliseconds: a leader's election must fit in it.
+/// Shortest time to live that a cluster may be set to grant, in milliseconds: a leader's election
+/// must fit in it.
 pub const SESSION_TTL_FLOOR_MS: u64 = 1_000;
 /// Longest time to live that a cluster may be set to grant, in milliseconds: a day.
 pub const SESSION_TTL_CEILING_MS: u64 = 86_400_000;
 /// Time to live of a session whose client names none, in milliseconds.
 pub const SESSION_TTL_DEFAULT_MS: u64 = 10_000;
-/// Outcomes that a session's client has not acknowledged, its parked calls among them; further calls are rejected.
+/// Outcomes that a session's client has not acknowledged, its parked calls among them; further
+/// calls are rejected.
 pub const SESSION_OUTCOMES: u32 = 1_024;
 /// Bytes of those outcomes; a further call is rejected once they are reached.
 pub const SESSION_OUTCOME_BYTES: u64 = 4 * 1_024 * 1_024;
-/// Spaces whose recipes hear of a session's end; a call to a further one is rejected. Bounds the command that ends a session.
+/// Spaces whose recipes hear of a session's end; a call to a further one is rejected. Bounds the
+/// command that ends a session.
 pub const SESSION_SPACES: usize = 64;
-/// Parked calls of a space, and therefore calls that one command may complete: whatever waits can be answered at once.
+/// Parked calls of a space, and therefore calls that one command may complete: whatever waits can
+/// be answered at once.
 pub const SPACE_TICKETS: u32 = 4_096;
 /// Pending timers of a cluster, the deadlines of parked calls among them.
 pub const TIMERS: u64 = 1_000_000;
@@ -76,7 +82,8 @@ pub const CALL_EVENT_BYTES: usize = 1_024 * 1_024;
 pub const CALL_SENDS: usize = 256;
 /// Bytes of arguments that one call may send.
 pub const CALL_SEND_BYTES: usize = 1_024 * 1_024;
-/// Events of one cause: an operation or a hook, with the handlers and sends that it sets off. All of one revision reach a watch together.
+/// Events of one cause: an operation or a hook, with the handlers and sends that it sets off. All
+/// of one revision reach a watch together.
 pub const CAUSE_EVENTS: usize = 4_096;
 /// Bytes of topics and payloads of one cause.
 pub const CAUSE_EVENT_BYTES: usize = 4 * 1_024 * 1_024;
@@ -104,12 +111,14 @@ pub const EVENT_BYTES_CEILING: u64 = 16 * 1_024 * 1_024 * 1_024;
 pub const EVENT_AGE_DEFAULT_MS: u64 = 86_400_000;
 /// Shortest age that it may be told to keep events for, in milliseconds.
 pub const EVENT_AGE_FLOOR_MS: u64 = 1_000;
-/// Events that one compaction takes away, rounded up to a whole revision; the rest follow in the next.
+/// Events that one compaction takes away, rounded up to a whole revision; the rest follow in the
+/// next.
 pub const COMPACTION_EVENTS: usize = 4_096;
 
 /// Largest module, in bytes.
 pub const MODULE_BYTES: usize = 1_024 * 1_024;
-/// Linear memory of every instance, in pages of 64 KiB: fixed, because growth can fail on one member only.
+/// Linear memory of every instance, in pages of 64 KiB: fixed, because growth can fail on one
+/// member only.
 pub const MEMORY_PAGES: u64 = 128;
 /// Nested guest calls; the instrumentation counts them.
 pub const CALL_DEPTH: u32 = 1_024;
@@ -143,7 +152,8 @@ pub const MODULE_IMPORTS: u32 = 64;
 pub const MODULE_EXPORTS: u32 = 64;
 /// Nesting of blocks in a function.
 pub const BLOCK_DEPTH: u32 = 256;
-/// Operands on the stack of a function at once: thousands would make a compiler take minutes and native frames huge.
+/// Operands on the stack of a function at once: thousands would make a compiler take minutes and
+/// native frames huge.
 pub const OPERAND_STACK: u32 = 1_000;
 
 /// Bytes of the schema section.

@@ -47,7 +47,8 @@ impl RangeRequest {
     }
 }
 
-/// Rows as they lie in a chunk: length of the key u32, length of the value u32, key, value; little-endian.
+/// Rows as they lie in a chunk: length of the key u32, length of the value u32, key, value;
+/// little-endian.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a>(pub &'a [u8]);
 

@@ -1,9 +1,9 @@
 //! Shapes: what a type looks like on the wire, for people, JSON and upgrade checks. A constant per
 //! type, made by `#[data]`.
 //!
-//! Our own rather than postcard-schema's: that one has no documentation, shows byte strings as arrays
-//! of numbers, and knows no tokens, times or sessions. Floats, `usize`, hash maps and recursive types have
-//! no shape, so a recipe that uses them does not compile.
+//! Our own rather than postcard-schema's: that one has no documentation, shows byte strings as
+//! arrays of numbers, and knows no tokens, times or sessions. Floats, `usize`, hash maps and
+//! recursive types have no shape, so a recipe that uses them does not compile.
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -50,7 +50,8 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// Whether every value of this shape takes at least one byte. Lists of others would let a few bytes claim any number of items.
+    /// Whether every value of this shape takes at least one byte. Lists of others would let a few
+    /// bytes claim any number of items.
     pub const fn takes_bytes(&self) -> bool {
         match self {
             Self::Unit => false,
@@ -117,7 +118,8 @@ pub struct EnumShape {
     pub variants: &'static [VariantShape],
 }
 
-/// A variant: without fields `"A"` in JSON, with them `{"A": {…}}`. Variants with one unnamed field hold it as field `"0"`.
+/// A variant: without fields `"A"` in JSON, with them `{"A": {…}}`. Variants with one unnamed field
+/// hold it as field `"0"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VariantShape {
     /// Its name.

@@ -1,5 +1,5 @@
-//! How typed clients reach a cluster: `synod-client` over gRPC and `synod-test` in process implement one
-//! trait, so that a recipe's tests and its production callers send the same bytes.
+//! How typed clients reach a cluster: `synod-client` over gRPC and `synod-test` in process
+//! implement one trait, so that a recipe's tests and its production callers send the same bytes.
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -18,8 +18,8 @@ pub struct RawCall {
     pub signature: u64,
     /// postcard of the tuple of arguments.
     pub args: Vec<u8>,
-    /// How long an operation that waits may do so, in cluster time; 0: it answers at once or is refused; absent: as long as the
-    /// session lives.
+    /// How long an operation that waits may do so, in cluster time; 0: it answers at once or is
+    /// refused; absent: as long as the session lives.
     pub wait_ms: Option<u64>,
 }
 
@@ -68,7 +68,8 @@ pub enum RawError {
     OutcomeUnknown(String),
     /// The call waited as long as its caller allowed, and does not any more.
     WaitTimeout,
-    /// The session ended, or never was. What its calls did before stays; whether a call that was under way ran is not known.
+    /// The session ended, or never was. What its calls did before stays; whether a call that was
+    /// under way ran is not known.
     SessionExpired(String),
 }
 
@@ -85,7 +86,8 @@ pub trait Transport {
 pub enum CallError<E> {
     /// The recipe refused; nothing was changed.
     Rejected(E),
-    /// The host ended the call or refused the request; nothing was changed, and trying again will not help.
+    /// The host ended the call or refused the request; nothing was changed, and trying again will
+    /// not help.
     Fault {
         /// The fault, when the recipe was running.
         fault: Option<Fault>,
@@ -94,12 +96,13 @@ pub enum CallError<E> {
     },
     /// Surely not applied: it may be tried again.
     Unavailable(String),
-    /// It may or may not have been applied; only the caller can know whether trying again does harm.
+    /// It may or may not have been applied; only the caller can know whether trying again does
+    /// harm.
     OutcomeUnknown(String),
     /// The call waited as long as `waiting_ms` allowed, and does not any more; nothing was changed.
     WaitTimeout,
-    /// The session ended: it was closed, it expired, or it never was. What was bound to it is released; whether a call that was
-    /// under way ran before is not known.
+    /// The session ended: it was closed, it expired, or it never was. What was bound to it is
+    /// released; whether a call that was under way ran before is not known.
     SessionExpired(String),
 }
 
@@ -111,7 +114,8 @@ impl<E: serde::de::DeserializeOwned> From<RawError> for CallError<E> {
                 Err(DecodeError) => Self::Fault {
                     fault: None,
                     message: alloc::format!(
-                        "the recipe refused with code {code}, which this client does not know; rebuild it with the installed version"
+                        "the recipe refused with code {code}, which this client does not know; rebuild it \
+                            with the installed version"
                     ),
                 },
             },

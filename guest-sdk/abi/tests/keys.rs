@@ -1,5 +1,5 @@
-//! Properties of the key codec: bytes sort as values do, round trip, and no key is the beginning of another,
-//! which is what ranges, tuples and queues stand on.
+//! Properties of the key codec: bytes sort as values do, round trip, and no key is the beginning of
+//! another, which is what ranges, tuples and queues stand on.
 use proptest::prelude::*;
 use synod_abi::{Blob, Key, OwnedKey, Revision, SessionId, Time, Token};
 

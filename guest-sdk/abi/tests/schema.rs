@@ -1,31 +1,45 @@
 //! The schema: golden bytes, the two forms agree, and no bytes make the reader panic.
 use proptest::prelude::*;
 use synod_abi::schema::{
-    EntryPointDef, ErrorCode, ErrorsDef, FORMAT, Hooks, HooksDef, Schema, SchemaDef, SchemaError, StateFieldDef, StateKind, Status, Type,
+    EntryPointDef, ErrorCode, ErrorsDef, FORMAT, Hooks, HooksDef, Schema, SchemaDef, SchemaError,
+    StateFieldDef, StateKind, Status, Type,
 };
 use synod_abi::{EnumShape, FieldShape, Shape, Shaped, StructShape, VariantShape, fnv1a_32, limits};
 
-const LIMIT: Shape =
-    Shape::Struct(&StructShape { name: "Limit", docs: "A limit.", fields: &[FieldShape { name: "burst", docs: "", shape: &Shape::U32 }] });
+const LIMIT: Shape = Shape::Struct(&StructShape {
+    name: "Limit",
+    docs: "A limit.",
+    fields: &[FieldShape { name: "burst", docs: "", shape: &Shape::U32 }],
+});
 
 const REFUSAL: EnumShape = EnumShape {
     name: "No",
     docs: "",
     variants: &[
         VariantShape { name: "A", docs: "Why.", fields: &[] },
-        VariantShape { name: "B", docs: "", fields: &[FieldShape { name: "ms", docs: "", shape: &Shape::U64 }] },
+        VariantShape {
+            name: "B",
+            docs: "",
+            fields: &[FieldShape { name: "ms", docs: "", shape: &Shape::U64 }],
+        },
     ],
 };
 
 const ERRORS: ErrorsDef = ErrorsDef {
     shape: &REFUSAL,
-    codes: &[ErrorCode { code: 1, status: Status::NotFound }, ErrorCode { code: 9, status: Status::OutOfRange }],
+    codes: &[
+        ErrorCode { code: 1, status: Status::NotFound },
+        ErrorCode { code: 9, status: Status::OutOfRange },
+    ],
 };
 
 const TAKE: EntryPointDef = EntryPointDef {
     name: "take",
     docs: "Takes.",
-    args: &[FieldShape { name: "key", docs: "", shape: &Shape::String }, FieldShape { name: "limit", docs: "", shape: &LIMIT }],
+    args: &[
+        FieldShape { name: "key", docs: "", shape: &Shape::String },
+        FieldShape { name: "limit", docs: "", shape: &LIMIT },
+    ],
     result: &Shape::Option(&Shape::Token),
     errors: Some(&ERRORS),
     waits: false,
@@ -63,7 +77,14 @@ const SCHEMA: SchemaDef = SchemaDef {
     version: 2,
     docs: "Rates.",
     operations: &[TAKE],
-    queries: &[EntryPointDef { name: "all", docs: "", args: &[], result: &EVERY, errors: None, waits: false }],
+    queries: &[EntryPointDef {
+        name: "all",
+        docs: "",
+        args: &[],
+        result: &EVERY,
+        errors: None,
+        waits: false,
+    }],
     fields: &[StateFieldDef {
         name: "limits",
         docs: "",
@@ -153,7 +174,10 @@ fn both_forms_agree() {
     assert_eq!(schema.recipe.to_string(), "rate@2");
     let take = schema.operation("take").expect("take is an operation");
     assert_eq!(take.signature, const { TAKE.signature::<{ TAKE.signature_len() }>() });
-    assert_eq!(take.errors.as_ref().expect("take has errors").codes, [(1, Status::NotFound), (9, Status::OutOfRange)]);
+    assert_eq!(
+        take.errors.as_ref().expect("take has errors").codes,
+        [(1, Status::NotFound), (9, Status::OutOfRange)]
+    );
     let all = schema.query("all").expect("all is a query");
     const ALL: EntryPointDef = SCHEMA.queries[0];
     assert_eq!(all.signature, const { ALL.signature::<{ ALL.signature_len() }>() });
@@ -172,9 +196,18 @@ fn documentation_is_not_part_of_a_signature() {
 
 #[test]
 fn what_contradicts_itself_is_refused() {
-    const EMPTY: SchemaDef =
-        SchemaDef { name: "r", version: 1, docs: "", operations: &[], queries: &[], fields: &[], hooks: HooksDef::NONE, emits: None };
-    const POINT: EntryPointDef = EntryPointDef { name: "a", docs: "", args: &[], result: &Shape::Unit, errors: None, waits: false };
+    const EMPTY: SchemaDef = SchemaDef {
+        name: "r",
+        version: 1,
+        docs: "",
+        operations: &[],
+        queries: &[],
+        fields: &[],
+        hooks: HooksDef::NONE,
+        emits: None,
+    };
+    const POINT: EntryPointDef =
+        EntryPointDef { name: "a", docs: "", args: &[], result: &Shape::Unit, errors: None, waits: false };
     let bytes = EMPTY.encode::<{ EMPTY.encoded_len() }>();
     assert!(Schema::decode(&bytes).is_ok());
     let decode = |change: &dyn Fn(&mut Vec<u8>)| {
@@ -195,9 +228,16 @@ fn what_contradicts_itself_is_refused() {
 
     const TWICE: SchemaDef = SchemaDef { operations: &[POINT], queries: &[POINT], ..EMPTY };
     assert_eq!(Schema::decode(&TWICE.encode::<{ TWICE.encoded_len() }>()), Err(SchemaError::Duplicate));
-    const ZERO: ErrorsDef = ErrorsDef { shape: &REFUSAL, codes: &[ErrorCode { code: 0, status: Status::Aborted }, ERRORS.codes[0]] };
-    const CODE_ZERO: SchemaDef = SchemaDef { operations: &[EntryPointDef { errors: Some(&ZERO), ..POINT }], ..EMPTY };
-    assert_eq!(Schema::decode(&CODE_ZERO.encode::<{ CODE_ZERO.encoded_len() }>()), Err(SchemaError::Duplicate));
+    const ZERO: ErrorsDef = ErrorsDef {
+        shape: &REFUSAL,
+        codes: &[ErrorCode { code: 0, status: Status::Aborted }, ERRORS.codes[0]],
+    };
+    const CODE_ZERO: SchemaDef =
+        SchemaDef { operations: &[EntryPointDef { errors: Some(&ZERO), ..POINT }], ..EMPTY };
+    assert_eq!(
+        Schema::decode(&CODE_ZERO.encode::<{ CODE_ZERO.encoded_len() }>()),
+        Err(SchemaError::Duplicate)
+    );
 }
 
 #[test]
@@ -205,7 +245,8 @@ fn waiting_and_hooks_are_flags_that_are_absent_without_them() {
     const WAITS: EntryPointDef = EntryPointDef { waits: true, ..TAKE };
     const PLAIN: EntryPointDef = EntryPointDef { errors: None, ..TAKE };
     const PLAIN_WAITS: EntryPointDef = EntryPointDef { waits: true, ..PLAIN };
-    const HOOKS: HooksDef = HooksDef { session_end: true, cancel: true, timer: Some(&Shape::U64), event: false };
+    const HOOKS: HooksDef =
+        HooksDef { session_end: true, cancel: true, timer: Some(&Shape::U64), event: false };
     const DEF: SchemaDef = SchemaDef { operations: &[WAITS], hooks: HOOKS, ..SCHEMA };
     let bytes = DEF.encode::<{ DEF.encoded_len() }>();
     assert_eq!(bytes[bytes.len() - 2..], [7, 5]);
@@ -215,18 +256,28 @@ fn waiting_and_hooks_are_flags_that_are_absent_without_them() {
     let schema = Schema::decode(&bytes).expect("an encoded schema decodes");
     let take = schema.operation("take").expect("take is an operation");
     assert!(take.waits && take.errors.is_some());
-    assert_eq!(take.signature, const { TAKE.signature::<{ TAKE.signature_len() }>() }, "waiting is no part of a signature");
+    assert_eq!(
+        take.signature,
+        const { TAKE.signature::<{ TAKE.signature_len() }>() },
+        "waiting is no part of a signature"
+    );
     assert_eq!(schema.hooks, Hooks { session_end: true, cancel: true, timer: Some(Type::U64), event: false });
     assert!(schema.hooks.any() && !Schema::decode(&BYTES).expect("it decodes").hooks.any());
 
-    const ONE: SchemaDef = SchemaDef { operations: &[PLAIN_WAITS], hooks: HooksDef { cancel: true, ..HooksDef::NONE }, ..SCHEMA };
+    const ONE: SchemaDef = SchemaDef {
+        operations: &[PLAIN_WAITS],
+        hooks: HooksDef { cancel: true, ..HooksDef::NONE },
+        ..SCHEMA
+    };
     let one = Schema::decode(&ONE.encode::<{ ONE.encoded_len() }>()).expect("an encoded schema decodes");
     assert!(one.operations[0].waits && one.operations[0].errors.is_none());
     assert_eq!(one.operations[0].signature, const { PLAIN.signature::<{ PLAIN.signature_len() }>() });
     assert_eq!(one.hooks, Hooks { cancel: true, ..Hooks::default() });
 
-    const EVENTS: SchemaDef = SchemaDef { hooks: HooksDef { event: true, ..HooksDef::NONE }, emits: Some(&LIMIT), ..SCHEMA };
-    let events = Schema::decode(&EVENTS.encode::<{ EVENTS.encoded_len() }>()).expect("an encoded schema decodes");
+    const EVENTS: SchemaDef =
+        SchemaDef { hooks: HooksDef { event: true, ..HooksDef::NONE }, emits: Some(&LIMIT), ..SCHEMA };
+    let events =
+        Schema::decode(&EVENTS.encode::<{ EVENTS.encoded_len() }>()).expect("an encoded schema decodes");
     assert_eq!(events.hooks, Hooks { event: true, ..Hooks::default() });
     let emits = events.emits.expect("it emits");
     assert!(matches!(&emits.shape, Type::Struct(_)));
@@ -234,7 +285,11 @@ fn waiting_and_hooks_are_flags_that_are_absent_without_them() {
     assert_eq!(emits.signature, SIGNATURE);
 
     const QUERY: SchemaDef = SchemaDef { operations: &[], queries: &[WAITS], ..SCHEMA };
-    assert_eq!(Schema::decode(&QUERY.encode::<{ QUERY.encoded_len() }>()), Err(SchemaError::Malformed), "queries do not wait");
+    assert_eq!(
+        Schema::decode(&QUERY.encode::<{ QUERY.encoded_len() }>()),
+        Err(SchemaError::Malformed),
+        "queries do not wait"
+    );
 }
 
 #[test]
@@ -252,7 +307,10 @@ fn depth_is_limited() {
 
 #[test]
 fn shapes_of_standard_types() {
-    assert_eq!(<Vec<Option<(u8, String)>>>::SHAPE, Shape::List(&Shape::Option(&Shape::Tuple(&[&Shape::U8, &Shape::String]))));
+    assert_eq!(
+        <Vec<Option<(u8, String)>>>::SHAPE,
+        Shape::List(&Shape::Option(&Shape::Tuple(&[&Shape::U8, &Shape::String])))
+    );
     assert_eq!(<std::collections::BTreeMap<u8, ()>>::SHAPE, Shape::Map(&Shape::U8, &Shape::Unit));
     assert!(!Shape::Tuple(&[&Shape::Unit]).takes_bytes());
     assert!(LIMIT.takes_bytes());
@@ -264,9 +322,14 @@ fn shape_bytes() -> impl Strategy<Value = Vec<u8>> {
         prop_oneof![
             (19u8..21, inner.clone()).prop_map(|(tag, item)| [vec![tag], item].concat()),
             (inner.clone(), inner.clone()).prop_map(|(key, value)| [vec![21], key, value].concat()),
-            prop::collection::vec(inner.clone(), 0..4).prop_map(|items| [vec![22, items.len() as u8, 0], items.concat()].concat()),
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|items| [
+                vec![22, items.len() as u8, 0],
+                items.concat()
+            ]
+            .concat()),
             prop::collection::vec(inner, 0..4).prop_map(|items| {
-                let fields: Vec<u8> = items.iter().flat_map(|item| [&[1, 0, b'f', 0, 0], item.as_slice()].concat()).collect();
+                let fields: Vec<u8> =
+                    items.iter().flat_map(|item| [&[1, 0, b'f', 0, 0], item.as_slice()].concat()).collect();
                 [vec![23, 1, 0, b'S', 0, 0, items.len() as u8, 0], fields].concat()
             }),
         ]

@@ -1,10 +1,12 @@
-//! Golden bytes of the fixed layouts: context, range requests, rows, faults. A failure here means that members or recipes
-//! of two versions would not understand each other: never change what is expected, append.
+//! Golden bytes of the fixed layouts: context, range requests, rows, faults. A failure here means
+//! that members or recipes of two versions would not understand each other: never change what is
+//! expected, append.
 use proptest::prelude::*;
 use synod_abi::{
-    Access, Blob, CONTEXT_BYTES, CallError, Context, DecodeError, Direction, Fault, HOOK_CANCEL, HOOK_SESSION_END, HOOK_TIMER, HOST_CALLS,
-    OperationId, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_LATER, REPLY_NOW, REPLY_RESULT, RangeRequest, RawError, RequestId, Revision, Rows,
-    SessionId, TicketId, Time, TimerId, ValueKind, decode, decode_from, encode, encode_into,
+    Access, Blob, CONTEXT_BYTES, CallError, Context, DecodeError, Direction, Fault, HOOK_CANCEL,
+    HOOK_SESSION_END, HOOK_TIMER, HOST_CALLS, OperationId, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_LATER,
+    REPLY_NOW, REPLY_RESULT, RangeRequest, RawError, RequestId, Revision, Rows, SessionId, TicketId, Time,
+    TimerId, ValueKind, decode, decode_from, encode, encode_into,
 };
 
 #[test]
@@ -89,13 +91,32 @@ fn host_calls_and_ids() {
     let names: Vec<_> = HOST_CALLS.iter().map(|call| call.name).collect();
     assert_eq!(
         names,
-        ["get", "range", "log", "abort", "put", "delete", "next_token", "set_timer", "cancel_timer", "complete", "emit", "send"]
+        [
+            "get",
+            "range",
+            "log",
+            "abort",
+            "put",
+            "delete",
+            "next_token",
+            "set_timer",
+            "cancel_timer",
+            "complete",
+            "emit",
+            "send"
+        ]
     );
     let call = |name: &str| HOST_CALLS.iter().find(|call| call.name == name).expect("it is in the table");
     let (set, cancel, complete) = (call("set_timer"), call("cancel_timer"), call("complete"));
-    assert_eq!((set.params, set.result), (&[ValueKind::I64, ValueKind::I32, ValueKind::I32][..], Some(ValueKind::I64)));
+    assert_eq!(
+        (set.params, set.result),
+        (&[ValueKind::I64, ValueKind::I32, ValueKind::I32][..], Some(ValueKind::I64))
+    );
     assert_eq!((cancel.params, cancel.result), (&[ValueKind::I64][..], Some(ValueKind::I32)));
-    assert_eq!((complete.params, complete.result), (&[ValueKind::I64, ValueKind::I32, ValueKind::I32][..], Some(ValueKind::I32)));
+    assert_eq!(
+        (complete.params, complete.result),
+        (&[ValueKind::I64, ValueKind::I32, ValueKind::I32][..], Some(ValueKind::I32))
+    );
     let (emit, send) = (call("emit"), call("send"));
     assert_eq!((emit.params, emit.result), (&[ValueKind::I32; 4][..], None));
     assert_eq!((send.params, send.result), (&[ValueKind::I32; 5][..], None));
@@ -107,8 +128,14 @@ fn host_calls_and_ids() {
 fn replies_hooks_and_numbers_of_sessions() {
     assert_eq!([REPLY_RESULT, REPLY_ERROR, REPLY_BAD_ARGUMENTS, REPLY_LATER, REPLY_NOW], [0, 1, 2, 3, 4]);
     assert_eq!([HOOK_SESSION_END, HOOK_TIMER, HOOK_CANCEL], [1, 2, 3]);
-    assert_eq!((encode(&RequestId(300)), encode(&TicketId(300)), encode(&TimerId(1))), (vec![0xac, 2], vec![0xac, 2], vec![1]));
-    assert_eq!((RequestId(3).to_string(), TicketId(4).to_string(), TimerId(5).to_string()), ("3".into(), "4".into(), "5".into()));
+    assert_eq!(
+        (encode(&RequestId(300)), encode(&TicketId(300)), encode(&TimerId(1))),
+        (vec![0xac, 2], vec![0xac, 2], vec![1])
+    );
+    assert_eq!(
+        (RequestId(3).to_string(), TicketId(4).to_string(), TimerId(5).to_string()),
+        ("3".into(), "4".into(), "5".into())
+    );
     assert_eq!(encode(&SessionId([7; 16])), [7; 16]);
 }
 

@@ -1,8 +1,8 @@
-//! The archive that carries the SDK's sources in the binary: a magic number, then per file the path and the contents, each
-//! behind its length.
+//! The archive that carries the SDK's sources in the binary: a magic number, then per file the path
+//! and the contents, each behind its length.
 //!
-//! The build script writes it and the library reads it, so it stands alone: this file is compiled into both. It knows no
-//! compression, permissions or links; half a megabyte of text needs none.
+//! The build script writes it and the library reads it, so it stands alone: this file is compiled
+//! into both. It knows no compression, permissions or links; half a megabyte of text needs none.
 
 /// First bytes of an archive, with the version of the format.
 const MAGIC: &[u8] = b"synod-sources-1\n";
@@ -55,14 +55,17 @@ fn part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 
 /// FNV-1a, 64 bits: names cache folders. Not for adversaries.
 pub(crate) fn fnv1a_64(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const FILES: [File<'_>; 2] = [File { path: "a/b.rs", contents: b"fn main() {}" }, File { path: "empty", contents: b"" }];
+    const FILES: [File<'_>; 2] =
+        [File { path: "a/b.rs", contents: b"fn main() {}" }, File { path: "empty", contents: b"" }];
 
     #[test]
     fn what_is_written_is_read() {

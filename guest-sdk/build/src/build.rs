@@ -1,12 +1,14 @@
 //! Builds the module of one recipe.
 //!
-//! What the bytes depend on is decided here: sources, lock file, toolchain, and the profile and flags below. Cargo starts from
-//! an empty environment (`environment` lists what passes), the profile goes with `--config`, so a recipe's manifest needs
-//! none, and paths of this machine are mapped away. The crate type goes with the command as well: a manifest that
-//! asks for `rlib` beside `cdylib` would silently turn link-time optimisation off.
+//! What the bytes depend on is decided here: sources, lock file, toolchain, and the profile and
+//! flags below. Cargo starts from an empty environment (`environment` lists what passes), the
+//! profile goes with `--config`, so a recipe's manifest needs none, and paths of this machine are
+//! mapped away. The crate type goes with the command as well: a manifest that asks for `rlib`
+//! beside `cdylib` would silently turn link-time optimisation off.
 //!
-//! The target directory is one per toolchain and workspace. Sharing it between workspaces would let cargo take the module
-//! of another checkout for this one's: members of both have the same identity to it.
+//! The target directory is one per toolchain and workspace. Sharing it between workspaces would let
+//! cargo take the module of another checkout for this one's: members of both have the same identity
+//! to it.
 //!
 //! It does not look into the module; admission does.
 use std::ffi::OsString;
@@ -76,12 +78,18 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lock: Lock::default(), output: Output::default(), environment: Environment::of_process(), target_dir: None }
+        Self {
+            lock: Lock::default(),
+            output: Output::default(),
+            environment: Environment::of_process(),
+            target_dir: None,
+        }
     }
 }
 
 impl Options {
-    /// For people at a terminal: cargo's text goes there, and a changed manifest changes the lock file.
+    /// For people at a terminal: cargo's text goes there, and a changed manifest changes the lock
+    /// file.
     pub fn interactive() -> Self {
         Self { lock: Lock::Update, output: Output::Terminal, ..Self::default() }
     }
@@ -101,8 +109,8 @@ pub struct Built {
 }
 
 impl Built {
-    /// Writes the module to `path`, whole or not at all. A file that holds these bytes stays untouched, so that nothing
-    /// that depends on it is built again.
+    /// Writes the module to `path`, whole or not at all. A file that holds these bytes stays
+    /// untouched, so that nothing that depends on it is built again.
     ///
     /// # Errors
     /// [`BuildError::Io`] if the file cannot be written.
@@ -114,11 +122,14 @@ impl Built {
 /// Builds the recipe whose manifest is in `dir`.
 ///
 /// # Errors
-/// [`BuildError`] says what is wrong with the folder, the toolchain or the code, in cargo's words where they are its.
+/// [`BuildError`] says what is wrong with the folder, the toolchain or the code, in cargo's words
+/// where they are its.
 pub fn recipe(dir: &Path, options: &Options) -> Result<Built, BuildError> {
     let dir = fs::canonicalize(dir).map_err(BuildError::io("open", dir))?;
     if !dir.join("Cargo.toml").is_file() {
-        let reason = "there is no Cargo.toml in it; name the folder of a recipe's crate, or make one with `synod recipe new`".to_owned();
+        let reason = "there is no Cargo.toml in it; name the folder of a recipe's crate, or make one with \
+            `synod recipe new`"
+            .to_owned();
         return Err(BuildError::NotARecipe { dir, reason });
     }
     scaffold::restore_link(&dir, &options.environment)?;
@@ -133,7 +144,11 @@ pub fn recipe(dir: &Path, options: &Options) -> Result<Built, BuildError> {
 
     let mut command = command(&toolchain, &options.environment);
     command.args(["rustc", "--lib", "--crate-type", "cdylib", "--target", TARGET, "--profile", PROFILE]);
-    command.args(["--message-format", "json-render-diagnostics", "--manifest-path"]).arg(&manifest).arg("--target-dir").arg(&target_dir);
+    command
+        .args(["--message-format", "json-render-diagnostics", "--manifest-path"])
+        .arg(&manifest)
+        .arg("--target-dir")
+        .arg(&target_dir);
     for (setting, value) in PROFILE_SETTINGS {
         command.arg("--config").arg(format!("profile.{PROFILE}.{setting}={value}"));
     }
@@ -143,7 +158,9 @@ pub fn recipe(dir: &Path, options: &Options) -> Result<Built, BuildError> {
     if toolchain.library == Library::FromSource {
         command.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
     }
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags(&toolchain, &workspace, &options.environment)?).current_dir(&dir);
+    command
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(&toolchain, &workspace, &options.environment)?)
+        .current_dir(&dir);
 
     let (status, output, path) = cargo::artefact(command, &manifest, options.output)?;
     if !status.success() {
@@ -154,7 +171,10 @@ pub fn recipe(dir: &Path, options: &Options) -> Result<Built, BuildError> {
             BuildError::Cargo { task: format!("build {package}"), status, output }
         });
     }
-    let missing = || BuildError::Garbled { tool: "cargo", reason: format!("the build of {package} succeeded, but names no .wasm file") };
+    let missing = || BuildError::Garbled {
+        tool: "cargo",
+        reason: format!("the build of {package} succeeded, but names no .wasm file"),
+    };
     let path = path.ok_or_else(missing)?;
     let wasm = fs::read(&path).map_err(BuildError::io("read", &path))?;
     Ok(Built { package, wasm, path, toolchain })
@@ -176,20 +196,31 @@ fn package(workspace: &Workspace, dir: &Path) -> Result<(String, PathBuf), Build
         .packages
         .iter()
         .find(|package| fs::canonicalize(&package.manifest_path).is_ok_and(|path| path == manifest))
-        .ok_or_else(|| not("it is a workspace of several crates; name the folder of the one that is the recipe"))?;
+        .ok_or_else(|| {
+            not("it is a workspace of several crates; name the folder of the one that is the recipe")
+        })?;
     if !package.targets.iter().any(cargo::Target::is_library) {
         return Err(not("its crate has no library; a recipe's code is in src/lib.rs"));
     }
     Ok((package.name.clone(), package.manifest_path.clone()))
 }
 
-fn default_target_dir(toolchain: &Toolchain, workspace: &Workspace, environment: &Environment) -> Result<PathBuf, BuildError> {
+fn default_target_dir(
+    toolchain: &Toolchain,
+    workspace: &Workspace,
+    environment: &Environment,
+) -> Result<PathBuf, BuildError> {
     let root = fnv1a_64(workspace.workspace_root.as_os_str().as_encoded_bytes());
     Ok(cache::folder(environment, "guest")?.join(toolchain.folder_name()).join(format!("{root:016x}")))
 }
 
-/// The compiler's flags. Of several mappings that fit a path the last counts, so the general ones come first.
-fn flags(toolchain: &Toolchain, workspace: &Workspace, environment: &Environment) -> Result<OsString, BuildError> {
+/// The compiler's flags. Of several mappings that fit a path the last counts, so the general ones
+/// come first.
+fn flags(
+    toolchain: &Toolchain,
+    workspace: &Workspace,
+    environment: &Environment,
+) -> Result<OsString, BuildError> {
     let mut flags = vec![OsString::from(format!("-Clink-arg=-zstack-size={STACK_BYTES}"))];
     let mut map = |from: &Path, to: &str| {
         let mut paths = vec![from.to_owned()];
@@ -204,20 +235,26 @@ fn flags(toolchain: &Toolchain, workspace: &Workspace, environment: &Environment
         map(&cargo_home, "/cargo");
     }
     map(&toolchain.library_sources(), &format!("/rustc/{}", toolchain.commit));
-    let paths = workspace.packages.iter().flat_map(|package| &package.dependencies).filter_map(|dependency| dependency.path.as_deref());
+    let paths = workspace
+        .packages
+        .iter()
+        .flat_map(|package| &package.dependencies)
+        .filter_map(|dependency| dependency.path.as_deref());
     for path in paths.filter(|path| !path.starts_with(&workspace.workspace_root)) {
         map(workspace_of(path), "/deps");
     }
     map(&workspace.workspace_root, "/recipe");
     match flags.iter().find(|flag| flag.as_encoded_bytes().contains(&0x1f)) {
-        Some(flag) => {
-            Err(BuildError::Garbled { tool: "the file system", reason: format!("a path with the control character 0x1f: {flag:?}") })
-        }
+        Some(flag) => Err(BuildError::Garbled {
+            tool: "the file system",
+            reason: format!("a path with the control character 0x1f: {flag:?}"),
+        }),
         None => Ok(flags.join("\u{1f}".as_ref())),
     }
 }
 
-/// The outermost folder above `path` that has a manifest, which holds what a dependency by path itself depends on by path.
+/// The outermost folder above `path` that has a manifest, which holds what a dependency by path
+/// itself depends on by path.
 fn workspace_of(path: &Path) -> &Path {
     path.ancestors().filter(|folder| folder.join("Cargo.toml").is_file()).last().unwrap_or(path)
 }
@@ -233,7 +270,9 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}.tmp", std::process::id()));
     let temporary = PathBuf::from(temporary);
-    let written = fs::File::create(&temporary).and_then(|mut file| file.write_all(bytes)).and_then(|()| fs::rename(&temporary, path));
+    let written = fs::File::create(&temporary)
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| fs::rename(&temporary, path));
     written.map_err(|error| {
         drop(fs::remove_file(&temporary));
         BuildError::io("write", path)(error)

@@ -1,7 +1,8 @@
 //! Where Synod keeps what can be made again: guests' target directories and unpacked sources.
 //!
-//! It is below the user's cache folder and never below `CARGO_TARGET_DIR`, which is another one in every checkout, test and
-//! tool, and which the cargo around a build script has locked. It removes nothing: `rm -r` of the folder is always safe.
+//! It is below the user's cache folder and never below `CARGO_TARGET_DIR`, which is another one in
+//! every checkout, test and tool, and which the cargo around a build script has locked. It removes
+//! nothing: `rm -r` of the folder is always safe.
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,11 @@ impl FolderLock {
     pub(crate) fn acquire(folder: &Path) -> Result<Self, BuildError> {
         fs::create_dir_all(folder).map_err(BuildError::io("create", folder))?;
         let path = folder.join(".synod-lock");
-        let file = fs::File::options().create(true).append(true).open(&path).map_err(BuildError::io("open", &path))?;
+        let file = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(BuildError::io("open", &path))?;
         file.lock().map_err(BuildError::io("lock", &path))?;
         Ok(Self(file))
     }

@@ -1,6 +1,8 @@
-//! Asks cargo for a workspace's packages and for an artefact, in the messages that it has for programs.
+//! Asks cargo for a workspace's packages and for an artefact, in the messages that it has for
+//! programs.
 //!
-//! It holds cargo's text within a bound, so that an error can carry it. It decides nothing about flags: `build` does.
+//! It holds cargo's text within a bound, so that an error can carry it. It decides nothing about
+//! flags: `build` does.
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -46,7 +48,9 @@ pub(crate) struct Target {
 impl Target {
     /// It is the package's library.
     pub(crate) fn is_library(&self) -> bool {
-        self.kind.iter().any(|kind| matches!(kind.as_str(), "lib" | "rlib" | "cdylib" | "dylib" | "staticlib"))
+        self.kind
+            .iter()
+            .any(|kind| matches!(kind.as_str(), "lib" | "rlib" | "cdylib" | "dylib" | "staticlib"))
     }
 }
 
@@ -72,25 +76,41 @@ enum Message {
 
 /// Runs `cargo metadata --no-deps`.
 pub(crate) fn workspace(mut command: Command, dir: &Path) -> Result<Workspace, BuildError> {
-    command.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(dir.join("Cargo.toml"));
+    command
+        .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
+        .arg(dir.join("Cargo.toml"));
     let mut answer = Vec::new();
-    let (status, output) = run(command, Output::Captured, |stdout| stdout.read_to_end(&mut answer).map(drop))?;
+    let (status, output) =
+        run(command, Output::Captured, |stdout| stdout.read_to_end(&mut answer).map(drop))?;
     if !status.success() {
-        return Err(BuildError::Cargo { task: format!("read the manifest of {}", dir.display()), status, output });
+        return Err(BuildError::Cargo {
+            task: format!("read the manifest of {}", dir.display()),
+            status,
+            output,
+        });
     }
-    serde_json::from_slice(&answer).map_err(|error| BuildError::Garbled { tool: "cargo metadata", reason: error.to_string() })
+    serde_json::from_slice(&answer)
+        .map_err(|error| BuildError::Garbled { tool: "cargo metadata", reason: error.to_string() })
 }
 
 /// Runs a build, and returns the `.wasm` file that it made of the package with `manifest`.
-pub(crate) fn artefact(command: Command, manifest: &Path, output: Output) -> Result<(ExitStatus, String, Option<PathBuf>), BuildError> {
+pub(crate) fn artefact(
+    command: Command,
+    manifest: &Path,
+    output: Output,
+) -> Result<(ExitStatus, String, Option<PathBuf>), BuildError> {
     let mut found = None;
     let (status, text) = run(command, output, |stdout| {
         for line in stdout.lines() {
-            if let Ok(Message::CompilerArtifact { manifest_path, target, filenames }) = serde_json::from_str(&line?)
+            if let Ok(Message::CompilerArtifact { manifest_path, target, filenames }) =
+                serde_json::from_str(&line?)
                 && manifest_path == manifest
                 && target.is_library()
             {
-                found = filenames.into_iter().find(|file| file.extension().is_some_and(|extension| extension == "wasm")).or(found.take());
+                found = filenames
+                    .into_iter()
+                    .find(|file| file.extension().is_some_and(|extension| extension == "wasm"))
+                    .or(found.take());
             }
         }
         Ok(())
@@ -109,7 +129,12 @@ fn run(
         Output::Captured => Stdio::piped(),
         Output::Terminal => Stdio::inherit(),
     };
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().map_err(BuildError::io("run", &program))?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .spawn()
+        .map_err(BuildError::io("run", &program))?;
     let text = child.stderr.take().map(|stderr| std::thread::spawn(move || last_bytes(stderr)));
     let answered = match child.stdout.take() {
         Some(stdout) => read(&mut BufReader::new(stdout)),
@@ -159,7 +184,10 @@ mod tests {
 
     #[test]
     fn messages_that_later_cargos_add_are_skipped() {
-        assert!(matches!(serde_json::from_str(r#"{"reason":"build-finished","success":true}"#), Ok(Message::Other)));
+        assert!(matches!(
+            serde_json::from_str(r#"{"reason":"build-finished","success":true}"#),
+            Ok(Message::Other)
+        ));
         assert!(matches!(serde_json::from_str(r#"{"reason":"new","x":[1]}"#), Ok(Message::Other)));
     }
 }

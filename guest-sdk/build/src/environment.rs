@@ -1,8 +1,9 @@
-//! Which variables of this process a tool inside gets to see: an explicit list, everything else is dropped.
+//! Which variables of this process a tool inside gets to see: an explicit list, everything else is
+//! dropped.
 //!
-//! Inside a build script the outer cargo sets `RUSTC_WORKSPACE_WRAPPER` (clippy), `CARGO_ENCODED_RUSTFLAGS`,
-//! `CARGO_TARGET_DIR`, profiles and more; each would change the module's bytes, or deadlock. A list of what may pass cannot
-//! miss one, a list of what may not would.
+//! Inside a build script the outer cargo sets `RUSTC_WORKSPACE_WRAPPER` (clippy),
+//! `CARGO_ENCODED_RUSTFLAGS`, `CARGO_TARGET_DIR`, profiles and more; each would change the module's
+//! bytes, or deadlock. A list of what may pass cannot miss one, a list of what may not would.
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -138,8 +139,14 @@ mod tests {
 
     #[test]
     fn what_reaches_the_network_and_the_jobserver_passes() {
-        let names =
-            ["CARGO_MAKEFLAGS", "CARGO_NET_OFFLINE", "CARGO_REGISTRIES_OURS_INDEX", "CARGO_HTTP_CAINFO", "https_proxy", "SSL_CERT_FILE"];
+        let names = [
+            "CARGO_MAKEFLAGS",
+            "CARGO_NET_OFFLINE",
+            "CARGO_REGISTRIES_OURS_INDEX",
+            "CARGO_HTTP_CAINFO",
+            "https_proxy",
+            "SSL_CERT_FILE",
+        ];
         let environment = of(&names.map(|name| (name, "x")));
         assert_eq!(environment.variables.len(), names.len());
     }

@@ -1,6 +1,8 @@
-//! Why a recipe was not built. Each message says what was wrong and what to do; cargo's own text is part of it.
+//! Why a recipe was not built. Each message says what was wrong and what to do; cargo's own text is
+//! part of it.
 //!
-//! These are errors of a developer's machine. They never reach a cluster, so they may hold paths and text of tools.
+//! These are errors of a developer's machine. They never reach a cluster, so they may hold paths
+//! and text of tools.
 use std::io;
 use std::path::PathBuf;
 
@@ -10,14 +12,18 @@ use std::path::PathBuf;
 pub enum BuildError {
     /// No toolchain can compile to WebAssembly.
     #[error(
-        "no Rust toolchain here can compile to wasm32-unknown-unknown:\n{tried}\nInstall one of:\n  rustup target add wasm32-unknown-unknown\n  apt-get install --no-install-recommends rustc-web cargo-web rust-web-src rust-web-llvm lld-22   (Debian; builds the standard library once)"
+        "no Rust toolchain here can compile to wasm32-unknown-unknown:\n{tried}\nInstall one of:\n  rustup \
+            target add wasm32-unknown-unknown\n  apt-get install --no-install-recommends rustc-web cargo-web rust-web-src rust-web-llvm lld-22   (Debian; builds the standard library once)"
     )]
     NoToolchain {
         /// What was looked at and why it does not do, a line each.
         tried: String,
     },
     /// `SYNOD_GUEST_TOOLCHAIN` names no kind of toolchain.
-    #[error("SYNOD_GUEST_TOOLCHAIN is `{value}`; it must be `rustup` or `debian`, or unset to take the first that works")]
+    #[error(
+        "SYNOD_GUEST_TOOLCHAIN is `{value}`; it must be `rustup` or `debian`, or unset to take the first \
+            that works"
+    )]
     UnknownChoice {
         /// Its value.
         value: String,
@@ -41,7 +47,8 @@ pub enum BuildError {
         output: String,
     },
     /// The lock file does not fit the manifests, and the build may not change it.
-    #[error("the Cargo.lock of {} does not fit its manifests, and this build must not change it: run `cargo update --workspace` there and commit the result{}", dir.display(), text(output))]
+    #[error("the Cargo.lock of {} does not fit its manifests, and this build must not change it: run `cargo \
+        update --workspace` there and commit the result{}", dir.display(), text(output))]
     StaleLock {
         /// The recipe's folder.
         dir: PathBuf,

@@ -1,9 +1,11 @@
-//! Starts a recipe: a crate of its own with a small working recipe, its tests and a page that says how to go on.
+//! Starts a recipe: a crate of its own with a small working recipe, its tests and a page that says
+//! how to go on.
 //!
-//! The crate finds the SDK through `.synod`, a link that git ignores: to the sources that this program carries, unpacked in a
-//! cache folder, or to those that `--sdk-path` names. So its manifest holds no path of this machine, a clone builds on
-//! another one, and the module's bytes don't depend on where the crate lies. [`restore_link`] makes the link anew
-//! before each build. The lock file begins with the versions that Synod itself was tested with; cargo prunes it.
+//! The crate finds the SDK through `.synod`, a link that git ignores: to the sources that this
+//! program carries, unpacked in a cache folder, or to those that `--sdk-path` names. So its
+//! manifest holds no path of this machine, a clone builds on another one, and the module's bytes
+//! don't depend on where the crate lies. [`restore_link`] makes the link anew before each build.
+//! The lock file begins with the versions that Synod itself was tested with; cargo prunes it.
 //!
 //! It does not know what a cluster accepts as a name beyond what a crate may be called.
 use std::fs;
@@ -20,8 +22,8 @@ use crate::sdk;
 const LINK: &str = ".synod";
 /// Longest name of a new recipe, in bytes.
 const NAME_BYTES: usize = 64;
-/// What each file of a new recipe is made from; `{{name}}`, `{{module}}` and `{{type}}` stand for the recipe's name as it is, in
-/// Rust's `snake_case`, and in `CamelCase`.
+/// What each file of a new recipe is made from; `{{name}}`, `{{module}}` and `{{type}}` stand for
+/// the recipe's name as it is, in Rust's `snake_case`, and in `CamelCase`.
 const TEMPLATES: [(&str, &str); 4] = [
     ("Cargo.toml", include_str!("../templates/Cargo.toml.txt")),
     ("src/lib.rs", include_str!("../templates/lib.rs.txt")),
@@ -95,11 +97,12 @@ const RESERVED: [&str; 63] = [
     "while",
 ];
 
-/// Makes the crate of a recipe called `name` in `dir`, which is absent or empty. With `sdk_path` it uses the sources of Synod
-/// there, otherwise those that this program carries.
+/// Makes the crate of a recipe called `name` in `dir`, which is absent or empty. With `sdk_path` it
+/// uses the sources of Synod there, otherwise those that this program carries.
 ///
 /// # Errors
-/// [`BuildError`] for a bad name, a folder that is in use, or no SDK at `sdk_path`; nothing is made then.
+/// [`BuildError`] for a bad name, a folder that is in use, or no SDK at `sdk_path`; nothing is made
+/// then.
 pub fn create(name: &str, dir: &Path, sdk_path: Option<&Path>) -> Result<(), BuildError> {
     create_in(name, dir, sdk_path, &Environment::of_process())
 }
@@ -108,12 +111,19 @@ pub fn create(name: &str, dir: &Path, sdk_path: Option<&Path>) -> Result<(), Bui
 ///
 /// # Errors
 /// As [`create`].
-pub fn create_in(name: &str, dir: &Path, sdk_path: Option<&Path>, environment: &Environment) -> Result<(), BuildError> {
+pub fn create_in(
+    name: &str,
+    dir: &Path,
+    sdk_path: Option<&Path>,
+    environment: &Environment,
+) -> Result<(), BuildError> {
     check_name(name)?;
     match fs::read_dir(dir).map(|mut items| items.next().is_none()) {
         Ok(true) => (),
         Err(error) if error.kind() == io::ErrorKind::NotFound => (),
-        Err(error) if error.kind() != io::ErrorKind::NotADirectory => return Err(BuildError::io("open", dir)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotADirectory => {
+            return Err(BuildError::io("open", dir)(error));
+        }
         Ok(false) | Err(_) => return Err(BuildError::NotEmpty { dir: dir.to_owned() }),
     }
     let sdk = match sdk_path {
@@ -123,15 +133,19 @@ pub fn create_in(name: &str, dir: &Path, sdk_path: Option<&Path>, environment: &
     let source = dir.join("src");
     fs::create_dir_all(&source).map_err(BuildError::io("create", &source))?;
     for (path, template) in TEMPLATES {
-        let text = template.replace("{{name}}", name).replace("{{module}}", &name.replace('-', "_")).replace("{{type}}", &type_name(name));
+        let text = template
+            .replace("{{name}}", name)
+            .replace("{{module}}", &name.replace('-', "_"))
+            .replace("{{type}}", &type_name(name));
         write_if_changed(&dir.join(path), text.as_bytes())?;
     }
     write_if_changed(&dir.join("Cargo.lock"), sdk::lock_file()?)?;
     link(dir, &sdk)
 }
 
-/// Makes the link to the SDK anew where the crate in `dir` wants one and it is missing, broken, or leads to the sources that
-/// another version of this program unpacked. A link to elsewhere, made with `--sdk-path`, stays.
+/// Makes the link to the SDK anew where the crate in `dir` wants one and it is missing, broken, or
+/// leads to the sources that another version of this program unpacked. A link to elsewhere, made
+/// with `--sdk-path`, stays.
 ///
 /// # Errors
 /// [`BuildError`] if the sources cannot be unpacked or the link cannot be made.
@@ -142,7 +156,9 @@ pub fn restore_link(dir: &Path, environment: &Environment) -> Result<(), BuildEr
     }
     let current = fs::read_link(dir.join(LINK)).ok();
     let leads_to_sources = dir.join(LINK).join("guest-sdk/sdk/Cargo.toml").is_file();
-    let unpacked = current.as_deref().is_some_and(|current| sdk::folder(environment).is_ok_and(|folder| current.starts_with(folder)));
+    let unpacked = current
+        .as_deref()
+        .is_some_and(|current| sdk::folder(environment).is_ok_and(|folder| current.starts_with(folder)));
     if leads_to_sources && !unpacked {
         return Ok(());
     }
@@ -206,7 +222,9 @@ mod tests {
 
     #[test]
     fn names_that_cargo_would_refuse_are_refused() {
-        for name in ["", "-a", "1a", "A", "a_b", "a.b", "a-", "a--b", "fn", "test", "synod-sdk", "ä", &"a".repeat(65)] {
+        for name in
+            ["", "-a", "1a", "A", "a_b", "a.b", "a-", "a--b", "fn", "test", "synod-sdk", "ä", &"a".repeat(65)]
+        {
             assert!(matches!(check_name(name), Err(BuildError::BadName { .. })), "{name}");
         }
         check_name(&"a".repeat(64)).unwrap();
@@ -257,7 +275,10 @@ mod tests {
     fn a_link_to_a_checkout_stays() {
         let dir = tempfile::tempdir().unwrap();
         let (recipe, checkout) = (dir.path().join("a"), dir.path().join("checkout"));
-        assert!(matches!(create_in("a", &recipe, Some(&checkout), &cache(&dir)), Err(BuildError::NotAnSdk { .. })));
+        assert!(matches!(
+            create_in("a", &recipe, Some(&checkout), &cache(&dir)),
+            Err(BuildError::NotAnSdk { .. })
+        ));
         fs::create_dir_all(checkout.join("guest-sdk/sdk")).unwrap();
         fs::write(checkout.join("guest-sdk/sdk/Cargo.toml"), "").unwrap();
         create_in("a", &recipe, Some(&checkout), &cache(&dir)).unwrap();

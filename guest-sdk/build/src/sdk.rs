@@ -1,7 +1,9 @@
-//! The SDK's sources, carried in the binary and unpacked into a cache folder per version and contents.
+//! The SDK's sources, carried in the binary and unpacked into a cache folder per version and
+//! contents.
 //!
-//! Unpacking is whole or not at all: files go to a folder beside it, which is then renamed. A folder that was damaged or
-//! edited is put right. It knows nothing of recipes; `scaffold` links them to it.
+//! Unpacking is whole or not at all: files go to a folder beside it, which is then renamed. A
+//! folder that was damaged or edited is put right. It knows nothing of recipes; `scaffold` links
+//! them to it.
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -54,17 +56,21 @@ pub(crate) fn folder(environment: &Environment) -> Result<PathBuf, BuildError> {
     cache::folder(environment, "sdk")
 }
 
-/// The lock file of the workspace that the sources are from: the versions that they were tested with.
+/// The lock file of the workspace that the sources are from: the versions that they were tested
+/// with.
 pub(crate) fn lock_file() -> Result<&'static [u8], BuildError> {
     Ok(files()?.into_iter().find(|file| file.path == "Cargo.lock").map_or(&[], |file| file.contents))
 }
 
 fn files() -> Result<Vec<File<'static>>, BuildError> {
-    archive::read(ARCHIVE)
-        .ok_or_else(|| BuildError::Garbled { tool: "this program", reason: "the SDK that it carries is damaged".to_owned() })
+    archive::read(ARCHIVE).ok_or_else(|| BuildError::Garbled {
+        tool: "this program",
+        reason: "the SDK that it carries is damaged".to_owned(),
+    })
 }
 
-/// The folder holds every file with its contents. Cargo may have changed the lock file, which recipes don't use.
+/// The folder holds every file with its contents. Cargo may have changed the lock file, which
+/// recipes don't use.
 fn is_whole(sdk: &Path, files: &[File<'_>]) -> bool {
     files
         .iter()
@@ -117,7 +123,10 @@ mod tests {
         fs::create_dir_all(dir.path().join(format!("synod/sdk/.new-{NAME}/left/by/a/kill"))).unwrap();
         unpack(&cache(&dir)).unwrap();
         assert_ne!(fs::read(&lib).unwrap(), b"edited");
-        let left: Vec<_> = fs::read_dir(dir.path().join("synod/sdk")).unwrap().map(|item| item.unwrap().file_name()).collect();
+        let left: Vec<_> = fs::read_dir(dir.path().join("synod/sdk"))
+            .unwrap()
+            .map(|item| item.unwrap().file_name())
+            .collect();
         assert_eq!(left.len(), 2, "the sources and the lock, not {left:?}");
     }
 

@@ -1,8 +1,9 @@
 //! Runs a recipe's own tests, natively or against its compiled module.
 //!
-//! The tests are the same: `synod_test::TestHost` runs the module that [`MODULE_VARIABLE`] names, and the recipe's Rust code
-//! where it names none. The engine for modules is a feature of it, because wasmtime takes minutes to compile. They run as `cargo test` runs them, in the user's environment and terminal; only the module is
-//! built apart.
+//! The tests are the same: `synod_test::TestHost` runs the module that [`MODULE_VARIABLE`] names,
+//! and the recipe's Rust code where it names none. The engine for modules is a feature of it,
+//! because wasmtime takes minutes to compile. They run as `cargo test` runs them, in the user's
+//! environment and terminal; only the module is built apart.
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -29,8 +30,14 @@ pub enum Against {
 /// Runs `cargo test` in the folder of a recipe, with further `args`, and returns how it ended.
 ///
 /// # Errors
-/// [`BuildError`] if the module does not build or cargo does not run; failing tests are an [`ExitStatus`].
-pub fn run(dir: &Path, against: Against, args: &[OsString], options: &Options) -> Result<ExitStatus, BuildError> {
+/// [`BuildError`] if the module does not build or cargo does not run; failing tests are an
+/// [`ExitStatus`].
+pub fn run(
+    dir: &Path,
+    against: Against,
+    args: &[OsString],
+    options: &Options,
+) -> Result<ExitStatus, BuildError> {
     scaffold::restore_link(dir, &options.environment)?;
     let module = match against {
         Against::Native => None,

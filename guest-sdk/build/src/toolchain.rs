@@ -1,11 +1,12 @@
 //! Finds a Rust toolchain that compiles to `wasm32-unknown-unknown`.
 //!
-//! The order: the active toolchain, if the target's standard library is installed; the active toolchain, if it has the
-//! library's sources; Debian's own Rust, likewise. What is installed is probed on disk, because a target that is merely
-//! listed in a toolchain file is silently ignored by rustup. It looks, and says what to install; it installs nothing.
+//! The order: the active toolchain, if the target's standard library is installed; the active
+//! toolchain, if it has the library's sources; Debian's own Rust, likewise. What is installed is
+//! probed on disk, because a target that is merely listed in a toolchain file is silently ignored
+//! by rustup. It looks, and says what to install; it installs nothing.
 //!
-//! Programs are called by their paths in the toolchain, not through rustup's shims, so that a toolchain file in the
-//! recipe's folder decides once, here.
+//! Programs are called by their paths in the toolchain, not through rustup's shims, so that a
+//! toolchain file in the recipe's folder decides once, here.
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -93,7 +94,9 @@ impl Toolchain {
     pub fn find(dir: &Path, choice: Choice, environment: &Environment) -> Result<Self, BuildError> {
         let mut tried = Vec::new();
         if choice != Choice::Debian {
-            match active_sysroot(dir, environment).and_then(|sysroot| Self::probe(&sysroot, None, environment)) {
+            match active_sysroot(dir, environment)
+                .and_then(|sysroot| Self::probe(&sysroot, None, environment))
+            {
                 Ok(toolchain) => return Ok(toolchain),
                 Err(reason) => tried.push(format!("  the active toolchain: {reason}")),
             }
@@ -125,16 +128,25 @@ impl Toolchain {
             }
         }
         let version = ask(environment, &rustc, &["-vV"], None)?;
-        let field = |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).map(str::to_owned);
-        let release = field("release:").ok_or_else(|| format!("`{} -vV` names no release", rustc.display()))?;
-        let commit = field("commit-hash:").filter(|commit| commit != "unknown").unwrap_or_else(|| release.clone());
-        let libdir = PathBuf::from(ask(environment, &rustc, &["--print", "target-libdir", "--target", TARGET], None)?.trim());
+        let field = |name: &str| {
+            version.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).map(str::to_owned)
+        };
+        let release =
+            field("release:").ok_or_else(|| format!("`{} -vV` names no release", rustc.display()))?;
+        let commit =
+            field("commit-hash:").filter(|commit| commit != "unknown").unwrap_or_else(|| release.clone());
+        let libdir = PathBuf::from(
+            ask(environment, &rustc, &["--print", "target-libdir", "--target", TARGET], None)?.trim(),
+        );
         let library = if has_library(&libdir) {
             Library::Prebuilt
         } else if sysroot.join("lib/rustlib/src/rust/library/Cargo.lock").is_file() {
             Library::FromSource
         } else {
-            return Err(format!("rustc {release} in {} has neither the target's library nor the library's sources", sysroot.display()));
+            return Err(format!(
+                "rustc {release} in {} has neither the target's library nor the library's sources",
+                sysroot.display()
+            ));
         };
         let identity = fnv1a_64(format!("{version}{}{library:?}", sysroot.display()).as_bytes());
         Ok(Self { rustc, cargo, sysroot: sysroot.to_owned(), library, linker, release, commit, identity })
@@ -149,32 +161,44 @@ fn debian(environment: &Environment) -> Result<Toolchain, String> {
         return Ok(toolchain);
     }
     match linker.symlink_metadata() {
-        Ok(_) => Err(format!("{} is a link to a linker that is not installed; install lld-22", linker.display())),
+        Ok(_) => {
+            Err(format!("{} is a link to a linker that is not installed; install lld-22", linker.display()))
+        }
         Err(_) => Err(format!("{} is not there; install rust-web-llvm and lld-22", linker.display())),
     }
 }
 
 fn active_sysroot(dir: &Path, environment: &Environment) -> Result<PathBuf, String> {
-    ask(environment, Path::new("rustc"), &["--print", "sysroot"], Some(dir)).map(|sysroot| PathBuf::from(sysroot.trim()))
+    ask(environment, Path::new("rustc"), &["--print", "sysroot"], Some(dir))
+        .map(|sysroot| PathBuf::from(sysroot.trim()))
 }
 
 fn has_library(libdir: &Path) -> bool {
     let Ok(files) = libdir.read_dir() else { return false };
-    files.flatten().any(|file| file.file_name().to_str().is_some_and(|name| name.starts_with("libstd-") && name.ends_with(".rlib")))
+    files.flatten().any(|file| {
+        file.file_name().to_str().is_some_and(|name| name.starts_with("libstd-") && name.ends_with(".rlib"))
+    })
 }
 
-fn ask(environment: &Environment, program: &Path, args: &[&str], dir: Option<&Path>) -> Result<String, String> {
+fn ask(
+    environment: &Environment,
+    program: &Path,
+    args: &[&str],
+    dir: Option<&Path>,
+) -> Result<String, String> {
     let mut command = environment.command(program);
     command.args(args).stdin(Stdio::null());
     if let Some(dir) = dir {
         command.current_dir(dir);
     }
-    let output = command.output().map_err(|error| format!("`{}` does not run: {error}", program.display()))?;
+    let output =
+        command.output().map_err(|error| format!("`{}` does not run: {error}", program.display()))?;
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr);
         return Err(format!("`{} {}` failed: {}", program.display(), args.join(" "), why.trim()));
     }
-    String::from_utf8(output.stdout).map_err(|_| format!("`{}` answered something else than UTF-8", program.display()))
+    String::from_utf8(output.stdout)
+        .map_err(|_| format!("`{}` answered something else than UTF-8", program.display()))
 }
 
 #[cfg(test)]

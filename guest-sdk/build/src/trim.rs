@@ -1,14 +1,17 @@
 //! Trims the workspace's manifest to the crates that the SDK carries.
 //!
-//! Their manifests inherit from it, so what they inherit stays as it is. Lints go: a compiler newer than the SDK may
-//! warn of more, and must not fail a user's build. The text is cut by section headers, which the root manifest keeps at the
-//! beginning of lines; it is no TOML parser. A trimmed manifest stays the same when it is trimmed again, because unpacked sources embed themselves.
+//! Their manifests inherit from it, so what they inherit stays as it is. Lints go: a compiler newer
+//! than the SDK may warn of more, and must not fail a user's build. The text is cut by section
+//! headers, which the root manifest keeps at the beginning of lines; it is no TOML parser. A
+//! trimmed manifest stays the same when it is trimmed again, because unpacked sources embed
+//! themselves.
 
 /// Cuts `manifest` down to `members`.
 #[allow(dead_code, reason = "the build script trims, the library only tests it")]
 pub(crate) fn trim(manifest: &str, members: &[&str]) -> String {
     let mut trimmed = String::from(
-        "# Synod's SDK, unpacked by `synod`. It is replaced when it is changed.\n[workspace]\nresolver = \"3\"\nmembers = [\n",
+        "# Synod's SDK, unpacked by `synod`. It is replaced when it is changed.\n[workspace]\nresolver = \
+            \"3\"\nmembers = [\n",
     );
     for member in members {
         trimmed.push_str(&format!("    \"{member}\",\n"));
@@ -17,7 +20,8 @@ pub(crate) fn trim(manifest: &str, members: &[&str]) -> String {
     let mut kept = false;
     for line in manifest.lines() {
         if line.starts_with('[') {
-            let dropped = line == "[workspace]" || line.starts_with("[workspace.lints") || line.starts_with("[profile");
+            let dropped =
+                line == "[workspace]" || line.starts_with("[workspace.lints") || line.starts_with("[profile");
             kept = !dropped;
             if kept {
                 trimmed.push('\n');

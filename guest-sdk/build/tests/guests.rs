@@ -1,6 +1,8 @@
-//! Builds real crates with the toolchain of this machine: what the bytes depend on, and what the errors say.
+//! Builds real crates with the toolchain of this machine: what the bytes depend on, and what the
+//! errors say.
 //!
-//! The crates are tiny, but for the one that `scaffold` makes. Whether a module is admitted is not asked here.
+//! The crates are tiny, but for the one that `scaffold` makes. Whether a module is admitted is not
+//! asked here.
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,20 +46,23 @@ impl Sandbox {
             "[package]\nname = \"helper\"\nversion = \"1.0.0\"\nedition = \"2024\"\n[workspace]\n",
         );
         self.write(&format!("{dir}/helper/src/lib.rs"), HELPER);
-        let manifest = "[package]\nname = \"tiny\"\nversion = \"1.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\nhelper = { path = \"../helper\" }\n";
+        let manifest = "[package]\nname = \"tiny\"\nversion = \"1.0.0\"\nedition = \
+            \"2024\"\n[workspace]\n[dependencies]\nhelper = { path = \"../helper\" }\n";
         self.write(&format!("{dir}/tiny/Cargo.toml"), manifest);
         self.write(&format!("{dir}/tiny/src/lib.rs"), CODE);
         self.path(dir).join("tiny")
     }
 
-    /// Options with a target directory for the recipe in `dir` alone: to cargo, recipes in two places are the same one.
+    /// Options with a target directory for the recipe in `dir` alone: to cargo, recipes in two
+    /// places are the same one.
     fn options(&self, dir: &Path) -> Options {
         let name = dir.display().to_string().replace('/', "_");
         Options { target_dir: Some(self.path("target").join(name)), ..Options::default() }
     }
 
     fn build(&self, dir: &Path, variables: &[(&str, &str)]) -> Built {
-        let variables = std::env::vars_os().chain(variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
+        let variables = std::env::vars_os()
+            .chain(variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
         let options = Options { environment: Environment::of(variables), ..self.options(dir) };
         build::recipe(dir, &options).unwrap_or_else(|error| panic!("{error}"))
     }
@@ -75,10 +80,22 @@ fn what_an_outer_build_sets_changes_no_byte() {
     assert_eq!(plain.package, "tiny");
     assert!(plain.wasm.starts_with(b"\0asm"));
     for leaks in [
-        &[("RUSTFLAGS", "--cfg x"), ("CARGO_ENCODED_RUSTFLAGS", "--cfg\x1fx"), ("CARGO_BUILD_RUSTFLAGS", "--cfg x")][..],
+        &[
+            ("RUSTFLAGS", "--cfg x"),
+            ("CARGO_ENCODED_RUSTFLAGS", "--cfg\x1fx"),
+            ("CARGO_BUILD_RUSTFLAGS", "--cfg x"),
+        ][..],
         &[("CARGO_TARGET_DIR", "/nonexistent"), ("CARGO_BUILD_TARGET", "x86_64-unknown-linux-gnu")],
-        &[("RUSTC", "/nonexistent"), ("RUSTC_WRAPPER", "/nonexistent"), ("RUSTC_WORKSPACE_WRAPPER", "/nonexistent")],
-        &[("CARGO_PROFILE_SYNOD_GUEST_OPT_LEVEL", "0"), ("CARGO_PROFILE_RELEASE_DEBUG", "true"), ("CARGO_INCREMENTAL", "1")],
+        &[
+            ("RUSTC", "/nonexistent"),
+            ("RUSTC_WRAPPER", "/nonexistent"),
+            ("RUSTC_WORKSPACE_WRAPPER", "/nonexistent"),
+        ],
+        &[
+            ("CARGO_PROFILE_SYNOD_GUEST_OPT_LEVEL", "0"),
+            ("CARGO_PROFILE_RELEASE_DEBUG", "true"),
+            ("CARGO_INCREMENTAL", "1"),
+        ],
     ] {
         assert!(sandbox.build(&recipe, leaks).wasm == plain.wasm, "{leaks:?}");
     }
@@ -89,7 +106,10 @@ fn where_the_recipe_lies_changes_no_byte_of_its_own() {
     let sandbox = Sandbox::new();
     let built = ["here", "over/there"].map(|dir| sandbox.build(&sandbox.recipe(dir), &[]));
     for built in &built {
-        assert!(!holds(&built.wasm, sandbox.dir.path().to_str().expect("UTF-8")), "a path of this machine is in the module");
+        assert!(
+            !holds(&built.wasm, sandbox.dir.path().to_str().expect("UTF-8")),
+            "a path of this machine is in the module"
+        );
     }
 }
 
@@ -99,7 +119,8 @@ fn a_release_profile_of_the_workspace_changes_no_byte() {
     let recipe = sandbox.recipe("a");
     let plain = sandbox.build(&recipe, &[]);
     let manifest = fs::read_to_string(recipe.join("Cargo.toml")).expect("the manifest");
-    let profile = "[profile.release]\nopt-level = 0\nlto = false\npanic = \"unwind\"\ndebug = true\noverflow-checks = false\n";
+    let profile = "[profile.release]\nopt-level = 0\nlto = false\npanic = \"unwind\"\ndebug = \
+        true\noverflow-checks = false\n";
     sandbox.write("a/tiny/Cargo.toml", &format!("{manifest}{profile}"));
     assert!(sandbox.build(&recipe, &[]).wasm == plain.wasm);
 }
@@ -125,7 +146,8 @@ fn a_lock_file_that_does_not_fit_is_kept_or_updated_as_asked() {
     let error = build::recipe(&recipe, &sandbox.options(&recipe)).expect_err("the lock is stale");
     assert!(matches!(error, BuildError::StaleLock { .. }), "{error}");
     assert!(error.to_string().contains("cargo update --workspace"), "{error}");
-    build::recipe(&recipe, &Options { lock: Lock::Update, ..sandbox.options(&recipe) }).expect("the lock is updated");
+    build::recipe(&recipe, &Options { lock: Lock::Update, ..sandbox.options(&recipe) })
+        .expect("the lock is updated");
     build::recipe(&recipe, &sandbox.options(&recipe)).expect("the lock fits");
 }
 
@@ -138,9 +160,14 @@ fn folders_that_are_no_recipe_are_named() {
     sandbox.write("many/one/Cargo.toml", "[package]\nname = \"one\"\nedition = \"2024\"\n");
     sandbox.write("many/one/src/lib.rs", "");
     sandbox.write("broken/Cargo.toml", "[package");
-    for (dir, reason) in [("program", "no library"), ("many", "workspace of several"), ("broken", "could not read the manifest")] {
+    for (dir, reason) in [
+        ("program", "no library"),
+        ("many", "workspace of several"),
+        ("broken", "could not read the manifest"),
+    ] {
         let folder = sandbox.path(dir);
-        let error = build::recipe(&folder, &sandbox.options(&folder)).expect_err("it is no recipe").to_string();
+        let error =
+            build::recipe(&folder, &sandbox.options(&folder)).expect_err("it is no recipe").to_string();
         assert!(error.contains(reason) && error.contains(dir), "{error}");
     }
 }
@@ -151,7 +178,8 @@ fn a_new_recipe_builds_to_the_same_module_wherever_it_lies() {
     let built = ["here/limits", "over/there/limits"].map(|dir| {
         let dir = sandbox.path(dir);
         scaffold::create("limits", &dir, None).unwrap_or_else(|error| panic!("{error}"));
-        build::recipe(&dir, &Options { lock: Lock::Update, ..sandbox.options(&dir) }).unwrap_or_else(|error| panic!("{error}"))
+        build::recipe(&dir, &Options { lock: Lock::Update, ..sandbox.options(&dir) })
+            .unwrap_or_else(|error| panic!("{error}"))
     });
     assert!(holds(&built[0].wasm, "synod_schema"));
     assert!(built[0].wasm == built[1].wasm);

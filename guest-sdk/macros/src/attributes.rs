@@ -13,7 +13,12 @@ pub(crate) fn docs(attributes: &[Attribute]) -> String {
         },
         _ => None,
     });
-    lines.map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_string()).collect::<Vec<_>>().join("\n").trim().to_string()
+    lines
+        .map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_string())
+        .collect::<Vec<_>>()
+        .join("\n")
+        .trim()
+        .to_string()
 }
 
 /// Removes and returns the attributes called `name`.
@@ -26,7 +31,8 @@ pub(crate) fn refuse_serde(attributes: &[Attribute]) -> Result<()> {
     match attributes.iter().find(|attribute| attribute.path().is_ident("serde")) {
         Some(attribute) => Err(Error::new_spanned(
             attribute,
-            "serde attributes are refused: the wire is what the type says; to change it, change the type and the recipe's version",
+            "serde attributes are refused: the wire is what the type says; to change it, change the type \
+                and the recipe's version",
         )),
         None => Ok(()),
     }
@@ -34,10 +40,14 @@ pub(crate) fn refuse_serde(attributes: &[Attribute]) -> Result<()> {
 
 /// Refuses `cfg`: one name must mean the same wherever it is compiled.
 pub(crate) fn refuse_cfg(attributes: &[Attribute], what: &str) -> Result<()> {
-    match attributes.iter().find(|attribute| attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr")) {
-        Some(attribute) => {
-            Err(Error::new_spanned(attribute, format!("{what} cannot depend on cfg: host, client and recipe share one schema")))
-        }
+    match attributes
+        .iter()
+        .find(|attribute| attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr"))
+    {
+        Some(attribute) => Err(Error::new_spanned(
+            attribute,
+            format!("{what} cannot depend on cfg: host, client and recipe share one schema"),
+        )),
         None => Ok(()),
     }
 }
@@ -51,7 +61,10 @@ pub(crate) fn missing_derives(attributes: &[Attribute], wanted: &[&str]) -> Resu
     }
     for serde in ["Serialize", "Deserialize"] {
         if named.iter().any(|name| name == serde) {
-            return Err(Error::new(proc_macro2::Span::call_site(), format!("this macro derives {serde} itself: remove it from #[derive]")));
+            return Err(Error::new(
+                proc_macro2::Span::call_site(),
+                format!("this macro derives {serde} itself: remove it from #[derive]"),
+            ));
         }
     }
     let paths = wanted.iter().filter(|name| !named.iter().any(|other| other == *name)).map(|name| {
@@ -73,5 +86,8 @@ pub(crate) fn refuse_generics(generics: &syn::Generics) -> Result<()> {
     if generics.params.is_empty() && generics.where_clause.is_none() {
         return Ok(());
     }
-    Err(Error::new_spanned(generics, "a type on the wire has no generics: its shape is written into the schema"))
+    Err(Error::new_spanned(
+        generics,
+        "a type on the wire has no generics: its shape is written into the schema",
+    ))
 }

@@ -1,7 +1,7 @@
 //! The typed clients that `#[ops]` writes: an async one over any transport, and its blocking twin.
 //!
-//! An argument of type `String` or `Blob` is taken as anything that becomes one; others are taken as they are, so that
-//! `take("api", 1)` and `None` need no type annotations.
+//! An argument of type `String` or `Blob` is taken as anything that becomes one; others are taken
+//! as they are, so that `take("api", 1)` and `None` need no type annotations.
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Ident, Type};
@@ -28,7 +28,8 @@ pub(crate) fn expand(recipe: &Ident, points: &[EntryPoint]) -> TokenStream {
             method(recipe, point, *at - 1)
         })
         .collect();
-    let (asyncs, blockings) = (methods.iter().map(|(method, _)| method), methods.iter().map(|(_, method)| method));
+    let (asyncs, blockings) =
+        (methods.iter().map(|(method, _)| method), methods.iter().map(|(_, method)| method));
     quote! {
         #[cfg(not(target_arch = "wasm32"))]
         #[doc = #client_docs]
@@ -39,9 +40,9 @@ pub(crate) fn expand(recipe: &Ident, points: &[EntryPoint]) -> TokenStream {
         #[cfg(not(target_arch = "wasm32"))]
         #[allow(unreachable_pub, dead_code, private_interfaces, missing_docs, clippy::too_many_arguments, clippy::missing_errors_doc, long_running_const_eval)]
         impl<'t, T: ::synod_sdk::__private::Transport> #client<'t, T> {
-            /// The same client, whose calls wait at most `wait_ms` milliseconds of cluster time for an operation that answers later:
-            /// then they end with `CallError::WaitTimeout`. 0 does not wait at all. Without it they wait as long as the
-            /// session lives.
+            /// The same client, whose calls wait at most `wait_ms` milliseconds of cluster time for
+            /// an operation that answers later: then they end with `CallError::WaitTimeout`. 0 does
+            /// not wait at all. Without it they wait as long as the session lives.
             #[must_use]
             pub fn waiting_ms(&self, wait_ms: u64) -> Self {
                 Self(self.0.waiting_ms(wait_ms))
@@ -59,9 +60,9 @@ pub(crate) fn expand(recipe: &Ident, points: &[EntryPoint]) -> TokenStream {
         #[cfg(not(target_arch = "wasm32"))]
         #[allow(unreachable_pub, dead_code, private_interfaces, missing_docs, clippy::too_many_arguments, clippy::missing_errors_doc)]
         impl<'t, T: ::synod_sdk::__private::Transport> #blocking<'t, T> {
-            /// The same client, whose calls wait at most `wait_ms` milliseconds of cluster time for an operation that answers later:
-            /// then they end with `CallError::WaitTimeout`. 0 does not wait at all. Without it they wait as long as the
-            /// session lives.
+            /// The same client, whose calls wait at most `wait_ms` milliseconds of cluster time for
+            /// an operation that answers later: then they end with `CallError::WaitTimeout`. 0 does
+            /// not wait at all. Without it they wait as long as the session lives.
             #[must_use]
             pub fn waiting_ms(&self, wait_ms: u64) -> Self {
                 Self(self.0.waiting_ms(wait_ms))
@@ -81,7 +82,8 @@ pub(crate) fn expand(recipe: &Ident, points: &[EntryPoint]) -> TokenStream {
                 #client(::synod_sdk::__private::ClientCore::new(transport, space))
             }
 
-            /// The typed client of the space called `space`, for programs and tests without `async`.
+            /// The typed client of the space called `space`, for programs and tests without
+            /// `async`.
             pub fn blocking<T: ::synod_sdk::__private::Transport>(
                 transport: &T,
                 space: impl ::core::convert::Into<::synod_sdk::__private::String>,
@@ -110,7 +112,8 @@ fn method(recipe: &Ident, point: &EntryPoint, at: usize) -> (TokenStream, TokenS
         .collect();
     let encode = args.iter().map(|arg| {
         let (ident, ty) = (&arg.ident, &arg.ty);
-        let value = if into(ty) { quote!(::core::convert::Into::<#ty>::into(#ident)) } else { quote!(#ident) };
+        let value =
+            if into(ty) { quote!(::core::convert::Into::<#ty>::into(#ident)) } else { quote!(#ident) };
         quote! { let __args = ::synod_sdk::__private::encode_into(&#value, __args); }
     });
     let lines = docs.lines().map(|line| format!(" {line}"));

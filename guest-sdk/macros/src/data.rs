@@ -15,11 +15,16 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         "key" => true,
         _ => return Err(Error::new_spanned(args, "write #[data] or #[data(key)]")),
     };
-    let item: DeriveInput = syn::parse2(item).map_err(|error| Error::new(error.span(), "#[data] goes on a struct or an enum"))?;
+    let item: DeriveInput =
+        syn::parse2(item).map_err(|error| Error::new(error.span(), "#[data] goes on a struct or an enum"))?;
     check(&item)?;
     let derives = missing_derives(
         &item.attrs,
-        if key { &["Clone", "Debug", "PartialEq", "Eq", "PartialOrd", "Ord"] } else { &["Clone", "Debug", "PartialEq", "Eq"] },
+        if key {
+            &["Clone", "Debug", "PartialEq", "Eq", "PartialOrd", "Ord"]
+        } else {
+            &["Clone", "Debug", "PartialEq", "Eq"]
+        },
     )?;
     let name = &item.ident;
     let shape = shape(&item)?;
@@ -65,7 +70,9 @@ fn check(item: &DeriveInput) -> Result<()> {
                 fields(&variant.fields)
             })
         }
-        syn::Data::Union(data) => Err(Error::new(data.union_token.span, "a union cannot cross the boundary: use an enum")),
+        syn::Data::Union(data) => {
+            Err(Error::new(data.union_token.span, "a union cannot cross the boundary: use an enum"))
+        }
     }
 }
 
@@ -74,14 +81,22 @@ fn shape(item: &DeriveInput) -> Result<TokenStream> {
         syn::Data::Struct(data) => Ok(match &data.fields {
             Fields::Named(fields) => {
                 let (name, docs) = (plain(&item.ident), docs(&item.attrs));
-                let fields = fields.named.iter().map(|field| field_shape(field.ident.as_ref(), &field.attrs, &field.ty));
+                let fields = fields
+                    .named
+                    .iter()
+                    .map(|field| field_shape(field.ident.as_ref(), &field.attrs, &field.ty));
                 quote! { __synod::Shape::Struct(&__synod::StructShape { name: #name, docs: #docs, fields: &[#(#fields),*] }) }
             }
             Fields::Unit => quote!(__synod::Shape::Unit),
             Fields::Unnamed(fields) => {
                 let shapes: Vec<_> = fields.unnamed.iter().map(|field| shape_of(&field.ty)).collect();
                 match shapes.as_slice() {
-                    [] => return Err(Error::new_spanned(&item.ident, "write a struct without fields as `struct Name;`")),
+                    [] => {
+                        return Err(Error::new_spanned(
+                            &item.ident,
+                            "write a struct without fields as `struct Name;`",
+                        ));
+                    }
                     [one] => quote!(*#one),
                     more => quote!(__synod::Shape::Tuple(&[#(#more),*])),
                 }
@@ -101,9 +116,13 @@ pub(crate) fn enum_shape(ident: &Ident, attributes: &[Attribute], data: &DataEnu
     for variant in &data.variants {
         let (name, docs) = (plain(&variant.ident), docs(&variant.attrs));
         if matches!(&variant.fields, Fields::Unnamed(fields) if fields.unnamed.len() != 1) {
-            return Err(Error::new_spanned(&variant.fields, "a variant has named fields, or one without a name"));
+            return Err(Error::new_spanned(
+                &variant.fields,
+                "a variant has named fields, or one without a name",
+            ));
         }
-        let fields = variant.fields.iter().map(|field| field_shape(field.ident.as_ref(), &field.attrs, &field.ty));
+        let fields =
+            variant.fields.iter().map(|field| field_shape(field.ident.as_ref(), &field.attrs, &field.ty));
         variants.push(quote! { __synod::VariantShape { name: #name, docs: #docs, fields: &[#(#fields),*] } });
     }
     let (name, docs) = (plain(ident), docs(attributes));
@@ -126,7 +145,10 @@ fn key_codec(item: &DeriveInput) -> Result<TokenStream> {
     let (encode, decode) = match &item.data {
         syn::Data::Struct(data) => {
             let (pattern, encode, decode) = key_fields(&data.fields);
-            (quote! { let Self #pattern = self; #(#encode)* }, quote! { ::core::result::Result::Ok(Self #decode) })
+            (
+                quote! { let Self #pattern = self; #(#encode)* },
+                quote! { ::core::result::Result::Ok(Self #decode) },
+            )
         }
         syn::Data::Enum(data) => {
             if data.variants.len() > MOST_KEY_VARIANTS {

@@ -20,9 +20,13 @@ const STATUSES: [(&str, &str); 8] = [
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     if !args.is_empty() {
-        return Err(Error::new_spanned(args, "#[errors] takes no arguments: codes are on the variants, #[error(code)]"));
+        return Err(Error::new_spanned(
+            args,
+            "#[errors] takes no arguments: codes are on the variants, #[error(code)]",
+        ));
     }
-    let mut item: DeriveInput = syn::parse2(item).map_err(|error| Error::new(error.span(), "#[errors] goes on an enum"))?;
+    let mut item: DeriveInput =
+        syn::parse2(item).map_err(|error| Error::new(error.span(), "#[errors] goes on an enum"))?;
     refuse_generics(&item.generics)?;
     refuse_serde(&item.attrs)?;
     let Data::Enum(data) = &mut item.data else {
@@ -36,7 +40,10 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         refuse_serde(&variant.attrs)?;
         refuse_cfg(&variant.attrs, "an error")?;
         if let Some((_, number)) = &variant.discriminant {
-            return Err(Error::new_spanned(number, "a variant's code is in #[error(code)]: remove the number"));
+            return Err(Error::new_spanned(
+                number,
+                "a variant's code is in #[error(code)]: remove the number",
+            ));
         }
         let (code, status) = code_of(&variant.ident, &take(&mut variant.attrs, "error"))?;
         let number: u32 = code.base10_parse()?;
@@ -87,16 +94,24 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
 
 fn code_of(variant: &Ident, attributes: &[Attribute]) -> Result<(LitInt, Ident)> {
     let [attribute] = attributes else {
-        return Err(Error::new_spanned(variant, "every variant has one #[error(code)] or #[error(code, status)]; a code is for ever"));
+        return Err(Error::new_spanned(
+            variant,
+            "every variant has one #[error(code)] or #[error(code, status)]; a code is for ever",
+        ));
     };
     attribute.parse_args_with(|input: ParseStream<'_>| {
-        let code: LitInt = input.parse().map_err(|error| Error::new(error.span(), "write #[error(code)], a number from 1"))?;
+        let code: LitInt = input
+            .parse()
+            .map_err(|error| Error::new(error.span(), "write #[error(code)], a number from 1"))?;
         if input.is_empty() {
             return Ok((code, Ident::new("FailedPrecondition", variant.span())));
         }
         input.parse::<Token![,]>()?;
         let status: Ident = input.parse()?;
-        let known = STATUSES.iter().find(|(name, _)| status == name).map(|(_, known)| Ident::new(known, status.span()));
+        let known = STATUSES
+            .iter()
+            .find(|(name, _)| status == name)
+            .map(|(_, known)| Ident::new(known, status.span()));
         let known = known.ok_or_else(|| {
             let names: Vec<_> = STATUSES.iter().map(|(name, _)| *name).collect();
             Error::new_spanned(&status, format!("`{status}` is not a status; there are {}", names.join(", ")))

@@ -1,5 +1,5 @@
-//! Names as the schema has them, and the checks that need them at expansion, where a message can point at the
-//! name. The ids themselves are computed by `synod-abi` in what the macros write.
+//! Names as the schema has them, and the checks that need them at expansion, where a message can
+//! point at the name. The ids themselves are computed by `synod-abi` in what the macros write.
 use std::collections::HashMap;
 
 use syn::ext::IdentExt;
@@ -16,12 +16,19 @@ pub(crate) fn fnv1a_32(bytes: &[u8]) -> u32 {
 }
 
 /// Refuses names of which two have one hash, and hashes that mark the ends of the key space.
-pub(crate) fn check_hashes<'a>(what: &str, remedy: &str, names: impl Iterator<Item = (&'a Ident, String)>) -> Result<()> {
+pub(crate) fn check_hashes<'a>(
+    what: &str,
+    remedy: &str,
+    names: impl Iterator<Item = (&'a Ident, String)>,
+) -> Result<()> {
     let mut seen = HashMap::new();
     for (ident, name) in names {
         let hash = fnv1a_32(name.as_bytes());
         if hash == 0 || hash == u32::MAX {
-            return Err(Error::new_spanned(ident, format!("the hash of the name `{name}` is reserved; {remedy}")));
+            return Err(Error::new_spanned(
+                ident,
+                format!("the hash of the name `{name}` is reserved; {remedy}"),
+            ));
         }
         if let Some(other) = seen.insert(hash, name.clone()) {
             let why = if other == name {

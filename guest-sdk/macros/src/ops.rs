@@ -13,12 +13,20 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     if !args.is_empty() {
         return Err(Error::new_spanned(args, "#[ops] takes no arguments"));
     }
-    let mut item: ItemImpl = syn::parse2(item).map_err(|error| Error::new(error.span(), "#[ops] goes on the impl block of a recipe"))?;
+    let mut item: ItemImpl = syn::parse2(item)
+        .map_err(|error| Error::new(error.span(), "#[ops] goes on the impl block of a recipe"))?;
     let recipe = match (&*item.self_ty, &item.trait_) {
-        (Type::Path(path), None) if item.generics.params.is_empty() => {
-            path.path.get_ident().cloned().ok_or_else(|| Error::new_spanned(path, "write the recipe's name alone"))?
+        (Type::Path(path), None) if item.generics.params.is_empty() => path
+            .path
+            .get_ident()
+            .cloned()
+            .ok_or_else(|| Error::new_spanned(path, "write the recipe's name alone"))?,
+        _ => {
+            return Err(Error::new_spanned(
+                &item.self_ty,
+                "#[ops] goes on the inherent impl block of a recipe",
+            ));
         }
-        _ => return Err(Error::new_spanned(&item.self_ty, "#[ops] goes on the inherent impl block of a recipe")),
     };
     let (mut points, mut hooks) = (Vec::new(), Vec::<Hook>::new());
     let mut errors: Option<Error> = None;
@@ -35,7 +43,11 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
                     None => hooks.push(hook),
                     Some(other) => refuse(Error::new_spanned(
                         &hook.ident,
-                        format!("a recipe has one #[{}], which is `{}`: call this from there", hook.kind.attribute(), other.ident),
+                        format!(
+                            "a recipe has one #[{}], which is `{}`: call this from there",
+                            hook.kind.attribute(),
+                            other.ident
+                        ),
                     )),
                 },
                 Err(error) => refuse(error),
@@ -48,12 +60,18 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     if points.is_empty() {
         return Err(Error::new_spanned(recipe, "a recipe has at least one #[op] or #[query]"));
     }
-    check_hashes("operations or queries", "choose another name", points.iter().map(|point| (&point.ident, point.name.clone())))?;
+    check_hashes(
+        "operations or queries",
+        "choose another name",
+        points.iter().map(|point| (&point.ident, point.name.clone())),
+    )?;
 
     let of = |kind: Kind| points.iter().filter(move |point| point.kind == kind);
     let (operations, queries) = (of(Kind::Operation).map(def), of(Kind::Query).map(def));
-    let (run_operations, run_queries) =
-        (of(Kind::Operation).map(|point| arm(&recipe, point)), of(Kind::Query).map(|point| arm(&recipe, point)));
+    let (run_operations, run_queries) = (
+        of(Kind::Operation).map(|point| arm(&recipe, point)),
+        of(Kind::Query).map(|point| arm(&recipe, point)),
+    );
     let (hooks_def, run_hooks, hook_export) =
         (hooks_def(&hooks), hooks.iter().map(|hook| hook_arm(&recipe, hook)), hook_export(&recipe, &hooks));
     let client = client::expand(&recipe, &points);
@@ -141,7 +159,9 @@ fn def(point: &EntryPoint) -> TokenStream {
     let result = shape_of(result);
     let errors = match error {
         None => quote!(::core::option::Option::None),
-        Some(error) => quote_spanned!(error.span()=> ::core::option::Option::Some(&<#error as __synod::RecipeError>::ERRORS)),
+        Some(error) => {
+            quote_spanned!(error.span()=> ::core::option::Option::Some(&<#error as __synod::RecipeError>::ERRORS))
+        }
     };
     quote! { __synod::EntryPointDef { name: #name, docs: #docs, args: &[#(#args),*], result: #result, errors: #errors, waits: #waits } }
 }
@@ -149,7 +169,8 @@ fn def(point: &EntryPoint) -> TokenStream {
 fn arm(recipe: &syn::Ident, point: &EntryPoint) -> TokenStream {
     let EntryPoint { name, ident, args, error, waits, .. } = point;
     let (decode, call) = invocation(recipe, ident, args, option_item);
-    let answer = if *waits { quote!(__synod::answered(__cx, __result)) } else { quote!(__synod::replied(&__result)) };
+    let answer =
+        if *waits { quote!(__synod::answered(__cx, __result)) } else { quote!(__synod::replied(&__result)) };
     let reply = match error {
         None => quote!({ let __result = #call; #answer }),
         Some(_) => quote! {
@@ -175,10 +196,11 @@ fn hook_arm(recipe: &syn::Ident, hook: &Hook) -> TokenStream {
         HookKind::Event => quote!(Event),
     };
     let (decode, call) = invocation(recipe, &hook.ident, &hook.args, |_| None);
-    let checks = hook.args.iter().zip(hook.kind.types()).filter(|(_, name)| !name.is_empty()).map(|(arg, name)| {
-        let (ty, meant) = (&arg.ty, format_ident!("{name}"));
-        quote_spanned!(ty.span()=> { let _: fn(#ty) -> __synod::hook_types::#meant = |__arg| __arg; })
-    });
+    let checks =
+        hook.args.iter().zip(hook.kind.types()).filter(|(_, name)| !name.is_empty()).map(|(arg, name)| {
+            let (ty, meant) = (&arg.ty, format_ident!("{name}"));
+            quote_spanned!(ty.span()=> { let _: fn(#ty) -> __synod::hook_types::#meant = |__arg| __arg; })
+        });
     quote! {
         __synod::EntryPoint::#entry => {
             #(#checks)*
@@ -196,7 +218,8 @@ fn invocation(
     args: &[signature::Argument],
     optional: fn(&Type) -> Option<&Type>,
 ) -> (TokenStream, TokenStream) {
-    let bindings: Vec<_> = (0..args.len()).map(|at| format_ident!("__arg_{at}", span = Span::mixed_site())).collect();
+    let bindings: Vec<_> =
+        (0..args.len()).map(|at| format_ident!("__arg_{at}", span = Span::mixed_site())).collect();
     let decode = args.iter().zip(&bindings).map(|(arg, binding)| {
         let (ty, span) = (&arg.ty, arg.ty.span());
         let value = match optional(ty) {
@@ -214,7 +237,8 @@ fn invocation(
 
 fn hooks_def(hooks: &[Hook]) -> TokenStream {
     let has = |kind| hooks.iter().any(|hook| hook.kind == kind);
-    let (session_end, cancel, event) = (has(HookKind::SessionEnd), has(HookKind::Cancel), has(HookKind::Event));
+    let (session_end, cancel, event) =
+        (has(HookKind::SessionEnd), has(HookKind::Cancel), has(HookKind::Event));
     let payload = hooks.iter().find(|hook| hook.kind == HookKind::Timer).and_then(|hook| hook.args.last());
     let timer = match payload {
         None => quote!(::core::option::Option::None),

@@ -15,7 +15,8 @@ struct Arguments {
     emits: Option<Type>,
 }
 
-/// Types that look like a payload's and are of no recipe's crate, so that the macro could not implement a trait for them.
+/// Types that look like a payload's and are of no recipe's crate, so that the macro could not
+/// implement a trait for them.
 const FOREIGN: [&str; 22] = [
     "bool",
     "char",
@@ -43,12 +44,16 @@ const FOREIGN: [&str; 22] = [
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let Arguments { name, version, emits } = syn::parse::Parser::parse2(arguments, args)?;
-    let mut item: ItemStruct = syn::parse2(item).map_err(|error| Error::new(error.span(), "#[recipe] goes on a struct"))?;
+    let mut item: ItemStruct =
+        syn::parse2(item).map_err(|error| Error::new(error.span(), "#[recipe] goes on a struct"))?;
     if !item.generics.params.is_empty() {
         return Err(Error::new_spanned(&item.generics, "a recipe has no generics"));
     }
     if matches!(item.fields, Fields::Unnamed(_)) {
-        return Err(Error::new_spanned(&item.fields, "the state fields of a recipe have names: their rows are found by them"));
+        return Err(Error::new_spanned(
+            &item.fields,
+            "the state fields of a recipe have names: their rows are found by them",
+        ));
     }
     let (mut names, mut defs, mut handles) = (Vec::new(), Vec::new(), Vec::new());
     for field in &mut item.fields {
@@ -91,7 +96,8 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     })
 }
 
-/// The recipe's type of events, what it declares of them, and the implementation that lets them be emitted.
+/// The recipe's type of events, what it declares of them, and the implementation that lets them be
+/// emitted.
 fn emitted(ty: Option<&Type>) -> (TokenStream, TokenStream, TokenStream) {
     let Some(ty) = ty else {
         return (quote!(__synod::Never), quote!(::core::option::Option::None), TokenStream::new());
@@ -115,10 +121,14 @@ fn emitted(ty: Option<&Type>) -> (TokenStream, TokenStream, TokenStream) {
 
 /// Checks what can be seen of the type that a recipe is to emit.
 fn payload(ty: Type) -> Result<Type> {
-    const REMEDY: &str = "an event's payload is a #[data] type of this crate: wrap it, `#[data] pub struct Change(…);`";
+    const REMEDY: &str =
+        "an event's payload is a #[data] type of this crate: wrap it, `#[data] pub struct Change(…);`";
     let Type::Path(path) = &ty else { return Err(Error::new_spanned(&ty, REMEDY)) };
     match path.path.segments.last() {
-        Some(last) if !matches!(last.arguments, PathArguments::None) || FOREIGN.iter().any(|name| last.ident == name) => {
+        Some(last)
+            if !matches!(last.arguments, PathArguments::None)
+                || FOREIGN.iter().any(|name| last.ident == name) =>
+        {
             Err(Error::new_spanned(&ty, format!("`{}` cannot be emitted as it is; {REMEDY}", quote!(#ty))))
         }
         _ => Ok(ty),
@@ -136,7 +146,8 @@ fn arguments(input: ParseStream<'_>) -> Result<Arguments> {
             if !is_recipe_name(&text.value()) {
                 return Err(Error::new_spanned(
                     text,
-                    "a recipe's name is made of a-z, 0-9, '-', '_' and '.', begins with a letter or digit, and has at most 128 bytes",
+                    "a recipe's name is made of a-z, 0-9, '-', '_' and '.', begins with a letter or digit, \
+                        and has at most 128 bytes",
                 ));
             }
             name = Some(text);

@@ -1,6 +1,9 @@
 //! Reads a method as an operation, query or hook, and refuses what cannot be one.
 use quote::ToTokens;
-use syn::{Attribute, Error, FnArg, GenericArgument, Ident, ImplItemFn, Pat, PathArguments, Result, ReturnType, Type, parse_quote};
+use syn::{
+    Attribute, Error, FnArg, GenericArgument, Ident, ImplItemFn, Pat, PathArguments, Result, ReturnType,
+    Type, parse_quote,
+};
 
 use crate::attributes::{docs, refuse_cfg};
 use crate::names::plain;
@@ -51,9 +54,15 @@ impl HookKind {
     const fn usage(self) -> &'static str {
         match self {
             Self::SessionEnd => "write `#[on_session_end] fn …(&self, cx: &mut Ctx, session: SessionId)`",
-            Self::Timer => "write `#[on_timer] fn …(&self, cx: &mut Ctx, timer: TimerId, payload: T)`, with the T that timers are set with",
+            Self::Timer => {
+                "write `#[on_timer] fn …(&self, cx: &mut Ctx, timer: TimerId, payload: T)`, with the T that \
+                    timers are set with"
+            }
             Self::Cancel => "write `#[on_cancel] fn …(&self, cx: &mut Ctx, ticket: TicketId, granted: bool)`",
-            Self::Event => "write `#[on_event] fn …(&self, cx: &mut Ctx, event: Event)`; `event.decode::<T>()` is its payload",
+            Self::Event => {
+                "write `#[on_event] fn …(&self, cx: &mut Ctx, event: Event)`; `event.decode::<T>()` is its \
+                    payload"
+            }
         }
     }
 
@@ -112,7 +121,12 @@ pub(crate) fn take(method: &mut ImplItemFn) -> Result<Option<Member>> {
         match role_of(&attribute)? {
             None => kept.push(attribute),
             Some(found) if role.is_none() => role = Some(found),
-            Some(_) => return Err(Error::new_spanned(attribute, "a method is one operation, one query or one hook")),
+            Some(_) => {
+                return Err(Error::new_spanned(
+                    attribute,
+                    "a method is one operation, one query or one hook",
+                ));
+            }
         }
     }
     method.attrs = kept;
@@ -133,14 +147,18 @@ fn role_of(attribute: &Attribute) -> Result<Option<Role>> {
             Role::Hook(kind.expect("the guard found it"))
         }
         later if LATER.contains(&later) => {
-            return Err(Error::new_spanned(attribute, format!("this version of synod-sdk does not have #[{later}] yet")));
+            return Err(Error::new_spanned(
+                attribute,
+                format!("this version of synod-sdk does not have #[{later}] yet"),
+            ));
         }
         built_in if BUILT_IN.contains(&built_in) => return Ok(None),
         other => {
             return Err(Error::new_spanned(
                 attribute,
                 format!(
-                    "#[{other}] is not known here: a method of a recipe is an #[op], a #[query], a hook (#[on_session_end], #[on_timer], \
+                    "#[{other}] is not known here: a method of a recipe is an #[op], a #[query], a hook \
+                        (#[on_session_end], #[on_timer], \
                      #[on_cancel], #[on_event]), or a plain helper without any of them"
                 ),
             ));
@@ -155,7 +173,10 @@ fn read(kind: Kind, method: &ImplItemFn) -> Result<EntryPoint> {
     let signature = &method.sig;
     let name = plain(&signature.ident);
     if RESERVED.contains(&name.as_str()) {
-        return Err(Error::new_spanned(&signature.ident, format!("`{name}` is a method of every client: choose another name")));
+        return Err(Error::new_spanned(
+            &signature.ident,
+            format!("`{name}` is a method of every client: choose another name"),
+        ));
     }
     let mut inputs = entry(signature)?;
     check_context(kind, signature, inputs.next())?;
@@ -166,16 +187,29 @@ fn read(kind: Kind, method: &ImplItemFn) -> Result<EntryPoint> {
         None => (result, false),
     };
     if waits && kind == Kind::Query {
-        return Err(Error::new_spanned(&signature.output, "a query answers at once: only an #[op] returns Reply<T>; return T"));
+        return Err(Error::new_spanned(
+            &signature.output,
+            "a query answers at once: only an #[op] returns Reply<T>; return T",
+        ));
     }
-    Ok(EntryPoint { kind, ident: signature.ident.clone(), name, docs: docs(&method.attrs), args, result, error, waits })
+    Ok(EntryPoint {
+        kind,
+        ident: signature.ident.clone(),
+        name,
+        docs: docs(&method.attrs),
+        args,
+        result,
+        error,
+        waits,
+    })
 }
 
 fn read_hook(kind: HookKind, method: &ImplItemFn) -> Result<Hook> {
     refuse_cfg(&method.attrs, "a hook")?;
     let signature = &method.sig;
-    let wrong =
-        |place: &dyn ToTokens, why: &str| Err(Error::new_spanned(place.to_token_stream(), format!("{why}: {usage}", usage = kind.usage())));
+    let wrong = |place: &dyn ToTokens, why: &str| {
+        Err(Error::new_spanned(place.to_token_stream(), format!("{why}: {usage}", usage = kind.usage())))
+    };
     let mut inputs = entry(signature)?;
     match context_of(inputs.next()) {
         Some((true, name)) if name == "Ctx" => {}
@@ -201,10 +235,16 @@ fn read_hook(kind: HookKind, method: &ImplItemFn) -> Result<Hook> {
 /// What operations, queries and hooks have in common; returns the arguments behind `&self`.
 fn entry(signature: &syn::Signature) -> Result<syn::punctuated::Iter<'_, FnArg>> {
     if let Some(token) = &signature.asyncness {
-        return Err(Error::new(token.span, "an entry point is not async: it runs to its end within one command"));
+        return Err(Error::new(
+            token.span,
+            "an entry point is not async: it runs to its end within one command",
+        ));
     }
     if !signature.generics.params.is_empty() {
-        return Err(Error::new_spanned(&signature.generics, "an entry point has no generics: its types are written into the schema"));
+        return Err(Error::new_spanned(
+            &signature.generics,
+            "an entry point has no generics: its types are written into the schema",
+        ));
     }
     let mut inputs = signature.inputs.iter();
     match inputs.next() {
@@ -226,10 +266,13 @@ fn check_context(kind: Kind, signature: &syn::Signature, input: Option<&FnArg>) 
     let place = input.map_or_else(|| signature.ident.to_token_stream(), ToTokens::to_token_stream);
     match (kind, found.as_ref().map(|(mutable, name)| (*mutable, name.as_str()))) {
         (Kind::Operation, Some((true, "Ctx"))) | (Kind::Query, Some((false, "QueryCtx"))) => Ok(()),
-        (Kind::Operation, Some((false, "QueryCtx"))) => {
-            Err(Error::new_spanned(place, "an operation takes `cx: &mut Ctx`; if it only reads, make it a #[query]"))
+        (Kind::Operation, Some((false, "QueryCtx"))) => Err(Error::new_spanned(
+            place,
+            "an operation takes `cx: &mut Ctx`; if it only reads, make it a #[query]",
+        )),
+        (Kind::Operation, _) => {
+            Err(Error::new_spanned(place, "an operation begins with `&self, cx: &mut Ctx`"))
         }
-        (Kind::Operation, _) => Err(Error::new_spanned(place, "an operation begins with `&self, cx: &mut Ctx`")),
         (Kind::Query, Some((true, "Ctx"))) => {
             Err(Error::new_spanned(place, "a query takes `cx: &QueryCtx`; if it writes, make it an #[op]"))
         }
@@ -243,14 +286,22 @@ fn argument(input: &FnArg) -> Result<Argument> {
         return Err(Error::new_spanned(attribute, "arguments have no attributes"));
     }
     let Pat::Ident(pattern) = &*input.pat else {
-        return Err(Error::new_spanned(&input.pat, "an argument is a plain name: it is the argument's name in the schema"));
+        return Err(Error::new_spanned(
+            &input.pat,
+            "an argument is a plain name: it is the argument's name in the schema",
+        ));
     };
     match &*input.ty {
         Type::Reference(reference) => Err(Error::new_spanned(
             reference,
-            format!("arguments are owned: they are decoded for the call; for `{}` take String, Vec or Blob", reference.to_token_stream()),
+            format!(
+                "arguments are owned: they are decoded for the call; for `{}` take String, Vec or Blob",
+                reference.to_token_stream()
+            ),
         )),
-        Type::ImplTrait(ty) => Err(Error::new_spanned(ty, "an argument has one type: it is written into the schema")),
+        Type::ImplTrait(ty) => {
+            Err(Error::new_spanned(ty, "an argument has one type: it is written into the schema"))
+        }
         ty => Ok(Argument { ident: pattern.ident.clone(), ty: ty.clone() }),
     }
 }
@@ -261,11 +312,15 @@ fn output(output: &ReturnType) -> Result<(Type, Option<Type>)> {
         return Ok(((**ty).clone(), None));
     }
     let Type::Path(path) = &**ty else { return Ok(((**ty).clone(), None)) };
-    if let Some(PathArguments::AngleBracketed(arguments)) = path.path.segments.last().map(|segment| &segment.arguments) {
+    if let Some(PathArguments::AngleBracketed(arguments)) =
+        path.path.segments.last().map(|segment| &segment.arguments)
+    {
         let types: Vec<_> = arguments
             .args
             .iter()
-            .filter_map(|argument| if let GenericArgument::Type(ty) = argument { Some(ty.clone()) } else { None })
+            .filter_map(
+                |argument| if let GenericArgument::Type(ty) = argument { Some(ty.clone()) } else { None },
+            )
             .collect();
         if let [result, error] = types.as_slice() {
             return Ok((result.clone(), Some(error.clone())));

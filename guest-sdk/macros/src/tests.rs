@@ -190,7 +190,10 @@ fn recipe_refuses() {
     arguments(quote!(name = "a", version = 0), "begin at 1");
     arguments(quote!(name = "a"), "write #[recipe(name");
     arguments(quote!(name = "a", author = 1), "`author` is not known");
-    arguments(quote!(name = "a", version = 1, emits = String), "`String` cannot be emitted as it is; an event's payload is a #[data] type");
+    arguments(
+        quote!(name = "a", version = 1, emits = String),
+        "`String` cannot be emitted as it is; an event's payload is a #[data] type",
+    );
     arguments(quote!(name = "a", version = 1, emits = u64), "wrap it, `#[data] pub struct Change(…);`");
     arguments(quote!(name = "a", version = 1, emits = Vec<Change>), "cannot be emitted as it is");
     arguments(quote!(name = "a", version = 1, emits = (u8, u8)), "a #[data] type of this crate");
@@ -200,7 +203,10 @@ fn recipe_refuses() {
 #[test]
 fn names_with_one_hash_are_refused() {
     let (one, other) = collision();
-    let (a, b) = (syn::Ident::new(&one, proc_macro2::Span::call_site()), syn::Ident::new(&other, proc_macro2::Span::call_site()));
+    let (a, b) = (
+        syn::Ident::new(&one, proc_macro2::Span::call_site()),
+        syn::Ident::new(&other, proc_macro2::Span::call_site()),
+    );
     let item = quote!(struct A { #a: Cell<u8>, #b: Cell<u8> });
     refused(crate::recipe::expand, quote!(name = "a", version = 1), item, "have the same hash");
 }
@@ -229,11 +235,17 @@ fn ops_refuses() {
     ops(quote!(impl A { #[op] fn a(&self, cx: &mut Ctx, b: &str) {} }), "arguments are owned");
     ops(quote!(impl A { #[op] fn a(&self, cx: &mut Ctx, (b, c): (u8, u8)) {} }), "a plain name");
     ops(quote!(impl A { #[op] fn a(&self, cx: &mut Ctx) -> Result<u8> {} }), "both types");
-    ops(quote!(impl A { #[op] #[query] fn a(&self, cx: &mut Ctx) {} }), "one operation, one query or one hook");
+    ops(
+        quote!(impl A { #[op] #[query] fn a(&self, cx: &mut Ctx) {} }),
+        "one operation, one query or one hook",
+    );
     ops(quote!(impl A { #[op] fn client(&self, cx: &mut Ctx) {} }), "choose another name");
     ops(quote!(impl A { #[query] fn waiting_ms(&self, cx: &QueryCtx) -> u64 {} }), "choose another name");
     ops(quote!(impl A { #[query] fn a(&self, cx: &QueryCtx) -> Reply<u8> {} }), "a query answers at once");
-    ops(quote!(impl A { #[query] fn a(&self, cx: &QueryCtx) -> Result<Reply<u8>, E> {} }), "a query answers at once");
+    ops(
+        quote!(impl A { #[query] fn a(&self, cx: &QueryCtx) -> Result<Reply<u8>, E> {} }),
+        "a query answers at once",
+    );
     ops(quote!(impl A { #[op] #[cfg(x)] fn a(&self, cx: &mut Ctx) {} }), "cannot depend on cfg");
     ops(quote!(impl A { #[guard] fn a(&self, cx: &QueryCtx) -> bool {} }), "does not have #[guard] yet");
     ops(quote!(impl A { #[opp] fn a(&self, cx: &mut Ctx) {} }), "#[opp] is not known here");

@@ -46,7 +46,17 @@ impl<'t, T: Transport> ClientCore<'t, T> {
         signature: u64,
         args: Vec<u8>,
     ) -> Result<R, CallError<E>> {
-        result(self.transport.call(RawCall { space: self.space.clone(), operation, signature, args, wait_ms: self.wait_ms }).await?)
+        result(
+            self.transport
+                .call(RawCall {
+                    space: self.space.clone(),
+                    operation,
+                    signature,
+                    args,
+                    wait_ms: self.wait_ms,
+                })
+                .await?,
+        )
     }
 
     /// Runs a query with encoded arguments.
@@ -66,7 +76,9 @@ impl<'t, T: Transport> ClientCore<'t, T> {
 fn result<R: DeserializeOwned, E>(reply: RawReply) -> Result<R, CallError<E>> {
     decode(&reply.result).map_err(|_| CallError::Fault {
         fault: None,
-        message: "the result does not decode as this client's type; rebuild the client with the installed version".into(),
+        message:
+            "the result does not decode as this client's type; rebuild the client with the installed version"
+                .into(),
     })
 }
 
@@ -78,7 +90,8 @@ impl Wake for Unpark {
     }
 }
 
-/// Waits on this thread until `future` is done. A transport over a network needs its runtime on other threads.
+/// Waits on this thread until `future` is done. A transport over a network needs its runtime on
+/// other threads.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut future = pin!(future);

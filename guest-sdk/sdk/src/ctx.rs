@@ -1,12 +1,15 @@
 //! What an operation and a query are given: the call's place in the world, and the way to its rows.
 //!
-//! A [`Ctx`] derefs to a [`QueryCtx`], so whatever reads takes `&QueryCtx` and serves both. The lifetime is elided in
-//! recipes: it is that of the host's port when a recipe runs natively.
+//! A [`Ctx`] derefs to a [`QueryCtx`], so whatever reads takes `&QueryCtx` and serves both. The
+//! lifetime is elided in recipes: it is that of the host's port when a recipe runs natively.
 use core::cell::Cell;
 use core::ops::Deref;
 
 use serde::Serialize;
-use synod_abi::{Context, EventPayload, OperationId, Revision, SessionId, Shape, Shaped, TicketId, Time, TimerId, Token, encode};
+use synod_abi::{
+    Context, EventPayload, OperationId, Revision, SessionId, Shape, Shaped, TicketId, Time, TimerId, Token,
+    encode,
+};
 
 use crate::host::Host;
 use crate::recipe::{refused, replied};
@@ -34,7 +37,8 @@ impl<'h> QueryCtx<'h> {
         self.context.revision
     }
 
-    /// The caller's session, if it has one. In `#[on_session_end]` and `#[on_cancel]` the one that they are about.
+    /// The caller's session, if it has one. In `#[on_session_end]` and `#[on_cancel]` the one that
+    /// they are about.
     pub fn session(&self) -> Option<SessionId> {
         self.context.session
     }
@@ -73,7 +77,8 @@ impl Declared {
             Some(emits) => Some(emits.signature),
             None => None,
         };
-        // In a guest the shape of a timer's payload is not looked at, and need not be in the module a second time.
+        // In a guest the shape of a timer's payload is not looked at, and need not be in the module
+        // a second time.
         let timer = match R::SCHEMA.hooks.timer {
             Some(_) if cfg!(target_arch = "wasm32") => Some(&Shape::Unit),
             timer => timer,
@@ -99,38 +104,47 @@ impl<'h> Ctx<'h> {
         Token(self.host.next_token())
     }
 
-    /// Whether this operation may answer later: a session calls it, and directly. Otherwise [`Reply::Later`](crate::Reply::Later)
-    /// is rejected.
+    /// Whether this operation may answer later: a session calls it, and directly. Otherwise
+    /// [`Reply::Later`](crate::Reply::Later) is rejected.
     pub fn can_wait(&self) -> bool {
         self.query.context.may_wait
     }
 
-    /// The ticket of this call: an operation that returns `Reply::Later(ticket)` is answered by whoever completes it.
+    /// The ticket of this call: an operation that returns `Reply::Later(ticket)` is answered by
+    /// whoever completes it.
     pub fn ticket<T>(&self) -> Ticket<T> {
         Ticket::of(TicketId(self.revision().0))
     }
 
-    /// Answers a call that waits with its result. Returns `false` if it does not wait any more: it was cancelled, its time was
-    /// up, or its session ended; then nobody has the result, and what it would have granted is still there to give.
+    /// Answers a call that waits with its result. Returns `false` if it does not wait any more: it
+    /// was cancelled, its time was up, or its session ended; then nobody has the result, and what
+    /// it would have granted is still there to give.
     pub fn complete<T: Serialize>(&mut self, ticket: Ticket<T>, result: &T) -> bool {
         self.host.complete(ticket.id().0, &replied(result)) == 1
     }
 
-    /// Answers a call that waits with a business error. Returns `false` if it does not wait any more, as
-    /// [`Ctx::complete`] does.
+    /// Answers a call that waits with a business error. Returns `false` if it does not wait any
+    /// more, as [`Ctx::complete`] does.
     pub fn refuse<T, E: RecipeError>(&mut self, ticket: Ticket<T>, error: &E) -> bool {
         self.host.complete(ticket.id().0, &refused(error)) == 1
     }
 
-    /// Has `#[on_timer]` run with `payload` in a command of its own, when cluster time has reached `at`: never before, and soon
-    /// after it. A time that has passed is as good as now. The payload has the hook's type.
+    /// Has `#[on_timer]` run with `payload` in a command of its own, when cluster time has reached
+    /// `at`: never before, and soon after it. A time that has passed is as good as now. The payload
+    /// has the hook's type.
     ///
     /// # Panics
     /// If the recipe has no `#[on_timer]`. Where it runs natively, also if that takes another type.
     pub fn set_timer<T: Shaped + Serialize>(&mut self, at: Time, payload: &T) -> TimerId {
-        let Some(shape) = self.declared.timer else { panic!("a timer was set by a recipe without #[on_timer]") };
+        let Some(shape) = self.declared.timer else {
+            panic!("a timer was set by a recipe without #[on_timer]")
+        };
         if cfg!(not(target_arch = "wasm32")) {
-            assert!(*shape == T::SHAPE, "the payload of a timer has another type than that of #[on_timer]: {:?}, not {shape:?}", T::SHAPE);
+            assert!(
+                *shape == T::SHAPE,
+                "the payload of a timer has another type than that of #[on_timer]: {:?}, not {shape:?}",
+                T::SHAPE
+            );
         }
         TimerId(self.host.set_timer(at.0, &encode(payload)))
     }
@@ -140,9 +154,11 @@ impl<'h> Ctx<'h> {
         self.host.cancel_timer(timer.0) == 1
     }
 
-    /// Emits an event about `topic`, any text of 1 to 512 bytes, such as the key that changed: whoever watches the space gets it once, in
-    /// order, and the spaces that are bound to it react to it within this command. If the call does not take effect, nothing of it is seen.
-    /// A call emits at most 1,024 events and 1 MiB of topics and payloads; one payload has at most 256 KiB.
+    /// Emits an event about `topic`, any text of 1 to 512 bytes, such as the key that changed:
+    /// whoever watches the space gets it once, in order, and the spaces that are bound to it react
+    /// to it within this command. If the call does not take effect, nothing of it is seen. A call
+    /// emits at most 1,024 events and 1 MiB of topics and payloads; one payload has at most 256
+    /// KiB.
     ///
     /// ```
     /// use synod_sdk::prelude::*;
@@ -174,14 +190,18 @@ impl<'h> Ctx<'h> {
     /// # Panics
     /// If `T` is what another recipe emits.
     pub fn emit<T: EventPayload>(&mut self, topic: &str, payload: &T) {
-        assert!(self.declared.emits == Some(T::SIGNATURE), "an event has another type than the recipe's `emits`");
+        assert!(
+            self.declared.emits == Some(T::SIGNATURE),
+            "an event has another type than the recipe's `emits`"
+        );
         self.host.emit(topic.as_bytes(), &encode(payload));
     }
 
-    /// Runs an operation of another space, or of this one, within this command: after this call has its result, in the order of all
-    /// that it emits and sends, on what is left of its fuel. `args` is the tuple of its arguments. Its result goes nowhere, and it
-    /// cannot wait. If it refuses or fails, or there is no such space or operation, the whole command is rejected; in a
-    /// command of the cluster's own, such as a session's end, it alone leaves nothing, and is counted.
+    /// Runs an operation of another space, or of this one, within this command: after this call has
+    /// its result, in the order of all that it emits and sends, on what is left of its fuel. `args`
+    /// is the tuple of its arguments. Its result goes nowhere, and it cannot wait. If it refuses or
+    /// fails, or there is no such space or operation, the whole command is rejected; in a command
+    /// of the cluster's own, such as a session's end, it alone leaves nothing, and is counted.
     ///
     /// ```
     /// # use synod_sdk::prelude::*;

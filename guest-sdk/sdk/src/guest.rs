@@ -1,21 +1,27 @@
-//! The guest's side of the boundary, on wasm32 only: imports, the input buffer, the entry points' common body, the
-//! allocator and the panic hook. All unsafe code of the SDK is here.
+//! The guest's side of the boundary, on wasm32 only: imports, the input buffer, the entry points'
+//! common body, the allocator and the panic hook. All unsafe code of the SDK is here.
 //!
-//! The allocator only counts up, from `__heap_base` to the end of memory, and is set back before each call, so that what
-//! a call sees never depends on the calls before it. Only the newest allocation is freed or grown in place: a call's
-//! garbage is collected by its end.
+//! The allocator only counts up, from `__heap_base` to the end of memory, and is set back before
+//! each call, so that what a call sees never depends on the calls before it. Only the newest
+//! allocation is freed or grown in place: a call's garbage is collected by its end.
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 
 use synod_abi::limits::ARGS_BYTES;
-use synod_abi::{CONTEXT_BYTES, Context, EntryPoint, HOOK_CANCEL, HOOK_EVENT, HOOK_SESSION_END, HOOK_TIMER, HOST_MODULE, fnv1a_32};
+use synod_abi::{
+    CONTEXT_BYTES, Context, EntryPoint, HOOK_CANCEL, HOOK_EVENT, HOOK_SESSION_END, HOOK_TIMER, HOST_MODULE,
+    fnv1a_32,
+};
 
 use crate::ctx::{Ctx, Declared, QueryCtx};
 use crate::host::{Host, SCRATCH_BYTES};
 use crate::log::Line;
 use crate::recipe::{Recipe, bad_arguments};
 
-const _: () = assert!(fnv1a_32(HOST_MODULE.as_bytes()) == fnv1a_32(b"synod_1_0"), "the link attribute below names HOST_MODULE");
+const _: () = assert!(
+    fnv1a_32(HOST_MODULE.as_bytes()) == fnv1a_32(b"synod_1_0"),
+    "the link attribute below names HOST_MODULE"
+);
 
 const ABORT_PANIC: u32 = 0;
 const ABORT_OUT_OF_MEMORY: u32 = 2;
@@ -68,7 +74,8 @@ pub(crate) mod calls {
                 $(import!(@split $name [] [$($param: $kind,)*] $result);)*
             }
 
-            // SAFETY of every call: the host reads and writes only within the slices whose pointer and length it is given.
+            // SAFETY of every call: the host reads and writes only within the slices whose pointer
+            // and length it is given.
             $(pub(crate) fn $name($($param: kind!($kind)),*) -> kind!($result) {
                 import!(@end $result import!(@call $name [] [$($param: $kind,)*]))
             })*
@@ -114,17 +121,22 @@ pub fn run_hook<R: Recipe>(input: &'static Input, hook: i32, len: i32) -> i64 {
 pub fn run<R: Recipe>(input: &'static Input, entry: EntryPoint, len: i32) -> i64 {
     HEAP.reset();
     hook_panics();
-    // SAFETY: the host writes to the input only between two calls, and nothing in the guest ever does.
+    // SAFETY: the host writes to the input only between two calls, and nothing in the guest ever
+    // does.
     let input: &'static [u8] = unsafe { &*input.0.get() };
-    let (context, args) = match input.get(..len as u32 as usize).and_then(|input| input.split_first_chunk::<CONTEXT_BYTES>()) {
-        Some((context, args)) => (Context::from_bytes(context), args),
-        None => return place(bad_arguments()),
-    };
-    // SAFETY: the host does not enter an instance twice, so this is the only reference while the call runs.
+    let (context, args) =
+        match input.get(..len as u32 as usize).and_then(|input| input.split_first_chunk::<CONTEXT_BYTES>()) {
+            Some((context, args)) => (Context::from_bytes(context), args),
+            None => return place(bad_arguments()),
+        };
+    // SAFETY: the host does not enter an instance twice, so this is the only reference while the
+    // call runs.
     let scratch = unsafe { &mut *SCRATCH.0.get() };
     let host = Host::new(scratch);
     place(match entry {
-        EntryPoint::Operation(id) => R::operation(id, &mut Ctx::new(context, host, const { Declared::of::<R>() }), args),
+        EntryPoint::Operation(id) => {
+            R::operation(id, &mut Ctx::new(context, host, const { Declared::of::<R>() }), args)
+        }
         EntryPoint::Query(id) => R::query(id, &QueryCtx::new(context, host), args),
         EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel | EntryPoint::Event => {
             R::hook(entry, &mut Ctx::new(context, host, const { Declared::of::<R>() }), args)
@@ -191,8 +203,9 @@ impl Heap {
     }
 }
 
-// SAFETY: blocks lie between `next` and the end of memory, never overlap while in use, and are aligned; `run` takes all back
-// only when no value of the former call is alive, which the crate's header asks of recipes.
+// SAFETY: blocks lie between `next` and the end of memory, never overlap while in use, and are
+// aligned; `run` takes all back only when no value of the former call is alive, which the crate's
+// header asks of recipes.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if self.next() == 0 {

@@ -1,7 +1,8 @@
-//! The host calls as safe methods, made from the one table: imports in a guest, the machine's port natively.
+//! The host calls as safe methods, made from the one table: imports in a guest, the machine's port
+//! natively.
 //!
-//! Reads go through one scratch buffer, large enough for any value and any chunk, so that a read is one host call and
-//! costs no heap.
+//! Reads go through one scratch buffer, large enough for any value and any chunk, so that a read is
+//! one host call and costs no heap.
 use core::cell::RefCell;
 
 use synod_abi::limits::RANGE_CHUNK_BYTES;

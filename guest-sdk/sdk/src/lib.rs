@@ -1,7 +1,7 @@
 //! Write recipes for Synod: the one dependency of a recipe.
 //!
-//! A recipe is a struct of typed state handles and an impl block of operations and queries. The macros make
-//! from it the module's entry points, its schema, and a typed client.
+//! A recipe is a struct of typed state handles and an impl block of operations and queries. The
+//! macros make from it the module's entry points, its schema, and a typed client.
 //!
 //! ```
 //! use synod_sdk::prelude::*;
@@ -38,20 +38,23 @@
 //! }
 //! ```
 //!
-//! Reads take `&QueryCtx`, writes `&mut Ctx`, so a query cannot write by type. Reads and writes return no `Result`: a limit
-//! of the host ends the call, nothing of it is kept, and the caller gets a coded fault. A returned `Err` is the
-//! recipe's own refusal, which rolls the call back as well.
+//! Reads take `&QueryCtx`, writes `&mut Ctx`, so a query cannot write by type. Reads and writes
+//! return no `Result`: a limit of the host ends the call, nothing of it is kept, and the caller
+//! gets a coded fault. A returned `Err` is the recipe's own refusal, which rolls the call back as
+//! well.
 //!
-//! An operation that returns a [`Reply`] may wait: its caller is answered by a later command, in the one round trip that
-//! it began. Besides operations and queries a recipe may have one of each hook, which the cluster calls:
-//! `#[on_session_end]` when a session that called the space has ended, `#[on_timer]` when a timer is due, `#[on_cancel]`
-//! when a waiting call is given up, and `#[on_event]` when a space that this one is bound to emitted an event; see [`ops`].
+//! An operation that returns a [`Reply`] may wait: its caller is answered by a later command, in
+//! the one round trip that it began. Besides operations and queries a recipe may have one of each
+//! hook, which the cluster calls: `#[on_session_end]` when a session that called the space has
+//! ended, `#[on_timer]` when a timer is due, `#[on_cancel]` when a waiting call is given up, and
+//! `#[on_event]` when a space that this one is bound to emitted an event; see [`ops`].
 //!
-//! What a recipe tells the world it emits, [`Ctx::emit`]: clients watch it, and spaces are bound to it. [`Ctx::send`] runs an
-//! operation of another space. Both happen in the command that called the recipe, all of it or nothing.
+//! What a recipe tells the world it emits, [`Ctx::emit`]: clients watch it, and spaces are bound to
+//! it. [`Ctx::send`] runs an operation of another space. Both happen in the command that called the
+//! recipe, all of it or nothing.
 //!
-//! What it does not do: keep anything in memory between two calls. The heap is emptied before each call, so a recipe
-//! must not keep heap values in statics.
+//! What it does not do: keep anything in memory between two calls. The heap is emptied before each
+//! call, so a recipe must not keep heap values in statics.
 #![deny(unsafe_code)]
 
 extern crate alloc;
@@ -92,8 +95,8 @@ pub mod prelude {
     pub use crate::{Ctx, Level, Never, QueryCtx, Recipe, RecipeError, Reply, Rng, Ticket};
     pub use crate::{data, ensure, errors, info, log, ops, recipe, warn};
     pub use synod_abi::{
-        Blob, CallError, Direction, Event, EventPayload, Key, OwnedKey, RequestId, Revision, SessionId, Shaped, TicketId, Time, TimerId,
-        Token,
+        Blob, CallError, Direction, Event, EventPayload, Key, OwnedKey, RequestId, Revision, SessionId,
+        Shaped, TicketId, Time, TimerId, Token,
     };
 }
 
@@ -110,13 +113,16 @@ pub mod __private {
     pub use alloc::string::String;
     pub use alloc::vec::Vec;
     pub use serde;
-    pub use synod_abi::schema::{EntryPointDef, ErrorCode, ErrorsDef, HooksDef, SchemaDef, StateFieldDef, Status};
+    pub use synod_abi::schema::{
+        EntryPointDef, ErrorCode, ErrorsDef, HooksDef, SchemaDef, StateFieldDef, Status,
+    };
     pub use synod_abi::{
-        CallError, EntryPoint, EnumShape, EventPayload, FieldShape, Key, KeyError, OperationId, OwnedKey, Shape, Shaped, StructShape,
-        Transport, VariantShape, encode_into, fnv1a_32,
+        CallError, EntryPoint, EnumShape, EventPayload, FieldShape, Key, KeyError, OperationId, OwnedKey,
+        Shape, Shaped, StructShape, Transport, VariantShape, encode_into, fnv1a_32,
     };
 
-    /// The types that hooks take, by the names that the macro looks for: a type of the author's own with such a name is not taken for it.
+    /// The types that hooks take, by the names that the macro looks for: a type of the author's own
+    /// with such a name is not taken for it.
     pub mod hook_types {
         pub use core::primitive::bool;
         pub use synod_abi::{Event, SessionId, TicketId, TimerId};

@@ -1,5 +1,6 @@
-//! Lines for people, in a ring of each member: `synod recipe logs`. They are not replicated, so nothing may
-//! depend on them. A line is formatted into a fixed buffer and cut at its end, so that logging never exhausts memory.
+//! Lines for people, in a ring of each member: `synod recipe logs`. They are not replicated, so
+//! nothing may depend on them. A line is formatted into a fixed buffer and cut at its end, so that
+//! logging never exhausts memory.
 use core::fmt::{self, Write};
 
 use synod_abi::limits::LOG_LINE_BYTES;

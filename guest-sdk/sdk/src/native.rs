@@ -1,7 +1,9 @@
-//! Runs a recipe in the process that it is linked into, on the same host calls as its Wasm: for tests.
+//! Runs a recipe in the process that it is linked into, on the same host calls as its Wasm: for
+//! tests.
 //!
-//! Replies are byte for byte those of the module. What it cannot do: count fuel, depth or memory, or stop a recipe
-//! that does not end; whatever passes here is to pass `synod recipe test --wasm` too.
+//! Replies are byte for byte those of the module. What it cannot do: count fuel, depth or memory,
+//! or stop a recipe that does not end; whatever passes here is to pass `synod recipe test --wasm`
+//! too.
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use synod_abi::{Context, EntryPoint, Fault, HostCalls};
@@ -24,12 +26,18 @@ pub trait NativeRecipe {
     /// Its encoded schema: what the section `synod_schema` of its module holds.
     fn schema_bytes() -> &'static [u8];
 
-    /// Runs `entry` as the module's export would, and returns the reply: a status byte and its payload, see
-    /// [`synod_abi::ENTRY_OPERATION`].
+    /// Runs `entry` as the module's export would, and returns the reply: a status byte and its
+    /// payload, see [`synod_abi::ENTRY_OPERATION`].
     ///
     /// # Errors
-    /// The fault that a host call returned, or that of `host.abort(0, …)`, [`Fault::Panic`], when the recipe panicked.
-    fn dispatch(entry: EntryPoint, context: &Context, args: &[u8], host: &mut dyn HostCalls) -> Result<Vec<u8>, Fault>;
+    /// The fault that a host call returned, or that of `host.abort(0, …)`, [`Fault::Panic`], when
+    /// the recipe panicked.
+    fn dispatch(
+        entry: EntryPoint,
+        context: &Context,
+        args: &[u8],
+        host: &mut dyn HostCalls,
+    ) -> Result<Vec<u8>, Fault>;
 }
 
 impl<R: Recipe> NativeRecipe for R {
@@ -37,9 +45,16 @@ impl<R: Recipe> NativeRecipe for R {
         R::SCHEMA_BYTES
     }
 
-    fn dispatch(entry: EntryPoint, context: &Context, args: &[u8], host: &mut dyn HostCalls) -> Result<Vec<u8>, Fault> {
+    fn dispatch(
+        entry: EntryPoint,
+        context: &Context,
+        args: &[u8],
+        host: &mut dyn HostCalls,
+    ) -> Result<Vec<u8>, Fault> {
         let run = AssertUnwindSafe(|| match entry {
-            EntryPoint::Operation(id) => R::operation(id, &mut Ctx::new(*context, Host::new(&mut *host), Declared::of::<R>()), args),
+            EntryPoint::Operation(id) => {
+                R::operation(id, &mut Ctx::new(*context, Host::new(&mut *host), Declared::of::<R>()), args)
+            }
             EntryPoint::Query(id) => R::query(id, &QueryCtx::new(*context, Host::new(&mut *host)), args),
             EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel | EntryPoint::Event => {
                 R::hook(entry, &mut Ctx::new(*context, Host::new(&mut *host), Declared::of::<R>()), args)
@@ -48,7 +63,10 @@ impl<R: Recipe> NativeRecipe for R {
         catch_unwind(run).map_err(|payload| match payload.downcast::<EndedCall>() {
             Ok(ended) => ended.0,
             Err(payload) => {
-                let text = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
+                let text = payload
+                    .downcast_ref::<String>()
+                    .map(String::as_str)
+                    .or(payload.downcast_ref::<&str>().copied());
                 let line = Line::of(format_args!("panicked: {}", text.unwrap_or("no text")));
                 match host.abort(0, line.as_bytes()) {
                     Ok(never) => match never {},

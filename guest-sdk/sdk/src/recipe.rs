@@ -7,7 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[cfg(not(target_arch = "wasm32"))]
 use synod_abi::Transport;
 use synod_abi::schema::{ErrorsDef, SchemaDef, StateFieldDef};
-use synod_abi::{DecodeError, EntryPoint, OperationId, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_RESULT, Shape, decode_from, encode_into};
+use synod_abi::{
+    DecodeError, EntryPoint, OperationId, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_RESULT, Shape, decode_from,
+    encode_into,
+};
 
 use crate::{Ctx, QueryCtx};
 
@@ -27,7 +30,8 @@ pub trait RecipeState: Sized + 'static {
     const FIELDS: &'static [StateFieldDef];
     /// Its handles.
     const INSTANCE: Self;
-    /// What its events carry: the `T` of `emits = T`, an [`EventPayload`](synod_abi::EventPayload); [`Never`] if it emits none.
+    /// What its events carry: the `T` of `emits = T`, an [`EventPayload`](synod_abi::EventPayload);
+    /// [`Never`] if it emits none.
     type Event;
     /// The same, as the schema has it.
     const EMITS: Option<EmitsDef>;
@@ -38,7 +42,8 @@ pub trait RecipeState: Sized + 'static {
 pub struct EmitsDef {
     /// Its shape.
     pub shape: &'static Shape,
-    /// Its [`EventPayload::SIGNATURE`](crate::EventPayload::SIGNATURE)(synod_abi::EventPayload::SIGNATURE).
+    /// Its
+    /// [`EventPayload::SIGNATURE`](crate::EventPayload::SIGNATURE)(synod_abi::EventPayload::SIGNATURE).
     pub signature: u64,
 }
 

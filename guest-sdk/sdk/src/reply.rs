@@ -1,7 +1,7 @@
 //! The answer of an operation that may wait, and the ticket by which it is answered later.
 //!
-//! A ticket is a number that a recipe keeps in its rows while the call waits. That the call still waits is known to the host only:
-//! who completes it is told.
+//! A ticket is a number that a recipe keeps in its rows while the call waits. That the call still
+//! waits is known to the host only: who completes it is told.
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
@@ -13,12 +13,14 @@ use crate::Ctx;
 
 /// The answer of an operation that may wait: `#[op] fn … -> Reply<T>` or `-> Result<Reply<T>, E>`.
 ///
-/// Its caller makes one call and gets one `T`, now or when another command completes the ticket. Who calls it needs a session,
-/// to which the waiting call is bound: it ends with it, by `waiting_ms`, or by the caller's cancelling it; `#[on_cancel]` tells
-/// the recipe of the latter two, `#[on_session_end]` of the former.
+/// Its caller makes one call and gets one `T`, now or when another command completes the ticket.
+/// Who calls it needs a session, to which the waiting call is bound: it ends with it, by
+/// `waiting_ms`, or by the caller's cancelling it; `#[on_cancel]` tells the recipe of the latter
+/// two, `#[on_session_end]` of the former.
 ///
-/// An answer of `Now`, and one by [`Ctx::complete`], may still be cancelled until the caller has acknowledged it: then
-/// `#[on_cancel]` runs with `granted = true`, for the recipe to take back what nobody heard of.
+/// An answer of `Now`, and one by [`Ctx::complete`], may still be cancelled until the caller has
+/// acknowledged it: then `#[on_cancel]` runs with `granted = true`, for the recipe to take back
+/// what nobody heard of.
 ///
 /// ```
 /// use synod_sdk::prelude::*;
@@ -125,7 +127,10 @@ pub fn answered<T: Serialize>(cx: &Ctx<'_>, reply: Reply<T>) -> Vec<u8> {
     match reply {
         Reply::Now(result) => encode_into(&result, Vec::from([REPLY_NOW])),
         Reply::Later(ticket) => {
-            assert!(ticket == cx.ticket(), "an operation waits with its own ticket, cx.ticket(), and this one is another call's");
+            assert!(
+                ticket == cx.ticket(),
+                "an operation waits with its own ticket, cx.ticket(), and this one is another call's"
+            );
             Vec::from([REPLY_LATER])
         }
     }

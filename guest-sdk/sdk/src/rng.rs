@@ -1,5 +1,6 @@
-//! Pseudo-random numbers that are the same on every member: SplitMix64 (Steele, Lea, Flood 2014) over the
-//! command's seed. For jitter and fair choices; every member can compute them, so never for secrets.
+//! Pseudo-random numbers that are the same on every member: SplitMix64 (Steele, Lea, Flood 2014)
+//! over the command's seed. For jitter and fair choices; every member can compute them, so never
+//! for secrets.
 
 /// A generator; see [`QueryCtx::rng`](crate::QueryCtx::rng).
 #[derive(Clone, Debug)]

@@ -97,11 +97,18 @@ fn the_schema_says_what_is_emitted_and_who_hears() {
     let schema = Schema::decode(Tasks::schema_bytes()).expect("the macros write a valid schema");
     let emits = schema.emits.expect("it emits");
     let Type::Enum(progress) = &emits.shape else { panic!("the payload is an enum") };
-    assert_eq!((progress.name.as_str(), progress.docs.as_str(), progress.variants.len()), ("Progress", "What became of a task.", 2));
+    assert_eq!(
+        (progress.name.as_str(), progress.docs.as_str(), progress.variants.len()),
+        ("Progress", "What became of a task.", 2)
+    );
     assert_eq!(emits.signature, Progress::SIGNATURE);
     assert!(schema.hooks.event && schema.hooks.any());
     let noisy = Schema::decode(Noisy::schema_bytes()).expect("the macros write a valid schema");
-    assert!(noisy.emits.is_some_and(|emits| emits.signature == Noise::SIGNATURE && emits.signature != Progress::SIGNATURE));
+    assert!(
+        noisy.emits.is_some_and(
+            |emits| emits.signature == Noise::SIGNATURE && emits.signature != Progress::SIGNATURE
+        )
+    );
     assert!(!noisy.hooks.any());
     assert_eq!(Schema::decode(Mute::schema_bytes()).expect("the macros write a valid schema").emits, None);
 }
@@ -141,7 +148,10 @@ fn signatures_know_names_and_fields_and_no_documentation() {
         }
         pub(super) const SHAPE: synod_sdk::abi::Shape = Progress::SHAPE;
     }
-    assert_eq!(undocumented::SHAPE.signature::<{ undocumented::SHAPE.signature_len() }>(), Progress::SIGNATURE);
+    assert_eq!(
+        undocumented::SHAPE.signature::<{ undocumented::SHAPE.signature_len() }>(),
+        Progress::SIGNATURE
+    );
     assert_ne!(renamed::SHAPE.signature::<{ renamed::SHAPE.signature_len() }>(), Progress::SIGNATURE);
 }
 
@@ -186,7 +196,11 @@ fn what_another_recipe_emits_ends_the_call() {
 #[test]
 fn a_handler_gets_space_topic_and_payload() {
     let space = Local::<Tasks>::new(10);
-    let of = |payload: Vec<u8>| Event { space: SpaceName::new("other").expect("a name"), topic: "sweep".into(), payload: Blob(payload) };
+    let of = |payload: Vec<u8>| Event {
+        space: SpaceName::new("other").expect("a name"),
+        topic: "sweep".into(),
+        payload: Blob(payload),
+    };
     let tasks = Tasks::blocking(&space, "s");
     for (payload, said) in [
         (encode(&Progress::Begun { by: "ann".into() }), "other sweep by ann"),

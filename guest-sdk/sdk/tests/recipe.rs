@@ -1,4 +1,5 @@
-//! What the macros write: schema, dispatch, arguments, errors and clients; a client's methods are the recipe's.
+//! What the macros write: schema, dispatch, arguments, errors and clients; a client's methods are
+//! the recipe's.
 mod common;
 
 use common::Local;
@@ -74,7 +75,13 @@ impl Sample {
     }
 
     #[op]
-    fn later_arguments(&self, _cx: &mut Ctx, a: u32, mut b: Option<u32>, c: Option<String>) -> (u32, Option<u32>, Option<String>) {
+    fn later_arguments(
+        &self,
+        _cx: &mut Ctx,
+        a: u32,
+        mut b: Option<u32>,
+        c: Option<String>,
+    ) -> (u32, Option<u32>, Option<String>) {
         b = b.map(|b| b + 1);
         (a, b, c)
     }
@@ -116,7 +123,9 @@ fn the_schema_says_what_the_code_says() {
     let schema = Schema::decode(Sample::schema_bytes()).expect("the macros write a valid schema");
     assert_eq!(schema.recipe.to_string(), "sample@3");
     assert_eq!(schema.docs, "A recipe\nin two lines.");
-    let names = |points: &[synod_sdk::abi::schema::EntryPointSchema]| points.iter().map(|point| point.name.clone()).collect::<Vec<_>>();
+    let names = |points: &[synod_sdk::abi::schema::EntryPointSchema]| {
+        points.iter().map(|point| point.name.clone()).collect::<Vec<_>>()
+    };
     assert_eq!(names(&schema.operations), ["note", "later_arguments", "break"]);
     assert_eq!(names(&schema.queries), ["get", "world", "shapes"]);
     let note = schema.operation("note").expect("note is an operation");
@@ -125,15 +134,23 @@ fn the_schema_says_what_the_code_says() {
     let errors = note.errors.as_ref().expect("note refuses");
     assert_eq!(errors.codes, [(1, Status::InvalidArgument), (7, Status::FailedPrecondition)]);
     assert_eq!(errors.shape.variants[0].docs, "Too long.");
-    let fields: Vec<_> = schema.fields.iter().map(|field| (field.name.as_str(), field.prefix, field.kind)).collect();
-    assert_eq!(fields, [("notes", fnv1a_32(b"notes"), StateKind::Map), ("total", fnv1a_32(b"total"), StateKind::Counter)]);
+    let fields: Vec<_> =
+        schema.fields.iter().map(|field| (field.name.as_str(), field.prefix, field.kind)).collect();
+    assert_eq!(
+        fields,
+        [("notes", fnv1a_32(b"notes"), StateKind::Map), ("total", fnv1a_32(b"total"), StateKind::Counter)]
+    );
     assert_eq!(schema.fields[0].docs, "The notes.");
 }
 
 #[test]
 fn data_has_the_shape_that_it_shows() {
     let Shape::Enum(volume) = Volume::SHAPE else { panic!("an enum") };
-    let fields: Vec<Vec<_>> = volume.variants.iter().map(|variant| variant.fields.iter().map(|field| field.name).collect()).collect();
+    let fields: Vec<Vec<_>> = volume
+        .variants
+        .iter()
+        .map(|variant| variant.fields.iter().map(|field| field.name).collect())
+        .collect();
     assert_eq!(fields, [vec![], vec!["0"], vec!["from", "to"]]);
     assert_eq!(volume.variants[0].docs, "Not at all.");
     assert_eq!(Newtype::SHAPE, Shape::Time);
@@ -164,7 +181,10 @@ fn the_async_client_is_send() {
     impl synod_sdk::abi::Transport for Down {
         async fn call(&self, call: synod_sdk::abi::RawCall) -> Result<synod_sdk::abi::RawReply, RawError> {
             let schema = Schema::decode(Sample::schema_bytes()).expect("the macros write a valid schema");
-            assert_eq!(schema.operation(call.operation).expect("it is one of the recipe's").signature, call.signature);
+            assert_eq!(
+                schema.operation(call.operation).expect("it is one of the recipe's").signature,
+                call.signature
+            );
             Err(RawError::Unavailable(call.space))
         }
         async fn query(&self, _: synod_sdk::abi::RawQuery) -> Result<synod_sdk::abi::RawReply, RawError> {
@@ -172,7 +192,8 @@ fn the_async_client_is_send() {
         }
     }
     let client = Sample::client(&Down, "team-a/notes");
-    let error = synod_sdk::block_on(send(client.note("a", note(""), Volume::Silent))).expect_err("it is down");
+    let error =
+        synod_sdk::block_on(send(client.note("a", note(""), Volume::Silent))).expect_err("it is down");
     assert_eq!(error, CallError::Unavailable("team-a/notes".into()));
     let unknown = synod_sdk::block_on(client.get("a")).expect_err("the code is not known");
     assert!(unknown.to_string().contains("99"), "{unknown}");
@@ -181,7 +202,9 @@ fn the_async_client_is_send() {
 #[test]
 fn arguments_can_be_appended() {
     let space = Local::<Sample>::new(10);
-    let run = |args: &[u8]| space.run(EntryPoint::Operation(OperationId::of("later_arguments")), args).map(|reply| reply.result);
+    let run = |args: &[u8]| {
+        space.run(EntryPoint::Operation(OperationId::of("later_arguments")), args).map(|reply| reply.result)
+    };
     assert_eq!(run(&[5]), Ok(vec![5, 0, 0]));
     assert_eq!(run(&[5, 1, 6]), Ok(vec![5, 1, 7, 0]));
     assert_eq!(run(&[5, 0, 1, 1, b'x']), Ok(vec![5, 0, 1, 1, b'x']));

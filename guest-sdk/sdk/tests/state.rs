@@ -74,7 +74,14 @@ impl Every {
     }
 
     #[query]
-    fn map_range(&self, cx: &QueryCtx, from: Option<String>, to: Option<String>, inclusive: bool, reverse: bool) -> Vec<(String, u32)> {
+    fn map_range(
+        &self,
+        cx: &QueryCtx,
+        from: Option<String>,
+        to: Option<String>,
+        inclusive: bool,
+        reverse: bool,
+    ) -> Vec<(String, u32)> {
         let bounds = bounds(from, to, inclusive);
         if reverse { self.map.range_rev(cx, bounds).collect() } else { self.map.range(cx, bounds).collect() }
     }

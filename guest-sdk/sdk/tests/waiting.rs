@@ -52,7 +52,12 @@ impl Gate {
     #[op]
     fn open(&self, cx: &mut Ctx, refuse: bool) -> Vec<bool> {
         let tickets: Vec<_> = self.waiting.iter(cx, &()).map(|(_, ticket)| ticket).collect();
-        tickets.into_iter().map(|ticket| if refuse { cx.refuse(ticket, &GateError::Locked) } else { cx.complete(ticket, &9) }).collect()
+        tickets
+            .into_iter()
+            .map(
+                |ticket| if refuse { cx.refuse(ticket, &GateError::Locked) } else { cx.complete(ticket, &9) },
+            )
+            .collect()
     }
 
     #[op]
@@ -111,7 +116,8 @@ impl Deaf {
 #[test]
 fn the_schema_says_what_waits_and_which_hooks_there_are() {
     let schema = Schema::decode(Gate::schema_bytes()).expect("the macros write a valid schema");
-    let waits: Vec<_> = schema.operations.iter().filter(|point| point.waits).map(|point| point.name.as_str()).collect();
+    let waits: Vec<_> =
+        schema.operations.iter().filter(|point| point.waits).map(|point| point.name.as_str()).collect();
     assert_eq!(waits, ["enter", "foreign"]);
     let enter = schema.operation("enter").expect("it is an operation");
     assert_eq!((&enter.result, enter.errors.is_some()), (&Type::U32, true));
@@ -188,7 +194,12 @@ fn hooks_are_told_what_happened_and_say_nothing() {
         assert_eq!(dispatch(&space, EntryPoint::Cancel, bad), Ok(vec![2]), "{bad:?}");
     }
     let deaf = Local::<Deaf>::new(10);
-    let answer = Deaf::dispatch(EntryPoint::SessionEnd, &Default::default(), &encode(&session), &mut *deaf.host.borrow_mut());
+    let answer = Deaf::dispatch(
+        EntryPoint::SessionEnd,
+        &Default::default(),
+        &encode(&session),
+        &mut *deaf.host.borrow_mut(),
+    );
     assert_eq!(answer, Ok(vec![2]), "a recipe does not know the hooks that it has not");
 }
 
@@ -207,11 +218,17 @@ fn a_call_knows_whether_it_may_wait_and_its_ticket() {
 fn clients_say_how_long_they_wait() {
     struct Asked(std::cell::RefCell<Vec<Option<u64>>>);
     impl synod_sdk::abi::Transport for Asked {
-        fn call(&self, call: synod_sdk::abi::RawCall) -> impl Future<Output = Result<synod_sdk::abi::RawReply, RawError>> + Send {
+        fn call(
+            &self,
+            call: synod_sdk::abi::RawCall,
+        ) -> impl Future<Output = Result<synod_sdk::abi::RawReply, RawError>> + Send {
             self.0.borrow_mut().push(call.wait_ms);
             std::future::ready(Err(RawError::WaitTimeout))
         }
-        fn query(&self, _: synod_sdk::abi::RawQuery) -> impl Future<Output = Result<synod_sdk::abi::RawReply, RawError>> + Send {
+        fn query(
+            &self,
+            _: synod_sdk::abi::RawQuery,
+        ) -> impl Future<Output = Result<synod_sdk::abi::RawReply, RawError>> + Send {
             std::future::ready(Err(RawError::SessionExpired("gone".into())))
         }
     }

@@ -1,6 +1,7 @@
 //! Events in a test: what was emitted and is kept, bindings between spaces, and compaction.
 //!
-//! There are no watches here: what one would deliver is what [`TestHost::events`] returns, in that order. Nobody compacts but the test.
+//! There are no watches here: what one would deliver is what [`TestHost::events`] returns, in that
+//! order. Nobody compacts but the test.
 use synod_abi::{EventPayload, Revision, SpaceId, SpaceName, TopicFilter, decode};
 use synod_machine::directory::{self, HookFailures};
 use synod_machine::events::{self, EventLog, EventPosition};
@@ -10,8 +11,9 @@ use crate::TestHost;
 use crate::host::Inner;
 
 impl<R> TestHost<R> {
-    /// Binds the space `handler` to those events of `source` whose topics `filter` wants, written as on the command line: `config/` and
-    /// `db*` are prefixes, `*` is all, anything else is one topic.
+    /// Binds the space `handler` to those events of `source` whose topics `filter` wants, written
+    /// as on the command line: `config/` and `db*` are prefixes, `*` is all, anything else is one
+    /// topic.
     ///
     /// ```
     /// use synod_sdk::prelude::*;
@@ -72,25 +74,33 @@ impl<R> TestHost<R> {
     /// ```
     pub fn bind(&self, handler: &str, source: &str, filter: &str, on_failure: OnFailure) {
         let bound = self.apply(Action::BindSpace { binding: binding(handler, source, filter), on_failure });
-        bound.unwrap_or_else(|rejection| panic!("{handler} cannot be bound to {filter} of {source}: {rejection}"));
+        bound.unwrap_or_else(|rejection| {
+            panic!("{handler} cannot be bound to {filter} of {source}: {rejection}")
+        });
     }
 
     /// Takes a binding back.
     pub fn unbind(&self, handler: &str, source: &str, filter: &str) {
         let unbound = self.apply(Action::UnbindSpace { binding: binding(handler, source, filter) });
-        unbound.unwrap_or_else(|rejection| panic!("the binding of {handler} to {filter} of {source} cannot be taken back: {rejection}"));
+        unbound.unwrap_or_else(|rejection| {
+            panic!("the binding of {handler} to {filter} of {source} cannot be taken back: {rejection}")
+        });
     }
 
-    /// The events that the space called `space` keeps, in the order in which a watch delivers them: revision, number within it, topic, and the
-    /// payload as it was encoded.
+    /// The events that the space called `space` keeps, in the order in which a watch delivers them:
+    /// revision, number within it, topic, and the payload as it was encoded.
     pub fn events(&self, space: &str) -> Vec<(Revision, u32, String, Vec<u8>)> {
         let inner = self.lock();
         let all = RangeLimit { rows: usize::MAX, bytes: usize::MAX };
         let page = must(events::events(&inner.state, inner.space(space).id, EventPosition::default(), all));
-        page.events.into_iter().map(|(at, event)| (at.revision, at.number, event.topic, event.payload.0)).collect()
+        page.events
+            .into_iter()
+            .map(|(at, event)| (at.revision, at.number, event.topic, event.payload.0))
+            .collect()
     }
 
-    /// The same with their payloads decoded, as topic and payload: `T` is what the space's recipe emits.
+    /// The same with their payloads decoded, as topic and payload: `T` is what the space's recipe
+    /// emits.
     pub fn events_of<T: EventPayload>(&self, space: &str) -> Vec<(String, T)> {
         let emits = {
             let inner = self.lock();
@@ -98,7 +108,8 @@ impl<R> TestHost<R> {
         };
         let signature = emits.map(|emits| emits.signature);
         assert!(signature == Some(T::SIGNATURE), "{space} does not emit {}", std::any::type_name::<T>());
-        let payload = |bytes: &[u8]| decode(bytes).unwrap_or_else(|_| panic!("an event of {space} does not decode"));
+        let payload =
+            |bytes: &[u8]| decode(bytes).unwrap_or_else(|_| panic!("an event of {space} does not decode"));
         self.events(space).into_iter().map(|(_, _, topic, bytes)| (topic, payload(&bytes))).collect()
     }
 
@@ -108,8 +119,8 @@ impl<R> TestHost<R> {
         must(events::event_log(&inner.state, inner.space(space).id))
     }
 
-    /// Makes the space called `space` forget its events up to and with revision `through`, as a leader does with what exceeds its
-    /// retention.
+    /// Makes the space called `space` forget its events up to and with revision `through`, as a
+    /// leader does with what exceeds its retention.
     pub fn compact(&self, space: &str, through: Revision) {
         let id = self.lock().space(space).id;
         loop {
@@ -121,7 +132,8 @@ impl<R> TestHost<R> {
         }
     }
 
-    /// What failed in the space called `space` and left nothing: hooks, and handlers of bindings with [`OnFailure::Skip`].
+    /// What failed in the space called `space` and left nothing: hooks, and handlers of bindings
+    /// with [`OnFailure::Skip`].
     pub fn hook_failures(&self, space: &str) -> Option<HookFailures> {
         let inner = self.lock();
         must(directory::hook_failures(&inner.state, inner.space(space).id))
@@ -136,7 +148,8 @@ impl<R> TestHost<R> {
 impl Inner {
     /// The space called `name`, which is there.
     pub(crate) fn space(&self, name: &str) -> directory::SpaceRecord {
-        must(directory::space(&self.state, &space_name(name))).unwrap_or_else(|| panic!("there is no space {name}; create it first"))
+        must(directory::space(&self.state, &space_name(name)))
+            .unwrap_or_else(|| panic!("there is no space {name}; create it first"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! [`TestHost`]: one member of one, driven by the test.
 //!
-//! It is the leader as well: it ticks when timers are due. It keeps no clock of its own, so a session lives until the test ends it.
+//! It is the leader as well: it ticks when timers are due. It keeps no clock of its own, so a
+//! session lives until the test ends it.
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::marker::PhantomData;
@@ -8,13 +9,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use synod_abi::schema::{EntryPointSchema, Schema};
 use synod_abi::{
-    ClusterId, Direction, ModuleHash, OperationId, RawCall, RawError, RawQuery, RawReply, RecipeName, RequestId, Revision, SessionId,
-    SpaceId, SpaceName, Time, Transport, limits,
+    ClusterId, Direction, ModuleHash, OperationId, RawCall, RawError, RawQuery, RawReply, RecipeName,
+    RequestId, Revision, SessionId, SpaceId, SpaceName, Time, Transport, limits,
 };
 use synod_machine::directory::Head;
 use synod_machine::{
-    Action, Call, Caller, Command, CommandOutcome, DeliveryFailure, Environment, LogLine, Machine, MemoryState, Origin, Outcome, Query,
-    RangeLimit, Rejection, Reply, StateView, Table, directory, query,
+    Action, Call, Caller, Command, CommandOutcome, DeliveryFailure, Environment, LogLine, Machine,
+    MemoryState, Origin, Outcome, Query, RangeLimit, Rejection, Reply, StateView, Table, directory, query,
 };
 use synod_sdk::Recipe;
 
@@ -79,15 +80,16 @@ pub(crate) struct Inner {
 /// ```
 ///
 /// # Panics
-/// Every method panics with what is wrong, as a test should. Dropping it does when a replay comes out differently.
+/// Every method panics with what is wrong, as a test should. Dropping it does when a replay comes
+/// out differently.
 pub struct TestHost<R = ()> {
     inner: Mutex<Inner>,
     recipe: PhantomData<fn() -> R>,
 }
 
 impl TestHost {
-    /// Runs `R` as it is linked into the test; or its compiled module, when `SYNOD_TEST_WASM` names one of that recipe, which
-    /// needs the feature `wasm`.
+    /// Runs `R` as it is linked into the test; or its compiled module, when `SYNOD_TEST_WASM` names
+    /// one of that recipe, which needs the feature `wasm`.
     pub fn of<R: Recipe>() -> TestHost<R> {
         #[cfg(feature = "wasm")]
         if let Some(module) = crate::wasm::named_module(R::NAME) {
@@ -96,7 +98,8 @@ impl TestHost {
         #[cfg(not(feature = "wasm"))]
         assert!(
             std::env::var_os(MODULE_VARIABLE).is_none(),
-            "{MODULE_VARIABLE} names a compiled module, which this test cannot run: it was built without the feature `wasm` of \
+            "{MODULE_VARIABLE} names a compiled module, which this test cannot run: it was built without \
+                the feature `wasm` of \
              synod-test; run `synod recipe test --wasm`, or give cargo `--features synod-test/wasm`"
         );
         let mut runners = Runners::default();
@@ -115,7 +118,8 @@ impl<R: Recipe> TestHost<R> {
     fn set_up(runners: Runners, module: &[u8]) -> Self {
         let environment = Environment { semantics: Environment::SEMANTICS, engine: runners.fingerprint() };
         let state = MemoryState::default();
-        let machine = Machine::load(&state, environment).unwrap_or_else(|fatal| panic!("an empty state does not load: {fatal}"));
+        let machine = Machine::load(&state, environment)
+            .unwrap_or_else(|fatal| panic!("an empty state does not load: {fatal}"));
         let (vm, now) = (runners.vm(), Time(BEGIN_MS));
         let inner = Mutex::new(Inner {
             runners,
@@ -137,7 +141,8 @@ impl<R: Recipe> TestHost<R> {
         host.must(Action::SetEnvironment { environment });
         let installed = host.must(Action::InstallRecipe { module: module.into(), replace: false });
         match installed {
-            Reply::Installed { recipe, .. } if recipe.name.as_str() == R::NAME && recipe.version == R::VERSION => {}
+            Reply::Installed { recipe, .. }
+                if recipe.name.as_str() == R::NAME && recipe.version == R::VERSION => {}
             other => panic!("the module is not of {}@{}: {other:?}; build it again", R::NAME, R::VERSION),
         }
         host.create_space::<R>(R::NAME);
@@ -156,8 +161,8 @@ impl<R: Recipe> TestHost<R> {
 }
 
 impl<R> TestHost<R> {
-    /// Installs another recipe, as it is linked into the test, with a space of its name: `Other::blocking(&host, "other")` is its
-    /// client.
+    /// Installs another recipe, as it is linked into the test, with a space of its name:
+    /// `Other::blocking(&host, "other")` is its client.
     pub fn install<Q: Recipe>(&self) {
         let module = {
             let inner = &mut *self.lock();
@@ -171,8 +176,10 @@ impl<R> TestHost<R> {
 
     /// Creates a space of an installed recipe.
     pub fn create_space<Q: Recipe>(&self, name: &str) {
-        let recipe = RecipeName::new(Q::NAME).unwrap_or_else(|error| panic!("{} is no name of a recipe: {error}", Q::NAME));
-        let name = SpaceName::new(name).unwrap_or_else(|error| panic!("{name} is no name of a space: {error}"));
+        let recipe = RecipeName::new(Q::NAME)
+            .unwrap_or_else(|error| panic!("{} is no name of a recipe: {error}", Q::NAME));
+        let name =
+            SpaceName::new(name).unwrap_or_else(|error| panic!("{name} is no name of a space: {error}"));
         self.must(Action::CreateSpace { name, recipe, version: Some(Q::VERSION) });
     }
 
@@ -184,15 +191,19 @@ impl<R> TestHost<R> {
         self.lock().apply(Caller::default(), action).result
     }
 
-    /// Moves the cluster's clock on, and fires what is due on the way, each timer and the end of each wait at its time, by ticks as a
-    /// leader does. Without it time stands still; `advance_ms(0)` fires what is due already.
+    /// Moves the cluster's clock on, and fires what is due on the way, each timer and the end of
+    /// each wait at its time, by ticks as a leader does. Without it time stands still;
+    /// `advance_ms(0)` fires what is due already.
     pub fn advance_ms(&self, ms: u64) {
         let mut inner = self.lock();
         let until = inner.now.plus_ms(ms);
         let mut ticks = 0;
         while let Some(due) = inner.next_timer.filter(|due| *due <= until) {
             ticks = if due > inner.now { 0 } else { ticks + 1 };
-            assert!(ticks < TICKS_AT_ONCE, "timers that are due at once set further ones that are, without end");
+            assert!(
+                ticks < TICKS_AT_ONCE,
+                "timers that are due at once set further ones that are, without end"
+            );
             inner.now = inner.now.max(due);
             let ticked = inner.apply(Caller::default(), Action::Tick).result;
             assert!(ticked.is_ok(), "a tick was rejected: {ticked:?}");
@@ -200,13 +211,15 @@ impl<R> TestHost<R> {
         inner.now = until;
     }
 
-    /// The head of the state: how many sessions, unacknowledged requests, waiting calls and timers there are, among other things.
+    /// The head of the state: how many sessions, unacknowledged requests, waiting calls and timers
+    /// there are, among other things.
     pub fn head(&self) -> Head {
         *self.lock().machine.head()
     }
 
-    /// Fuel that the last command used: a call with all that its events and sends set off has `limits::CALL_FUEL`, and so has each hook. Only
-    /// compiled modules use any, so a recipe that runs as it is linked into the test never runs out.
+    /// Fuel that the last command used: a call with all that its events and sends set off has
+    /// `limits::CALL_FUEL`, and so has each hook. Only compiled modules use any, so a recipe that
+    /// runs as it is linked into the test never runs out.
     pub fn fuel_used(&self) -> u64 {
         self.lock().fuel_used
     }
@@ -231,13 +244,15 @@ impl<R> TestHost<R> {
         self.lock().machine.head().state_digest()
     }
 
-    /// The lines that recipes logged since the last time, the newest `limits::LOG_RING_LINES` of them.
+    /// The lines that recipes logged since the last time, the newest `limits::LOG_RING_LINES` of
+    /// them.
     pub fn take_logs(&self) -> Vec<LogLine> {
         self.lock().logs.drain(..).collect()
     }
 
     fn must(&self, action: Action) -> Reply {
-        self.apply(action).unwrap_or_else(|rejection| panic!("the test host could not be set up: {rejection}"))
+        self.apply(action)
+            .unwrap_or_else(|rejection| panic!("the test host could not be set up: {rejection}"))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -248,7 +263,8 @@ impl<R> TestHost<R> {
 impl Inner {
     pub(crate) fn apply(&mut self, caller: Caller, action: Action) -> Outcome {
         let command = Command { origin: Origin::default(), caller, action };
-        let applied = replay::apply(&mut self.machine, &mut self.state, &mut self.vm, self.now, vec![command.clone()]);
+        let applied =
+            replay::apply(&mut self.machine, &mut self.state, &mut self.vm, self.now, vec![command.clone()]);
         let mut applied = applied.unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
         self.history.emitted(&mut applied);
         self.log(applied.logs);
@@ -268,7 +284,8 @@ impl Inner {
 
     /// The operation that a client calls.
     pub(crate) fn operation(&mut self, call: RawCall) -> Result<Call, RawError> {
-        let (space, _) = self.resolve(&call.space, call.operation, call.signature, |schema, name| schema.operation(name))?;
+        let (space, _) =
+            self.resolve(&call.space, call.operation, call.signature, |schema, name| schema.operation(name))?;
         Ok(Call { space, operation: OperationId::of(call.operation), args: call.args.into() })
     }
 
@@ -277,15 +294,23 @@ impl Inner {
         answer(self.apply(Caller::default(), Action::Call(call)))
     }
 
-    pub(crate) fn query(&mut self, asked: RawQuery, session: Option<SessionId>) -> Result<RawReply, RawError> {
-        let (_, space) = self.resolve(&asked.space, asked.query, asked.signature, |schema, name| schema.query(name))?;
-        let request = Query { space: &space, query: OperationId::of(asked.query), args: &asked.args, session };
-        let answer = query(&self.state, &mut self.vm, request).unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
+    pub(crate) fn query(
+        &mut self,
+        asked: RawQuery,
+        session: Option<SessionId>,
+    ) -> Result<RawReply, RawError> {
+        let (_, space) =
+            self.resolve(&asked.space, asked.query, asked.signature, |schema, name| schema.query(name))?;
+        let request =
+            Query { space: &space, query: OperationId::of(asked.query), args: &asked.args, session };
+        let answer = query(&self.state, &mut self.vm, request)
+            .unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
         self.log(answer.logs);
         answer.result.map(|result| RawReply { revision: answer.revision, result }).map_err(raw)
     }
 
-    /// The space, if its recipe has the entry point with the caller's signature: what a member checks.
+    /// The space, if its recipe has the entry point with the caller's signature: what a member
+    /// checks.
     fn resolve(
         &mut self,
         space: &str,
@@ -293,16 +318,22 @@ impl Inner {
         signature: u64,
         find: impl for<'s> Fn(&'s Schema, &str) -> Option<&'s EntryPointSchema>,
     ) -> Result<(SpaceId, SpaceName), RawError> {
-        let space = SpaceName::new(space).map_err(|error| invalid(format!("{space} is no name of a space: {error}")))?;
-        let record = directory::space(&self.state, &space).unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
+        let space = SpaceName::new(space)
+            .map_err(|error| invalid(format!("{space} is no name of a space: {error}")))?;
+        let record = directory::space(&self.state, &space)
+            .unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
         let record = record.ok_or_else(|| invalid(format!("there is no space {space}; create it first")))?;
         if !self.schemas.contains_key(&record.module) {
-            let schema = directory::schema(&self.state, record.module).unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
+            let schema = directory::schema(&self.state, record.module)
+                .unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
             self.schemas.extend(schema.map(|schema| (record.module, schema)));
         }
         match self.schemas.get(&record.module).and_then(|schema| find(schema, name)) {
             Some(point) if point.signature == signature => Ok((record.id, space)),
-            Some(_) => Err(invalid(format!("{name} of {} has other types than this client; build module and client again", record.recipe))),
+            Some(_) => Err(invalid(format!(
+                "{name} of {} has other types than this client; build module and client again",
+                record.recipe
+            ))),
             None => Err(invalid(format!("{} has no {name}", record.recipe))),
         }
     }
@@ -340,7 +371,9 @@ impl<R> Drop for TestHost<R> {
         let inner = self.lock();
         let digest = inner.machine.head().state_digest();
         for batch in REPLAYS {
-            if let Err(different) = replay::compare(&inner.runners, inner.environment, &inner.history, digest, batch) {
+            if let Err(different) =
+                replay::compare(&inner.runners, inner.environment, &inner.history, digest, batch)
+            {
                 panic!("{different}");
             }
         }
@@ -366,7 +399,8 @@ fn raw(rejection: Rejection) -> RawError {
     match rejection {
         Rejection::Recipe { code, error } => RawError::Rejected { code, error: error.0 },
         Rejection::Fault(fault) => RawError::Fault { fault: Some(fault), message: fault.to_string() },
-        Rejection::Handler { why: DeliveryFailure::Fault(fault), .. } | Rejection::Send { why: DeliveryFailure::Fault(fault), .. } => {
+        Rejection::Handler { why: DeliveryFailure::Fault(fault), .. }
+        | Rejection::Send { why: DeliveryFailure::Fault(fault), .. } => {
             RawError::Fault { fault: Some(fault), message: rejection.to_string() }
         }
         Rejection::WaitTimeout => RawError::WaitTimeout,

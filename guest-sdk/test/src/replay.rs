@@ -1,14 +1,15 @@
 //! Does again what a host did, in entries of another size, and compares.
 //!
-//! The seeds, revisions, times and tokens of a command do not depend on the entry that it came in, so nothing that a
-//! recipe is given differs. What still comes out differently was kept in memory, or is not a function of state and
-//! arguments.
+//! The seeds, revisions, times and tokens of a command do not depend on the entry that it came in,
+//! so nothing that a recipe is given differs. What still comes out differently was kept in memory,
+//! or is not a function of state and arguments.
 use std::collections::BTreeMap;
 
 use synod_abi::{SpaceId, Time, encode};
 use synod_machine::events::EventLog;
 use synod_machine::{
-    Applied, Command, Completed, Emitted, Entry, Environment, Fatal, Machine, MemoryState, Outcome, Rejection, SessionChange,
+    Applied, Command, Completed, Emitted, Entry, Environment, Fatal, Machine, MemoryState, Outcome,
+    Rejection, SessionChange,
 };
 
 use crate::vm::Runners;
@@ -58,7 +59,8 @@ pub(crate) fn apply(
     Ok(applied)
 }
 
-/// Does everything again with up to `batch` commands an entry; an error says what came out differently.
+/// Does everything again with up to `batch` commands an entry; an error says what came out
+/// differently.
 pub(crate) fn compare(
     runners: &Runners,
     environment: Environment,
@@ -76,12 +78,14 @@ pub(crate) fn compare(
         let together = rest.iter().take(batch).take_while(|next| next.at == first.at).count();
         let commands = rest[..together].iter().map(|done| done.command.clone()).collect();
         let mut applied = apply(&mut machine, &mut state, &mut vm, first.at, commands).map_err(fatal)?;
-        let executed = applied.outcomes.iter().take_while(|outcome| outcome.outcome.result != Err(Rejection::Deferred));
+        let executed =
+            applied.outcomes.iter().take_while(|outcome| outcome.outcome.result != Err(Rejection::Deferred));
         let executed: Vec<&Outcome> = executed.map(|outcome| &outcome.outcome).collect();
         for (before, again) in rest.iter().zip(&executed) {
             if before.outcome != **again {
                 return Err(format!(
-                    "the recipe is not deterministic: {:?} had the outcome {:?}, and {:?} when done again with {batch} commands an entry",
+                    "the recipe is not deterministic: {:?} had the outcome {:?}, and {:?} when done again \
+                        with {batch} commands an entry",
                     before.command.action, before.outcome, again
                 ));
             }
@@ -92,7 +96,10 @@ pub(crate) fn compare(
         again.sessions.extend(applied.sessions);
     }
     let different = |what: &str, before: String, again: String| {
-        format!("the recipe is not deterministic: {what} {before}, and {again} when done again with {batch} commands an entry")
+        format!(
+            "the recipe is not deterministic: {what} {before}, and {again} when done again with {batch} \
+                commands an entry"
+        )
     };
     if let Some((before, again)) = first_difference(&history.completions, &again.completions) {
         return Err(different("among the calls that waited, one was answered", before, again));
@@ -109,7 +116,10 @@ pub(crate) fn compare(
     if machine.head().state_digest() == digest {
         return Ok(());
     }
-    Err(format!("the recipe is not deterministic: all outcomes are the same, but the state differs with {batch} commands an entry"))
+    Err(format!(
+        "the recipe is not deterministic: all outcomes are the same, but the state differs with {batch} \
+            commands an entry"
+    ))
 }
 
 fn first_difference<T: PartialEq + std::fmt::Debug>(before: &[T], again: &[T]) -> Option<(String, String)> {

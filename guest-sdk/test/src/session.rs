@@ -1,7 +1,8 @@
-//! Sessions in a test: a client that numbers its requests, acknowledges what it got, and gives up what is dropped.
+//! Sessions in a test: a client that numbers its requests, acknowledges what it got, and gives up
+//! what is dropped.
 //!
-//! Nothing keeps a session alive, because nothing but the test ends it: [`TestSession::expire`] is what a leader does about a client
-//! that it does not hear of.
+//! Nothing keeps a session alive, because nothing but the test ends it: [`TestSession::expire`] is
+//! what a leader does about a client that it does not hear of.
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -10,7 +11,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use synod_abi::{RawCall, RawError, RawQuery, RawReply, RequestId, SessionId, Transport, limits};
-use synod_machine::{Action, Caller, Cancelled, EndCause, OpenSession, Outcome, Principal, Reply, Request, SessionCall, TtlPolicy};
+use synod_machine::{
+    Action, Caller, Cancelled, EndCause, OpenSession, Outcome, Principal, Reply, Request, SessionCall,
+    TtlPolicy,
+};
 use synod_sdk::Recipe;
 
 use crate::TestHost;
@@ -26,8 +30,9 @@ thread_local! {
     static LAST_CALL: Cell<Option<CallId>> = const { Cell::new(None) };
 }
 
-/// A session of a [`TestHost`], see [`TestHost::open_session`]. Its clients are the recipe's: `session.client()` for what answers at
-/// once, `session.async_client()` with [`TestHost::start`] for what may wait.
+/// A session of a [`TestHost`], see [`TestHost::open_session`]. Its clients are the recipe's:
+/// `session.client()` for what answers at once, `session.async_client()` with [`TestHost::start`]
+/// for what may wait.
 pub struct TestSession<'h, R = ()> {
     host: &'h TestHost<R>,
     id: SessionId,
@@ -46,7 +51,8 @@ struct Client {
 }
 
 impl<R> TestHost<R> {
-    /// Opens a session. It lives until it is closed or expired: dropping it is what a client does that vanishes.
+    /// Opens a session. It lives until it is closed or expired: dropping it is what a client does
+    /// that vanishes.
     pub fn open_session(&self) -> TestSession<'_, R> {
         let opened = {
             let mut inner = self.lock();
@@ -54,11 +60,19 @@ impl<R> TestHost<R> {
             let mut nonce = [0; 16];
             nonce[..8].copy_from_slice(&inner.opened.to_be_bytes());
             let (ttl_ms, ttl_policy) = (limits::SESSION_TTL_DEFAULT_MS, TtlPolicy::Nearest);
-            let open = OpenSession { nonce, secret_hash: [7; 32], ttl_ms, ttl_policy, label: format!("session {}", inner.opened) };
+            let open = OpenSession {
+                nonce,
+                secret_hash: [7; 32],
+                ttl_ms,
+                ttl_policy,
+                label: format!("session {}", inner.opened),
+            };
             inner.apply(Caller::default(), Action::OpenSession(open)).result
         };
         match opened {
-            Ok(Reply::Session { session: id, .. }) => TestSession { host: self, id, client: Mutex::new(Client::default()) },
+            Ok(Reply::Session { session: id, .. }) => {
+                TestSession { host: self, id, client: Mutex::new(Client::default()) }
+            }
             other => panic!("a session could not be opened: {other:?}"),
         }
     }
@@ -90,14 +104,16 @@ impl<R> TestHost<R> {
     /// assert_eq!(entered.take().unwrap(), 7);
     /// ```
     pub fn start<'f, F: Future + 'f>(&'f self, future: F) -> Started<'f, F::Output> {
-        let started = Started { host: self, state: Cell::new(State::Waiting(Box::pin(future))), call: Cell::new(None) };
+        let started =
+            Started { host: self, state: Cell::new(State::Waiting(Box::pin(future))), call: Cell::new(None) };
         started.poll();
         started
     }
 }
 
 impl<'h, R: Recipe> TestSession<'h, R> {
-    /// The client of the space that has the recipe's name. A call that waits panics: see [`TestHost::start`].
+    /// The client of the space that has the recipe's name. A call that waits panics: see
+    /// [`TestHost::start`].
     pub fn client(&self) -> R::BlockingClient<'_, Self> {
         R::blocking(self, R::NAME)
     }
@@ -124,9 +140,14 @@ impl<R> TestSession<'_, R> {
         self.end(EndCause::Expired);
     }
 
-    /// Sends the last call again, as a client does that got no reply: it has effect once, so the outcome is that of the first time.
+    /// Sends the last call again, as a client does that got no reply: it has effect once, so the
+    /// outcome is that of the first time.
     pub fn retry_last(&self) -> Outcome {
-        let last = self.lock().last.clone().unwrap_or_else(|| panic!("the session has made no call that could be sent again"));
+        let last = self
+            .lock()
+            .last
+            .clone()
+            .unwrap_or_else(|| panic!("the session has made no call that could be sent again"));
         self.host.lock().apply(self.caller(), Action::SessionCall(last))
     }
 
@@ -143,7 +164,8 @@ impl<R> TestSession<'_, R> {
     }
 
     fn end(&self, cause: EndCause) {
-        let ended = self.host.lock().apply(Caller::default(), Action::EndSession { session: self.id, cause }).result;
+        let ended =
+            self.host.lock().apply(Caller::default(), Action::EndSession { session: self.id, cause }).result;
         assert!(ended.is_ok(), "the session could not be ended: {ended:?}");
     }
 
@@ -246,7 +268,8 @@ impl<R> Future for Answer<'_, R> {
                 None => {
                     assert!(
                         STARTED.get(),
-                        "this call waits, and the test would with it: make it with the async client and start it, \
+                        "this call waits, and the test would with it: make it with the async client and \
+                            start it, \
                          `let client = session.async_client(); let started = host.start(client.…)`; then see `started.is_waiting()`, \
                          let another session do what it waits for, and `started.take()`"
                     );
@@ -296,8 +319,8 @@ enum State<'f, T> {
     Polled,
 }
 
-/// Something that was started and may wait: see [`TestHost::start`]. Dropped while it waits, its call is cancelled, as a client
-/// does whose caller is gone.
+/// Something that was started and may wait: see [`TestHost::start`]. Dropped while it waits, its
+/// call is cancelled, as a client does whose caller is gone.
 pub struct Started<'f, T> {
     host: &'f dyn Cancels,
     state: Cell<State<'f, T>>,
@@ -319,11 +342,14 @@ impl<T> Started<'_, T> {
         self.poll();
         match self.state.replace(State::Polled) {
             State::Done(result) => result,
-            State::Waiting(_) | State::Polled => panic!("the call still waits; let something happen that ends that first"),
+            State::Waiting(_) | State::Polled => {
+                panic!("the call still waits; let something happen that ends that first")
+            }
         }
     }
 
-    /// Gives its last call up, as a client may until it has acknowledged the outcome, and tells what that call was.
+    /// Gives its last call up, as a client may until it has acknowledged the outcome, and tells
+    /// what that call was.
     ///
     /// # Panics
     /// If it made no call in a session.

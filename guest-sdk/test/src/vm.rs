@@ -1,14 +1,15 @@
-//! Runs recipes for tests: those linked into the test directly, compiled modules on an engine where there is one.
+//! Runs recipes for tests: those linked into the test directly, compiled modules on an engine where
+//! there is one.
 //!
-//! The module of a linked recipe is its encoded schema, so that installing it takes the same way as any module. It names no
-//! engine: that is `wasm`, a feature.
+//! The module of a linked recipe is its encoded schema, so that installing it takes the same way as
+//! any module. It names no engine: that is `wasm`, a feature.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use synod_abi::schema::Schema;
 use synod_abi::{
-    AdmissionError, Context, EntryPoint, Fault, HostCalls, ModuleHash, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_LATER, REPLY_NOW,
-    REPLY_RESULT, SpaceId, limits,
+    AdmissionError, Context, EntryPoint, Fault, HostCalls, ModuleHash, REPLY_BAD_ARGUMENTS, REPLY_ERROR,
+    REPLY_LATER, REPLY_NOW, REPLY_RESULT, SpaceId, limits,
 };
 use synod_machine::{Admitted, Completion, Fatal, Invocation, MemoryState, Vm, Workspace, module_hash};
 use synod_sdk::native::NativeRecipe;
@@ -29,7 +30,8 @@ pub(crate) trait Engine: Send + Sync {
     fn vm(&self) -> EngineVm;
 }
 
-/// The recipes that tests are linked with, and the engine for compiled ones: what hosts and replays share.
+/// The recipes that tests are linked with, and the engine for compiled ones: what hosts and replays
+/// share.
 #[derive(Clone, Default)]
 pub(crate) struct Runners {
     native: BTreeMap<ModuleHash, Dispatch>,
@@ -56,7 +58,11 @@ impl Runners {
     }
 
     pub(crate) fn vm(&self) -> TestVm {
-        TestVm { native: self.native.clone(), engine: self.engine.as_ref().map(|engine| engine.vm()), fuel_used: 0 }
+        TestVm {
+            native: self.native.clone(),
+            engine: self.engine.as_ref().map(|engine| engine.vm()),
+            fuel_used: 0,
+        }
     }
 }
 
@@ -74,7 +80,9 @@ impl TestVm {
     }
 
     fn engine(&mut self) -> Result<&mut EngineVm, Fatal> {
-        self.engine.as_mut().ok_or_else(|| Fatal("a recipe is installed that is neither linked into the test nor compiled".into()))
+        self.engine.as_mut().ok_or_else(|| {
+            Fatal("a recipe is installed that is neither linked into the test nor compiled".into())
+        })
     }
 }
 
@@ -89,7 +97,8 @@ impl Vm<Workspace<MemoryState>> for TestVm {
             Some(engine) => engine.admit(module),
             None if module.starts_with(WASM_MAGIC) => {
                 panic!(
-                    "a compiled module was installed in a TestHost of linked recipes; make it with TestHost::wasm, of the feature `wasm`"
+                    "a compiled module was installed in a TestHost of linked recipes; make it with \
+                        TestHost::wasm, of the feature `wasm`"
                 )
             }
             None => Err(AdmissionError::NotWasm),
@@ -108,7 +117,11 @@ impl Vm<Workspace<MemoryState>> for TestVm {
         self.engine.iter_mut().for_each(|engine| engine.begin_entry());
     }
 
-    fn invoke(&mut self, call: Invocation<'_>, mut host: Workspace<MemoryState>) -> Result<(Workspace<MemoryState>, Completion), Fatal> {
+    fn invoke(
+        &mut self,
+        call: Invocation<'_>,
+        mut host: Workspace<MemoryState>,
+    ) -> Result<(Workspace<MemoryState>, Completion), Fatal> {
         let Some(dispatch) = self.native.get(&call.module) else {
             let engine = self.engine()?;
             let done = engine.invoke(call, host)?;

@@ -1,4 +1,5 @@
-//! Compiled modules on wasmtime, as members run them. Only with the feature `wasm`: it takes minutes to compile.
+//! Compiled modules on wasmtime, as members run them. Only with the feature `wasm`: it takes
+//! minutes to compile.
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,7 +23,10 @@ impl Engine for Wasmtime {
     }
 
     fn vm(&self) -> EngineVm {
-        Box::new(WasmVm::new(self.0.clone()).unwrap_or_else(|error| panic!("the Wasm engine does not link: {error}")))
+        Box::new(
+            WasmVm::new(self.0.clone())
+                .unwrap_or_else(|error| panic!("the Wasm engine does not link: {error}")),
+        )
     }
 }
 
@@ -30,8 +34,10 @@ impl Engine for Wasmtime {
 pub(crate) fn named_module(recipe: &str) -> Option<Vec<u8>> {
     let path = std::env::var_os(MODULE_VARIABLE)?;
     let path = Path::new(&path);
-    let module =
-        std::fs::read(path).unwrap_or_else(|error| panic!("{MODULE_VARIABLE} names {}, which cannot be read: {error}", path.display()));
-    let admitted = synod_vm::admit(&module).unwrap_or_else(|error| panic!("{} is not admitted: {error}", path.display()));
+    let module = std::fs::read(path).unwrap_or_else(|error| {
+        panic!("{MODULE_VARIABLE} names {}, which cannot be read: {error}", path.display())
+    });
+    let admitted = synod_vm::admit(&module)
+        .unwrap_or_else(|error| panic!("{} is not admitted: {error}", path.display()));
     (admitted.schema.recipe.name.as_str() == recipe).then_some(module)
 }

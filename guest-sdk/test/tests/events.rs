@@ -120,7 +120,9 @@ impl Ledger {
         let text = match event.decode::<Till>() {
             Some(Till::Sold { amount: 13 }) => panic!("unlucky"),
             Some(till) => format!("{} {}: {till:?}", event.space, event.topic),
-            None => format!("{} {}: {:?}", event.space, event.topic, event.decode::<Line>().map(|line| line.text)),
+            None => {
+                format!("{} {}: {:?}", event.space, event.topic, event.decode::<Line>().map(|line| line.text))
+            }
         };
         self.lines.push_back(cx, &(), &text);
         cx.emit(&event.topic, &Line { text });
@@ -160,7 +162,11 @@ fn events_are_kept_by_revision_and_number() {
     let begin = host.revision().0;
     host.client().sell("a", 7).unwrap();
     host.client().shout("b", 2).unwrap();
-    let at: Vec<_> = host.events("shop").into_iter().map(|(revision, number, topic, _)| (revision.0 - begin, number, topic)).collect();
+    let at: Vec<_> = host
+        .events("shop")
+        .into_iter()
+        .map(|(revision, number, topic, _)| (revision.0 - begin, number, topic))
+        .collect();
     assert_eq!(at, [(1, 0, "a".into()), (2, 0, "b".into()), (2, 1, "b".into())]);
     assert_eq!(host.events_of::<Till>("shop"), [sold("a", 7), sold("b", 0), sold("b", 1)]);
     let log = host.event_log("shop");
@@ -187,7 +193,11 @@ fn a_handler_runs_in_the_command_that_emitted() {
     host.client().sell("front/left", 3).unwrap();
     assert_eq!(lines(&host, "ledger"), ["shop front: Sold { amount: 1 }"]);
     let (of_shop, of_ledger) = (host.events("shop"), host.events("ledger"));
-    assert_eq!((of_ledger.len(), of_ledger[0].0), (1, of_shop[0].0), "its events have the revision of their cause");
+    assert_eq!(
+        (of_ledger.len(), of_ledger[0].0),
+        (1, of_shop[0].0),
+        "its events have the revision of their cause"
+    );
     host.unbind("ledger", "shop", "front");
     host.client().sell("front", 4).unwrap();
     assert_eq!(lines(&host, "ledger").len(), 1);
@@ -196,7 +206,9 @@ fn a_handler_runs_in_the_command_that_emitted() {
 #[test]
 fn filters_are_one_topic_a_prefix_or_all_and_a_handler_hears_an_event_once() {
     let host = shop_and_ledger();
-    for (space, filters) in [("all", &["*"][..]), ("some", &["a/"]), ("one", &["a/x"]), ("twice", &["a/", "a/x", "*"])] {
+    for (space, filters) in
+        [("all", &["*"][..]), ("some", &["a/"]), ("one", &["a/x"]), ("twice", &["a/", "a/x", "*"])]
+    {
         host.create_space::<Ledger>(space);
         filters.iter().for_each(|filter| host.bind(space, "shop", filter, OnFailure::Reject));
     }
@@ -215,11 +227,15 @@ fn a_failing_handler_rejects_its_cause() {
     let (revision, events) = (host.revision(), host.events("shop"));
     let refused = host.client().sell("a", 13).expect_err("it is unlucky");
     assert!(
-        matches!(&refused, CallError::Fault { fault: Some(Fault::Panic), .. }) && refused.to_string().contains("handler of space"),
+        matches!(&refused, CallError::Fault { fault: Some(Fault::Panic), .. })
+            && refused.to_string().contains("handler of space"),
         "{refused}"
     );
     assert!(refused.to_string().contains(&Fault::Panic.to_string()), "{refused}");
-    assert_eq!((host.revision(), host.events("shop"), host.client().sold("a").unwrap()), (revision, events, 0));
+    assert_eq!(
+        (host.revision(), host.events("shop"), host.client().sold("a").unwrap()),
+        (revision, events, 0)
+    );
     assert!(host.take_logs().iter().any(|line| line.text.contains("unlucky")), "people are told");
     host.client().sell("a", 1).unwrap();
 }
@@ -232,9 +248,16 @@ fn a_failing_handler_that_may_is_skipped_and_counted() {
     host.bind("second", "ledger", "*", OnFailure::Reject);
     host.client().sell("a", 13).unwrap();
     assert_eq!((host.client().sold("a").unwrap(), host.events("shop").len()), (13, 1));
-    assert!(lines(&host, "ledger").is_empty() && host.events("ledger").is_empty() && lines(&host, "second").is_empty());
+    assert!(
+        lines(&host, "ledger").is_empty()
+            && host.events("ledger").is_empty()
+            && lines(&host, "second").is_empty()
+    );
     let failures = host.hook_failures("ledger").expect("it is counted");
-    assert_eq!((failures.count, failures.revision, failures.why), (1, host.revision(), DeliveryFailure::Fault(Fault::Panic)));
+    assert_eq!(
+        (failures.count, failures.revision, failures.why),
+        (1, host.revision(), DeliveryFailure::Fault(Fault::Panic))
+    );
     host.client().sell("a", 1).unwrap();
     assert_eq!((lines(&host, "ledger").len(), lines(&host, "second").len()), (1, 1));
     assert_eq!(host.hook_failures("second"), None);
@@ -250,8 +273,14 @@ fn handlers_of_handlers_follow_in_the_same_revision() {
     host.bind("ledger", "shop", "*", OnFailure::Reject);
     host.client().shout("a", 2).unwrap();
     assert_eq!(lines(&host, "third").len(), 2);
-    assert!(lines(&host, "third")[1].starts_with("second a: Some(\"ledger a: Some("), "{:?}", lines(&host, "third"));
-    let at = |space| host.events(space).into_iter().map(|(revision, number, ..)| (revision, number)).collect::<Vec<_>>();
+    assert!(
+        lines(&host, "third")[1].starts_with("second a: Some(\"ledger a: Some("),
+        "{:?}",
+        lines(&host, "third")
+    );
+    let at = |space| {
+        host.events(space).into_iter().map(|(revision, number, ..)| (revision, number)).collect::<Vec<_>>()
+    };
     assert_eq!(at("third"), [(host.revision(), 0), (host.revision(), 1)]);
     assert_eq!(at("third"), at("shop"));
 }
@@ -263,7 +292,11 @@ fn spaces_do_not_feed_each_other_in_a_circle() {
     host.bind("second", "ledger", "*", OnFailure::Reject);
     let bind = |handler: &str, source: &str| {
         let name = |name| synod_sdk::abi::SpaceName::new(name).expect("a name");
-        let binding = Binding { handler: name(handler), source: name(source), filter: synod_sdk::abi::TopicFilter::all() };
+        let binding = Binding {
+            handler: name(handler),
+            source: name(source),
+            filter: synod_sdk::abi::TopicFilter::all(),
+        };
         host.apply(Action::BindSpace { binding, on_failure: OnFailure::Reject })
     };
     assert_eq!(bind("ledger", "second"), Err(Rejection::BindingCircle));
@@ -278,7 +311,13 @@ fn what_is_sent_runs_after_its_cause_and_in_order() {
     host.create_space::<Ledger>("second");
     host.bind("ledger", "shop", "*", OnFailure::Reject);
     host.client().delegate(vec!["ledger".into(), "second".into(), "ledger".into()], "write").unwrap();
-    let expected = ["delegated 5", "shop ledger: Counted", "shop second: Counted", "delegated 5", "shop ledger: Counted"];
+    let expected = [
+        "delegated 5",
+        "shop ledger: Counted",
+        "shop second: Counted",
+        "delegated 5",
+        "shop ledger: Counted",
+    ];
     assert_eq!(lines(&host, "ledger"), expected, "as they were sent and emitted");
     assert_eq!(lines(&host, "second"), ["delegated 5"]);
 }
@@ -288,7 +327,10 @@ fn what_cannot_be_sent_rejects_its_cause() {
     let host = shop_and_ledger();
     let client = host.client();
     let send = |space: &str, operation: &str| {
-        let refused = client.delegate(vec!["ledger".into(), space.into()], operation).expect_err("it cannot be sent").to_string();
+        let refused = client
+            .delegate(vec!["ledger".into(), space.into()], operation)
+            .expect_err("it cannot be sent")
+            .to_string();
         assert!(refused.contains("sent"), "{refused}");
         assert!(host.events("shop").is_empty() && lines(&host, "ledger").is_empty());
         refused
@@ -296,9 +338,14 @@ fn what_cannot_be_sent_rejects_its_cause() {
     for (space, why) in [("nowhere", DeliveryFailure::Unknown), ("NOT A NAME", DeliveryFailure::Unknown)] {
         assert!(send(space, "write").contains(&why.to_string()), "{space}");
     }
-    assert!(send("shop", "write").contains(&DeliveryFailure::Unknown.to_string()), "an operation of another recipe");
+    assert!(
+        send("shop", "write").contains(&DeliveryFailure::Unknown.to_string()),
+        "an operation of another recipe"
+    );
     let client = host.client();
-    let alone = |operation: &str| client.delegate(vec!["shop".into()], operation).expect_err("it cannot be sent").to_string();
+    let alone = |operation: &str| {
+        client.delegate(vec!["shop".into()], operation).expect_err("it cannot be sent").to_string()
+    };
     assert!(alone("wait").contains(&DeliveryFailure::WouldWait.to_string()));
     assert!(alone("stumble").contains(&Fault::BadArguments.to_string()));
     assert!(client.sell("a", 1).is_ok(), "instances and rows are as before");
@@ -358,8 +405,15 @@ fn what_the_cluster_does_is_never_rejected() {
     session.close();
     assert_eq!(host.head().sessions, 0);
     assert_eq!(host.events("shop").len() - before, 2, "the hook's events stay");
-    assert_eq!(host.hook_failures("shop").map(|failures| (failures.count, failures.why)), Some((1, DeliveryFailure::Unknown)));
-    assert!(lines(&host, "ledger").iter().any(|line| line == "shop gone: Counted"), "{:?}", lines(&host, "ledger"));
+    assert_eq!(
+        host.hook_failures("shop").map(|failures| (failures.count, failures.why)),
+        Some((1, DeliveryFailure::Unknown))
+    );
+    assert!(
+        lines(&host, "ledger").iter().any(|line| line == "shop gone: Counted"),
+        "{:?}",
+        lines(&host, "ledger")
+    );
 }
 
 #[test]
@@ -407,7 +461,10 @@ fn a_space_that_is_deleted_takes_its_events_and_bindings_along() {
 #[test]
 fn events_of_another_type_are_refused() {
     let host = shop_and_ledger();
-    let text = *catch_unwind(AssertUnwindSafe(|| host.events_of::<Line>("shop"))).unwrap_err().downcast::<String>().expect("a text");
+    let text = *catch_unwind(AssertUnwindSafe(|| host.events_of::<Line>("shop")))
+        .unwrap_err()
+        .downcast::<String>()
+        .expect("a text");
     assert!(text.contains("shop does not emit") && text.contains("Line"), "{text}");
 }
 

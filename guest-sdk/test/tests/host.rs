@@ -106,7 +106,10 @@ fn a_panic_is_a_fault_of_the_call_and_keeps_nothing() {
     let host = TestHost::of::<Notes>();
     let notes = host.client();
     let broken = notes.break_off();
-    assert!(matches!(broken, Err(CallError::Fault { fault: Some(synod_abi::Fault::Panic), .. })), "{broken:?}");
+    assert!(
+        matches!(broken, Err(CallError::Fault { fault: Some(synod_abi::Fault::Panic), .. })),
+        "{broken:?}"
+    );
     assert_eq!(notes.text("broken").unwrap(), None);
     assert!(host.take_logs()[0].text.contains("broken off"));
 }
@@ -177,10 +180,16 @@ fn a_recipe_that_is_not_deterministic_fails_its_test() {
 #[test]
 fn a_module_that_cannot_run_fails_the_test_and_says_why() {
     let mut again = std::process::Command::new(std::env::current_exe().expect("a test is a program"));
-    again.args(["--exact", "the_clock_stands_until_it_is_moved"]).env("SYNOD_TEST_WASM", "/nonexistent/notes.wasm");
+    again
+        .args(["--exact", "the_clock_stands_until_it_is_moved"])
+        .env("SYNOD_TEST_WASM", "/nonexistent/notes.wasm");
     let output = again.output().expect("it runs");
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    let why = if cfg!(feature = "wasm") { "/nonexistent/notes.wasm, which cannot be read" } else { "--features synod-test/wasm" };
+    let why = if cfg!(feature = "wasm") {
+        "/nonexistent/notes.wasm, which cannot be read"
+    } else {
+        "--features synod-test/wasm"
+    };
     assert!(!output.status.success() && text.contains("SYNOD_TEST_WASM") && text.contains(why), "{text}");
 }
 
@@ -190,7 +199,8 @@ fn a_compiled_module_among_linked_recipes_is_refused() {
     let refused = host.apply(Action::InstallRecipe { module: b"text".as_slice().into(), replace: false });
     assert_eq!(refused, Err(synod_test::Rejection::NotAdmitted(synod_abi::AdmissionError::NotWasm)));
     let panicked = catch_unwind(|| {
-        TestHost::of::<Notes>().apply(Action::InstallRecipe { module: b"\0asm\x01\0\0\0".as_slice().into(), replace: false })
+        TestHost::of::<Notes>()
+            .apply(Action::InstallRecipe { module: b"\0asm\x01\0\0\0".as_slice().into(), replace: false })
     });
     let text = panicked.unwrap_err().downcast::<&str>().expect("the panic has a text");
     assert!(text.contains("TestHost::wasm"), "{text}");

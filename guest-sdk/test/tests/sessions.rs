@@ -213,7 +213,11 @@ fn a_sessions_end_ends_what_waits_in_it() {
     }
     let head = host.head();
     assert_eq!((head.sessions, head.requests, head.waiting, head.timers), (0, 0, 0, 0));
-    assert_eq!(host.rows("gate"), 4, "two lines of the diary, and the tickets of two that were not cancelled");
+    assert_eq!(
+        host.rows("gate"),
+        4,
+        "two lines of the diary, and the tickets of two that were not cancelled"
+    );
 }
 
 #[test]

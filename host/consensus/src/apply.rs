@@ -1,7 +1,7 @@
 //! What is handed to whoever applies committed entries.
 //!
-//! This crate decides *what* is committed and in which order; it never writes the state itself, because rows and the
-//! applied mark go to disk in one batch, which only the applier can make.
+//! This crate decides *what* is committed and in which order; it never writes the state itself,
+//! because rows and the applied mark go to disk in one batch, which only the applier can make.
 use std::future::Future;
 
 use bytes::Bytes;
@@ -16,7 +16,8 @@ pub struct CommittedEntry {
     pub index: u64,
     /// The term of the leader that appended it.
     pub term: u64,
-    /// To be committed in the same batch as the entry's writes; if several entries share a batch: the last one's.
+    /// To be committed in the same batch as the entry's writes; if several entries share a batch:
+    /// the last one's.
     pub mark: AppliedMark,
     /// What it carries.
     pub payload: CommittedPayload,
@@ -35,10 +36,12 @@ pub enum CommittedPayload {
 
 /// Applies committed entries. One per member, called by one task, one call at a time.
 pub trait Applier: Send + Sync + 'static {
-    /// Applies `entries`, in order, and returns when their marks are in the state store (not synced).
+    /// Applies `entries`, in order, and returns when their marks are in the state store (not
+    /// synced).
     ///
-    /// It must not block the runtime's threads: the work belongs on a thread of its own. An entry may be committed by the
-    /// others and get here before this member's log writer has it; the state store's commit waits for that.
+    /// It must not block the runtime's threads: the work belongs on a thread of its own. An entry
+    /// may be committed by the others and get here before this member's log writer has it; the
+    /// state store's commit waits for that.
     fn apply(&self, entries: Vec<CommittedEntry>) -> impl Future<Output = Result<(), Fatal>> + Send;
 
     /// The state was replaced by a snapshot: whatever was cached of it is to be read again.

@@ -1,7 +1,9 @@
-//! The encoding of what is kept on disk: entries, ids, votes and memberships. postcard of our own structs.
+//! The encoding of what is kept on disk: entries, ids, votes and memberships. postcard of our own
+//! structs.
 //!
-//! Append-only: variants and fields are only added at the end, and golden bytes of each are tests. A record repeats its
-//! index, so that a record in another's place is noticed. Payloads are neither copied nor looked into when read.
+//! Append-only: variants and fields are only added at the end, and golden bytes of each are tests.
+//! A record repeats its index, so that a record in another's place is noticed. Payloads are neither
+//! copied nor looked into when read.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,7 +13,9 @@ use openraft::vote::leader_id_std::LeaderId;
 use serde::{Deserialize, Serialize, Serializer};
 use synod_storage::{AppliedMark, LogRecord};
 
-use crate::types::{Entry, EntryPayload, LogId, Member, Membership, Payload, SnapshotMeta, StoredMembership, Vote};
+use crate::types::{
+    Entry, EntryPayload, LogId, Member, Membership, Payload, SnapshotMeta, StoredMembership, Vote,
+};
 use crate::{CommittedPayload, DecodeError};
 
 /// Bytes around a payload, for sizing buffers.
@@ -50,7 +54,10 @@ impl From<Vote> for VoteRecord {
 
 impl From<VoteRecord> for Vote {
     fn from(record: VoteRecord) -> Self {
-        Self { leader_id: LeaderId { term: record.term, voted_for: record.member }, committed: record.committed }
+        Self {
+            leader_id: LeaderId { term: record.term, voted_for: record.member },
+            committed: record.committed,
+        }
     }
 }
 
@@ -131,7 +138,8 @@ impl EntryRecord<'_> {
 }
 
 pub(crate) fn encode(value: &impl Serialize, capacity: usize) -> Vec<u8> {
-    postcard::to_extend(value, Vec::with_capacity(capacity)).expect("our records have known lengths, and memory has no end")
+    postcard::to_extend(value, Vec::with_capacity(capacity))
+        .expect("our records have known lengths, and memory has no end")
 }
 
 pub(crate) fn decode<'a, T: Deserialize<'a>>(what: &'static str, bytes: &'a [u8]) -> Result<T, DecodeError> {
@@ -147,20 +155,26 @@ pub(crate) fn entry_to_record(entry: &Entry) -> LogRecord {
         EntryPayload::Normal(payload) => payload.0.len(),
         EntryPayload::Blank | EntryPayload::Membership(_) => 0,
     };
-    LogRecord { index: entry.index(), bytes: encode(&EntryRecord::from(entry), payload_bytes + ENVELOPE_BYTES).into() }
+    LogRecord {
+        index: entry.index(),
+        bytes: encode(&EntryRecord::from(entry), payload_bytes + ENVELOPE_BYTES).into(),
+    }
 }
 
 pub(crate) fn entry_from_record(record: LogRecord) -> Result<Entry, DecodeError> {
     let owner = Bytes::from_owner(record.bytes);
     let entry = decode::<EntryRecord<'_>>("a log record", &owner)?.into_entry(&owner)?;
     if entry.index() != record.index {
-        return Err(DecodeError::new("a log record", format_args!("it is of index {}, stored at {}", entry.index(), record.index)));
+        return Err(DecodeError::new(
+            "a log record",
+            format_args!("it is of index {}, stored at {}", entry.index(), record.index),
+        ));
     }
     Ok(entry)
 }
 
-/// What a record of the log holds, for whoever reads the log of a member that has stopped. Whether it was committed the record does
-/// not know.
+/// What a record of the log holds, for whoever reads the log of a member that has stopped. Whether
+/// it was committed the record does not know.
 ///
 /// # Errors
 /// [`DecodeError`] if it is damaged or from a newer version.
@@ -193,7 +207,10 @@ pub(crate) fn decode_vote(bytes: &[u8]) -> Result<Vote, DecodeError> {
 }
 
 pub(crate) fn encode_membership(stored: &StoredMembership) -> Arc<[u8]> {
-    let record = StoredMembershipRecord { id: stored.log_id().map(Into::into), membership: stored.membership().into() };
+    let record = StoredMembershipRecord {
+        id: stored.log_id().map(Into::into),
+        membership: stored.membership().into(),
+    };
     encode(&record, ENVELOPE_BYTES).into()
 }
 
@@ -214,7 +231,10 @@ pub(crate) fn decode_mark(mark: &AppliedMark) -> Result<SnapshotMeta, DecodeErro
     };
     let id = decode_id(&mark.id)?;
     if id.index != index {
-        return Err(DecodeError::new("the applied mark", format_args!("its id is of index {}, its index is {index}", id.index)));
+        return Err(DecodeError::new(
+            "the applied mark",
+            format_args!("its id is of index {}, its index is {index}", id.index),
+        ));
     }
     Ok(SnapshotMeta { last_log_id: Some(id), last_membership })
 }

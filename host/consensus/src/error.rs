@@ -1,9 +1,11 @@
-//! What can go wrong, sorted by what the caller does next: send the command elsewhere, try again, or stop the member.
+//! What can go wrong, sorted by what the caller does next: send the command elsewhere, try again,
+//! or stop the member.
 use std::time::Duration;
 
 use synod_abi::MemberId;
 
-/// A local cause that only this member has: the disk, corruption, a broken invariant. The member stops.
+/// A local cause that only this member has: the disk, corruption, a broken invariant. The member
+/// stops.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Fatal(pub String);

@@ -1,11 +1,13 @@
-//! The encoding of what members say to each other. Every frame begins with the version of the protocol.
+//! The encoding of what members say to each other. Every frame begins with the version of the
+//! protocol.
 //!
-//! Frames come from the network: each is checked for everything that openraft takes for granted, so that garbage is a typed
-//! error and never a panic. Payloads of received entries share the frame's buffer.
+//! Frames come from the network: each is checked for everything that openraft takes for granted, so
+//! that garbage is a typed error and never a panic. Payloads of received entries share the frame's
+//! buffer.
 use bytes::Bytes;
 use openraft::raft::{
-    AppendEntriesRequest, SnapshotResponse, StreamAppendError, StreamAppendResult, TransferLeaderError, TransferLeaderRequest,
-    TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, SnapshotResponse, StreamAppendError, StreamAppendResult, TransferLeaderError,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use serde::{Deserialize, Serialize};
 use synod_storage::AppliedMark;
@@ -16,7 +18,8 @@ use crate::snapshot::OutgoingSnapshot;
 use crate::types::{EntryPayload, LogId, SnapshotMeta, Types, Vote};
 use crate::{DecodeError, FRAME_BYTES};
 
-/// Counted up when members of the last version could not understand a frame; the first byte of every frame.
+/// Counted up when members of the last version could not understand a frame; the first byte of
+/// every frame.
 const PROTOCOL: u8 = 1;
 /// Bytes of a frame without entries, and around each entry, for sizing buffers.
 const ENVELOPE_BYTES: usize = 64;
@@ -85,13 +88,18 @@ fn encode(frame: &impl Serialize, capacity: usize) -> Bytes {
 
 fn decode<'a, T: Deserialize<'a>>(what: &'static str, frame: &'a [u8]) -> Result<T, DecodeError> {
     if frame.len() > FRAME_BYTES {
-        return Err(DecodeError::new(what, format_args!("it has {} bytes, the limit is {FRAME_BYTES}", frame.len())));
+        return Err(DecodeError::new(
+            what,
+            format_args!("it has {} bytes, the limit is {FRAME_BYTES}", frame.len()),
+        ));
     }
     match frame {
         [PROTOCOL, rest @ ..] => codec::decode(what, rest),
         [version, ..] => Err(DecodeError::new(
             what,
-            format_args!("its protocol version is {version}, this member speaks {PROTOCOL}; update the older member"),
+            format_args!(
+                "its protocol version is {version}, this member speaks {PROTOCOL}; update the older member"
+            ),
         )),
         [] => Err(DecodeError::new(what, "it is empty")),
     }
@@ -107,7 +115,11 @@ fn record(id: Option<LogId>) -> Option<IdRecord> {
 
 fn leaders_vote(what: &'static str, record: VoteRecord) -> Result<Vote, DecodeError> {
     let vote = Vote::from(record);
-    if vote.committed { Ok(vote) } else { Err(DecodeError::new(what, "its vote is a candidate's, a leader's is needed")) }
+    if vote.committed {
+        Ok(vote)
+    } else {
+        Err(DecodeError::new(what, "its vote is a candidate's, a leader's is needed"))
+    }
 }
 
 pub(crate) fn encode_append<RT: AsyncRuntime>(request: &AppendEntriesRequest<Types<RT>>) -> Bytes {
@@ -128,7 +140,9 @@ pub(crate) fn encode_append<RT: AsyncRuntime>(request: &AppendEntriesRequest<Typ
     encode(&frame, payload_bytes + ENVELOPE_BYTES)
 }
 
-pub(crate) fn decode_append<RT: AsyncRuntime>(bytes: &Bytes) -> Result<AppendEntriesRequest<Types<RT>>, DecodeError> {
+pub(crate) fn decode_append<RT: AsyncRuntime>(
+    bytes: &Bytes,
+) -> Result<AppendEntriesRequest<Types<RT>>, DecodeError> {
     const WHAT: &str = "a request to append";
     let frame = decode::<AppendFrame<'_>>(WHAT, bytes)?;
     let vote = leaders_vote(WHAT, frame.vote)?;
@@ -139,7 +153,10 @@ pub(crate) fn decode_append<RT: AsyncRuntime>(bytes: &Bytes) -> Result<AppendEnt
         let entry = entry.into_entry(bytes)?;
         let next = last.map_or(0, |id| id.index.saturating_add(1));
         if entry.log_id.index != next || last.is_some_and(|last| entry.log_id.leader_id < last.leader_id) {
-            return Err(DecodeError::new(WHAT, format_args!("entry {} does not follow the one before it", entry.log_id)));
+            return Err(DecodeError::new(
+                WHAT,
+                format_args!("entry {} does not follow the one before it", entry.log_id),
+            ));
         }
         last = Some(entry.log_id);
         entries.push(entry);
@@ -160,7 +177,9 @@ pub(crate) fn encode_append_answer<RT: AsyncRuntime>(result: &StreamAppendResult
     encode(&frame, ENVELOPE_BYTES)
 }
 
-pub(crate) fn decode_append_answer<RT: AsyncRuntime>(bytes: &[u8]) -> Result<StreamAppendResult<Types<RT>>, DecodeError> {
+pub(crate) fn decode_append_answer<RT: AsyncRuntime>(
+    bytes: &[u8],
+) -> Result<StreamAppendResult<Types<RT>>, DecodeError> {
     Ok(match decode("an answer to append", bytes)? {
         AppendAnswerFrame::Accepted(matching) => Ok(id(matching)),
         AppendAnswerFrame::Conflict(id) => Err(StreamAppendError::Conflict(id.into())),
@@ -169,8 +188,11 @@ pub(crate) fn decode_append_answer<RT: AsyncRuntime>(bytes: &[u8]) -> Result<Str
 }
 
 pub(crate) fn encode_vote<RT: AsyncRuntime>(request: &VoteRequest<Types<RT>>) -> Bytes {
-    let frame =
-        VoteFrame { vote: request.vote.into(), last: record(request.last_log_id), leadership_transfer: request.leadership_transfer };
+    let frame = VoteFrame {
+        vote: request.vote.into(),
+        last: record(request.last_log_id),
+        leadership_transfer: request.leadership_transfer,
+    };
     encode(&frame, ENVELOPE_BYTES)
 }
 
@@ -187,11 +209,17 @@ pub(crate) fn decode_vote<RT: AsyncRuntime>(bytes: &[u8]) -> Result<VoteRequest<
 }
 
 pub(crate) fn encode_vote_answer<RT: AsyncRuntime>(response: &VoteResponse<Types<RT>>) -> Bytes {
-    let frame = VoteAnswerFrame { vote: response.vote.into(), granted: response.vote_granted, last: record(response.last_log_id) };
+    let frame = VoteAnswerFrame {
+        vote: response.vote.into(),
+        granted: response.vote_granted,
+        last: record(response.last_log_id),
+    };
     encode(&frame, ENVELOPE_BYTES)
 }
 
-pub(crate) fn decode_vote_answer<RT: AsyncRuntime>(bytes: &[u8]) -> Result<VoteResponse<Types<RT>>, DecodeError> {
+pub(crate) fn decode_vote_answer<RT: AsyncRuntime>(
+    bytes: &[u8],
+) -> Result<VoteResponse<Types<RT>>, DecodeError> {
     let frame = decode::<VoteAnswerFrame>("an answer to a request for a vote", bytes)?;
     Ok(VoteResponse::new(Vote::from(frame.vote), id(frame.last), frame.granted))
 }
@@ -222,7 +250,8 @@ pub(crate) fn decode_snapshot(bytes: &[u8]) -> Result<AnnouncedSnapshot, DecodeE
     const WHAT: &str = "the header of a snapshot";
     let frame = decode::<SnapshotFrame<'_>>(WHAT, bytes)?;
     let vote = leaders_vote(WHAT, frame.vote)?;
-    let mark = AppliedMark { index: frame.index, id: frame.id.0.into(), membership: frame.membership.0.into() };
+    let mark =
+        AppliedMark { index: frame.index, id: frame.id.0.into(), membership: frame.membership.0.into() };
     let meta = codec::decode_mark(&mark)?;
     let Some(last) = meta.last_log_id else {
         return Err(DecodeError::new(WHAT, "it is of an empty state"));
@@ -237,23 +266,32 @@ pub(crate) fn encode_snapshot_answer<RT: AsyncRuntime>(response: &SnapshotRespon
     encode(&VoteRecord::from(response.vote), ENVELOPE_BYTES)
 }
 
-pub(crate) fn decode_snapshot_answer<RT: AsyncRuntime>(bytes: &[u8]) -> Result<SnapshotResponse<Types<RT>>, DecodeError> {
+pub(crate) fn decode_snapshot_answer<RT: AsyncRuntime>(
+    bytes: &[u8],
+) -> Result<SnapshotResponse<Types<RT>>, DecodeError> {
     decode::<VoteRecord>("an answer to a snapshot", bytes).map(|vote| SnapshotResponse::new(vote.into()))
 }
 
 pub(crate) fn encode_transfer<RT: AsyncRuntime>(request: &TransferLeaderRequest<Types<RT>>) -> Bytes {
-    let frame =
-        TransferFrame { from: (*request.from_leader()).into(), to: *request.to_node_id(), last: record(request.last_log_id().copied()) };
+    let frame = TransferFrame {
+        from: (*request.from_leader()).into(),
+        to: *request.to_node_id(),
+        last: record(request.last_log_id().copied()),
+    };
     encode(&frame, ENVELOPE_BYTES)
 }
 
-pub(crate) fn decode_transfer<RT: AsyncRuntime>(bytes: &[u8]) -> Result<TransferLeaderRequest<Types<RT>>, DecodeError> {
+pub(crate) fn decode_transfer<RT: AsyncRuntime>(
+    bytes: &[u8],
+) -> Result<TransferLeaderRequest<Types<RT>>, DecodeError> {
     const WHAT: &str = "a transfer of leadership";
     let frame = decode::<TransferFrame>(WHAT, bytes)?;
     Ok(TransferLeaderRequest::new(leaders_vote(WHAT, frame.from)?, frame.to, id(frame.last)))
 }
 
-pub(crate) fn encode_transfer_answer<RT: AsyncRuntime>(response: &TransferLeaderResponse<Types<RT>>) -> Bytes {
+pub(crate) fn encode_transfer_answer<RT: AsyncRuntime>(
+    response: &TransferLeaderResponse<Types<RT>>,
+) -> Bytes {
     let frame = match response {
         Ok(()) => TransferAnswerFrame::Accepted,
         Err(TransferLeaderError::VoteChanged { expected, actual }) => {
@@ -266,7 +304,9 @@ pub(crate) fn encode_transfer_answer<RT: AsyncRuntime>(response: &TransferLeader
     encode(&frame, ENVELOPE_BYTES)
 }
 
-pub(crate) fn decode_transfer_answer<RT: AsyncRuntime>(bytes: &[u8]) -> Result<TransferLeaderResponse<Types<RT>>, DecodeError> {
+pub(crate) fn decode_transfer_answer<RT: AsyncRuntime>(
+    bytes: &[u8],
+) -> Result<TransferLeaderResponse<Types<RT>>, DecodeError> {
     Ok(match decode("an answer to a transfer of leadership", bytes)? {
         TransferAnswerFrame::Accepted => Ok(()),
         TransferAnswerFrame::VoteChanged { expected, actual } => {

@@ -1,7 +1,8 @@
 //! Who leads, as a value that can be watched, and whether this member still runs.
 //!
-//! It is derived from openraft's metrics by one small task per member, which sleeps while nothing of it changes: it follows
-//! commits only between an election and the commit of the new leader's first entry.
+//! It is derived from openraft's metrics by one small task per member, which sleeps while nothing
+//! of it changes: it follows commits only between an election and the commit of the new leader's
+//! first entry.
 use openraft::ServerState;
 use openraft::async_runtime::{WatchReceiver, WatchSender};
 use openraft::errors::Fatal as RaftFatal;
@@ -26,7 +27,8 @@ pub enum Role {
     Candidate,
     /// It leads.
     Leader {
-        /// Whether its term's first entry is committed. Only then does it know what is committed, and may decide on it.
+        /// Whether its term's first entry is committed. Only then does it know what is committed,
+        /// and may decide on it.
         established: bool,
     },
 }
@@ -69,7 +71,8 @@ impl<RT: AsyncRuntime> Clone for LeadershipWatch<RT> {
 }
 
 impl<RT: AsyncRuntime> LeadershipWatch<RT> {
-    /// The present one. It may change the moment after: whatever is decided by it is proposed for its term.
+    /// The present one. It may change the moment after: whatever is decided by it is proposed for
+    /// its term.
     pub fn current(&self) -> Leadership {
         *self.receiver.borrow_watched()
     }
@@ -151,7 +154,10 @@ where
     Watches { leadership, running }
 }
 
-fn leadership_of<RT: AsyncRuntime>(server: &RaftServerMetrics<Types<RT>>, committed_term: Option<u64>) -> Leadership {
+fn leadership_of<RT: AsyncRuntime>(
+    server: &RaftServerMetrics<Types<RT>>,
+    committed_term: Option<u64>,
+) -> Leadership {
     let term = server.vote.leader_id.term;
     let role = match server.state {
         ServerState::Learner | ServerState::Shutdown => Role::Learner,

@@ -1,11 +1,13 @@
 //! Consensus: Raft for Synod, and the only crate that names openraft.
 //!
-//! [`Raft`] keeps one replicated log of opaque payloads over any [`LogStore`](synod_storage::LogStore) and
-//! [`StateStore`](synod_storage::StateStore), hands what is committed to an [`Applier`], and talks to its peers through a
-//! [`PeerNetwork`] that only moves bytes. Encodings on disk and on the wire are ours, not those of a library's types.
+//! [`Raft`] keeps one replicated log of opaque payloads over any
+//! [`LogStore`](synod_storage::LogStore) and [`StateStore`](synod_storage::StateStore), hands what
+//! is committed to an [`Applier`], and talks to its peers through a [`PeerNetwork`] that only moves
+//! bytes. Encodings on disk and on the wire are ours, not those of a library's types.
 //!
-//! It knows neither commands nor recipes nor gRPC, starts no thread and reads no clock of its own: tasks, timers and
-//! channels come from the runtime type, so that a simulator can drive whole clusters, many members in one process.
+//! It knows neither commands nor recipes nor gRPC, starts no thread and reads no clock of its own:
+//! tasks, timers and channels come from the runtime type, so that a simulator can drive whole
+//! clusters, many members in one process.
 #![forbid(unsafe_code)]
 
 mod apply;
@@ -29,7 +31,10 @@ mod tests;
 
 pub use apply::{Applier, CommittedEntry, CommittedPayload};
 pub use codec::payload_of_record;
-pub use error::{DecodeError, Fatal, InitializeError, NotProposed, ReadIndexError, ServeError, StartError, TransferError, Unavailable};
+pub use error::{
+    DecodeError, Fatal, InitializeError, NotProposed, ReadIndexError, ServeError, StartError, TransferError,
+    Unavailable,
+};
 pub use leadership::{Leadership, LeadershipWatch, Role};
 pub use network::{Peer, PeerError, PeerNetwork};
 pub use proposal::{Proposal, ProposalOutcome, Refusal};
@@ -39,18 +44,22 @@ pub use snapshot::OutgoingSnapshot;
 pub use status::{PeerProgress, Status};
 pub use types::{EntryId, Member};
 
-/// The traits of an async runtime: tasks, timers, channels. Everything that must run in simulation goes through them.
+/// The traits of an async runtime: tasks, timers, channels. Everything that must run in simulation
+/// goes through them.
 pub mod runtime {
     pub use openraft::AsyncRuntime;
     pub use openraft::async_runtime::{
-        Instant, Mpsc, MpscReceiver, MpscSender, MpscWeakSender, Mutex, Oneshot, OneshotSender, Select2, Select3, Watch, WatchReceiver,
-        WatchSender,
+        Instant, Mpsc, MpscReceiver, MpscSender, MpscWeakSender, Mutex, Oneshot, OneshotSender, Select2,
+        Select3, Watch, WatchReceiver, WatchSender,
     };
 }
 
 /// The runtime of the `synod` binary.
 #[cfg(any(test, feature = "tokio-rt"))]
-#[allow(deprecated, reason = "the successor's path is another crate's, and this crate alone names openraft")]
+#[allow(
+    deprecated,
+    reason = "the successor's path is another crate's, and this crate alone names openraft"
+)]
 pub use openraft::TokioRuntime;
 
 /// Longest payload of one entry: a batch of commands, or one module with what surrounds it.

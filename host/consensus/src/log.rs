@@ -1,8 +1,9 @@
 //! The Raft log over a [`LogStore`].
 //!
-//! Everything but the vote is only enqueued: openraft's core awaits these calls, and a disk must not hold up heartbeats.
-//! The store works first in, first out, so what is enqueued later is never on disk earlier. The vote is awaited, because a
-//! vote that is forgotten after a crash could be given twice.
+//! Everything but the vote is only enqueued: openraft's core awaits these calls, and a disk must
+//! not hold up heartbeats. The store works first in, first out, so what is enqueued later is never
+//! on disk earlier. The vote is awaited, because a vote that is forgotten after a crash could be
+//! given twice.
 use std::io;
 use std::marker::PhantomData;
 use std::ops::{Bound, Range, RangeBounds};
@@ -27,7 +28,8 @@ const REPLICATION_BATCH_BYTES: usize = 1_024 * 1_024;
 /// Bytes of entries read at once when applying or scanning.
 const SCAN_BATCH_BYTES: usize = 4 * 1_024 * 1_024;
 
-/// Counts appended bytes, because entries differ a thousandfold in length: a count of entries alone bounds no disk.
+/// Counts appended bytes, because entries differ a thousandfold in length: a count of entries alone
+/// bounds no disk.
 pub(crate) struct Meter<RT: AsyncRuntime> {
     limit_bytes: u64,
     appended_bytes: AtomicU64,
@@ -63,7 +65,12 @@ pub(crate) struct Log<RT: AsyncRuntime, L> {
 
 impl<RT: AsyncRuntime, L: Clone> Clone for Log<RT, L> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), broken: self.broken.clone(), meter: self.meter.clone(), runtime: PhantomData }
+        Self {
+            store: self.store.clone(),
+            broken: self.broken.clone(),
+            meter: self.meter.clone(),
+            runtime: PhantomData,
+        }
     }
 }
 
@@ -89,7 +96,10 @@ impl<RT: AsyncRuntime, L: LogStore> Log<RT, L> {
 
     fn read(&self, range: Range<u64>, limit_bytes: usize) -> io::Result<Vec<Entry>> {
         let records: Vec<LogRecord> = self.store.read(range, limit_bytes).map_err(storage_io)?;
-        records.into_iter().map(|record| codec::entry_from_record(record).map_err(|error| error.into_io())).collect()
+        records
+            .into_iter()
+            .map(|record| codec::entry_from_record(record).map_err(|error| error.into_io()))
+            .collect()
     }
 
     fn last_index(&self) -> io::Result<Option<u64>> {
@@ -125,13 +135,18 @@ impl<RT: AsyncRuntime> Callback<RT> {
 impl<RT: AsyncRuntime> Drop for Callback<RT> {
     fn drop(&mut self) {
         if let Some(callback) = self.0.take() {
-            callback.io_completed(Err(io::Error::other("the log's writer ended before the entries were on disk")));
+            callback.io_completed(Err(io::Error::other(
+                "the log's writer ended before the entries were on disk",
+            )));
         }
     }
 }
 
 impl<RT: AsyncRuntime, L: LogStore> RaftLogReader<Types<RT>> for Log<RT, L> {
-    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + std::fmt::Debug + Send>(&mut self, range: RB) -> io::Result<Vec<Entry>> {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + std::fmt::Debug + Send>(
+        &mut self,
+        range: RB,
+    ) -> io::Result<Vec<Entry>> {
         let mut range = self.to_range(&range)?;
         let mut entries = Vec::new();
         while range.start < range.end {
@@ -183,8 +198,16 @@ impl<RT: AsyncRuntime, L: LogStore> RaftLogStorage<Types<RT>> for Log<RT, L> {
 
     async fn get_log_state(&mut self) -> io::Result<LogState<Types<RT>>> {
         let bounds = self.store.bounds().map_err(storage_io)?;
-        let purged = bounds.purged.map(|bytes| codec::decode_id(&bytes)).transpose().map_err(|error| error.into_io())?;
-        let last = bounds.last.map(|record| codec::id_of_record(&record)).transpose().map_err(|error| error.into_io())?;
+        let purged = bounds
+            .purged
+            .map(|bytes| codec::decode_id(&bytes))
+            .transpose()
+            .map_err(|error| error.into_io())?;
+        let last = bounds
+            .last
+            .map(|record| codec::id_of_record(&record))
+            .transpose()
+            .map_err(|error| error.into_io())?;
         Ok(LogState { last_purged_log_id: purged, last_log_id: last.or(purged) })
     }
 

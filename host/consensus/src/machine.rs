@@ -1,7 +1,9 @@
-//! The state machine that openraft sees: a [`StateStore`] for what is persistent, an [`Applier`] for what changes it.
+//! The state machine that openraft sees: a [`StateStore`] for what is persistent, an [`Applier`]
+//! for what changes it.
 //!
-//! The store *is* the snapshot: it is durable behind the log, so "building a snapshot" only names a position, and a file is
-//! written when a member needs one. So compaction of the log costs nothing, and a restart rebuilds nothing.
+//! The store *is* the snapshot: it is durable behind the log, so "building a snapshot" only names a
+//! position, and a file is written when a member needs one. So compaction of the log costs nothing,
+//! and a restart rebuilds nothing.
 use std::io;
 use std::sync::Arc;
 
@@ -57,7 +59,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Machine<RT, S, A> {
                 CommittedPayload::Membership
             }
         };
-        let mark = AppliedMark { index: Some(id.index), id: codec::encode_id(id), membership: membership.clone() };
+        let mark =
+            AppliedMark { index: Some(id.index), id: codec::encode_id(id), membership: membership.clone() };
         Ok(CommittedEntry { index: id.index, term: id.leader_id.term, mark, payload })
     }
 }
@@ -104,13 +107,21 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> RaftStateMachine<Types<RT>> fo
         Position { meta: self.applied().map_err(|error| error.to_string()), source: self.source.clone() }
     }
 
-    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData<RT, S>) -> io::Result<()> {
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: SnapshotData<RT, S>,
+    ) -> io::Result<()> {
         let file = match snapshot {
             SnapshotData::Received(file) => file,
             SnapshotData::Here(source) => source.prepare(meta).await.map_err(storage_io)?.file,
         };
         let state = self.state.clone();
-        self.source.blocking().run::<RT, _>(move || state.install_snapshot(&file)).await?.map_err(storage_io)?;
+        self.source
+            .blocking()
+            .run::<RT, _>(move || state.install_snapshot(&file))
+            .await?
+            .map_err(storage_io)?;
         self.membership = None;
         self.source.moved_to(meta.clone()).await;
         self.applier.restored().await.map_err(crate::Fatal::into_io)

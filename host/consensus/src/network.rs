@@ -1,10 +1,12 @@
 //! The way to the peers: a trait that moves bytes, and what openraft needs made from it.
 //!
-//! Entries go over one long stream per peer with many requests in flight; answers come in the order of the requests. A
-//! stream that owes an answer for too long is given up, because over a half-open connection it would owe it for ever. An
-//! answer that cannot be decoded ends the stream too: skipping it would assign the next one to the wrong request. And a stream
-//! ends whose next entries were purged: openraft does not purge what a stream needs, but lets go of that when it hears of an error of an
-//! earlier stream, and the present one would then send requests without entries for ever.
+//! Entries go over one long stream per peer with many requests in flight; answers come in the order
+//! of the requests. A stream that owes an answer for too long is given up, because over a half-open
+//! connection it would owe it for ever. An answer that cannot be decoded ends the stream too:
+//! skipping it would assign the next one to the wrong request. And a stream ends whose next entries
+//! were purged: openraft does not purge what a stream needs, but lets go of that when it hears of
+//! an error of an earlier stream, and the present one would then send requests without entries for
+//! ever.
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,9 +18,13 @@ use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use openraft::base::{BoxFuture, BoxStream as RaftStream};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
-use openraft::network::{Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption, RaftNetworkFactory};
+use openraft::network::{
+    Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
+    RaftNetworkFactory,
+};
 use openraft::raft::{
-    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::type_config::TypeConfigExt;
 use openraft::{StorageError, type_config::alias::InstantOf};
@@ -30,7 +36,8 @@ use crate::runtime::{AsyncRuntime, Select2};
 use crate::snapshot::{OutgoingSnapshot, SnapshotData};
 use crate::types::{Member, Snapshot, Types, Vote};
 
-/// Requests of one stream in a row that have no entries although their follower lacks some that were purged. A heartbeat may be one.
+/// Requests of one stream in a row that have no entries although their follower lacks some that
+/// were purged. A heartbeat may be one.
 const STARVED_REQUESTS: u32 = 3;
 
 /// Tells the index up to which the log was purged.
@@ -56,27 +63,39 @@ pub enum PeerError {
     Failed(String),
 }
 
-/// Moves frames to peers and back. Implemented over gRPC by the node, over channels by tests and the simulator. On the other
-/// side the frames go into the methods `serve_…` of [`Raft`](crate::Raft).
+/// Moves frames to peers and back. Implemented over gRPC by the node, over channels by tests and
+/// the simulator. On the other side the frames go into the methods `serve_…` of
+/// [`Raft`](crate::Raft).
 ///
-/// A frame is at most [`FRAME_BYTES`](crate::FRAME_BYTES) long. A future or stream that is dropped is a request that nobody
-/// waits for any more; what it occupies is to be freed. Clones share connections.
+/// A frame is at most [`FRAME_BYTES`](crate::FRAME_BYTES) long. A future or stream that is dropped
+/// is a request that nobody waits for any more; what it occupies is to be freed. Clones share
+/// connections.
 pub trait PeerNetwork: Clone + Send + Sync + 'static {
     /// Asks for a vote.
     fn vote(&self, peer: &Peer, request: Bytes) -> impl Future<Output = Result<Bytes, PeerError>> + Send;
     /// Asks whether a vote would be given.
     fn pre_vote(&self, peer: &Peer, request: Bytes) -> impl Future<Output = Result<Bytes, PeerError>> + Send;
-    /// Opens a stream of entries. Requests arrive in order, none is left out, and answers come back in their order; both
-    /// streams end when the requests do. It is opened for every heartbeat: one connection per peer is to be shared.
+    /// Opens a stream of entries. Requests arrive in order, none is left out, and answers come back
+    /// in their order; both streams end when the requests do. It is opened for every heartbeat: one
+    /// connection per peer is to be shared.
     fn append(
         &self,
         peer: &Peer,
         requests: BoxStream<'static, Bytes>,
     ) -> impl Future<Output = Result<BoxStream<'static, Result<Bytes, PeerError>>, PeerError>> + Send;
     /// Sends a snapshot: the header, then the whole file; answered when it is installed.
-    fn snapshot(&self, peer: &Peer, header: Bytes, snapshot: OutgoingSnapshot) -> impl Future<Output = Result<Bytes, PeerError>> + Send;
+    fn snapshot(
+        &self,
+        peer: &Peer,
+        header: Bytes,
+        snapshot: OutgoingSnapshot,
+    ) -> impl Future<Output = Result<Bytes, PeerError>> + Send;
     /// Asks a member to stand for election at once.
-    fn transfer_leader(&self, peer: &Peer, request: Bytes) -> impl Future<Output = Result<Bytes, PeerError>> + Send;
+    fn transfer_leader(
+        &self,
+        peer: &Peer,
+        request: Bytes,
+    ) -> impl Future<Output = Result<Bytes, PeerError>> + Send;
 }
 
 /// Makes connections as openraft wants them.
@@ -93,7 +112,9 @@ impl<RT, S, N> Connections<RT, S, N> {
     }
 }
 
-impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> RaftNetworkFactory<Types<RT>> for Connections<RT, S, N> {
+impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> RaftNetworkFactory<Types<RT>>
+    for Connections<RT, S, N>
+{
     type Network = Connection<RT, S, N>;
 
     async fn new_client(&mut self, target: u64, member: &Member) -> Self::Network {
@@ -128,7 +149,12 @@ fn failed<RT: AsyncRuntime>(error: impl std::error::Error + 'static) -> RPCError
 }
 
 fn silent(peer: &Peer, waited: Duration) -> PeerError {
-    PeerError::Unreachable(format!("member {} ({}) did not answer within {} ms", peer.id, peer.member.peer_address, waited.as_millis()))
+    PeerError::Unreachable(format!(
+        "member {} ({}) did not answer within {} ms",
+        peer.id,
+        peer.member.peer_address,
+        waited.as_millis()
+    ))
 }
 
 async fn within<RT: AsyncRuntime, T>(
@@ -136,7 +162,10 @@ async fn within<RT: AsyncRuntime, T>(
     limit: Duration,
     answer: impl Future<Output = Result<T, PeerError>> + Send,
 ) -> Result<T, RPCError<Types<RT>>> {
-    Types::<RT>::timeout(limit, answer).await.unwrap_or_else(|_| Err(silent(peer, limit))).map_err(to_rpc_error)
+    Types::<RT>::timeout(limit, answer)
+        .await
+        .unwrap_or_else(|_| Err(silent(peer, limit)))
+        .map_err(to_rpc_error)
 }
 
 /// When the requests were sent that have no answer yet, the oldest first.
@@ -166,7 +195,8 @@ impl<RT: AsyncRuntime> Unanswered<RT> {
     }
 }
 
-/// Counts the requests of a stream in a row that can't have the entries which follow them, because those were purged.
+/// Counts the requests of a stream in a row that can't have the entries which follow them, because
+/// those were purged.
 #[derive(Clone, Default)]
 struct Starved(Arc<AtomicU32>);
 
@@ -182,11 +212,15 @@ impl Starved {
         if self.0.load(Ordering::Relaxed) < STARVED_REQUESTS {
             return Ok(());
         }
-        Err(PeerError::Failed(format!("the entries that member {} needs next were purged while they were about to be sent", peer.id)))
+        Err(PeerError::Failed(format!(
+            "the entries that member {} needs next were purged while they were about to be sent",
+            peer.id
+        )))
     }
 }
 
-/// The next answer, or an error if the oldest request has waited too long for it. While nothing is owed, it waits for ever.
+/// The next answer, or an error if the oldest request has waited too long for it. While nothing is
+/// owed, it waits for ever.
 async fn next_answer<RT: AsyncRuntime>(
     answers: &mut BoxStream<'static, Result<Bytes, PeerError>>,
     unanswered: &Unanswered<RT>,
@@ -210,7 +244,13 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetStreamAppend<Types<RT>>
         &'s mut self,
         input: I,
         option: RPCOption,
-    ) -> BoxFuture<'s, Result<RaftStream<'s, Result<StreamAppendResult<Types<RT>>, RPCError<Types<RT>>>>, RPCError<Types<RT>>>>
+    ) -> BoxFuture<
+        's,
+        Result<
+            RaftStream<'s, Result<StreamAppendResult<Types<RT>>, RPCError<Types<RT>>>>,
+            RPCError<Types<RT>>,
+        >,
+    >
     where
         I: Stream<Item = AppendEntriesRequest<Types<RT>>> + Send + Unpin + 'static,
     {
@@ -243,9 +283,14 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetStreamAppend<Types<RT>>
 }
 
 impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetVote<Types<RT>> for Connection<RT, S, N> {
-    async fn vote(&mut self, request: VoteRequest<Types<RT>>, option: RPCOption) -> Result<VoteResponse<Types<RT>>, RPCError<Types<RT>>> {
+    async fn vote(
+        &mut self,
+        request: VoteRequest<Types<RT>>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types<RT>>, RPCError<Types<RT>>> {
         let answer = self.network.vote(&self.peer, frames::encode_vote(&request));
-        frames::decode_vote_answer(&within::<RT, _>(&self.peer, option.soft_ttl(), answer).await?).map_err(failed)
+        frames::decode_vote_answer(&within::<RT, _>(&self.peer, option.soft_ttl(), answer).await?)
+            .map_err(failed)
     }
 
     async fn pre_vote(
@@ -254,7 +299,8 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetVote<Types<RT>> for Con
         option: RPCOption,
     ) -> Result<VoteResponse<Types<RT>>, RPCError<Types<RT>>> {
         let answer = self.network.pre_vote(&self.peer, frames::encode_vote(&request));
-        frames::decode_vote_answer(&within::<RT, _>(&self.peer, option.soft_ttl(), answer).await?).map_err(failed)
+        frames::decode_vote_answer(&within::<RT, _>(&self.peer, option.soft_ttl(), answer).await?)
+            .map_err(failed)
     }
 }
 
@@ -275,13 +321,23 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetSnapshot<Types<RT>> for
         let sending = async {
             let prepared = match source.prepare(&snapshot.meta).await {
                 Ok(prepared) => prepared,
-                Err(error @ synod_storage::StorageError::Full { .. }) => return Err(Unreachable::new(&error).into()),
+                Err(error @ synod_storage::StorageError::Full { .. }) => {
+                    return Err(Unreachable::new(&error).into());
+                }
                 Err(error) => {
-                    return Err(StreamingError::StorageError(StorageError::read_snapshot(None, Types::<RT>::err_from_error(&error))));
+                    return Err(StreamingError::StorageError(StorageError::read_snapshot(
+                        None,
+                        Types::<RT>::err_from_error(&error),
+                    )));
                 }
             };
             let header = frames::encode_snapshot(vote, &prepared);
-            let answer = within::<RT, _>(&self.peer, option.hard_ttl(), self.network.snapshot(&self.peer, header, prepared)).await?;
+            let answer = within::<RT, _>(
+                &self.peer,
+                option.hard_ttl(),
+                self.network.snapshot(&self.peer, header, prepared),
+            )
+            .await?;
             frames::decode_snapshot_answer(&answer).map_err(|error| failed::<RT>(error).into())
         };
         match Types::<RT>::select2(cancel, sending).await {
@@ -298,7 +354,8 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetTransferLeader<Types<RT
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<Types<RT>>, RPCError<Types<RT>>> {
         let answer = self.network.transfer_leader(&self.peer, frames::encode_transfer(&request));
-        frames::decode_transfer_answer(&within::<RT, _>(&self.peer, option.soft_ttl(), answer).await?).map_err(failed)
+        frames::decode_transfer_answer(&within::<RT, _>(&self.peer, option.soft_ttl(), answer).await?)
+            .map_err(failed)
     }
 }
 

@@ -1,7 +1,8 @@
 //! What became of a proposed entry, told as soon as it is certain and not only when it is applied.
 //!
-//! Three answers, because the caller does three things: an entry that was refused may be proposed elsewhere; one that is
-//! committed will be applied on every member; of one whose fate is unknown, only what is idempotent may be proposed again.
+//! Three answers, because the caller does three things: an entry that was refused may be proposed
+//! elsewhere; one that is committed will be applied on every member; of one whose fate is unknown,
+//! only what is idempotent may be proposed again.
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,7 +30,8 @@ pub enum ProposalOutcome {
         /// Why.
         reason: Refusal,
     },
-    /// It may be committed or not: leadership was lost while it was on its way, or the member stopped.
+    /// It may be committed or not: leadership was lost while it was on its way, or the member
+    /// stopped.
     Unknown,
 }
 
@@ -56,7 +58,8 @@ impl<RT: AsyncRuntime> fmt::Debug for Proposal<RT> {
 }
 
 impl<RT: AsyncRuntime> Proposal<RT> {
-    /// Waits until the outcome is certain. Refusals come at once; a commit takes a majority's fsync.
+    /// Waits until the outcome is certain. Refusals come at once; a commit takes a majority's
+    /// fsync.
     pub async fn outcome(self) -> ProposalOutcome {
         self.outcome.await.unwrap_or(ProposalOutcome::Unknown)
     }
@@ -99,7 +102,8 @@ pub(crate) fn proposal<RT: AsyncRuntime>() -> (Proposal<RT>, Answer<ClientWriteR
     (Proposal { outcome }, answer)
 }
 
-/// Only `ForwardToLeader` means that nothing was appended; its look-alike `LogEntryDiscarded` does not.
+/// Only `ForwardToLeader` means that nothing was appended; its look-alike `LogEntryDiscarded` does
+/// not.
 fn outcome_of<RT: AsyncRuntime>(result: ClientWriteResult<Types<RT>>) -> ProposalOutcome {
     match result {
         Ok(response) => ProposalOutcome::Committed(EntryId::from(&response.log_id)),
@@ -112,7 +116,9 @@ fn outcome_of<RT: AsyncRuntime>(result: ClientWriteResult<Types<RT>>) -> Proposa
             },
         },
         Err(
-            ClientWriteError::LogEntryDiscarded(_) | ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_),
+            ClientWriteError::LogEntryDiscarded(_)
+            | ClientWriteError::ChangeMembershipError(_)
+            | ClientWriteError::PreconditionFailed(_),
         ) => ProposalOutcome::Unknown,
     }
 }

@@ -1,6 +1,8 @@
-//! A member of the Raft group: starting and stopping it, proposing entries, reading, and steering it.
+//! A member of the Raft group: starting and stopping it, proposing entries, reading, and steering
+//! it.
 //!
-//! What arrives from peers is in `serve`. Nothing here is global: many members, and many groups, live in one process.
+//! What arrives from peers is in `serve`. Nothing here is global: many members, and many groups,
+//! live in one process.
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use openraft::ReadPolicy;
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{AllowNextRevertError, InitializeError as RaftInitializeError, LinearizableReadError, RaftError};
+use openraft::errors::{
+    AllowNextRevertError, InitializeError as RaftInitializeError, LinearizableReadError, RaftError,
+};
 use openraft::type_config::TypeConfigExt;
 use openraft::type_config::alias::WatchReceiverOf;
 use openraft::vote::leader_id_std::CommittedLeaderId;
@@ -27,11 +31,12 @@ use crate::snapshot::SnapshotSource;
 use crate::status::status_of;
 use crate::types::{Member, Payload, Types};
 use crate::{
-    Applier, Fatal, InitializeError, LeadershipWatch, NotProposed, PAYLOAD_BYTES, Proposal, ReadIndexError, Settings, StartError, Status,
-    TransferError, Unavailable,
+    Applier, Fatal, InitializeError, LeadershipWatch, NotProposed, PAYLOAD_BYTES, Proposal, ReadIndexError,
+    Settings, StartError, Status, TransferError, Unavailable,
 };
 
-/// A member of a Raft group. Clones are handles to the same member; when it has stopped, all of them say so.
+/// A member of a Raft group. Clones are handles to the same member; when it has stopped, all of
+/// them say so.
 pub struct Raft<RT: AsyncRuntime, S: StateStore, A: Applier> {
     pub(crate) id: MemberId,
     pub(crate) inner: openraft::Raft<Types<RT>, Machine<RT, S, A>>,
@@ -59,12 +64,14 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> fmt::Debug for Raft<RT, S, A> 
 }
 
 impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
-    /// Starts the member `id` from what is in its stores. Entries that are committed but not in the state are applied before
-    /// it returns. A member with empty stores waits: for a leader that knows it, or for [`initialize`](Self::initialize). The
-    /// only voter of its cluster does not wait for anybody and leads at once.
+    /// Starts the member `id` from what is in its stores. Entries that are committed but not in the
+    /// state are applied before it returns. A member with empty stores waits: for a leader that
+    /// knows it, or for [`initialize`](Self::initialize). The only voter of its cluster does not
+    /// wait for anybody and leads at once.
     ///
     /// # Errors
-    /// [`StartError`]: a setting is out of range, or the stores cannot be read or contradict each other.
+    /// [`StartError`]: a setting is out of range, or the stores cannot be read or contradict each
+    /// other.
     pub async fn start<L: LogStore, N: PeerNetwork>(
         id: MemberId,
         settings: Settings,
@@ -74,7 +81,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         network: N,
     ) -> Result<Self, StartError> {
         let config = settings.to_openraft()?;
-        let source = SnapshotSource::new(state.clone(), settings.blocking).map_err(|error| Fatal(error.to_string()))?;
+        let source = SnapshotSource::new(state.clone(), settings.blocking)
+            .map_err(|error| Fatal(error.to_string()))?;
         let machine = Machine::new(state.clone(), applier, Arc::new(source));
         let idle_timeout = Duration::from_millis(settings.replication_idle_timeout_ms);
         let purged = purged_index(log.clone());
@@ -97,10 +105,12 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         self.id
     }
 
-    /// Forms a new cluster of `members`, this one among them. Called on one member, or on several with the same list.
+    /// Forms a new cluster of `members`, this one among them. Called on one member, or on several
+    /// with the same list.
     ///
     /// # Errors
-    /// [`InitializeError::AlreadyFormed`] on a member that has a log, whatever the list is; it is unaffected.
+    /// [`InitializeError::AlreadyFormed`] on a member that has a log, whatever the list is; it is
+    /// unaffected.
     pub async fn initialize(&self, members: BTreeMap<MemberId, Member>) -> Result<(), InitializeError> {
         let members: BTreeMap<u64, Member> = members.into_iter().map(|(id, member)| (id.0, member)).collect();
         self.inner.initialize(members).await.map_err(|error| match error {
@@ -110,8 +120,9 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         })
     }
 
-    /// Proposes an entry in `term`: if this member does not lead in exactly this term, it is refused, so that what was decided
-    /// by a leader is never appended by a later one. Returns when it is queued; entries are appended in the order of calls.
+    /// Proposes an entry in `term`: if this member does not lead in exactly this term, it is
+    /// refused, so that what was decided by a leader is never appended by a later one. Returns when
+    /// it is queued; entries are appended in the order of calls.
     ///
     /// # Errors
     /// [`NotProposed`]: it surely never gets into the log.
@@ -120,7 +131,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
             return Err(NotProposed::TooLong { bytes: payload.len(), limit: PAYLOAD_BYTES });
         }
         let (proposal, answer) = proposal::<RT>();
-        let request = self.inner.write(Payload(payload)).with_leader(CommittedLeaderId::new(term)).responder(answer);
+        let request =
+            self.inner.write(Payload(payload)).with_leader(CommittedLeaderId::new(term)).responder(answer);
         request.await.map_err(|_| Unavailable)?;
         Ok(proposal)
     }
@@ -130,8 +142,9 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         self.watches.leadership()
     }
 
-    /// The index that a linearizable read has to wait for: every write that was acknowledged before this call is at or below
-    /// it. A majority confirms the leader meanwhile; calls that come together share the confirmation.
+    /// The index that a linearizable read has to wait for: every write that was acknowledged before
+    /// this call is at or below it. A majority confirms the leader meanwhile; calls that come
+    /// together share the confirmation.
     ///
     /// # Errors
     /// [`ReadIndexError`]: it does not lead, or cannot prove that it does.
@@ -141,7 +154,9 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
             Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
                 Err(ReadIndexError::NotLeader { leader: forward.leader_id.map(MemberId) })
             }
-            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => Err(ReadIndexError::NoQuorum),
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
+                Err(ReadIndexError::NoQuorum)
+            }
             Err(RaftError::Fatal(_)) => Err(ReadIndexError::Stopped(Unavailable)),
         }
     }
@@ -161,10 +176,12 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         status_of(&self.inner.metrics().borrow_watched())
     }
 
-    /// Hands leadership to another voter and waits until it leads. Meanwhile this member takes nothing in.
+    /// Hands leadership to another voter and waits until it leads. Meanwhile this member takes
+    /// nothing in.
     ///
     /// # Errors
-    /// [`TransferError`]; after [`TransferError::TimedOut`] this member, the target or a third one may come to lead.
+    /// [`TransferError`]; after [`TransferError::TimedOut`] this member, the target or a third one
+    /// may come to lead.
     pub async fn transfer_leader(&self, to: MemberId) -> Result<(), TransferError> {
         let mut leadership = self.leadership();
         let before = leadership.current();
@@ -203,7 +220,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         self.inner.trigger().snapshot().await.map_err(|_| Unavailable)
     }
 
-    /// Removes entries up to `index` from the log, as far as a snapshot covers them and no peer is just reading them.
+    /// Removes entries up to `index` from the log, as far as a snapshot covers them and no peer is
+    /// just reading them.
     ///
     /// # Errors
     /// The member has stopped.
@@ -211,11 +229,13 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         self.inner.trigger().purge_log(index).await.map_err(|_| Unavailable)
     }
 
-    /// Lets `member` come back once with an empty log; to be called on its leader *before* the member answers it. Otherwise a
-    /// leader that finds acknowledged entries lost takes it for a broken invariant, and in a debug build stops.
+    /// Lets `member` come back once with an empty log; to be called on its leader *before* the
+    /// member answers it. Otherwise a leader that finds acknowledged entries lost takes it for a
+    /// broken invariant, and in a debug build stops.
     ///
-    /// It is for a folder that was lost, and only while the other members have everything that was acknowledged: the lost
-    /// votes could otherwise elect a leader that lacks it. To be safe, a member is removed and added under a new id.
+    /// It is for a folder that was lost, and only while the other members have everything that was
+    /// acknowledged: the lost votes could otherwise elect a leader that lacks it. To be safe, a
+    /// member is removed and added under a new id.
     ///
     /// # Errors
     /// [`ReadIndexError::NotLeader`] if this member does not lead, or does not know `member`.
@@ -225,12 +245,15 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
             Ok(Err(AllowNextRevertError::ForwardToLeader(forward))) => {
                 Err(ReadIndexError::NotLeader { leader: forward.leader_id.map(MemberId) })
             }
-            Ok(Err(AllowNextRevertError::NodeNotFound(_))) => Err(ReadIndexError::NotLeader { leader: self.leadership().current().leader }),
+            Ok(Err(AllowNextRevertError::NodeNotFound(_))) => {
+                Err(ReadIndexError::NotLeader { leader: self.leadership().current().leader })
+            }
             Err(_) => Err(ReadIndexError::Stopped(Unavailable)),
         }
     }
 
-    /// Stops the member and waits until its core has ended. What was proposed and not answered yet is of unknown outcome.
+    /// Stops the member and waits until its core has ended. What was proposed and not answered yet
+    /// is of unknown outcome.
     pub async fn shutdown(&self) {
         if let Err(error) = self.inner.shutdown().await {
             tracing::error!(%error, "the consensus did not end in order");
@@ -240,7 +263,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     /// Waits until the member has stopped: `Ok` after a shutdown, otherwise what broke it.
     ///
     /// # Errors
-    /// What broke the member. The process is to end: what it knows of its disk is not certain any more.
+    /// What broke the member. The process is to end: what it knows of its disk is not certain any
+    /// more.
     pub async fn stopped(&self) -> Result<(), Fatal> {
         match self.watches.clone().stopped().await {
             Running::Broken(fatal) => Err(fatal),
@@ -266,7 +290,9 @@ async fn is_only_voter<RT: AsyncRuntime, S: StateStore, A: Applier>(
     raft: &openraft::Raft<Types<RT>, Machine<RT, S, A>>,
     id: MemberId,
 ) -> bool {
-    let voters = raft.with_raft_state(|state| state.membership_state.effective().voter_ids().collect::<Vec<u64>>()).await;
+    let voters = raft
+        .with_raft_state(|state| state.membership_state.effective().voter_ids().collect::<Vec<u64>>())
+        .await;
     voters.is_ok_and(|voters| voters == [id.0])
 }
 

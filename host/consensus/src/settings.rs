@@ -1,4 +1,5 @@
-//! What can be set, with the reasons for the defaults. They suit members in one data centre with ordinary disks.
+//! What can be set, with the reasons for the defaults. They suit members in one data centre with
+//! ordinary disks.
 use std::io;
 use std::sync::Arc;
 
@@ -7,11 +8,13 @@ use openraft::type_config::TypeConfigExt;
 use crate::runtime::AsyncRuntime;
 use crate::types::Types;
 
-/// Entries that wait for openraft's core. The proposer has a few in flight, each peer's stream up to 64.
+/// Entries that wait for openraft's core. The proposer has a few in flight, each peer's stream up
+/// to 64.
 const CORE_QUEUE_ENTRIES: u64 = 4_096;
 /// Entries that the log writer gets in one call.
 const APPEND_BATCH_ENTRIES: u64 = 4_096;
-/// Delays between attempts to reach a peer that cannot be reached: short, because a restarted peer should catch up soon.
+/// Delays between attempts to reach a peer that cannot be reached: short, because a restarted peer
+/// should catch up soon.
 const BACKOFF: &str = "50ms 100ms 200ms ..500ms";
 
 /// Where blocking work goes: writing and installing snapshots.
@@ -25,7 +28,10 @@ pub enum Blocking {
 }
 
 impl Blocking {
-    pub(crate) async fn run<RT: AsyncRuntime, T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    pub(crate) async fn run<RT: AsyncRuntime, T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
         match self {
             Self::Threads => Types::<RT>::spawn_blocking(work).await,
             Self::Inline => Ok(work()),
@@ -36,29 +42,34 @@ impl Blocking {
 /// Settings of a member's consensus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How often a leader assures its followers that it is there. It also bounds how long the answer may take, and that waits
-    /// for the follower's fsync: with disks that stall, raise it together with the election time-outs.
+    /// How often a leader assures its followers that it is there. It also bounds how long the
+    /// answer may take, and that waits for the follower's fsync: with disks that stall, raise it
+    /// together with the election time-outs.
     pub heartbeat_interval_ms: u64,
-    /// A follower that hears nothing for [`election_timeout_max_ms`](Self::election_timeout_max_ms) and then for a random time
-    /// from this one to that one stands for election.
+    /// A follower that hears nothing for [`election_timeout_max_ms`](Self::election_timeout_max_ms)
+    /// and then for a random time from this one to that one stands for election.
     pub election_timeout_min_ms: u64,
-    /// See [`election_timeout_min_ms`](Self::election_timeout_min_ms). It is also the leader's lease: a leader that no majority
-    /// has answered for so long takes nothing in.
+    /// See [`election_timeout_min_ms`](Self::election_timeout_min_ms). It is also the leader's
+    /// lease: a leader that no majority has answered for so long takes nothing in.
     pub election_timeout_max_ms: u64,
-    /// A leader without a majority is quiet for so long, then tries for so long, in turns: without the quiet, members that see
-    /// only some others may never elect one. At least twice the largest election time-out.
+    /// A leader without a majority is quiet for so long, then tries for so long, in turns: without
+    /// the quiet, members that see only some others may never elect one. At least twice the largest
+    /// election time-out.
     pub quorum_loss_probe_interval_ms: u64,
-    /// How long a stream of entries to a peer may owe an answer before it is given up and begun anew.
+    /// How long a stream of entries to a peer may owe an answer before it is given up and begun
+    /// anew.
     pub replication_idle_timeout_ms: u64,
     /// How long sending and installing a snapshot may take; then it is begun anew.
     pub snapshot_timeout_ms: u64,
     /// Entries in one message to a peer. A message also ends at 1 MiB.
     pub replication_batch_entries: u64,
     /// Entries after which the log is compacted; a member that misses more than
-    /// [`log_entries_to_keep`](Self::log_entries_to_keep) then catches up by snapshot. A compaction itself writes no file.
+    /// [`log_entries_to_keep`](Self::log_entries_to_keep) then catches up by snapshot. A compaction
+    /// itself writes no file.
     pub compaction_entries: u64,
-    /// Bytes after which the log is compacted whatever the number of its entries is; so many of the newest stay. The log thus
-    /// takes two to three times as many on disk, plus what a slow peer is just reading.
+    /// Bytes after which the log is compacted whatever the number of its entries is; so many of the
+    /// newest stay. The log thus takes two to three times as many on disk, plus what a slow peer is
+    /// just reading.
     pub compaction_bytes: u64,
     /// Entries that stay in the log behind a compaction, for members that were away for a while.
     pub log_entries_to_keep: u64,
@@ -110,9 +121,21 @@ impl Settings {
             if actual < least { Err(BadSettings { setting, actual, expected }) } else { Ok(()) }
         };
         least("heartbeat_interval_ms", self.heartbeat_interval_ms, 5)?;
-        least("election_timeout_min_ms", self.election_timeout_min_ms, self.heartbeat_interval_ms.saturating_mul(3))?;
-        least("election_timeout_max_ms", self.election_timeout_max_ms, self.election_timeout_min_ms.saturating_add(10))?;
-        least("quorum_loss_probe_interval_ms", self.quorum_loss_probe_interval_ms, self.election_timeout_max_ms.saturating_mul(2))?;
+        least(
+            "election_timeout_min_ms",
+            self.election_timeout_min_ms,
+            self.heartbeat_interval_ms.saturating_mul(3),
+        )?;
+        least(
+            "election_timeout_max_ms",
+            self.election_timeout_max_ms,
+            self.election_timeout_min_ms.saturating_add(10),
+        )?;
+        least(
+            "quorum_loss_probe_interval_ms",
+            self.quorum_loss_probe_interval_ms,
+            self.election_timeout_max_ms.saturating_mul(2),
+        )?;
         least("replication_idle_timeout_ms", self.replication_idle_timeout_ms, self.election_timeout_max_ms)?;
         least("snapshot_timeout_ms", self.snapshot_timeout_ms, 1_000)?;
         least("replication_batch_entries", self.replication_batch_entries, 1)?;

@@ -1,8 +1,9 @@
 //! Snapshots on their way to a peer and from one.
 //!
-//! A position is named first and cheaply; the file is written when it is first sent, at the same or a later position, and is
-//! kept for other receivers and further attempts until the position moves past it. A checksum of the file travels with it,
-//! so that what was damaged on the way is sent again instead of stopping the receiver.
+//! A position is named first and cheaply; the file is written when it is first sent, at the same or
+//! a later position, and is kept for other receivers and further attempts until the position moves
+//! past it. A checksum of the file travels with it, so that what was damaged on the way is sent
+//! again instead of stopping the receiver.
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -52,7 +53,12 @@ impl<RT: AsyncRuntime, S: StateStore> SnapshotSource<RT, S> {
         let mark = state.applied().map_err(storage_io)?;
         let meta = codec::decode_mark(&mark).map_err(|error| error.into_io())?;
         let position = meta.last_log_id.is_some().then_some(meta);
-        Ok(Self { state, blocking, position: Types::<RT>::mutex(position), prepared: Types::<RT>::mutex(None) })
+        Ok(Self {
+            state,
+            blocking,
+            position: Types::<RT>::mutex(position),
+            prepared: Types::<RT>::mutex(None),
+        })
     }
 
     pub(crate) fn blocking(&self) -> Blocking {
@@ -84,8 +90,9 @@ impl<RT: AsyncRuntime, S: StateStore> SnapshotSource<RT, S> {
         let state = self.state.clone();
         let built = self.blocking.run::<RT, _>(move || {
             let file = state.build_snapshot()?;
-            let checksum = checksum(&file.path)
-                .map_err(|error| StorageError::Fatal(format!("the snapshot {} cannot be read: {error}", file.path.display())))?;
+            let checksum = checksum(&file.path).map_err(|error| {
+                StorageError::Fatal(format!("the snapshot {} cannot be read: {error}", file.path.display()))
+            })?;
             Ok(OutgoingSnapshot { file, checksum })
         });
         let snapshot = built.await.unwrap_or_else(|error| Err(StorageError::Fatal(error.to_string())))?;

@@ -1,4 +1,5 @@
-//! A member's view of the log and of its peers, for operators and for decisions that need no certainty.
+//! A member's view of the log and of its peers, for operators and for decisions that need no
+//! certainty.
 use std::collections::BTreeMap;
 
 use openraft::metrics::RaftMetrics;
@@ -39,8 +40,9 @@ pub struct PeerProgress {
 pub(crate) fn status_of<RT: AsyncRuntime>(metrics: &RaftMetrics<Types<RT>>) -> Status {
     let entry = |id: &Option<_>| id.as_ref().map(EntryId::from);
     let membership = metrics.membership_config.membership();
-    let members =
-        |ids: &mut dyn Iterator<Item = u64>| ids.map(|id| (MemberId(id), membership.get_node(&id).cloned().unwrap_or_default())).collect();
+    let members = |ids: &mut dyn Iterator<Item = u64>| {
+        ids.map(|id| (MemberId(id), membership.get_node(&id).cloned().unwrap_or_default())).collect()
+    };
     Status {
         last_log_index: metrics.last_log_index,
         committed: entry(&metrics.local_committed),
@@ -49,9 +51,11 @@ pub(crate) fn status_of<RT: AsyncRuntime>(metrics: &RaftMetrics<Types<RT>>) -> S
         purged: entry(&metrics.purged),
         voters: members(&mut membership.voter_ids()),
         learners: members(&mut membership.learner_ids()),
-        peers: metrics
-            .replication
-            .as_ref()
-            .map(|replication| replication.iter().map(|(id, matched)| (MemberId(*id), PeerProgress { matched: entry(matched) })).collect()),
+        peers: metrics.replication.as_ref().map(|replication| {
+            replication
+                .iter()
+                .map(|(id, matched)| (MemberId(*id), PeerProgress { matched: entry(matched) }))
+                .collect()
+        }),
     }
 }

@@ -1,6 +1,8 @@
-//! The types that openraft is instantiated with: numbers for members and terms, bytes for payloads, one leader per term.
+//! The types that openraft is instantiated with: numbers for members and terms, bytes for payloads,
+//! one leader per term.
 //!
-//! Only the runtime is left open. The aliases do not mention it, so that encodings and most of the code do not either.
+//! Only the runtime is left open. The aliases do not mention it, so that encodings and most of the
+//! code do not either.
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -116,7 +118,8 @@ pub struct Member {
     pub peer_address: String,
 }
 
-/// The identity of an entry: no two entries of a cluster have the same, and every member that has it has the same entry.
+/// The identity of an entry: no two entries of a cluster have the same, and every member that has
+/// it has the same entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId {
     /// The term of the leader that appended it.

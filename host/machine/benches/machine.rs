@@ -1,24 +1,27 @@
-//! What an applied call costs beside the recipe's own work: a native `counter.add` on rows in memory, outside of sessions and
-//! with exactly-once effect in them, and as one that emits, to nobody and to handlers.
+//! What an applied call costs beside the recipe's own work: a native `counter.add` on rows in
+//! memory, outside of sessions and with exactly-once effect in them, and as one that emits, to
+//! nobody and to handlers.
 //!
-//! Decoding the entry, the overlay, the digests, and committing to a map are in the measure; Wasm and RocksDB are not.
+//! Decoding the entry, the overlay, the digests, and committing to a map are in the measure; Wasm
+//! and RocksDB are not.
 #![allow(missing_docs, reason = "criterion's macros write functions without documentation")]
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use synod_abi::schema::{EntryPointDef, HooksDef, Schema, SchemaDef};
 use synod_abi::{
-    AdmissionError, EntryPoint, Event, Fault, HostCalls, ModuleHash, OperationId, RecipeName, RequestId, Revision, SessionId, Shape,
-    SpaceId, SpaceName, Time, TopicFilter, decode, encode,
+    AdmissionError, EntryPoint, Event, Fault, HostCalls, ModuleHash, OperationId, RecipeName, RequestId,
+    Revision, SessionId, Shape, SpaceId, SpaceName, Time, TopicFilter, decode, encode,
 };
 use synod_machine::{
-    Action, Admitted, Binding, Call, Caller, Command, Completion, Entry, Fatal, Invocation, OnFailure, OpenSession, Origin, Reply, Request,
-    SessionCall, TtlPolicy, Vm,
+    Action, Admitted, Binding, Call, Caller, Command, Completion, Entry, Fatal, Invocation, OnFailure,
+    OpenSession, Origin, Reply, Request, SessionCall, TtlPolicy, Vm,
 };
 
 mod member;
 
 use member::{Member, add, entries, entry};
 
-const ADD: EntryPointDef = EntryPointDef { name: "add", docs: "", args: &[], result: &Shape::I64, errors: None, waits: false };
+const ADD: EntryPointDef =
+    EntryPointDef { name: "add", docs: "", args: &[], result: &Shape::I64, errors: None, waits: false };
 /// As `add`, but tells of it in an event.
 const EMIT: EntryPointDef = EntryPointDef { name: "emit", ..ADD };
 const COUNTER: SchemaDef = SchemaDef {
@@ -81,7 +84,11 @@ impl<H: HostCalls> Vm<H> for Counter {
     fn invoke(&mut self, invocation: Invocation<'_>, mut host: H) -> Result<(H, Completion), Fatal> {
         let completion = match invocation.entry_point {
             EntryPoint::Event => self.handle(invocation.args, &mut host),
-            entry_point => self.add(invocation.args, entry_point == EntryPoint::Operation(OperationId::of(EMIT.name)), &mut host),
+            entry_point => self.add(
+                invocation.args,
+                entry_point == EntryPoint::Operation(OperationId::of(EMIT.name)),
+                &mut host,
+            ),
         };
         let completion = completion.map_or_else(Completion::Faulted, Completion::Done);
         Ok((host, completion))
@@ -94,7 +101,8 @@ impl<H: HostCalls> Vm<H> for Counter {
     }
 }
 
-/// Clients that pipeline: each entry has the next calls of every session, and acknowledges those of the entry before.
+/// Clients that pipeline: each entry has the next calls of every session, and acknowledges those of
+/// the entry before.
 struct Clients {
     sessions: Vec<SessionId>,
     calls: u64,
@@ -108,10 +116,19 @@ impl Clients {
         let calls = (first..self.next).flat_map(|id| {
             sessions.iter().map(move |session| {
                 let after = (id > 1).then_some(RequestId(id - 1));
-                let request = Request { id: RequestId(id), acknowledged_below: RequestId(first), after, ..Request::default() };
+                let request = Request {
+                    id: RequestId(id),
+                    acknowledged_below: RequestId(first),
+                    after,
+                    ..Request::default()
+                };
                 let caller = Caller { session: Some(*session), ..Caller::default() };
                 let call = add((id * 7_919) as u32 % 100_000);
-                Command { origin: Origin::default(), caller, action: Action::SessionCall(SessionCall { call, request }) }
+                Command {
+                    origin: Origin::default(),
+                    caller,
+                    action: Action::SessionCall(SessionCall { call, request }),
+                }
             })
         });
         encode(&Entry { stamp: Time(1), commands: calls.collect() })
@@ -123,7 +140,13 @@ fn member(counters: u32) -> Member<Counter> {
 }
 
 fn open(member: &mut Member<Counter>, nonce: u8) -> SessionId {
-    let open = OpenSession { nonce: [nonce; 16], secret_hash: [nonce; 32], ttl_ms: 0, ttl_policy: TtlPolicy::Exact, label: String::new() };
+    let open = OpenSession {
+        nonce: [nonce; 16],
+        secret_hash: [nonce; 32],
+        ttl_ms: 0,
+        ttl_policy: TtlPolicy::Exact,
+        label: String::new(),
+    };
     match member.apply(&entry([Action::OpenSession(open)])).outcomes.remove(0).outcome.result {
         Ok(Reply::Session { session, .. }) => session,
         other => unreachable!("a session opens: {other:?}"),
@@ -138,9 +161,12 @@ fn counter_add(criterion: &mut Criterion) {
             let entries = entries(counters, calls);
             let mut next = entries.iter().cycle();
             group.throughput(Throughput::Elements(u64::from(calls)));
-            group.bench_function(BenchmarkId::new(format!("{counters} counters"), format!("{calls} an entry")), |bencher| {
-                bencher.iter(|| next.next().map(|entry| member.apply(entry)));
-            });
+            group.bench_function(
+                BenchmarkId::new(format!("{counters} counters"), format!("{calls} an entry")),
+                |bencher| {
+                    bencher.iter(|| next.next().map(|entry| member.apply(entry)));
+                },
+            );
         }
     }
     group.finish();
@@ -168,18 +194,25 @@ fn counter_emits(criterion: &mut Criterion) {
         for handlers in [0, 1, 8] {
             let mut member = member(100_000);
             (0..handlers).for_each(|n| bind(&mut member, n));
-            let entries: Vec<Vec<u8>> =
-                (0..97_u32).map(|n| entry((0..calls).map(|call| emit((n * 7_919 + call * 104_729) % 100_000)))).collect();
+            let entries: Vec<Vec<u8>> = (0..97_u32)
+                .map(|n| entry((0..calls).map(|call| emit((n * 7_919 + call * 104_729) % 100_000))))
+                .collect();
             let (mut next, mut applied) = (entries.iter().cycle(), 0_u64);
-            group.bench_function(BenchmarkId::new(format!("{handlers} handlers"), format!("{calls} an entry")), |bencher| {
-                bencher.iter(|| {
-                    applied += 1;
-                    if applied.is_multiple_of(1_024) {
-                        member.apply(&entry([Action::CompactEvents { space: SpaceId(1), through: Revision(u64::MAX) }]));
-                    }
-                    next.next().map(|entry| member.apply(entry))
-                });
-            });
+            group.bench_function(
+                BenchmarkId::new(format!("{handlers} handlers"), format!("{calls} an entry")),
+                |bencher| {
+                    bencher.iter(|| {
+                        applied += 1;
+                        if applied.is_multiple_of(1_024) {
+                            member.apply(&entry([Action::CompactEvents {
+                                space: SpaceId(1),
+                                through: Revision(u64::MAX),
+                            }]));
+                        }
+                        next.next().map(|entry| member.apply(entry))
+                    });
+                },
+            );
         }
     }
     group.finish();
@@ -192,7 +225,8 @@ fn emit(counter: u32) -> Action {
 
 /// Another space, bound to the counters.
 fn bind(member: &mut Member<Counter>, n: u32) {
-    let (source, recipe) = (SpaceName::new("counter").expect("it is a name"), RecipeName::new("counter").expect("it is a name"));
+    let (source, recipe) =
+        (SpaceName::new("counter").expect("it is a name"), RecipeName::new("counter").expect("it is a name"));
     let handler = SpaceName::new(&format!("handler-{n}")).expect("it is a name");
     let binding = Binding { handler: handler.clone(), source, filter: TopicFilter::all() };
     let create = Action::CreateSpace { name: handler, recipe, version: None };

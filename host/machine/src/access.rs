@@ -1,7 +1,8 @@
 //! What a command may touch, and whether its caller may do that.
 //!
-//! One exhaustive function for every action, asked at proposal by the service and at apply by the machine, so that no
-//! command can be added without an answer. Until there is authentication every principal may do everything.
+//! One exhaustive function for every action, asked at proposal by the service and at apply by the
+//! machine, so that no command can be added without an answer. Until there is authentication every
+//! principal may do everything.
 use synod_abi::{OperationId, RecipeName, RecipeRef, SessionId, SpaceId, SpaceName};
 
 use crate::{Action, EndCause, Principal};
@@ -23,7 +24,8 @@ pub enum Right<'a> {
     CallSpace(SpaceId, OperationId),
     /// Opens a session of one's own.
     OpenSession,
-    /// Calls in a session or gives a request of it up. That it is the caller's own is checked against its record.
+    /// Calls in a session or gives a request of it up. That it is the caller's own is checked
+    /// against its record.
     UseSession,
     /// Closes a session, one's own or another's.
     CloseSession(SessionId),
@@ -59,16 +61,24 @@ impl<'a> AccessSet<'a> {
 /// What `action` may touch.
 pub fn access_set(action: &Action) -> AccessSet<'_> {
     let (first, second) = match action {
-        Action::FormCluster { cluster: _ } | Action::SetEnvironment { environment: _ } => (Right::ConfigureCluster, None),
+        Action::FormCluster { cluster: _ } | Action::SetEnvironment { environment: _ } => {
+            (Right::ConfigureCluster, None)
+        }
         Action::InstallRecipe { module: _, replace: _ } => (Right::InstallRecipe, None),
         Action::RemoveRecipe { recipe } => (Right::RemoveRecipe(recipe), None),
-        Action::CreateSpace { name, recipe, version: _ } => (Right::AdministerSpace(name), Some(Right::UseRecipe(recipe))),
-        Action::UpgradeSpace { name, to: _ } | Action::DeleteSpace { name } => (Right::AdministerSpace(name), None),
+        Action::CreateSpace { name, recipe, version: _ } => {
+            (Right::AdministerSpace(name), Some(Right::UseRecipe(recipe)))
+        }
+        Action::UpgradeSpace { name, to: _ } | Action::DeleteSpace { name } => {
+            (Right::AdministerSpace(name), None)
+        }
         Action::Call(call) => (Right::CallSpace(call.space, call.operation), None),
         Action::OpenSession(_) => (Right::OpenSession, None),
         Action::EndSession { session, cause: EndCause::Closed } => (Right::CloseSession(*session), None),
         Action::EndSession { session, cause: EndCause::Expired } => (Right::ExpireSession(*session), None),
-        Action::SessionCall(call) => (Right::UseSession, Some(Right::CallSpace(call.call.space, call.call.operation))),
+        Action::SessionCall(call) => {
+            (Right::UseSession, Some(Right::CallSpace(call.call.space, call.call.operation)))
+        }
         Action::CancelRequest { request: _ } => (Right::UseSession, None),
         Action::Tick => (Right::FireTimers, None),
         Action::SetSessionBounds { bounds: _ } => (Right::ConfigureCluster, None),
@@ -121,7 +131,11 @@ mod tests {
         let open = OpenSession { nonce, secret_hash, ttl_ms: 0, ttl_policy: TtlPolicy::Exact, label };
         let in_session = Action::SessionCall(SessionCall { call: call.clone(), request: Request::default() });
         let create = Action::CreateSpace { name: space.clone(), recipe: recipe.name.clone(), version: None };
-        let binding = Binding { handler: space.clone(), source: SpaceName::new("kv").unwrap(), filter: TopicFilter::all() };
+        let binding = Binding {
+            handler: space.clone(),
+            source: SpaceName::new("kv").unwrap(),
+            filter: TopicFilter::all(),
+        };
         let of_binding = vec![Right::AdministerSpace(&space), Right::ReadEvents(&binding.source)];
         let retain = Action::SetEventRetention { name: space.clone(), retention: EventRetention::default() };
         let cases: [(Action, Vec<Right<'_>>); 19] = [
@@ -143,7 +157,10 @@ mod tests {
             (Action::BindSpace { binding: binding.clone(), on_failure: OnFailure::Skip }, of_binding.clone()),
             (Action::UnbindSpace { binding: binding.clone() }, of_binding),
             (retain, vec![Right::AdministerSpace(&space)]),
-            (Action::CompactEvents { space: SpaceId(7), through: Revision(9) }, vec![Right::CompactEvents(SpaceId(7))]),
+            (
+                Action::CompactEvents { space: SpaceId(7), through: Revision(9) },
+                vec![Right::CompactEvents(SpaceId(7))],
+            ),
         ];
         for (action, rights) in &cases {
             let set = access_set(action);

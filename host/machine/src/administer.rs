@@ -1,16 +1,16 @@
 //! Commands about the cluster, recipes and spaces.
 //!
-//! A space names its recipe, not its module, so that replacing a module under the same name and version moves every space
-//! of it at once; its timers stay and fire in the new module. A deleted space gives up the calls that wait in it, its timers,
-//! its events and its bindings.
-//! Ids of spaces are never used again; names are.
+//! A space names its recipe, not its module, so that replacing a module under the same name and
+//! version moves every space of it at once; its timers stay and fire in the new module. A deleted
+//! space gives up the calls that wait in it, its timers, its events and its bindings. Ids of spaces
+//! are never used again; names are.
 use synod_abi::schema::Schema;
 use synod_abi::{ClusterId, RecipeName, RecipeRef, Revision, SpaceId, SpaceName, limits};
 
 use crate::apply::{Machine, Stop};
 use crate::directory::{
-    self, RecipeRecord, SpaceRecord, StoredRecipe, StoredSpace, hash_key, hook_failures_key, recipe_key, space_id_key, space_key,
-    space_sum_key,
+    self, RecipeRecord, SpaceRecord, StoredRecipe, StoredSpace, hash_key, hook_failures_key, recipe_key,
+    space_id_key, space_key, space_sum_key,
 };
 use crate::outcome::{Rejection, Reply};
 use crate::upgrade::{check_upgrade, not_newer};
@@ -69,13 +69,21 @@ impl Machine {
             check_upgrade(&schema_of(workspace, former)?, new).map_err(Rejection::IncompatibleUpgrade)?;
         }
         delete_module(workspace, former);
-        let moved: alloc::vec::Vec<SpaceId> =
-            self.targets.iter().filter(|(_, target)| target.module == former.hash).map(|(space, _)| *space).collect();
+        let moved: alloc::vec::Vec<SpaceId> = self
+            .targets
+            .iter()
+            .filter(|(_, target)| target.module == former.hash)
+            .map(|(space, _)| *space)
+            .collect();
         moved.into_iter().for_each(|space| self.forget(vm, space));
         Ok(())
     }
 
-    pub(crate) fn remove_recipe<S: StateView>(&mut self, workspace: &mut Workspace<S>, recipe: &RecipeRef) -> Result<Reply, Stop> {
+    pub(crate) fn remove_recipe<S: StateView>(
+        &mut self,
+        workspace: &mut Workspace<S>,
+        recipe: &RecipeRef,
+    ) -> Result<Reply, Stop> {
         let record = directory::recipe(workspace, recipe)?.ok_or(Rejection::UnknownRecipe)?;
         if record.spaces > 0 {
             return Err(Rejection::RecipeInUse.into());
@@ -95,7 +103,8 @@ impl Machine {
         version: Option<u32>,
     ) -> Result<Reply, Stop> {
         if let Some(there) = directory::space(workspace, name)? {
-            let same = there.recipe.name == *recipe && version.is_none_or(|version| version == there.recipe.version);
+            let same =
+                there.recipe.name == *recipe && version.is_none_or(|version| version == there.recipe.version);
             return match same {
                 true => Ok(Reply::Space { space: there.id, recipe: there.recipe, already: true }),
                 false => Err(Rejection::SpaceExists { recipe: there.recipe }.into()),
@@ -109,7 +118,8 @@ impl Machine {
         if self.head.spaces as usize >= limits::SPACES {
             return Err(Rejection::TooMany { limit: limits::SPACES as u64 }.into());
         }
-        let id = self.head.last_space.checked_add(1).ok_or(Rejection::TooMany { limit: u64::from(u32::MAX) })?;
+        let id =
+            self.head.last_space.checked_add(1).ok_or(Rejection::TooMany { limit: u64::from(u32::MAX) })?;
         self.head.last_space = id;
         self.head.spaces += 1;
         let (created, created_at) = (self.next_revision(), self.head.time);
@@ -129,14 +139,17 @@ impl Machine {
         name: &SpaceName,
         to: u32,
     ) -> Result<Reply, Stop> {
-        let SpaceRecord { id, recipe, created, created_at, .. } = directory::space(workspace, name)?.ok_or(Rejection::UnknownSpace)?;
+        let SpaceRecord { id, recipe, created, created_at, .. } =
+            directory::space(workspace, name)?.ok_or(Rejection::UnknownSpace)?;
         let target = RecipeRef { name: recipe.name.clone(), version: to };
         let new = directory::recipe(workspace, &target)?.ok_or(Rejection::UnknownRecipe)?;
         if to <= recipe.version {
             return Err(Rejection::IncompatibleUpgrade(not_newer(recipe.version)).into());
         }
-        let old = directory::recipe(workspace, &recipe)?.ok_or_else(|| Fatal("the recipe of a space is not in the state".into()))?;
-        check_upgrade(&schema_of(workspace, &old)?, &schema_of(workspace, &new)?).map_err(Rejection::IncompatibleUpgrade)?;
+        let old = directory::recipe(workspace, &recipe)?
+            .ok_or_else(|| Fatal("the recipe of a space is not in the state".into()))?;
+        check_upgrade(&schema_of(workspace, &old)?, &schema_of(workspace, &new)?)
+            .map_err(Rejection::IncompatibleUpgrade)?;
         let stored = StoredSpace { id, recipe: target.clone(), created, created_at };
         workspace.overlay().put(Table::System, &space_key(name.as_str()), synod_abi::encode(&stored));
         set_uses(workspace, &recipe, old.spaces.saturating_sub(1));
@@ -192,5 +205,6 @@ fn delete_module<S: StateView>(workspace: &mut Workspace<S>, record: &RecipeReco
 }
 
 fn schema_of<S: StateView>(workspace: &Workspace<S>, record: &RecipeRecord) -> Result<Schema, Fatal> {
-    directory::schema(workspace, record.hash)?.ok_or_else(|| Fatal("the schema of an installed recipe is not in the state".into()))
+    directory::schema(workspace, record.hash)?
+        .ok_or_else(|| Fatal("the schema of an installed recipe is not in the state".into()))
 }

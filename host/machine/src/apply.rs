@@ -1,15 +1,17 @@
 //! [`Machine::apply`]: one entry in, one [`Applied`] out.
 //!
-//! Commands run in order over one workspace, each under a savepoint: a rejected one leaves nothing but its outcome, and
-//! the number that seeds are made from; a session's call whose operation was tried leaves the record of its outcome too, but
-//! nothing of the operation. A command's outcome does not depend on its neighbours in the entry, with one
-//! exception that is not recorded: when the commands before it have written `limits::ENTRY_WRITE_BYTES`, it is
-//! [`Rejection::Deferred`], takes neither revision nor number, and is packed again by its proposer. An entry may exceed
-//! the limit by what one command writes. Installing alone in an entry is the proposer's rule, for the sake of time; an
-//! install among other commands means the same.
+//! Commands run in order over one workspace, each under a savepoint: a rejected one leaves nothing
+//! but its outcome, and the number that seeds are made from; a session's call whose operation was
+//! tried leaves the record of its outcome too, but nothing of the operation. A command's outcome
+//! does not depend on its neighbours in the entry, with one exception that is not recorded: when
+//! the commands before it have written `limits::ENTRY_WRITE_BYTES`, it is [`Rejection::Deferred`],
+//! takes neither revision nor number, and is packed again by its proposer. An entry may exceed the
+//! limit by what one command writes. Installing alone in an entry is the proposer's rule, for the
+//! sake of time; an install among other commands means the same.
 //!
-//! It keeps in memory only what the rows say as well: the head, where spaces and operations are, who is bound to whose events,
-//! and when the next timer is due. After a [`Fatal`] it refuses to go on, since that memory may then be ahead of the rows.
+//! It keeps in memory only what the rows say as well: the head, where spaces and operations are,
+//! who is bound to whose events, and when the next timer is due. After a [`Fatal`] it refuses to go
+//! on, since that memory may then be ahead of the rows.
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::sync::Arc;
@@ -51,7 +53,8 @@ impl From<Rejection> for Stop {
     }
 }
 
-/// A workspace comes back from everything that runs recipes, because their engine is lent it by value.
+/// A workspace comes back from everything that runs recipes, because their engine is lent it by
+/// value.
 pub(crate) type Carried<S, T> = Result<(Workspace<S>, T), Fatal>;
 
 /// What becomes of a command.
@@ -61,8 +64,8 @@ pub(crate) enum Decided {
     Done(Reply),
     /// It takes none, and leaves nothing.
     Rejected(Rejection),
-    /// A session's request has this outcome, from now on or since it first ran: the command takes no revision of its own, and what
-    /// it wrote stays.
+    /// A session's request has this outcome, from now on or since it first ran: the command takes
+    /// no revision of its own, and what it wrote stays.
     Recorded(Outcome),
 }
 
@@ -122,12 +125,20 @@ impl Machine {
         &self.head
     }
 
-    /// Applies the entry at `index` to the committed rows in `view`, which are those that the last `apply` led to. Blank
-    /// and membership entries are not applied: the machine does not miss their indices.
+    /// Applies the entry at `index` to the committed rows in `view`, which are those that the last
+    /// `apply` led to. Blank and membership entries are not applied: the machine does not miss
+    /// their indices.
     ///
     /// # Errors
-    /// [`Fatal`] for a local cause, or a malformed entry. The machine then refuses every further entry.
-    pub fn apply<S: StateView, V: Vm<Workspace<S>>>(&mut self, view: S, vm: &mut V, index: u64, entry: &[u8]) -> Result<Applied, Fatal> {
+    /// [`Fatal`] for a local cause, or a malformed entry. The machine then refuses every further
+    /// entry.
+    pub fn apply<S: StateView, V: Vm<Workspace<S>>>(
+        &mut self,
+        view: S,
+        vm: &mut V,
+        index: u64,
+        entry: &[u8],
+    ) -> Result<Applied, Fatal> {
         if self.stopped {
             return Err(Fatal("the machine stopped at an earlier entry; restart this member".into()));
         }
@@ -140,7 +151,10 @@ impl Machine {
 
     fn read(&self, index: u64, entry: &[u8]) -> Result<Entry, Fatal> {
         if index <= self.head.index {
-            return Err(Fatal(format!("entry {index} was to be applied again; the state is at entry {}", self.head.index)));
+            return Err(Fatal(format!(
+                "entry {index} was to be applied again; the state is at entry {}",
+                self.head.index
+            )));
         }
         let entry: Entry = synod_abi::decode(entry).map_err(|_| {
             Fatal(format!(
@@ -154,7 +168,13 @@ impl Machine {
         Ok(entry)
     }
 
-    fn run<S: StateView, V: Vm<Workspace<S>>>(&mut self, view: S, vm: &mut V, index: u64, entry: Entry) -> Result<Applied, Fatal> {
+    fn run<S: StateView, V: Vm<Workspace<S>>>(
+        &mut self,
+        view: S,
+        vm: &mut V,
+        index: u64,
+        entry: Entry,
+    ) -> Result<Applied, Fatal> {
         self.head.index = index;
         self.head.time = self.head.time.max(entry.stamp);
         self.directory_changed = false;
@@ -183,11 +203,26 @@ impl Machine {
         let (chain, state) = (self.head.chain, self.head.state_digest());
         let (next_timer, directory_changed) = (self.next_timer, self.directory_changed);
         let events = emissions.into_events();
-        Ok(Applied { writes, outcomes, completions, sessions, events, event_logs, next_timer, chain, state, directory_changed, logs })
+        Ok(Applied {
+            writes,
+            outcomes,
+            completions,
+            sessions,
+            events,
+            event_logs,
+            next_timer,
+            chain,
+            state,
+            directory_changed,
+            logs,
+        })
     }
 
     /// Writes what spaces keep of their events, once an entry.
-    fn log_events<S: StateView>(&mut self, workspace: &mut Workspace<S>) -> Result<Vec<EventLogChange>, Fatal> {
+    fn log_events<S: StateView>(
+        &mut self,
+        workspace: &mut Workspace<S>,
+    ) -> Result<Vec<EventLogChange>, Fatal> {
         let mark = workspace.savepoint();
         workspace.write_event_logs()?;
         workspace.release(&mark, &mut self.transcript);
@@ -201,7 +236,8 @@ impl Machine {
         command: Command,
     ) -> Carried<S, CommandOutcome> {
         let mark = workspace.savepoint();
-        let mut turn = Turn { caller: command.caller, revision: Revision(self.head.revision.0 + 1), hooks: 0, fuel: 0 };
+        let mut turn =
+            Turn { caller: command.caller, revision: Revision(self.head.revision.0 + 1), hooks: 0, fuel: 0 };
         let mut decided = Decided::Rejected(Rejection::Deferred);
         if workspace.written_bytes() < limits::ENTRY_WRITE_BYTES {
             self.head.commands += 1;
@@ -219,7 +255,9 @@ impl Machine {
                 self.head.revision = turn.revision;
                 Outcome { revision: turn.revision, time, result: Ok(reply) }
             }
-            Decided::Rejected(rejection) => Outcome { revision: self.head.revision, time, result: Err(rejection) },
+            Decided::Rejected(rejection) => {
+                Outcome { revision: self.head.revision, time, result: Err(rejection) }
+            }
             Decided::Recorded(outcome) => outcome,
         };
         self.transcript = synod_abi::encode_into(&outcome, core::mem::take(&mut self.transcript));
@@ -244,7 +282,9 @@ impl Machine {
             Action::Call(call) => return self.call(workspace, vm, call, turn),
             Action::SessionCall(call) => return self.session_call(workspace, vm, call, turn),
             Action::CancelRequest { request } => return self.cancel_request(workspace, vm, *request, turn),
-            Action::EndSession { session, cause } => return self.end_session(workspace, vm, *session, *cause, turn),
+            Action::EndSession { session, cause } => {
+                return self.end_session(workspace, vm, *session, *cause, turn);
+            }
             Action::Tick => return self.tick(workspace, vm, turn),
             Action::OpenSession(open) => self.open_session(&mut workspace, open, turn),
             Action::SetSessionBounds { bounds } => set_session_bounds(&mut workspace, *bounds),
@@ -255,13 +295,21 @@ impl Machine {
             }
             Action::InstallRecipe { module, replace } => self.install(&mut workspace, vm, module, *replace),
             Action::RemoveRecipe { recipe } => self.remove_recipe(&mut workspace, recipe),
-            Action::CreateSpace { name, recipe, version } => self.create_space(&mut workspace, name, recipe, *version),
+            Action::CreateSpace { name, recipe, version } => {
+                self.create_space(&mut workspace, name, recipe, *version)
+            }
             Action::UpgradeSpace { name, to } => self.upgrade_space(&mut workspace, vm, name, *to),
             Action::DeleteSpace { name } => self.delete_space(&mut workspace, vm, name),
-            Action::BindSpace { binding, on_failure } => self.bind_space(&mut workspace, binding, *on_failure, turn),
+            Action::BindSpace { binding, on_failure } => {
+                self.bind_space(&mut workspace, binding, *on_failure, turn)
+            }
             Action::UnbindSpace { binding } => self.unbind_space(&mut workspace, binding),
-            Action::SetEventRetention { name, retention } => set_event_retention(&mut workspace, name, *retention),
-            Action::CompactEvents { space, through } => self.compact_events(&mut workspace, *space, *through, turn),
+            Action::SetEventRetention { name, retention } => {
+                set_event_retention(&mut workspace, name, *retention)
+            }
+            Action::CompactEvents { space, through } => {
+                self.compact_events(&mut workspace, *space, *through, turn)
+            }
         };
         let decided = match result {
             Ok(reply) => Decided::Done(reply),
@@ -270,18 +318,22 @@ impl Machine {
         Ok((workspace, decided))
     }
 
-    /// Every command but those that form the cluster needs its environment, and a member that means the same by it.
+    /// Every command but those that form the cluster needs its environment, and a member that means
+    /// the same by it.
     fn check_environment(&self, action: &Action) -> Result<(), Stop> {
         if matches!(action, Action::FormCluster { .. } | Action::SetEnvironment { .. }) {
             return Ok(());
         }
-        let (Some(environment), Some(_)) = (self.head.environment, self.head.cluster) else { return Err(Rejection::NotFormed.into()) };
+        let (Some(environment), Some(_)) = (self.head.environment, self.head.cluster) else {
+            return Err(Rejection::NotFormed.into());
+        };
         if environment == self.own {
             return Ok(());
         }
         let hex = |bytes: [u8; 32]| ModuleHash(bytes);
         Err(Stop::Fatal(Fatal(format!(
-            "the cluster's execution environment is semantics {} and engine {}, this binary's is semantics {} and engine {}: start this member with the binary that the others run",
+            "the cluster's execution environment is semantics {} and engine {}, this binary's is semantics \
+                {} and engine {}: start this member with the binary that the others run",
             environment.semantics,
             hex(environment.engine),
             self.own.semantics,
@@ -289,8 +341,9 @@ impl Machine {
         ))))
     }
 
-    /// The seed is made from the cluster's name, the command's number and that of the hook in it, so that it depends neither on the
-    /// entry that the command was packed into, nor on its place there.
+    /// The seed is made from the cluster's name, the command's number and that of the hook in it,
+    /// so that it depends neither on the entry that the command was packed into, nor on its place
+    /// there.
     pub(crate) fn context(&self, turn: &Turn, session: Option<SessionId>, may_wait: bool) -> Context {
         let mut input = [0; 28];
         input[..16].copy_from_slice(&self.head.cluster.unwrap_or_default().0);
@@ -339,9 +392,17 @@ impl Machine {
             sum.add_sum(delta);
             self.head.rows.add_sum(delta);
             self.sums.insert(id, sum);
-            writes.push(Write::Put { table: Table::System, key: space_sum_key(id), value: sum.to_bytes().to_vec() });
+            writes.push(Write::Put {
+                table: Table::System,
+                key: space_sum_key(id),
+                value: sum.to_bytes().to_vec(),
+            });
         }
-        writes.push(Write::Put { table: Table::System, key: head_key(), value: synod_abi::encode(&self.head) });
+        writes.push(Write::Put {
+            table: Table::System,
+            key: head_key(),
+            value: synod_abi::encode(&self.head),
+        });
         Ok(writes)
     }
 }

@@ -1,8 +1,8 @@
 //! Bindings: which spaces react to whose events, and the commands that change that.
 //!
-//! Bindings never form a circle, so what an event sets off through them ends by itself; circles by sends end at
-//! `limits::DELIVERY_DEPTH`. The machine keeps the bindings of the sources that emit in memory; every command that changes a
-//! binding empties that.
+//! Bindings never form a circle, so what an event sets off through them ends by itself; circles by
+//! sends end at `limits::DELIVERY_DEPTH`. The machine keeps the bindings of the sources that emit
+//! in memory; every command that changes a binding empties that.
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -26,7 +26,8 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// The handlers of an event about `topic`, each once: what its first filter that matches says of failures counts.
+    /// The handlers of an event about `topic`, each once: what its first filter that matches says
+    /// of failures counts.
     pub(crate) fn handlers<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = (SpaceId, OnFailure)> + 'a {
         let mut last = None;
         self.bindings.iter().filter_map(move |(handler, filter, on_failure)| {
@@ -61,7 +62,9 @@ impl Machine {
             if reaches(workspace, handler, source)? {
                 return Err(Rejection::BindingCircle.into());
             }
-            let of_one = bindings_of_source(workspace, source)?.len().max(bindings_of_handler(workspace, handler)?.len());
+            let of_one = bindings_of_source(workspace, source)?
+                .len()
+                .max(bindings_of_handler(workspace, handler)?.len());
             if of_one >= limits::SPACE_BINDINGS {
                 return Err(Rejection::TooManyBindings { limit: limits::SPACE_BINDINGS as u64 }.into());
             }
@@ -72,12 +75,20 @@ impl Machine {
             workspace.overlay().put(Table::System, &of_handler, Vec::new());
         }
         let bound = there.map_or(turn.revision, |there| there.bound);
-        workspace.overlay().put(Table::System, &of_source, synod_abi::encode(&StoredBinding { on_failure, bound }));
+        workspace.overlay().put(
+            Table::System,
+            &of_source,
+            synod_abi::encode(&StoredBinding { on_failure, bound }),
+        );
         self.sources.clear();
         Ok(Reply::Bound { already: there.is_some() })
     }
 
-    pub(crate) fn unbind_space<S: StateView>(&mut self, workspace: &mut Workspace<S>, binding: &Binding) -> Result<Reply, Stop> {
+    pub(crate) fn unbind_space<S: StateView>(
+        &mut self,
+        workspace: &mut Workspace<S>,
+        binding: &Binding,
+    ) -> Result<Reply, Stop> {
         let [handler, source] = spaces_of(workspace, binding)?;
         if workspace.row(Table::System, &binding_keys(source, handler, &binding.filter)[0])?.is_none() {
             return Err(Rejection::UnknownBinding.into());
@@ -87,7 +98,11 @@ impl Machine {
     }
 
     /// Takes every binding of a space that is deleted back, on both sides.
-    pub(crate) fn remove_bindings<S: StateView>(&mut self, workspace: &mut Workspace<S>, space: SpaceId) -> Result<(), Fatal> {
+    pub(crate) fn remove_bindings<S: StateView>(
+        &mut self,
+        workspace: &mut Workspace<S>,
+        space: SpaceId,
+    ) -> Result<(), Fatal> {
         if self.head.bindings == 0 {
             return Ok(());
         }
@@ -100,7 +115,13 @@ impl Machine {
         Ok(())
     }
 
-    fn remove_binding<S: StateView>(&mut self, workspace: &mut Workspace<S>, source: SpaceId, handler: SpaceId, filter: &TopicFilter) {
+    fn remove_binding<S: StateView>(
+        &mut self,
+        workspace: &mut Workspace<S>,
+        source: SpaceId,
+        handler: SpaceId,
+        filter: &TopicFilter,
+    ) {
         for key in binding_keys(source, handler, filter) {
             workspace.overlay().delete(Table::System, &key);
         }
@@ -109,7 +130,11 @@ impl Machine {
     }
 
     /// Where events of `space` go; `None` if it has no bindings.
-    pub(crate) fn source<S: StateView>(&mut self, workspace: &Workspace<S>, space: SpaceId) -> Result<Option<Arc<Source>>, Fatal> {
+    pub(crate) fn source<S: StateView>(
+        &mut self,
+        workspace: &Workspace<S>,
+        space: SpaceId,
+    ) -> Result<Option<Arc<Source>>, Fatal> {
         if let Some(source) = self.sources.get(&space) {
             return Ok(source.clone());
         }
@@ -120,7 +145,9 @@ impl Machine {
         let source = if bindings.is_empty() {
             None
         } else {
-            let name = directory::space_by_id(workspace, space)?.ok_or_else(|| damaged("the source of a binding"))?.name;
+            let name = directory::space_by_id(workspace, space)?
+                .ok_or_else(|| damaged("the source of a binding"))?
+                .name;
             Some(Arc::new(Source { name, bindings }))
         };
         self.sources.insert(space, source.clone());
@@ -142,7 +169,12 @@ fn reaches(view: &impl StateView, from: SpaceId, to: SpaceId) -> Result<bool, Fa
         if space == to {
             return Ok(true);
         }
-        next.extend(bindings_of_source(view, space)?.into_iter().map(|record| record.handler).filter(|handler| seen.insert(*handler)));
+        next.extend(
+            bindings_of_source(view, space)?
+                .into_iter()
+                .map(|record| record.handler)
+                .filter(|handler| seen.insert(*handler)),
+        );
     }
     Ok(false)
 }

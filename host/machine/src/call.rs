@@ -1,7 +1,8 @@
 //! Calls into recipes: finds the module, runs it with its whole fuel, and tells what became of it.
 //!
-//! What a rejected call wrote is undone here, and its instance dropped if it wrote anything, because its memory may remember
-//! that. What belongs to sessions is in `request`, hooks are in `hook`, what calls emit and send is delivered by `delivery`.
+//! What a rejected call wrote is undone here, and its instance dropped if it wrote anything,
+//! because its memory may remember that. What belongs to sessions is in `request`, hooks are in
+//! `hook`, what calls emit and send is delivered by `delivery`.
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -30,7 +31,13 @@ impl Interface {
         let mut operations: Vec<OperationId> = schema.operations.iter().map(|point| point.id()).collect();
         operations.sort_unstable();
         let Hooks { session_end, cancel, timer, event } = &schema.hooks;
-        Self { operations, on_session_end: *session_end, on_timer: timer.is_some(), on_cancel: *cancel, on_event: *event }
+        Self {
+            operations,
+            on_session_end: *session_end,
+            on_timer: timer.is_some(),
+            on_cancel: *cancel,
+            on_event: *event,
+        }
     }
 
     /// Whether it can be entered there, by a command.
@@ -57,7 +64,14 @@ impl Target {
     /// The call, with its whole fuel.
     pub(crate) fn operation<'a>(&self, call: &'a Call, context: &'a Context) -> Invocation<'a> {
         let entry_point = EntryPoint::Operation(call.operation);
-        Invocation { space: call.space, module: self.module, entry_point, context, args: &call.args, fuel: limits::CALL_FUEL }
+        Invocation {
+            space: call.space,
+            module: self.module,
+            entry_point,
+            context,
+            args: &call.args,
+            fuel: limits::CALL_FUEL,
+        }
     }
 }
 
@@ -93,7 +107,10 @@ impl Machine {
             }
             Ok(Answered::Result { result, .. }) => {
                 let (workspace, delivered) = self.deliver_call(workspace, vm, call, &mark, turn)?;
-                return Ok((workspace, delivered.map_or_else(Decided::Rejected, |()| Decided::Done(Reply::Result(result)))));
+                return Ok((
+                    workspace,
+                    delivered.map_or_else(Decided::Rejected, |()| Decided::Done(Reply::Result(result))),
+                ));
             }
             Ok(Answered::Later) => Rejection::CannotWait,
             Err(rejection) => rejection,
@@ -102,7 +119,8 @@ impl Machine {
         Ok((workspace, Decided::Rejected(rejection)))
     }
 
-    /// Delivers what a call emitted and sent, on the fuel that it left. A rejection leaves nothing of what was done since `mark`.
+    /// Delivers what a call emitted and sent, on the fuel that it left. A rejection leaves nothing
+    /// of what was done since `mark`.
     pub(crate) fn deliver_call<S: StateView, V: Vm<Workspace<S>>>(
         &mut self,
         workspace: Workspace<S>,
@@ -112,7 +130,8 @@ impl Machine {
         turn: &mut Turn,
     ) -> Carried<S, Result<(), Rejection>> {
         let left = limits::CALL_FUEL.saturating_sub(turn.fuel);
-        let (mut workspace, delivered) = self.deliver(workspace, vm, (OnFailure::Reject, call.space, left), turn)?;
+        let (mut workspace, delivered) =
+            self.deliver(workspace, vm, (OnFailure::Reject, call.space, left), turn)?;
         if delivered.is_err() {
             workspace.rollback(mark);
         }
@@ -120,8 +139,14 @@ impl Machine {
     }
 
     /// Where `call` goes.
-    pub(crate) fn find<S: StateView>(&mut self, workspace: &Workspace<S>, call: &Call) -> Result<Result<Target, Rejection>, Fatal> {
-        let Some(target) = self.target(workspace, call.space)? else { return Ok(Err(Rejection::UnknownSpace)) };
+    pub(crate) fn find<S: StateView>(
+        &mut self,
+        workspace: &Workspace<S>,
+        call: &Call,
+    ) -> Result<Result<Target, Rejection>, Fatal> {
+        let Some(target) = self.target(workspace, call.space)? else {
+            return Ok(Err(Rejection::UnknownSpace));
+        };
         Ok(if !target.interface.has(EntryPoint::Operation(call.operation)) {
             Err(Rejection::UnknownOperation)
         } else if call.args.len() > limits::ARGS_BYTES {
@@ -132,7 +157,11 @@ impl Machine {
     }
 
     /// Where calls of `space` go; `None` if it is not there.
-    pub(crate) fn target<S: StateView>(&mut self, workspace: &Workspace<S>, space: SpaceId) -> Result<Option<Target>, Fatal> {
+    pub(crate) fn target<S: StateView>(
+        &mut self,
+        workspace: &Workspace<S>,
+        space: SpaceId,
+    ) -> Result<Option<Target>, Fatal> {
         if let Some(target) = self.targets.get(&space) {
             return Ok(Some(target.clone()));
         }
@@ -143,7 +172,11 @@ impl Machine {
         Ok(Some(target))
     }
 
-    fn interface<S: StateView>(&mut self, workspace: &Workspace<S>, module: ModuleHash) -> Result<Arc<Interface>, Fatal> {
+    fn interface<S: StateView>(
+        &mut self,
+        workspace: &Workspace<S>,
+        module: ModuleHash,
+    ) -> Result<Arc<Interface>, Fatal> {
         if let Some(interface) = self.interfaces.get(&module) {
             return Ok(interface.clone());
         }
@@ -193,7 +226,11 @@ pub(crate) fn undo<S: StateView, V: Vm<Workspace<S>>>(
 }
 
 /// Makes `module` callable, from the bytes in the directory.
-pub(crate) fn load<S: StateView, V: Vm<Workspace<S>>>(view: &impl StateView, vm: &mut V, module: ModuleHash) -> Result<(), Fatal> {
+pub(crate) fn load<S: StateView, V: Vm<Workspace<S>>>(
+    view: &impl StateView,
+    vm: &mut V,
+    module: ModuleHash,
+) -> Result<(), Fatal> {
     if vm.is_loaded(module) {
         return Ok(());
     }
@@ -201,22 +238,30 @@ pub(crate) fn load<S: StateView, V: Vm<Workspace<S>>>(view: &impl StateView, vm:
     vm.load(module, &bytes)
 }
 
-/// The answer in `completion`; results and errors over the limit are faults, whatever the engine let through.
+/// The answer in `completion`; results and errors over the limit are faults, whatever the engine
+/// let through.
 pub(crate) fn answered(completion: Completion) -> Result<Answered, Rejection> {
     match completion {
         Completion::Done(result) if result.len() <= limits::REPLY_BYTES => {
             Ok(Answered::Result { result: result.into(), reversible: false })
         }
-        Completion::Now(result) if result.len() <= limits::REPLY_BYTES => Ok(Answered::Result { result: result.into(), reversible: true }),
+        Completion::Now(result) if result.len() <= limits::REPLY_BYTES => {
+            Ok(Answered::Result { result: result.into(), reversible: true })
+        }
         Completion::Later => Ok(Answered::Later),
-        Completion::Refused { code, error } if error.len() <= limits::REPLY_BYTES => Err(Rejection::Recipe { code, error: error.into() }),
-        Completion::Done(_) | Completion::Now(_) | Completion::Refused { .. } => Err(Rejection::Fault(Fault::BadReply)),
+        Completion::Refused { code, error } if error.len() <= limits::REPLY_BYTES => {
+            Err(Rejection::Recipe { code, error: error.into() })
+        }
+        Completion::Done(_) | Completion::Now(_) | Completion::Refused { .. } => {
+            Err(Rejection::Fault(Fault::BadReply))
+        }
         Completion::Faulted(fault) => Err(Rejection::Fault(fault)),
     }
 }
 
 fn missing(module: ModuleHash) -> Fatal {
     Fatal(format!(
-        "the module {module} of a space is not in the state: the data of this member is damaged; remove its data directory and let it join again"
+        "the module {module} of a space is not in the state: the data of this member is damaged; remove its \
+            data directory and let it join again"
     ))
 }

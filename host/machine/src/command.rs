@@ -1,13 +1,14 @@
 //! What the log holds: entries of many commands.
 //!
-//! The encoding is postcard and append-only: variants and fields are only added at the end, and golden bytes of every
-//! variant are tests. An unknown variant is [`Fatal`](crate::Fatal), because a member that skipped it would differ.
+//! The encoding is postcard and append-only: variants and fields are only added at the end, and
+//! golden bytes of every variant are tests. An unknown variant is [`Fatal`](crate::Fatal), because
+//! a member that skipped it would differ.
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use synod_abi::{
-    Blob, ClusterId, MemberId, OperationId, RecipeName, RecipeRef, RequestId, Revision, SessionId, SpaceId, SpaceName, Time, TopicFilter,
-    limits,
+    Blob, ClusterId, MemberId, OperationId, RecipeName, RecipeRef, RequestId, Revision, SessionId, SpaceId,
+    SpaceName, Time, TopicFilter, limits,
 };
 
 use crate::Environment;
@@ -15,7 +16,8 @@ use crate::Environment;
 /// One record of the Raft log, as the machine sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The leader's clock when it packed the entry; the machine takes the larger of it and its own time.
+    /// The leader's clock when it packed the entry; the machine takes the larger of it and its own
+    /// time.
     pub stamp: Time,
     /// In order; at most `limits::ENTRY_COMMANDS`.
     pub commands: Vec<Command>,
@@ -32,7 +34,8 @@ pub struct Command {
     pub action: Action,
 }
 
-/// The proposal that a command came from: the member that took it in answers its client from its own apply.
+/// The proposal that a command came from: the member that took it in answers its client from its
+/// own apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Origin {
     /// The member that the client talks to.
@@ -75,11 +78,13 @@ pub enum Action {
         /// The new one.
         environment: Environment,
     },
-    /// Makes a recipe known. Alone in its entry. The same module under the same reference again is no error.
+    /// Makes a recipe known. Alone in its entry. The same module under the same reference again is
+    /// no error.
     InstallRecipe {
         /// The module's original bytes; name and version are in its schema.
         module: Blob,
-        /// Whether other bytes under the same name and version are replaced, and its spaces moved to them (`synod dev --replace`).
+        /// Whether other bytes under the same name and version are replaced, and its spaces moved
+        /// to them (`synod dev --replace`).
         replace: bool,
     },
     /// Forgets a recipe that no space uses.
@@ -110,10 +115,12 @@ pub enum Action {
     },
     /// Runs an operation, outside of any session: its caller has none.
     Call(Call),
-    /// Opens a session of the caller's principal. The same nonce again, while that session lives, is no error.
+    /// Opens a session of the caller's principal. The same nonce again, while that session lives,
+    /// is no error.
     OpenSession(OpenSession),
-    /// Ends a session: its parked calls are given up, its outcomes forgotten, and every recipe that it called hears of it. Without
-    /// effect if there is none, which only [`EndCause::Closed`] is told.
+    /// Ends a session: its parked calls are given up, its outcomes forgotten, and every recipe that
+    /// it called hears of it. Without effect if there is none, which only [`EndCause::Closed`] is
+    /// told.
     EndSession {
         /// Which.
         session: SessionId,
@@ -122,8 +129,8 @@ pub enum Action {
     },
     /// Runs an operation in the caller's session, with effect once per request id.
     SessionCall(SessionCall),
-    /// Gives up a request of the caller's session: what waits stops waiting, what was granted and not acknowledged is given
-    /// back by the recipe's hook, what has not run never will.
+    /// Gives up a request of the caller's session: what waits stops waiting, what was granted and
+    /// not acknowledged is given back by the recipe's hook, what has not run never will.
     CancelRequest {
         /// Which.
         request: RequestId,
@@ -135,8 +142,8 @@ pub enum Action {
         /// The new ones.
         bounds: SessionBounds,
     },
-    /// Binds a space to another's events: its handler runs in the command that emits them. The same again is no error, and may
-    /// change what becomes of failures.
+    /// Binds a space to another's events: its handler runs in the command that emits them. The same
+    /// again is no error, and may change what becomes of failures.
     BindSpace {
         /// Which events reach whom.
         binding: Binding,
@@ -155,8 +162,9 @@ pub enum Action {
         /// From now on.
         retention: EventRetention,
     },
-    /// Forgets events of a space, oldest first: at most `limits::COMPACTION_EVENTS`, fewer if they are large, rounded up to a whole
-    /// revision. Leaders propose it in their own term, to keep spaces to their retention; operators may as well.
+    /// Forgets events of a space, oldest first: at most `limits::COMPACTION_EVENTS`, fewer if they
+    /// are large, rounded up to a whole revision. Leaders propose it in their own term, to keep
+    /// spaces to their retention; operators may as well.
     CompactEvents {
         /// Which.
         space: SpaceId,
@@ -182,8 +190,9 @@ pub enum OnFailure {
     /// It is rejected; if it is a command of the system, as with [`OnFailure::Skip`].
     #[default]
     Reject,
-    /// It goes on: the handler leaves nothing but a count, see [`HookFailures`](crate::directory::HookFailures). What it sends and
-    /// sets off is skipped alike, each by itself.
+    /// It goes on: the handler leaves nothing but a count, see
+    /// [`HookFailures`](crate::directory::HookFailures). What it sends and sets off is skipped
+    /// alike, each by itself.
     Skip,
 }
 
@@ -200,7 +209,11 @@ pub struct EventRetention {
 
 impl Default for EventRetention {
     fn default() -> Self {
-        Self { events: limits::EVENTS_DEFAULT, bytes: limits::EVENT_BYTES_DEFAULT, age_ms: limits::EVENT_AGE_DEFAULT_MS }
+        Self {
+            events: limits::EVENTS_DEFAULT,
+            bytes: limits::EVENT_BYTES_DEFAULT,
+            age_ms: limits::EVENT_AGE_DEFAULT_MS,
+        }
     }
 }
 
@@ -209,7 +222,8 @@ impl Default for EventRetention {
 pub struct OpenSession {
     /// Drawn by the client, once per session: makes a retry the same session.
     pub nonce: [u8; 16],
-    /// BLAKE3 of the secret that takes the session up on any member; the secret itself is in no log.
+    /// BLAKE3 of the secret that takes the session up on any member; the secret itself is in no
+    /// log.
     pub secret_hash: [u8; 32],
     /// Wanted time to live, in milliseconds; 0: the default.
     pub ttl_ms: u64,
@@ -234,7 +248,8 @@ pub enum TtlPolicy {
 pub enum EndCause {
     /// Its client or an operator closed it.
     Closed,
-    /// A leader did not hear of it for its time to live. Only a leader proposes it, in its own term.
+    /// A leader did not hear of it for its time to live. Only a leader proposes it, in its own
+    /// term.
     Expired,
 }
 
@@ -261,7 +276,8 @@ pub struct SessionCall {
 pub struct Request {
     /// Its number, from 1.
     pub id: RequestId,
-    /// The client has the outcomes of every request below, parked ones excepted: they are forgotten.
+    /// The client has the outcomes of every request below, parked ones excepted: they are
+    /// forgotten.
     pub acknowledged_below: RequestId,
     /// Parked requests whose outcomes the client has.
     pub acknowledged: Vec<RequestId>,

@@ -1,13 +1,16 @@
-//! Deliveries: what a call or a hook emitted and sent reaches handlers and other spaces, within its command.
+//! Deliveries: what a call or a hook emitted and sent reaches handlers and other spaces, within its
+//! command.
 //!
-//! The cause has its result before the first delivery runs. They run in the order of emits and sends, and what they emit and
-//! send themselves joins the end of the same queue, one deeper. Depth, number and waiting bytes are bounded, fuel is shared, and
-//! none begins once its command has written `limits::ENTRY_WRITE_BYTES`.
+//! The cause has its result before the first delivery runs. They run in the order of emits and
+//! sends, and what they emit and send themselves joins the end of the same queue, one deeper.
+//! Depth, number and waiting bytes are bounded, fuel is shared, and none begins once its command
+//! has written `limits::ENTRY_WRITE_BYTES`.
 //!
-//! Where a call is the cause, a failure rejects the whole command, unless the binding says that the handler is skipped, or whatever set
-//! off what failed may be skipped itself. Commands of the system can't be rejected: there everything is skipped that fails. It
-//! leaves nothing but a count in the row of the handler's space, or of the space that sent it. What exceeds the bounds is counted once a
-//! cause.
+//! Where a call is the cause, a failure rejects the whole command, unless the binding says that the
+//! handler is skipped, or whatever set off what failed may be skipped itself. Commands of the
+//! system can't be rejected: there everything is skipped that fails. It leaves nothing but a count
+//! in the row of the handler's space, or of the space that sent it. What exceeds the bounds is
+//! counted once a cause.
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
@@ -65,7 +68,8 @@ impl Round {
         if delivery.depth > limits::DELIVERY_DEPTH {
             return Some(Fault::TooDeepDelivery);
         }
-        let too_many = self.set_off >= limits::CAUSE_DELIVERIES || self.waiting_bytes + delivery.bytes > limits::CAUSE_DELIVERY_BYTES;
+        let too_many = self.set_off >= limits::CAUSE_DELIVERIES
+            || self.waiting_bytes + delivery.bytes > limits::CAUSE_DELIVERY_BYTES;
         too_many.then_some(Fault::TooManyDeliveries)
     }
 
@@ -79,7 +83,9 @@ impl Round {
         match (on_failure, to) {
             (OnFailure::Skip, To::Handler { space, .. }) => Ok(*space),
             (OnFailure::Skip, To::Operation { .. }) => Ok(*from),
-            (OnFailure::Reject, To::Handler { space, .. }) => Err(Rejection::Handler { space: *space, why }.into()),
+            (OnFailure::Reject, To::Handler { space, .. }) => {
+                Err(Rejection::Handler { space: *space, why }.into())
+            }
             (OnFailure::Reject, To::Operation { space, .. }) => {
                 let space = workspace.space_called(space.as_ref())?;
                 Err(Rejection::Send { space, why }.into())
@@ -89,9 +95,10 @@ impl Round {
 }
 
 impl Machine {
-    /// Runs what was emitted and sent in `space` since its outbox was last emptied, and what that sets off, on `fuel`. With
-    /// [`OnFailure::Skip`], as commands of the system want it, nothing is rejected. After a rejection the caller rolls back; the instances
-    /// that deliveries used are dropped already.
+    /// Runs what was emitted and sent in `space` since its outbox was last emptied, and what that
+    /// sets off, on `fuel`. With [`OnFailure::Skip`], as commands of the system want it, nothing is
+    /// rejected. After a rejection the caller rolls back; the instances that deliveries used are
+    /// dropped already.
     pub(crate) fn deliver<S: StateView, V: Vm<Workspace<S>>>(
         &mut self,
         mut workspace: Workspace<S>,
@@ -139,7 +146,13 @@ impl Machine {
                     admit(
                         workspace,
                         round,
-                        Delivery { from, depth, bytes, on_failure, to: To::Operation { space, operation, args } },
+                        Delivery {
+                            from,
+                            depth,
+                            bytes,
+                            on_failure,
+                            to: To::Operation { space, operation, args },
+                        },
                         turn,
                     )?;
                 }
@@ -184,12 +197,21 @@ impl Machine {
             (To::Handler { .. }, None) => &[],
         };
         let (mark, fuel) = (workspace.savepoint(), turn.fuel);
-        let invocation = Invocation { space, module: target.module, entry_point, context: &context, args, fuel: round.fuel };
+        let invocation = Invocation {
+            space,
+            module: target.module,
+            entry_point,
+            context: &context,
+            args,
+            fuel: round.fuel,
+        };
         let (mut workspace, completion) = invoke(workspace, vm, invocation, turn)?;
         round.fuel = round.fuel.saturating_sub(turn.fuel - fuel);
         round.ran_in.insert(space);
         let failed = match failure_of(entry_point, completion) {
-            None => self.collect(&mut workspace, round, (space, delivery.depth + 1, delivery.on_failure), turn),
+            None => {
+                self.collect(&mut workspace, round, (space, delivery.depth + 1, delivery.on_failure), turn)
+            }
             Some(why) => {
                 vm.discard(space);
                 workspace.rollback(&mark);
@@ -209,11 +231,15 @@ impl Machine {
         let (space, entry_point) = match &delivery.to {
             To::Handler { space, event, .. } => {
                 if round.encoded.as_ref().is_none_or(|(encoded, _)| encoded != event) {
-                    round.encoded = self.source(workspace, delivery.from)?.map(|source| (*event, event_args(workspace, &source, *event)));
+                    round.encoded = self
+                        .source(workspace, delivery.from)?
+                        .map(|source| (*event, event_args(workspace, &source, *event)));
                 }
                 (Some(*space), EntryPoint::Event)
             }
-            To::Operation { space, operation, .. } => (workspace.space_called(space.as_ref())?, EntryPoint::Operation(*operation)),
+            To::Operation { space, operation, .. } => {
+                (workspace.space_called(space.as_ref())?, EntryPoint::Operation(*operation))
+            }
         };
         let Some(space) = space else { return Ok(Err(DeliveryFailure::Unknown)) };
         let target = self.target(workspace, space)?.filter(|target| target.interface.has(entry_point));
@@ -232,14 +258,21 @@ impl<S: StateView> Workspace<S> {
     /// The id of a space that a recipe names.
     fn space_called(&mut self, name: Option<&SpaceName>) -> Result<Option<SpaceId>, Fatal> {
         let Some(name) = name else { return Ok(None) };
-        let stored: Option<StoredSpace> = self.read(Table::System, &space_key(name.as_str()), "the record of a space")?;
+        let stored: Option<StoredSpace> =
+            self.read(Table::System, &space_key(name.as_str()), "the record of a space")?;
         Ok(stored.map(|space| space.id))
     }
 
     /// Counts a hook or handler of `space` that left nothing, or something that it sent.
-    pub(crate) fn count_failure(&mut self, space: SpaceId, revision: Revision, why: DeliveryFailure) -> Result<(), Fatal> {
+    pub(crate) fn count_failure(
+        &mut self,
+        space: SpaceId,
+        revision: Revision,
+        why: DeliveryFailure,
+    ) -> Result<(), Fatal> {
         let key = hook_failures_key(space);
-        let former: Option<HookFailures> = self.read(Table::System, &key, "the failures of a space's hooks")?;
+        let former: Option<HookFailures> =
+            self.read(Table::System, &key, "the failures of a space's hooks")?;
         let count = former.map_or(0, |former| former.count) + 1;
         self.overlay().put(Table::System, &key, synod_abi::encode(&HookFailures { count, revision, why }));
         Ok(())
@@ -247,7 +280,12 @@ impl<S: StateView> Workspace<S> {
 }
 
 /// Queues `delivery`, if the bounds of its cause allow.
-fn admit<S: StateView>(workspace: &mut Workspace<S>, round: &mut Round, delivery: Delivery, turn: &Turn) -> Result<(), Stop> {
+fn admit<S: StateView>(
+    workspace: &mut Workspace<S>,
+    round: &mut Round,
+    delivery: Delivery,
+    turn: &Turn,
+) -> Result<(), Stop> {
     let Some(fault) = round.refuses(&delivery) else {
         round.set_off += 1;
         round.waiting_bytes += delivery.bytes;
@@ -284,7 +322,9 @@ fn failure_of(entry_point: EntryPoint, completion: Completion) -> Option<Deliver
         (Ok(Answered::Result { reversible: false, .. }), _) => None,
         (Ok(Answered::Result { .. }), EntryPoint::Operation(_)) => None,
         (Ok(Answered::Later), EntryPoint::Operation(_)) => Some(DeliveryFailure::WouldWait),
-        (Err(Rejection::Recipe { code, .. }), EntryPoint::Operation(_)) => Some(DeliveryFailure::Refused { code }),
+        (Err(Rejection::Recipe { code, .. }), EntryPoint::Operation(_)) => {
+            Some(DeliveryFailure::Refused { code })
+        }
         (Err(Rejection::Fault(fault)), _) => Some(DeliveryFailure::Fault(fault)),
         (Ok(_) | Err(_), _) => Some(DeliveryFailure::Fault(Fault::BadReply)),
     }

@@ -1,10 +1,11 @@
 //! Digests by which members notice that they differ, and the names of modules.
 //!
-//! Two digests. The *chain* hashes, entry by entry, the entry's index and time and for each command its outcome and its
-//! writes in order: it names the first entry at which two members differ. A deferred command's outcome is in the chain
-//! as well. The *state digest* is order-independent: the sum, in four lanes of 64 bits, of a BLAKE3 hash per row, and the
-//! numbers of the head. The sum is kept per space too, of its rows and its events, so that deleting a space subtracts it without reading them. It
-//! does not depend on how commands were packed into entries, which the chain does.
+//! Two digests. The *chain* hashes, entry by entry, the entry's index and time and for each command
+//! its outcome and its writes in order: it names the first entry at which two members differ. A
+//! deferred command's outcome is in the chain as well. The *state digest* is order-independent: the
+//! sum, in four lanes of 64 bits, of a BLAKE3 hash per row, and the numbers of the head. The sum is
+//! kept per space too, of its rows and its events, so that deleting a space subtracts it without
+//! reading them. It does not depend on how commands were packed into entries, which the chain does.
 //!
 //! Against bugs and broken hardware, not against an adversary who chooses rows.
 use alloc::vec::Vec;
@@ -48,7 +49,10 @@ impl RowSum {
     /// Its bytes, little-endian.
     pub(crate) fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
-        bytes.chunks_exact_mut(8).zip(self.0).for_each(|(chunk, lane)| chunk.copy_from_slice(&lane.to_le_bytes()));
+        bytes
+            .chunks_exact_mut(8)
+            .zip(self.0)
+            .for_each(|(chunk, lane)| chunk.copy_from_slice(&lane.to_le_bytes()));
         bytes
     }
 
@@ -81,7 +85,8 @@ pub fn module_hash(module: &[u8]) -> ModuleHash {
 /// Sums every row of `view` that counts, and compares with what the head says.
 ///
 /// # Errors
-/// [`Fatal`] if the rows cannot be read, or are not those that the head stands for: they were damaged outside of apply.
+/// [`Fatal`] if the rows cannot be read, or are not those that the head stands for: they were
+/// damaged outside of apply.
 pub fn verify(view: &impl StateView) -> Result<(), Fatal> {
     let kept = directory::head(view)?.map_or_else(RowSum::default, |head: Head| head.rows);
     let (mut sum, mut buffer) = (RowSum::default(), Vec::new());
@@ -106,5 +111,9 @@ pub fn verify(view: &impl StateView) -> Result<(), Fatal> {
     if sum == kept {
         return Ok(());
     }
-    Err(Fatal("the rows of the state do not have the digest that was recorded with them: the data of this member is damaged; remove its data directory and let it join again".into()))
+    Err(Fatal(
+        "the rows of the state do not have the digest that was recorded with them: the data of this \
+        member is damaged; remove its data directory and let it join again"
+            .into(),
+    ))
 }

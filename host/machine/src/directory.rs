@@ -1,5 +1,6 @@
-//! The head of the machine and the directory of spaces and recipes, as rows: read by the machine through its overlay, by
-//! the service and queries from any view, so that a query's name, module, schema and rows are of one moment.
+//! The head of the machine and the directory of spaces and recipes, as rows: read by the machine
+//! through its overlay, by the service and queries from any view, so that a query's name, module,
+//! schema and rows are of one moment.
 //!
 //! | table | key | value |
 //! |---|---|---|
@@ -24,7 +25,9 @@ use alloc::vec::Vec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use synod_abi::schema::Schema;
-use synod_abi::{ClusterId, Direction, ModuleHash, RecipeName, RecipeRef, Revision, SpaceId, SpaceName, Time};
+use synod_abi::{
+    ClusterId, Direction, ModuleHash, RecipeName, RecipeRef, Revision, SpaceId, SpaceName, Time,
+};
 
 use crate::digest::RowSum;
 use crate::overlay::behind;
@@ -109,8 +112,8 @@ impl Head {
         chain: [0; 32],
     };
 
-    /// Digest of the state: of its rows and of the numbers here, but of neither index nor chain, so that it is the same
-    /// however the commands were packed into entries.
+    /// Digest of the state: of its rows and of the numbers here, but of neither index nor chain, so
+    /// that it is the same however the commands were packed into entries.
     pub fn state_digest(&self) -> [u8; 32] {
         let counted = Self { index: 0, chain: [0; 32], ..*self };
         *blake3::hash(&synod_abi::encode(&counted)).as_bytes()
@@ -151,7 +154,8 @@ pub struct RecipeRecord {
     pub installed_at: Time,
 }
 
-/// Hooks and handlers of a space, and what it sent from them, that failed, each of which left nothing.
+/// Hooks and handlers of a space, and what it sent from them, that failed, each of which left
+/// nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookFailures {
     /// How many.
@@ -194,11 +198,13 @@ pub(crate) struct StoredRecipe {
 pub fn head(view: &impl StateView) -> Result<Option<Head>, Fatal> {
     let Some(bytes) = view.get(Table::System, HEAD)? else { return Ok(None) };
     match synod_abi::decode_from::<u32>(&mut bytes.as_slice()) {
-        Ok(format) if format > FORMAT => {
-            Err(Fatal(format!("the state has format {format}, this binary reads format {FORMAT}: start this member with a newer binary")))
-        }
+        Ok(format) if format > FORMAT => Err(Fatal(format!(
+            "the state has format {format}, this binary reads format {FORMAT}: start this member with a \
+                newer binary"
+        ))),
         Ok(format) if format < FORMAT => Err(Fatal(format!(
-            "the state has format {format}, this binary reads format {FORMAT} and nothing older: start this member with the binary that wrote it, or remove its data directory and let it join again"
+            "the state has format {format}, this binary reads format {FORMAT} and nothing older: start this \
+                member with the binary that wrote it, or remove its data directory and let it join again"
         ))),
         _ => decode(&bytes, "the head").map(Some),
     }
@@ -227,11 +233,19 @@ pub fn space_by_id(view: &impl StateView, id: SpaceId) -> Result<Option<SpaceRec
 ///
 /// # Errors
 /// [`Fatal`] if the store cannot be read.
-pub fn spaces(view: &impl StateView, after: Option<&SpaceName>, limit: usize) -> Result<Page<SpaceRecord>, Fatal> {
+pub fn spaces(
+    view: &impl StateView,
+    after: Option<&SpaceName>,
+    limit: usize,
+) -> Result<Page<SpaceRecord>, Fatal> {
     let from = after.map_or_else(|| space_key(""), |name| next(space_key(name.as_str())));
     let limit = RangeLimit { rows: limit.max(1), bytes: PAGE_BYTES };
-    let (rows, more) = view.range(Table::System, &from, &behind(&space_key("")), Direction::Forward, limit)?;
-    let items = rows.iter().map(|(key, value)| space_record(view, space_name(&key[1..])?, value)).collect::<Result<_, _>>()?;
+    let (rows, more) =
+        view.range(Table::System, &from, &behind(&space_key("")), Direction::Forward, limit)?;
+    let items = rows
+        .iter()
+        .map(|(key, value)| space_record(view, space_name(&key[1..])?, value))
+        .collect::<Result<_, _>>()?;
     Ok(Page { items, more })
 }
 
@@ -259,11 +273,18 @@ pub fn latest(view: &impl StateView, name: &RecipeName) -> Result<Option<RecipeR
 ///
 /// # Errors
 /// [`Fatal`] if the store cannot be read.
-pub fn recipes(view: &impl StateView, after: Option<&RecipeRef>, limit: usize) -> Result<Page<RecipeRecord>, Fatal> {
+pub fn recipes(
+    view: &impl StateView,
+    after: Option<&RecipeRef>,
+    limit: usize,
+) -> Result<Page<RecipeRecord>, Fatal> {
     let from = after.map_or_else(|| Vec::from(*b"r"), |recipe| next(recipe_key(b'r', recipe)));
     let limit = RangeLimit { rows: limit.max(1), bytes: PAGE_BYTES };
     let (rows, more) = view.range(Table::Recipes, &from, b"s", Direction::Forward, limit)?;
-    let items = rows.iter().map(|(key, value)| recipe_record(view, recipe_ref(key)?, value)).collect::<Result<_, _>>()?;
+    let items = rows
+        .iter()
+        .map(|(key, value)| recipe_record(view, recipe_ref(key)?, value))
+        .collect::<Result<_, _>>()?;
     Ok(Page { items, more })
 }
 
@@ -289,7 +310,9 @@ pub fn installed(view: &impl StateView) -> Result<BTreeSet<ModuleHash>, Fatal> {
 /// Whether `writes` install or remove a module.
 pub fn change_modules(writes: &[Write]) -> bool {
     writes.iter().any(|write| match write {
-        Write::Put { table, key, .. } | Write::Delete { table, key } => *table == Table::Recipes && key.first() == Some(&b'm'),
+        Write::Put { table, key, .. } | Write::Delete { table, key } => {
+            *table == Table::Recipes && key.first() == Some(&b'm')
+        }
         Write::DeletePrefix { .. } => false,
     })
 }
@@ -363,18 +386,23 @@ pub(crate) fn hash_key(kind: u8, hash: ModuleHash) -> Vec<u8> {
 
 pub(crate) fn space_sum(view: &impl StateView, id: SpaceId) -> Result<RowSum, Fatal> {
     let Some(bytes) = view.get(Table::System, &space_sum_key(id))? else { return Ok(RowSum::ZERO) };
-    <&[u8; 32]>::try_from(bytes.as_slice()).map(RowSum::from_bytes).map_err(|_| damaged("the digest of a space"))
+    <&[u8; 32]>::try_from(bytes.as_slice())
+        .map(RowSum::from_bytes)
+        .map_err(|_| damaged("the digest of a space"))
 }
 
 fn space_record(view: &impl StateView, name: SpaceName, bytes: &[u8]) -> Result<SpaceRecord, Fatal> {
     let StoredSpace { id, recipe, created, created_at } = decode(bytes, "the record of a space")?;
-    let Some(stored) = view.get(Table::Recipes, &recipe_key(b'r', &recipe))? else { return Err(damaged("the recipe of a space")) };
+    let Some(stored) = view.get(Table::Recipes, &recipe_key(b'r', &recipe))? else {
+        return Err(damaged("the recipe of a space"));
+    };
     let stored: StoredRecipe = decode(&stored, "the record of a recipe")?;
     Ok(SpaceRecord { id, name, recipe, module: stored.hash, created, created_at })
 }
 
 fn recipe_record(view: &impl StateView, recipe: RecipeRef, bytes: &[u8]) -> Result<RecipeRecord, Fatal> {
-    let StoredRecipe { hash, module_bytes, installed, installed_at } = decode(bytes, "the record of a recipe")?;
+    let StoredRecipe { hash, module_bytes, installed, installed_at } =
+        decode(bytes, "the record of a recipe")?;
     let spaces = match view.get(Table::Recipes, &recipe_key(b'u', &recipe))? {
         Some(bytes) => decode(&bytes, "the use of a recipe")?,
         None => 0,
@@ -408,6 +436,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Fatal> {
 fn damaged(what: &str) -> Fatal {
     let what: String = what.into();
     Fatal(format!(
-        "{what} is missing or does not decode: the data of this member is damaged; remove its data directory and let it join again"
+        "{what} is missing or does not decode: the data of this member is damaged; remove its data \
+            directory and let it join again"
     ))
 }

@@ -1,8 +1,10 @@
-//! What the commands of an entry emit and send: the two host calls, and what spaces keep of their events.
+//! What the commands of an entry emit and send: the two host calls, and what spaces keep of their
+//! events.
 //!
-//! An event costs its row and nothing else while commands run: what its space keeps is counted from the list of events
-//! when a command asks for it, or when the entry ends, and is one row a space however many there were. That list, the numbers in it
-//! and what waits to be delivered are put back with the rows when a command is rolled back.
+//! An event costs its row and nothing else while commands run: what its space keeps is counted from
+//! the list of events when a command asks for it, or when the entry ends, and is one row a space
+//! however many there were. That list, the numbers in it and what waits to be delivered are put
+//! back with the rows when a command is rolled back.
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -60,7 +62,8 @@ pub(crate) struct Emissions {
     /// Events of each space in the present command.
     numbers: BTreeMap<SpaceId, u32>,
     outbox: Vec<Outgoing>,
-    /// Whether events may go to handlers, because there are bindings; without any, emitting costs no delivery.
+    /// Whether events may go to handlers, because there are bindings; without any, emitting costs
+    /// no delivery.
     heard: bool,
     caused: Caused,
 }
@@ -83,7 +86,12 @@ impl Emissions {
     }
 
     pub(crate) fn mark(&self) -> EmissionMark {
-        EmissionMark { events: self.events.len(), logged: self.logged, outbox: self.outbox.len(), caused: self.caused }
+        EmissionMark {
+            events: self.events.len(),
+            logged: self.logged,
+            outbox: self.outbox.len(),
+            caused: self.caused,
+        }
     }
 
     pub(crate) fn rollback(&mut self, mark: EmissionMark) {
@@ -142,14 +150,19 @@ impl<S: StateView> Workspace<S> {
         let emissions = self.emissions();
         emissions.caused.events += 1;
         emissions.caused.bytes += topic.len() + payload.len();
-        if emissions.caused.events > limits::CAUSE_EVENTS || emissions.caused.bytes > limits::CAUSE_EVENT_BYTES {
+        if emissions.caused.events > limits::CAUSE_EVENTS
+            || emissions.caused.bytes > limits::CAUSE_EVENT_BYTES
+        {
             return Err(Fault::TooManyEvents);
         }
         let next = emissions.numbers.entry(space).or_default();
         let number = *next;
         *next += 1;
         let event = StoredEvent { topic: String::from(topic), payload: payload.into(), time };
-        let row = synod_abi::encode_into(&event, Vec::with_capacity(EVENT_OVERHEAD_BYTES + topic.len() + payload.len()));
+        let row = synod_abi::encode_into(
+            &event,
+            Vec::with_capacity(EVENT_OVERHEAD_BYTES + topic.len() + payload.len()),
+        );
         let key = event_key(space, EventPosition { revision, number });
         let size = key.len() + row.len();
         if emissions.heard {
@@ -166,7 +179,11 @@ impl<S: StateView> Workspace<S> {
     /// An operation to run when the call has its result.
     pub(crate) fn add_send(&mut self, space: &[u8], operation: u32, args: &[u8]) {
         let space = core::str::from_utf8(space).ok().and_then(|name| SpaceName::new(name).ok());
-        self.emissions().outbox.push(Outgoing::Send { space, operation: OperationId(operation), args: args.into() });
+        self.emissions().outbox.push(Outgoing::Send {
+            space,
+            operation: OperationId(operation),
+            args: args.into(),
+        });
     }
 
     /// What `space` keeps of its events, those of this entry included.
@@ -192,8 +209,11 @@ impl<S: StateView> Workspace<S> {
 
     /// What became of what spaces keep, of those where this entry changed it.
     pub(crate) fn event_log_changes(&mut self) -> Result<Vec<EventLogChange>, Fatal> {
-        let changed = self.overlay().changed(Table::System, LOGS).take_while(|(key, _)| key.starts_with(LOGS));
-        let changed = changed.map(|(key, there)| Ok((space_at(key, LOGS.len())?, there))).collect::<Result<Vec<_>, Fatal>>()?;
+        let changed =
+            self.overlay().changed(Table::System, LOGS).take_while(|(key, _)| key.starts_with(LOGS));
+        let changed = changed
+            .map(|(key, there)| Ok((space_at(key, LOGS.len())?, there)))
+            .collect::<Result<Vec<_>, Fatal>>()?;
         let log = |(space, there)| {
             let log = if there { Some(self.stored_event_log(space)?) } else { None };
             Ok(EventLogChange { space, log })
@@ -202,7 +222,9 @@ impl<S: StateView> Workspace<S> {
     }
 
     fn stored_event_log(&mut self, space: SpaceId) -> Result<EventLog, Fatal> {
-        Ok(self.read(Table::System, &event_log_key(space), "what a space keeps of its events")?.unwrap_or_default())
+        Ok(self
+            .read(Table::System, &event_log_key(space), "what a space keeps of its events")?
+            .unwrap_or_default())
     }
 }
 

@@ -1,4 +1,5 @@
-//! Events, what spaces keep of them, and bindings, as rows: read by the machine through its overlay, by the service from any view.
+//! Events, what spaces keep of them, and bindings, as rows: read by the machine through its
+//! overlay, by the service from any view.
 //!
 //! | table | key | value |
 //! |---|---|---|
@@ -7,8 +8,8 @@
 //! | system | `o` source handler filter | [`StoredBinding`] |
 //! | system | `p` handler source filter | nothing: the same from the other side |
 //!
-//! Numbers in keys are big-endian; a filter is `e` or `p` and its text. It decides nothing: what becomes of them is in the modules
-//! that apply commands.
+//! Numbers in keys are big-endian; a filter is `e` or `p` and its text. It decides nothing: what
+//! becomes of them is in the modules that apply commands.
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -33,7 +34,8 @@ pub struct StoredEvent {
 /// What a space keeps of its events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventLog {
-    /// The revision of the last event that is forgotten: those before it are, too, and none behind it; 0: none is.
+    /// The revision of the last event that is forgotten: those before it are, too, and none behind
+    /// it; 0: none is.
     pub compacted: Revision,
     /// Revision of the last event that was ever emitted; 0: none was.
     pub last: Revision,
@@ -103,15 +105,23 @@ pub fn event_log(view: &impl StateView, space: SpaceId) -> Result<EventLog, Fata
     decode(&bytes, "what a space keeps of its events")
 }
 
-/// What spaces keep of their events, by id: at most `limit` behind `after`, and whether more follow.
+/// What spaces keep of their events, by id: at most `limit` behind `after`, and whether more
+/// follow.
 ///
 /// # Errors
 /// [`Fatal`] if the store cannot be read.
-pub fn event_logs(view: &impl StateView, after: Option<SpaceId>, limit: usize) -> Result<(Vec<(SpaceId, EventLog)>, bool), Fatal> {
-    let from = after.map_or_else(|| Vec::from(*b"e"), |after| [event_log_key(after).as_slice(), &[0]].concat());
+pub fn event_logs(
+    view: &impl StateView,
+    after: Option<SpaceId>,
+    limit: usize,
+) -> Result<(Vec<(SpaceId, EventLog)>, bool), Fatal> {
+    let from =
+        after.map_or_else(|| Vec::from(*b"e"), |after| [event_log_key(after).as_slice(), &[0]].concat());
     let limit = RangeLimit { rows: limit.max(1), bytes: PAGE_BYTES };
     let (rows, more) = view.range(Table::System, &from, b"f", Direction::Forward, limit)?;
-    let item = |(key, value): &(Vec<u8>, Vec<u8>)| Ok((space_at(key, 1)?, decode(value, "what a space keeps of its events")?));
+    let item = |(key, value): &(Vec<u8>, Vec<u8>)| {
+        Ok((space_at(key, 1)?, decode(value, "what a space keeps of its events")?))
+    };
     Ok((rows.iter().map(item).collect::<Result<_, Fatal>>()?, more))
 }
 
@@ -119,7 +129,12 @@ pub fn event_logs(view: &impl StateView, after: Option<SpaceId>, limit: usize) -
 ///
 /// # Errors
 /// [`Fatal`] if the store cannot be read.
-pub fn events(view: &impl StateView, space: SpaceId, from: EventPosition, limit: RangeLimit) -> Result<EventPage, Fatal> {
+pub fn events(
+    view: &impl StateView,
+    space: SpaceId,
+    from: EventPosition,
+    limit: RangeLimit,
+) -> Result<EventPage, Fatal> {
     let (from, to) = (event_key(space, from), behind(&space.0.to_be_bytes()));
     let (rows, more) = view.range(Table::Events, &from, &to, Direction::Forward, limit)?;
     let item = |(key, value): &(Vec<u8>, Vec<u8>)| Ok((event_position(key)?, decode(value, "an event")?));
@@ -144,7 +159,10 @@ pub fn bindings_of_source(view: &impl StateView, source: SpaceId) -> Result<Vec<
 ///
 /// # Errors
 /// [`Fatal`] if the store cannot be read.
-pub fn bindings_of_handler(view: &impl StateView, handler: SpaceId) -> Result<Vec<(SpaceId, TopicFilter)>, Fatal> {
+pub fn bindings_of_handler(
+    view: &impl StateView,
+    handler: SpaceId,
+) -> Result<Vec<(SpaceId, TopicFilter)>, Fatal> {
     let prefix = [b"p".as_slice(), &handler.0.to_be_bytes()].concat();
     let (rows, _) = view.range(Table::System, &prefix, &behind(&prefix), Direction::Forward, BINDINGS)?;
     rows.iter().map(|(key, _)| Ok((space_at(key, 5)?, filter_of(key)?))).collect()
@@ -160,7 +178,8 @@ pub(crate) fn event_log_key(space: SpaceId) -> Vec<u8> {
 
 /// Key of the event at `position`.
 pub(crate) fn event_key(space: SpaceId, position: EventPosition) -> Vec<u8> {
-    [space.0.to_be_bytes().as_slice(), &position.revision.0.to_be_bytes(), &position.number.to_be_bytes()].concat()
+    [space.0.to_be_bytes().as_slice(), &position.revision.0.to_be_bytes(), &position.number.to_be_bytes()]
+        .concat()
 }
 
 /// Keys of a binding, from either side.
@@ -169,15 +188,19 @@ pub(crate) fn binding_keys(source: SpaceId, handler: SpaceId, filter: &TopicFilt
         TopicFilter::Exact(topic) => (b"e", topic),
         TopicFilter::Prefix(prefix) => (b"p", prefix),
     };
-    [(b"o", source, handler), (b"p", handler, source)]
-        .map(|(side, one, other)| [side.as_slice(), &one.0.to_be_bytes(), &other.0.to_be_bytes(), kind, text.as_bytes()].concat())
+    [(b"o", source, handler), (b"p", handler, source)].map(|(side, one, other)| {
+        [side.as_slice(), &one.0.to_be_bytes(), &other.0.to_be_bytes(), kind, text.as_bytes()].concat()
+    })
 }
 
 pub(crate) fn event_position(key: &[u8]) -> Result<EventPosition, Fatal> {
     let parts = key.get(4..).and_then(|rest| rest.split_first_chunk::<8>());
     let parts = parts.and_then(|(revision, number)| Some((revision, number.try_into().ok()?)));
     let (revision, number) = parts.ok_or_else(|| damaged("the key of an event"))?;
-    Ok(EventPosition { revision: Revision(u64::from_be_bytes(*revision)), number: u32::from_be_bytes(number) })
+    Ok(EventPosition {
+        revision: Revision(u64::from_be_bytes(*revision)),
+        number: u32::from_be_bytes(number),
+    })
 }
 
 pub(crate) fn space_at(key: &[u8], at: usize) -> Result<SpaceId, Fatal> {
@@ -186,7 +209,9 @@ pub(crate) fn space_at(key: &[u8], at: usize) -> Result<SpaceId, Fatal> {
 }
 
 fn filter_of(key: &[u8]) -> Result<TopicFilter, Fatal> {
-    let text = |bytes: &[u8]| core::str::from_utf8(bytes).map(String::from).map_err(|_| damaged("the filter of a binding"));
+    let text = |bytes: &[u8]| {
+        core::str::from_utf8(bytes).map(String::from).map_err(|_| damaged("the filter of a binding"))
+    };
     match key.get(9..).and_then(|filter| filter.split_first()) {
         Some((b'e', topic)) => text(topic).map(TopicFilter::Exact),
         Some((b'p', prefix)) => text(prefix).map(TopicFilter::Prefix),

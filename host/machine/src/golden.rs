@@ -1,12 +1,13 @@
-//! Golden bytes of everything that is encoded: a change here is a change of the log or of stored rows, which old
-//! members and old data do not understand.
+//! Golden bytes of everything that is encoded: a change here is a change of the log or of stored
+//! rows, which old members and old data do not understand.
 use std::fmt::Debug;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use synod_abi::{
-    AdmissionError, Blob, ClusterId, Fault, InvalidName, InvalidTopic, MemberId, ModuleHash, OperationId, RecipeName, RecipeRef, RequestId,
-    Revision, SessionId, SpaceId, SpaceName, TicketId, Time, TimerId, TopicFilter, decode, encode,
+    AdmissionError, Blob, ClusterId, Fault, InvalidName, InvalidTopic, MemberId, ModuleHash, OperationId,
+    RecipeName, RecipeRef, RequestId, Revision, SessionId, SpaceId, SpaceName, TicketId, Time, TimerId,
+    TopicFilter, decode, encode,
 };
 
 use crate::directory::{FORMAT, Head, HookFailures, StoredRecipe, StoredSpace};
@@ -48,13 +49,17 @@ fn actions() {
     golden(Action::InstallRecipe { module: Blob(vec![1, 2]), replace: true }, "02 02 0102 01");
     golden(Action::RemoveRecipe { recipe: reference() }, "03 01 72 ac02");
     golden(Action::CreateSpace { name: name(), recipe: recipe(), version: None }, "04 03 612f62 01 72 00");
-    golden(Action::CreateSpace { name: name(), recipe: recipe(), version: Some(2) }, "04 03 612f62 01 72 01 02");
+    golden(
+        Action::CreateSpace { name: name(), recipe: recipe(), version: Some(2) },
+        "04 03 612f62 01 72 01 02",
+    );
     golden(Action::UpgradeSpace { name: name(), to: 2 }, "05 03 612f62 02");
     golden(Action::DeleteSpace { name: name() }, "06 03 612f62");
     let call = Call { space: SpaceId(1), operation: OperationId(0x8000_0000), args: Blob(vec![9]) };
     golden(Action::Call(call.clone()), "07 01 8080808008 01 09");
     let (nonce, secret_hash) = ([0xab; 16], [0xcd; 32]);
-    let open = OpenSession { nonce, secret_hash, ttl_ms: 300, ttl_policy: TtlPolicy::Nearest, label: "l".into() };
+    let open =
+        OpenSession { nonce, secret_hash, ttl_ms: 300, ttl_policy: TtlPolicy::Nearest, label: "l".into() };
     golden(Action::OpenSession(open), &format!("08 {} {} ac02 01 01 6c", "ab".repeat(16), "cd".repeat(32)));
     let session = SessionId([0xab; 16]);
     golden(Action::EndSession { session, cause: EndCause::Closed }, &format!("09 {} 00", "ab".repeat(16)));
@@ -66,18 +71,31 @@ fn actions() {
         after: Some(RequestId(4)),
         wait_ms: Some(300),
     };
-    golden(Action::SessionCall(SessionCall { call: call.clone(), request }), "0a 01 8080808008 01 09  05 03 02 01 02 01 04 01 ac02");
+    golden(
+        Action::SessionCall(SessionCall { call: call.clone(), request }),
+        "0a 01 8080808008 01 09  05 03 02 01 02 01 04 01 ac02",
+    );
     let request = Request { id: RequestId(1), ..Request::default() };
     golden(Action::SessionCall(SessionCall { call, request }), "0a 01 8080808008 01 09  01 00 00 00 00");
     golden(Action::CancelRequest { request: RequestId(300) }, "0b ac02");
     golden(Action::Tick, "0c");
-    golden(Action::SetSessionBounds { bounds: SessionBounds { min_ttl_ms: 1, max_ttl_ms: 300 } }, "0d 01 ac02");
+    golden(
+        Action::SetSessionBounds { bounds: SessionBounds { min_ttl_ms: 1, max_ttl_ms: 300 } },
+        "0d 01 ac02",
+    );
     golden(TtlPolicy::Exact, "00");
-    let binding = Binding { handler: name(), source: SpaceName::new("s").unwrap(), filter: TopicFilter::Exact("t".into()) };
+    let binding = Binding {
+        handler: name(),
+        source: SpaceName::new("s").unwrap(),
+        filter: TopicFilter::Exact("t".into()),
+    };
     let bind = |on_failure| Action::BindSpace { binding: binding.clone(), on_failure };
     golden(bind(OnFailure::Reject), "0e 03 612f62 01 73 00 01 74 00");
     golden(bind(OnFailure::Skip), "0e 03 612f62 01 73 00 01 74 01");
-    golden(Action::UnbindSpace { binding: Binding { filter: TopicFilter::all(), ..binding } }, "0f 03 612f62 01 73 01 00");
+    golden(
+        Action::UnbindSpace { binding: Binding { filter: TopicFilter::all(), ..binding } },
+        "0f 03 612f62 01 73 01 00",
+    );
     let retention = EventRetention { events: 1, bytes: 2, age_ms: 300 };
     golden(Action::SetEventRetention { name: name(), retention }, "10 03 612f62 01 02 ac02");
     golden(Action::CompactEvents { space: SpaceId(1), through: Revision(300) }, "11 01 ac02");
@@ -88,10 +106,19 @@ fn entries() {
     let origin = Origin { member: MemberId(1), incarnation: 2, sequence: 3 };
     let session = Some(SessionId([0xee; 16]));
     let commands = vec![
-        Command { origin, caller: Caller { principal: Principal::System, session }, action: Action::DeleteSpace { name: name() } },
-        Command { origin: Origin::default(), caller: Caller::default(), action: Action::DeleteSpace { name: name() } },
+        Command {
+            origin,
+            caller: Caller { principal: Principal::System, session },
+            action: Action::DeleteSpace { name: name() },
+        },
+        Command {
+            origin: Origin::default(),
+            caller: Caller::default(),
+            action: Action::DeleteSpace { name: name() },
+        },
     ];
-    let expected = format!("ac02 02  01 02 03  01 01 {}  06 03 612f62   00 00 00  00 00  06 03 612f62", "ee".repeat(16));
+    let expected =
+        format!("ac02 02  01 02 03  01 01 {}  06 03 612f62   00 00 00  00 00  06 03 612f62", "ee".repeat(16));
     golden(Entry { stamp: Time(300), commands }, &expected);
 }
 
@@ -100,18 +127,29 @@ fn replies() {
     golden(Reply::Done, "00");
     golden(Reply::Result(Blob(vec![5])), "01 01 05");
     let hash = ModuleHash([0xab; 32]);
-    golden(Reply::Installed { recipe: reference(), hash, already: true }, &format!("02 01 72 ac02 {} 01", "ab".repeat(32)));
+    golden(
+        Reply::Installed { recipe: reference(), hash, already: true },
+        &format!("02 01 72 ac02 {} 01", "ab".repeat(32)),
+    );
     golden(Reply::Space { space: SpaceId(1), recipe: reference(), already: false }, "03 01 01 72 ac02 00");
     let session = SessionId([0xab; 16]);
-    golden(Reply::Session { session, ttl_ms: 300, already: true }, &format!("04 {} ac02 01", "ab".repeat(16)));
+    golden(
+        Reply::Session { session, ttl_ms: 300, already: true },
+        &format!("04 {} ac02 01", "ab".repeat(16)),
+    );
     golden(Reply::Parked { ticket: TicketId(300) }, "05 ac02");
-    for (number, was) in [Cancelled::NotRun, Cancelled::Waiting, Cancelled::Granted, Cancelled::Final].into_iter().enumerate() {
+    for (number, was) in
+        [Cancelled::NotRun, Cancelled::Waiting, Cancelled::Granted, Cancelled::Final].into_iter().enumerate()
+    {
         golden(Reply::Cancelled { was }, &format!("06 {number:02x}"));
     }
     golden(Reply::Bound { already: true }, "07 01");
     golden(Reply::Compacted { through: Revision(300), events: 2, more: true }, "08 ac02 02 01");
     golden(Outcome { revision: Revision(1), time: Time(2), result: Ok(Reply::Done) }, "01 02 00 00");
-    golden(Outcome { revision: Revision(1), time: Time(2), result: Err(Rejection::UnknownSpace) }, "01 02 01 02");
+    golden(
+        Outcome { revision: Revision(1), time: Time(2), result: Err(Rejection::UnknownSpace) },
+        "01 02 01 02",
+    );
 }
 
 #[test]
@@ -126,7 +164,10 @@ fn rejections() {
     golden(Rejection::RecipeExists { hash: ModuleHash([0xab; 32]) }, &format!("07 {}", "ab".repeat(32)));
     golden(Rejection::RecipeInUse, "08");
     golden(Rejection::SpaceExists { recipe: reference() }, "09 01 72 ac02");
-    golden(Rejection::IncompatibleUpgrade(Incompatible { name: "f".into(), change: Change::Removed }), "0a 01 66 00");
+    golden(
+        Rejection::IncompatibleUpgrade(Incompatible { name: "f".into(), change: Change::Removed }),
+        "0a 01 66 00",
+    );
     golden(Rejection::TooMany { limit: 3 }, "0b 03");
     golden(Rejection::AlreadyFormed, "0c");
     golden(Rejection::Deferred, "0d");
@@ -147,8 +188,14 @@ fn rejections() {
     golden(Rejection::Cancelled, "1c");
     golden(Rejection::TtlOutOfBounds { min_ttl_ms: 1, max_ttl_ms: 300 }, "1d 01 ac02");
     golden(Rejection::LabelTooLong, "1e");
-    golden(Rejection::Handler { space: SpaceId(1), why: DeliveryFailure::Fault(Fault::OutOfFuel) }, "1f 01 00 02");
-    golden(Rejection::Send { space: Some(SpaceId(1)), why: DeliveryFailure::Refused { code: 300 } }, "20 01 01 01 ac02");
+    golden(
+        Rejection::Handler { space: SpaceId(1), why: DeliveryFailure::Fault(Fault::OutOfFuel) },
+        "1f 01 00 02",
+    );
+    golden(
+        Rejection::Send { space: Some(SpaceId(1)), why: DeliveryFailure::Refused { code: 300 } },
+        "20 01 01 01 ac02",
+    );
     golden(Rejection::Send { space: None, why: DeliveryFailure::Unknown }, "20 00 02");
     golden(DeliveryFailure::WouldWait, "03");
     golden(Rejection::NoHandler, "21");
@@ -192,10 +239,19 @@ fn stored_rows() {
     let head = Head { last_space: 5, recipes: 6, spaces: 7, index: 8, ..head };
     let head = Head { sessions: 9, requests: 10, waiting: 11, timers: 12, last_timer: 13, ..head };
     let head = Head { events: 14, event_bytes: 15, bindings: 16, ..head };
-    golden(head, &format!("03 00 00 01 02 03 04 05 06 07 09 0a 0b 0c 0d 0e 0f 10 00000000 08 {}", "00".repeat(32)));
-    let space = StoredSpace { id: SpaceId(1), recipe: reference(), created: Revision(2), created_at: Time(3) };
+    golden(
+        head,
+        &format!("03 00 00 01 02 03 04 05 06 07 09 0a 0b 0c 0d 0e 0f 10 00000000 08 {}", "00".repeat(32)),
+    );
+    let space =
+        StoredSpace { id: SpaceId(1), recipe: reference(), created: Revision(2), created_at: Time(3) };
     assert_eq!(hex(&encode(&space)), "010172ac020203");
-    let recipe = StoredRecipe { hash: ModuleHash([0xab; 32]), module_bytes: 1, installed: Revision(2), installed_at: Time(3) };
+    let recipe = StoredRecipe {
+        hash: ModuleHash([0xab; 32]),
+        module_bytes: 1,
+        installed: Revision(2),
+        installed_at: Time(3),
+    };
     assert_eq!(hex(&encode(&recipe)), format!("{}010203", "ab".repeat(32)));
 }
 
@@ -216,11 +272,23 @@ fn stored_sessions() {
         waiting: 7,
         spaces: vec![SpaceId(8)],
     };
-    golden(record, &format!("00 {} {} ac02 01 6c 01 02 03 04 05 06 07 01 08", "ab".repeat(16), "cd".repeat(32)));
-    golden(HookFailures { count: 1, revision: Revision(2), why: DeliveryFailure::Fault(Fault::OutOfFuel) }, "01 02 00 02");
-    golden(StoredTicket { session: SessionId([0xab; 16]), request: RequestId(1) }, &format!("{} 01", "ab".repeat(16)));
+    golden(
+        record,
+        &format!("00 {} {} ac02 01 6c 01 02 03 04 05 06 07 01 08", "ab".repeat(16), "cd".repeat(32)),
+    );
+    golden(
+        HookFailures { count: 1, revision: Revision(2), why: DeliveryFailure::Fault(Fault::OutOfFuel) },
+        "01 02 00 02",
+    );
+    golden(
+        StoredTicket { session: SessionId([0xab; 16]), request: RequestId(1) },
+        &format!("{} 01", "ab".repeat(16)),
+    );
     golden(Fires::Hook { space: SpaceId(1), payload: Blob(vec![2]) }, "00 01 01 02");
-    golden(Fires::Deadline { session: SessionId([0xab; 16]), request: RequestId(1) }, &format!("01 {} 01", "ab".repeat(16)));
+    golden(
+        Fires::Deadline { session: SessionId([0xab; 16]), request: RequestId(1) },
+        &format!("01 {} 01", "ab".repeat(16)),
+    );
     golden(Fires::Purge { space: SpaceId(1) }, "02 01");
 }
 
@@ -242,7 +310,14 @@ fn stored_events() {
     let event = StoredEvent { topic: "t".into(), payload: Blob(vec![1, 2]), time: Time(300) };
     golden(event, "01 74 02 0102 ac02");
     let retention = EventRetention { events: 4, bytes: 5, age_ms: 6 };
-    let log = |oldest_at| EventLog { compacted: Revision(1), last: Revision(2), events: 3, bytes: 300, oldest_at, retention };
+    let log = |oldest_at| EventLog {
+        compacted: Revision(1),
+        last: Revision(2),
+        events: 3,
+        bytes: 300,
+        oldest_at,
+        retention,
+    };
     golden(log(None), "01 02 03 ac02 00 04 05 06");
     golden(log(Some(Time(7))), "01 02 03 ac02 01 07 04 05 06");
     golden(StoredBinding { on_failure: OnFailure::Skip, bound: Revision(300) }, "01 ac02");
@@ -258,7 +333,10 @@ fn stored_events() {
 fn keys_of_stored_rows_sort_by_age() {
     let session = SessionId([0xab; 16]);
     assert_eq!(hex(&sessions::session_key(session)), format!("73{}", "ab".repeat(16)));
-    assert_eq!(hex(&sessions::request_key(session, RequestId(1))), format!("72{}0000000000000001", "ab".repeat(16)));
+    assert_eq!(
+        hex(&sessions::request_key(session, RequestId(1))),
+        format!("72{}0000000000000001", "ab".repeat(16))
+    );
     assert_eq!(hex(&sessions::nonce_key([1; 16])), format!("6e{}", "01".repeat(16)));
     assert_eq!(hex(&sessions::ticket_key(SpaceId(1), TicketId(2))), "74000000010000000000000002");
     assert_eq!(hex(&sessions::waiting_key(SpaceId(1))), "6300000001");
@@ -268,7 +346,13 @@ fn keys_of_stored_rows_sort_by_age() {
 
 #[test]
 fn digests() {
-    let head = Head { cluster: Some(ClusterId([1; 16])), revision: Revision(9), index: 3, chain: [2; 32], ..Head::EMPTY };
+    let head = Head {
+        cluster: Some(ClusterId([1; 16])),
+        revision: Revision(9),
+        index: 3,
+        chain: [2; 32],
+        ..Head::EMPTY
+    };
     assert_eq!(head.state_digest(), Head { index: 4, chain: [5; 32], ..head }.state_digest());
     let mut sum = RowSum::default();
     sum.add(Table::State, b"key", b"value", &mut Vec::new());

@@ -1,9 +1,11 @@
-//! Hooks: what a recipe does about the end of a session, a timer, or a parked call that was given up.
+//! Hooks: what a recipe does about the end of a session, a timer, or a parked call that was given
+//! up.
 //!
-//! Each runs under its own savepoint, with its whole fuel and budgets. One that fails leaves nothing but a count in the row
-//! of its space, see [`HookFailures`](crate::directory::HookFailures); the command that ran it goes on, because it can't be rejected. A space that is gone and
-//! a recipe that has no such hook are passed over. What a hook emits and sends is delivered when it has ended, on the fuel of
-//! one further call.
+//! Each runs under its own savepoint, with its whole fuel and budgets. One that fails leaves
+//! nothing but a count in the row of its space, see
+//! [`HookFailures`](crate::directory::HookFailures); the command that ran it goes on, because it
+//! can't be rejected. A space that is gone and a recipe that has no such hook are passed over. What
+//! a hook emits and sends is delivered when it has ended, on the fuel of one further call.
 use alloc::vec::Vec;
 
 use synod_abi::{EntryPoint, Fault, SessionId, SpaceId, TicketId, TimerId, limits};
@@ -59,7 +61,9 @@ impl Machine {
         hook: Hook<'_>,
         turn: &mut Turn,
     ) -> Result<Workspace<S>, Fatal> {
-        let Some(target) = self.target(&workspace, space)?.filter(|target| target.interface.has(hook.entry_point())) else {
+        let Some(target) =
+            self.target(&workspace, space)?.filter(|target| target.interface.has(hook.entry_point()))
+        else {
             return Ok(workspace);
         };
         turn.hooks += 1;
@@ -67,12 +71,20 @@ impl Machine {
         let mark = workspace.savepoint();
         workspace.begin_cause();
         let (entry_point, args) = (hook.entry_point(), hook.args());
-        let invocation = Invocation { space, module: target.module, entry_point, context: &context, args: &args, fuel: limits::CALL_FUEL };
+        let invocation = Invocation {
+            space,
+            module: target.module,
+            entry_point,
+            context: &context,
+            args: &args,
+            fuel: limits::CALL_FUEL,
+        };
         let (mut workspace, completion) = invoke(workspace, vm, invocation, turn)?;
         let fault = match completion {
             Completion::Done(_) if workspace.emissions().is_quiet() => return Ok(workspace),
             Completion::Done(_) => {
-                let (workspace, _never_rejected) = self.deliver(workspace, vm, (OnFailure::Skip, space, limits::CALL_FUEL), turn)?;
+                let (workspace, _never_rejected) =
+                    self.deliver(workspace, vm, (OnFailure::Skip, space, limits::CALL_FUEL), turn)?;
                 return Ok(workspace);
             }
             Completion::Faulted(fault) => fault,

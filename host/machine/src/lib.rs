@@ -1,9 +1,10 @@
 //! What a committed command means: a pure function of state and entry.
 //!
-//! [`Machine::apply`] reads committed state through [`StateView`], runs recipes through [`Vm`], and returns an
-//! [`Applied`]: rows to write, outcomes, the new head with its digests. Effects are values; nothing here touches a
-//! disk, a socket, a clock, a thread, or a random source, and no hash order or float decides anything. So every
-//! member that applies the same entry to the same state gets the same bytes.
+//! [`Machine::apply`] reads committed state through [`StateView`], runs recipes through [`Vm`], and
+//! returns an [`Applied`]: rows to write, outcomes, the new head with its digests. Effects are
+//! values; nothing here touches a disk, a socket, a clock, a thread, or a random source, and no
+//! hash order or float decides anything. So every member that applies the same entry to the same
+//! state gets the same bytes.
 //!
 //! It does not know Raft: payloads are bytes, positions are numbers given to it.
 #![cfg_attr(not(test), no_std)]
@@ -41,15 +42,15 @@ mod workspace;
 pub use access::{AccessSet, Right, access_set};
 pub use apply::Machine;
 pub use command::{
-    Action, Binding, Call, Caller, Command, EndCause, Entry, EventRetention, OnFailure, OpenSession, Origin, Principal, Request,
-    SessionBounds, SessionCall, TtlPolicy,
+    Action, Binding, Call, Caller, Command, EndCause, Entry, EventRetention, OnFailure, OpenSession, Origin,
+    Principal, Request, SessionBounds, SessionCall, TtlPolicy,
 };
 pub use digest::{RowSum, module_hash, verify};
 pub use environment::Environment;
 pub use memory::MemoryState;
 pub use outcome::{
-    Applied, Cancelled, Change, CommandOutcome, Completed, DeliveryFailure, Emitted, EventLogChange, Incompatible, LogLine, Outcome,
-    Rejection, Reply, SessionChange,
+    Applied, Cancelled, Change, CommandOutcome, Completed, DeliveryFailure, Emitted, EventLogChange,
+    Incompatible, LogLine, Outcome, Rejection, Reply, SessionChange,
 };
 pub use ports::{Admitted, Completion, Fatal, Invocation, RangeLimit, Row, StateView, Table, Vm, Write};
 pub use query::{Answer, Query, query};

@@ -1,6 +1,8 @@
-//! Rows in memory: the committed state of tests, of `TestHost` and of the benches. Nothing is durable.
+//! Rows in memory: the committed state of tests, of `TestHost` and of the benches. Nothing is
+//! durable.
 //!
-//! A view shares the rows of its moment: writing while a view is out copies them, so that views never change.
+//! A view shares the rows of its moment: writing while a view is out copies them, so that views
+//! never change.
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -28,7 +30,9 @@ impl MemoryState {
                 Write::Delete { table, key } => {
                     tables[*table as usize].remove(key);
                 }
-                Write::DeletePrefix { table, prefix } => tables[*table as usize].retain(|key, _| !key.starts_with(prefix)),
+                Write::DeletePrefix { table, prefix } => {
+                    tables[*table as usize].retain(|key, _| !key.starts_with(prefix))
+                }
             }
         }
     }
@@ -44,7 +48,14 @@ impl StateView for MemoryState {
         Ok(self.0[table as usize].get(key).cloned())
     }
 
-    fn range(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, limit: RangeLimit) -> Result<(Vec<Row>, bool), Fatal> {
+    fn range(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+        limit: RangeLimit,
+    ) -> Result<(Vec<Row>, bool), Fatal> {
         if !to.is_empty() && from >= to {
             return Ok((Vec::new(), false));
         }

@@ -1,8 +1,10 @@
-//! What an entry has changed so far, over the committed rows: reads see both, a savepoint can be returned to.
+//! What an entry has changed so far, over the committed rows: reads see both, a savepoint can be
+//! returned to.
 //!
-//! Rows live in slots that are found through one sorted index per table; an undo log restores them, so a savepoint is
-//! three numbers and a rejected command costs what it wrote. A slot also keeps the committed value that was read into it,
-//! up to a budget: it saves later reads of the entry, and the digest needs it at the end. It does not outlive the entry.
+//! Rows live in slots that are found through one sorted index per table; an undo log restores them,
+//! so a savepoint is three numbers and a rejected command costs what it wrote. A slot also keeps
+//! the committed value that was read into it, up to a budget: it saves later reads of the entry,
+//! and the digest needs it at the end. It does not outlive the entry.
 use alloc::borrow::Cow;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -56,7 +58,8 @@ pub(crate) struct Savepoint {
     cached_bytes: usize,
 }
 
-/// Which rows are wanted, as in [`StateView::range`]; `limit` is how many committed ones are read at a time.
+/// Which rows are wanted, as in [`StateView::range`]; `limit` is how many committed ones are read
+/// at a time.
 pub(crate) struct Range<'a> {
     pub(crate) table: Table,
     pub(crate) from: &'a [u8],
@@ -91,7 +94,12 @@ impl Overlay {
     }
 
     /// The row of `key`; a committed one is kept if the budget allows.
-    pub(crate) fn get<S: StateView>(&mut self, view: &S, table: Table, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, Fatal> {
+    pub(crate) fn get<S: StateView>(
+        &mut self,
+        view: &S,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<Cow<'_, [u8]>>, Fatal> {
         let slot = match self.find(table, key) {
             Some(slot) => slot,
             None if self.covered(table, key) => return Ok(None),
@@ -115,7 +123,12 @@ impl Overlay {
     }
 
     /// The row of `key`, without keeping it.
-    pub(crate) fn peek<S: StateView>(&self, view: &S, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fatal> {
+    pub(crate) fn peek<S: StateView>(
+        &self,
+        view: &S,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, Fatal> {
         let Some(slot) = self.find(table, key) else {
             return if self.covered(table, key) { Ok(None) } else { view.get(table, key) };
         };
@@ -134,7 +147,8 @@ impl Overlay {
         self.change(table, key, Now::Put(value));
     }
 
-    /// Sets a row that is not there, as the caller knows by its key: it is not read to find out what it replaces.
+    /// Sets a row that is not there, as the caller knows by its key: it is not read to find out
+    /// what it replaces.
     pub(crate) fn put_new(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
         if self.find(table, key).is_none() {
             self.add_slot(table, key, Committed::Is(None));
@@ -148,7 +162,8 @@ impl Overlay {
         self.change(table, key, Now::Deleted);
     }
 
-    /// Deletes a row that was just read: what it was is kept if the budget allows, and counts as written.
+    /// Deletes a row that was just read: what it was is kept if the budget allows, and counts as
+    /// written.
     pub(crate) fn delete_known(&mut self, table: Table, key: &[u8], value: &[u8]) {
         let cost = SLOT_BYTES + key.len() + value.len();
         if self.find(table, key).is_none() && self.cached_bytes + cost <= CACHE_BYTES {
@@ -162,7 +177,8 @@ impl Overlay {
     /// Deletes every row whose key begins with `prefix`.
     pub(crate) fn delete_prefix(&mut self, table: Table, prefix: &[u8]) {
         self.written_bytes += prefix.len();
-        let slots: Vec<usize> = prefixed(&self.index[table as usize], prefix).map(|(_, slot)| *slot).collect();
+        let slots: Vec<usize> =
+            prefixed(&self.index[table as usize], prefix).map(|(_, slot)| *slot).collect();
         let mut rows = Vec::with_capacity(slots.len());
         for slot in slots {
             let before = core::mem::replace(&mut self.slots[slot].now, Now::Unchanged);
@@ -177,7 +193,12 @@ impl Overlay {
 
     /// A point to return to, by [`Overlay::rollback`].
     pub(crate) fn savepoint(&self) -> Savepoint {
-        Savepoint { undo: self.undo.len(), slots: self.slots.len(), written_bytes: self.written_bytes, cached_bytes: self.cached_bytes }
+        Savepoint {
+            undo: self.undo.len(),
+            slots: self.slots.len(),
+            written_bytes: self.written_bytes,
+            cached_bytes: self.cached_bytes,
+        }
     }
 
     /// Whether something was written since `savepoint`.
@@ -185,15 +206,20 @@ impl Overlay {
         self.undo.len() > savepoint.undo
     }
 
-    /// The rows of `table` from `from` on that were written or deleted, in order, and whether they are there now.
-    pub(crate) fn changed<'a>(&'a self, table: Table, from: &'a [u8]) -> impl Iterator<Item = (&'a [u8], bool)> {
-        self.index[table as usize].range::<[u8], _>((Bound::Included(from), Bound::Unbounded)).filter_map(|(key, slot)| {
-            match self.slots[*slot].now {
+    /// The rows of `table` from `from` on that were written or deleted, in order, and whether they
+    /// are there now.
+    pub(crate) fn changed<'a>(
+        &'a self,
+        table: Table,
+        from: &'a [u8],
+    ) -> impl Iterator<Item = (&'a [u8], bool)> {
+        self.index[table as usize].range::<[u8], _>((Bound::Included(from), Bound::Unbounded)).filter_map(
+            |(key, slot)| match self.slots[*slot].now {
                 Now::Unchanged => None,
                 Now::Put(_) => Some((&**key, true)),
                 Now::Deleted => Some((&**key, false)),
-            }
-        })
+            },
+        )
     }
 
     /// Returns to `savepoint`. Rows that were only read since then stay known.
@@ -219,8 +245,8 @@ impl Overlay {
 
     /// Appends what was written since `savepoint` to a transcript, and gives up returning there.
     pub(crate) fn release(&mut self, savepoint: Savepoint, transcript: &mut Vec<u8>) {
-        let mut prefix =
-            self.prefixes.len() - self.undo[savepoint.undo..].iter().filter(|undo| matches!(undo, Undo::Prefix { .. })).count();
+        let mut prefix = self.prefixes.len()
+            - self.undo[savepoint.undo..].iter().filter(|undo| matches!(undo, Undo::Prefix { .. })).count();
         for undo in self.undo.drain(savepoint.undo..) {
             match undo {
                 Undo::Row { slot, .. } => {
@@ -241,8 +267,9 @@ impl Overlay {
         }
     }
 
-    /// Hands the live rows of a range to `accept`, until it refuses one. Returns whether it
-    /// did: it is exact, tombstones counted, so it does not tell apart what is in the overlay and what is committed.
+    /// Hands the live rows of a range to `accept`, until it refuses one. Returns whether it did: it
+    /// is exact, tombstones counted, so it does not tell apart what is in the overlay and what is
+    /// committed.
     pub(crate) fn range<S: StateView>(
         &self,
         view: &S,
@@ -258,8 +285,16 @@ impl Overlay {
             .range::<[u8], _>((Bound::Included(from), end))
             .filter(|(_, slot)| !matches!(self.slots[**slot].now, Now::Unchanged));
         let mut next_own = || if forward { own.next() } else { own.next_back() };
-        let mut theirs =
-            CommittedRows { view, table, direction, limit, from: from.to_vec(), to: to.to_vec(), rows: VecDeque::new(), more: true };
+        let mut theirs = CommittedRows {
+            view,
+            table,
+            direction,
+            limit,
+            from: from.to_vec(),
+            to: to.to_vec(),
+            rows: VecDeque::new(),
+            more: true,
+        };
         let (mut mine, mut other) = (next_own(), theirs.next(self)?);
         loop {
             let order = match (&mine, &other) {
@@ -288,8 +323,8 @@ impl Overlay {
         }
     }
 
-    /// Hands every row that differs from its committed value to `each`, in the order of tables and keys, and returns the
-    /// writes that bring the store there.
+    /// Hands every row that differs from its committed value to `each`, in the order of tables and
+    /// keys, and returns the writes that bring the store there.
     pub(crate) fn finish<S: StateView>(
         mut self,
         view: &S,
@@ -347,7 +382,8 @@ impl Overlay {
         let slot = match self.find(table, key) {
             Some(slot) => slot,
             None => {
-                let committed = if self.covered(table, key) { Committed::Is(None) } else { Committed::Unknown };
+                let committed =
+                    if self.covered(table, key) { Committed::Is(None) } else { Committed::Unknown };
                 self.add_slot(table, key, committed)
             }
         };
@@ -364,8 +400,13 @@ fn write_transcript(transcript: &mut Vec<u8>, table: Table, tag: u8, key: &[u8],
     transcript.extend_from_slice(value);
 }
 
-fn prefixed<'a>(index: &'a BTreeMap<Arc<[u8]>, usize>, prefix: &'a [u8]) -> impl Iterator<Item = (&'a Arc<[u8]>, &'a usize)> {
-    index.range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded)).take_while(move |(key, _)| key.starts_with(prefix))
+fn prefixed<'a>(
+    index: &'a BTreeMap<Arc<[u8]>, usize>,
+    prefix: &'a [u8],
+) -> impl Iterator<Item = (&'a Arc<[u8]>, &'a usize)> {
+    index
+        .range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded))
+        .take_while(move |(key, _)| key.starts_with(prefix))
 }
 
 /// The smallest key behind all that begin with `prefix`; empty if there is none.
@@ -399,7 +440,8 @@ impl<S: StateView> CommittedRows<'_, S> {
                 return Ok(None);
             }
             let Some((key, value)) = self.rows.pop_front() else { return Ok(None) };
-            let covering = overlay.prefixes.iter().find(|(of, prefix)| *of == self.table && key.starts_with(prefix));
+            let covering =
+                overlay.prefixes.iter().find(|(of, prefix)| *of == self.table && key.starts_with(prefix));
             let Some((_, prefix)) = covering else { return Ok(Some((key, value))) };
             self.skip(prefix);
         }

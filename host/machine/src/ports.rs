@@ -1,7 +1,7 @@
 //! What the machine needs from outside, as traits: committed rows, and something that runs recipes.
 //!
-//! `synod-storage` and its in-memory twin implement [`StateView`]; `synod-vm` and the native port of
-//! `synod-test` implement [`Vm`].
+//! `synod-storage` and its in-memory twin implement [`StateView`]; `synod-vm` and the native port
+//! of `synod-test` implement [`Vm`].
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -11,8 +11,8 @@ use core::fmt;
 use synod_abi::schema::Schema;
 use synod_abi::{AdmissionError, Context, Direction, EntryPoint, Fault, HostCalls, ModuleHash, SpaceId};
 
-/// A local cause that only this member has: a failing disk, corruption, a broken invariant. The member stops; it is
-/// never an outcome.
+/// A local cause that only this member has: a failing disk, corruption, a broken invariant. The
+/// member stops; it is never an outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fatal(pub String);
 
@@ -43,7 +43,8 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order of snapshots.
-    pub const ALL: [Self; 6] = [Self::System, Self::State, Self::Recipes, Self::Events, Self::Sessions, Self::Timers];
+    pub const ALL: [Self; 6] =
+        [Self::System, Self::State, Self::Recipes, Self::Events, Self::Sessions, Self::Timers];
 
     /// The column family's name, without the generation.
     pub const fn name(self) -> &'static str {
@@ -78,11 +79,19 @@ pub trait StateView {
     /// [`Fatal`] if the store cannot be read.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fatal>;
 
-    /// Rows of `from..to` (an empty `to` is no bound), from the end that `direction` names, and whether more follow.
+    /// Rows of `from..to` (an empty `to` is no bound), from the end that `direction` names, and
+    /// whether more follow.
     ///
     /// # Errors
     /// [`Fatal`] if the store cannot be read.
-    fn range(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, limit: RangeLimit) -> Result<(Vec<Row>, bool), Fatal>;
+    fn range(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+        limit: RangeLimit,
+    ) -> Result<(Vec<Row>, bool), Fatal>;
 }
 
 impl<V: StateView + ?Sized> StateView for &V {
@@ -90,7 +99,14 @@ impl<V: StateView + ?Sized> StateView for &V {
         (**self).get(table, key)
     }
 
-    fn range(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, limit: RangeLimit) -> Result<(Vec<Row>, bool), Fatal> {
+    fn range(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+        limit: RangeLimit,
+    ) -> Result<(Vec<Row>, bool), Fatal> {
         (**self).range(table, from, to, direction, limit)
     }
 }
@@ -100,7 +116,14 @@ impl<V: StateView + ?Sized> StateView for Arc<V> {
         (**self).get(table, key)
     }
 
-    fn range(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, limit: RangeLimit) -> Result<(Vec<Row>, bool), Fatal> {
+    fn range(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+        limit: RangeLimit,
+    ) -> Result<(Vec<Row>, bool), Fatal> {
         (**self).range(table, from, to, direction, limit)
     }
 }
@@ -146,7 +169,8 @@ pub struct Invocation<'a> {
     pub context: &'a Context,
     /// Encoded arguments, at most `limits::ARGS_BYTES`.
     pub args: &'a [u8],
-    /// Its budget, more than 0: a call's whole fuel, or what is left of it for a handler or a sent operation.
+    /// Its budget, more than 0: a call's whole fuel, or what is left of it for a handler or a sent
+    /// operation.
     pub fuel: u64,
 }
 
@@ -164,7 +188,8 @@ pub enum Completion {
     },
     /// The host ended it.
     Faulted(Fault),
-    /// The encoded result of an operation that may answer later: unlike that of [`Completion::Done`] it can be given back.
+    /// The encoded result of an operation that may answer later: unlike that of
+    /// [`Completion::Done`] it can be given back.
     Now(Vec<u8>),
     /// The operation answers later.
     Later,
@@ -177,12 +202,13 @@ pub struct Admitted {
     pub hash: ModuleHash,
     /// Its schema.
     pub schema: Schema,
-    /// The encoded schema, as it lies in the module's section: the directory keeps it beside the module.
+    /// The encoded schema, as it lies in the module's section: the directory keeps it beside the
+    /// module.
     pub schema_bytes: Vec<u8>,
 }
 
-/// Runs recipes. `H` is lent by value for each call and given back, so that no implementation needs a pointer into
-/// its caller.
+/// Runs recipes. `H` is lent by value for each call and given back, so that no implementation needs
+/// a pointer into its caller.
 pub trait Vm<H: HostCalls> {
     /// Checks a module. Pure: every member gets the same answer for the same bytes.
     ///
@@ -199,7 +225,8 @@ pub trait Vm<H: HostCalls> {
     /// Whether `load` was done for `hash`.
     fn is_loaded(&self, hash: ModuleHash) -> bool;
 
-    /// The installed modules, after they changed: whatever is kept for others may go. One that is missed is loaded again.
+    /// The installed modules, after they changed: whatever is kept for others may go. One that is
+    /// missed is loaded again.
     fn retain(&mut self, _installed: &BTreeSet<ModuleHash>) {}
 
     /// Begins an entry: no instance of an earlier one may serve it.
@@ -208,13 +235,14 @@ pub trait Vm<H: HostCalls> {
     /// Runs one call of a loaded module, in the space's instance of this entry.
     ///
     /// # Errors
-    /// [`Fatal`] for what only this host can suffer; whatever every member would suffer is a [`Completion::Faulted`].
+    /// [`Fatal`] for what only this host can suffer; whatever every member would suffer is a
+    /// [`Completion::Faulted`].
     fn invoke(&mut self, invocation: Invocation<'_>, host: H) -> Result<(H, Completion), Fatal>;
 
     /// Drops the instance of `space`, because writes that it made were discarded.
     fn discard(&mut self, space: SpaceId);
 
-    /// Fuel that the last `invoke` used, at most what it was given. It decides what is left for what a call sets off, so it is
-    /// the same on every member, however the call ended.
+    /// Fuel that the last `invoke` used, at most what it was given. It decides what is left for
+    /// what a call sets off, so it is the same on every member, however the call ended.
     fn fuel_used(&self) -> u64;
 }

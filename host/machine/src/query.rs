@@ -1,7 +1,8 @@
 //! A query: a recipe's read-only entry point on one view.
 //!
-//! It is not replicated: it runs on the member that was asked, on whatever moment the view is of, and may be ended by
-//! that member's own time-out. The view must not change while it runs: a snapshot, not the store.
+//! It is not replicated: it runs on the member that was asked, on whatever moment the view is of,
+//! and may be ended by that member's own time-out. The view must not change while it runs: a
+//! snapshot, not the store.
 use alloc::vec::Vec;
 
 use synod_abi::{Context, EntryPoint, Fault, OperationId, Revision, SessionId, SpaceName, Time, limits};
@@ -38,11 +39,16 @@ pub struct Answer {
     pub logs: Vec<LogLine>,
 }
 
-/// Runs a query on `view`, in a fresh instance. An unknown one is answered by the recipe, with `Fault::BadArguments`.
+/// Runs a query on `view`, in a fresh instance. An unknown one is answered by the recipe, with
+/// `Fault::BadArguments`.
 ///
 /// # Errors
 /// [`Fatal`] if the store cannot be read.
-pub fn query<S: StateView + Clone, V: Vm<Workspace<S>>>(view: &S, vm: &mut V, query: Query<'_>) -> Result<Answer, Fatal> {
+pub fn query<S: StateView + Clone, V: Vm<Workspace<S>>>(
+    view: &S,
+    vm: &mut V,
+    query: Query<'_>,
+) -> Result<Answer, Fatal> {
     let Head { revision, time, chain, .. } = directory::head(view)?.unwrap_or(Head::EMPTY);
     let refused = |rejection| Answer { revision, time, result: Err(rejection), logs: Vec::new() };
     let Some(SpaceRecord { id: space, module, .. }) = directory::space(view, query.space)? else {
@@ -55,7 +61,14 @@ pub fn query<S: StateView + Clone, V: Vm<Workspace<S>>>(view: &S, vm: &mut V, qu
     vm.begin_entry();
     let context = Context { revision, now: time, session: query.session, may_wait: false, seed: seed(chain) };
     let entry_point = EntryPoint::Query(query.query);
-    let invocation = Invocation { space, module, entry_point, context: &context, args: query.args, fuel: limits::CALL_FUEL };
+    let invocation = Invocation {
+        space,
+        module,
+        entry_point,
+        context: &context,
+        args: query.args,
+        fuel: limits::CALL_FUEL,
+    };
     let (mut workspace, completion) = vm.invoke(invocation, Workspace::for_query(view.clone(), space))?;
     workspace.check()?;
     let result = match answered(completion) {

@@ -1,10 +1,13 @@
-//! Requests of a session: a call takes effect once per request id, its outcome is kept until it is acknowledged.
+//! Requests of a session: a call takes effect once per request id, its outcome is kept until it is
+//! acknowledged.
 //!
-//! The order of the checks is the contract: what is wrong with session or request leaves nothing behind, not even
-//! acknowledgements (those of a request that finds no room excepted), and is sent again or not by the client; once the operation was tried, its outcome is recorded, a
-//! rejection too. What the operation emitted and sent is delivered when its record is there, so that a delivery may complete it
-//! if it is parked; one that fails makes its rejection the outcome. A request that is acknowledged singly while the floor is not above it leaves a mark until it is: a late copy
-//! of it must not run.
+//! The order of the checks is the contract: what is wrong with session or request leaves nothing
+//! behind, not even acknowledgements (those of a request that finds no room excepted), and is sent
+//! again or not by the client; once the operation was tried, its outcome is recorded, a rejection
+//! too. What the operation emitted and sent is delivered when its record is there, so that a
+//! delivery may complete it if it is parked; one that fails makes its rejection the outcome. A
+//! request that is acknowledged singly while the floor is not above it leaves a mark until it is: a
+//! late copy of it must not run.
 use synod_abi::{Direction, RequestId, SessionId, SpaceId, TicketId, limits};
 
 use crate::apply::{Carried, Decided, Machine, Stop, Turn, rejected};
@@ -12,7 +15,9 @@ use crate::call::{Answered, answered, invoke, undo};
 use crate::hook::Hook;
 use crate::outcome::{Cancelled, Outcome, Rejection, Reply};
 use crate::session::record_of;
-use crate::sessions::{RequestRecord, RequestState, SessionRecord, decode, request_key, request_of_key, session_key};
+use crate::sessions::{
+    RequestRecord, RequestState, SessionRecord, decode, request_key, request_of_key, session_key,
+};
 use crate::waiting::StoredTicket;
 use crate::workspace::{Mark, Workspace};
 use crate::{Call, Fatal, RangeLimit, Request, SessionCall, StateView, Table, Vm};
@@ -24,8 +29,8 @@ const PAGE: RangeLimit = RangeLimit { rows: 256, bytes: 1_024 * 1_024 };
 /// Fingerprint of a request that was cancelled before it ran: whatever it is, it does not run.
 const ANY: [u8; 16] = [0; 16];
 
-/// The session in whose name a command runs: its record as it will be written, and what its row says of what other
-/// requests of it change while this one runs.
+/// The session in whose name a command runs: its record as it will be written, and what its row
+/// says of what other requests of it change while this one runs.
 #[derive(Clone)]
 struct Open {
     id: SessionId,
@@ -47,8 +52,8 @@ enum Checked {
     Known(Outcome),
     /// It is to run.
     New(Open),
-    /// It does not run for want of room, though what it acknowledges is forgotten: else a session that cannot make room with one
-    /// request never could.
+    /// It does not run for want of room, though what it acknowledges is forgotten: else a session
+    /// that cannot make room with one request never could.
     Full(Open, Rejection),
 }
 
@@ -66,7 +71,8 @@ impl Machine {
             Ok(Checked::Known(outcome)) => return Ok((workspace, Decided::Recorded(outcome))),
             Ok(Checked::Full(Open { id, record, .. }, rejection)) => {
                 workspace.overlay().put(Table::Sessions, &session_key(id), synod_abi::encode(&record));
-                let outcome = Outcome { revision: self.head.revision, time: workspace.time(), result: Err(rejection) };
+                let outcome =
+                    Outcome { revision: self.head.revision, time: workspace.time(), result: Err(rejection) };
                 return Ok((workspace, Decided::Recorded(outcome)));
             }
             Err(stop) => return rejected(stop).map(|rejection| (workspace, Decided::Rejected(rejection))),
@@ -123,7 +129,11 @@ impl Machine {
         let tried = match answered(completion) {
             Ok(Answered::Result { result, reversible }) => {
                 let ticket = reversible.then_some(TicketId(turn.revision.0));
-                let outcome = Outcome { revision: turn.revision, time: workspace.time(), result: Ok(Reply::Result(result)) };
+                let outcome = Outcome {
+                    revision: turn.revision,
+                    time: workspace.time(),
+                    result: Ok(Reply::Result(result)),
+                };
                 Ok(RequestState::Done { outcome, ticket, parked: false })
             }
             Ok(Answered::Later) if request.wait_ms == Some(0) => Err(Rejection::WaitTimeout),
@@ -167,7 +177,8 @@ impl Machine {
             Err(stop) => return rejected(stop).map(|rejection| (workspace, Decided::Rejected(rejection))),
         };
         let session = open.id;
-        let outcome = Outcome { revision: turn.revision, time: workspace.time(), result: Err(Rejection::Cancelled) };
+        let outcome =
+            Outcome { revision: turn.revision, time: workspace.time(), result: Err(Rejection::Cancelled) };
         let was = match open.request(&mut workspace, request)? {
             None if request < open.record.floor => Cancelled::Final,
             None => {
@@ -175,11 +186,22 @@ impl Machine {
                     return Ok((workspace, Decided::Rejected(rejection)));
                 }
                 let state = RequestState::Done { outcome, ticket: None, parked: false };
-                insert(&mut workspace, open, request, RequestRecord { fingerprint: ANY, space: SpaceId(0), state });
+                insert(
+                    &mut workspace,
+                    open,
+                    request,
+                    RequestRecord { fingerprint: ANY, space: SpaceId(0), state },
+                );
                 Cancelled::NotRun
             }
             Some((_, RequestRecord { state: RequestState::Waiting { .. }, .. })) => {
-                workspace = self.give_up(workspace, vm, StoredTicket { session, request }, Rejection::Cancelled, turn)?;
+                workspace = self.give_up(
+                    workspace,
+                    vm,
+                    StoredTicket { session, request },
+                    Rejection::Cancelled,
+                    turn,
+                )?;
                 Cancelled::Waiting
             }
             Some((
@@ -187,12 +209,28 @@ impl Machine {
                 RequestRecord {
                     fingerprint,
                     space,
-                    state: RequestState::Done { outcome: Outcome { result: Ok(_), .. }, ticket: Some(ticket), parked },
+                    state:
+                        RequestState::Done {
+                            outcome: Outcome { result: Ok(_), .. },
+                            ticket: Some(ticket),
+                            parked,
+                        },
                 },
             )) => {
                 let state = RequestState::Done { outcome, ticket: None, parked };
-                workspace.replace_request(StoredTicket { session, request }, former, &RequestRecord { fingerprint, space, state }, 0)?;
-                workspace = self.run_hook(workspace, vm, space, Hook::Cancel { session, ticket, granted: true }, turn)?;
+                workspace.replace_request(
+                    StoredTicket { session, request },
+                    former,
+                    &RequestRecord { fingerprint, space, state },
+                    0,
+                )?;
+                workspace = self.run_hook(
+                    workspace,
+                    vm,
+                    space,
+                    Hook::Cancel { session, ticket, granted: true },
+                    turn,
+                )?;
                 Cancelled::Granted
             }
             Some((_, RequestRecord { state: RequestState::Done { .. }, .. })) => Cancelled::Final,
@@ -214,7 +252,11 @@ impl Machine {
 
 impl Open {
     /// A request of it, and the bytes of its record. What was never used is not looked for.
-    fn request<S: StateView>(&self, workspace: &mut Workspace<S>, id: RequestId) -> Result<Option<(u64, RequestRecord)>, Fatal> {
+    fn request<S: StateView>(
+        &self,
+        workspace: &mut Workspace<S>,
+        id: RequestId,
+    ) -> Result<Option<(u64, RequestRecord)>, Fatal> {
         if id > self.record.last_request {
             return Ok(None);
         }
@@ -236,8 +278,10 @@ impl Open {
     /// Takes over what completing other requests of the session changed in its row.
     fn follow<S: StateView>(&mut self, workspace: &mut Workspace<S>) -> Result<(), Fatal> {
         if let Some(row) = record_of(workspace, self.id)? {
-            self.record.outcome_bytes = self.record.outcome_bytes.wrapping_add(row.outcome_bytes.wrapping_sub(self.stored_bytes));
-            self.record.waiting = self.record.waiting.wrapping_add(row.waiting.wrapping_sub(self.stored_waiting));
+            self.record.outcome_bytes =
+                self.record.outcome_bytes.wrapping_add(row.outcome_bytes.wrapping_sub(self.stored_bytes));
+            self.record.waiting =
+                self.record.waiting.wrapping_add(row.waiting.wrapping_sub(self.stored_waiting));
         }
         Ok(())
     }
@@ -250,7 +294,11 @@ impl Open {
     }
 
     /// Forgets what the client has.
-    fn acknowledge<S: StateView>(&mut self, workspace: &mut Workspace<S>, request: &Request) -> Result<(), Fatal> {
+    fn acknowledge<S: StateView>(
+        &mut self,
+        workspace: &mut Workspace<S>,
+        request: &Request,
+    ) -> Result<(), Fatal> {
         let (from, to) = (self.record.floor, self.record.floor.max(request.acknowledged_below));
         let used = RequestId(to.0.min(self.record.last_request.0.saturating_add(1)));
         self.record.floor = to;
@@ -269,7 +317,12 @@ impl Open {
         Ok(())
     }
 
-    fn forget_range<S: StateView>(&mut self, workspace: &mut Workspace<S>, from: RequestId, to: RequestId) -> Result<(), Fatal> {
+    fn forget_range<S: StateView>(
+        &mut self,
+        workspace: &mut Workspace<S>,
+        from: RequestId,
+        to: RequestId,
+    ) -> Result<(), Fatal> {
         let (mut from, to) = (request_key(self.id, from), request_key(self.id, to));
         loop {
             let (rows, more) = workspace.range(Table::Sessions, &from, &to, Direction::Forward, PAGE)?;
@@ -287,15 +340,29 @@ impl Open {
         }
     }
 
-    fn forget_below<S: StateView>(&mut self, workspace: &mut Workspace<S>, id: RequestId, bytes: u64, record: &RequestRecord) {
+    fn forget_below<S: StateView>(
+        &mut self,
+        workspace: &mut Workspace<S>,
+        id: RequestId,
+        bytes: u64,
+        record: &RequestRecord,
+    ) {
         if matches!(record.state, RequestState::Done { parked: false, .. }) {
             self.forget(workspace, id, bytes);
         }
     }
 
-    fn acknowledge_parked<S: StateView>(&mut self, workspace: &mut Workspace<S>, id: RequestId) -> Result<(), Fatal> {
-        let Some((bytes, RequestRecord { fingerprint, space, state })) = self.request(workspace, id)? else { return Ok(()) };
-        let RequestState::Done { outcome: Outcome { revision, time, .. }, parked: true, .. } = state else { return Ok(()) };
+    fn acknowledge_parked<S: StateView>(
+        &mut self,
+        workspace: &mut Workspace<S>,
+        id: RequestId,
+    ) -> Result<(), Fatal> {
+        let Some((bytes, RequestRecord { fingerprint, space, state })) = self.request(workspace, id)? else {
+            return Ok(());
+        };
+        let RequestState::Done { outcome: Outcome { revision, time, .. }, parked: true, .. } = state else {
+            return Ok(());
+        };
         if id < self.record.floor {
             self.forget(workspace, id, bytes);
             return Ok(());
@@ -320,7 +387,12 @@ fn enter<S: StateView>(workspace: &mut Workspace<S>, turn: &Turn) -> Result<Open
     Ok(Open { id, record, stored_bytes, stored_waiting })
 }
 
-fn check<S: StateView>(workspace: &mut Workspace<S>, turn: &Turn, request: &Request, fingerprint: [u8; 16]) -> Result<Checked, Stop> {
+fn check<S: StateView>(
+    workspace: &mut Workspace<S>,
+    turn: &Turn,
+    request: &Request,
+    fingerprint: [u8; 16],
+) -> Result<Checked, Stop> {
     let mut open = enter(workspace, turn)?;
     if !is_valid(request) {
         return Err(Rejection::InvalidRequest.into());
@@ -359,9 +431,11 @@ fn is_valid(Request { id, acknowledged_below, acknowledged, after, wait_ms: _ }:
 fn known<S: StateView>(workspace: &Workspace<S>, state: RequestState) -> Outcome {
     match state {
         RequestState::Done { outcome, .. } => outcome,
-        RequestState::Waiting { ticket, .. } => {
-            Outcome { revision: synod_abi::Revision(ticket.0), time: workspace.time(), result: Ok(Reply::Parked { ticket }) }
-        }
+        RequestState::Waiting { ticket, .. } => Outcome {
+            revision: synod_abi::Revision(ticket.0),
+            time: workspace.time(),
+            result: Ok(Reply::Parked { ticket }),
+        },
     }
 }
 

@@ -1,7 +1,7 @@
 //! How much of its past a space keeps, and the command that forgets the rest.
 //!
-//! A compaction forgets whole revisions, oldest first, and says how far it came: whoever proposed it proposes it again. What
-//! should be forgotten when is not decided here.
+//! A compaction forgets whole revisions, oldest first, and says how far it came: whoever proposed
+//! it proposes it again. What should be forgotten when is not decided here.
 use synod_abi::{Direction, Revision, SpaceId, SpaceName, limits};
 
 use crate::apply::{Machine, Stop, Turn};
@@ -11,7 +11,8 @@ use crate::outcome::{Rejection, Reply};
 use crate::workspace::Workspace;
 use crate::{EventRetention, Fatal, RangeLimit, StateView, Table};
 
-/// Bytes of events that one compaction takes away, rounded up to a whole revision: their digests are taken out, so they are read.
+/// Bytes of events that one compaction takes away, rounded up to a whole revision: their digests
+/// are taken out, so they are read.
 pub(crate) const COMPACTION_BYTES: usize = 16 * 1_024 * 1_024;
 /// Rows of events that are read at a time.
 const PAGE: RangeLimit = RangeLimit { rows: 512, bytes: 1_024 * 1_024 };
@@ -38,7 +39,10 @@ pub(crate) fn set_event_retention<S: StateView>(
 ) -> Result<Reply, Stop> {
     let space = directory::space(workspace, name)?.ok_or(Rejection::UnknownSpace)?.id;
     let EventRetention { events, bytes, age_ms } = retention;
-    if events > limits::EVENTS_CEILING || bytes > limits::EVENT_BYTES_CEILING || age_ms < limits::EVENT_AGE_FLOOR_MS {
+    if events > limits::EVENTS_CEILING
+        || bytes > limits::EVENT_BYTES_CEILING
+        || age_ms < limits::EVENT_AGE_FLOOR_MS
+    {
         return Err(Rejection::RetentionOutOfBounds.into());
     }
     let log = workspace.event_log(space)?;
@@ -62,12 +66,18 @@ impl Machine {
         if through <= log.compacted {
             return Ok(Reply::Compacted { through: log.compacted, events: 0, more: false });
         }
-        let (Forgotten { last, events: forgotten, bytes }, more) =
-            if log.events > 0 { forget(workspace, space, log.compacted, through)? } else { (Forgotten::default(), false) };
+        let (Forgotten { last, events: forgotten, bytes }, more) = if log.events > 0 {
+            forget(workspace, space, log.compacted, through)?
+        } else {
+            (Forgotten::default(), false)
+        };
         let compacted = last.max(log.compacted);
         workspace.counts().events = workspace.counts().events.saturating_sub(forgotten);
         workspace.counts().event_bytes = workspace.counts().event_bytes.saturating_sub(bytes as u64);
-        let oldest_at = events(workspace, space, EventPosition::at(next(compacted)), ONE)?.events.first().map(|(_, event)| event.time);
+        let oldest_at = events(workspace, space, EventPosition::at(next(compacted)), ONE)?
+            .events
+            .first()
+            .map(|(_, event)| event.time);
         let (events, bytes) = (log.events.saturating_sub(forgotten), log.bytes.saturating_sub(bytes as u64));
         workspace.set_event_log(space, &EventLog { compacted, events, bytes, oldest_at, ..log });
         Ok(Reply::Compacted { through: compacted, events: forgotten, more })
@@ -93,7 +103,10 @@ fn forget<S: StateView>(
     after: Revision,
     through: Revision,
 ) -> Result<(Forgotten, bool), Fatal> {
-    let (mut from, to) = (event_key(space, EventPosition::at(next(after))), event_key(space, EventPosition::at(next(through))));
+    let (mut from, to) = (
+        event_key(space, EventPosition::at(next(after))),
+        event_key(space, EventPosition::at(next(through))),
+    );
     let mut forgotten = Forgotten::default();
     loop {
         let (rows, more) = workspace.range(Table::Events, &from, &to, Direction::Forward, PAGE)?;

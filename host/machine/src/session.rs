@@ -1,7 +1,8 @@
 //! How sessions are opened and end, and between which times to live.
 //!
-//! Opening is idempotent by the client's nonce while the session lives. Ending can't be rejected: the host releases what the
-//! session held first (its waiting calls, outcomes and index), then every recipe that it called hears of it.
+//! Opening is idempotent by the client's nonce while the session lives. Ending can't be rejected:
+//! the host releases what the session held first (its waiting calls, outcomes and index), then
+//! every recipe that it called hears of it.
 use alloc::vec::Vec;
 
 use synod_abi::{Direction, RequestId, SessionId, limits};
@@ -11,7 +12,8 @@ use crate::hook::Hook;
 use crate::outcome::{Completed, Outcome, Rejection, Reply, SessionChange};
 use crate::overlay::behind;
 use crate::sessions::{
-    self, BOUNDS, RequestRecord, RequestState, SessionRecord, damaged, decode, nonce_key, request_of_key, request_prefix, session_key,
+    self, BOUNDS, RequestRecord, RequestState, SessionRecord, damaged, decode, nonce_key, request_of_key,
+    request_prefix, session_key,
 };
 use crate::workspace::Workspace;
 use crate::{EndCause, Fatal, OpenSession, RangeLimit, SessionBounds, StateView, Table, TtlPolicy, Vm};
@@ -61,15 +63,24 @@ impl Machine {
         workspace.counts().sessions += 1;
         workspace.overlay().put_new(Table::Sessions, &session_key(session), synod_abi::encode(&record));
         workspace.overlay().put(Table::Sessions, &nonce, synod_abi::encode(&session));
-        workspace.effects().sessions.push(SessionChange::Opened { session, ttl_ms, secret_hash: open.secret_hash });
+        workspace.effects().sessions.push(SessionChange::Opened {
+            session,
+            ttl_ms,
+            secret_hash: open.secret_hash,
+        });
         Ok(Reply::Session { session, ttl_ms, already: false })
     }
 
-    /// The revision that opens it, so that ids sort by age, and a hash, so that they can't be guessed from it.
+    /// The revision that opens it, so that ids sort by age, and a hash, so that they can't be
+    /// guessed from it.
     fn session_id(&self, turn: &Turn, nonce: [u8; 16]) -> SessionId {
         let revision = turn.revision.0.to_be_bytes();
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.head.cluster.unwrap_or_default().0).update(b"session").update(&revision).update(&nonce);
+        hasher
+            .update(&self.head.cluster.unwrap_or_default().0)
+            .update(b"session")
+            .update(&revision)
+            .update(&nonce);
         let mut id = [0; 16];
         id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         id[..8].copy_from_slice(&revision);
@@ -103,16 +114,25 @@ impl Machine {
     }
 }
 
-pub(crate) fn set_session_bounds<S: StateView>(workspace: &mut Workspace<S>, bounds: SessionBounds) -> Result<Reply, Stop> {
+pub(crate) fn set_session_bounds<S: StateView>(
+    workspace: &mut Workspace<S>,
+    bounds: SessionBounds,
+) -> Result<Reply, Stop> {
     let (min_ttl_ms, max_ttl_ms) = (limits::SESSION_TTL_FLOOR_MS, limits::SESSION_TTL_CEILING_MS);
-    if bounds.min_ttl_ms < min_ttl_ms || bounds.max_ttl_ms > max_ttl_ms || bounds.min_ttl_ms > bounds.max_ttl_ms {
+    if bounds.min_ttl_ms < min_ttl_ms
+        || bounds.max_ttl_ms > max_ttl_ms
+        || bounds.min_ttl_ms > bounds.max_ttl_ms
+    {
         return Err(Rejection::TtlOutOfBounds { min_ttl_ms, max_ttl_ms }.into());
     }
     workspace.overlay().put(Table::System, BOUNDS, synod_abi::encode(&bounds));
     Ok(Reply::Done)
 }
 
-pub(crate) fn record_of<S: StateView>(workspace: &mut Workspace<S>, session: SessionId) -> Result<Option<SessionRecord>, Fatal> {
+pub(crate) fn record_of<S: StateView>(
+    workspace: &mut Workspace<S>,
+    session: SessionId,
+) -> Result<Option<SessionRecord>, Fatal> {
     workspace.read(Table::Sessions, &session_key(session), "the record of a session")
 }
 
@@ -131,13 +151,22 @@ fn granted_ttl(bounds: SessionBounds, open: &OpenSession) -> Result<u64, Rejecti
 fn forget_requests<S: StateView>(workspace: &mut Workspace<S>, session: SessionId) -> Result<(), Fatal> {
     let prefix = request_prefix(session);
     loop {
-        let (rows, more) = workspace.range(Table::Sessions, &prefix, &behind(&prefix), Direction::Forward, PAGE)?;
+        let (rows, more) =
+            workspace.range(Table::Sessions, &prefix, &behind(&prefix), Direction::Forward, PAGE)?;
         for (key, value) in &rows {
             let record: RequestRecord = decode(value, "the record of a request")?;
             if let RequestState::Waiting { ticket, deadline } = record.state {
                 workspace.unpark(record.space, ticket, deadline)?;
-                let outcome = Outcome { revision: workspace.revision(), time: workspace.time(), result: Err(Rejection::SessionEnded) };
-                workspace.effects().completions.push(Completed { session, request: request_of_key(key)?, outcome });
+                let outcome = Outcome {
+                    revision: workspace.revision(),
+                    time: workspace.time(),
+                    result: Err(Rejection::SessionEnded),
+                };
+                workspace.effects().completions.push(Completed {
+                    session,
+                    request: request_of_key(key)?,
+                    outcome,
+                });
             }
             workspace.overlay().delete(Table::Sessions, key);
         }

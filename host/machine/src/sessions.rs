@@ -1,4 +1,5 @@
-//! Sessions, their requests and the timers, as rows: read by the machine through its overlay, by the service from any view.
+//! Sessions, their requests and the timers, as rows: read by the machine through its overlay, by
+//! the service from any view.
 //!
 //! | table | key | value |
 //! |---|---|---|
@@ -11,7 +12,8 @@
 //! | timers | `t` time timer | what it fires |
 //! | timers | `i` space timer | its time, if it is a recipe's |
 //!
-//! Numbers in keys are big-endian. It decides nothing: what becomes of them is in the modules that apply commands.
+//! Numbers in keys are big-endian. It decides nothing: what becomes of them is in the modules that
+//! apply commands.
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -65,7 +67,8 @@ pub struct SessionRecord {
 /// What is kept of a request until it is acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestRecord {
-    /// First bytes of BLAKE3 of what was called with which arguments; zeros if it was cancelled before it ran.
+    /// First bytes of BLAKE3 of what was called with which arguments; zeros if it was cancelled
+    /// before it ran.
     pub fingerprint: [u8; 16],
     /// Where; 0 if it was cancelled before it ran.
     pub space: SpaceId,
@@ -107,7 +110,11 @@ pub fn session(view: &impl StateView, id: SessionId) -> Result<Option<SessionRec
 ///
 /// # Errors
 /// [`Fatal`] if the store cannot be read.
-pub fn sessions(view: &impl StateView, after: Option<SessionId>, limit: usize) -> Result<Page<(SessionId, SessionRecord)>, Fatal> {
+pub fn sessions(
+    view: &impl StateView,
+    after: Option<SessionId>,
+    limit: usize,
+) -> Result<Page<(SessionId, SessionRecord)>, Fatal> {
     let mut from = Vec::from(*b"s");
     if let Some(after) = after {
         from = session_key(after);
@@ -116,7 +123,11 @@ pub fn sessions(view: &impl StateView, after: Option<SessionId>, limit: usize) -
     let limit = RangeLimit { rows: limit.max(1), bytes: PAGE_BYTES };
     let (rows, more) = view.range(Table::Sessions, &from, b"t", Direction::Forward, limit)?;
     let items = rows.iter().map(|(key, value)| {
-        let id = key.get(1..).and_then(|id| id.try_into().ok()).map(SessionId).ok_or_else(|| damaged("the id of a session"))?;
+        let id = key
+            .get(1..)
+            .and_then(|id| id.try_into().ok())
+            .map(SessionId)
+            .ok_or_else(|| damaged("the id of a session"))?;
         Ok((id, decode(value, "the record of a session")?))
     });
     Ok(Page { items: items.collect::<Result<_, Fatal>>()?, more })
@@ -126,7 +137,11 @@ pub fn sessions(view: &impl StateView, after: Option<SessionId>, limit: usize) -
 ///
 /// # Errors
 /// [`Fatal`] if the store cannot be read.
-pub fn request(view: &impl StateView, session: SessionId, id: RequestId) -> Result<Option<RequestRecord>, Fatal> {
+pub fn request(
+    view: &impl StateView,
+    session: SessionId,
+    id: RequestId,
+) -> Result<Option<RequestRecord>, Fatal> {
     let Some(bytes) = view.get(Table::Sessions, &request_key(session, id))? else { return Ok(None) };
     decode(&bytes, "the record of a request").map(Some)
 }
@@ -136,7 +151,8 @@ pub fn request(view: &impl StateView, session: SessionId, id: RequestId) -> Resu
 /// # Errors
 /// [`Fatal`] if the store cannot be read.
 pub fn bounds(view: &impl StateView) -> Result<SessionBounds, Fatal> {
-    view.get(Table::System, BOUNDS)?.map_or_else(|| Ok(SessionBounds::default()), |bytes| decode(&bytes, "the bounds of sessions"))
+    view.get(Table::System, BOUNDS)?
+        .map_or_else(|| Ok(SessionBounds::default()), |bytes| decode(&bytes, "the bounds of sessions"))
 }
 
 /// When the next timer is due.
@@ -165,7 +181,9 @@ pub(crate) fn request_prefix(session: SessionId) -> Vec<u8> {
 }
 
 pub(crate) fn request_of_key(key: &[u8]) -> Result<RequestId, Fatal> {
-    key.last_chunk().map(|id| RequestId(u64::from_be_bytes(*id))).ok_or_else(|| damaged("the id of a request"))
+    key.last_chunk()
+        .map(|id| RequestId(u64::from_be_bytes(*id)))
+        .ok_or_else(|| damaged("the id of a request"))
 }
 
 pub(crate) fn nonce_key(nonce: [u8; 16]) -> Vec<u8> {
@@ -210,6 +228,7 @@ pub(crate) fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8], what: &str) -
 
 pub(crate) fn damaged(what: &str) -> Fatal {
     Fatal(format!(
-        "{what} is missing or does not decode: the data of this member is damaged; remove its data directory and let it join again"
+        "{what} is missing or does not decode: the data of this member is damaged; remove its data \
+            directory and let it join again"
     ))
 }

@@ -1,15 +1,17 @@
-//! For tests: a machine over rows in memory, and a [`Vm`] whose one recipe does what its arguments say, step by step.
+//! For tests: a machine over rows in memory, and a [`Vm`] whose one recipe does what its arguments
+//! say, step by step.
 //!
-//! Its hooks append a line to the row `heard`; then that of timers does what the payload says, those of session ends,
-//! cancelled calls and events what the rows `at end`, `at cancel` and `at event` say.
+//! Its hooks append a line to the row `heard`; then that of timers does what the payload says,
+//! those of session ends, cancelled calls and events what the rows `at end`, `at cancel` and `at
+//! event` say.
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use synod_abi::schema::{EntryPointDef, HooksDef, Schema, SchemaDef, StateFieldDef, StateKind};
 use synod_abi::{
-    AdmissionError, Blob, ClusterId, Direction, EntryPoint, Event, Fault, FieldShape, HostCalls, ModuleHash, OperationId, REPLY_ERROR,
-    REPLY_RESULT, RangeRequest, RecipeName, RecipeRef, RequestId, Revision, Rows, SessionId, Shape, SpaceId, SpaceName, TicketId, Time,
-    TimerId, TopicFilter, encode,
+    AdmissionError, Blob, ClusterId, Direction, EntryPoint, Event, Fault, FieldShape, HostCalls, ModuleHash,
+    OperationId, REPLY_ERROR, REPLY_RESULT, RangeRequest, RecipeName, RecipeRef, RequestId, Revision, Rows,
+    SessionId, Shape, SpaceId, SpaceName, TicketId, Time, TimerId, TopicFilter, encode,
 };
 
 mod events;
@@ -72,15 +74,23 @@ pub(crate) enum Step {
 /// Rows of calls in line: their tickets, big-endian, behind this.
 const LINE: u8 = b'w';
 
-pub(crate) const ENVIRONMENT: Environment = Environment { semantics: Environment::SEMANTICS, engine: [7; 32] };
+pub(crate) const ENVIRONMENT: Environment =
+    Environment { semantics: Environment::SEMANTICS, engine: [7; 32] };
 const STEPS: FieldShape = FieldShape { name: "steps", docs: "", shape: &Shape::Bytes };
 const MORE: FieldShape = FieldShape { name: "more", docs: "", shape: &Shape::Option(&Shape::U32) };
-const RUN: EntryPointDef = EntryPointDef { name: "run", docs: "", args: &[STEPS], result: &Shape::Bytes, errors: None, waits: true };
+const RUN: EntryPointDef =
+    EntryPointDef { name: "run", docs: "", args: &[STEPS], result: &Shape::Bytes, errors: None, waits: true };
 const RUN_MORE: EntryPointDef = EntryPointDef { args: &[STEPS, MORE], ..RUN };
 const LOOK: EntryPointDef = EntryPointDef { name: "look", waits: false, ..RUN };
 const HOOKS: HooksDef = HooksDef { session_end: true, cancel: true, timer: Some(&Shape::Bytes), event: true };
-const FIELD: StateFieldDef =
-    StateFieldDef { name: "all", docs: "", prefix: 1, kind: StateKind::Map, key: &Shape::Bytes, value: &Shape::Bytes };
+const FIELD: StateFieldDef = StateFieldDef {
+    name: "all",
+    docs: "",
+    prefix: 1,
+    kind: StateKind::Map,
+    key: &Shape::Bytes,
+    value: &Shape::Bytes,
+};
 const V1: SchemaDef = SchemaDef {
     name: "script",
     version: 1,
@@ -155,7 +165,13 @@ fn result_of(seen: &[Vec<u8>]) -> Vec<u8> {
 
 fn grant(host: &mut impl HostCalls, count: u32) -> Result<u32, Fault> {
     let mut buffer = vec![0; synod_abi::limits::RANGE_CHUNK_BYTES];
-    let request = RangeRequest { from: vec![LINE], to: vec![LINE + 1], direction: Direction::Forward, rows: count.max(1) }.to_bytes();
+    let request = RangeRequest {
+        from: vec![LINE],
+        to: vec![LINE + 1],
+        direction: Direction::Forward,
+        rows: count.max(1),
+    }
+    .to_bytes();
     let filled = host.range(&request, &mut buffer)? as u32 as usize;
     let line: Vec<Vec<u8>> = Rows(&buffer[..filled]).map(|(key, _)| key.to_vec()).collect();
     let mut granted = 0;
@@ -170,9 +186,13 @@ fn grant(host: &mut impl HostCalls, count: u32) -> Result<u32, Fault> {
 impl ScriptVm {
     fn run(&mut self, invocation: Invocation<'_>, host: &mut impl HostCalls) -> Result<Completion, Fault> {
         let mut args = invocation.args;
-        let stored = |row: Option<Vec<u8>>| row.map_or(Ok(Vec::new()), |steps| synod_abi::decode(&steps).map_err(|_| Fault::CorruptState));
+        let stored = |row: Option<Vec<u8>>| {
+            row.map_or(Ok(Vec::new()), |steps| synod_abi::decode(&steps).map_err(|_| Fault::CorruptState))
+        };
         let steps: Vec<Step> = match invocation.entry_point {
-            EntryPoint::Operation(_) | EntryPoint::Query(_) => synod_abi::decode(args).map_err(|_| Fault::BadArguments)?,
+            EntryPoint::Operation(_) | EntryPoint::Query(_) => {
+                synod_abi::decode(args).map_err(|_| Fault::BadArguments)?
+            }
             EntryPoint::SessionEnd => {
                 let session: SessionId = synod_abi::decode(args).map_err(|_| Fault::BadArguments)?;
                 assert_eq!(invocation.context.session, Some(session));
@@ -186,7 +206,8 @@ impl ScriptVm {
                 synod_abi::decode(args).map_err(|_| Fault::BadArguments)?
             }
             EntryPoint::Cancel => {
-                let (ticket, granted): (TicketId, bool) = synod_abi::decode(args).map_err(|_| Fault::BadArguments)?;
+                let (ticket, granted): (TicketId, bool) =
+                    synod_abi::decode(args).map_err(|_| Fault::BadArguments)?;
                 assert!(invocation.context.session.is_some());
                 hear(host, &format!("cancel {ticket} {granted}"))?;
                 host.delete(&[[LINE].as_slice(), &ticket.0.to_be_bytes()].concat())?;
@@ -197,7 +218,8 @@ impl ScriptVm {
             }
             EntryPoint::Event => {
                 assert_eq!(invocation.context.session, None);
-                let Event { space, topic, payload } = synod_abi::decode(args).map_err(|_| Fault::BadArguments)?;
+                let Event { space, topic, payload } =
+                    synod_abi::decode(args).map_err(|_| Fault::BadArguments)?;
                 hear(host, &format!("event {space} {topic} {}", String::from_utf8_lossy(&payload)))?;
                 stored(row(host, b"at event")?)?
             }
@@ -217,7 +239,9 @@ impl ScriptVm {
                     steps.push_front(*step);
                 }
                 Step::Emit(topic, payload) => host.emit(&topic, &payload)?,
-                Step::Send(space, operation, args) => host.send(space.as_bytes(), OperationId::of(&operation).0, &args)?,
+                Step::Send(space, operation, args) => {
+                    host.send(space.as_bytes(), OperationId::of(&operation).0, &args)?
+                }
                 Step::Burn(fuel) => {
                     self.used = (self.used + fuel).min(invocation.fuel);
                     if self.used == invocation.fuel {
@@ -230,11 +254,14 @@ impl ScriptVm {
                 },
                 Step::Put(key, value) => host.put(&key, &value)?,
                 Step::Delete(key) => host.delete(&key)?,
-                Step::Fill(rows) => (0..rows).try_for_each(|n| host.put(&[n], &vec![n; synod_abi::limits::VALUE_BYTES]))?,
+                Step::Fill(rows) => {
+                    (0..rows).try_for_each(|n| host.put(&[n], &vec![n; synod_abi::limits::VALUE_BYTES]))?
+                }
                 Step::Range { from, to, direction, rows } => {
                     let request = RangeRequest { from: from.0, to: to.0, direction, rows }.to_bytes();
                     let answer = host.range(&request, &mut buffer)?;
-                    let rows = Rows(&buffer[..answer as u32 as usize]).map(|(key, value)| [key, b"=", value].concat());
+                    let rows = Rows(&buffer[..answer as u32 as usize])
+                        .map(|(key, value)| [key, b"=", value].concat());
                     seen.extend(rows);
                     seen.push(if answer >> 32 == 1 { b"more".to_vec() } else { b"end".to_vec() });
                 }
@@ -254,22 +281,34 @@ impl ScriptVm {
                 }
                 Step::Context => {
                     let synod_abi::Context { revision, session, may_wait, .. } = invocation.context;
-                    seen.push(format!("{revision} {} {may_wait}", session.map_or(0, |session| session.0[7])).into_bytes());
+                    seen.push(
+                        format!("{revision} {} {may_wait}", session.map_or(0, |session| session.0[7]))
+                            .into_bytes(),
+                    );
                 }
                 Step::Later => later = true,
                 Step::Now => now = true,
-                Step::Complete(ticket, value) => seen.push(vec![b'0' + host.complete(ticket, &result_of(&[value.0]))? as u8]),
+                Step::Complete(ticket, value) => {
+                    seen.push(vec![b'0' + host.complete(ticket, &result_of(&[value.0]))? as u8])
+                }
                 Step::Reject(ticket, code) => {
                     let reply = [[REPLY_ERROR].as_slice(), &code.to_le_bytes(), b"no"].concat();
                     seen.push(vec![b'0' + host.complete(ticket, &reply)? as u8]);
                 }
-                Step::CompleteRaw(ticket, reply) => seen.push(vec![b'0' + host.complete(ticket, &reply)? as u8]),
+                Step::CompleteRaw(ticket, reply) => {
+                    seen.push(vec![b'0' + host.complete(ticket, &reply)? as u8])
+                }
                 Step::Wait => {
                     later = true;
-                    host.put(&[[LINE].as_slice(), &invocation.context.revision.0.to_be_bytes()].concat(), &[])?;
+                    host.put(
+                        &[[LINE].as_slice(), &invocation.context.revision.0.to_be_bytes()].concat(),
+                        &[],
+                    )?;
                 }
                 Step::Grant(count) => seen.push(grant(host, count)?.to_string().into_bytes()),
-                Step::SetTimer(at, payload) => seen.push(host.set_timer(at, &payload)?.to_string().into_bytes()),
+                Step::SetTimer(at, payload) => {
+                    seen.push(host.set_timer(at, &payload)?.to_string().into_bytes())
+                }
                 Step::CancelTimer(timer) => seen.push(vec![b'0' + host.cancel_timer(timer)? as u8]),
             }
         }
@@ -334,7 +373,12 @@ impl Member {
     /// Nothing has happened.
     pub(crate) fn blank() -> Self {
         let state = MemoryState::default();
-        Self { machine: Machine::load(&state, ENVIRONMENT).unwrap(), state, vm: ScriptVm::default(), index: 0 }
+        Self {
+            machine: Machine::load(&state, ENVIRONMENT).unwrap(),
+            state,
+            vm: ScriptVm::default(),
+            index: 0,
+        }
     }
 
     /// Formed, with the recipe `script@1` and its space `a`, which has id 1.
@@ -351,7 +395,11 @@ impl Member {
         self.try_apply(stamp, actions).unwrap()
     }
 
-    pub(crate) fn try_apply(&mut self, stamp: u64, actions: impl IntoIterator<Item = Action>) -> Result<Applied, Fatal> {
+    pub(crate) fn try_apply(
+        &mut self,
+        stamp: u64,
+        actions: impl IntoIterator<Item = Action>,
+    ) -> Result<Applied, Fatal> {
         self.try_commands(stamp, actions.into_iter().map(command).collect())
     }
 
@@ -400,7 +448,12 @@ impl Member {
     }
 
     /// A call in a session.
-    pub(crate) fn request(&mut self, session: SessionId, request: Request, steps: &[Step]) -> Result<Reply, Rejection> {
+    pub(crate) fn request(
+        &mut self,
+        session: SessionId,
+        request: Request,
+        steps: &[Step],
+    ) -> Result<Reply, Rejection> {
         self.command(in_session(session, 1, request, steps)).result
     }
 
@@ -411,7 +464,11 @@ impl Member {
     /// What the hooks of a space heard.
     pub(crate) fn heard(&self, space: u32) -> String {
         let key = [space.to_be_bytes().as_slice(), b"heard"].concat();
-        self.state.get(Table::State, &key).unwrap().map(|text| String::from_utf8(text).unwrap()).unwrap_or_default()
+        self.state
+            .get(Table::State, &key)
+            .unwrap()
+            .map(|text| String::from_utf8(text).unwrap())
+            .unwrap_or_default()
     }
 
     /// Head counters: sessions, requests, waiting calls, timers.
@@ -460,7 +517,8 @@ fn recount(state: &MemoryState, head: &directory::Head) {
         assert!(record.last_request.0 >= of.3 && record.spaces.is_sorted());
     }
     assert!(requests.is_empty(), "requests have sessions");
-    let in_spaces: u64 = rows(Table::Sessions, b'c').map(|(_, value)| synod_abi::decode::<u64>(value).unwrap()).sum();
+    let in_spaces: u64 =
+        rows(Table::Sessions, b'c').map(|(_, value)| synod_abi::decode::<u64>(value).unwrap()).sum();
     assert_eq!(in_spaces, head.waiting);
     let fires = rows(Table::Timers, b't').map(|(_, value)| synod_abi::decode::<Fires>(value).unwrap());
     let (mut hooks, mut others) = (0, 0);
@@ -487,7 +545,13 @@ pub(crate) fn command(action: Action) -> Command {
 
 pub(crate) fn open(nonce: u8) -> Action {
     let (nonce, secret_hash) = ([nonce; 16], [nonce; 32]);
-    Action::OpenSession(OpenSession { nonce, secret_hash, ttl_ms: 0, ttl_policy: TtlPolicy::Exact, label: String::new() })
+    Action::OpenSession(OpenSession {
+        nonce,
+        secret_hash,
+        ttl_ms: 0,
+        ttl_policy: TtlPolicy::Exact,
+        label: String::new(),
+    })
 }
 
 pub(crate) fn end(session: SessionId) -> Action {
@@ -556,7 +620,11 @@ pub(crate) fn create(name: &str) -> Action {
 }
 
 pub(crate) fn call(space: u32, steps: &[Step]) -> Action {
-    Action::Call(Call { space: SpaceId(space), operation: OperationId::of("run"), args: encode(steps).into() })
+    Action::Call(Call {
+        space: SpaceId(space),
+        operation: OperationId::of("run"),
+        args: encode(steps).into(),
+    })
 }
 
 pub(crate) fn space(name: &str) -> SpaceName {

@@ -1,9 +1,11 @@
-//! Timers: set by recipes and by calls that wait for a while, fired by ticks that a leader proposes.
+//! Timers: set by recipes and by calls that wait for a while, fired by ticks that a leader
+//! proposes.
 //!
-//! They fire in the order of their time, then of their number; a tick fires at most `limits::TICK_TIMERS` of those that are
-//! due when it begins, so that what a hook sets for a time that has passed fires in a later tick; fewer, once it has written
-//! or run as much as an entry should. When the next one is due is
-//! kept in memory: an entry that touches no timer reads no row of one.
+//! They fire in the order of their time, then of their number; a tick fires at most
+//! `limits::TICK_TIMERS` of those that are due when it begins, so that what a hook sets for a time
+//! that has passed fires in a later tick; fewer, once it has written or run as much as an entry
+//! should. When the next one is due is kept in memory: an entry that touches no timer reads no row
+//! of one.
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -51,7 +53,11 @@ impl<S: StateView> Workspace<S> {
         let timer = TimerId(counts.last_timer);
         self.overlay().put_new(Table::Timers, &timer_key(at, timer), synod_abi::encode(fires));
         if let Fires::Hook { space, .. } = fires {
-            self.overlay().put_new(Table::Timers, &timer_index_key(*space, timer), at.0.to_be_bytes().to_vec());
+            self.overlay().put_new(
+                Table::Timers,
+                &timer_index_key(*space, timer),
+                at.0.to_be_bytes().to_vec(),
+            );
         }
         timer
     }
@@ -67,7 +73,10 @@ impl<S: StateView> Workspace<S> {
 
     /// Removes a timer of the recipe in `space`, and tells whether it was pending.
     pub(crate) fn cancel(&mut self, space: SpaceId, timer: TimerId) -> Result<bool, Fatal> {
-        let Some(at) = self.row(Table::Timers, &timer_index_key(space, timer))?.map(|row| time_in(&row)) else { return Ok(false) };
+        let Some(at) = self.row(Table::Timers, &timer_index_key(space, timer))?.map(|row| time_in(&row))
+        else {
+            return Ok(false);
+        };
         self.remove_timer(at?, timer, Some(space));
         Ok(true)
     }
@@ -76,9 +85,18 @@ impl<S: StateView> Workspace<S> {
     pub(crate) fn purge_timers(&mut self, space: SpaceId) -> Result<(), Fatal> {
         let (mut removed, prefix) = (0, timer_index_prefix(space));
         loop {
-            let (rows, more) = self.range(Table::Timers, &prefix, &crate::overlay::behind(&prefix), Direction::Forward, PAGE)?;
+            let (rows, more) = self.range(
+                Table::Timers,
+                &prefix,
+                &crate::overlay::behind(&prefix),
+                Direction::Forward,
+                PAGE,
+            )?;
             for (key, value) in &rows {
-                let timer = key.last_chunk().map(|id| TimerId(u64::from_be_bytes(*id))).ok_or_else(|| damaged("the index of a timer"))?;
+                let timer = key
+                    .last_chunk()
+                    .map(|id| TimerId(u64::from_be_bytes(*id)))
+                    .ok_or_else(|| damaged("the index of a timer"))?;
                 self.remove_timer(time_in(value)?, timer, Some(space));
             }
             removed += rows.len();
@@ -118,7 +136,10 @@ impl Machine {
                 }
             }
             let wrote_enough = workspace.written_by_command() >= limits::ENTRY_WRITE_BYTES;
-            if wrote_enough || turn.fuel >= limits::ENTRY_FUEL || turn.hooks as usize >= limits::CAUSE_DELIVERIES {
+            if wrote_enough
+                || turn.fuel >= limits::ENTRY_FUEL
+                || turn.hooks as usize >= limits::CAUSE_DELIVERIES
+            {
                 break;
             }
         }
@@ -130,7 +151,10 @@ impl Machine {
         let Some(first) = self.earliest(workspace) else { return Ok(Vec::new()) };
         let (from, mut to) = (timer_key(first, TimerId(0)), timer_key(workspace.time(), TimerId(u64::MAX)));
         to.push(0);
-        let limit = RangeLimit { rows: limits::TICK_TIMERS, bytes: limits::TICK_TIMERS * (limits::TIMER_PAYLOAD_BYTES + TIMER_ROWS_BYTES) };
+        let limit = RangeLimit {
+            rows: limits::TICK_TIMERS,
+            bytes: limits::TICK_TIMERS * (limits::TIMER_PAYLOAD_BYTES + TIMER_ROWS_BYTES),
+        };
         Ok(workspace.range(Table::Timers, &from, &to, Direction::Forward, limit)?.0)
     }
 
@@ -142,14 +166,26 @@ impl Machine {
     }
 
     /// When the next timer is due after the commands in `workspace`.
-    pub(crate) fn next_timer<S: StateView>(&self, workspace: &mut Workspace<S>) -> Result<Option<Time>, Fatal> {
+    pub(crate) fn next_timer<S: StateView>(
+        &self,
+        workspace: &mut Workspace<S>,
+    ) -> Result<Option<Time>, Fatal> {
         let Some(first) = self.earliest(workspace) else { return Ok(None) };
         let from = timer_key(first, TimerId(0));
-        let gone = workspace.overlay().changed(Table::Timers, &from).any(|(key, there)| !there && key[..9] == from[..9]);
+        let gone = workspace
+            .overlay()
+            .changed(Table::Timers, &from)
+            .any(|(key, there)| !there && key[..9] == from[..9]);
         if !gone {
             return Ok(Some(first));
         }
-        let (rows, _) = workspace.range(Table::Timers, &from, b"u", Direction::Forward, RangeLimit { rows: 8, ..PAGE })?;
+        let (rows, _) = workspace.range(
+            Table::Timers,
+            &from,
+            b"u",
+            Direction::Forward,
+            RangeLimit { rows: 8, ..PAGE },
+        )?;
         rows.first().map(|(key, _)| time_of_timer(key).map(|(at, _)| at)).transpose()
     }
 }

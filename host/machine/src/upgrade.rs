@@ -1,11 +1,13 @@
 //! What an upgrade without migration may change: it may only append.
 //!
-//! Rows stay as they are and callers that were built before still call, so a state field keeps its kind, its keys and the
-//! shape of its values, where enums may gain variants at their end; operations and queries stay, may gain optional
-//! arguments at their end, and their results and errors may gain variants. Hooks may be added; one that is there stays, because
-//! sessions, parked calls, timers and bindings of the old version rely on it, and reads the payloads of timers that were set before.
-//! What is emitted may gain variants at its end: events of the old version are read as the new one's.
-//! Whether an operation waits may change. Documentation may change; names may not, as JSON shows them.
+//! Rows stay as they are and callers that were built before still call, so a state field keeps its
+//! kind, its keys and the shape of its values, where enums may gain variants at their end;
+//! operations and queries stay, may gain optional arguments at their end, and their results and
+//! errors may gain variants. Hooks may be added; one that is there stays, because sessions, parked
+//! calls, timers and bindings of the old version rely on it, and reads the payloads of timers that
+//! were set before. What is emitted may gain variants at its end: events of the old version are
+//! read as the new one's. Whether an operation waits may change. Documentation may change; names
+//! may not, as JSON shows them.
 use alloc::string::{String, ToString};
 
 use synod_abi::schema::{Emits, EntryPointSchema, Errors, Field, Hooks, Schema, StateField, Type};
@@ -28,7 +30,8 @@ pub fn check_upgrade(old: &Schema, new: &Schema) -> Result<(), Incompatible> {
         }
     }
     check_hooks(&old.hooks, &new.hooks)?;
-    check_emits(old.emits.as_ref(), new.emits.as_ref()).map_err(|change| Incompatible { name: "emits".to_string(), change })
+    check_emits(old.emits.as_ref(), new.emits.as_ref())
+        .map_err(|change| Incompatible { name: "emits".to_string(), change })
 }
 
 /// The refusal of an upgrade to a version that is not newer than `version`.
@@ -93,7 +96,8 @@ fn errors_extend(old: Option<&Errors>, new: Option<&Errors>) -> bool {
         (None, _) => true,
         (Some(_), None) => false,
         (Some(old), Some(new)) => {
-            new.codes.starts_with(&old.codes) && extends(&Type::Enum(old.shape.clone()), &Type::Enum(new.shape.clone()))
+            new.codes.starts_with(&old.codes)
+                && extends(&Type::Enum(old.shape.clone()), &Type::Enum(new.shape.clone()))
         }
     }
 }
@@ -104,7 +108,11 @@ fn extends(old: &Type, new: &Type) -> bool {
         (Type::Enum(old), Type::Enum(new)) => {
             old.name == new.name
                 && old.variants.len() <= new.variants.len()
-                && old.variants.iter().zip(&new.variants).all(|(a, b)| a.name == b.name && fields(&a.fields, &b.fields, extends))
+                && old
+                    .variants
+                    .iter()
+                    .zip(&new.variants)
+                    .all(|(a, b)| a.name == b.name && fields(&a.fields, &b.fields, extends))
         }
         _ => alike(old, new, extends),
     }
@@ -113,7 +121,9 @@ fn extends(old: &Type, new: &Type) -> bool {
 /// Whether two shapes differ in their documentation at most.
 fn same(old: &Type, new: &Type) -> bool {
     match (old, new) {
-        (Type::Enum(a), Type::Enum(b)) => a.variants.len() == b.variants.len() && extends(old, new) && extends(new, old),
+        (Type::Enum(a), Type::Enum(b)) => {
+            a.variants.len() == b.variants.len() && extends(old, new) && extends(new, old)
+        }
         _ => alike(old, new, same),
     }
 }

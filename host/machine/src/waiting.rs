@@ -1,24 +1,28 @@
 //! Parked calls: their tickets, how they get their outcomes, and how they are given up.
 //!
-//! A ticket lies under its space, so that a space completes nobody else's calls and a deleted one finds its own. Completing
-//! costs neither the write budget of a call nor its session's table: at most `limits::SPACE_TICKETS` calls wait in a space,
-//! and whatever waits can be answered at once.
+//! A ticket lies under its space, so that a space completes nobody else's calls and a deleted one
+//! finds its own. Completing costs neither the write budget of a call nor its session's table: at
+//! most `limits::SPACE_TICKETS` calls wait in a space, and whatever waits can be answered at once.
 use serde::{Deserialize, Serialize};
-use synod_abi::{Direction, REPLY_ERROR, REPLY_RESULT, RequestId, SessionId, SpaceId, TicketId, Time, TimerId, limits};
+use synod_abi::{
+    Direction, REPLY_ERROR, REPLY_RESULT, RequestId, SessionId, SpaceId, TicketId, Time, TimerId, limits,
+};
 
 use crate::apply::{Machine, Stop, Turn};
 use crate::hook::Hook;
 use crate::outcome::{Completed, Outcome, Rejection, Reply};
 use crate::overlay::behind;
 use crate::sessions::{
-    RequestRecord, RequestState, SessionRecord, damaged, decode, request_key, session_key, ticket_key, ticket_prefix, waiting_key,
+    RequestRecord, RequestState, SessionRecord, damaged, decode, request_key, session_key, ticket_key,
+    ticket_prefix, waiting_key,
 };
 use crate::timers::Fires;
 use crate::workspace::Workspace;
 use crate::{Fatal, RangeLimit, StateView, Table, Vm};
 
 /// All tickets of a space, whose rows have less than 64 bytes.
-const TICKETS: RangeLimit = RangeLimit { rows: limits::SPACE_TICKETS as usize, bytes: limits::SPACE_TICKETS as usize * 64 };
+const TICKETS: RangeLimit =
+    RangeLimit { rows: limits::SPACE_TICKETS as usize, bytes: limits::SPACE_TICKETS as usize * 64 };
 
 /// Who waits for a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +31,8 @@ pub(crate) struct StoredTicket {
     pub(crate) request: RequestId,
 }
 
-/// The result in a reply that a recipe completes a call with; `None` if it is malformed or too long.
+/// The result in a reply that a recipe completes a call with; `None` if it is malformed or too
+/// long.
 pub(crate) fn reply_of(reply: &[u8]) -> Option<Result<Reply, Rejection>> {
     let (status, payload) = reply.split_first()?;
     match *status {
@@ -43,7 +48,12 @@ pub(crate) fn reply_of(reply: &[u8]) -> Option<Result<Reply, Rejection>> {
 
 impl<S: StateView> Workspace<S> {
     /// Makes the call that runs wait: it has the command's revision as its ticket.
-    pub(crate) fn park(&mut self, space: SpaceId, by: StoredTicket, wait_ms: Option<u64>) -> Result<RequestState, Stop> {
+    pub(crate) fn park(
+        &mut self,
+        space: SpaceId,
+        by: StoredTicket,
+        wait_ms: Option<u64>,
+    ) -> Result<RequestState, Stop> {
         let ticket = TicketId(self.revision().0);
         let waiting = self.waiting_in(space)?;
         if waiting >= limits::SPACE_TICKETS {
@@ -64,14 +74,22 @@ impl<S: StateView> Workspace<S> {
     }
 
     /// Answers the call that waits for `ticket` in `space`, and tells whether one did.
-    pub(crate) fn complete_ticket(&mut self, space: SpaceId, ticket: TicketId, result: Result<Reply, Rejection>) -> Result<bool, Fatal> {
+    pub(crate) fn complete_ticket(
+        &mut self,
+        space: SpaceId,
+        ticket: TicketId,
+        result: Result<Reply, Rejection>,
+    ) -> Result<bool, Fatal> {
         let key = ticket_key(space, ticket);
-        let Some(StoredTicket { session, request }) = self.read(Table::Sessions, &key, "a ticket")? else { return Ok(false) };
+        let Some(StoredTicket { session, request }) = self.read(Table::Sessions, &key, "a ticket")? else {
+            return Ok(false);
+        };
         self.settle(session, request, result, true)?;
         Ok(true)
     }
 
-    /// Gives a waiting request its outcome and tells its space and ticket; `keep_ticket`, if a recipe may take the result back.
+    /// Gives a waiting request its outcome and tells its space and ticket; `keep_ticket`, if a
+    /// recipe may take the result back.
     pub(crate) fn settle(
         &mut self,
         session: SessionId,
@@ -82,7 +100,9 @@ impl<S: StateView> Workspace<S> {
         let key = request_key(session, request);
         let row = self.row(Table::Sessions, &key)?.ok_or_else(|| damaged("a request that waits"))?;
         let (former, record) = (row.len() as u64, decode::<RequestRecord>(&row, "a request that waits")?);
-        let RequestState::Waiting { ticket, deadline } = record.state else { return Err(damaged("a request that waits")) };
+        let RequestState::Waiting { ticket, deadline } = record.state else {
+            return Err(damaged("a request that waits"));
+        };
         self.unpark(record.space, ticket, deadline)?;
         let outcome = Outcome { revision: self.revision(), time: self.time(), result };
         let state = RequestState::Done { outcome, ticket: keep_ticket.then_some(ticket), parked: true };
@@ -95,7 +115,12 @@ impl<S: StateView> Workspace<S> {
     }
 
     /// Takes the ticket and the deadline of a waiting call away.
-    pub(crate) fn unpark(&mut self, space: SpaceId, ticket: TicketId, deadline: Option<(Time, TimerId)>) -> Result<(), Fatal> {
+    pub(crate) fn unpark(
+        &mut self,
+        space: SpaceId,
+        ticket: TicketId,
+        deadline: Option<(Time, TimerId)>,
+    ) -> Result<(), Fatal> {
         self.overlay().delete(Table::Sessions, &ticket_key(space, ticket));
         if let Some((at, timer)) = deadline {
             self.remove_timer(at, timer, None);
@@ -109,7 +134,8 @@ impl<S: StateView> Workspace<S> {
     /// Gives up whatever waits in a space that is deleted. No hook hears of it.
     pub(crate) fn abandon_tickets(&mut self, space: SpaceId) -> Result<(), Fatal> {
         let prefix = ticket_prefix(space);
-        let (rows, _) = self.range(Table::Sessions, &prefix, &behind(&prefix), Direction::Forward, TICKETS)?;
+        let (rows, _) =
+            self.range(Table::Sessions, &prefix, &behind(&prefix), Direction::Forward, TICKETS)?;
         for (_, value) in rows {
             let StoredTicket { session, request } = decode(&value, "a ticket")?;
             self.settle(session, request, Err(Rejection::UnknownSpace), false)?;
@@ -117,11 +143,19 @@ impl<S: StateView> Workspace<S> {
         Ok(())
     }
 
-    /// Writes another record of a request in place of one of `former` bytes, after which so many less wait.
-    pub(crate) fn replace_request(&mut self, of: StoredTicket, former: u64, record: &RequestRecord, less: u32) -> Result<(), Fatal> {
+    /// Writes another record of a request in place of one of `former` bytes, after which so many
+    /// less wait.
+    pub(crate) fn replace_request(
+        &mut self,
+        of: StoredTicket,
+        former: u64,
+        record: &RequestRecord,
+        less: u32,
+    ) -> Result<(), Fatal> {
         let (key, bytes) = (session_key(of.session), synod_abi::encode(record));
-        let mut session: SessionRecord =
-            self.read(Table::Sessions, &key, "the record of a session")?.ok_or_else(|| damaged("the record of a session"))?;
+        let mut session: SessionRecord = self
+            .read(Table::Sessions, &key, "the record of a session")?
+            .ok_or_else(|| damaged("the record of a session"))?;
         session.waiting = session.waiting.saturating_sub(less);
         session.outcome_bytes = (session.outcome_bytes + bytes.len() as u64).saturating_sub(former);
         self.overlay().put(Table::Sessions, &key, synod_abi::encode(&session));

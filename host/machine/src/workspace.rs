@@ -1,8 +1,8 @@
 //! What a recipe's host calls act on: the overlay over committed rows, and the budgets of the call.
 //!
-//! It is handed to the [`Vm`](crate::Vm) by value and comes back, so it is one pointer wide. A query's workspace is the
-//! same thing with writing refused and nothing kept. A failing store ends the call; the failure is taken out afterwards
-//! and stops the member.
+//! It is handed to the [`Vm`](crate::Vm) by value and comes back, so it is one pointer wide. A
+//! query's workspace is the same thing with writing refused and nothing kept. A failing store ends
+//! the call; the failure is taken out afterwards and stops the member.
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -10,7 +10,9 @@ use alloc::vec::Vec;
 use core::convert::Infallible;
 
 use serde::de::DeserializeOwned;
-use synod_abi::{Access, Direction, Fault, HostCalls, RangeRequest, Revision, SpaceId, TicketId, Time, TimerId, limits};
+use synod_abi::{
+    Access, Direction, Fault, HostCalls, RangeRequest, Revision, SpaceId, TicketId, Time, TimerId, limits,
+};
 
 use crate::directory::Head;
 use crate::emission::{EmissionMark, Emissions, topic_of};
@@ -27,7 +29,8 @@ pub(crate) const SPACE_BYTES: usize = 4;
 const ROW_HEADER_BYTES: usize = 8;
 /// Longest bound of a range: the next chunk begins at the last key and a zero behind it.
 const BOUND_BYTES: usize = limits::KEY_BYTES + 1;
-/// Bytes of replies that a call may complete parked calls with: 4 KiB for each that may wait in a space.
+/// Bytes of replies that a call may complete parked calls with: 4 KiB for each that may wait in a
+/// space.
 pub(crate) const CALL_COMPLETION_BYTES: usize = 16 * 1_024 * 1_024;
 
 /// The numbers of the head that recipes and sessions count, while an entry is applied.
@@ -51,7 +54,8 @@ impl Counts {
 
     pub(crate) fn store(self, head: &mut Head) {
         let Self { tokens, sessions, requests, waiting, timers, last_timer, events, event_bytes } = self;
-        *head = Head { tokens, sessions, requests, waiting, timers, last_timer, events, event_bytes, ..*head };
+        *head =
+            Head { tokens, sessions, requests, waiting, timers, last_timer, events, event_bytes, ..*head };
     }
 }
 
@@ -99,14 +103,16 @@ impl Budget {
     fn read(&mut self, bytes: usize) -> Result<(), Fault> {
         self.read_bytes += bytes;
         self.caused_read_bytes += bytes;
-        let too_many = self.read_bytes > limits::CALL_READ_BYTES || self.caused_read_bytes > limits::CAUSE_READ_BYTES;
+        let too_many =
+            self.read_bytes > limits::CALL_READ_BYTES || self.caused_read_bytes > limits::CAUSE_READ_BYTES;
         if too_many { Err(Fault::TooManyReads) } else { Ok(()) }
     }
 
     fn write(&mut self, bytes: usize) -> Result<(), Fault> {
         self.write_rows += 1;
         self.write_bytes += bytes;
-        let too_many = self.write_rows > limits::CALL_WRITE_ROWS || self.write_bytes > limits::CALL_WRITE_BYTES;
+        let too_many =
+            self.write_rows > limits::CALL_WRITE_ROWS || self.write_bytes > limits::CALL_WRITE_BYTES;
         if too_many { Err(Fault::TooManyWrites) } else { Ok(()) }
     }
 
@@ -245,7 +251,12 @@ impl<S: StateView> Workspace<S> {
     }
 
     /// The row of `key`, decoded; `what` names it if it is damaged.
-    pub(crate) fn read<T: DeserializeOwned>(&mut self, table: Table, key: &[u8], what: &str) -> Result<Option<T>, Fatal> {
+    pub(crate) fn read<T: DeserializeOwned>(
+        &mut self,
+        table: Table,
+        key: &[u8],
+        what: &str,
+    ) -> Result<Option<T>, Fatal> {
         self.row(table, key)?.map(|bytes| decode(&bytes, what)).transpose()
     }
 
@@ -267,7 +278,9 @@ impl<S: StateView> Workspace<S> {
 
     /// Whether something was written, drawn, completed or sent since `mark`.
     pub(crate) fn changed_since(&self, mark: &Mark) -> bool {
-        self.0.overlay.wrote_since(mark.rows) || self.0.counts != mark.counts || self.0.emissions.queued_since(mark.emissions)
+        self.0.overlay.wrote_since(mark.rows)
+            || self.0.counts != mark.counts
+            || self.0.emissions.queued_since(mark.emissions)
     }
 
     /// Calls that were completed since `mark`.
@@ -298,7 +311,11 @@ impl<S: StateView> Workspace<S> {
         let this = &mut *self.0;
         if this.effects.logs.len() < limits::LOG_RING_LINES {
             let text = &text[..text.len().min(limits::LOG_LINE_BYTES)];
-            this.effects.logs.push(LogLine { space: this.space, level, text: String::from_utf8_lossy(text).into_owned() });
+            this.effects.logs.push(LogLine {
+                space: this.space,
+                level,
+                text: String::from_utf8_lossy(text).into_owned(),
+            });
         }
     }
 }
@@ -309,16 +326,28 @@ impl<S: StateView> StateView for Workspace<S> {
         self.0.overlay.peek(&self.0.view, table, key)
     }
 
-    fn range(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, limit: RangeLimit) -> Result<(Vec<Row>, bool), Fatal> {
+    fn range(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+        limit: RangeLimit,
+    ) -> Result<(Vec<Row>, bool), Fatal> {
         let (mut rows, mut bytes): (Vec<Row>, usize) = (Vec::new(), 0);
-        let more = self.0.overlay.range(&self.0.view, Range { table, from, to, direction, limit }, |key, value| {
-            let fits = rows.is_empty() || (rows.len() < limit.rows && bytes + key.len() + value.len() <= limit.bytes);
-            if fits {
-                bytes += key.len() + value.len();
-                rows.push((key.to_vec(), value.to_vec()));
-            }
-            fits
-        })?;
+        let more = self.0.overlay.range(
+            &self.0.view,
+            Range { table, from, to, direction, limit },
+            |key, value| {
+                let fits = rows.is_empty()
+                    || (rows.len() < limit.rows && bytes + key.len() + value.len() <= limit.bytes);
+                if fits {
+                    bytes += key.len() + value.len();
+                    rows.push((key.to_vec(), value.to_vec()));
+                }
+                fits
+            },
+        )?;
         Ok((rows, more))
     }
 }
@@ -376,7 +405,8 @@ impl<S: StateView> HostCalls for Workspace<S> {
     fn range(&mut self, request: &[u8], out: &mut [u8]) -> Result<u64, Fault> {
         let this = &mut *self.0;
         this.budget.host_call()?;
-        let RangeRequest { from, to, direction, rows } = RangeRequest::from_bytes(request).ok_or(Fault::BadHostCall)?;
+        let RangeRequest { from, to, direction, rows } =
+            RangeRequest::from_bytes(request).ok_or(Fault::BadHostCall)?;
         if rows == 0 {
             return Err(Fault::BadHostCall);
         }
@@ -396,7 +426,9 @@ impl<S: StateView> HostCalls for Workspace<S> {
                 return false;
             }
             let mut rest = &mut out[filled..end];
-            for part in [&(key.len() as u32).to_le_bytes()[..], &(value.len() as u32).to_le_bytes(), key, value] {
+            for part in
+                [&(key.len() as u32).to_le_bytes()[..], &(value.len() as u32).to_le_bytes(), key, value]
+            {
                 let (here, behind) = rest.split_at_mut(part.len());
                 here.copy_from_slice(part);
                 rest = behind;
@@ -477,7 +509,9 @@ impl<S: StateView> HostCalls for Workspace<S> {
         let result = reply_of(reply).ok_or(Fault::BadReply)?;
         self.0.budget.complete(reply.len())?;
         let space = self.0.space;
-        self.complete_ticket(space, TicketId(ticket), result).map(u32::from).map_err(|fatal| self.0.fail(fatal))
+        self.complete_ticket(space, TicketId(ticket), result)
+            .map(u32::from)
+            .map_err(|fatal| self.0.fail(fatal))
     }
 
     fn emit(&mut self, topic: &[u8], payload: &[u8]) -> Result<(), Fault> {

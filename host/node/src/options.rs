@@ -1,5 +1,5 @@
-//! What a member is started with, after flags, config file and defaults are merged: the contract between the command line,
-//! which makes it, and the server, which runs on it.
+//! What a member is started with, after flags, config file and defaults are merged: the contract
+//! between the command line, which makes it, and the server, which runs on it.
 //!
 //! Addresses are only checked for their form here; binding and resolving them is the server's work.
 use std::fmt;
@@ -19,7 +19,8 @@ impl FromStr for HostPort {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not host:port, such as 127.0.0.1:7070, db1.example:7070 or [::1]:7070");
+        let wrong =
+            || format!("`{text}` is not host:port, such as 127.0.0.1:7070, db1.example:7070 or [::1]:7070");
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let host = match bare {
@@ -37,11 +38,16 @@ impl FromStr for HostPort {
 
 impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
     }
 }
 
-/// A member of the cluster to be formed, as written `name=host:port` or `name=host:port/client-port`.
+/// A member of the cluster to be formed, as written `name=host:port` or
+/// `name=host:port/client-port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PeerSpec {
     /// The member's name; unique in the cluster.
@@ -59,11 +65,15 @@ impl FromStr for PeerSpec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| format!("`{text}` is not name=host:port or name=host:port/client-port: {why}");
+        let wrong =
+            |why: &str| format!("`{text}` is not name=host:port or name=host:port/client-port: {why}");
         let (name, rest) = text.split_once('=').ok_or_else(|| wrong("there is no `=`"))?;
         check_member_name(name).map_err(|why| wrong(&why))?;
         let (peer, client_port) = match rest.split_once('/') {
-            Some((peer, port)) => (peer, Some(port.parse::<u16>().map_err(|_| wrong("the client port is not a number up to 65535"))?)),
+            Some((peer, port)) => (
+                peer,
+                Some(port.parse::<u16>().map_err(|_| wrong("the client port is not a number up to 65535"))?),
+            ),
             None => (rest, None),
         };
         let peer: HostPort = peer.parse().map_err(|why: String| wrong(&why))?;
@@ -76,7 +86,9 @@ impl FromStr for PeerSpec {
 pub(crate) fn check_member_name(name: &str) -> Result<(), String> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.len() > MEMBER_NAME_BYTES || !name.chars().all(good) {
-        return Err(format!("a member's name is 1 to {MEMBER_NAME_BYTES} of a-z, 0-9, '-', '_' and '.'; `{name}` is not"));
+        return Err(format!(
+            "a member's name is 1 to {MEMBER_NAME_BYTES} of a-z, 0-9, '-', '_' and '.'; `{name}` is not"
+        ));
     }
     Ok(())
 }
@@ -105,7 +117,8 @@ pub(crate) struct ServerOptions {
     pub(crate) client_advertise: Option<HostPort>,
     /// Where it listens for members; absent for a cluster of one that nobody joins.
     pub(crate) peer_addr: Option<HostPort>,
-    /// Every member of the cluster to be formed, this one among them, by name; empty for a cluster of one.
+    /// Every member of the cluster to be formed, this one among them, by name; empty for a cluster
+    /// of one.
     pub(crate) peers: Vec<PeerSpec>,
     /// Time between heartbeats of a leader.
     pub(crate) heartbeat_ms: u64,
@@ -130,7 +143,8 @@ pub(crate) struct ServerOptions {
 /// Why a member does not run, or stopped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StartError {
-    /// It was asked for something that cannot be: a wrong address, a folder of another cluster or a newer format.
+    /// It was asked for something that cannot be: a wrong address, a folder of another cluster or a
+    /// newer format.
     #[error("{0}")]
     Usage(String),
     /// Something that it needs is not there yet: a port in use, no quorum while forming.
@@ -160,7 +174,10 @@ mod tests {
     #[test]
     fn peers_have_a_name_an_address_and_perhaps_a_client_port() {
         let plain: PeerSpec = "a=10.0.0.1:7071".parse().expect("plain");
-        assert_eq!((plain.name.as_str(), plain.peer.to_string().as_str(), plain.client), ("a", "10.0.0.1:7071", None));
+        assert_eq!(
+            (plain.name.as_str(), plain.peer.to_string().as_str(), plain.client),
+            ("a", "10.0.0.1:7071", None)
+        );
         let full: PeerSpec = "b-2=[::1]:7071/7070".parse().expect("with client port");
         assert_eq!(full.client.map(|c| c.to_string()).as_deref(), Some("[::1]:7070"));
         for bad in ["a", "=h:1", "A=h:1", "a=h", "a=h:1/x"] {

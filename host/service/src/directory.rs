@@ -1,8 +1,9 @@
 //! The spaces that calls go to, in memory: a call finds its schema without reading the store.
 //!
-//! Entries are immutable and read on demand; when the machine says that recipes or spaces changed, all are forgotten, so
-//! that a cluster of many spaces pays for the ones it uses. What is here is as old as this member's apply. Who does not find
-//! something waits for a read index and looks again, before saying that it does not exist. Queries read their own view.
+//! Entries are immutable and read on demand; when the machine says that recipes or spaces changed,
+//! all are forgotten, so that a cluster of many spaces pays for the ones it uses. What is here is
+//! as old as this member's apply. Who does not find something waits for a read index and looks
+//! again, before saying that it does not exist. Queries read their own view.
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -72,11 +73,16 @@ struct Cache {
 pub struct DirectoryCache(Arc<Cache>);
 
 impl DirectoryCache {
-    /// The space called `name`, as of the last applied entry; `view` is asked for only if it is not in memory.
+    /// The space called `name`, as of the last applied entry; `view` is asked for only if it is not
+    /// in memory.
     ///
     /// # Errors
     /// [`Fatal`] if the store cannot be read.
-    pub fn space<V: StateView>(&self, name: &SpaceName, view: impl FnOnce() -> Result<V, Fatal>) -> Result<Option<Arc<SpaceEntry>>, Fatal> {
+    pub fn space<V: StateView>(
+        &self,
+        name: &SpaceName,
+        view: impl FnOnce() -> Result<V, Fatal>,
+    ) -> Result<Option<Arc<SpaceEntry>>, Fatal> {
         let generation = {
             let spaces = self.0.spaces.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(space) = spaces.by_name.get(name.as_str()) {
@@ -118,8 +124,8 @@ impl DirectoryCache {
         if let Some(schema) = lock(&self.0.schemas).get(&hash) {
             return Ok(schema.clone());
         }
-        let schema =
-            directory::schema(view, hash)?.ok_or_else(|| Fatal(format!("the schema of module {hash} is missing from the store")))?;
+        let schema = directory::schema(view, hash)?
+            .ok_or_else(|| Fatal(format!("the schema of module {hash} is missing from the store")))?;
         let schema = Arc::new(schema);
         let mut schemas = lock(&self.0.schemas);
         if schemas.len() >= SCHEMAS {
@@ -133,7 +139,12 @@ impl DirectoryCache {
     ///
     /// # Errors
     /// [`Fatal`] if the store cannot be read.
-    pub fn recipe_in(&self, view: &impl StateView, name: &RecipeName, version: Option<u32>) -> Result<Option<RecipeEntry>, Fatal> {
+    pub fn recipe_in(
+        &self,
+        view: &impl StateView,
+        name: &RecipeName,
+        version: Option<u32>,
+    ) -> Result<Option<RecipeEntry>, Fatal> {
         let record = match version {
             Some(version) => directory::recipe(view, &RecipeRef { name: name.clone(), version })?,
             None => directory::latest(view, name)?,
@@ -143,7 +154,8 @@ impl DirectoryCache {
         Ok(Some(RecipeEntry { record, schema }))
     }
 
-    /// Whether an installed version of the space's recipe before the space's own has this entry point with this signature.
+    /// Whether an installed version of the space's recipe before the space's own has this entry
+    /// point with this signature.
     ///
     /// # Errors
     /// [`Fatal`] if the store cannot be read.
@@ -155,10 +167,13 @@ impl DirectoryCache {
         entry_point: &str,
         signature: u64,
     ) -> Result<bool, Fatal> {
-        self.earlier_version(view, space, |schema| kind.find(schema, entry_point).is_some_and(|point| point.signature == signature))
+        self.earlier_version(view, space, |schema| {
+            kind.find(schema, entry_point).is_some_and(|point| point.signature == signature)
+        })
     }
 
-    /// Whether `wanted` accepts the schema of an installed version of the space's recipe before the space's own.
+    /// Whether `wanted` accepts the schema of an installed version of the space's recipe before the
+    /// space's own.
     pub(crate) fn earlier_version(
         &self,
         view: &impl StateView,

@@ -1,7 +1,8 @@
 //! Applies committed entries: machine, then store, then everyone who waits.
 //!
-//! It runs on one thread of its own, which the node gives it, because a store blocks and Wasm computes. An entry's effects
-//! are written before anybody hears of them, and nobody reads them before they are written.
+//! It runs on one thread of its own, which the node gives it, because a store blocks and Wasm
+//! computes. An entry's effects are written before anybody hears of them, and nobody reads them
+//! before they are written.
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
@@ -135,7 +136,8 @@ impl AppliedState {
         lock(&self.recent).digests.back().copied().unwrap_or_default()
     }
 
-    /// The digests after the entry at `index`, if it is one of the last [`DIGESTS`] that were applied.
+    /// The digests after the entry at `index`, if it is one of the last [`DIGESTS`] that were
+    /// applied.
     pub fn digest_at(&self, index: u64) -> Option<DigestRecord> {
         let recent = lock(&self.recent);
         let at = recent.digests.binary_search_by_key(&index, |digest| digest.index).ok()?;
@@ -202,11 +204,12 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
         entries.into_iter().try_for_each(|entry| self.apply_one(entry))
     }
 
-    /// Whoever waits for the index finds everything else in place; events are published and completions told before the
-    /// outcomes of their entry.
+    /// Whoever waits for the index finds everything else in place; events are published and
+    /// completions told before the outcomes of their entry.
     fn apply_one(&mut self, entry: Committed<S::Mark>) -> Result<(), Fatal> {
         let Committed { index, term, mark, payload } = entry;
-        let Listeners { proposer, directory, applied: state, logs, sessions, parked, retention, watches } = &self.listeners;
+        let Listeners { proposer, directory, applied: state, logs, sessions, parked, retention, watches } =
+            &self.listeners;
         let Payload::Entry(bytes) = payload else {
             self.store.wait_written(index)?;
             self.commit(&[], &mark)?;
@@ -257,7 +260,8 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
         }
     }
 
-    /// To be called when a snapshot was installed whose last entry is the one at `index`, of `term`.
+    /// To be called when a snapshot was installed whose last entry is the one at `index`, of
+    /// `term`.
     ///
     /// # Errors
     /// [`Fatal`]: this member stops.

@@ -1,7 +1,8 @@
 //! Why a call, query or change has no result: typed, so that the node only maps it to a status.
 //!
-//! Three kinds: rejected (trying again will not help), unavailable (surely not applied), outcome unknown. Messages are for
-//! people and say what was wrong, the limit, and what to do; programs read the reason.
+//! Three kinds: rejected (trying again will not help), unavailable (surely not applied), outcome
+//! unknown. Messages are for people and say what was wrong, the limit, and what to do; programs
+//! read the reason.
 mod reason;
 
 use std::fmt;
@@ -106,7 +107,8 @@ impl Rejected {
 
     /// Somebody who is not the session's client.
     pub fn wrong_secret() -> Self {
-        let message = "this is not the secret of the session; use the one that it was opened with, or open a new session";
+        let message = "this is not the secret of the session; use the one that it was opened with, or open \
+            a new session";
         Self::new(Reason::WrongSecret, message)
     }
 
@@ -124,7 +126,8 @@ impl Rejected {
         self
     }
 
-    /// What the machine's rejection means to a caller. A recipe's own error is completed by whoever has its schema.
+    /// What the machine's rejection means to a caller. A recipe's own error is completed by whoever
+    /// has its schema.
     pub fn of(rejection: &Rejection) -> Self {
         match rejection {
             Rejection::Recipe { code, error } => Self {
@@ -133,40 +136,62 @@ impl Rejected {
                 ..Self::new(Reason::RecipeError, format!("the recipe refused with code {code}"))
             },
             Rejection::Fault(fault) => Self::of_fault(*fault),
-            Rejection::UnknownSpace => Self::new(Reason::UnknownSpace, "there is no such space; `synod space list` shows those that are"),
-            Rejection::UnknownRecipe => {
-                Self::new(Reason::UnknownRecipe, "there is no such recipe, or not this version; `synod recipe list` shows those that are")
-            }
-            Rejection::UnknownOperation => {
-                Self::new(Reason::UnknownOperation, "the recipe has no such operation; `synod recipe describe` shows its operations")
-            }
+            Rejection::UnknownSpace => Self::new(
+                Reason::UnknownSpace,
+                "there is no such space; `synod space list` shows those that are",
+            ),
+            Rejection::UnknownRecipe => Self::new(
+                Reason::UnknownRecipe,
+                "there is no such recipe, or not this version; `synod recipe list` shows those that are",
+            ),
+            Rejection::UnknownOperation => Self::new(
+                Reason::UnknownOperation,
+                "the recipe has no such operation; `synod recipe describe` shows its operations",
+            ),
             Rejection::ArgumentsTooLong => Self::new(
                 Reason::ArgumentsTooLong,
-                format!("the encoded arguments are longer than {} bytes; send less in one call", limits::ARGS_BYTES),
+                format!(
+                    "the encoded arguments are longer than {} bytes; send less in one call",
+                    limits::ARGS_BYTES
+                ),
             )
             .at_limit("ARGS_BYTES", limits::ARGS_BYTES as u64),
             Rejection::NotAdmitted(error) => Self::of_admission(error),
             Rejection::RecipeExists { hash } => Self::new(
                 Reason::RecipeExists,
-                format!("another module ({hash}) is installed under this name and version; count the version up"),
+                format!(
+                    "another module ({hash}) is installed under this name and version; count the version up"
+                ),
             ),
-            Rejection::RecipeInUse => Self::new(Reason::RecipeInUse, "a space uses the recipe; delete or upgrade the space first"),
+            Rejection::RecipeInUse => {
+                Self::new(Reason::RecipeInUse, "a space uses the recipe; delete or upgrade the space first")
+            }
             Rejection::SpaceExists { recipe } => Self::new(
                 Reason::SpaceExists,
-                format!("the space is there already, with the recipe {recipe}; upgrade it, or choose another name"),
+                format!(
+                    "the space is there already, with the recipe {recipe}; upgrade it, or choose another name"
+                ),
             ),
-            Rejection::IncompatibleUpgrade(incompatible) => Self::new(Reason::IncompatibleUpgrade, incompatible.to_string()),
-            Rejection::TooMany { limit } => {
-                Self::new(Reason::TooMany, format!("the cluster has {limit} of them already, which is its limit; remove one first"))
-                    .at_limit(if *limit == limits::RECIPES as u64 { "RECIPES" } else { "SPACES" }, *limit)
+            Rejection::IncompatibleUpgrade(incompatible) => {
+                Self::new(Reason::IncompatibleUpgrade, incompatible.to_string())
             }
-            Rejection::AlreadyFormed => Self::new(Reason::AlreadyFormed, "the cluster has been formed already"),
-            Rejection::NotFormed => {
-                Self::new(Reason::NotFormed, "the cluster has no name yet; its first leader gives it one, try again then")
+            Rejection::TooMany { limit } => Self::new(
+                Reason::TooMany,
+                format!("the cluster has {limit} of them already, which is its limit; remove one first"),
+            )
+            .at_limit(if *limit == limits::RECIPES as u64 { "RECIPES" } else { "SPACES" }, *limit),
+            Rejection::AlreadyFormed => {
+                Self::new(Reason::AlreadyFormed, "the cluster has been formed already")
             }
+            Rejection::NotFormed => Self::new(
+                Reason::NotFormed,
+                "the cluster has no name yet; its first leader gives it one, try again then",
+            ),
             Rejection::InvalidName(error) => Self::new(Reason::InvalidName, error.to_string()),
             Rejection::NotAllowed => Self::new(Reason::NotAllowed, "the caller may not do this"),
-            Rejection::Deferred => Self::new(Reason::NotAllowed, "the command was put off and is to be proposed again"),
+            Rejection::Deferred => {
+                Self::new(Reason::NotAllowed, "the command was put off and is to be proposed again")
+            }
             Rejection::SessionEnded => Self::new(Reason::SessionExpired, rejection.to_string()),
             Rejection::ForeignSession => Self::new(Reason::ForeignSession, rejection.to_string()),
             Rejection::RequestReused => Self::new(Reason::RequestReused, rejection.to_string()),
@@ -178,19 +203,16 @@ impl Rejected {
                 let name = if by_count { "SESSION_OUTCOMES" } else { "SESSION_OUTCOME_BYTES" };
                 Self::new(Reason::TooManyOutcomes, rejection.to_string()).at_limit(name, *limit)
             }
-            Rejection::TooManySpaces => {
-                Self::new(Reason::TooManySpaces, rejection.to_string()).at_limit("SESSION_SPACES", limits::SESSION_SPACES as u64)
-            }
+            Rejection::TooManySpaces => Self::new(Reason::TooManySpaces, rejection.to_string())
+                .at_limit("SESSION_SPACES", limits::SESSION_SPACES as u64),
             Rejection::CannotWait => Self::new(Reason::CannotWait, rejection.to_string()),
-            Rejection::TooManyWaiting => {
-                Self::new(Reason::TooManyWaiting, rejection.to_string()).at_limit("SPACE_TICKETS", u64::from(limits::SPACE_TICKETS))
-            }
+            Rejection::TooManyWaiting => Self::new(Reason::TooManyWaiting, rejection.to_string())
+                .at_limit("SPACE_TICKETS", u64::from(limits::SPACE_TICKETS)),
             Rejection::WaitTimeout => Self::new(Reason::WaitTimeout, rejection.to_string()),
             Rejection::Cancelled => Self::new(Reason::Cancelled, rejection.to_string()),
             Rejection::TtlOutOfBounds { .. } => Self::new(Reason::TtlOutOfBounds, rejection.to_string()),
-            Rejection::LabelTooLong => {
-                Self::new(Reason::LabelTooLong, rejection.to_string()).at_limit("SESSION_LABEL_BYTES", limits::SESSION_LABEL_BYTES as u64)
-            }
+            Rejection::LabelTooLong => Self::new(Reason::LabelTooLong, rejection.to_string())
+                .at_limit("SESSION_LABEL_BYTES", limits::SESSION_LABEL_BYTES as u64),
             Rejection::Handler { why, .. } => Self::of_delivery(Reason::HandlerFailed, rejection, *why),
             Rejection::Send { why, .. } => Self::of_delivery(Reason::SendFailed, rejection, *why),
             Rejection::NoHandler => Self::new(Reason::NoHandler, rejection.to_string()),
@@ -200,9 +222,8 @@ impl Rejected {
                 Self::new(Reason::TooManyBindings, rejection.to_string()).at_limit(name, *limit)
             }
             Rejection::UnknownBinding => Self::new(Reason::UnknownBinding, rejection.to_string()),
-            Rejection::InvalidTopic(_) => {
-                Self::new(Reason::InvalidTopic, rejection.to_string()).at_limit("EVENT_TOPIC_BYTES", limits::EVENT_TOPIC_BYTES as u64)
-            }
+            Rejection::InvalidTopic(_) => Self::new(Reason::InvalidTopic, rejection.to_string())
+                .at_limit("EVENT_TOPIC_BYTES", limits::EVENT_TOPIC_BYTES as u64),
             Rejection::RetentionOutOfBounds => Self::new(Reason::RetentionOutOfBounds, rejection.to_string()),
         }
     }
@@ -217,7 +238,9 @@ impl Rejected {
             Fault::ValueTooLong => rejected.at_limit("VALUE_BYTES", limits::VALUE_BYTES as u64),
             Fault::TooManyWrites => rejected.at_limit("CALL_WRITE_BYTES", limits::CALL_WRITE_BYTES as u64),
             Fault::TooManyReads => rejected.at_limit("CALL_READ_BYTES", limits::CALL_READ_BYTES as u64),
-            Fault::TooManyHostCalls => rejected.at_limit("CALL_HOST_CALLS", u64::from(limits::CALL_HOST_CALLS)),
+            Fault::TooManyHostCalls => {
+                rejected.at_limit("CALL_HOST_CALLS", u64::from(limits::CALL_HOST_CALLS))
+            }
             Fault::OutOfMemory => rejected.at_limit("MEMORY_PAGES", limits::MEMORY_PAGES),
             Fault::BadReply => rejected.at_limit("REPLY_BYTES", limits::REPLY_BYTES as u64),
             Fault::TooManyTimers => rejected.at_limit("TIMERS", limits::TIMERS),
@@ -225,7 +248,9 @@ impl Rejected {
             Fault::TooManyEvents => rejected.at_limit("CALL_EVENT_BYTES", limits::CALL_EVENT_BYTES as u64),
             Fault::TooManySends => rejected.at_limit("CALL_SENDS", limits::CALL_SENDS as u64),
             Fault::TooDeepDelivery => rejected.at_limit("DELIVERY_DEPTH", u64::from(limits::DELIVERY_DEPTH)),
-            Fault::TooManyDeliveries => rejected.at_limit("CAUSE_DELIVERIES", limits::CAUSE_DELIVERIES as u64),
+            Fault::TooManyDeliveries => {
+                rejected.at_limit("CAUSE_DELIVERIES", limits::CAUSE_DELIVERIES as u64)
+            }
             _ => rejected,
         };
         let status = if rejected.limit.is_some() { Status::ResourceExhausted } else { rejected.status };
@@ -240,7 +265,9 @@ impl Rejected {
                 let Self { fault, limit, .. } = Self::of_fault(fault);
                 Self { fault, limit, ..rejected }
             }
-            DeliveryFailure::Refused { .. } | DeliveryFailure::Unknown | DeliveryFailure::WouldWait => rejected,
+            DeliveryFailure::Refused { .. } | DeliveryFailure::Unknown | DeliveryFailure::WouldWait => {
+                rejected
+            }
         }
     }
 
@@ -294,8 +321,8 @@ impl CallFailure {
 }
 
 impl From<Rejected> for CallFailure {
-    /// A cluster without a name gets one by itself, and a request that came too early left nothing: these alone are worth
-    /// another try.
+    /// A cluster without a name gets one by itself, and a request that came too early left nothing:
+    /// these alone are worth another try.
     fn from(rejected: Rejected) -> Self {
         match rejected.reason {
             Reason::NotFormed => Self::unavailable(UnavailableReason::NotReady, rejected.message),

@@ -1,9 +1,11 @@
-//! How a follower hands its commands to the leader: frames on one ordered link per term, and the leader's end of it.
+//! How a follower hands its commands to the leader: frames on one ordered link per term, and the
+//! leader's end of it.
 //!
-//! Every command sent in a term has a position, counted from 1. The leader takes positions in their order, each once, and
-//! remembers how far it got, also when a link breaks: its welcome on the next one says so, and a newer link of the same
-//! follower ends the older one, so a late frame of that one cannot be taken any more. What the leader took and will surely
-//! not propose, it says with [`ToFollower::Dropped`]; everything else the follower learns from its own apply.
+//! Every command sent in a term has a position, counted from 1. The leader takes positions in their
+//! order, each once, and remembers how far it got, also when a link breaks: its welcome on the next
+//! one says so, and a newer link of the same follower ends the older one, so a late frame of that
+//! one cannot be taken any more. What the leader took and will surely not propose, it says with
+//! [`ToFollower::Dropped`]; everything else the follower learns from its own apply.
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -64,7 +66,11 @@ pub enum ForwardError {
 }
 
 /// Serves the leader's end of a link until it ends.
-pub(crate) async fn serve<R: Runtime>(shared: Arc<Shared>, runtime: R, link: ForwardLink) -> Result<(), ForwardError> {
+pub(crate) async fn serve<R: Runtime>(
+    shared: Arc<Shared>,
+    runtime: R,
+    link: ForwardLink,
+) -> Result<(), ForwardError> {
     let ForwardLink { mut outgoing, mut incoming } = link;
     let Some(first) = incoming.next().await else { return Ok(()) };
     let Some(ToLeader::Hello { member, incarnation, term }) = read(&first) else {
@@ -92,7 +98,9 @@ pub(crate) async fn serve<R: Runtime>(shared: Arc<Shared>, runtime: R, link: For
         match event {
             Event::Notice => {
                 let Some(commands) = shared.ledger().take_dropped(&link) else { return Ok(()) };
-                if !commands.is_empty() && outgoing.send(encode(&ToFollower::Dropped { commands })).await.is_err() {
+                if !commands.is_empty()
+                    && outgoing.send(encode(&ToFollower::Dropped { commands })).await.is_err()
+                {
                     return Ok(());
                 }
             }
@@ -138,7 +146,9 @@ async fn take(
             match taken {
                 Taken::Queued | Taken::Duplicate => break,
                 Taken::Ended => return Ok(false),
-                Taken::Gap => return Err(ForwardError::Protocol("commands are missing before the ones received")),
+                Taken::Gap => {
+                    return Err(ForwardError::Protocol("commands are missing before the ones received"));
+                }
                 Taken::Full(room) => {
                     shared.signal.raise();
                     let _ = room.await;
@@ -159,7 +169,10 @@ mod tests {
     fn frames_have_the_bytes_that_other_versions_expect() {
         let hello = ToLeader::Hello { member: MemberId(1), incarnation: 2, term: 3 };
         assert_eq!(encode(&hello), [0, 1, 2, 3]);
-        let commands = ToLeader::Commands { first_position: 5, commands: vec![ForwardedCommand { wait_ms: 6, command: Blob(vec![7, 8]) }] };
+        let commands = ToLeader::Commands {
+            first_position: 5,
+            commands: vec![ForwardedCommand { wait_ms: 6, command: Blob(vec![7, 8]) }],
+        };
         assert_eq!(encode(&commands), [1, 5, 1, 6, 2, 7, 8]);
         assert_eq!(encode(&ToFollower::Welcome { received: 9 }), [0, 9]);
         assert_eq!(encode(&ToFollower::WrongTerm { term: 4 }), [1, 4]);

@@ -1,4 +1,5 @@
-//! How much fuel an operation is likely to use, so that an entry is not packed with more work than apply should do at once.
+//! How much fuel an operation is likely to use, so that an entry is not packed with more work than
+//! apply should do at once.
 //!
 //! A local estimate from past calls: it decides how commands are packed, never what they do.
 use std::collections::HashMap;
@@ -19,7 +20,8 @@ pub(crate) const CANCEL: FuelKey = (SpaceId(0), OperationId(3));
 pub(crate) const UNKNOWN_FUEL: u64 = limits::ENTRY_FUEL / 100;
 /// Estimate for commands of the system, which run no recipe.
 pub(crate) const SYSTEM_FUEL: u64 = 10_000;
-/// Operations that are remembered; when as many are known, the ones not seen since the last time are forgotten.
+/// Operations that are remembered; when as many are known, the ones not seen since the last time
+/// are forgotten.
 const REMEMBERED: usize = 4_096;
 
 /// Exponentially weighted means: quick to rise, slow to fall.
@@ -33,7 +35,9 @@ impl FuelEstimates {
     pub(crate) fn estimate(&self, key: Option<FuelKey>) -> u64 {
         match key {
             None => SYSTEM_FUEL,
-            Some(key) => self.recent.get(&key).or_else(|| self.older.get(&key)).copied().unwrap_or(UNKNOWN_FUEL),
+            Some(key) => {
+                self.recent.get(&key).or_else(|| self.older.get(&key)).copied().unwrap_or(UNKNOWN_FUEL)
+            }
         }
     }
 

@@ -1,8 +1,9 @@
 //! What only a leader decides, turned into commands: one task for each [`Duty`].
 //!
-//! A decision is proposed in the term in which it was made, or never; one of an earlier lead is forgotten, whatever became of it. Nothing
-//! is decided while this member follows, or has not applied the first entry of its own term. After a refusal the task
-//! pauses, so that a leader without majority does not spin.
+//! A decision is proposed in the term in which it was made, or never; one of an earlier lead is
+//! forgotten, whatever became of it. Nothing is decided while this member follows, or has not
+//! applied the first entry of its own term. After a refusal the task pauses, so that a leader
+//! without majority does not spin.
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -79,7 +80,8 @@ pub(crate) trait Duty: Send + 'static {
     fn take_up(&mut self, leadership: Leadership, now: Monotonic) -> Lead;
     /// Decides what is due; when there may be more to decide.
     fn decide(&mut self, round: &mut Round<'_, Self::Decision>) -> Option<Monotonic>;
-    /// The outcome of a decision of this lead; `None` if it has none, or was rejected, so that it is to be made again.
+    /// The outcome of a decision of this lead; `None` if it has none, or was rejected, so that it
+    /// is to be made again.
     fn resolved(&mut self, decision: Self::Decision, outcome: Option<&Outcome>, now: Monotonic);
 }
 
@@ -157,7 +159,9 @@ impl<D: Duty, R: Runtime, C: Clock, N: Replication> LeaderTask<D, R, C, N> {
                 self.leadership_changed = self.replication.leadership_changed(self.replication.leadership());
             }
             let now = self.runtime.now();
-            let Lead::Of { term, anew } = self.duty.take_up(self.replication.leadership(), now) else { return Poll::Ready(()) };
+            let Lead::Of { term, anew } = self.duty.take_up(self.replication.leadership(), now) else {
+                return Poll::Ready(());
+            };
             if anew {
                 self.lead += 1;
                 self.paused_until = None;
@@ -187,7 +191,11 @@ impl<D: Duty, R: Runtime, C: Clock, N: Replication> LeaderTask<D, R, C, N> {
             let (lead, proposer) = (self.lead, self.proposer.clone());
             let decided = async move {
                 let result = proposer.propose_as_leader(term, &proposal).await;
-                let outcome = result.inspect_err(|error| tracing::debug!(?decision, %error, "what the leader decided has no outcome")).ok();
+                let outcome = result
+                    .inspect_err(
+                        |error| tracing::debug!(?decision, %error, "what the leader decided has no outcome"),
+                    )
+                    .ok();
                 Decided { lead, decision, outcome: outcome.filter(|outcome| outcome.result.is_ok()) }
             };
             self.decided.push(decided.boxed());

@@ -1,18 +1,21 @@
-//! What the proposer knows, without doing anything: the queue, what is in flight, the waiters, the links of followers.
+//! What the proposer knows, without doing anything: the queue, what is in flight, the waiters, the
+//! links of followers.
 //!
-//! Every proposal is bound to the term of the leader that it is given to, and only that leader can append it, in that term.
-//! The log is ordered by term: once this member has applied an entry of a larger term, none of its own proposals bound to a
-//! smaller one and still without outcome can ever be committed. They are queued again, so a change of leaders costs a
-//! client time, but never its answer. What is left as "outcome unknown" is a deadline that passes while a proposal
-//! is bound, and a snapshot that jumps over a command that may not be run twice.
+//! Every proposal is bound to the term of the leader that it is given to, and only that leader can
+//! append it, in that term. The log is ordered by term: once this member has applied an entry of a
+//! larger term, none of its own proposals bound to a smaller one and still without outcome can ever
+//! be committed. They are queued again, so a change of leaders costs a client time, but never its
+//! answer. What is left as "outcome unknown" is a deadline that passes while a proposal is bound,
+//! and a snapshot that jumps over a command that may not be run twice.
 //!
-//! Order: a proposal keeps its place in the queue for life, and nothing is proposed in a term before this member has applied its
-//! first entry, when all that earlier terms left behind is in the queue again. A call that was put off because
-//! the one that it follows had not run is held until that one, if it waits here too, is queued again or has its outcome.
-//! What a leader decided is only proposed in its own term, and answered as unavailable at its end.
+//! Order: a proposal keeps its place in the queue for life, and nothing is proposed in a term
+//! before this member has applied its first entry, when all that earlier terms left behind is in
+//! the queue again. A call that was put off because the one that it follows had not run is held
+//! until that one, if it waits here too, is queued again or has its outcome. What a leader decided
+//! is only proposed in its own term, and answered as unavailable at its end.
 //!
-//! It is one value behind a mutex, with no futures in it, so that every step can be tested by itself. The
-//! [`proposer`](crate::proposer) drives it.
+//! It is one value behind a mutex, with no futures in it, so that every step can be tested by
+//! itself. The [`proposer`](crate::proposer) drives it.
 mod follower;
 mod links;
 
@@ -33,8 +36,8 @@ use links::LinkState;
 
 pub(crate) use links::{Link, Taken};
 
-/// Entries that a leader has in flight by default: proposed, and not applied on itself. More hide the latency of disk and
-/// network; fewer make larger entries.
+/// Entries that a leader has in flight by default: proposed, and not applied on itself. More hide
+/// the latency of disk and network; fewer make larger entries.
 pub const ENTRIES_IN_FLIGHT: usize = 4;
 /// Own proposals without outcome, by default.
 pub const OWN_COMMANDS: usize = 16_384;
@@ -165,7 +168,12 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(template: Origin, limits: ProposerLimits, applied_term: u64, machine_time: Time) -> Self {
+    pub(crate) fn new(
+        template: Origin,
+        limits: ProposerLimits,
+        applied_term: u64,
+        machine_time: Time,
+    ) -> Self {
         Self {
             limits,
             waiters: Waiters::new(template),
@@ -216,22 +224,29 @@ impl Ledger {
             return Err(ProposalError::unavailable(*reason, message.clone()));
         }
         if deadline <= now {
-            return Err(ProposalError::unavailable(UnavailableReason::Deadline, "the deadline had passed before the command was proposed"));
+            return Err(ProposalError::unavailable(
+                UnavailableReason::Deadline,
+                "the deadline had passed before the command was proposed",
+            ));
         }
         let ProposerLimits { own_commands, own_bytes, .. } = self.limits;
         if self.waiters.len() >= own_commands {
-            let message = format!("{own_commands} commands wait on this member, which is its limit; try again later or on another member");
+            let message = format!(
+                "{own_commands} commands wait on this member, which is its limit; try again later or on another member"
+            );
             return Err(ProposalError::unavailable(UnavailableReason::QueueFull, message));
         }
         if self.waiters.len() > 0 && self.waiters.bytes() + packed.bytes.len() > own_bytes {
-            let message =
-                format!("commands of {own_bytes} bytes wait on this member, which is its limit; try again later or on another member");
+            let message = format!(
+                "commands of {own_bytes} bytes wait on this member, which is its limit; try again later or on another member"
+            );
             return Err(ProposalError::unavailable(UnavailableReason::QueueFull, message));
         }
         Ok(self.enqueue(packed, deadline, None))
     }
 
-    /// The same for what the leader of `term` decided: it is proposed in that term or never. The limits are for clients.
+    /// The same for what the leader of `term` decided: it is proposed in that term or never. The
+    /// limits are for clients.
     pub(crate) fn submit_as_leader(
         &mut self,
         term: u64,
@@ -247,7 +262,12 @@ impl Ledger {
         Ok(self.enqueue(packed, deadline, Some(term)))
     }
 
-    fn enqueue(&mut self, packed: Packed, deadline: Monotonic, only_in: Option<u64>) -> oneshot::Receiver<ProposalResult> {
+    fn enqueue(
+        &mut self,
+        packed: Packed,
+        deadline: Monotonic,
+        only_in: Option<u64>,
+    ) -> oneshot::Receiver<ProposalResult> {
         let (reply, outcome) = oneshot::channel();
         let ticket = self.ticket();
         let sequence = packed.origin.sequence;
@@ -340,7 +360,8 @@ impl Ledger {
         let Some(waiter) = self.take_waiter(sequence) else { return };
         let error = match waiter.binding {
             Binding::Bound { .. } => ProposalError::OutcomeUnknown(
-                "the deadline passed while the command may have been in the log; it may still be applied".to_owned(),
+                "the deadline passed while the command may have been in the log; it may still be applied"
+                    .to_owned(),
             ),
             Binding::Held => ProposalError::unavailable(
                 UnavailableReason::OutOfOrder,
@@ -349,12 +370,18 @@ impl Ledger {
             Binding::Queued => match (self.leadership.leader, &self.last_refusal) {
                 (None, _) => ProposalError::unavailable(
                     UnavailableReason::NoLeader,
-                    "the cluster has no leader that this member knows of; is a majority of its members up and connected?",
+                    "the cluster has no leader that this member knows of; is a majority of its members up \
+                        and connected?",
                 ),
-                (_, Some(refusal)) => ProposalError::unavailable(UnavailableReason::Refused, format!("the leader refused: {refusal}")),
+                (_, Some(refusal)) => ProposalError::unavailable(
+                    UnavailableReason::Refused,
+                    format!("the leader refused: {refusal}"),
+                ),
                 (Some(leader), None) => ProposalError::unavailable(
                     UnavailableReason::Deadline,
-                    format!("the deadline passed before the command was given to the leader, member {leader}"),
+                    format!(
+                        "the deadline passed before the command was given to the leader, member {leader}"
+                    ),
                 ),
             },
         };
@@ -396,7 +423,8 @@ impl Ledger {
         }
     }
 
-    /// Queues proposals again that are surely in no log; what a leader decided only in its own term.
+    /// Queues proposals again that are surely in no log; what a leader decided only in its own
+    /// term.
     fn requeue_own(&mut self, sequences: Vec<u64>, answers: &mut Answers) {
         let (leading, mut items) = (self.leading_term(), Vec::with_capacity(sequences.len()));
         for sequence in sequences {
@@ -423,7 +451,8 @@ impl Ledger {
         Some(waiter)
     }
 
-    /// A call came before the one that it follows. If that one waits here, it is queued behind it, or held until it is; whether so.
+    /// A call came before the one that it follows. If that one waits here, it is queued behind it,
+    /// or held until it is; whether so.
     fn put_off(&mut self, sequence: u64) -> bool {
         let Some(predecessor) = self.waiters.predecessor(sequence) else { return false };
         if self.waiters.get(predecessor).is_some_and(|waiter| waiter.binding == Binding::Queued) {
@@ -439,7 +468,8 @@ impl Ledger {
         let mut released = self.held.remove(&sequence).unwrap_or_default();
         while let Some(next) = released.pop() {
             released.extend(self.held.remove(&next).unwrap_or_default());
-            if let Some(waiter) = self.waiters.get_mut(next).filter(|waiter| waiter.binding == Binding::Held) {
+            if let Some(waiter) = self.waiters.get_mut(next).filter(|waiter| waiter.binding == Binding::Held)
+            {
                 waiter.binding = Binding::Queued;
                 items.push(Queued { ticket: waiter.ticket, item: Item::Own(next) });
             }
@@ -485,17 +515,23 @@ impl Ledger {
             self.drop_forwarded(&forwarded, DropReason::NotLeading);
         }
         self.room.clear();
-        let of_ended = |waiter: &Waiter| waiter.binding == Binding::Queued && waiter.only_in.is_some_and(|only| Some(only) != leading);
+        let of_ended = |waiter: &Waiter| {
+            waiter.binding == Binding::Queued && waiter.only_in.is_some_and(|only| Some(only) != leading)
+        };
         for sequence in self.waiters.select(of_ended) {
             self.end_of_term(sequence, &mut answers);
         }
         answers
     }
 
-    /// The next entry to propose, if this member leads, has applied its term's first entry, and has not enough in flight.
+    /// The next entry to propose, if this member leads, has applied its term's first entry, and has
+    /// not enough in flight.
     pub(crate) fn next_entry(&mut self, now: Monotonic, wall_ms: impl FnOnce() -> u64) -> Option<ReadyEntry> {
         let term = self.leading_term()?;
-        if self.applied_term < term || self.in_flight.len() >= self.limits.entries_in_flight || self.queue.is_empty() {
+        if self.applied_term < term
+            || self.in_flight.len() >= self.limits.entries_in_flight
+            || self.queue.is_empty()
+        {
             return None;
         }
         let mut packer = Packer::default();
@@ -547,8 +583,14 @@ impl Ledger {
     }
 
     /// What an entry would be stamped with now, if this member leads `term`.
-    pub(crate) fn stamp_in(&mut self, term: u64, now: Monotonic, wall_ms: impl FnOnce() -> u64) -> Option<Time> {
-        (self.leading_term() == Some(term) && self.applied_term >= term).then(|| self.stamp(term, now, wall_ms))
+    pub(crate) fn stamp_in(
+        &mut self,
+        term: u64,
+        now: Monotonic,
+        wall_ms: impl FnOnce() -> u64,
+    ) -> Option<Time> {
+        (self.leading_term() == Some(term) && self.applied_term >= term)
+            .then(|| self.stamp(term, now, wall_ms))
     }
 
     fn stamp(&mut self, term: u64, now: Monotonic, wall_ms: impl FnOnce() -> u64) -> Time {
@@ -560,8 +602,14 @@ impl Ledger {
         base.stamp.plus_ms(u64::try_from(now.since(base.at).as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// The answer to the proposal of an entry. True if it was refused, so that it is better to wait a little.
-    pub(crate) fn proposed(&mut self, id: u64, result: Result<(), ProposeError>, answers: &mut Answers) -> bool {
+    /// The answer to the proposal of an entry. True if it was refused, so that it is better to wait
+    /// a little.
+    pub(crate) fn proposed(
+        &mut self,
+        id: u64,
+        result: Result<(), ProposeError>,
+        answers: &mut Answers,
+    ) -> bool {
         let Some(at) = self.in_flight.iter().position(|entry| entry.id == id) else { return false };
         match result {
             Ok(()) => {
@@ -600,7 +648,9 @@ impl Ledger {
         let mut answers = Answers::default();
         if term > self.applied_term {
             self.applied_term = term;
-            let surely_not = self.waiters.select(|waiter| matches!(waiter.binding, Binding::Bound { term: bound, .. } if bound < term));
+            let surely_not = self.waiters.select(
+                |waiter| matches!(waiter.binding, Binding::Bound { term: bound, .. } if bound < term),
+            );
             self.requeue_own(surely_not, &mut answers);
             self.in_flight.retain(|entry| entry.term >= term);
         }
@@ -633,18 +683,23 @@ impl Ledger {
         answers
     }
 
-    /// A snapshot was installed that ends in `term` at `time`; entries of this term and before may have been jumped over.
+    /// A snapshot was installed that ends in `term` at `time`; entries of this term and before may
+    /// have been jumped over.
     pub(crate) fn restored(&mut self, term: u64, time: Time) -> Answers {
         self.applied_term = self.applied_term.max(term);
         self.machine_time = self.machine_time.max(time);
         self.in_flight.retain(|entry| entry.term > term);
-        let skipped = |waiter: &Waiter| matches!(waiter.binding, Binding::Bound { term: bound, .. } if bound <= term);
-        let repeat = self.waiters.select(|waiter| skipped(waiter) && waiter.packed.repeat == Repeat::Harmless);
-        let unknown = self.waiters.select(|waiter| skipped(waiter) && waiter.packed.repeat == Repeat::Unknown);
+        let skipped =
+            |waiter: &Waiter| matches!(waiter.binding, Binding::Bound { term: bound, .. } if bound <= term);
+        let repeat =
+            self.waiters.select(|waiter| skipped(waiter) && waiter.packed.repeat == Repeat::Harmless);
+        let unknown =
+            self.waiters.select(|waiter| skipped(waiter) && waiter.packed.repeat == Repeat::Unknown);
         let mut answers = Answers::default();
         for sequence in unknown {
             if let Some(waiter) = self.take_waiter(sequence) {
-                let message = "this member installed a snapshot that may have jumped over the command; it may have been applied";
+                let message = "this member installed a snapshot that may have jumped over the command; it \
+                    may have been applied";
                 answers.push(waiter, Err(ProposalError::OutcomeUnknown(message.to_owned())));
             }
         }
@@ -654,7 +709,10 @@ impl Ledger {
 }
 
 fn not_leading(term: u64) -> ProposalError {
-    ProposalError::unavailable(UnavailableReason::NoLeader, format!("this member does not lead term {term} any more, which decided this"))
+    ProposalError::unavailable(
+        UnavailableReason::NoLeader,
+        format!("this member does not lead term {term} any more, which decided this"),
+    )
 }
 
 /// How long a leader waits after a refusal before it proposes again.

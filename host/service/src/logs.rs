@@ -1,4 +1,5 @@
-//! The last lines that recipes wrote for people on this member. Not replicated: each member has its own.
+//! The last lines that recipes wrote for people on this member. Not replicated: each member has its
+//! own.
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 

@@ -1,8 +1,8 @@
-//! A member as its gRPC shell sees it: calls, queries, recipes, spaces, status. Every failure is a [`CallFailure`], so that
-//! the shell only maps.
+//! A member as its gRPC shell sees it: calls, queries, recipes, spaces, status. Every failure is a
+//! [`CallFailure`], so that the shell only maps.
 //!
-//! Nothing is decided here that other members have to agree on: what is checked before proposing is checked again by the
-//! machine, and only spares the log what would be rejected anyway.
+//! Nothing is decided here that other members have to agree on: what is checked before proposing is
+//! checked again by the machine, and only spares the log what would be rejected anyway.
 mod administer;
 mod call;
 mod events;
@@ -183,7 +183,9 @@ impl<P: Ports> Member<P> {
     ///
     /// # Errors
     /// [`Fatal`] if the store cannot be read.
-    pub fn start<R: Replica<<P::Store as Store>::View>>(parts: MemberParts<P, R>) -> Result<(Self, Executor<P::Store, R>), Fatal> {
+    pub fn start<R: Replica<<P::Store as Store>::View>>(
+        parts: MemberParts<P, R>,
+    ) -> Result<(Self, Executor<P::Store, R>), Fatal> {
         Self::start_with(parts, WatchLimits::default())
     }
 
@@ -206,9 +208,18 @@ impl<P: Ports> Member<P> {
             preparer,
             encode_event,
         } = parts;
-        let (applied, logs, directory) = (AppliedState::default(), LogRing::default(), DirectoryCache::default());
+        let (applied, logs, directory) =
+            (AppliedState::default(), LogRing::default(), DirectoryCache::default());
         let at = (applied_term, replica.head().time);
-        let proposer = Proposer::start(member, incarnation, limits, at, runtime.clone(), clock.clone(), replication.clone());
+        let proposer = Proposer::start(
+            member,
+            incarnation,
+            limits,
+            at,
+            runtime.clone(),
+            clock.clone(),
+            replication.clone(),
+        );
         let now = runtime.clone();
         let (sessions, parked) = (Sessions::new(applied_term, move || now.now()), ParkedCalls::default());
         let (retention, watches) = (Retention::new(applied_term), Hub::new(watch_limits));
@@ -228,8 +239,12 @@ impl<P: Ports> Member<P> {
         let lead = (proposer.clone(), runtime.clone(), clock, replication.clone());
         LeaderTask::start(SessionDuty::new(sessions.clone()), lead.clone());
         LeaderTask::start(RetentionDuty::new(retention.clone(), store.clone()), lead);
-        let touch_server =
-            TouchServer { sessions: sessions.clone(), reader: reader.clone(), runtime: runtime.clone(), replication: replication.clone() };
+        let touch_server = TouchServer {
+            sessions: sessions.clone(),
+            reader: reader.clone(),
+            runtime: runtime.clone(),
+            replication: replication.clone(),
+        };
         let inner = Inner {
             runtime,
             replication,
@@ -299,7 +314,12 @@ impl<P: Ports> Member<P> {
     ///
     /// # Errors
     /// Unavailable, or outcome unknown.
-    pub async fn propose(&self, action: Action, caller: Caller, timeout: Duration) -> Result<Outcome, CallFailure> {
+    pub async fn propose(
+        &self,
+        action: Action,
+        caller: Caller,
+        timeout: Duration,
+    ) -> Result<Outcome, CallFailure> {
         self.propose_by(action, caller, self.deadline(timeout)).await
     }
 
@@ -319,11 +339,15 @@ impl<P: Ports> Member<P> {
         self.0.reader.ready(Consistency::Linearizable, 0, self.deadline(timeout)).await
     }
 
-    /// Refuses new commands, and waits until those taken in have their outcomes, or `timeout` has passed; then ends.
+    /// Refuses new commands, and waits until those taken in have their outcomes, or `timeout` has
+    /// passed; then ends.
     pub async fn shut_down(&self, timeout: Duration) {
         let drained = self.0.reader.by(self.deadline(timeout), self.0.proposer.drain()).await;
         if drained.is_err() {
-            tracing::warn!("commands were still without outcome when the member stopped; their clients are told that it is unknown");
+            tracing::warn!(
+                "commands were still without outcome when the member stopped; their clients are told that \
+                    it is unknown"
+            );
         }
         self.close("this member is stopping; use another one");
     }
@@ -355,11 +379,21 @@ impl<P: Ports> Member<P> {
     }
 
     /// See [`Reader::ready`].
-    pub(crate) async fn ready(&self, consistency: Consistency, at_least_revision: u64, deadline: Monotonic) -> Result<(), CallFailure> {
+    pub(crate) async fn ready(
+        &self,
+        consistency: Consistency,
+        at_least_revision: u64,
+        deadline: Monotonic,
+    ) -> Result<(), CallFailure> {
         self.0.reader.ready(consistency, at_least_revision, deadline).await
     }
 
-    async fn propose_by(&self, action: Action, caller: Caller, deadline: Monotonic) -> Result<Outcome, CallFailure> {
+    async fn propose_by(
+        &self,
+        action: Action,
+        caller: Caller,
+        deadline: Monotonic,
+    ) -> Result<Outcome, CallFailure> {
         Ok(self.0.proposer.propose(&Proposal { action, caller, deadline }, self.0.runtime.now()).await?)
     }
 
@@ -369,8 +403,10 @@ impl<P: Ports> Member<P> {
 
     pub(crate) fn fatal<T>(&self, result: Result<T, Fatal>) -> Result<T, CallFailure> {
         result.map_err(|fatal| {
-            let failure =
-                CallFailure::unavailable(UnavailableReason::ShuttingDown, format!("this member stopped: {fatal}; use another one"));
+            let failure = CallFailure::unavailable(
+                UnavailableReason::ShuttingDown,
+                format!("this member stopped: {fatal}; use another one"),
+            );
             self.fail(fatal);
             failure
         })

@@ -1,7 +1,7 @@
 //! Commands as bytes, and entries put together from them.
 //!
-//! A command is encoded once, where it is taken in; a follower forwards those bytes and the leader packs them into an entry
-//! by copying. A test holds the result against `encode(&Entry)`.
+//! A command is encoded once, where it is taken in; a follower forwards those bytes and the leader
+//! packs them into an entry by copying. A test holds the result against `encode(&Entry)`.
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -59,7 +59,8 @@ impl Packed {
         Self::of(encode(&CommandRef { origin, caller, action }).into(), origin, caller, action)
     }
 
-    /// Reads a forwarded command; `None` if this version cannot, or it is longer than any command may be.
+    /// Reads a forwarded command; `None` if this version cannot, or it is longer than any command
+    /// may be.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         if bytes.len() > COMMAND_BYTES {
             return None;
@@ -82,16 +83,23 @@ impl Packed {
             _ => Sharing::Shared,
         };
         let repeat = match action {
-            Action::InstallRecipe { .. } | Action::CreateSpace { .. } | Action::SetEnvironment { .. } => Repeat::Harmless,
-            Action::OpenSession(_) | Action::SessionCall(_) | Action::CancelRequest { .. } | Action::SetSessionBounds { .. } => {
+            Action::InstallRecipe { .. } | Action::CreateSpace { .. } | Action::SetEnvironment { .. } => {
                 Repeat::Harmless
             }
-            Action::BindSpace { .. } | Action::SetEventRetention { .. } | Action::CompactEvents { .. } => Repeat::Harmless,
+            Action::OpenSession(_)
+            | Action::SessionCall(_)
+            | Action::CancelRequest { .. }
+            | Action::SetSessionBounds { .. } => Repeat::Harmless,
+            Action::BindSpace { .. } | Action::SetEventRetention { .. } | Action::CompactEvents { .. } => {
+                Repeat::Harmless
+            }
             Action::EndSession { session: _, cause: EndCause::Closed } => Repeat::Harmless,
             _ => Repeat::Unknown,
         };
         let step = match (action, caller.session) {
-            (Action::SessionCall(call), Some(session)) => Some(Step { session, request: call.request.id, after: call.request.after }),
+            (Action::SessionCall(call), Some(session)) => {
+                Some(Step { session, request: call.request.id, after: call.request.after })
+            }
             _ => None,
         };
         Self { bytes, origin, fuel_key, sharing, repeat, step }
@@ -147,7 +155,8 @@ mod tests {
 
     fn call(sequence: u64, args: usize) -> (Command, Packed) {
         let origin = Origin { member: MemberId(7), incarnation: u64::MAX, sequence };
-        let action = Action::Call(Call { space: SpaceId(300), operation: OperationId(9), args: Blob(vec![1; args]) });
+        let action =
+            Action::Call(Call { space: SpaceId(300), operation: OperationId(9), args: Blob(vec![1; args]) });
         let command = Command { origin, caller: Caller::default(), action: action.clone() };
         (command, Packed::new(origin, Caller::default(), &action))
     }
@@ -155,7 +164,8 @@ mod tests {
     #[test]
     fn a_packed_entry_is_the_encoded_entry() {
         for count in [0, 1, 2, 127, 128, 300] {
-            let (commands, packed): (Vec<_>, Vec<_>) = (1..=count).map(|sequence| call(sequence, sequence as usize)).unzip();
+            let (commands, packed): (Vec<_>, Vec<_>) =
+                (1..=count).map(|sequence| call(sequence, sequence as usize)).unzip();
             let mut packer = Packer::default();
             packed.iter().for_each(|command| packer.add(command, 1));
             let stamp = Time(1_700_000_000_000);
@@ -165,8 +175,11 @@ mod tests {
 
     #[test]
     fn an_install_is_alone_in_its_entry() {
-        let install =
-            Packed::new(Origin::default(), Caller::default(), &Action::InstallRecipe { module: Blob(vec![0; 9]), replace: false });
+        let install = Packed::new(
+            Origin::default(),
+            Caller::default(),
+            &Action::InstallRecipe { module: Blob(vec![0; 9]), replace: false },
+        );
         let (_, call) = call(1, 1);
         let mut packer = Packer::default();
         assert!(packer.fits(&install, 1));
@@ -198,7 +211,11 @@ mod tests {
         assert_eq!(Packed::parse(&packed.bytes), Some(packed.clone()));
         assert_eq!(Packed::parse(&packed.bytes[1..]), None);
         assert_eq!(Packed::parse(&[]), None);
-        let form = Packed::new(Origin::default(), Caller::default(), &Action::FormCluster { cluster: ClusterId([1; 16]) });
+        let form = Packed::new(
+            Origin::default(),
+            Caller::default(),
+            &Action::FormCluster { cluster: ClusterId([1; 16]) },
+        );
         assert_eq!(form.repeat, Repeat::Unknown);
     }
 

@@ -1,10 +1,12 @@
 //! Who waits on this member for the outcome of a parked call, by session and request.
 //!
-//! A waiter is there before its call is proposed, so that no completion can come too early. Completions come from this
-//! member's apply, whichever member and command they are of. When a snapshot was installed, completions may have been
-//! jumped over: each waiter is looked up in the new state, and told its outcome, left to wait, or told to ask again.
+//! A waiter is there before its call is proposed, so that no completion can come too early.
+//! Completions come from this member's apply, whichever member and command they are of. When a
+//! snapshot was installed, completions may have been jumped over: each waiter is looked up in the
+//! new state, and told its outcome, left to wait, or told to ask again.
 //!
-//! Several callers may wait for one request: its client tried again. What is parked stays so when they leave.
+//! Several callers may wait for one request: its client tried again. What is parked stays so when
+//! they leave.
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -64,18 +66,27 @@ pub(crate) struct Place {
 
 impl ParkedCalls {
     /// A place for a waiter that keeps `bytes` of arguments.
-    pub(crate) fn wait(&self, session: SessionId, request: RequestId, bytes: usize) -> Result<Place, CallFailure> {
+    pub(crate) fn wait(
+        &self,
+        session: SessionId,
+        request: RequestId,
+        bytes: usize,
+    ) -> Result<Place, CallFailure> {
         let (key, mut state) = ((session, request), lock(&self.0));
         let state = &mut *state;
         let busy = |message| Err(CallFailure::unavailable(UnavailableReason::Busy, message));
         if state.calls >= WAITING_CALLS || (state.calls > 0 && state.bytes + bytes > WAITING_CALL_BYTES) {
             return busy(format!(
-                "{WAITING_CALLS} calls, or {WAITING_CALL_BYTES} bytes of their arguments, wait on this member, which is its limit; try again \
+                "{WAITING_CALLS} calls, or {WAITING_CALL_BYTES} bytes of their arguments, wait on this \
+                    member, which is its limit; try again \
                  later or on another member"
             ));
         }
         if state.slots.get(&key).is_some_and(|slots| slots.len() >= WAITERS_PER_REQUEST) {
-            return busy(format!("{WAITERS_PER_REQUEST} callers wait for this request on this member already, which is its limit"));
+            return busy(format!(
+                "{WAITERS_PER_REQUEST} callers wait for this request on this member already, which is its \
+                    limit"
+            ));
         }
         let (sender, news) = oneshot::channel();
         state.next += 1;
@@ -96,7 +107,11 @@ impl ParkedCalls {
             let mut state = lock(&self.0);
             for Completed { session, request, outcome } in completions {
                 let slots = state.slots.get_mut(&(session, request)).into_iter().flatten();
-                told.extend(slots.filter_map(|slot| slot.news.take()).map(|news| (news, News::Outcome(outcome.clone()))));
+                told.extend(
+                    slots
+                        .filter_map(|slot| slot.news.take())
+                        .map(|news| (news, News::Outcome(outcome.clone()))),
+                );
             }
         }
         for (news, message) in told {
@@ -111,10 +126,17 @@ impl ParkedCalls {
     }
 
     /// Looks the waiters of one request up.
-    pub(crate) fn look_up(&self, view: &impl StateView, session: SessionId, request: RequestId) -> Result<(), Fatal> {
+    pub(crate) fn look_up(
+        &self,
+        view: &impl StateView,
+        session: SessionId,
+        request: RequestId,
+    ) -> Result<(), Fatal> {
         match sessions::request(view, session, request)?.map(|record| record.state) {
             Some(RequestState::Waiting { .. }) => {}
-            Some(RequestState::Done { outcome, .. }) => self.complete(vec![Completed { session, request, outcome }]),
+            Some(RequestState::Done { outcome, .. }) => {
+                self.complete(vec![Completed { session, request, outcome }])
+            }
             None => {
                 let mut state = lock(&self.0);
                 let slots = state.slots.get_mut(&(session, request)).into_iter().flatten();
@@ -156,7 +178,8 @@ impl Place {
         if state.closed {
             return;
         }
-        let slot = state.slots.get_mut(&self.key).and_then(|slots| slots.iter_mut().find(|slot| slot.id == self.id));
+        let slot =
+            state.slots.get_mut(&self.key).and_then(|slots| slots.iter_mut().find(|slot| slot.id == self.id));
         if let Some(slot) = slot {
             slot.news = Some(sender);
         }
@@ -214,7 +237,9 @@ mod tests {
         let (mut one, mut two) = (place(&calls, 1, 0).expect("room"), place(&calls, 2, 0).expect("room"));
         calls.complete(vec![completed(2), completed(3)]);
         assert!(one.news().now_or_never().is_none());
-        assert!(matches!(two.news().now_or_never(), Some(Some(News::Outcome(outcome))) if outcome.revision == Revision(9)));
+        assert!(
+            matches!(two.news().now_or_never(), Some(Some(News::Outcome(outcome))) if outcome.revision == Revision(9))
+        );
     }
 
     #[test]
@@ -236,7 +261,10 @@ mod tests {
         calls.close();
         let mut after = place(&calls, 1, 0).expect("room");
         after.renew();
-        assert!(matches!((before.news().now_or_never(), after.news().now_or_never()), (Some(None), Some(None))));
+        assert!(matches!(
+            (before.news().now_or_never(), after.news().now_or_never()),
+            (Some(None), Some(None))
+        ));
         drop((before, after));
         assert_eq!(calls.counts(), (0, 0, 0));
     }

@@ -1,8 +1,9 @@
-//! What a member's logic needs from outside, as traits: time, tasks, the replicated log, the store, query threads.
+//! What a member's logic needs from outside, as traits: time, tasks, the replicated log, the store,
+//! query threads.
 //!
-//! The node implements them over tokio, tonic, consensus and RocksDB; the tests and the simulator implement them over a
-//! virtual clock and an in-memory log. Nothing in this crate reaches around them. They carry bytes and numbers, never
-//! types of another layer.
+//! The node implements them over tokio, tonic, consensus and RocksDB; the tests and the simulator
+//! implement them over a virtual clock and an in-memory log. Nothing in this crate reaches around
+//! them. They carry bytes and numbers, never types of another layer.
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +74,8 @@ pub struct Leadership {
 /// Why a proposal did not surely get into the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProposeError {
-    /// It was not appended and never will be: this member does not lead the term, or refused it for the reason given.
+    /// It was not appended and never will be: this member does not lead the term, or refused it for
+    /// the reason given.
     Refused(String),
     /// It may have been appended.
     Unknown(String),
@@ -91,7 +93,8 @@ impl fmt::Display for Unavailable {
 
 impl std::error::Error for Unavailable {}
 
-/// A two-way stream of frames between a follower and the leader. Ordered; frames are lost only by its end.
+/// A two-way stream of frames between a follower and the leader. Ordered; frames are lost only by
+/// its end.
 pub struct ForwardLink {
     /// Frames to the other side. Its capacity is the transport's; dropping it ends the link.
     pub outgoing: mpsc::Sender<Vec<u8>>,
@@ -123,19 +126,26 @@ pub enum Touched {
 pub trait Replication: Clone + Send + Sync + 'static {
     /// What this member knows now.
     fn leadership(&self) -> Leadership;
-    /// Resolves when [`leadership`](Self::leadership) differs from `seen`; never, once the log has ended.
+    /// Resolves when [`leadership`](Self::leadership) differs from `seen`; never, once the log has
+    /// ended.
     fn leadership_changed(&self, seen: Leadership) -> BoxFuture<'static, ()>;
-    /// Appends an entry if, and only if, this member leads `term` when it is appended. Enqueues before it returns, so that
-    /// two calls are appended in their order. Resolves as soon as the entry is refused or known to be in the log; it
-    /// need not wait for apply.
+    /// Appends an entry if, and only if, this member leads `term` when it is appended. Enqueues
+    /// before it returns, so that two calls are appended in their order. Resolves as soon as the
+    /// entry is refused or known to be in the log; it need not wait for apply.
     fn propose(&self, term: u64, entry: Vec<u8>) -> BoxFuture<'static, Result<(), ProposeError>>;
-    /// An index that every write acknowledged before this call is at or below. On a follower the leader is asked.
+    /// An index that every write acknowledged before this call is at or below. On a follower the
+    /// leader is asked.
     fn read_index(&self) -> BoxFuture<'static, Result<u64, Unavailable>>;
     /// Opens a link to `leader`, whose node hands the other end to `Member::serve_forward`.
     fn forward(&self, leader: MemberId) -> BoxFuture<'static, Result<ForwardLink, Unavailable>>;
-    /// Tells `leader`, which is another member, that the clients of these sessions live; its node calls `Member::serve_touches`. The
-    /// answer has one item per session, in order. At most [`TOUCHES_PER_BUNDLE`](crate::TOUCHES_PER_BUNDLE) sessions; may be dropped.
-    fn touch(&self, leader: MemberId, sessions: Vec<SessionId>) -> BoxFuture<'static, Result<Vec<Touched>, Unavailable>>;
+    /// Tells `leader`, which is another member, that the clients of these sessions live; its node
+    /// calls `Member::serve_touches`. The answer has one item per session, in order. At most
+    /// [`TOUCHES_PER_BUNDLE`](crate::TOUCHES_PER_BUNDLE) sessions; may be dropped.
+    fn touch(
+        &self,
+        leader: MemberId,
+        sessions: Vec<SessionId>,
+    ) -> BoxFuture<'static, Result<Vec<Touched>, Unavailable>>;
 }
 
 /// Why the store did not write.
@@ -165,7 +175,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`Fatal`] if the store cannot be read.
     fn view(&self) -> Result<Self::View, Fatal>;
-    /// The present rows for the apply thread, which drops them before its next commit: need not be unaffected by it.
+    /// The present rows for the apply thread, which drops them before its next commit: need not be
+    /// unaffected by it.
     ///
     /// # Errors
     /// [`Fatal`] if the store cannot be read.
@@ -189,7 +200,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn wait_for_space(&self) -> Result<(), Fatal>;
 }
 
-/// The machine with whatever runs its recipes, on the apply thread. [`MachineReplica`](crate::MachineReplica) is the real one.
+/// The machine with whatever runs its recipes, on the apply thread.
+/// [`MachineReplica`](crate::MachineReplica) is the real one.
 pub trait Replica<V: StateView>: Send + 'static {
     /// Applies the entry at `index` to `view`.
     ///

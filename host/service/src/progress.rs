@@ -1,7 +1,8 @@
-//! Waiting for a number that only grows (the applied index, the revision), and waking one task: for a cause, or at a time.
+//! Waiting for a number that only grows (the applied index, the revision), and waking one task: for
+//! a cause, or at a time.
 //!
-//! A waiter is woken once, when its number is reached, however many steps that takes; a watch channel would wake every
-//! waiter at every entry.
+//! A waiter is woken once, when its number is reached, however many steps that takes; a watch
+//! channel would wake every waiter at every entry.
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -130,7 +131,13 @@ pub(crate) struct Alarm(Option<(Monotonic, BoxFuture<'static, ()>)>);
 
 impl Alarm {
     /// Ready once it is `wake`, which may be another time in each call.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, runtime: &impl Runtime, wake: Option<Monotonic>, now: Monotonic) -> Poll<()> {
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        runtime: &impl Runtime,
+        wake: Option<Monotonic>,
+        now: Monotonic,
+    ) -> Poll<()> {
         let Some(wake) = wake else {
             self.0 = None;
             return Poll::Pending;

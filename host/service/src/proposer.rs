@@ -1,8 +1,10 @@
-//! The proposer: packs what waits into entries when this member leads, and forwards it when it follows.
+//! The proposer: packs what waits into entries when this member leads, and forwards it when it
+//! follows.
 //!
-//! No timer and no lingering: while entries are in flight, commands gather, and the next entry takes all of them. So batches
-//! grow with the load, across members. What it knows is in the [`ledger`](crate::ledger); here are only the
-//! futures: one task that drives proposals, the link to the leader, and deadlines.
+//! No timer and no lingering: while entries are in flight, commands gather, and the next entry
+//! takes all of them. So batches grow with the load, across members. What it knows is in the
+//! [`ledger`](crate::ledger); here are only the futures: one task that drives proposals, the link
+//! to the leader, and deadlines.
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -20,7 +22,9 @@ use crate::failure::{ProposalError, UnavailableReason};
 use crate::forward::{self, FORWARD_FRAME_BYTES, ForwardError, ToFollower, ToLeader};
 use crate::ledger::{Ledger, ProposerLimits, ProposerStats, REFUSED_PAUSE};
 use crate::packing::Packed;
-use crate::ports::{Clock, ForwardLink, Monotonic, ProposalResult, ProposeError, Replication, Role, Runtime, Unavailable};
+use crate::ports::{
+    Clock, ForwardLink, Monotonic, ProposalResult, ProposeError, Replication, Role, Runtime, Unavailable,
+};
 use crate::progress::{Signal, lock};
 use crate::waiters::Answers;
 
@@ -62,8 +66,8 @@ pub struct Proposal {
 }
 
 impl Proposer {
-    /// Starts the proposer of `member`; `incarnation` is another one for each start of it. `term` and `time` are those
-    /// of the last applied entry.
+    /// Starts the proposer of `member`; `incarnation` is another one for each start of it. `term`
+    /// and `time` are those of the last applied entry.
     pub fn start<R: Runtime, C: Clock, N: Replication>(
         member: MemberId,
         incarnation: u64,
@@ -74,7 +78,10 @@ impl Proposer {
         replication: N,
     ) -> Self {
         let origin = Origin { member, incarnation, sequence: 0 };
-        let shared = Arc::new(Shared { ledger: Mutex::new(Ledger::new(origin, limits, term, time)), signal: Signal::default() });
+        let shared = Arc::new(Shared {
+            ledger: Mutex::new(Ledger::new(origin, limits, term, time)),
+            signal: Signal::default(),
+        });
         let mut driver = Driver {
             shared: shared.clone(),
             origin,
@@ -102,7 +109,8 @@ impl Proposer {
         self.outcome(outcome).await
     }
 
-    /// Proposes what this member decided as the leader of `term`: it is appended in that term, or never.
+    /// Proposes what this member decided as the leader of `term`: it is appended in that term, or
+    /// never.
     ///
     /// # Errors
     /// Unavailable if the term ended first, or another [`ProposalError`].
@@ -119,7 +127,9 @@ impl Proposer {
     async fn outcome(&self, outcome: oneshot::Receiver<ProposalResult>) -> ProposalResult {
         self.shared.signal.raise();
         outcome.await.unwrap_or_else(|_| {
-            Err(ProposalError::OutcomeUnknown("this member stopped while the command may have been in the log".to_owned()))
+            Err(ProposalError::OutcomeUnknown(
+                "this member stopped while the command may have been in the log".to_owned(),
+            ))
         })
     }
 
@@ -136,8 +146,8 @@ impl Proposer {
         forward::serve(self.shared.clone(), runtime, link).await
     }
 
-    /// To be called in the order of the log, for every entry, when its effects can be read; `outcomes` is empty for an
-    /// entry without commands.
+    /// To be called in the order of the log, for every entry, when its effects can be read;
+    /// `outcomes` is empty for an entry without commands.
     pub fn applied(&self, term: u64, outcomes: Vec<CommandOutcome>) {
         let answers = self.shared.ledger().applied(term, outcomes);
         self.shared.signal.raise();
@@ -165,7 +175,10 @@ impl Proposer {
     pub async fn drain(&self) {
         let idle = {
             let mut ledger = self.shared.ledger();
-            ledger.refuse_proposals(UnavailableReason::ShuttingDown, "this member is stopping; use another one".to_owned());
+            ledger.refuse_proposals(
+                UnavailableReason::ShuttingDown,
+                "this member is stopping; use another one".to_owned(),
+            );
             ledger.when_idle()
         };
         let _ = idle.await;
@@ -239,7 +252,10 @@ impl<R: Runtime, C: Clock, N: Replication> Driver<R, C, N> {
                 }
                 answers.send();
             }
-            if self.propose(now) == Step::Again || self.poll_link(cx, now) == Step::Again || self.poll_timer(cx, now) == Step::Again {
+            if self.propose(now) == Step::Again
+                || self.poll_link(cx, now) == Step::Again
+                || self.poll_timer(cx, now) == Step::Again
+            {
                 step = Step::Again;
             }
             if step == Step::Wait {
@@ -265,13 +281,15 @@ impl<R: Runtime, C: Clock, N: Replication> Driver<R, C, N> {
 
     fn poll_link(&mut self, cx: &mut Context<'_>, now: Monotonic) -> Step {
         let leadership = self.shared.ledger().leadership();
-        let target = leadership.leader.filter(|leader| leadership.role == Role::Follower && *leader != self.origin.member);
+        let target = leadership
+            .leader
+            .filter(|leader| leadership.role == Role::Follower && *leader != self.origin.member);
         let wanted = target.map(|leader| (leader, leadership.term));
         let present = match &self.link {
             LinkStage::Idle | LinkStage::Waiting { .. } => None,
-            LinkStage::Opening { leader, term, .. } | LinkStage::Greeting { leader, term, .. } | LinkStage::Open { leader, term, .. } => {
-                Some((*leader, *term))
-            }
+            LinkStage::Opening { leader, term, .. }
+            | LinkStage::Greeting { leader, term, .. }
+            | LinkStage::Open { leader, term, .. } => Some((*leader, *term)),
         };
         if present.is_some() && present != wanted {
             self.link = LinkStage::Idle;
@@ -279,7 +297,9 @@ impl<R: Runtime, C: Clock, N: Replication> Driver<R, C, N> {
         let (stage, step) = match std::mem::replace(&mut self.link, LinkStage::Idle) {
             LinkStage::Waiting { until } if until > now => (LinkStage::Waiting { until }, Step::Wait),
             LinkStage::Idle | LinkStage::Waiting { .. } => match wanted {
-                Some((leader, term)) => (LinkStage::Opening { leader, term, link: self.replication.forward(leader) }, Step::Again),
+                Some((leader, term)) => {
+                    (LinkStage::Opening { leader, term, link: self.replication.forward(leader) }, Step::Again)
+                }
                 None => (LinkStage::Idle, Step::Wait),
             },
             LinkStage::Opening { leader, term, mut link } => match link.poll_unpin(cx) {
@@ -290,18 +310,22 @@ impl<R: Runtime, C: Clock, N: Replication> Driver<R, C, N> {
                     (LinkStage::Waiting { until: now.after(LINK_PAUSE) }, Step::Again)
                 }
             },
-            LinkStage::Greeting { leader, term, mut link, until } => match link.incoming.poll_next_unpin(cx) {
-                Poll::Pending if until > now => (LinkStage::Greeting { leader, term, link, until }, Step::Wait),
-                Poll::Ready(Some(frame)) if frame.len() <= FORWARD_FRAME_BYTES => match decode(&frame) {
-                    Ok(ToFollower::Welcome { received }) => {
-                        let answers = self.shared.ledger().welcomed(term, received);
-                        answers.send();
-                        (LinkStage::Open { leader, term, link }, Step::Again)
+            LinkStage::Greeting { leader, term, mut link, until } => {
+                match link.incoming.poll_next_unpin(cx) {
+                    Poll::Pending if until > now => {
+                        (LinkStage::Greeting { leader, term, link, until }, Step::Wait)
                     }
+                    Poll::Ready(Some(frame)) if frame.len() <= FORWARD_FRAME_BYTES => match decode(&frame) {
+                        Ok(ToFollower::Welcome { received }) => {
+                            let answers = self.shared.ledger().welcomed(term, received);
+                            answers.send();
+                            (LinkStage::Open { leader, term, link }, Step::Again)
+                        }
+                        _ => (LinkStage::Waiting { until: now.after(LINK_PAUSE) }, Step::Again),
+                    },
                     _ => (LinkStage::Waiting { until: now.after(LINK_PAUSE) }, Step::Again),
-                },
-                _ => (LinkStage::Waiting { until: now.after(LINK_PAUSE) }, Step::Again),
-            },
+                }
+            }
             LinkStage::Open { leader, term, link } => self.poll_open(cx, leader, term, link, now),
         };
         self.link = stage;
@@ -309,7 +333,8 @@ impl<R: Runtime, C: Clock, N: Replication> Driver<R, C, N> {
     }
 
     fn greet(&self, leader: MemberId, term: u64, mut link: ForwardLink, now: Monotonic) -> (LinkStage, Step) {
-        let hello = ToLeader::Hello { member: self.origin.member, incarnation: self.origin.incarnation, term };
+        let hello =
+            ToLeader::Hello { member: self.origin.member, incarnation: self.origin.incarnation, term };
         let stage = match link.outgoing.try_send(encode(&hello)) {
             Ok(()) => LinkStage::Greeting { leader, term, link, until: now.after(GREETING_TIMEOUT) },
             Err(_) => LinkStage::Waiting { until: now.after(LINK_PAUSE) },
@@ -317,7 +342,14 @@ impl<R: Runtime, C: Clock, N: Replication> Driver<R, C, N> {
         (stage, Step::Again)
     }
 
-    fn poll_open(&self, cx: &mut Context<'_>, leader: MemberId, term: u64, mut link: ForwardLink, now: Monotonic) -> (LinkStage, Step) {
+    fn poll_open(
+        &self,
+        cx: &mut Context<'_>,
+        leader: MemberId,
+        term: u64,
+        mut link: ForwardLink,
+        now: Monotonic,
+    ) -> (LinkStage, Step) {
         let broken = (LinkStage::Waiting { until: now.after(LINK_PAUSE) }, Step::Again);
         loop {
             match link.incoming.poll_next_unpin(cx) {

@@ -1,7 +1,8 @@
 //! The read path: a read index, this member's apply up to it, then a view.
 //!
-//! One read index is asked for at a time; every read that arrives meanwhile shares the next one. A read must not share one
-//! that was asked for before it arrived: a write acknowledged in between would be missed.
+//! One read index is asked for at a time; every read that arrives meanwhile shares the next one. A
+//! read must not share one that was asked for before it arrived: a write acknowledged in between
+//! would be missed.
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -53,8 +54,14 @@ impl<R: Runtime, N: Replication> Reader<R, N> {
     /// Resolves when a view of this member is fresh enough.
     ///
     /// # Errors
-    /// Unavailable if that is not known by `deadline`; rejected if `at_least_revision` is one that the cluster has not reached.
-    pub async fn ready(&self, consistency: Consistency, at_least_revision: u64, deadline: Monotonic) -> Result<(), CallFailure> {
+    /// Unavailable if that is not known by `deadline`; rejected if `at_least_revision` is one that
+    /// the cluster has not reached.
+    pub async fn ready(
+        &self,
+        consistency: Consistency,
+        at_least_revision: u64,
+        deadline: Monotonic,
+    ) -> Result<(), CallFailure> {
         let wait = async {
             if consistency == Consistency::Linearizable {
                 let index = self.read_index().await?;
@@ -70,7 +77,8 @@ impl<R: Runtime, N: Replication> Reader<R, N> {
         self.by(deadline, wait).await?
     }
 
-    /// A serializable read that asks for a revision waits for it, unless a read index shows that the cluster is behind it.
+    /// A serializable read that asks for a revision waits for it, unless a read index shows that
+    /// the cluster is behind it.
     async fn catch_up(&self, revision: u64) -> Result<(), CallFailure> {
         let behind = async {
             let index = self.read_index().await?;
@@ -89,8 +97,10 @@ impl<R: Runtime, N: Replication> Reader<R, N> {
 
     fn not_reached(&self, revision: u64) -> CallFailure {
         let present = self.applied.revision.get();
-        let message =
-            format!("revision {revision} was asked for, but the cluster is at revision {present}; was it taken from another cluster?");
+        let message = format!(
+            "revision {revision} was asked for, but the cluster is at revision {present}; was it taken from \
+                another cluster?"
+        );
         Rejected::new(Reason::RevisionNotReached, message).into()
     }
 
@@ -99,8 +109,9 @@ impl<R: Runtime, N: Replication> Reader<R, N> {
         let ask = {
             let mut state = lock(&self.state);
             if state.waiting.len() >= WAITING_READS {
-                let message =
-                    format!("{WAITING_READS} reads wait on this member, which is its limit; try again later or on another member");
+                let message = format!(
+                    "{WAITING_READS} reads wait on this member, which is its limit; try again later or on another member"
+                );
                 return Err(CallFailure::unavailable(UnavailableReason::Busy, message));
             }
             state.waiting.push(reply);
@@ -118,9 +129,18 @@ impl<R: Runtime, N: Replication> Reader<R, N> {
     }
 
     /// Awaits `work` until `deadline`.
-    pub(crate) async fn by<T>(&self, deadline: Monotonic, work: impl Future<Output = T>) -> Result<T, CallFailure> {
+    pub(crate) async fn by<T>(
+        &self,
+        deadline: Monotonic,
+        work: impl Future<Output = T>,
+    ) -> Result<T, CallFailure> {
         let left = deadline.since(self.runtime.now());
-        let late = || CallFailure::unavailable(UnavailableReason::Deadline, "the deadline passed before this member was up to date");
+        let late = || {
+            CallFailure::unavailable(
+                UnavailableReason::Deadline,
+                "the deadline passed before this member was up to date",
+            )
+        };
         if left == Duration::ZERO {
             return Err(late());
         }

@@ -1,8 +1,10 @@
-//! Keeps spaces to how much of their past they may keep: the leader's duty, by commands that forget the oldest events.
+//! Keeps spaces to how much of their past they may keep: the leader's duty, by commands that forget
+//! the oldest events.
 //!
-//! What spaces keep is in memory, as the [`executor`](crate::executor) tells it; the rows themselves are read only when a space has too
-//! much, to find out up to which revision. A space is visited once a second at most, unless one compaction did not
-//! suffice, so that steady writing costs one command a second and not one for each event.
+//! What spaces keep is in memory, as the [`executor`](crate::executor) tells it; the rows
+//! themselves are read only when a space has too much, to find out up to which revision. A space is
+//! visited once a second at most, unless one compaction did not suffice, so that steady writing
+//! costs one command a second and not one for each event.
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -69,12 +71,15 @@ impl State {
     }
 }
 
-/// When a space has too much: at once, or when its oldest event is too old; never while it keeps none.
+/// When a space has too much: at once, or when its oldest event is too old; never while it keeps
+/// none.
 fn due_at(log: &EventLog) -> Option<Time> {
     let EventRetention { events, bytes, age_ms } = log.retention;
     match log.oldest_at {
         _ if log.events == 0 => None,
-        Some(oldest) if log.events <= events && log.bytes <= bytes => Some(Time(oldest.0.saturating_add(age_ms))),
+        Some(oldest) if log.events <= events && log.bytes <= bytes => {
+            Some(Time(oldest.0.saturating_add(age_ms)))
+        }
         _ => Some(Time(0)),
     }
 }
@@ -246,7 +251,8 @@ fn excess(view: &impl StateView, space: SpaceId, stamp: Time) -> Result<Option<E
     let log = events::event_log(view, space)?;
     let EventRetention { events: keep, bytes: keep_bytes, age_ms } = log.retention;
     let from = EventPosition::at(Revision(log.compacted.0.saturating_add(1)));
-    let page = events::events(view, space, from, RangeLimit { rows: limits::COMPACTION_EVENTS, bytes: PLAN_BYTES })?;
+    let page =
+        events::events(view, space, from, RangeLimit { rows: limits::COMPACTION_EVENTS, bytes: PLAN_BYTES })?;
     let (mut left, mut left_bytes, mut through) = (log.events, log.bytes, None);
     for (EventPosition { revision, .. }, event) in &page.events {
         let old = event.time.0.saturating_add(age_ms) <= stamp.0;

@@ -1,13 +1,14 @@
-//! What a member knows of sessions without reading its store: their secrets' hashes, the next timer, and, while it leads, when
-//! each session was last heard of.
+//! What a member knows of sessions without reading its store: their secrets' hashes, the next
+//! timer, and, while it leads, when each session was last heard of.
 //!
-//! The [`executor`](crate::executor) tells what was opened and ended before it publishes the index, so whoever waited for an
-//! index finds everything up to it here. Deadlines are the [`clock`]'s; the [`driver`] turns them into commands;
-//! [`touches`] carries what clients say to the leader.
+//! The [`executor`](crate::executor) tells what was opened and ended before it publishes the index,
+//! so whoever waited for an index finds everything up to it here. Deadlines are the [`clock`]'s;
+//! the [`driver`] turns them into commands; [`touches`] carries what clients say to the leader.
 //!
-//! Why a deposed leader cannot prolong a session: it notes a touch when it arrives, and answers only after a read index that
-//! was asked for later, in the same term. So no other member led when the touch arrived, and each later leader
-//! gives the session its whole time after that. The client counts from when it sent the touch, which was before.
+//! Why a deposed leader cannot prolong a session: it notes a touch when it arrives, and answers
+//! only after a read index that was asked for later, in the same term. So no other member led when
+//! the touch arrived, and each later leader gives the session its whole time after that. The client
+//! counts from when it sent the touch, which was before.
 pub(crate) mod clock;
 pub(crate) mod driver;
 pub(crate) mod touches;
@@ -102,17 +103,22 @@ impl Sessions {
         lock(&self.0.state)
     }
 
-    /// Reads everything from `view` again, which is as of an entry of `term`. The clock starts anew.
+    /// Reads everything from `view` again, which is as of an entry of `term`. The clock starts
+    /// anew.
     pub(crate) fn reload(&self, view: &impl StateView, term: Option<u64>) -> Result<(), Fatal> {
         let (mut known, mut after) = (HashMap::new(), None);
         loop {
             let page = sessions::sessions(view, after, PAGE)?;
             after = page.items.last().map(|(id, _)| *id);
-            known.extend(
-                page.items
-                    .into_iter()
-                    .map(|(id, record)| (id, Known { secret_hash: blake3::Hash::from_bytes(record.secret_hash), ttl_ms: record.ttl_ms })),
-            );
+            known.extend(page.items.into_iter().map(|(id, record)| {
+                (
+                    id,
+                    Known {
+                        secret_hash: blake3::Hash::from_bytes(record.secret_hash),
+                        ttl_ms: record.ttl_ms,
+                    },
+                )
+            }));
             if !page.more {
                 break;
             }
@@ -128,7 +134,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// An entry of `term` was applied; to be called before its index is published. `next_timer` is that after it, if it had commands.
+    /// An entry of `term` was applied; to be called before its index is published. `next_timer` is
+    /// that after it, if it had commands.
     pub(crate) fn applied(&self, term: u64, changes: &[SessionChange], next_timer: Option<Option<Time>>) {
         let mut changed = !changes.is_empty();
         {
@@ -178,14 +185,17 @@ impl Sessions {
         Some(term)
     }
 
-    /// The answer to touches that arrived in `term`, if this member leads it still and has applied no entry of a later one.
+    /// The answer to touches that arrived in `term`, if this member leads it still and has applied
+    /// no entry of a later one.
     pub(crate) fn answers(&self, term: u64, touched: &[SessionId]) -> Option<Vec<Touched>> {
         let state = self.state();
         if state.standing.leading != Some(term) || state.standing.applied_term > term {
             return None;
         }
         let answer = |session: &SessionId| match state.clock.life(*session) {
-            Life::Alive { ttl } => Touched::Alive { ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX) },
+            Life::Alive { ttl } => {
+                Touched::Alive { ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX) }
+            }
             Life::Ending => Touched::Ending,
             Life::Unknown => Touched::Ended,
         };

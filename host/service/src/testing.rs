@@ -1,5 +1,6 @@
-//! The tests' world: a virtual clock and executor, a replicated log that a test drives, a recipe in native code, and
-//! members made of them on the real machine. Deterministic: one thread, no sleeps, no randomness.
+//! The tests' world: a virtual clock and executor, a replicated log that a test drives, a recipe in
+//! native code, and members made of them on the real machine. Deterministic: one thread, no sleeps,
+//! no randomness.
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod oracle;

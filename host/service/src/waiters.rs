@@ -1,8 +1,9 @@
 //! The proposals of this member that have no outcome yet, by sequence.
 //!
-//! Each is either queued, so surely in no log, or bound to a term, so possibly in the log of that term. The difference
-//! decides what its client is told when its deadline passes. This module keeps them and answers them; what moves them from
-//! one state to the other is the [`ledger`](crate::ledger).
+//! Each is either queued, so surely in no log, or bound to a term, so possibly in the log of that
+//! term. The difference decides what its client is told when its deadline passes. This module keeps
+//! them and answers them; what moves them from one state to the other is the
+//! [`ledger`](crate::ledger).
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::channel::oneshot;
@@ -113,7 +114,10 @@ impl Waiters {
     pub(crate) fn predecessor(&self, sequence: u64) -> Option<u64> {
         let Step { session, after, .. } = self.get(sequence)?.packed.step?;
         let after = after?;
-        let mut found = self.by_request.range((session, after, 0)..=(session, after, u64::MAX)).map(|(_, _, found)| *found);
+        let mut found = self
+            .by_request
+            .range((session, after, 0)..=(session, after, u64::MAX))
+            .map(|(_, _, found)| *found);
         found.find(|found| *found != sequence)
     }
 
@@ -156,7 +160,11 @@ mod tests {
 
     fn waiter(origin: Origin, binding: Binding) -> (Waiter, oneshot::Receiver<ProposalResult>) {
         let (reply, result) = oneshot::channel();
-        let packed = Packed::new(origin, Caller::default(), &Action::FormCluster { cluster: synod_abi::ClusterId([0; 16]) });
+        let packed = Packed::new(
+            origin,
+            Caller::default(),
+            &Action::FormCluster { cluster: synod_abi::ClusterId([0; 16]) },
+        );
         (Waiter { packed, deadline: Monotonic::default(), binding, ticket: 0, only_in: None, reply }, result)
     }
 

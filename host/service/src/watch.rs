@@ -1,12 +1,15 @@
-//! Watches: clients that are told the events of a space, in order, each once, one revision's together, from where they start.
+//! Watches: clients that are told the events of a space, in order, each once, one revision's
+//! together, from where they start.
 //!
-//! No watch has a queue. A space that is watched keeps a bounded `tail` of its last events in memory, shared by all; a watch is a
-//! place in it. What a watch wants and has not got is found when its transport asks for it, so back-pressure is the transport's, and
-//! a watch whose place is before the tail reads pages of the store. The apply thread only appends to a bounded `feed`; the hub's own
-//! task says whom an event concerns, by an `index` whose cost is that of the matches. When the feed overflows, or a snapshot jumped over
-//! entries, watches read on in the store.
+//! No watch has a queue. A space that is watched keeps a bounded `tail` of its last events in
+//! memory, shared by all; a watch is a place in it. What a watch wants and has not got is found
+//! when its transport asks for it, so back-pressure is the transport's, and a watch whose place is
+//! before the tail reads pages of the store. The apply thread only appends to a bounded `feed`; the
+//! hub's own task says whom an event concerns, by an `index` whose cost is that of the matches.
+//! When the feed overflows, or a snapshot jumped over entries, watches read on in the store.
 //!
-//! It knows nothing of gRPC: an event is bytes that the node's function made of it, once for each form, however many watches it goes to.
+//! It knows nothing of gRPC: an event is bytes that the node's function made of it, once for each
+//! form, however many watches it goes to.
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,11 +40,13 @@ pub use stream::WatchStream;
 pub const WATCHES_PER_STREAM: usize = 16_384;
 /// Watches of one member.
 pub const WATCHES_PER_MEMBER: usize = 262_144;
-/// Watches of one stream that are being created, or of which the transport has not taken yet that they were; further ones wait.
+/// Watches of one stream that are being created, or of which the transport has not taken yet that
+/// they were; further ones wait.
 pub const WATCH_CREATES: usize = 64;
 /// Bytes of encoded events in one batch, unless it is a single larger event.
 pub const UPDATE_BYTES: usize = 1_024 * 1_024;
-/// A stream that takes nothing for [`WATCH_STUCK`], while more than this was published for it, is stuck: its watches that have something to take are cancelled.
+/// A stream that takes nothing for [`WATCH_STUCK`], while more than this was published for it, is
+/// stuck: its watches that have something to take are cancelled.
 pub const WATCH_UNREAD_BYTES: usize = 8 * 1_024 * 1_024;
 /// See [`WATCH_UNREAD_BYTES`].
 pub const WATCH_STUCK: Duration = Duration::from_millis(250);

@@ -13,13 +13,15 @@ pub enum StorageError {
         /// The data directory.
         path: PathBuf,
     },
-    /// Reading, writing or syncing failed, or data is corrupt: the process must end, because what is on the disk is unknown.
+    /// Reading, writing or syncing failed, or data is corrupt: the process must end, because what
+    /// is on the disk is unknown.
     #[error("{0}")]
     Fatal(String),
     /// The data directory cannot be used by this member or this version; nothing was changed.
     #[error("{0}")]
     Unusable(String),
-    /// A received snapshot is damaged, cut short or not what it claims to be: nothing was changed; it must be sent again.
+    /// A received snapshot is damaged, cut short or not what it claims to be: nothing was changed;
+    /// it must be sent again.
     #[error("{0}; nothing was changed, the snapshot must be sent again")]
     BadSnapshot(String),
 }
@@ -29,7 +31,8 @@ pub enum StorageError {
 pub enum Health {
     /// It does.
     Ready,
-    /// The disk is full: what was already handed over waits for space, new writes should be refused. Reads go on.
+    /// The disk is full: what was already handed over waits for space, new writes should be
+    /// refused. Reads go on.
     Full,
     /// It refuses everything, for this cause.
     Failed(StorageError),
@@ -39,7 +42,9 @@ impl StorageError {
     /// Classifies a failed file operation; `action` reads like "cannot write the snapshot file".
     pub(crate) fn from_io(action: &str, path: &Path, error: &io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path: path.to_path_buf() },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::Full { path: path.to_path_buf() }
+            }
             _ => Self::Fatal(format!("{action} {}: {error}", path.display())),
         }
     }
@@ -55,6 +60,8 @@ mod tests {
         let full = StorageError::from_io("cannot write", path, &io::Error::from(io::ErrorKind::StorageFull));
         assert!(matches!(full, StorageError::Full { .. }));
         let broken = StorageError::from_io("cannot write", path, &io::Error::from_raw_os_error(5));
-        assert!(matches!(&broken, StorageError::Fatal(message) if message.starts_with("cannot write /data: ")));
+        assert!(
+            matches!(&broken, StorageError::Fatal(message) if message.starts_with("cannot write /data: "))
+        );
     }
 }

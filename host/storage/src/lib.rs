@@ -1,8 +1,9 @@
-//! The store of a member: the Raft log, the machine's state in generations, and snapshots; on RocksDB, and in memory
-//! for tests and the simulator.
+//! The store of a member: the Raft log, the machine's state in generations, and snapshots; on
+//! RocksDB, and in memory for tests and the simulator.
 //!
-//! Three traits, [`LogStore`], [`StateStore`] and [`MetaStore`], are all that the rest of the host sees. It knows
-//! neither Raft (records, votes and positions are bytes and numbers) nor what rows mean.
+//! Three traits, [`LogStore`], [`StateStore`] and [`MetaStore`], are all that the rest of the host
+//! sees. It knows neither Raft (records, votes and positions are bytes and numbers) nor what rows
+//! mean.
 mod error;
 mod log;
 mod memory;

@@ -1,8 +1,9 @@
 //! The Raft log and its vote, as bytes.
 //!
-//! One writer owns append, truncate, purge and vote, first in first out. It drains its queue into one batch, writes it
-//! unsynced, publishes what is written, syncs the write-ahead log once, and then completes the callbacks, the newest
-//! first: one fsync per batch, whatever the number of appends in it.
+//! One writer owns append, truncate, purge and vote, first in first out. It drains its queue into
+//! one batch, writes it unsynced, publishes what is written, syncs the write-ahead log once, and
+//! then completes the callbacks, the newest first: one fsync per batch, whatever the number of
+//! appends in it.
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -29,16 +30,17 @@ pub struct LogBounds {
 /// Called once, when what it was given with is on disk, or surely never will be.
 pub type Flushed = Box<dyn FnOnce(Result<(), StorageError>) + Send>;
 
-/// A log. Clones share it. The methods that change it only enqueue, in a bounded queue, and show their effect on return.
-/// After a fatal error it refuses everything.
+/// A log. Clones share it. The methods that change it only enqueue, in a bounded queue, and show
+/// their effect on return. After a fatal error it refuses everything.
 pub trait LogStore: Clone + Send + Sync + 'static {
     /// Appends records; they can be read on return. `flushed` is called when they are on disk.
     fn append(&self, records: Vec<LogRecord>, flushed: Flushed);
     /// Removes every record from `index` on.
     fn truncate_from(&self, index: u64, flushed: Flushed);
-    /// Removes every record up to `index`, included, and remembers `id` as the last purged. Readers see it at once; the disk
-    /// follows when the state up to `index` is on disk, so after a crash before that the records are back. `flushed` waits
-    /// for what was enqueued before it, not for the removal.
+    /// Removes every record up to `index`, included, and remembers `id` as the last purged. Readers
+    /// see it at once; the disk follows when the state up to `index` is on disk, so after a crash
+    /// before that the records are back. `flushed` waits for what was enqueued before it, not for
+    /// the removal.
     fn purge(&self, index: u64, id: Arc<[u8]>, flushed: Flushed);
     /// Saves the vote.
     fn save_vote(&self, vote: Arc<[u8]>, flushed: Flushed);
@@ -52,12 +54,14 @@ pub trait LogStore: Clone + Send + Sync + 'static {
     fn bounds(&self) -> Result<LogBounds, StorageError>;
     /// Records of `range` that are there, from its start, up to `limit_bytes`, but at least one.
     fn read(&self, range: Range<u64>, limit_bytes: usize) -> Result<Vec<LogRecord>, StorageError>;
-    /// Blocks until every record up to `index` has been written (not synced): state may then be written behind it. An index
-    /// that the log does not have (state that came with a snapshot) needs no waiting.
+    /// Blocks until every record up to `index` has been written (not synced): state may then be
+    /// written behind it. An index that the log does not have (state that came with a snapshot)
+    /// needs no waiting.
     fn wait_written(&self, index: u64) -> Result<(), StorageError>;
     /// Batches synced since the start, for `synod bench`.
     fn syncs(&self) -> u64;
-    /// Whether it takes writes. While the disk is full nothing is lost: appends that were handed over wait for space, with
-    /// their callbacks; whoever takes in new work asks here first and refuses it.
+    /// Whether it takes writes. While the disk is full nothing is lost: appends that were handed
+    /// over wait for space, with their callbacks; whoever takes in new work asks here first and
+    /// refuses it.
     fn health(&self) -> Health;
 }

@@ -1,9 +1,11 @@
 //! The store in memory: the twin of the RocksDB one, for tests and the simulator.
 //!
-//! It has no thread and no clock. Either every change is durable when its call returns ([`MemoryStore::new`]), or changes
-//! queue up, in one order for log and state like in one write-ahead log, until the test calls [`MemoryStore::sync`]
-//! ([`MemoryStore::manual`]); [`MemoryStore::crash`] forgets what was not synced. Snapshots are files as with RocksDB, so
-//! that the twins can exchange them. It never waits: with a full disk, appends are held back and commits go on.
+//! It has no thread and no clock. Either every change is durable when its call returns
+//! ([`MemoryStore::new`]), or changes queue up, in one order for log and state like in one
+//! write-ahead log, until the test calls [`MemoryStore::sync`] ([`MemoryStore::manual`]);
+//! [`MemoryStore::crash`] forgets what was not synced. Snapshots are files as with RocksDB, so that
+//! the twins can exchange them. It never waits: with a full disk, appends are held back and commits
+//! go on.
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Bound, Range};
 use std::path::{Path, PathBuf};
@@ -82,7 +84,14 @@ impl MemoryStore {
         let number = STORES.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("synod-memory-{}-{number}", std::process::id()));
         let core = Core { now, durable, pending: VecDeque::new(), full: false, failed: None };
-        Self { shared: Arc::new(Shared { core: Mutex::new(core), incarnation, folder, syncs: AtomicU64::new(0) }) }
+        Self {
+            shared: Arc::new(Shared {
+                core: Mutex::new(core),
+                incarnation,
+                folder,
+                syncs: AtomicU64::new(0),
+            }),
+        }
     }
 
     /// Changes that are not durable yet.
@@ -109,8 +118,9 @@ impl MemoryStore {
         callbacks.into_iter().rev().for_each(|flushed| flushed(Ok(())));
     }
 
-    /// The member as it comes back after power was lost with the first `kept` unsynced changes on disk. Callbacks of lost
-    /// changes are never called. The old store refuses everything from now on.
+    /// The member as it comes back after power was lost with the first `kept` unsynced changes on
+    /// disk. Callbacks of lost changes are never called. The old store refuses everything from now
+    /// on.
     pub fn crash(&self, kept: usize) -> Self {
         let mut core = self.core();
         let manual = core.durable.is_some();
@@ -130,8 +140,8 @@ impl MemoryStore {
         self.crash(usize::MAX)
     }
 
-    /// Makes the disk full, or frees space: then what was held back becomes durable, at once or with the next
-    /// [`sync`](Self::sync).
+    /// Makes the disk full, or frees space: then what was held back becomes durable, at once or
+    /// with the next [`sync`](Self::sync).
     pub fn set_full(&self, full: bool) {
         let mut core = self.core();
         core.full = full;
@@ -149,11 +159,19 @@ impl MemoryStore {
         core.failed = Some(error.clone());
         let pending = std::mem::take(&mut core.pending);
         drop(core);
-        pending.into_iter().rev().filter_map(|(_, flushed)| flushed).for_each(|flushed| flushed(Err(error.clone())));
+        pending
+            .into_iter()
+            .rev()
+            .filter_map(|(_, flushed)| flushed)
+            .for_each(|flushed| flushed(Err(error.clone())));
     }
 
     /// Installs a snapshot, calling `on_step` after each step.
-    pub fn install_snapshot_with(&self, file: &SnapshotFile, on_step: &dyn Fn(InstallStep)) -> Result<(), StorageError> {
+    pub fn install_snapshot_with(
+        &self,
+        file: &SnapshotFile,
+        on_step: &dyn Fn(InstallStep),
+    ) -> Result<(), StorageError> {
         drop(self.usable()?);
         let mut tables: [Rows; Table::ALL.len()] = Default::default();
         let meta = snapshot::read_rows(&file.path, &mut |table, key, value| {
@@ -161,9 +179,14 @@ impl MemoryStore {
             Ok(())
         })?;
         if meta != file.meta {
-            return Err(StorageError::BadSnapshot(format!("the snapshot file {} is not of what was announced", file.path.display())));
+            return Err(StorageError::BadSnapshot(format!(
+                "the snapshot file {} is not of what was announced",
+                file.path.display()
+            )));
         }
-        for step in [InstallStep::Verified, InstallStep::GenerationCreated, InstallStep::Loaded, InstallStep::Flushed] {
+        for step in
+            [InstallStep::Verified, InstallStep::GenerationCreated, InstallStep::Loaded, InstallStep::Flushed]
+        {
             on_step(step);
         }
         self.change(Change::Install(Box::new(tables.map(Arc::new)), meta.mark), None);
@@ -216,7 +239,8 @@ impl MemoryStore {
 
     fn folder(&self) -> Result<&Path, StorageError> {
         let folder = &self.shared.folder;
-        std::fs::create_dir_all(folder).map_err(|error| StorageError::from_io("cannot create the folder", folder, &error))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|error| StorageError::from_io("cannot create the folder", folder, &error))?;
         Ok(folder)
     }
 
@@ -260,7 +284,10 @@ impl Core {
                 for record in records {
                     if end.is_some_and(|end| end != record.index) {
                         let end = end.unwrap_or_default();
-                        return Err(StorageError::Fatal(format!("record {} was appended where {end} is due", record.index)));
+                        return Err(StorageError::Fatal(format!(
+                            "record {} was appended where {end} is due",
+                            record.index
+                        )));
                     }
                     end = Some(record.index + 1);
                 }
@@ -284,7 +311,9 @@ impl Core {
 impl Disk {
     fn apply(&mut self, change: &Change) {
         match change {
-            Change::Append(records) => self.log.extend(records.iter().map(|record| (record.index, record.bytes.clone()))),
+            Change::Append(records) => {
+                self.log.extend(records.iter().map(|record| (record.index, record.bytes.clone())))
+            }
             Change::Truncate(index) => drop(self.log.split_off(index)),
             Change::Purge(index, id) => {
                 if self.purged().is_none_or(|(purged, _)| index > purged) {
@@ -302,7 +331,9 @@ impl Disk {
                 self.mark = mark.clone();
             }
         }
-        while let Some((index, id)) = self.purging.pop_front_if(|(index, _)| self.mark.index.is_some_and(|applied| applied >= *index)) {
+        while let Some((index, id)) =
+            self.purging.pop_front_if(|(index, _)| self.mark.index.is_some_and(|applied| applied >= *index))
+        {
             self.log = self.log.split_off(&(index + 1));
             self.purged = Some((index, id));
         }
@@ -315,7 +346,8 @@ impl Disk {
     fn write(&mut self, write: &Write) {
         match write {
             Write::Put { table, key, value } => {
-                Arc::make_mut(&mut self.tables[position(*table)]).insert(key.clone(), value.as_slice().into());
+                Arc::make_mut(&mut self.tables[position(*table)])
+                    .insert(key.clone(), value.as_slice().into());
             }
             Write::Delete { table, key } => {
                 Arc::make_mut(&mut self.tables[position(*table)]).remove(key);
@@ -425,7 +457,14 @@ impl StateView for MemoryView {
         Ok(self.table(table, |rows| rows.get(key).map(|value| value.to_vec())))
     }
 
-    fn range(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, limit: RangeLimit) -> Result<(Vec<Row>, bool), Fatal> {
+    fn range(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+        limit: RangeLimit,
+    ) -> Result<(Vec<Row>, bool), Fatal> {
         if !to.is_empty() && from >= to {
             return Ok((Vec::new(), false));
         }
@@ -440,7 +479,10 @@ impl StateView for MemoryView {
     }
 }
 
-fn chunk<'a>(rows: impl Iterator<Item = (&'a Vec<u8>, &'a Arc<[u8]>)>, limit: RangeLimit) -> (Vec<Row>, bool) {
+fn chunk<'a>(
+    rows: impl Iterator<Item = (&'a Vec<u8>, &'a Arc<[u8]>)>,
+    limit: RangeLimit,
+) -> (Vec<Row>, bool) {
     let mut chunk = Vec::new();
     let mut bytes = 0usize;
     for (key, value) in rows {
@@ -490,7 +532,8 @@ impl StateStore for MemoryStore {
 
     fn receive_path(&self) -> Result<PathBuf, StorageError> {
         let path = self.new_file("received")?;
-        std::fs::File::create_new(&path).map_err(|error| StorageError::from_io("cannot create the file", &path, &error))?;
+        std::fs::File::create_new(&path)
+            .map_err(|error| StorageError::from_io("cannot create the file", &path, &error))?;
         Ok(path)
     }
 
@@ -513,15 +556,22 @@ impl MetaStore for MemoryStore {
     }
 
     fn set_cluster_id(&self, cluster: ClusterId) -> Result<(), StorageError> {
-        self.set_once("cluster", &cluster.0, || format!("the store belongs to another cluster than {cluster}"))
+        self.set_once("cluster", &cluster.0, || {
+            format!("the store belongs to another cluster than {cluster}")
+        })
     }
 
     fn member_id(&self) -> Result<Option<MemberId>, StorageError> {
-        Ok(self.meta_get("member")?.and_then(|bytes| bytes.try_into().ok()).map(|bytes| MemberId(u64::from_be_bytes(bytes))))
+        Ok(self
+            .meta_get("member")?
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(|bytes| MemberId(u64::from_be_bytes(bytes))))
     }
 
     fn set_member_id(&self, member: MemberId) -> Result<(), StorageError> {
-        self.set_once("member", &member.0.to_be_bytes(), || format!("the store belongs to another member than {member}"))
+        self.set_once("member", &member.0.to_be_bytes(), || {
+            format!("the store belongs to another member than {member}")
+        })
     }
 
     fn meta_get(&self, key: &str) -> Result<Option<Vec<u8>>, StorageError> {

@@ -7,7 +7,8 @@ use crate::StorageError;
 
 /// The identity of a member's data. Clones share it.
 pub trait MetaStore: Clone + Send + Sync + 'static {
-    /// How many times the data was opened, this time included: no two starts of a member have the same.
+    /// How many times the data was opened, this time included: no two starts of a member have the
+    /// same.
     fn incarnation(&self) -> u64;
     /// The cluster that the data belongs to, once it does.
     fn cluster_id(&self) -> Result<Option<ClusterId>, StorageError>;

@@ -1,9 +1,10 @@
 //! The snapshot file: every row of every table, in order, with the mark it belongs to.
 //!
-//! Magic, then frames of length, CRC-32 and payload: a header with the mark, chunks of rows of one table, a trailer with the
-//! number of rows and their digest. The CRC covers the number of the frame, so frames can be neither swapped nor left out.
-//! The digest is a sum over rows, so it depends on the rows alone, not on the order or the chunks. Both stores read and
-//! write the same file. It does not say how rows get into a store.
+//! Magic, then frames of length, CRC-32 and payload: a header with the mark, chunks of rows of one
+//! table, a trailer with the number of rows and their digest. The CRC covers the number of the
+//! frame, so frames can be neither swapped nor left out. The digest is a sum over rows, so it
+//! depends on the rows alone, not on the order or the chunks. Both stores read and write the same
+//! file. It does not say how rows get into a store.
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -96,7 +97,8 @@ pub(crate) struct SnapshotWriter {
 impl SnapshotWriter {
     /// Begins `path`, which must not exist.
     pub(crate) fn create(path: PathBuf, mark: AppliedMark) -> Result<Self, StorageError> {
-        let file = File::create_new(&path).map_err(|error| StorageError::from_io("cannot create the snapshot file", &path, &error))?;
+        let file = File::create_new(&path)
+            .map_err(|error| StorageError::from_io("cannot create the snapshot file", &path, &error))?;
         let mut writer = Self {
             file: BufWriter::with_capacity(BUFFER_BYTES, file),
             path,
@@ -142,7 +144,10 @@ impl SnapshotWriter {
         trailer.extend_from_slice(&self.rows.to_be_bytes());
         trailer.extend_from_slice(&self.digest.0);
         self.frame(&trailer)?;
-        self.file.flush().and_then(|()| self.file.get_ref().sync_all()).map_err(|error| self.failed(&error))?;
+        self.file
+            .flush()
+            .and_then(|()| self.file.get_ref().sync_all())
+            .map_err(|error| self.failed(&error))?;
         std::fs::rename(&self.path, &target).map_err(|error| self.failed(&error))?;
         self.finished = true;
         if let Some(folder) = target.parent() {
@@ -191,7 +196,9 @@ impl Drop for SnapshotWriter {
 
 /// Makes the names in `folder` durable.
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), StorageError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| StorageError::from_io("cannot sync the folder", folder, &error))
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| StorageError::from_io("cannot sync the folder", folder, &error))
 }
 
 fn checksum(frame: u64, payload: &[u8]) -> u32 {
@@ -213,7 +220,8 @@ pub(crate) fn open_snapshot(path: &Path) -> Result<SnapshotFile, StorageError> {
     reader.file.seek(SeekFrom::Start(length - tail)).map_err(|error| reader.failed(&error))?;
     reader.at = length - tail;
     let (head, payload) = reader.raw_frame()?;
-    let (frames, rows, digest) = decode_trailer(&payload).ok_or_else(|| reader.bad("its trailer is missing"))?;
+    let (frames, rows, digest) =
+        decode_trailer(&payload).ok_or_else(|| reader.bad("its trailer is missing"))?;
     if checksum(frames, &payload) != head {
         return Err(reader.bad("the checksum of its trailer is wrong"));
     }
@@ -223,7 +231,8 @@ pub(crate) fn open_snapshot(path: &Path) -> Result<SnapshotFile, StorageError> {
 /// Takes rows: table, key, value.
 pub(crate) type RowSink<'a> = dyn FnMut(Table, &[u8], &[u8]) -> Result<(), StorageError> + 'a;
 
-/// Reads every row into `sink`, verifying checksums, order, count and digest; returns what the file is of.
+/// Reads every row into `sink`, verifying checksums, order, count and digest; returns what the file
+/// is of.
 pub(crate) fn read_rows(path: &Path, sink: &mut RowSink<'_>) -> Result<SnapshotMeta, StorageError> {
     let mut reader = FrameReader::open(path)?;
     let mark = reader.header()?;
@@ -236,12 +245,16 @@ pub(crate) fn read_rows(path: &Path, sink: &mut RowSink<'_>) -> Result<SnapshotM
         match payload.first() {
             Some(&ROWS) => {
                 let number = *payload.get(1).ok_or_else(|| reader.bad("a chunk has no table"))?;
-                let table = *Table::ALL.get(usize::from(number)).ok_or_else(|| reader.bad("a chunk has an unknown table"))?;
+                let table = *Table::ALL
+                    .get(usize::from(number))
+                    .ok_or_else(|| reader.bad("a chunk has an unknown table"))?;
                 let mut rest = &payload[2..];
                 while !rest.is_empty() {
-                    let (key, value, after) = split_row(rest).ok_or_else(|| reader.bad("a row is cut short"))?;
+                    let (key, value, after) =
+                        split_row(rest).ok_or_else(|| reader.bad("a row is cut short"))?;
                     rest = after;
-                    let ascending = last.as_ref().is_none_or(|(table, last)| (*table, last.as_slice()) < (number, key));
+                    let ascending =
+                        last.as_ref().is_none_or(|(table, last)| (*table, last.as_slice()) < (number, key));
                     if !ascending {
                         return Err(reader.bad("its rows are out of order"));
                     }
@@ -255,7 +268,8 @@ pub(crate) fn read_rows(path: &Path, sink: &mut RowSink<'_>) -> Result<SnapshotM
                 }
             }
             Some(&TRAILER) => {
-                let claimed = decode_trailer(&payload).ok_or_else(|| reader.bad("its trailer is malformed"))?;
+                let claimed =
+                    decode_trailer(&payload).ok_or_else(|| reader.bad("its trailer is malformed"))?;
                 if claimed != (before, rows, digest.0) {
                     return Err(reader.bad("its digest or its number of rows is wrong"));
                 }
@@ -277,7 +291,9 @@ fn decode_trailer(payload: &[u8]) -> Option<(u64, u64, [u8; 32])> {
 }
 
 fn split_row(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let part = |bytes: &'_ [u8]| -> Option<usize> { bytes.first_chunk::<4>().map(|length| u32::from_be_bytes(*length) as usize) };
+    let part = |bytes: &'_ [u8]| -> Option<usize> {
+        bytes.first_chunk::<4>().map(|length| u32::from_be_bytes(*length) as usize)
+    };
     let (key, rest) = bytes.get(4..)?.split_at_checked(part(bytes)?)?;
     let (value, rest) = rest.get(4..)?.split_at_checked(part(rest)?)?;
     Some((key, value, rest))
@@ -294,8 +310,15 @@ struct FrameReader {
 impl FrameReader {
     fn open(path: &Path) -> Result<Self, StorageError> {
         let opened = File::open(path).and_then(|file| file.metadata().map(|of| (file, of.len())));
-        let (file, length) = opened.map_err(|error| StorageError::from_io("cannot read the snapshot file", path, &error))?;
-        let mut reader = Self { file: BufReader::with_capacity(BUFFER_BYTES, file), path: path.to_path_buf(), frames: 0, at: 0, length };
+        let (file, length) =
+            opened.map_err(|error| StorageError::from_io("cannot read the snapshot file", path, &error))?;
+        let mut reader = Self {
+            file: BufReader::with_capacity(BUFFER_BYTES, file),
+            path: path.to_path_buf(),
+            frames: 0,
+            at: 0,
+            length,
+        };
         if reader.take(MAGIC.len())? != MAGIC {
             return Err(reader.bad("it does not begin like a snapshot of this version"));
         }
@@ -304,7 +327,10 @@ impl FrameReader {
 
     fn header(&mut self) -> Result<AppliedMark, StorageError> {
         let payload = self.frame()?;
-        payload.strip_prefix(&[HEADER]).and_then(decode_mark).ok_or_else(|| self.bad("its header is malformed"))
+        payload
+            .strip_prefix(&[HEADER])
+            .and_then(decode_mark)
+            .ok_or_else(|| self.bad("its header is malformed"))
     }
 
     fn frame(&mut self) -> Result<Vec<u8>, StorageError> {
@@ -338,7 +364,11 @@ impl FrameReader {
     }
 
     fn bad(&self, what: &str) -> StorageError {
-        StorageError::BadSnapshot(format!("the snapshot file {} is damaged before byte {}: {what}", self.path.display(), self.at))
+        StorageError::BadSnapshot(format!(
+            "the snapshot file {} is damaged before byte {}: {what}",
+            self.path.display(),
+            self.at
+        ))
     }
 
     fn failed(&self, error: &std::io::Error) -> StorageError {
@@ -366,8 +396,12 @@ mod tests {
     fn what_was_written_is_read_and_the_file_goes_with_its_last_handle() {
         let folder = tempfile::tempdir().expect("folder");
         let big = vec![9; 2 * CHUNK_BYTES];
-        let rows: [(Table, &[u8], &[u8]); 4] =
-            [(Table::System, b"", b"head"), (Table::State, b"a", &big), (Table::State, b"b", b""), (Table::Timers, b"a", b"x")];
+        let rows: [(Table, &[u8], &[u8]); 4] = [
+            (Table::System, b"", b"head"),
+            (Table::State, b"a", &big),
+            (Table::State, b"b", b""),
+            (Table::Timers, b"a", b"x"),
+        ];
         let file = write(folder.path(), &rows);
         let mut read = Vec::new();
         let meta = read_rows(&file.path, &mut |table, key, value| {
@@ -391,7 +425,8 @@ mod tests {
     #[test]
     fn every_flipped_byte_and_every_cut_is_found() {
         let folder = tempfile::tempdir().expect("folder");
-        let file = write(folder.path(), &[(Table::State, b"key", b"value"), (Table::State, b"key2", b"value")]);
+        let file =
+            write(folder.path(), &[(Table::State, b"key", b"value"), (Table::State, b"key2", b"value")]);
         let bytes = std::fs::read(&file.path).expect("read");
         let damaged = folder.path().join("damaged");
         let verify = |bytes: &[u8]| {

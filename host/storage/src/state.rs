@@ -1,5 +1,5 @@
-//! The machine's rows, in generations: a snapshot is installed into a new generation beside the present one, and one
-//! synced write switches.
+//! The machine's rows, in generations: a snapshot is installed into a new generation beside the
+//! present one, and one synced write switches.
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,7 +23,8 @@ pub struct AppliedMark {
 pub struct SnapshotMeta {
     /// How far.
     pub mark: AppliedMark,
-    /// Digest of its rows, order-independent, computed by the store over every row of every table; verified on install.
+    /// Digest of its rows, order-independent, computed by the store over every row of every table;
+    /// verified on install.
     pub digest: [u8; 32],
     /// Number of its rows.
     pub rows: u64,
@@ -42,8 +43,8 @@ pub struct SnapshotFile {
 }
 
 impl SnapshotFile {
-    /// Takes over the file at `path`: it is removed with the last clone. A received file is better opened with
-    /// [`StateStore::open_snapshot`], which reads `meta` from it.
+    /// Takes over the file at `path`: it is removed with the last clone. A received file is better
+    /// opened with [`StateStore::open_snapshot`], which reads `meta` from it.
     pub fn new(meta: SnapshotMeta, path: PathBuf, length_bytes: u64) -> Self {
         let owner = Arc::new(FileOwner(path.clone()));
         Self { meta, path, length_bytes, owner }
@@ -88,7 +89,14 @@ pub enum InstallStep {
 
 impl InstallStep {
     /// Every step, in order.
-    pub const ALL: [Self; 6] = [Self::Verified, Self::GenerationCreated, Self::Loaded, Self::Flushed, Self::Switched, Self::OldDropped];
+    pub const ALL: [Self; 6] = [
+        Self::Verified,
+        Self::GenerationCreated,
+        Self::Loaded,
+        Self::Flushed,
+        Self::Switched,
+        Self::OldDropped,
+    ];
 
     /// Its name, in snake case.
     pub const fn name(self) -> &'static str {
@@ -110,21 +118,24 @@ pub trait StateStore: Clone + Send + Sync + 'static {
 
     /// How far the state is.
     fn applied(&self) -> Result<AppliedMark, StorageError>;
-    /// The present rows; unaffected by later writes. Cheap. It keeps its generation on disk while it lives.
+    /// The present rows; unaffected by later writes. Cheap. It keeps its generation on disk while
+    /// it lives.
     fn view(&self) -> Result<Self::View, StorageError>;
-    /// The rows as they are at each read, without pinning a moment: for the one thread that writes. Take it again after a
-    /// snapshot was installed.
+    /// The rows as they are at each read, without pinning a moment: for the one thread that writes.
+    /// Take it again after a snapshot was installed.
     fn latest(&self) -> Result<Self::View, StorageError>;
-    /// Writes rows and mark in one batch, not synced: the log has it. Waits until the log is written that far, and while the
-    /// disk is full, for space.
+    /// Writes rows and mark in one batch, not synced: the log has it. Waits until the log is
+    /// written that far, and while the disk is full, for space.
     fn commit(&self, writes: &[Write], mark: &AppliedMark) -> Result<(), StorageError>;
     /// Writes a snapshot file of the present rows; blocks, while others go on writing.
     fn build_snapshot(&self) -> Result<SnapshotFile, StorageError>;
     /// An empty file to receive a snapshot into.
     fn receive_path(&self) -> Result<PathBuf, StorageError>;
-    /// Takes over a received file and reads what it claims to be of; only installing verifies the rows.
+    /// Takes over a received file and reads what it claims to be of; only installing verifies the
+    /// rows.
     fn open_snapshot(&self, path: &Path) -> Result<SnapshotFile, StorageError>;
-    /// Installs a received file: verifies it, loads it into a new generation, switches, and drops the old one when its last
-    /// reader is gone. Blocks. Killed at any step, the member starts with either the old or the new whole.
+    /// Installs a received file: verifies it, loads it into a new generation, switches, and drops
+    /// the old one when its last reader is gone. Blocks. Killed at any step, the member starts with
+    /// either the old or the new whole.
     fn install_snapshot(&self, file: &SnapshotFile) -> Result<(), StorageError>;
 }

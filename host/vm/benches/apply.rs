@@ -1,7 +1,8 @@
-//! What an applied `counter.add` costs with all that one core does for it: the real machine, the real engine, the bundled
-//! recipe. The budget is 10 µs, which is 100,000 calls a second.
+//! What an applied `counter.add` costs with all that one core does for it: the real machine, the
+//! real engine, the bundled recipe. The budget is 10 µs, which is 100,000 calls a second.
 //!
-//! Rows are in memory: what the log and RocksDB cost comes on top, on other threads but for reads and the commit.
+//! Rows are in memory: what the log and RocksDB cost comes on top, on other threads but for reads
+//! and the commit.
 #![allow(missing_docs, reason = "criterion's macros make functions without documentation")]
 
 use std::time::{Duration, Instant};
@@ -25,13 +26,15 @@ fn run(member: &mut Member<WasmVm<Workspace<MemoryState>>>, entries: &[Vec<u8>],
     started.elapsed()
 }
 
-/// Criterion runs on a thread with a small stack; the entries are timed on one of ours, as the apply thread is.
+/// Criterion runs on a thread with a small stack; the entries are timed on one of ours, as the
+/// apply thread is.
 fn timed(counters: u32, calls: u32, count: u64) -> Duration {
     let run = move || {
         let modules = Modules::in_memory().expect("the engines start");
         let engine = modules.engine_fingerprint();
         let module = synod_bundle::recipe("counter").expect("it is bundled").module;
-        let mut member = Member::new(WasmVm::new(modules).expect("the host calls link"), engine, module, counters);
+        let mut member =
+            Member::new(WasmVm::new(modules).expect("the host calls link"), engine, module, counters);
         let entries = entries(counters, calls);
         run(&mut member, &entries, WARM_UP_CALLS / u64::from(calls));
         run(&mut member, &entries, count)

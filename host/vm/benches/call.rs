@@ -1,5 +1,5 @@
-//! What a call costs: two reads and two writes, through `WasmVm` with a host on a map, at 32 calls an entry; and what a fresh
-//! instance adds. The budget is 2 µs a call at 32 calls an entry.
+//! What a call costs: two reads and two writes, through `WasmVm` with a host on a map, at 32 calls
+//! an entry; and what a fresh instance adds. The budget is 2 µs a call at 32 calls an entry.
 #![allow(missing_docs, reason = "criterion's macros make functions without documentation")]
 
 use std::collections::BTreeMap;
@@ -13,9 +13,18 @@ use synod_abi::{Context, EntryPoint, Fault, HostCalls, ModuleHash, OperationId, 
 use synod_machine::{Completion, Invocation, Vm, module_hash};
 use synod_vm::{Modules, WasmVm, spawn};
 
-const RUN: EntryPointDef = EntryPointDef { name: "run", docs: "", args: &[], result: &Shape::Unit, errors: None, waits: false };
-const DEF: SchemaDef =
-    SchemaDef { name: "bench", version: 1, docs: "", operations: &[RUN], queries: &[], fields: &[], hooks: HooksDef::NONE, emits: None };
+const RUN: EntryPointDef =
+    EntryPointDef { name: "run", docs: "", args: &[], result: &Shape::Unit, errors: None, waits: false };
+const DEF: SchemaDef = SchemaDef {
+    name: "bench",
+    version: 1,
+    docs: "",
+    operations: &[RUN],
+    queries: &[],
+    fields: &[],
+    hooks: HooksDef::NONE,
+    emits: None,
+};
 const SCHEMA: [u8; DEF.encoded_len()] = DEF.encode();
 
 /// Reads two rows whose keys come with the arguments, adds one to each value, and writes both.
@@ -98,8 +107,10 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let schema: String = SCHEMA.iter().map(|byte| format!("\\{byte:02x}")).collect();
-        let module = wat::parse_str(format!("(module {RECIPE} (@custom \"synod_schema\" \"{schema}\"))")).expect("it is well-formed");
-        let mut vm = WasmVm::new(Modules::in_memory().expect("the engines start")).expect("the host calls link");
+        let module = wat::parse_str(format!("(module {RECIPE} (@custom \"synod_schema\" \"{schema}\"))"))
+            .expect("it is well-formed");
+        let mut vm =
+            WasmVm::new(Modules::in_memory().expect("the engines start")).expect("the host calls link");
         vm.load(module_hash(&module), &module).expect("it compiles");
         Self { vm, module: module_hash(&module), host: Some(MapHost::default()) }
     }
@@ -139,16 +150,19 @@ impl Bench {
 fn calls(criterion: &mut Criterion) {
     // Criterion runs on a thread with a small stack; the calls are timed on one of ours.
     for per_entry in [1, 32, 1_024] {
-        criterion.bench_function(&format!("call with 2 reads and 2 writes, {per_entry} an entry"), |bencher| {
-            bencher.iter_custom(|iterations| {
-                let run = move || {
-                    let mut bench = Bench::new();
-                    bench.run(1_024, per_entry);
-                    bench.run(iterations, per_entry)
-                };
-                spawn("bench", run).expect("a thread").join().expect("it ends")
-            });
-        });
+        criterion.bench_function(
+            &format!("call with 2 reads and 2 writes, {per_entry} an entry"),
+            |bencher| {
+                bencher.iter_custom(|iterations| {
+                    let run = move || {
+                        let mut bench = Bench::new();
+                        bench.run(1_024, per_entry);
+                        bench.run(iterations, per_entry)
+                    };
+                    spawn("bench", run).expect("a thread").join().expect("it ends")
+                });
+            },
+        );
     }
 }
 

@@ -1,8 +1,10 @@
-//! What a bound handler costs a call: `kv.put` alone, with bindings whose filters do not match, with a handler that returns at once, and
-//! with an `audit` that records each change. The real machine, the real engine, the bundled recipes.
+//! What a bound handler costs a call: `kv.put` alone, with bindings whose filters do not match,
+//! with a handler that returns at once, and with an `audit` that records each change. The real
+//! machine, the real engine, the bundled recipes.
 //!
-//! Each put emits, bound or not. Rows are in memory, as in `apply`. The trail is full, so that every record takes an old one away, and what was
-//! emitted is compacted between the passes, outside of the clock.
+//! Each put emits, bound or not. Rows are in memory, as in `apply`. The trail is full, so that
+//! every record takes an old one away, and what was emitted is compacted between the passes,
+//! outside of the clock.
 #![allow(missing_docs, reason = "criterion's macros make functions without documentation")]
 
 use std::time::{Duration, Instant};
@@ -30,7 +32,8 @@ const PASS: u32 = 97;
 const KV: SpaceId = SpaceId(2);
 const AUDIT: SpaceId = SpaceId(3);
 
-const RUN: EntryPointDef = EntryPointDef { name: "run", docs: "", args: &[], result: &Shape::Unit, errors: None, waits: false };
+const RUN: EntryPointDef =
+    EntryPointDef { name: "run", docs: "", args: &[], result: &Shape::Unit, errors: None, waits: false };
 const IDLE: SchemaDef = SchemaDef {
     name: "idle",
     version: 1,
@@ -64,10 +67,16 @@ enum Bound {
     Audit,
 }
 
-fn installed(vm: WasmVm<Workspace<MemoryState>>, engine: [u8; 32], bound: Bound) -> Member<WasmVm<Workspace<MemoryState>>> {
+fn installed(
+    vm: WasmVm<Workspace<MemoryState>>,
+    engine: [u8; 32],
+    bound: Bound,
+) -> Member<WasmVm<Workspace<MemoryState>>> {
     let module = |name| synod_bundle::recipe(name).expect("it is bundled").module;
     let mut member = Member::new(vm, engine, module("counter"), 0);
-    for (name, module) in [("kv", module("kv").to_vec()), ("audit", module("audit").to_vec()), ("idle", idle())] {
+    for (name, module) in
+        [("kv", module("kv").to_vec()), ("audit", module("audit").to_vec()), ("idle", idle())]
+    {
         member.apply(&entry([Action::InstallRecipe { module: module.into(), replace: false }]));
         let recipe = RecipeName::new(name).expect("it is a name");
         member.apply(&entry([Action::CreateSpace { name: space(name), recipe, version: None }]));
@@ -82,7 +91,11 @@ fn installed(vm: WasmVm<Workspace<MemoryState>>, engine: [u8; 32], bound: Bound)
         let binding = Binding { handler: space(handler), source: space("kv"), filter };
         member.apply(&entry([Action::BindSpace { binding, on_failure: OnFailure::Reject }]));
     }
-    let keep = Call { space: AUDIT, operation: OperationId::of("keep"), args: encode(&(TRAIL_EVENTS, 1_u64 << 23)).into() };
+    let keep = Call {
+        space: AUDIT,
+        operation: OperationId::of("keep"),
+        args: encode(&(TRAIL_EVENTS, 1_u64 << 23)).into(),
+    };
     member.apply(&entry([Action::Call(keep)]));
     member
 }

@@ -1,9 +1,11 @@
-//! Compiled code on disk, so that a restart need not compile. It can't go stale and can't be forged by others.
+//! Compiled code on disk, so that a restart need not compile. It can't go stale and can't be forged
+//! by others.
 //!
-//! A file is used only if its authentication code, made with a key that only this directory's owner can read, covers this
-//! module, this execution environment, this engine and these bytes: `Module::deserialize` trusts what it is given with the
-//! process. Anything doubtful is compiled again. Files appear whole or not at all. It is local: nothing here is ever
-//! sent, and losing it costs time only.
+//! A file is used only if its authentication code, made with a key that only this directory's owner
+//! can read, covers this module, this execution environment, this engine and these bytes:
+//! `Module::deserialize` trusts what it is given with the process. Anything doubtful is compiled
+//! again. Files appear whole or not at all. It is local: nothing here is ever sent, and losing it
+//! costs time only.
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -36,7 +38,8 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Opens a directory, makes it if there is none, and removes what other environments left in it.
+    /// Opens a directory, makes it if there is none, and removes what other environments left in
+    /// it.
     pub(crate) fn open(directory: &Path, fingerprint: [u8; 32]) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory)?;
         fs::set_permissions(directory, Permissions::from_mode(DIRECTORY_MODE))?;
@@ -54,15 +57,17 @@ impl Cache {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "a compiled module cannot be read and is compiled again");
+                tracing::warn!(path = %path.display(), %error, "a compiled module cannot be read and is \
+                    compiled again");
                 return None;
             }
         };
         let module = match bytes.split_first_chunk::<TAG_BYTES>() {
             // `blake3::Hash` compares in constant time.
             Some((tag, code)) if blake3::Hash::from_bytes(*tag) == self.tag(kind, engine, hash, code) => {
-                // SAFETY: the code was made by `Module::serialize` of this very engine's configuration and version, which the tag
-                // covers, and nobody without the key can have made the tag; `bytes` is a private copy that does not change.
+                // SAFETY: the code was made by `Module::serialize` of this very engine's
+                // configuration and version, which the tag covers, and nobody without the key can
+                // have made the tag; `bytes` is a private copy that does not change.
                 unsafe { Module::deserialize(engine, code) }.map_err(|error| format!("{error:?}"))
             }
             _ => Err("its authentication code does not fit".to_string()),
@@ -70,7 +75,8 @@ impl Cache {
         match module {
             Ok(module) => Some(module),
             Err(cause) => {
-                tracing::warn!(path = %path.display(), cause, "a compiled module is not trusted and is compiled again");
+                tracing::warn!(path = %path.display(), cause, "a compiled module is not trusted and is \
+                    compiled again");
                 let _ = fs::remove_file(&path);
                 None
             }
@@ -79,10 +85,11 @@ impl Cache {
 
     /// Keeps a compiled module. Failing is not an error: it will be compiled again.
     pub(crate) fn store(&self, kind: Kind, hash: ModuleHash, module: &Module) {
-        let stored = module.serialize().map_err(|error| io::Error::other(format!("{error:?}"))).and_then(|code| {
-            let tag = self.tag(kind, module.engine(), hash, &code);
-            replace(&self.directory, &self.path(kind, hash), &[tag.as_bytes(), &code])
-        });
+        let stored =
+            module.serialize().map_err(|error| io::Error::other(format!("{error:?}"))).and_then(|code| {
+                let tag = self.tag(kind, module.engine(), hash, &code);
+                replace(&self.directory, &self.path(kind, hash), &[tag.as_bytes(), &code])
+            });
         if let Err(error) = stored {
             tracing::warn!(%hash, %error, "a compiled module is not kept on disk");
         }
@@ -95,12 +102,16 @@ impl Cache {
         }
     }
 
-    /// Every file of compiled code, with the hash of its module in hexadecimal. What cannot be read is not reported: it costs space
-    /// until the next start.
+    /// Every file of compiled code, with the hash of its module in hexadecimal. What cannot be read
+    /// is not reported: it costs space until the next start.
     pub(crate) fn files(&self) -> Vec<(String, PathBuf)> {
         let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
         let named = entries.filter_map(|entry| {
-            let name = entry.file_name().into_string().ok().filter(|name| name.ends_with(&format!(".{EXTENSION}")))?;
+            let name = entry
+                .file_name()
+                .into_string()
+                .ok()
+                .filter(|name| name.ends_with(&format!(".{EXTENSION}")))?;
             Some((name.split_once('-')?.0.to_owned(), entry.path()))
         });
         named.collect()
@@ -112,7 +123,12 @@ impl Cache {
 
     fn tag(&self, kind: Kind, engine: &Engine, hash: ModuleHash, code: &[u8]) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(kind.name().as_bytes()).update(&hash.0).update(&self.fingerprint).update(&compatibility(engine)).update(code);
+        hasher
+            .update(kind.name().as_bytes())
+            .update(&hash.0)
+            .update(&self.fingerprint)
+            .update(&compatibility(engine))
+            .update(code);
         hasher.finalize()
     }
 
@@ -167,7 +183,8 @@ fn replace(directory: &Path, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let _ = fs::remove_file(&temporary);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&temporary)?;
     let written = parts.iter().try_for_each(|part| file.write_all(part)).and_then(|()| file.sync_all());
-    let placed = written.and_then(|()| fs::rename(&temporary, path)).and_then(|()| File::open(directory)?.sync_all());
+    let placed =
+        written.and_then(|()| fs::rename(&temporary, path)).and_then(|()| File::open(directory)?.sync_all());
     if placed.is_err() {
         let _ = fs::remove_file(&temporary);
     }

@@ -1,20 +1,21 @@
 //! The two engines, option by option: one that replicas agree about, and one for queries.
 //!
-//! Nothing is left to a default that may change or to what the processor can do, and everything that could make two members
-//! differ goes into one fingerprint, which is replicated: a member that would compute something else stops instead.
-//! Compiling, caching and running are not done here.
+//! Nothing is left to a default that may change or to what the processor can do, and everything
+//! that could make two members differ goes into one fingerprint, which is replicated: a member that
+//! would compute something else stops instead. Compiling, caching and running are not done here.
 use std::hash::{Hash, Hasher};
 
 use synod_abi::limits::*;
 use wasmtime::wasmparser::WasmFeatures;
 use wasmtime::{
-    Config, Enabled, Engine, Inlining, InstanceAllocationStrategy, OperatorCost, OptLevel, PoolingAllocationConfig, RegallocAlgorithm,
-    Strategy,
+    Config, Enabled, Engine, Inlining, InstanceAllocationStrategy, OperatorCost, OptLevel,
+    PoolingAllocationConfig, RegallocAlgorithm, Strategy,
 };
 
 use crate::{VmError, instrument, stack};
 
-/// Instances that the apply engine can hold: those of an entry, and room for what is being replaced.
+/// Instances that the apply engine can hold: those of an entry, and room for what is being
+/// replaced.
 pub(crate) const APPLY_SLOTS: u32 = 2 * ENTRY_INSTANCES as u32;
 /// Queries that run at once on one member.
 pub(crate) const QUERY_SLOTS: u32 = 64;
@@ -30,7 +31,8 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 #[cfg(target_arch = "aarch64")]
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
-/// What every x86-64 server of the last fifteen years has (x86-64-v2); more would make code differ between members.
+/// What every x86-64 server of the last fifteen years has (x86-64-v2); more would make code differ
+/// between members.
 #[cfg(target_arch = "x86_64")]
 const CPU_FLAGS: &[&str] = &["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"];
 #[cfg(target_arch = "aarch64")]
@@ -80,7 +82,8 @@ pub(crate) fn engine(kind: Kind) -> Result<Engine, VmError> {
     let mut config = Config::new();
     config.target(TARGET).map_err(VmError::engine)?;
     for flag in CPU_FLAGS {
-        // SAFETY: the flags name instructions that wasmtime looks for on this processor before it runs any code made with them.
+        // SAFETY: the flags name instructions that wasmtime looks for on this processor before it
+        // runs any code made with them.
         unsafe { config.cranelift_flag_enable(flag) };
     }
     config
@@ -93,7 +96,9 @@ pub(crate) fn engine(kind: Kind) -> Result<Engine, VmError> {
     for feature in OFF {
         config.wasm_features(*feature, false);
     }
-    config.wasm_features(WasmFeatures::CALL_INDIRECT_OVERLONG, true).wasm_features(WasmFeatures::BULK_MEMORY_OPT, true);
+    config
+        .wasm_features(WasmFeatures::CALL_INDIRECT_OVERLONG, true)
+        .wasm_features(WasmFeatures::BULK_MEMORY_OPT, true);
     config
         .gc_support(false)
         .shared_memory(false)
@@ -139,8 +144,8 @@ fn pool(slots: u32) -> PoolingAllocationConfig {
     pool
 }
 
-/// Hash of what wasmtime says decides whether compiled code fits an engine: target, flags, features, tunables with the
-/// table of operator costs, and version.
+/// Hash of what wasmtime says decides whether compiled code fits an engine: target, flags,
+/// features, tunables with the table of operator costs, and version.
 pub(crate) fn compatibility(engine: &Engine) -> [u8; 32] {
     struct Blake3(blake3::Hasher);
     impl Hasher for Blake3 {
@@ -158,10 +163,22 @@ pub(crate) fn compatibility(engine: &Engine) -> [u8; 32] {
 
 /// Everything about execution that is decided in this crate or below it, as one hash.
 pub(crate) fn fingerprint(apply: &Engine) -> [u8; 32] {
-    fingerprint_of(WASMTIME_VERSION, instrument::VERSION, &limits(), &format!("{:?}", OperatorCost::new()), &compatibility(apply))
+    fingerprint_of(
+        WASMTIME_VERSION,
+        instrument::VERSION,
+        &limits(),
+        &format!("{:?}", OperatorCost::new()),
+        &compatibility(apply),
+    )
 }
 
-fn fingerprint_of(version: &str, instrumentation: u32, limits: &[(&str, u64)], costs: &str, compatibility: &[u8; 32]) -> [u8; 32] {
+fn fingerprint_of(
+    version: &str,
+    instrumentation: u32,
+    limits: &[(&str, u64)],
+    costs: &str,
+    compatibility: &[u8; 32],
+) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("synod 2026-11 execution environment of synod-vm");
     let mut part = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
@@ -307,7 +324,10 @@ mod tests {
             "LOG_RING_LINES",
         ];
         let source = include_str!("../../../guest-sdk/abi/src/limits.rs");
-        let declared = source.lines().filter_map(|line| line.strip_prefix("pub const ")?.split_once(':')).map(|(name, _)| name);
+        let declared = source
+            .lines()
+            .filter_map(|line| line.strip_prefix("pub const ")?.split_once(':'))
+            .map(|(name, _)| name);
         let mut expected: Vec<_> = declared.filter(|name| !LOCAL.contains(name)).collect();
         let mut covered: Vec<_> = limits().iter().map(|(name, _)| *name).collect();
         expected.sort_unstable();

@@ -7,7 +7,8 @@ use synod_abi::{AdmissionError, ModuleHash};
 #[derive(Debug, thiserror::Error)]
 pub enum VmError {
     /// wasmtime refuses its configuration, or the host has too little address space for it.
-    #[error("the WebAssembly engine does not start: {0}; it reserves {reserve} GiB of address space, so no RLIMIT_AS may be set", reserve = RESERVED_GIB)]
+    #[error("the WebAssembly engine does not start: {0}; it reserves {reserve} GiB of address space, so no \
+        RLIMIT_AS may be set", reserve = RESERVED_GIB)]
     Engine(String),
     /// A thread cannot be started.
     #[error("a thread cannot be started: {0}; is vm.overcommit_memory 2, or a limit on tasks reached?")]
@@ -41,7 +42,9 @@ pub enum PrepareError {
     #[error("this member was busy compiling other modules; try again")]
     Busy,
     /// It takes too long to compile.
-    #[error("module {hash} did not compile within {limit_ms} ms; split its large functions, or try again on an idle member")]
+    #[error(
+        "module {hash} did not compile within {limit_ms} ms; split its large functions, or try again on an idle member"
+    )]
     TooSlow {
         /// Which.
         hash: ModuleHash,

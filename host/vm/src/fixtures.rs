@@ -9,9 +9,18 @@ use synod_machine::{Completion, Fatal, Invocation, Vm, module_hash};
 
 use crate::{Modules, WasmVm};
 
-const RUN: EntryPointDef = EntryPointDef { name: "run", docs: "", args: &[], result: &Shape::Unit, errors: None, waits: false };
-const DEF: SchemaDef =
-    SchemaDef { name: "fixture", version: 1, docs: "", operations: &[RUN], queries: &[], fields: &[], hooks: HooksDef::NONE, emits: None };
+const RUN: EntryPointDef =
+    EntryPointDef { name: "run", docs: "", args: &[], result: &Shape::Unit, errors: None, waits: false };
+const DEF: SchemaDef = SchemaDef {
+    name: "fixture",
+    version: 1,
+    docs: "",
+    operations: &[RUN],
+    queries: &[],
+    fields: &[],
+    hooks: HooksDef::NONE,
+    emits: None,
+};
 const SCHEMA: [u8; DEF.encoded_len()] = DEF.encode();
 const HOOKED: SchemaDef = SchemaDef {
     hooks: HooksDef { session_end: true, cancel: true, timer: Some(&Shape::U64), event: true },
@@ -82,7 +91,8 @@ pub(crate) fn wasm(text: &str) -> Vec<u8> {
     wat::parse_str(text).expect("the fixture is well-formed")
 }
 
-/// A recipe whose operation and query are both `entry`: the body of a function from `$id $len` to i64.
+/// A recipe whose operation and query are both `entry`: the body of a function from `$id $len` to
+/// i64.
 pub(crate) fn recipe(entry: &str, rest: &str) -> Vec<u8> {
     wasm(&format!(
         r#"(module {IMPORTS} {MEMORY} {rest}
@@ -203,7 +213,8 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn of(module: &[u8]) -> Self {
         // Its own modules: the pool's slots are for the instances of one apply thread.
-        let mut vm = WasmVm::new(Modules::in_memory().expect("the engines start")).expect("the host calls link");
+        let mut vm =
+            WasmVm::new(Modules::in_memory().expect("the engines start")).expect("the host calls link");
         let name = module_hash(module);
         Vm::load(&mut vm, name, module).expect("the fixture is admitted and compiles");
         vm.begin_entry();
@@ -229,7 +240,17 @@ impl Bench {
         fuel: u64,
     ) -> Result<(MapHost, Completion), Fatal> {
         let context = Context::default();
-        self.vm.invoke(Invocation { space: SpaceId(space), module: self.module, entry_point, context: &context, args, fuel }, host)
+        self.vm.invoke(
+            Invocation {
+                space: SpaceId(space),
+                module: self.module,
+                entry_point,
+                context: &context,
+                args,
+                fuel,
+            },
+            host,
+        )
     }
 
     pub(crate) fn call(&mut self, space: u32) -> Completion {

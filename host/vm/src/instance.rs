@@ -1,12 +1,14 @@
 //! One live instance of a recipe: the way in, and the way its reply comes out.
 //!
-//! The host never calls a guest's allocator: context and arguments go into the buffer that the guest exports, and the reply
-//! lies where the guest says. An instance that failed is not to be used again; its owner drops it.
+//! The host never calls a guest's allocator: context and arguments go into the buffer that the
+//! guest exports, and the reply lies where the guest says. An instance that failed is not to be
+//! used again; its owner drops it.
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use synod_abi::{
-    Access, CONTEXT_BYTES, Context, ENTRY_HOOK, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, EntryPoint, Fault, HOOK_CANCEL,
-    HOOK_EVENT, HOOK_SESSION_END, HOOK_TIMER, HostCalls, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_LATER, REPLY_NOW, REPLY_RESULT, limits,
+    Access, CONTEXT_BYTES, Context, ENTRY_HOOK, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY,
+    EntryPoint, Fault, HOOK_CANCEL, HOOK_EVENT, HOOK_SESSION_END, HOOK_TIMER, HostCalls, REPLY_BAD_ARGUMENTS,
+    REPLY_ERROR, REPLY_LATER, REPLY_NOW, REPLY_RESULT, limits,
 };
 use synod_machine::{Completion, Fatal};
 use wasmtime::{Global, InstancePre, Memory, Store, Trap, TypedFunc};
@@ -31,7 +33,8 @@ pub(crate) struct Live<H: 'static> {
     hook: Option<Entry>,
 }
 
-/// How a call ended, whether the instance may serve another one, and whether its fuel counter tells all that was used.
+/// How a call ended, whether the instance may serve another one, and whether its fuel counter tells
+/// all that was used.
 pub(crate) struct Ended {
     pub(crate) completion: Completion,
     pub(crate) reusable: bool,
@@ -46,7 +49,10 @@ impl Ended {
 
 impl<H: HostCalls + 'static> Live<H> {
     /// Makes an instance in `store`. A fault is the module's: a data segment that does not fit.
-    pub(crate) fn new(pre: &InstancePre<Call<H>>, mut store: Store<Call<H>>) -> Result<Result<Self, Fault>, Fatal> {
+    pub(crate) fn new(
+        pre: &InstancePre<Call<H>>,
+        mut store: Store<Call<H>>,
+    ) -> Result<Result<Self, Fault>, Fatal> {
         let instance = match pre.instantiate(&mut store) {
             Ok(instance) => instance,
             Err(error) => return classify(&error, false).map(Err),
@@ -56,7 +62,8 @@ impl<H: HostCalls + 'static> Live<H> {
         let depth = instance.get_global(&mut store, DEPTH).ok_or_else(|| lacks(DEPTH))?;
         let input = instance.get_global(&mut store, ENTRY_INPUT).ok_or_else(|| lacks(ENTRY_INPUT))?;
         let input = input.get(&mut store).i32().ok_or_else(|| lacks(ENTRY_INPUT))? as u32 as usize;
-        let operation = instance.get_typed_func(&mut store, ENTRY_OPERATION).map_err(|_| lacks(ENTRY_OPERATION))?;
+        let operation =
+            instance.get_typed_func(&mut store, ENTRY_OPERATION).map_err(|_| lacks(ENTRY_OPERATION))?;
         let query = instance.get_typed_func(&mut store, ENTRY_QUERY).map_err(|_| lacks(ENTRY_QUERY))?;
         let hook = instance.get_typed_func(&mut store, ENTRY_HOOK).ok();
         store.data_mut().memory = Some(memory);
@@ -64,7 +71,13 @@ impl<H: HostCalls + 'static> Live<H> {
     }
 
     /// Runs one call. The host is lent to the store for its time and given back.
-    pub(crate) fn call(&mut self, entry_point: EntryPoint, context: &Context, args: &[u8], host: H) -> Result<(H, Ended), Fatal> {
+    pub(crate) fn call(
+        &mut self,
+        entry_point: EntryPoint,
+        context: &Context,
+        args: &[u8],
+        host: H,
+    ) -> Result<(H, Ended), Fatal> {
         let (function, id, access) = match entry_point {
             EntryPoint::Operation(id) => (Some(&self.operation), id.0, Access::Write),
             EntryPoint::Query(id) => (Some(&self.query), id.0, Access::Read),
@@ -77,7 +90,8 @@ impl<H: HostCalls + 'static> Live<H> {
             return Ok((host, Ended::well(Completion::Faulted(Fault::BadArguments))));
         };
         let input = self.memory.data_mut(&mut self.store).get_mut(self.input..);
-        let Some((head, tail)) = input.and_then(|input| input.split_first_chunk_mut::<CONTEXT_BYTES>()) else {
+        let Some((head, tail)) = input.and_then(|input| input.split_first_chunk_mut::<CONTEXT_BYTES>())
+        else {
             return Err(Fatal("an admitted module has its input buffer outside of memory".to_string()));
         };
         let Some(tail) = tail.get_mut(..args.len()).filter(|_| args.len() <= limits::ARGS_BYTES) else {
@@ -99,7 +113,11 @@ impl<H: HostCalls + 'static> Live<H> {
                 let depth = self.depth.get(&mut self.store).i32().unwrap_or_default();
                 let fault = classify(&error, depth > limits::CALL_DEPTH as i32)?;
                 tell(&mut host, &error)?;
-                Ended { completion: Completion::Faulted(fault), reusable: false, fuel_is_known: fuel_is_known(&error) }
+                Ended {
+                    completion: Completion::Faulted(fault),
+                    reusable: false,
+                    fuel_is_known: fuel_is_known(&error),
+                }
             }
         };
         Ok((host, ended))
@@ -116,8 +134,8 @@ fn tell<H: HostCalls>(host: &mut H, error: &wasmtime::Error) -> Result<(), Fatal
     told.map(drop).map_err(|panic| Fatal(format!("a host function panicked: {}", panic_text(&*panic))))
 }
 
-/// Reads the reply at `pointer << 32 | length`: a status byte and its payload. Only operations may wait, and hooks have nothing
-/// to say.
+/// Reads the reply at `pointer << 32 | length`: a status byte and its payload. Only operations may
+/// wait, and hooks have nothing to say.
 fn reply(entry_point: EntryPoint, memory: &[u8], place: u64) -> Completion {
     let (start, len) = ((place >> 32) as usize, (place & u64::from(u32::MAX)) as usize);
     let bad = Completion::Faulted(Fault::BadReply);
@@ -130,7 +148,9 @@ fn reply(entry_point: EntryPoint, memory: &[u8], place: u64) -> Completion {
         EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel | EntryPoint::Event => (false, false),
     };
     match *status {
-        REPLY_RESULT if payload.is_empty() || (answers && payload.len() <= limits::REPLY_BYTES) => Completion::Done(payload.to_vec()),
+        REPLY_RESULT if payload.is_empty() || (answers && payload.len() <= limits::REPLY_BYTES) => {
+            Completion::Done(payload.to_vec())
+        }
         REPLY_NOW if waits && payload.len() <= limits::REPLY_BYTES => Completion::Now(payload.to_vec()),
         REPLY_LATER if waits && payload.is_empty() => Completion::Later,
         REPLY_ERROR if answers => match payload.split_first_chunk::<4>() {
@@ -195,18 +215,36 @@ mod tests {
     #[test]
     fn garbage_is_a_bad_reply() {
         let memory = [9, REPLY_RESULT, REPLY_ERROR, 0, 0, 0, REPLY_BAD_ARGUMENTS, 0];
-        for (start, len) in [(0, 1), (1, 0), (2, 4), (6, 2), (8, 1), (7, 2), (u64::from(u32::MAX), u64::from(u32::MAX))] {
-            assert_eq!(reply(OPERATION, &memory, at(start, len)), Completion::Faulted(Fault::BadReply), "{start} {len}");
+        for (start, len) in
+            [(0, 1), (1, 0), (2, 4), (6, 2), (8, 1), (7, 2), (u64::from(u32::MAX), u64::from(u32::MAX))]
+        {
+            assert_eq!(
+                reply(OPERATION, &memory, at(start, len)),
+                Completion::Faulted(Fault::BadReply),
+                "{start} {len}"
+            );
         }
     }
 
     #[test]
     fn replies_have_a_limit() {
         let mut memory = vec![0; limits::REPLY_BYTES + 6];
-        assert!(matches!(reply(OPERATION, &memory, at(0, limits::REPLY_BYTES as u64 + 1)), Completion::Done(_)));
-        assert_eq!(reply(OPERATION, &memory, at(0, limits::REPLY_BYTES as u64 + 2)), Completion::Faulted(Fault::BadReply));
+        assert!(matches!(
+            reply(OPERATION, &memory, at(0, limits::REPLY_BYTES as u64 + 1)),
+            Completion::Done(_)
+        ));
+        assert_eq!(
+            reply(OPERATION, &memory, at(0, limits::REPLY_BYTES as u64 + 2)),
+            Completion::Faulted(Fault::BadReply)
+        );
         memory[0] = REPLY_ERROR;
-        assert!(matches!(reply(OPERATION, &memory, at(0, limits::REPLY_BYTES as u64 + 5)), Completion::Refused { .. }));
-        assert_eq!(reply(OPERATION, &memory, at(0, limits::REPLY_BYTES as u64 + 6)), Completion::Faulted(Fault::BadReply));
+        assert!(matches!(
+            reply(OPERATION, &memory, at(0, limits::REPLY_BYTES as u64 + 5)),
+            Completion::Refused { .. }
+        ));
+        assert_eq!(
+            reply(OPERATION, &memory, at(0, limits::REPLY_BYTES as u64 + 6)),
+            Completion::Faulted(Fault::BadReply)
+        );
     }
 }

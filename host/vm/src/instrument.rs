@@ -1,25 +1,26 @@
-//! Rewrites an admitted module into the one that is compiled: memory of a fixed size, a bound on the depth of calls that is
-//! the same on every machine, and no exports but the contract's.
+//! Rewrites an admitted module into the one that is compiled: memory of a fixed size, a bound on
+//! the depth of calls that is the same on every machine, and no exports but the contract's.
 //!
-//! Native stacks overflow at a depth that depends on the processor and the compiler, so depth is counted in Wasm, in a
-//! global of our own: up on entry, down on every way out. One too many traps, and the host tells that trap from others by the
-//! global, which then stands above the limit; no import is added, so indices keep their meaning. A trap leaves the count wrong,
-//! but the instance is dropped after a trap.
+//! Native stacks overflow at a depth that depends on the processor and the compiler, so depth is
+//! counted in Wasm, in a global of our own: up on entry, down on every way out. One too many traps,
+//! and the host tells that trap from others by the global, which then stands above the limit; no
+//! import is added, so indices keep their meaning. A trap leaves the count wrong, but the instance
+//! is dropped after a trap.
 //!
-//! The original bytes stay the module's identity; nothing made here is stored or sent. [`VERSION`] is part of the
-//! execution environment.
+//! The original bytes stay the module's identity; nothing made here is stored or sent. [`VERSION`]
+//! is part of the execution environment.
 use std::convert::Infallible;
 
 use synod_abi::{ENTRY_HOOK, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, limits};
 use synod_machine::Fatal;
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{
-    BlockType, CodeSection, ConstExpr, ExportKind, ExportSection, Function, GlobalSection, GlobalType, Instruction, MemorySection,
-    MemoryType, Module, ValType,
+    BlockType, CodeSection, ConstExpr, ExportKind, ExportSection, Function, GlobalSection, GlobalType,
+    Instruction, MemorySection, MemoryType, Module, ValType,
 };
 use wasmtime::wasmparser::{
-    CustomSectionReader, ExportSectionReader, FunctionBody, FunctionSectionReader, GlobalSectionReader, MemorySectionReader, Operator,
-    Parser, TypeSectionReader,
+    CustomSectionReader, ExportSectionReader, FunctionBody, FunctionSectionReader, GlobalSectionReader,
+    MemorySectionReader, Operator, Parser, TypeSectionReader,
 };
 
 /// Counted up with every change of what is written here.
@@ -54,7 +55,11 @@ type Outcome = Result<(), Error<Infallible>>;
 impl Reencode for Instrumenter {
     type Error = Infallible;
 
-    fn parse_type_section(&mut self, types: &mut wasm_encoder::TypeSection, section: TypeSectionReader<'_>) -> Outcome {
+    fn parse_type_section(
+        &mut self,
+        types: &mut wasm_encoder::TypeSection,
+        section: TypeSectionReader<'_>,
+    ) -> Outcome {
         for ty in section.clone().into_iter_err_on_gc_types() {
             let result = match ty?.results().first() {
                 Some(result) => Some(self.val_type(*result)?),
@@ -65,7 +70,11 @@ impl Reencode for Instrumenter {
         utils::parse_type_section(self, types, section)
     }
 
-    fn parse_function_section(&mut self, functions: &mut wasm_encoder::FunctionSection, section: FunctionSectionReader<'_>) -> Outcome {
+    fn parse_function_section(
+        &mut self,
+        functions: &mut wasm_encoder::FunctionSection,
+        section: FunctionSectionReader<'_>,
+    ) -> Outcome {
         self.functions = section.clone().into_iter().collect::<Result<_, _>>()?;
         utils::parse_function_section(self, functions, section)
     }
@@ -81,14 +90,25 @@ impl Reencode for Instrumenter {
         Ok(())
     }
 
-    fn parse_global_section(&mut self, globals: &mut GlobalSection, section: GlobalSectionReader<'_>) -> Outcome {
+    fn parse_global_section(
+        &mut self,
+        globals: &mut GlobalSection,
+        section: GlobalSectionReader<'_>,
+    ) -> Outcome {
         self.depth_global = section.count();
         utils::parse_global_section(self, globals, section)?;
-        globals.global(GlobalType { val_type: ValType::I32, mutable: true, shared: false }, &ConstExpr::i32_const(0));
+        globals.global(
+            GlobalType { val_type: ValType::I32, mutable: true, shared: false },
+            &ConstExpr::i32_const(0),
+        );
         Ok(())
     }
 
-    fn parse_export_section(&mut self, exports: &mut ExportSection, section: ExportSectionReader<'_>) -> Outcome {
+    fn parse_export_section(
+        &mut self,
+        exports: &mut ExportSection,
+        section: ExportSectionReader<'_>,
+    ) -> Outcome {
         for export in section {
             let export = export?;
             if EXPORTS.contains(&export.name) {
@@ -109,8 +129,12 @@ impl Reencode for Instrumenter {
         self.bodies += 1;
         let mut function = self.new_function_with_parsed_locals(&body)?;
         self.enter(&mut function);
-        // The body becomes a block, so branches to the function's own label land at its end; a return becomes such a branch.
-        function.instruction(&result.map_or(Instruction::Block(BlockType::Empty), |ty| Instruction::Block(BlockType::Result(ty))));
+        // The body becomes a block, so branches to the function's own label land at its end; a
+        // return becomes such a branch.
+        function
+            .instruction(&result.map_or(Instruction::Block(BlockType::Empty), |ty| {
+                Instruction::Block(BlockType::Result(ty))
+            }));
         let mut open_blocks = 1_u32;
         let mut operators = body.get_operators_reader()?;
         while !operators.eof() {
@@ -120,7 +144,9 @@ impl Reencode for Instrumenter {
                 }
                 operator => {
                     match operator {
-                        Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => open_blocks += 1,
+                        Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+                            open_blocks += 1
+                        }
                         Operator::End => open_blocks -= 1,
                         _ => {}
                     }

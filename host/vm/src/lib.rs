@@ -1,13 +1,15 @@
-//! Runs recipes: decides which modules are admitted, rewrites and compiles them, and executes their operations and queries
-//! with wasmtime, the same on every member.
+//! Runs recipes: decides which modules are admitted, rewrites and compiles them, and executes their
+//! operations and queries with wasmtime, the same on every member.
 //!
-//! Three parts: [`admit`] is pure and shared by server and command line; [`Modules`] holds what is compiled, in memory and on
-//! disk; [`WasmVm`] (operations, with fuel, for the machine) and [`QueryEngine`] (queries, with a time-out, for a pool of
-//! threads) run it. What a trap means is decided in one place: something that every member suffers is a fault of the call,
-//! anything else stops the member.
+//! Three parts: [`admit`] is pure and shared by server and command line; [`Modules`] holds what is
+//! compiled, in memory and on disk; [`WasmVm`] (operations, with fuel, for the machine) and
+//! [`QueryEngine`] (queries, with a time-out, for a pool of threads) run it. What a trap means is
+//! decided in one place: something that every member suffers is a fault of the call, anything else
+//! stops the member.
 //!
-//! It knows no storage and no log: host calls go to whatever implements `HostCalls`. No error text, fuel count or backtrace
-//! leaves it towards replicated state. It is the only crate that names wasmtime.
+//! It knows no storage and no log: host calls go to whatever implements `HostCalls`. No error text,
+//! fuel count or backtrace leaves it towards replicated state. It is the only crate that names
+//! wasmtime.
 
 mod admission;
 mod cache;

@@ -1,8 +1,9 @@
 //! The host's side of the boundary: one function per row of the host-call table, made from it.
 //!
-//! Pointers and lengths come from a stranger: they are checked with 64-bit arithmetic against the memory, and a wrong one
-//! ends the call with a fault. A host function gets slices of guest memory and no way to call back into the guest.
-//! What the calls mean is the business of whoever implements [`HostCalls`].
+//! Pointers and lengths come from a stranger: they are checked with 64-bit arithmetic against the
+//! memory, and a wrong one ends the call with a fault. A host function gets slices of guest memory
+//! and no way to call back into the guest. What the calls mean is the business of whoever
+//! implements [`HostCalls`].
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,8 +46,8 @@ impl fmt::Display for Stop {
 
 impl std::error::Error for Stop {}
 
-/// Links every host call. Writing ones are there for queries too, because a module imports them whatever runs, but fault
-/// unless the call may write: a query never reaches them.
+/// Links every host call. Writing ones are there for queries too, because a module imports them
+/// whatever runs, but fault unless the call may write: a query never reaches them.
 pub(crate) fn linker<H: HostCalls + 'static>(engine: &Engine) -> Result<Linker<Call<H>>, VmError> {
     let mut linker = Linker::new(engine);
     link(&mut linker).map_err(VmError::engine)?;
@@ -76,7 +77,8 @@ impl<'a> View<'a> {
     }
 }
 
-/// Cuts `buffer` (pointer and capacity) out of `memory`. A slice that the host reads and one that it fills may not overlap.
+/// Cuts `buffer` (pointer and capacity) out of `memory`. A slice that the host reads and one that
+/// it fills may not overlap.
 fn split(memory: &mut [u8], buffer: (u32, u32)) -> Result<(View<'_>, &mut [u8]), Fault> {
     let start = u64::from(buffer.0);
     let end = start + u64::from(buffer.1);
@@ -88,7 +90,8 @@ fn split(memory: &mut [u8], buffer: (u32, u32)) -> Result<(View<'_>, &mut [u8]),
     Ok((View { before, after, after_start: end }, buffer))
 }
 
-/// Runs a host function on the caller's memory, and turns faults and panics into what ends the call.
+/// Runs a host function on the caller's memory, and turns faults and panics into what ends the
+/// call.
 fn serve<H: HostCalls + 'static, R>(
     caller: &mut Caller<'_, Call<H>>,
     needs: Access,
@@ -100,7 +103,8 @@ fn serve<H: HostCalls + 'static, R>(
     if needs == Access::Write && data.access == Access::Read {
         return Err(wasmtime::Error::new(Stop::Fault(Fault::BadHostCall)));
     }
-    let memory = data.memory.ok_or_else(|| broken("a recipe made a host call before its memory was known"))?;
+    let memory =
+        data.memory.ok_or_else(|| broken("a recipe made a host call before its memory was known"))?;
     let (memory, data) = memory.data_and_store_mut(caller);
     let host = data.host.as_mut().ok_or_else(|| broken("a recipe made a host call outside of a call"))?;
     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -122,9 +126,11 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
 
 const NO_BUFFER: (u32, u32) = (0, 0);
 
-/// Makes one Wasm function of a row: splits slices in pointer and length, and puts them together again.
+/// Makes one Wasm function of a row: splits slices in pointer and length, and puts them together
+/// again.
 macro_rules! wrap {
-    // parameters | buffer | what becomes of each parameter | what is passed on | parameters that are left
+    // parameters | buffer | what becomes of each parameter | what is passed on | parameters that
+    // are left
     (@row $linker:ident $access:ident $name:ident $result:ident [$($wasm:tt)*] $buffer:expr, $out:ident $view:ident [$($bind:tt)*] [$($pass:tt)*]) => {
         $linker.func_wrap(HOST_MODULE, stringify!($name), |mut caller: Caller<'_, Call<H>>, $($wasm)*| -> Result<wrap!(@wasm $result), wasmtime::Error> {
             serve(&mut caller, Access::$access, $buffer, |host, $view, $out| {

@@ -1,8 +1,10 @@
-//! Compiled modules of a member, by hash: shared by the apply thread, the queries, and whoever compiles ahead.
+//! Compiled modules of a member, by hash: shared by the apply thread, the queries, and whoever
+//! compiles ahead.
 //!
-//! Compiling takes long, so it happens on a thread of its own, one module at a time and within a time limit, before a module is
-//! proposed, and the apply thread finds the result. Each module is compiled twice, for the engine that replicas agree about and for that of
-//! queries. A failure to compile is this member's and never a verdict on the module: the verdict is admission's.
+//! Compiling takes long, so it happens on a thread of its own, one module at a time and within a
+//! time limit, before a module is proposed, and the apply thread finds the result. Each module is
+//! compiled twice, for the engine that replicas agree about and for that of queries. A failure to
+//! compile is this member's and never a verdict on the module: the verdict is admission's.
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -21,11 +23,12 @@ use crate::linker::{Call, linker, panic_text};
 use crate::query::Erased;
 use crate::{PrepareError, VmError, admission, instrument, stack};
 
-/// Longest time that compiling a module may take before it is proposed. An honest one of 30 KB takes 60 ms; the limit is for those
-/// that are made to keep a compiler busy for minutes.
+/// Longest time that compiling a module may take before it is proposed. An honest one of 30 KB
+/// takes 60 ms; the limit is for those that are made to keep a compiler busy for minutes.
 pub const COMPILE_TIMEOUT_MS: u64 = 30_000;
 
-/// Modules that are kept compiled although no cluster state has them yet: the latest that were prepared.
+/// Modules that are kept compiled although no cluster state has them yet: the latest that were
+/// prepared.
 pub const PREPARED_MODULES: usize = 16;
 
 /// A module, compiled for both engines.
@@ -76,8 +79,8 @@ impl Modules {
         Self::new(None)
     }
 
-    /// With compiled code kept in `directory` between starts. A directory that cannot be used is reported in the log and done
-    /// without: it saves time, nothing else.
+    /// With compiled code kept in `directory` between starts. A directory that cannot be used is
+    /// reported in the log and done without: it saves time, nothing else.
     ///
     /// # Errors
     /// [`VmError::Engine`] if the engines do not start on this host.
@@ -91,7 +94,8 @@ impl Modules {
         let cache = directory.and_then(|directory| match Cache::open(directory, fingerprint) {
             Ok(cache) => Some(cache),
             Err(error) => {
-                tracing::warn!(directory = %directory.display(), %error, "compiled modules are not kept on disk");
+                tracing::warn!(directory = %directory.display(), %error, "compiled modules are not kept on \
+                    disk");
                 None
             }
         });
@@ -106,18 +110,22 @@ impl Modules {
         self.fingerprint
     }
 
-    /// Makes a module callable, by apply and by queries; nothing happens if it is. To be called before a module is proposed, so
-    /// that one which takes longer than [`COMPILE_TIMEOUT_MS`] to compile never enters the log. Of those that are not installed
-    /// after all, the last [`PREPARED_MODULES`] are kept.
+    /// Makes a module callable, by apply and by queries; nothing happens if it is. To be called
+    /// before a module is proposed, so that one which takes longer than [`COMPILE_TIMEOUT_MS`] to
+    /// compile never enters the log. Of those that are not installed after all, the last
+    /// [`PREPARED_MODULES`] are kept.
     ///
     /// # Errors
-    /// [`PrepareError::WrongHash`] and [`PrepareError::NotAdmitted`] are about the bytes, [`PrepareError::TooSlow`] is about how long
-    /// they take to compile; the others are about this member.
+    /// [`PrepareError::WrongHash`] and [`PrepareError::NotAdmitted`] are about the bytes,
+    /// [`PrepareError::TooSlow`] is about how long they take to compile; the others are about this
+    /// member.
     pub fn prepare(self: &Arc<Self>, hash: ModuleHash, module: &[u8]) -> Result<(), PrepareError> {
-        self.prepare_until(hash, module, Some(Instant::now() + Duration::from_millis(COMPILE_TIMEOUT_MS))).map(drop)
+        self.prepare_until(hash, module, Some(Instant::now() + Duration::from_millis(COMPILE_TIMEOUT_MS)))
+            .map(drop)
     }
 
-    /// As [`Modules::prepare`], for a module that the cluster has taken already: however long it takes.
+    /// As [`Modules::prepare`], for a module that the cluster has taken already: however long it
+    /// takes.
     ///
     /// # Errors
     /// [`PrepareError`]; never [`PrepareError::TooSlow`].
@@ -125,12 +133,22 @@ impl Modules {
         self.committed(hash, module).map(drop)
     }
 
-    /// As [`Modules::prepare_committed`]; what is returned stays usable when it is forgotten meanwhile.
-    pub(crate) fn committed(self: &Arc<Self>, hash: ModuleHash, module: &[u8]) -> Result<Arc<Compiled>, PrepareError> {
+    /// As [`Modules::prepare_committed`]; what is returned stays usable when it is forgotten
+    /// meanwhile.
+    pub(crate) fn committed(
+        self: &Arc<Self>,
+        hash: ModuleHash,
+        module: &[u8],
+    ) -> Result<Arc<Compiled>, PrepareError> {
         self.prepare_until(hash, module, None)
     }
 
-    fn prepare_until(self: &Arc<Self>, hash: ModuleHash, module: &[u8], deadline: Option<Instant>) -> Result<Arc<Compiled>, PrepareError> {
+    fn prepare_until(
+        self: &Arc<Self>,
+        hash: ModuleHash,
+        module: &[u8],
+        deadline: Option<Instant>,
+    ) -> Result<Arc<Compiled>, PrepareError> {
         if let Some(compiled) = self.get(hash) {
             return Ok(compiled);
         }
@@ -145,14 +163,17 @@ impl Modules {
         }
         let (done, result) = mpsc::sync_channel(1);
         let (modules, bytes) = (self.clone(), module.to_vec());
-        // A thread of its own, which can be given up; it is on a large stack, because a compiler recurses with what it compiles.
+        // A thread of its own, which can be given up; it is on a large stack, because a compiler
+        // recurses with what it compiles.
         let compile = move || {
             let compiled = catch_unwind(AssertUnwindSafe(|| modules.compile_both(hash, &bytes)));
-            let compiled = compiled.unwrap_or_else(|panic| Err(format!("the compiler panicked: {}", panic_text(&*panic))));
+            let compiled = compiled
+                .unwrap_or_else(|panic| Err(format!("the compiler panicked: {}", panic_text(&*panic))));
             let _ = done.send((compiled, permit));
         };
         let failed = |cause: String| PrepareError::Compile { hash, cause };
-        stack::spawn("synod-compile", compile).map_err(|error| failed(format!("no thread to compile on: {error}")))?;
+        stack::spawn("synod-compile", compile)
+            .map_err(|error| failed(format!("no thread to compile on: {error}")))?;
         let received = match deadline {
             Some(deadline) => result.recv_timeout(deadline.saturating_duration_since(Instant::now())),
             None => result.recv().map_err(RecvTimeoutError::from),
@@ -199,8 +220,8 @@ impl Modules {
         self.get(hash).is_some()
     }
 
-    /// Drops every module that was installed and is not in `installed`, from memory and disk. Those that were prepared and may be
-    /// installed yet stay; calls that run go on.
+    /// Drops every module that was installed and is not in `installed`, from memory and disk. Those
+    /// that were prepared and may be installed yet stay; calls that run go on.
     pub fn retain(&self, installed: &BTreeSet<ModuleHash>) {
         let files = self.cache.as_ref().map(Cache::files).unwrap_or_default();
         let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
@@ -211,7 +232,8 @@ impl Modules {
             installed.contains(hash) || kept.standing != Standing::Installed
         });
         self.forgotten.fetch_add(1, Ordering::Release);
-        let wanted: BTreeSet<String> = installed.iter().chain(registry.kept.keys()).map(ModuleHash::to_string).collect();
+        let wanted: BTreeSet<String> =
+            installed.iter().chain(registry.kept.keys()).map(ModuleHash::to_string).collect();
         drop(registry);
         for (hash, path) in files.iter().filter(|(hash, _)| !wanted.contains(hash)) {
             tracing::debug!(hash, "a module is no longer installed; its compiled code goes");
@@ -225,7 +247,12 @@ impl Modules {
     }
 
     pub(crate) fn get(&self, hash: ModuleHash) -> Option<Arc<Compiled>> {
-        self.registry.read().unwrap_or_else(PoisonError::into_inner).kept.get(&hash).map(|kept| kept.compiled.clone())
+        self.registry
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .kept
+            .get(&hash)
+            .map(|kept| kept.compiled.clone())
     }
 
     pub(crate) fn apply_engine(&self) -> &Engine {

@@ -1,7 +1,9 @@
-//! Queries: read-only, on a second engine, stopped by time instead of fuel, on as many threads as call it.
+//! Queries: read-only, on a second engine, stopped by time instead of fuel, on as many threads as
+//! call it.
 //!
-//! Time may decide here because nothing of a query is replicated. Each query has a fresh instance, and as many run at once as
-//! the pool has slots; a query that gets no slot within its time has run out of it.
+//! Time may decide here because nothing of a query is replicated. Each query has a fresh instance,
+//! and as many run at once as the pool has slots; a query that gets no slot within its time has run
+//! out of it.
 use std::any::Any;
 use std::convert::Infallible;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -70,8 +72,8 @@ pub struct Query<'a> {
 /// Why a query has no completion.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// The module is not compiled on this member, or no longer: the recipe is being installed or was removed. Try again, or ask
-    /// another member.
+    /// The module is not compiled on this member, or no longer: the recipe is being installed or
+    /// was removed. Try again, or ask another member.
     #[error("module {0} is not ready on this member; try again")]
     NotReady(ModuleHash),
     /// Something that only this host can suffer.
@@ -79,14 +81,16 @@ pub enum QueryError {
     Fatal(#[from] Fatal),
 }
 
-/// Runs queries. Shared by reference among the threads that serve them; [`crate::spawn`] should have started those.
+/// Runs queries. Shared by reference among the threads that serve them; [`crate::spawn`] should
+/// have started those.
 pub struct QueryEngine {
     modules: Arc<Modules>,
     clock: Clock,
 }
 
 impl QueryEngine {
-    /// A runner of the modules in `modules`, with a thread that keeps time for it until it is dropped.
+    /// A runner of the modules in `modules`, with a thread that keeps time for it until it is
+    /// dropped.
     ///
     /// # Errors
     /// [`VmError::Thread`] if that thread cannot be started.
@@ -95,11 +99,16 @@ impl QueryEngine {
         Ok(Self { modules, clock })
     }
 
-    /// Runs a query on this thread and gives `host` back. A query that takes too long is a [`Fault::QueryTimeout`].
+    /// Runs a query on this thread and gives `host` back. A query that takes too long is a
+    /// [`Fault::QueryTimeout`].
     ///
     /// # Errors
     /// [`QueryError`] says whether to try again or to stop.
-    pub fn query<H: HostCalls + Send + 'static>(&self, query: Query<'_>, host: H) -> Result<(H, Completion), QueryError> {
+    pub fn query<H: HostCalls + Send + 'static>(
+        &self,
+        query: Query<'_>,
+        host: H,
+    ) -> Result<(H, Completion), QueryError> {
         let deadline = Instant::now() + query.timeout;
         let Some(_slot) = self.clock.state.take_slot(deadline) else {
             return Ok((host, Completion::Faulted(Fault::QueryTimeout)));
@@ -107,14 +116,21 @@ impl QueryEngine {
         let compiled = self.modules.get(query.module).ok_or(QueryError::NotReady(query.module))?;
         let host = Erased(Box::new(host));
         let ran = stack::on_large(|| self.run(&compiled, query, deadline, host));
-        let (host, completion) = ran.map_err(|error| Fatal(format!("no thread to run a query on: {error}")))??;
+        let (host, completion) =
+            ran.map_err(|error| Fatal(format!("no thread to run a query on: {error}")))??;
         match host.0.into_any().downcast() {
             Ok(host) => Ok((*host, completion)),
             Err(_) => Err(Fatal("a query gave back another host than it was lent".to_string()).into()),
         }
     }
 
-    fn run(&self, compiled: &Compiled, query: Query<'_>, deadline: Instant, host: Erased) -> Result<(Erased, Completion), Fatal> {
+    fn run(
+        &self,
+        compiled: &Compiled,
+        query: Query<'_>,
+        deadline: Instant,
+        host: Erased,
+    ) -> Result<(Erased, Completion), Fatal> {
         let mut store = Store::new(self.modules.query_engine(), Call::idle());
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_| {
@@ -134,7 +150,9 @@ impl QueryEngine {
 
 impl std::fmt::Debug for QueryEngine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("QueryEngine").field("running", &self.clock.state.lock().running).finish_non_exhaustive()
+        f.debug_struct("QueryEngine")
+            .field("running", &self.clock.state.lock().running)
+            .finish_non_exhaustive()
     }
 }
 
@@ -144,7 +162,8 @@ struct Running {
     stopped: bool,
 }
 
-/// Counts the queries that run: the pool's slots never run out, and time is only kept while one runs.
+/// Counts the queries that run: the pool's slots never run out, and time is only kept while one
+/// runs.
 #[derive(Default)]
 struct State {
     running: Mutex<Running>,
@@ -179,7 +198,10 @@ impl State {
             state = if state.running == 0 {
                 self.clock_needed.wait(state).unwrap_or_else(PoisonError::into_inner)
             } else {
-                self.clock_needed.wait_timeout(state, Duration::from_millis(TICK_MS)).unwrap_or_else(PoisonError::into_inner).0
+                self.clock_needed
+                    .wait_timeout(state, Duration::from_millis(TICK_MS))
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
             };
             modules.query_engine().increment_epoch();
         }
@@ -202,7 +224,9 @@ impl Clock {
     fn start(modules: Arc<Modules>) -> Result<Self, VmError> {
         let state = Arc::new(State::default());
         let shared = state.clone();
-        let thread = std::thread::Builder::new().name("synod-query-clock".to_string()).spawn(move || shared.tick(&modules));
+        let thread = std::thread::Builder::new()
+            .name("synod-query-clock".to_string())
+            .spawn(move || shared.tick(&modules));
         Ok(Self { state, thread: Some(thread.map_err(VmError::Thread)?) })
     }
 }

@@ -1,8 +1,10 @@
-//! The machine's port for running recipes: instances of one entry, each serving all calls to its space.
+//! The machine's port for running recipes: instances of one entry, each serving all calls to its
+//! space.
 //!
-//! An instance never outlives its entry, because a member that restarts between two entries begins with a fresh one, and
-//! never outlives a trap or writes that were taken back. Which instances live is decided by the calls of the entry alone, and so is
-//! what each of them uses of its fuel: what one leaves may be another's budget.
+//! An instance never outlives its entry, because a member that restarts between two entries begins
+//! with a fresh one, and never outlives a trap or writes that were taken back. Which instances live
+//! is decided by the calls of the entry alone, and so is what each of them uses of its fuel: what
+//! one leaves may be another's budget.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -20,7 +22,8 @@ struct Slot<H: 'static> {
     live: Live<H>,
 }
 
-/// Runs the operations of committed entries. One per apply thread, which [`crate::spawn`] should have started.
+/// Runs the operations of committed entries. One per apply thread, which [`crate::spawn`] should
+/// have started.
 pub struct WasmVm<H: 'static> {
     modules: Arc<Modules>,
     linker: Linker<Call<H>>,
@@ -38,7 +41,15 @@ impl<H: HostCalls + Send + 'static> WasmVm<H> {
     /// [`VmError::Engine`] if the host calls cannot be linked.
     pub fn new(modules: Arc<Modules>) -> Result<Self, VmError> {
         let linker = modules.apply_linker()?;
-        Ok(Self { modules, linker, linked: BTreeMap::new(), forgotten: 0, slots: BTreeMap::new(), uses: 0, fuel_used: 0 })
+        Ok(Self {
+            modules,
+            linker,
+            linked: BTreeMap::new(),
+            forgotten: 0,
+            slots: BTreeMap::new(),
+            uses: 0,
+            fuel_used: 0,
+        })
     }
 
     /// Spaces that have an instance now.
@@ -72,7 +83,10 @@ impl<H: HostCalls + Send + 'static> WasmVm<H> {
             replaced => {
                 drop(replaced);
                 self.evict();
-                let pre = self.linked.get(&module).ok_or_else(|| Fatal(format!("module {module} is called before it was loaded")))?;
+                let pre = self
+                    .linked
+                    .get(&module)
+                    .ok_or_else(|| Fatal(format!("module {module} is called before it was loaded")))?;
                 let mut store = Store::new(self.modules.apply_engine(), Call::idle());
                 fuel_of(&mut store, limits::CALL_FUEL)?;
                 match Live::new(pre, store)? {
@@ -141,7 +155,8 @@ impl<H: HostCalls + Send + 'static> Vm<H> for WasmVm<H> {
         self.slots.remove(&space);
     }
 
-    /// To the unit, unless the processor trapped: then at least [`limits::TRAP_FUEL`], or all that the call had.
+    /// To the unit, unless the processor trapped: then at least [`limits::TRAP_FUEL`], or all that
+    /// the call had.
     fn fuel_used(&self) -> u64 {
         self.fuel_used
     }

@@ -1,15 +1,19 @@
-//! A call and all that it sets off, on the real machine and the real engine: one fuel for all, and the same on every member, whatever
-//! a handler does with it.
+//! A call and all that it sets off, on the real machine and the real engine: one fuel for all, and
+//! the same on every member, whatever a handler does with it.
 use synod_abi::schema::{EntryPointDef, HooksDef, SchemaDef};
-use synod_abi::{CONTEXT_BYTES, ClusterId, Fault, OperationId, RecipeName, Shape, SpaceId, SpaceName, Time, TopicFilter, encode, limits};
+use synod_abi::{
+    CONTEXT_BYTES, ClusterId, Fault, OperationId, RecipeName, Shape, SpaceId, SpaceName, Time, TopicFilter,
+    encode, limits,
+};
 use synod_machine::directory::{Head, hook_failures};
 use synod_machine::{
-    Action, Binding, Call, Caller, Command, CommandOutcome, DeliveryFailure, Entry, Environment, Machine, MemoryState, OnFailure, Origin,
-    Rejection, Reply, Workspace,
+    Action, Binding, Call, Caller, Command, CommandOutcome, DeliveryFailure, Entry, Environment, Machine,
+    MemoryState, OnFailure, Origin, Rejection, Reply, Workspace,
 };
 use synod_vm::{Modules, WasmVm, spawn};
 
-const EMIT: EntryPointDef = EntryPointDef { name: "emit", docs: "", args: &[], result: &Shape::Unit, errors: None, waits: false };
+const EMIT: EntryPointDef =
+    EntryPointDef { name: "emit", docs: "", args: &[], result: &Shape::Unit, errors: None, waits: false };
 const SCHEMA: SchemaDef = SchemaDef {
     name: "fixture",
     version: 1,
@@ -35,8 +39,9 @@ const NEVER_END: u8 = 4;
 /// Rounds that use more than half of a call's fuel, and less than all of it.
 const ROUNDS: u32 = 1_500_000;
 
-/// Its operation emits as many events as its first byte of arguments says, whose payload is the second; its handler does what the payload
-/// says, which lies behind the space's name and the topic, of one byte each.
+/// Its operation emits as many events as its first byte of arguments says, whose payload is the
+/// second; its handler does what the payload says, which lies behind the space's name and the
+/// topic, of one byte each.
 fn module() -> Vec<u8> {
     let schema: String = SCHEMA_BYTES.iter().map(|byte| format!("\\{byte:02x}")).collect();
     let args = 65_536 + CONTEXT_BYTES;
@@ -81,10 +86,12 @@ struct Member {
 impl Member {
     fn new(on_failure: OnFailure) -> Self {
         let modules = Modules::in_memory().expect("the engines start");
-        let environment = Environment { semantics: Environment::SEMANTICS, engine: modules.engine_fingerprint() };
+        let environment =
+            Environment { semantics: Environment::SEMANTICS, engine: modules.engine_fingerprint() };
         let state = MemoryState::default();
         let machine = Machine::load(&state, environment).expect("an empty state loads");
-        let mut member = Self { machine, state, vm: WasmVm::new(modules).expect("the host calls link"), index: 0 };
+        let mut member =
+            Self { machine, state, vm: WasmVm::new(modules).expect("the host calls link"), index: 0 };
         let space = |name| SpaceName::new(name).expect("it is a name");
         let recipe = RecipeName::new("fixture").expect("it is a name");
         for action in [
@@ -93,7 +100,10 @@ impl Member {
             Action::InstallRecipe { module: module().into(), replace: false },
             Action::CreateSpace { name: space("s"), recipe: recipe.clone(), version: None },
             Action::CreateSpace { name: space("h"), recipe, version: None },
-            Action::BindSpace { binding: Binding { handler: space("h"), source: space("s"), filter: TopicFilter::all() }, on_failure },
+            Action::BindSpace {
+                binding: Binding { handler: space("h"), source: space("s"), filter: TopicFilter::all() },
+                on_failure,
+            },
         ] {
             let outcome = member.apply(vec![action]).remove(0).outcome;
             assert!(outcome.result.is_ok(), "{outcome:?}");
@@ -105,12 +115,16 @@ impl Member {
         self.index += 1;
         let command = |action| Command { origin: Origin::default(), caller: Caller::default(), action };
         let entry = encode(&Entry { stamp: Time(1), commands: actions.into_iter().map(command).collect() });
-        let applied = self.machine.apply(self.state.clone(), &mut self.vm, self.index, &entry).expect("the entry is well formed");
+        let applied = self
+            .machine
+            .apply(self.state.clone(), &mut self.vm, self.index, &entry)
+            .expect("the entry is well formed");
         self.state.commit(&applied.writes);
         applied.outcomes
     }
 
-    /// Emits `count` events that have the handler do `what`; what came of it, and the fuel of the whole command.
+    /// Emits `count` events that have the handler do `what`; what came of it, and the fuel of the
+    /// whole command.
     fn emit(&mut self, count: u8, what: u8) -> (Result<Reply, Rejection>, u64) {
         let CommandOutcome { outcome, fuel, .. } = self.apply(vec![emitting(count, what)]).remove(0);
         (outcome.result, fuel)
@@ -176,7 +190,11 @@ fn handlers_that_are_skipped_pay_for_what_they_did() {
         assert!(done.is_ok() && fuel >= limits::TRAP_FUEL, "{done:?} {fuel}");
         assert_eq!(member.failures(), Some((2, DeliveryFailure::Fault(Fault::Trap))));
         let (done, fuel) = member.emit(100, SPEND_AND_TRAP);
-        assert_eq!((done.is_ok(), fuel), (true, limits::CALL_FUEL), "and many of them no more than one that never ends");
+        assert_eq!(
+            (done.is_ok(), fuel),
+            (true, limits::CALL_FUEL),
+            "and many of them no more than one that never ends"
+        );
         assert_eq!(member.failures(), Some((102, DeliveryFailure::Fault(Fault::OutOfFuel))));
         assert_eq!(member.machine.head().events, 102);
     });
@@ -184,14 +202,26 @@ fn handlers_that_are_skipped_pay_for_what_they_did() {
 
 #[test]
 fn members_agree_on_fuel_outcomes_and_state() {
-    let calls = [(3, RETURN), (2, SPEND_AND_RETURN), (5, SPEND_AND_TRAP), (1, NEVER_END), (2, SPEND_AND_PANIC), (4, RETURN)];
+    let calls = [
+        (3, RETURN),
+        (2, SPEND_AND_RETURN),
+        (5, SPEND_AND_TRAP),
+        (1, NEVER_END),
+        (2, SPEND_AND_PANIC),
+        (4, RETURN),
+    ];
     for on_failure in [OnFailure::Reject, OnFailure::Skip] {
         let run = move |together: usize| {
             let run = move || {
                 let mut member = Member::new(on_failure);
                 let actions: Vec<_> = calls.iter().map(|(count, what)| emitting(*count, *what)).collect();
-                let outcomes: Vec<_> = actions.chunks(together).flat_map(|actions| member.apply(actions.to_vec())).collect();
-                (outcomes.into_iter().map(|done| (done.outcome, done.fuel)).collect::<Vec<_>>(), member.failures(), member.digest())
+                let outcomes: Vec<_> =
+                    actions.chunks(together).flat_map(|actions| member.apply(actions.to_vec())).collect();
+                (
+                    outcomes.into_iter().map(|done| (done.outcome, done.fuel)).collect::<Vec<_>>(),
+                    member.failures(),
+                    member.digest(),
+                )
             };
             spawn("member", run).expect("a thread").join().expect("it passes")
         };

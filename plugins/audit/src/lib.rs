@@ -1,9 +1,11 @@
-//! A trail of what happened in other spaces: the last events of all that the space is bound to, in the order in which they were emitted.
+//! A trail of what happened in other spaces: the last events of all that the space is bound to, in
+//! the order in which they were emitted.
 //!
-//! It records within the command that emits: what took effect is in the trail, what did not is not, and a trail that
-//! cannot be written stops what it would have missed (bind with `skip` for the opposite). It keeps so many events and bytes,
-//! the newest; and of a long payload the beginning, because each call that is recorded pays for what the trail gives up for it.
-//! It does not know who called: events do not tell.
+//! It records within the command that emits: what took effect is in the trail, what did not is not,
+//! and a trail that cannot be written stops what it would have missed (bind with `skip` for the
+//! opposite). It keeps so many events and bytes, the newest; and of a long payload the beginning,
+//! because each call that is recorded pays for what the trail gives up for it. It does not know who
+//! called: events do not tell.
 use std::ops::Bound;
 
 use synod_sdk::prelude::*;
@@ -68,7 +70,8 @@ pub struct Size {
     pub events: u64,
     /// Their bytes: of space, topic and payload, and 64 more for each.
     pub bytes: u64,
-    /// Number of the newest record; 0 if nothing was ever recorded. Those up to `last - events` are gone.
+    /// Number of the newest record; 0 if nothing was ever recorded. Those up to `last - events` are
+    /// gone.
     pub last: u64,
     /// Most records that it keeps.
     pub keep_events: u64,
@@ -79,7 +82,8 @@ pub struct Size {
 /// Why a call is refused.
 #[errors]
 pub enum AuditError {
-    /// A trail keeps 1 to 1000000 events and 8192 to 1073741824 bytes; to record nothing, unbind the space.
+    /// A trail keeps 1 to 1000000 events and 8192 to 1073741824 bytes; to record nothing, unbind
+    /// the space.
     #[error(1, out_of_range)]
     OutOfBounds,
 }
@@ -95,8 +99,8 @@ pub struct Audit {
 
 #[ops]
 impl Audit {
-    /// Sets how much the trail keeps, and returns what it holds now. If that is still more, the oldest go with the events that
-    /// follow, or with another call.
+    /// Sets how much the trail keeps, and returns what it holds now. If that is still more, the
+    /// oldest go with the events that follow, or with another call.
     #[op]
     fn keep(&self, cx: &mut Ctx, events: u64, bytes: u64) -> Result<Size, AuditError> {
         let good = (1..=EVENTS_CEILING).contains(&events) && (BYTES_FLOOR..=BYTES_CEILING).contains(&bytes);
@@ -123,15 +127,18 @@ impl Audit {
         self.size.put(cx, &size);
     }
 
-    /// The records behind the number `after`, from the oldest: at most `limit` (500 if absent or more) or about 512 KiB; none if
-    /// nothing came after. A first number other than `after + 1` tells that those between are gone.
+    /// The records behind the number `after`, from the oldest: at most `limit` (500 if absent or
+    /// more) or about 512 KiB; none if nothing came after. A first number other than `after + 1`
+    /// tells that those between are gone.
     #[query]
     fn trail(&self, cx: &QueryCtx, after: Option<u64>, limit: Option<u32>) -> Vec<Record> {
         let limit = limit.unwrap_or(PAGE_ROWS).clamp(1, PAGE_ROWS) as usize;
         let (mut page, mut bytes) = (Vec::new(), 0);
         let size = self.stored_size(cx);
         let after = after.unwrap_or(0).max(size.last - size.events);
-        for (number, stored) in self.trail.range(cx, (Bound::Excluded(after), Bound::Unbounded)).at_most(limit).take(limit) {
+        for (number, stored) in
+            self.trail.range(cx, (Bound::Excluded(after), Bound::Unbounded)).at_most(limit).take(limit)
+        {
             bytes += stored.bytes();
             page.push(stored.numbered(number));
             if bytes > PAGE_BYTES {
@@ -148,7 +155,8 @@ impl Audit {
     }
 
     fn stored_size(&self, cx: &QueryCtx) -> Size {
-        let none = || Size { events: 0, bytes: 0, last: 0, keep_events: EVENTS_DEFAULT, keep_bytes: BYTES_DEFAULT };
+        let none =
+            || Size { events: 0, bytes: 0, last: 0, keep_events: EVENTS_DEFAULT, keep_bytes: BYTES_DEFAULT };
         self.size.get(cx).unwrap_or_else(none)
     }
 

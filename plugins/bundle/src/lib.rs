@@ -1,7 +1,8 @@
 //! The recipes that come with the `synod` binary, as compiled modules.
 //!
-//! They enter a cluster as any recipe does, by install commands that carry their bytes: a member never applies anything
-//! from its own bundle. So members with other bundles agree, and this crate is only a place to take modules from.
+//! They enter a cluster as any recipe does, by install commands that carry their bytes: a member
+//! never applies anything from its own bundle. So members with other bundles agree, and this crate
+//! is only a place to take modules from.
 
 /// A bundled recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

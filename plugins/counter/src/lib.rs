@@ -1,7 +1,7 @@
 //! Named counters: the primitive behind ids, tickets and statistics, decided in one round trip.
 //!
-//! A counter that nobody changed is 0 and takes no room. It does not expire, and has no floor or ceiling but those of
-//! an `i64`; whoever needs a limit per time wants a rate limit.
+//! A counter that nobody changed is 0 and takes no room. It does not expire, and has no floor or
+//! ceiling but those of an `i64`; whoever needs a limit per time wants a rate limit.
 use synod_sdk::prelude::*;
 
 /// Most rows of one page of `list`.
@@ -70,7 +70,13 @@ impl Counters {
 
     /// Sets the counter to `new` if its value is `expected`.
     #[op]
-    fn compare_and_set(&self, cx: &mut Ctx, key: String, expected: i64, new: i64) -> Result<(), CounterError> {
+    fn compare_and_set(
+        &self,
+        cx: &mut Ctx,
+        key: String,
+        expected: i64,
+        new: i64,
+    ) -> Result<(), CounterError> {
         let current = self.value(cx, &key);
         ensure!(current == expected, CounterError::Conflict { current });
         self.store(cx, &key, new);
@@ -91,12 +97,14 @@ impl Counters {
         self.value(cx, &key)
     }
 
-    /// Counters other than 0 whose names begin with `prefix`, at most `limit` (1,000 if absent or more), beginning at `from`.
+    /// Counters other than 0 whose names begin with `prefix`, at most `limit` (1,000 if absent or
+    /// more), beginning at `from`.
     #[query]
     fn list(&self, cx: &QueryCtx, prefix: String, limit: Option<u32>, from: Option<String>) -> Page {
         let limit = limit.unwrap_or(PAGE_ROWS).clamp(1, PAGE_ROWS) as usize;
         let from = from.filter(|from| *from > prefix).unwrap_or_else(|| prefix.clone());
-        let mut counts = self.counts.range(cx, from..).at_most(limit + 1).take_while(|(key, _)| key.starts_with(&prefix));
+        let mut counts =
+            self.counts.range(cx, from..).at_most(limit + 1).take_while(|(key, _)| key.starts_with(&prefix));
         let rows = counts.by_ref().take(limit).map(|(key, value)| Count { key, value }).collect();
         Page { rows, next: counts.next().map(|(key, _)| key) }
     }

@@ -1,21 +1,26 @@
-//! Elections: of those who campaign, one leads, and the next follows within the command that ends its leadership.
+//! Elections: of those who campaign, one leads, and the next follows within the command that ends
+//! its leadership.
 //!
-//! `campaign` is one call that returns when its candidate leads, without polling or a watch. A leadership ends when its leader
-//! resigns, transfers it, or its session ends; whoever is next leads from that same command on. Observers watch the
-//! election's topic and miss nothing: each change is one event, in order.
+//! `campaign` is one call that returns when its candidate leads, without polling or a watch. A
+//! leadership ends when its leader resigns, transfers it, or its session ends; whoever is next
+//! leads from that same command on. Observers watch the election's topic and miss nothing: each
+//! change is one event, in order.
 //!
-//! **An election alone does not keep a former leader from acting.** One that was paused or cut off may go on after its session ended
-//! and another leads. So every leadership has a token, larger than all before it: pass the token to whatever the leader
-//! writes to, and have that refuse a token smaller than one it has seen. Without that there may be two leaders.
+//! **An election alone does not keep a former leader from acting.** One that was paused or cut off
+//! may go on after its session ended and another leads. So every leadership has a token, larger
+//! than all before it: pass the token to whatever the leader writes to, and have that refuse a
+//! token smaller than one it has seen. Without that there may be two leaders.
 use std::ops::Bound;
 
 use synod_sdk::prelude::*;
 
 /// Longest name of an election, and of a candidate, in bytes.
 pub const NAME_BYTES: usize = 250;
-/// Longest value, in bytes: an address, not a document. A session's end tells the values of all who follow it, in one command.
+/// Longest value, in bytes: an address, not a document. A session's end tells the values of all who
+/// follow it, in one command.
 pub const VALUE_BYTES: usize = 1_024;
-/// Candidates of one session, leading and waiting: all of them leave in the command that ends the session.
+/// Candidates of one session, leading and waiting: all of them leave in the command that ends the
+/// session.
 pub const SESSION_CANDIDATES: u32 = 256;
 /// Most rows of a page.
 pub const PAGE_ROWS: u32 = 500;
@@ -97,10 +102,12 @@ pub enum ElectionEvent {
 /// Why a call is refused.
 #[errors]
 pub enum ElectionError {
-    /// A candidate belongs to a session, so that another can lead when it is gone: open one and call within it.
+    /// A candidate belongs to a session, so that another can lead when it is gone: open one and
+    /// call within it.
     #[error(1)]
     NoSession,
-    /// This session does not lead the election with this token: that leadership has ended, or is another session's. Stop acting as its leader.
+    /// This session does not lead the election with this token: that leadership has ended, or is
+    /// another session's. Stop acting as its leader.
     #[error(2)]
     NotLeader,
     /// The names of elections and candidates have 1 to 250 bytes and no control characters.
@@ -117,10 +124,12 @@ pub enum ElectionError {
     /// The session has 256 candidates, which is the most; withdraw some, or use another session.
     #[error(5, resource_exhausted)]
     TooMany,
-    /// Another session has a candidate of this name in the election; choose another name, or wait until that session has ended.
+    /// Another session has a candidate of this name in the election; choose another name, or wait
+    /// until that session has ended.
     #[error(6, already_exists)]
     NameTaken,
-    /// This session has this candidate in the election already, by another call: wait for that one, or withdraw first.
+    /// This session has this candidate in the election already, by another call: wait for that one,
+    /// or withdraw first.
     #[error(7, already_exists)]
     AlreadyCandidate {
         /// The token, if the candidate leads.
@@ -137,7 +146,8 @@ pub enum ElectionError {
     Withdrawn,
 }
 
-/// Elections: of those who campaign, one leads, until it resigns, transfers its leadership, or its session ends.
+/// Elections: of those who campaign, one leads, until it resigns, transfers its leadership, or its
+/// session ends.
 #[recipe(name = "election", version = 1, emits = ElectionEvent)]
 pub struct Election {
     /// Who leads each election that has a leader.
@@ -154,10 +164,16 @@ pub struct Election {
 
 #[ops]
 impl Election {
-    /// Has a candidate campaign with a value, and waits in line until it leads, as long as the caller allows. Nobody else in the election has
-    /// its name at that time.
+    /// Has a candidate campaign with a value, and waits in line until it leads, as long as the
+    /// caller allows. Nobody else in the election has its name at that time.
     #[op]
-    fn campaign(&self, cx: &mut Ctx, election: String, candidate: String, value: Blob) -> Result<Reply<Leadership>, ElectionError> {
+    fn campaign(
+        &self,
+        cx: &mut Ctx,
+        election: String,
+        candidate: String,
+        value: Blob,
+    ) -> Result<Reply<Leadership>, ElectionError> {
         let session = cx.session().ok_or(ElectionError::NoSession)?;
         ensure!(is_name(&election) && is_name(&candidate), ElectionError::BadName);
         check_value(&value)?;
@@ -181,12 +197,13 @@ impl Election {
         Ok(())
     }
 
-    /// Takes a candidate of this session out of the election: if it waits, its call of `campaign` is refused with `Withdrawn`; if it leads, it
-    /// resigns.
+    /// Takes a candidate of this session out of the election: if it waits, its call of `campaign`
+    /// is refused with `Withdrawn`; if it leads, it resigns.
     #[op]
     fn withdraw(&self, cx: &mut Ctx, election: String, candidate: String) -> Result<(), ElectionError> {
         let session = cx.session().ok_or(ElectionError::NoSession)?;
-        let campaign = self.names.get(cx, &(election.clone(), candidate)).filter(|campaign| campaign.session == session);
+        let campaign =
+            self.names.get(cx, &(election.clone(), candidate)).filter(|campaign| campaign.session == session);
         let Campaign { ticket, .. } = campaign.ok_or(ElectionError::NotCandidate)?;
         if let Some(waiting) = self.lines.get(cx, &(election.clone(), ticket)) {
             cx.refuse(waiting.ticket, &ElectionError::Withdrawn);
@@ -195,9 +212,16 @@ impl Election {
         Ok(())
     }
 
-    /// Replaces the value of the leader: whoever asks for the leader gets the new one, whoever watches the election is told.
+    /// Replaces the value of the leader: whoever asks for the leader gets the new one, whoever
+    /// watches the election is told.
     #[op]
-    fn proclaim(&self, cx: &mut Ctx, election: String, token: Token, value: Blob) -> Result<(), ElectionError> {
+    fn proclaim(
+        &self,
+        cx: &mut Ctx,
+        election: String,
+        token: Token,
+        value: Blob,
+    ) -> Result<(), ElectionError> {
         check_value(&value)?;
         let leader = self.led_by_caller(cx, &election, token)?;
         cx.emit(&election, &ElectionEvent::Proclaimed { value: value.clone(), token });
@@ -205,10 +229,16 @@ impl Election {
         Ok(())
     }
 
-    /// Hands the leadership to the candidate `to`, which waits, wherever it stands in line. It leads from this command on, and who led
-    /// before has left the election.
+    /// Hands the leadership to the candidate `to`, which waits, wherever it stands in line. It
+    /// leads from this command on, and who led before has left the election.
     #[op]
-    fn transfer(&self, cx: &mut Ctx, election: String, token: Token, to: String) -> Result<(), ElectionError> {
+    fn transfer(
+        &self,
+        cx: &mut Ctx,
+        election: String,
+        token: Token,
+        to: String,
+    ) -> Result<(), ElectionError> {
         let leader = self.led_by_caller(cx, &election, token)?;
         let to = self.names.get(cx, &(election.clone(), to)).ok_or(ElectionError::NotWaiting)?;
         let next = self.lines.get(cx, &(election.clone(), to.ticket)).ok_or(ElectionError::NotWaiting)?;
@@ -234,7 +264,8 @@ impl Election {
         }
     }
 
-    /// Whether the election is led with this token now: ask it in the same command as the write that only the leader may do.
+    /// Whether the election is led with this token now: ask it in the same command as the write
+    /// that only the leader may do.
     #[query]
     fn is_current(&self, cx: &QueryCtx, election: String, token: Token) -> bool {
         self.leaders.get(cx, &election).is_some_and(|leader| leader.token == token)
@@ -246,15 +277,23 @@ impl Election {
         self.leaders.get(cx, &election)
     }
 
-    /// Who waits to lead the election, in line behind the call `after`: at most `limit`, 500 if absent or more.
+    /// Who waits to lead the election, in line behind the call `after`: at most `limit`, 500 if
+    /// absent or more.
     #[query]
-    fn candidates(&self, cx: &QueryCtx, election: String, limit: Option<u32>, after: Option<TicketId>) -> Vec<Candidate> {
+    fn candidates(
+        &self,
+        cx: &QueryCtx,
+        election: String,
+        limit: Option<u32>,
+        after: Option<TicketId>,
+    ) -> Vec<Candidate> {
         let (limit, from, to) = (page(limit), after.map_or(0, |after| after.0.saturating_add(1)), u64::MAX);
         let line = self.lines.range(cx, (election.clone(), TicketId(from))..=(election, TicketId(to)));
         line.at_most(limit).take(limit).map(|(_, candidate)| candidate).collect()
     }
 
-    /// The elections that have a leader, by name behind `after`, and their leaders: at most `limit`, 500 if absent or more.
+    /// The elections that have a leader, by name behind `after`, and their leaders: at most
+    /// `limit`, 500 if absent or more.
     #[query]
     fn list(&self, cx: &QueryCtx, limit: Option<u32>, after: Option<String>) -> Vec<(String, Leader)> {
         let (limit, from) = (page(limit), after.map_or(Bound::Unbounded, Bound::Excluded));
@@ -264,13 +303,19 @@ impl Election {
     /// The leader with this token, if it is the caller's.
     fn led_by_caller(&self, cx: &QueryCtx, election: &str, token: Token) -> Result<Leader, ElectionError> {
         let session = cx.session().ok_or(ElectionError::NoSession)?;
-        let leader = self.leaders.get(cx, election).filter(|leader| leader.token == token && leader.session == session);
+        let leader = self
+            .leaders
+            .get(cx, election)
+            .filter(|leader| leader.token == token && leader.session == session);
         leader.ok_or(ElectionError::NotLeader)
     }
 
     /// Puts a candidate on the rolls, if its name is free and its session may have one more.
     fn enrol(&self, cx: &mut Ctx, election: &str, new: &Candidate) -> Result<(), ElectionError> {
-        let (name, call) = ((election.to_owned(), new.candidate.clone()), Campaign { session: new.session, ticket: new.ticket.id() });
+        let (name, call) = (
+            (election.to_owned(), new.candidate.clone()),
+            Campaign { session: new.session, ticket: new.ticket.id() },
+        );
         if let Some(former) = self.names.get(cx, &name) {
             ensure!(former.session == new.session, ElectionError::NameTaken);
             let leader = self.leaders.get(cx, election).filter(|leader| leader.ticket == former.ticket);
@@ -297,9 +342,17 @@ impl Election {
 
     /// Has a candidate that nobody leads before any more lead.
     fn elect(&self, cx: &mut Ctx, election: &str, elected: Candidate, leadership: &Leadership) {
-        let (Candidate { candidate, value, session, ticket, .. }, Leadership { token, since }) = (elected, leadership.clone());
-        cx.emit(election, &ElectionEvent::Elected { candidate: candidate.clone(), value: value.clone(), token });
-        self.leaders.put(cx, election, &Leader { candidate, value, token, since, session, ticket: ticket.id() });
+        let (Candidate { candidate, value, session, ticket, .. }, Leadership { token, since }) =
+            (elected, leadership.clone());
+        cx.emit(
+            election,
+            &ElectionEvent::Elected { candidate: candidate.clone(), value: value.clone(), token },
+        );
+        self.leaders.put(
+            cx,
+            election,
+            &Leader { candidate, value, token, since, session, ticket: ticket.id() },
+        );
     }
 
     /// Ends what the call with this ticket waits for or leads.
@@ -343,7 +396,10 @@ fn is_name(name: &str) -> bool {
 }
 
 fn check_value(value: &Blob) -> Result<(), ElectionError> {
-    ensure!(value.len() <= VALUE_BYTES, ElectionError::ValueTooLong { bytes: value.len() as u64, limit: VALUE_BYTES as u64 });
+    ensure!(
+        value.len() <= VALUE_BYTES,
+        ElectionError::ValueTooLong { bytes: value.len() as u64, limit: VALUE_BYTES as u64 }
+    );
     Ok(())
 }
 

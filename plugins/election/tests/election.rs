@@ -2,7 +2,9 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
-use synod_election::{Election, ElectionError, ElectionEvent, Leadership, NAME_BYTES, SESSION_CANDIDATES, VALUE_BYTES};
+use synod_election::{
+    Election, ElectionError, ElectionEvent, Leadership, NAME_BYTES, SESSION_CANDIDATES, VALUE_BYTES,
+};
 use synod_sdk::abi::limits;
 use synod_sdk::prelude::*;
 use synod_test::{Cancelled, Started, TestHost, TestSession};
@@ -14,8 +16,12 @@ fn told(host: &TestHost<Election>, election: &str) -> Vec<String> {
     let revisions = host.events("election").into_iter().map(|(revision, ..)| revision);
     let of_election = revisions.zip(host.events_of("election")).filter(|(_, (topic, _))| topic == election);
     let told = |(revision, (_, event))| match event {
-        ElectionEvent::Elected { candidate, value, token } => format!("{revision} elected {candidate} {} {token}", text(&value)),
-        ElectionEvent::Proclaimed { value, token } => format!("{revision} proclaimed {} {token}", text(&value)),
+        ElectionEvent::Elected { candidate, value, token } => {
+            format!("{revision} elected {candidate} {} {token}", text(&value))
+        }
+        ElectionEvent::Proclaimed { value, token } => {
+            format!("{revision} proclaimed {} {token}", text(&value))
+        }
         ElectionEvent::Vacant { token } => format!("{revision} vacant {token}"),
     };
     of_election.map(told).collect()
@@ -33,7 +39,12 @@ fn leader(host: &TestHost<Election>, election: &str) -> Option<(String, String)>
 
 /// Who waits to lead an election.
 fn line(host: &TestHost<Election>, election: &str) -> Vec<String> {
-    host.client().candidates(election, None, None).expect("it can be asked").into_iter().map(|waiting| waiting.candidate).collect()
+    host.client()
+        .candidates(election, None, None)
+        .expect("it can be asked")
+        .into_iter()
+        .map(|waiting| waiting.candidate)
+        .collect()
 }
 
 fn leads(candidate: &str, value: &str) -> Option<(String, String)> {
@@ -46,8 +57,11 @@ fn whoever_campaigns_first_leads_first_and_observers_see_every_change_in_order()
     let sessions: Vec<_> = (0..3).map(|_| host.open_session()).collect();
     let clients: Vec<_> = sessions.iter().map(|session| session.async_client()).collect();
     let names = ["a", "b", "c"];
-    let mut waiting: VecDeque<_> =
-        names.iter().zip(&clients).map(|(name, client)| host.start(client.campaign("db", *name, *name))).collect();
+    let mut waiting: VecDeque<_> = names
+        .iter()
+        .zip(&clients)
+        .map(|(name, client)| host.start(client.campaign("db", *name, *name)))
+        .collect();
     let (mut expected, mut tokens, mut elected) = (Vec::new(), Vec::new(), host.revision());
     elected.0 -= 2;
     for (session, name) in sessions.iter().zip(names) {
@@ -95,9 +109,17 @@ fn a_transfer_makes_a_named_candidate_lead_in_one_command() {
     let next = c.take().unwrap();
     assert!(next.token > first.token && b.is_waiting());
     assert_eq!((leader(&host, "db"), line(&host, "db")), (leads("c", "3"), vec!["b".to_owned()]));
-    assert_eq!(told(&host, "db")[before.len()..], [format!("{handed} elected c 3 {}", next.token)], "nobody saw it vacant");
+    assert_eq!(
+        told(&host, "db")[before.len()..],
+        [format!("{handed} elected c 3 {}", next.token)],
+        "nobody saw it vacant"
+    );
     assert_eq!(one.client().resign("db", first.token).rejection(), ElectionError::NotLeader);
-    assert_eq!(one.client().withdraw("db", "a").rejection(), ElectionError::NotCandidate, "who transferred has left");
+    assert_eq!(
+        one.client().withdraw("db", "a").rejection(),
+        ElectionError::NotCandidate,
+        "who transferred has left"
+    );
     let former = one.async_client();
     let again = host.start(former.campaign("db", "a", "1"));
     three.client().resign("db", next.token).unwrap();
@@ -113,10 +135,21 @@ fn a_transfer_is_refused_unless_its_target_waits() {
     let b = host.start(second.campaign("db", "b", "2"));
     let before = told(&host, "db");
     for nobody in ["a", "c", ""] {
-        assert_eq!(one.client().transfer("db", leadership.token, nobody).rejection(), ElectionError::NotWaiting, "{nobody:?}");
+        assert_eq!(
+            one.client().transfer("db", leadership.token, nobody).rejection(),
+            ElectionError::NotWaiting,
+            "{nobody:?}"
+        );
     }
-    assert_eq!(one.client().transfer("db", Token(leadership.token.0 + 1), "b").rejection(), ElectionError::NotLeader);
-    assert_eq!(two.client().transfer("db", leadership.token, "b").rejection(), ElectionError::NotLeader, "a token is no right");
+    assert_eq!(
+        one.client().transfer("db", Token(leadership.token.0 + 1), "b").rejection(),
+        ElectionError::NotLeader
+    );
+    assert_eq!(
+        two.client().transfer("db", leadership.token, "b").rejection(),
+        ElectionError::NotLeader,
+        "a token is no right"
+    );
     assert_eq!(one.client().transfer("other", leadership.token, "b").rejection(), ElectionError::NotLeader);
     assert_eq!(b.cancel(), Cancelled::Waiting);
     assert_eq!(one.client().transfer("db", leadership.token, "b").rejection(), ElectionError::NotWaiting);
@@ -148,7 +181,10 @@ fn a_candidate_campaigns_once_at_a_time() {
     assert_eq!(two.client().campaign("db", "a", "2").rejection(), ElectionError::NameTaken);
     let second = two.async_client();
     let b = host.start(second.campaign("db", "b", "2"));
-    assert_eq!(two.client().campaign("db", "b", "2").rejection(), ElectionError::AlreadyCandidate { token: None });
+    assert_eq!(
+        two.client().campaign("db", "b", "2").rejection(),
+        ElectionError::AlreadyCandidate { token: None }
+    );
     assert_eq!(one.client().campaign("db", "b", "2").rejection(), ElectionError::NameTaken);
     two.client().campaign("other", "a", "2").unwrap();
     assert_eq!((leader(&host, "db"), line(&host, "db")), (leads("a", "1"), vec!["b".to_owned()]));
@@ -165,12 +201,20 @@ fn a_candidate_withdraws_while_it_waits_and_while_it_leads() {
     one.client().campaign("db", "a", "1").unwrap();
     let (second, third) = (two.async_client(), three.async_client());
     let (b, c) = (host.start(second.campaign("db", "b", "2")), host.start(third.campaign("db", "c", "3")));
-    assert_eq!(one.client().withdraw("db", "b").rejection(), ElectionError::NotCandidate, "it is another session's");
+    assert_eq!(
+        one.client().withdraw("db", "b").rejection(),
+        ElectionError::NotCandidate,
+        "it is another session's"
+    );
     let before = told(&host, "db");
     two.client().withdraw("db", "b").unwrap();
     assert_eq!(b.take().rejection(), ElectionError::Withdrawn);
     assert_eq!(two.client().withdraw("db", "b").rejection(), ElectionError::NotCandidate);
-    assert_eq!((line(&host, "db"), told(&host, "db")), (vec!["c".to_owned()], before), "who waits is no event");
+    assert_eq!(
+        (line(&host, "db"), told(&host, "db")),
+        (vec!["c".to_owned()], before),
+        "who waits is no event"
+    );
     one.client().withdraw("db", "a").unwrap();
     let token = c.take().unwrap().token;
     assert_eq!(told(&host, "db").last(), Some(&format!("{} elected c 3 {token}", host.revision())));
@@ -181,7 +225,8 @@ fn the_end_of_a_session_ends_what_it_led_and_waited_for() {
     for expire in [false, true] {
         let host = TestHost::of::<Election>();
         let (one, two, three) = (host.open_session(), host.open_session(), host.open_session());
-        let before = [one.client().campaign("x", "a", "1").unwrap(), one.client().campaign("y", "a", "1").unwrap()];
+        let before =
+            [one.client().campaign("x", "a", "1").unwrap(), one.client().campaign("y", "a", "1").unwrap()];
         let (own, second, third) = (one.async_client(), two.async_client(), three.async_client());
         let passed_over = host.start(own.campaign("x", "a too", "1"));
         let (x, y) = (host.start(second.campaign("x", "b", "2")), host.start(second.campaign("y", "b", "2")));
@@ -192,7 +237,10 @@ fn the_end_of_a_session_ends_what_it_led_and_waited_for() {
             one.close()
         }
         let ended = host.revision();
-        assert!(matches!(passed_over.take(), Err(CallError::SessionExpired(_))), "it stood first in line and is passed over");
+        assert!(
+            matches!(passed_over.take(), Err(CallError::SessionExpired(_))),
+            "it stood first in line and is passed over"
+        );
         let after = [x.take().unwrap(), y.take().unwrap()];
         assert!(after.iter().all(|after| before.iter().all(|before| before.token < after.token)));
         assert_eq!(told(&host, "x")[1..], [format!("{ended} elected b 2 {}", after[0].token)]);
@@ -204,7 +252,10 @@ fn the_end_of_a_session_ends_what_it_led_and_waited_for() {
         three.close();
         assert_eq!(told(&host, "x").last(), Some(&format!("{} vacant {}", host.revision(), last.token)));
         let head = host.head();
-        assert_eq!((host.rows("election"), head.sessions, head.requests, head.waiting, head.timers), (0, 0, 0, 0, 0));
+        assert_eq!(
+            (host.rows("election"), head.sessions, head.requests, head.waiting, head.timers),
+            (0, 0, 0, 0, 0)
+        );
     }
 }
 
@@ -221,7 +272,11 @@ fn who_gives_up_leaves_the_line() {
     assert_eq!(cancelled.cancel(), Cancelled::Waiting);
     host.advance_ms(1_000);
     assert_eq!(timed_out.take(), Err(CallError::WaitTimeout));
-    assert_eq!(two.client().waiting_ms(0).campaign("db", "b", "2"), Err(CallError::WaitTimeout), "the name was free");
+    assert_eq!(
+        two.client().waiting_ms(0).campaign("db", "b", "2"),
+        Err(CallError::WaitTimeout),
+        "the name was free"
+    );
     assert_eq!(line(&host, "db"), ["d"]);
     one.client().resign("db", leadership.token).unwrap();
     assert!(waits.take().unwrap().token > leadership.token);
@@ -284,7 +339,9 @@ fn lines_and_elections_come_in_pages() {
     for election in ["c", "a", "b"] {
         session.client().campaign(election, "me", "1").unwrap();
     }
-    let names = |rows: Vec<(String, synod_election::Leader)>| rows.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let names = |rows: Vec<(String, synod_election::Leader)>| {
+        rows.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
     assert_eq!(names(host.client().list(Some(2), None).unwrap()), ["a", "b"]);
     assert_eq!(names(host.client().list(Some(2), Some("b".into())).unwrap()), ["c"]);
     assert_eq!(names(host.client().list(None, Some("c".into())).unwrap()), [""; 0]);
@@ -293,7 +350,10 @@ fn lines_and_elections_come_in_pages() {
     let page = host.client().candidates("a", Some(2), None).unwrap();
     assert_eq!(page.iter().map(|waiting| waiting.candidate.as_str()).collect::<Vec<_>>(), ["0", "1"]);
     let rest = host.client().candidates("a", Some(2), Some(page[1].ticket.id())).unwrap();
-    assert_eq!(rest.iter().map(|waiting| (waiting.candidate.as_str(), waiting.session)).collect::<Vec<_>>(), [("2", session.id())]);
+    assert_eq!(
+        rest.iter().map(|waiting| (waiting.candidate.as_str(), waiting.session)).collect::<Vec<_>>(),
+        [("2", session.id())]
+    );
     assert!(waiting.iter().all(Started::is_waiting));
 }
 
@@ -324,7 +384,8 @@ fn a_session_has_so_many_candidates_and_all_of_them_end_with_it_in_one_command()
     }
     assert_eq!(session.client().campaign("one more", "a", "").rejection(), ElectionError::TooMany);
     let others = other.async_client();
-    let waiting: Vec<_> = (0..SESSION_CANDIDATES).map(|n| host.start(others.campaign(name(n), name(1), value()))).collect();
+    let waiting: Vec<_> =
+        (0..SESSION_CANDIDATES).map(|n| host.start(others.campaign(name(n), name(1), value()))).collect();
     assert_eq!(other.client().campaign("one more", "a", "").rejection(), ElectionError::TooMany);
     let rows = host.client().list(None, None).unwrap();
     assert_eq!(rows.len(), SESSION_CANDIDATES as usize, "the longest rows fit into a page");
@@ -376,7 +437,8 @@ struct Standing {
     candidate: usize,
 }
 
-/// An election of the model: who leads, who waits, and what observers were told: who was elected, `None` for vacant.
+/// An election of the model: who leads, who waits, and what observers were told: who was elected,
+/// `None` for vacant.
 #[derive(Debug, Default)]
 struct Modelled {
     leader: Option<Standing>,
@@ -421,11 +483,14 @@ fn run(steps: &[Step]) {
     let (mut current, mut fresh) = ([0, 1, 2], 3);
     let mut model = [Modelled::default(), Modelled::default()];
     let mut calls = Vec::<Call<'_>>::new();
-    let token_of = |election: usize| host.client().leader(elections[election]).expect("it can be asked").map(|leader| leader.token);
+    let token_of = |election: usize| {
+        host.client().leader(elections[election]).expect("it can be asked").map(|leader| leader.token)
+    };
     for (number, step) in steps.iter().enumerate() {
         match *step {
             Step::Campaign { session, candidate, election, wait_ms } => {
-                let (client, place, name) = (&clients[current[session]], elections[election], names[candidate]);
+                let (client, place, name) =
+                    (&clients[current[session]], elections[election], names[candidate]);
                 let started = host.start(async move {
                     match wait_ms {
                         None => client.campaign(place, name, name).await,
@@ -448,22 +513,37 @@ fn run(steps: &[Step]) {
                     None if wait_ms == Some(0) => {}
                     None => modelled.line.push(standing),
                 }
-                calls.push(Call { number, session, until: wait_ms.map(|ms| host.now().plus_ms(ms)), started });
+                calls.push(Call {
+                    number,
+                    session,
+                    until: wait_ms.map(|ms| host.now().plus_ms(ms)),
+                    started,
+                });
             }
             Step::Resign { election } => {
                 if let (Some(leader), Some(token)) = (model[election].leader, token_of(election)) {
-                    pool[current[leader.session]].client().resign(elections[election], token).expect("it leads");
+                    pool[current[leader.session]]
+                        .client()
+                        .resign(elections[election], token)
+                        .expect("it leads");
                     model[election].leave(|standing| *standing == leader);
                 }
             }
             Step::Proclaim { election } => {
                 if let (Some(leader), Some(token)) = (model[election].leader, token_of(election)) {
-                    pool[current[leader.session]].client().proclaim(elections[election], token, "new").expect("it leads");
+                    pool[current[leader.session]]
+                        .client()
+                        .proclaim(elections[election], token, "new")
+                        .expect("it leads");
                 }
             }
             Step::Transfer { election, to } => {
                 if let (Some(leader), Some(token)) = (model[election].leader, token_of(election)) {
-                    let transferred = pool[current[leader.session]].client().transfer(elections[election], token, names[to]);
+                    let transferred = pool[current[leader.session]].client().transfer(
+                        elections[election],
+                        token,
+                        names[to],
+                    );
                     let modelled = &mut model[election];
                     match modelled.line.iter().position(|standing| standing.candidate == to) {
                         None => assert_eq!(transferred.rejection(), ElectionError::NotWaiting),
@@ -476,7 +556,8 @@ fn run(steps: &[Step]) {
                 }
             }
             Step::Withdraw { session, candidate, election } => {
-                let withdrawn = pool[current[session]].client().withdraw(elections[election], names[candidate]);
+                let withdrawn =
+                    pool[current[session]].client().withdraw(elections[election], names[candidate]);
                 let modelled = &mut model[election];
                 match modelled.of(candidate).filter(|standing| standing.session == session) {
                     None => assert_eq!(withdrawn.rejection(), ElectionError::NotCandidate),
@@ -489,7 +570,9 @@ fn run(steps: &[Step]) {
             Step::Cancel { which } if !calls.is_empty() => {
                 let call = calls.remove(which % calls.len());
                 if let Cancelled::Granted | Cancelled::Waiting = call.started.cancel() {
-                    model.iter_mut().for_each(|modelled| modelled.leave(|standing| standing.call == call.number));
+                    model
+                        .iter_mut()
+                        .for_each(|modelled| modelled.leave(|standing| standing.call == call.number));
                 }
             }
             Step::Cancel { .. } => {}
@@ -506,7 +589,11 @@ fn run(steps: &[Step]) {
             }
             Step::Advance { ms } => {
                 host.advance_ms(ms);
-                let over = |number| calls.iter().any(|call| call.number == number && call.until.is_some_and(|until| until <= host.now()));
+                let over = |number| {
+                    calls.iter().any(|call| {
+                        call.number == number && call.until.is_some_and(|until| until <= host.now())
+                    })
+                };
                 model.iter_mut().for_each(|modelled| modelled.line.retain(|standing| !over(standing.call)));
             }
         }
@@ -514,21 +601,29 @@ fn run(steps: &[Step]) {
             let name = |standing: &Standing| names[standing.candidate].to_owned();
             assert_eq!(leader(&host, election).map(|(name, _)| name), modelled.leader.as_ref().map(name));
             assert_eq!(line(&host, election), modelled.line.iter().map(name).collect::<Vec<_>>());
-            assert_eq!(followed(&host, election), modelled.told.iter().map(|who| who.map(|who| names[who].into())).collect::<Vec<_>>());
+            assert_eq!(
+                followed(&host, election),
+                modelled.told.iter().map(|who| who.map(|who| names[who].into())).collect::<Vec<_>>()
+            );
         }
         for call in &calls {
-            let waits = model.iter().any(|modelled| modelled.line.iter().any(|standing| standing.call == call.number));
+            let waits = model
+                .iter()
+                .any(|modelled| modelled.line.iter().any(|standing| standing.call == call.number));
             assert_eq!(call.started.is_waiting(), waits, "call {}", call.number);
         }
     }
     drop(calls);
     current.iter().map(|session| &pool[*session]).chain(&pool[fresh..]).for_each(TestSession::close);
     let head = host.head();
-    assert_eq!((host.rows("election"), head.sessions, head.requests, head.waiting, head.timers), (0, 0, 0, 0, 0));
+    assert_eq!(
+        (host.rows("election"), head.sessions, head.requests, head.waiting, head.timers),
+        (0, 0, 0, 0, 0)
+    );
 }
 
-/// The leaders of an election one after the other, `None` for nobody, as somebody knows them who only follows its events. That
-/// somebody also knows who leads now, with which value and token.
+/// The leaders of an election one after the other, `None` for nobody, as somebody knows them who
+/// only follows its events. That somebody also knows who leads now, with which value and token.
 fn followed(host: &TestHost<Election>, election: &str) -> Vec<Option<String>> {
     let (mut leaders, mut now, mut last) = (Vec::new(), None, Token(0));
     for (_, event) in host.events_of("election").into_iter().filter(|(topic, _)| topic == election) {

@@ -1,9 +1,9 @@
 //! Keys and values with revisions: what configuration, discovery and ad-hoc state need.
 //!
-//! Each row tells the revision that made it, the revision that changed it last, and how often it was written.
-//! `compare_and_set` compares the revision of the last change, so a writer never overwrites what it has not read. Every change is
-//! an event with the key as its topic, so a watch follows a key or all that begin alike. It keeps no former values: only
-//! the latest can be read.
+//! Each row tells the revision that made it, the revision that changed it last, and how often it
+//! was written. `compare_and_set` compares the revision of the last change, so a writer never
+//! overwrites what it has not read. Every change is an event with the key as its topic, so a watch
+//! follows a key or all that begin alike. It keeps no former values: only the latest can be read.
 use synod_sdk::prelude::*;
 
 /// Longest key, in bytes.
@@ -57,7 +57,8 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// What became of the key that is the event's topic. The event's revision is the row's `mod_revision`.
+/// What became of the key that is the event's topic. The event's revision is the row's
+/// `mod_revision`.
 #[data]
 pub enum Change {
     /// It was set.
@@ -118,7 +119,13 @@ impl Kv {
 
     /// Sets the key's value if its `mod_revision` is `expected`; 0 expects that it is absent.
     #[op]
-    fn compare_and_set(&self, cx: &mut Ctx, key: String, expected: Revision, value: Blob) -> Result<Written, KvError> {
+    fn compare_and_set(
+        &self,
+        cx: &mut Ctx,
+        key: String,
+        expected: Revision,
+        value: Blob,
+    ) -> Result<Written, KvError> {
         let former = self.rows.get(cx, &key);
         check(former.as_ref(), expected)?;
         self.write(cx, &key, value, former)
@@ -134,7 +141,8 @@ impl Kv {
         there
     }
 
-    /// Removes the key if its `mod_revision` is `expected`; 0 expects that it is absent, and does nothing.
+    /// Removes the key if its `mod_revision` is `expected`; 0 expects that it is absent, and does
+    /// nothing.
     #[op]
     fn compare_and_delete(&self, cx: &mut Ctx, key: String, expected: Revision) -> Result<(), KvError> {
         let former = self.rows.get(cx, &key);
@@ -152,7 +160,8 @@ impl Kv {
         Some(row(key, stored))
     }
 
-    /// Rows with keys from `from` on and below `to` (to the last if absent), at most `limit` (1,000 if absent or more) or about 512 KiB.
+    /// Rows with keys from `from` on and below `to` (to the last if absent), at most `limit` (1,000
+    /// if absent or more) or about 512 KiB.
     #[query]
     fn range(&self, cx: &QueryCtx, from: String, to: Option<String>, limit: Option<u32>) -> Page {
         match to {
@@ -161,18 +170,32 @@ impl Kv {
         }
     }
 
-    /// Rows with keys that begin with `prefix`, at most `limit` (1,000 if absent or more) or about 512 KiB, beginning at `from`.
+    /// Rows with keys that begin with `prefix`, at most `limit` (1,000 if absent or more) or about
+    /// 512 KiB, beginning at `from`.
     #[query]
     fn list(&self, cx: &QueryCtx, prefix: String, limit: Option<u32>, from: Option<String>) -> Page {
         let from = from.filter(|from| *from > prefix).unwrap_or_else(|| prefix.clone());
         page(self.rows.range(cx, from..), limit, |key| key.starts_with(&prefix))
     }
 
-    fn write(&self, cx: &mut Ctx, key: &str, value: Blob, former: Option<Stored>) -> Result<Written, KvError> {
-        ensure!((1..=KEY_BYTES).contains(&key.len()), KvError::BadKey { bytes: key.len() as u64, limit: KEY_BYTES as u64 });
-        ensure!(value.len() <= VALUE_BYTES, KvError::ValueTooLong { bytes: value.len() as u64, limit: VALUE_BYTES as u64 });
+    fn write(
+        &self,
+        cx: &mut Ctx,
+        key: &str,
+        value: Blob,
+        former: Option<Stored>,
+    ) -> Result<Written, KvError> {
+        ensure!(
+            (1..=KEY_BYTES).contains(&key.len()),
+            KvError::BadKey { bytes: key.len() as u64, limit: KEY_BYTES as u64 }
+        );
+        ensure!(
+            value.len() <= VALUE_BYTES,
+            KvError::ValueTooLong { bytes: value.len() as u64, limit: VALUE_BYTES as u64 }
+        );
         let revision = cx.revision();
-        let (create_revision, version) = former.map_or((revision, 1), |former| (former.create_revision, former.version + 1));
+        let (create_revision, version) =
+            former.map_or((revision, 1), |former| (former.create_revision, former.version + 1));
         cx.emit(key, &Change::Put { value: value.clone(), version, create_revision });
         self.rows.put(cx, key, &Stored { value, create_revision, version, mod_revision: revision });
         Ok(Written { revision, version })
@@ -195,7 +218,11 @@ fn row(key: String, stored: Stored) -> Row {
     Row { key, value, create_revision, mod_revision, version }
 }
 
-fn page(rows: synod_sdk::state::Range<'_, '_, String, Stored>, limit: Option<u32>, wanted: impl Fn(&str) -> bool) -> Page {
+fn page(
+    rows: synod_sdk::state::Range<'_, '_, String, Stored>,
+    limit: Option<u32>,
+    wanted: impl Fn(&str) -> bool,
+) -> Page {
     let limit = limit.unwrap_or(PAGE_ROWS).clamp(1, PAGE_ROWS) as usize;
     let (mut page, mut bytes) = (Page { rows: Vec::new(), next: None }, 0);
     for (key, stored) in rows.at_most(limit + 1).take_while(|(key, _)| wanted(key)) {

@@ -31,11 +31,20 @@ fn compares_the_revision_of_the_last_change() {
     let host = TestHost::of::<Kv>();
     let kv = host.client();
     let made = kv.compare_and_set("a", Revision(0), "one").unwrap();
-    assert_eq!(kv.compare_and_set("a", Revision(0), "two").rejection(), KvError::Conflict { current: made.revision });
+    assert_eq!(
+        kv.compare_and_set("a", Revision(0), "two").rejection(),
+        KvError::Conflict { current: made.revision }
+    );
     let changed = kv.compare_and_set("a", made.revision, "two").unwrap();
-    assert_eq!(kv.compare_and_delete("a", made.revision).rejection(), KvError::Conflict { current: changed.revision });
+    assert_eq!(
+        kv.compare_and_delete("a", made.revision).rejection(),
+        KvError::Conflict { current: changed.revision }
+    );
     kv.compare_and_delete("a", changed.revision).unwrap();
-    assert_eq!(kv.compare_and_delete("a", changed.revision).rejection(), KvError::Conflict { current: Revision(0) });
+    assert_eq!(
+        kv.compare_and_delete("a", changed.revision).rejection(),
+        KvError::Conflict { current: Revision(0) }
+    );
 }
 
 #[test]
@@ -47,7 +56,10 @@ fn limits_are_said() {
     kv.put(long.as_str(), vec![7; VALUE_BYTES]).unwrap();
     assert_eq!(kv.get(long.as_str()).unwrap().map(|row| row.value.len()), Some(VALUE_BYTES));
     let longer = "k".repeat(KEY_BYTES + 1);
-    assert_eq!(kv.put(longer, "x").rejection(), KvError::BadKey { bytes: KEY_BYTES as u64 + 1, limit: KEY_BYTES as u64 });
+    assert_eq!(
+        kv.put(longer, "x").rejection(),
+        KvError::BadKey { bytes: KEY_BYTES as u64 + 1, limit: KEY_BYTES as u64 }
+    );
     let (bytes, limit) = (VALUE_BYTES as u64 + 1, VALUE_BYTES as u64);
     assert_eq!(kv.put("k", vec![7; VALUE_BYTES + 1]).rejection(), KvError::ValueTooLong { bytes, limit });
 }
@@ -93,7 +105,8 @@ fn every_change_is_an_event_with_the_key_as_its_topic() {
     assert!(kv.delete("b").unwrap());
     let deleted = host.revision();
     kv.compare_and_delete("a", changed).unwrap();
-    let put = |value: &str, version, create_revision| Change::Put { value: value.into(), version, create_revision };
+    let put =
+        |value: &str, version, create_revision| Change::Put { value: value.into(), version, create_revision };
     let expected = [
         (made, "a", put("one", 1, made)),
         (other, "b", put("x", 1, other)),

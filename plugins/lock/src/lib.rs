@@ -1,22 +1,26 @@
 //! Fair locks that are free again when their holder's session has ended.
 //!
-//! `acquire` stands in line in one call, without polling or a watch. Whatever frees a lock hands it to the next in line within the
-//! same command: a release, the end of the holder's session, or a caller that gave up a lock it was just granted. A lock
-//! belongs to a session and an owner within it, such as a thread; the same owner may acquire it again and holds it until it
-//! has released it as often.
+//! `acquire` stands in line in one call, without polling or a watch. Whatever frees a lock hands it
+//! to the next in line within the same command: a release, the end of the holder's session, or a
+//! caller that gave up a lock it was just granted. A lock belongs to a session and an owner within
+//! it, such as a thread; the same owner may acquire it again and holds it until it has released it
+//! as often.
 //!
-//! **A lock alone does not exclude anybody.** A holder that was paused or cut off may go on after its session ended and the lock
-//! was handed on. So every acquisition draws a token, larger than all before it: pass the token to the resource that the lock
-//! guards, and have the resource refuse a token smaller than one it has seen. Without that there is no mutual exclusion.
+//! **A lock alone does not exclude anybody.** A holder that was paused or cut off may go on after
+//! its session ended and the lock was handed on. So every acquisition draws a token, larger than
+//! all before it: pass the token to the resource that the lock guards, and have the resource refuse
+//! a token smaller than one it has seen. Without that there is no mutual exclusion.
 //!
-//! Grants and releases are events with the lock's name as their topic. Who waits is none: a line that grows is nobody's news.
+//! Grants and releases are events with the lock's name as their topic. Who waits is none: a line
+//! that grows is nobody's news.
 use std::ops::Bound;
 
 use synod_sdk::prelude::*;
 
 /// Longest name of a lock, and of an owner, in bytes; that of a lock has at least one.
 pub const NAME_BYTES: usize = 250;
-/// Calls of `acquire` and `try_acquire` of one session that hold or wait: all of them end in the command that ends the session.
+/// Calls of `acquire` and `try_acquire` of one session that hold or wait: all of them end in the
+/// command that ends the session.
 pub const SESSION_CLAIMS: u32 = 256;
 /// Most rows of a page.
 pub const PAGE_ROWS: u32 = 500;
@@ -63,7 +67,8 @@ pub struct Waiter {
     pub ticket: Ticket<Held>,
 }
 
-/// What became of the lock that is the event's topic. One that is handed on is released first, in the same revision.
+/// What became of the lock that is the event's topic. One that is handed on is released first, in
+/// the same revision.
 #[data]
 pub enum LockEvent {
     /// It was free and is held now. Acquiring it again while it is held is no event.
@@ -73,7 +78,8 @@ pub enum LockEvent {
         /// With which token.
         token: Token,
     },
-    /// Its holder has it no more: it released it as often as it had acquired it, gave back what it never heard of, or its session ended.
+    /// Its holder has it no more: it released it as often as it had acquired it, gave back what it
+    /// never heard of, or its session ended.
     Released {
         /// Who held it.
         owner: Owner,
@@ -85,16 +91,20 @@ pub enum LockEvent {
 /// Why a call is refused.
 #[errors]
 pub enum LockError {
-    /// A lock is held by a session, so that it is free again when its holder is gone: open one and call within it.
+    /// A lock is held by a session, so that it is free again when its holder is gone: open one and
+    /// call within it.
     #[error(1)]
     NoSession,
-    /// This session and owner do not hold the lock: they released it, never had it, or are another owner.
+    /// This session and owner do not hold the lock: they released it, never had it, or are another
+    /// owner.
     #[error(2)]
     NotHeld,
-    /// The name of a lock has 1 to 250 bytes, that of an owner at most 250, and neither has control characters.
+    /// The name of a lock has 1 to 250 bytes, that of an owner at most 250, and neither has control
+    /// characters.
     #[error(3, invalid_argument)]
     BadName,
-    /// The session holds and waits 256 times, which is the most; release something, or use another session.
+    /// The session holds and waits 256 times, which is the most; release something, or use another
+    /// session.
     #[error(4, resource_exhausted)]
     TooMany,
 }
@@ -114,7 +124,8 @@ pub struct Lock {
 
 #[ops]
 impl Lock {
-    /// Acquires the lock, and waits in line for it as long as the caller allows. An owner that waits twice stands in line twice.
+    /// Acquires the lock, and waits in line for it as long as the caller allows. An owner that
+    /// waits twice stands in line twice.
     #[op]
     fn acquire(&self, cx: &mut Ctx, name: String, owner: Option<String>) -> Result<Reply<Held>, LockError> {
         let owner = self.claimant(cx, &name, owner)?;
@@ -129,16 +140,24 @@ impl Lock {
 
     /// Acquires the lock if it is free or held by this owner; does not wait.
     #[op]
-    fn try_acquire(&self, cx: &mut Ctx, name: String, owner: Option<String>) -> Result<Option<Held>, LockError> {
+    fn try_acquire(
+        &self,
+        cx: &mut Ctx,
+        name: String,
+        owner: Option<String>,
+    ) -> Result<Option<Held>, LockError> {
         let owner = self.claimant(cx, &name, owner)?;
         self.enter(cx, &name, &owner)
     }
 
-    /// Releases the lock once, and returns whether this owner still holds it, because it acquired it more often.
+    /// Releases the lock once, and returns whether this owner still holds it, because it acquired
+    /// it more often.
     #[op]
     fn release(&self, cx: &mut Ctx, name: String, owner: Option<String>) -> Result<bool, LockError> {
-        let owner = Owner { session: cx.session().ok_or(LockError::NoSession)?, name: owner.unwrap_or_default() };
-        let holder = self.holders.get(cx, &name).filter(|holder| holder.owner == owner).ok_or(LockError::NotHeld)?;
+        let owner =
+            Owner { session: cx.session().ok_or(LockError::NoSession)?, name: owner.unwrap_or_default() };
+        let holder =
+            self.holders.get(cx, &name).filter(|holder| holder.owner == owner).ok_or(LockError::NotHeld)?;
         holder.tickets.last().into_iter().for_each(|ticket| self.give_up(cx, owner.session, *ticket, &name));
         Ok(holder.tickets.len() > 1)
     }
@@ -151,7 +170,8 @@ impl Lock {
         claims.iter().for_each(|((_, ticket), name)| self.give_up(cx, session, *ticket, name));
     }
 
-    /// Who gave up leaves the line, or gives back the lock that it was granted without hearing of it.
+    /// Who gave up leaves the line, or gives back the lock that it was granted without hearing of
+    /// it.
     #[on_cancel]
     fn cancelled(&self, cx: &mut Ctx, ticket: TicketId, _granted: bool) {
         let session = cx.session().expect("a call that waits belongs to a session");
@@ -160,7 +180,8 @@ impl Lock {
         }
     }
 
-    /// Whether the lock is held with this token now: ask it in the same command as the write that the lock guards.
+    /// Whether the lock is held with this token now: ask it in the same command as the write that
+    /// the lock guards.
     #[query]
     fn is_current(&self, cx: &QueryCtx, name: String, token: Token) -> bool {
         self.holders.get(cx, &name).is_some_and(|holder| holder.token == token)
@@ -172,7 +193,8 @@ impl Lock {
         self.holders.get(cx, &name)
     }
 
-    /// Who waits for the lock, in line behind the call `after`: at most `limit`, 500 if absent or more.
+    /// Who waits for the lock, in line behind the call `after`: at most `limit`, 500 if absent or
+    /// more.
     #[query]
     fn queue(&self, cx: &QueryCtx, name: String, limit: Option<u32>, after: Option<TicketId>) -> Vec<Waiter> {
         let (limit, from, to) = (page(limit), after.map_or(0, |after| after.0.saturating_add(1)), u64::MAX);
@@ -180,7 +202,8 @@ impl Lock {
         line.at_most(limit).take(limit).map(|(_, waiter)| waiter).collect()
     }
 
-    /// The locks that are held, by name behind `after`, and their holders: at most `limit`, 500 if absent or more.
+    /// The locks that are held, by name behind `after`, and their holders: at most `limit`, 500 if
+    /// absent or more.
     #[query]
     fn list(&self, cx: &QueryCtx, limit: Option<u32>, after: Option<String>) -> Vec<(String, Holder)> {
         let (limit, from) = (page(limit), after.map_or(Bound::Unbounded, Bound::Excluded));
@@ -189,7 +212,8 @@ impl Lock {
 
     /// Who calls, if it and the lock have good names.
     fn claimant(&self, cx: &QueryCtx, name: &str, owner: Option<String>) -> Result<Owner, LockError> {
-        let owner = Owner { session: cx.session().ok_or(LockError::NoSession)?, name: owner.unwrap_or_default() };
+        let owner =
+            Owner { session: cx.session().ok_or(LockError::NoSession)?, name: owner.unwrap_or_default() };
         let good = |name: &str| name.len() <= NAME_BYTES && !name.bytes().any(|byte| byte.is_ascii_control());
         ensure!(!name.is_empty() && good(name) && good(&owner.name), LockError::BadName);
         Ok(owner)
@@ -214,7 +238,8 @@ impl Lock {
         }
     }
 
-    /// Takes the lock if it is free, once more if `owner` holds it. Nobody is in line for a lock that is free.
+    /// Takes the lock if it is free, once more if `owner` holds it. Nobody is in line for a lock
+    /// that is free.
     fn enter(&self, cx: &mut Ctx, name: &str, owner: &Owner) -> Result<Option<Held>, LockError> {
         let ticket = cx.ticket::<Held>().id();
         let held = match self.holders.get(cx, name) {
@@ -247,7 +272,11 @@ impl Lock {
         let holder = self.holders.get(cx, name).filter(|holder| holder.tickets.contains(&ticket));
         let Some(mut holder) = holder else { return self.lines.delete(cx, &(name.into(), ticket)) };
         holder.tickets.retain(|other| *other != ticket);
-        if holder.tickets.is_empty() { self.hand_on(cx, name, holder) } else { self.holders.put(cx, name, &holder) }
+        if holder.tickets.is_empty() {
+            self.hand_on(cx, name, holder)
+        } else {
+            self.holders.put(cx, name, &holder)
+        }
     }
 
     /// Gives a lock that was released to the first in line whose call still waits.

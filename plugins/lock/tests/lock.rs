@@ -19,7 +19,8 @@ fn holder(host: &TestHost<Lock>, name: &str) -> Option<(SessionId, String, usize
     Some((holder.owner.session, holder.owner.name, holder.tickets.len()))
 }
 
-/// What was emitted about a lock: revisions, whether it was granted, by whom it is held, with which token.
+/// What was emitted about a lock: revisions, whether it was granted, by whom it is held, with which
+/// token.
 fn told(host: &TestHost<Lock>, name: &str) -> Vec<(Revision, &'static str, Owner, u64)> {
     let revisions = host.events("lock").into_iter().map(|(revision, ..)| revision);
     let of_lock = revisions.zip(host.events_of("lock")).filter(|(_, (topic, _))| topic == name);
@@ -62,7 +63,11 @@ fn an_owner_acquires_again_what_it_holds() {
     let first = lock.acquire("db", None).unwrap();
     assert_eq!(lock.acquire("db", None).unwrap(), Held { token: first.token, count: 2 });
     assert_eq!(lock.try_acquire("db", None).unwrap(), Some(Held { token: first.token, count: 3 }));
-    assert_eq!(lock.try_acquire("db", Some("thread".into())).unwrap(), None, "another owner of the same session waits");
+    assert_eq!(
+        lock.try_acquire("db", Some("thread".into())).unwrap(),
+        None,
+        "another owner of the same session waits"
+    );
     assert_eq!(lock.release("db", Some("thread".into())).rejection(), LockError::NotHeld);
     let async_lock = session.async_client();
     let thread = host.start(async_lock.acquire("db", Some("thread".into())));
@@ -89,7 +94,10 @@ fn the_end_of_a_session_hands_its_locks_on() {
     for expire in [false, true] {
         let host = TestHost::of::<Lock>();
         let (holder_of_both, next, last) = (host.open_session(), host.open_session(), host.open_session());
-        let before = [holder_of_both.client().acquire("a", None).unwrap(), holder_of_both.client().acquire("b", None).unwrap()];
+        let before = [
+            holder_of_both.client().acquire("a", None).unwrap(),
+            holder_of_both.client().acquire("b", None).unwrap(),
+        ];
         let (own, other, third) = (holder_of_both.async_client(), next.async_client(), last.async_client());
         let own_wait = host.start(own.acquire("a", Some("second thread".into())));
         let (a, b) = (host.start(other.acquire("a", None)), host.start(other.acquire("b", None)));
@@ -99,7 +107,10 @@ fn the_end_of_a_session_hands_its_locks_on() {
         } else {
             holder_of_both.close()
         }
-        assert!(matches!(own_wait.take(), Err(CallError::SessionExpired(_))), "it stood first in line and is passed over");
+        assert!(
+            matches!(own_wait.take(), Err(CallError::SessionExpired(_))),
+            "it stood first in line and is passed over"
+        );
         let after = [a.take().unwrap(), b.take().unwrap()];
         assert!(tokens(&after).iter().min() > tokens(&before).iter().max());
         assert!(behind.is_waiting());
@@ -107,7 +118,10 @@ fn the_end_of_a_session_hands_its_locks_on() {
         assert!(behind.take().unwrap().token > after[0].token);
         last.close();
         let head = host.head();
-        assert_eq!((host.rows("lock"), head.sessions, head.requests, head.waiting, head.timers), (0, 0, 0, 0, 0));
+        assert_eq!(
+            (host.rows("lock"), head.sessions, head.requests, head.waiting, head.timers),
+            (0, 0, 0, 0, 0)
+        );
     }
 }
 
@@ -177,8 +191,11 @@ fn a_lock_that_is_handed_on_is_released_and_granted_in_one_revision() {
     one.client().release("db", None).unwrap();
     let handed = host.revision();
     let next = waits.take().unwrap().token.0;
-    let mut expected =
-        vec![(granted, "granted", owner(&one), first), (handed, "released", owner(&one), first), (handed, "granted", owner(&two), next)];
+    let mut expected = vec![
+        (granted, "granted", owner(&one), first),
+        (handed, "released", owner(&one), first),
+        (handed, "granted", owner(&two), next),
+    ];
     assert_eq!(told(&host, "db"), expected);
     two.client().release("db", None).unwrap();
     expected.push((host.revision(), "released", owner(&two), next));
@@ -243,7 +260,8 @@ fn claims_are_counted_whatever_becomes_of_them() {
     let (lock, waits) = (session.client(), session.async_client());
     other.client().acquire("theirs", None).unwrap();
     for _ in 0..2 {
-        let waiting: Vec<_> = (0..SESSION_CLAIMS).map(|n| host.start(waits.acquire("theirs", Some(n.to_string())))).collect();
+        let waiting: Vec<_> =
+            (0..SESSION_CLAIMS).map(|n| host.start(waits.acquire("theirs", Some(n.to_string())))).collect();
         assert_eq!(lock.acquire("one more", None).rejection(), LockError::TooMany);
         assert_eq!(lock.try_acquire("theirs", None).unwrap(), None, "nothing is claimed");
         for started in waiting {
@@ -263,7 +281,8 @@ fn lines_and_locks_come_in_pages() {
     for name in ["c", "a", "b"] {
         session.client().acquire(name, None).unwrap();
     }
-    let names = |rows: &[(String, synod_lock::Holder)]| rows.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let names =
+        |rows: &[(String, synod_lock::Holder)]| rows.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let first = host.client().list(Some(2), None).unwrap();
     assert_eq!(names(&first), ["a", "b"]);
     assert_eq!(names(&host.client().list(Some(2), Some("b".into())).unwrap()), ["c"]);
@@ -273,7 +292,10 @@ fn lines_and_locks_come_in_pages() {
     let line = host.client().queue("a", Some(2), None).unwrap();
     assert_eq!(line.iter().map(|waiter| waiter.owner.name.as_str()).collect::<Vec<_>>(), ["0", "1"]);
     let rest = host.client().queue("a", Some(2), Some(line[1].ticket.id())).unwrap();
-    assert_eq!(rest.iter().map(|waiter| waiter.owner.clone()).collect::<Vec<_>>(), [Owner { session: session.id(), name: "2".into() }]);
+    assert_eq!(
+        rest.iter().map(|waiter| waiter.owner.clone()).collect::<Vec<_>>(),
+        [Owner { session: session.id(), name: "2".into() }]
+    );
     assert!(waiting.iter().all(Started::is_waiting));
 }
 
@@ -292,7 +314,8 @@ fn names_and_claims_have_limits_and_all_of_them_end_with_their_session() {
     }
     assert_eq!(lock.try_acquire("one more", None).rejection(), LockError::TooMany);
     let others = other.async_client();
-    let waiting: Vec<_> = (0..SESSION_CLAIMS).map(|n| host.start(others.acquire(name(n), Some(long.clone())))).collect();
+    let waiting: Vec<_> =
+        (0..SESSION_CLAIMS).map(|n| host.start(others.acquire(name(n), Some(long.clone())))).collect();
     assert_eq!(others_limit(&other), LockError::TooMany);
     session.expire();
     assert!(host.fuel_used() < limits::CALL_FUEL * 3 / 4, "{} of fuel", host.fuel_used());
@@ -384,7 +407,8 @@ fn run(steps: &[Step]) {
     for (number, step) in steps.iter().enumerate() {
         match *step {
             Step::Acquire { session, owner, lock, wait_ms } => {
-                let (client, name, owner_name) = (&clients[current[session]], names[lock], Some(owners[owner].to_owned()));
+                let (client, name, owner_name) =
+                    (&clients[current[session]], names[lock], Some(owners[owner].to_owned()));
                 let started = host.start(async move {
                     match wait_ms {
                         None => client.acquire(name, owner_name).await,
@@ -394,14 +418,23 @@ fn run(steps: &[Step]) {
                 if !model[lock].acquire(number, (session, owner)) && wait_ms != Some(0) {
                     model[lock].line.push_back((number, (session, owner)));
                 }
-                calls.push(Call { number, session, until: wait_ms.map(|ms| host.now().plus_ms(ms)), started });
+                calls.push(Call {
+                    number,
+                    session,
+                    until: wait_ms.map(|ms| host.now().plus_ms(ms)),
+                    started,
+                });
             }
             Step::Try { session, owner, lock } => {
-                let held = pool[current[session]].client().try_acquire(names[lock], Some(owners[owner].into())).expect("it is not refused");
+                let held = pool[current[session]]
+                    .client()
+                    .try_acquire(names[lock], Some(owners[owner].into()))
+                    .expect("it is not refused");
                 assert_eq!(held.is_some(), model[lock].acquire(number, (session, owner)));
             }
             Step::Release { session, owner, lock } => {
-                let released = pool[current[session]].client().release(names[lock], Some(owners[owner].into()));
+                let released =
+                    pool[current[session]].client().release(names[lock], Some(owners[owner].into()));
                 let lock = &mut model[lock];
                 match lock.calls.last().copied().filter(|_| lock.holder == Some((session, owner))) {
                     None => assert_eq!(released.rejection(), LockError::NotHeld),
@@ -431,25 +464,43 @@ fn run(steps: &[Step]) {
             }
             Step::Advance { ms } => {
                 host.advance_ms(ms);
-                let over = |number| calls.iter().any(|call| call.number == number && call.until.is_some_and(|until| until <= host.now()));
+                let over = |number| {
+                    calls.iter().any(|call| {
+                        call.number == number && call.until.is_some_and(|until| until <= host.now())
+                    })
+                };
                 model.iter_mut().for_each(|lock| lock.line.retain(|(call, _)| !over(*call)));
             }
         }
-        let owner_of = |(session, owner): (usize, usize)| Owner { session: pool[current[session]].id(), name: owners[owner].into() };
+        let owner_of = |(session, owner): (usize, usize)| Owner {
+            session: pool[current[session]].id(),
+            name: owners[owner].into(),
+        };
         for (at, lock) in model.iter().enumerate() {
             let holder = host.client().holder(names[at]).expect("it can be asked");
             let found = holder.as_ref().map(|holder| (holder.owner.clone(), holder.tickets.len()));
             assert_eq!(found, lock.holder.map(|by| (owner_of(by), lock.calls.len())));
-            let line: Vec<_> =
-                host.client().queue(names[at], None, None).expect("it can be asked").into_iter().map(|waiter| waiter.owner).collect();
+            let line: Vec<_> = host
+                .client()
+                .queue(names[at], None, None)
+                .expect("it can be asked")
+                .into_iter()
+                .map(|waiter| waiter.owner)
+                .collect();
             assert_eq!(line, lock.line.iter().map(|(_, by)| owner_of(*by)).collect::<Vec<_>>());
-            assert_eq!(holder.as_ref().map(|holder| (holder.owner.clone(), holder.token.0)), followed(&host, names[at]));
+            assert_eq!(
+                holder.as_ref().map(|holder| (holder.owner.clone(), holder.token.0)),
+                followed(&host, names[at])
+            );
             if let Some(holder) = holder {
                 let (token, former) = (holder.token, last[at].replace(holder.token));
                 assert!(former.is_none_or(|former| former <= token), "tokens grow");
                 assert!(host.client().is_current(names[at], token).expect("it can be asked"));
                 assert_eq!(
-                    former.is_some_and(|former| host.client().is_current(names[at], former).expect("it can be asked")),
+                    former.is_some_and(|former| host
+                        .client()
+                        .is_current(names[at], former)
+                        .expect("it can be asked")),
                     former == Some(token)
                 );
             }
@@ -465,7 +516,8 @@ fn run(steps: &[Step]) {
     assert_eq!((host.rows("lock"), head.sessions, head.requests, head.waiting, head.timers), (0, 0, 0, 0, 0));
 }
 
-/// Who holds a lock and with which token, as somebody knows who only follows its events: each grant ends with its own release.
+/// Who holds a lock and with which token, as somebody knows who only follows its events: each grant
+/// ends with its own release.
 fn followed(host: &TestHost<Lock>, name: &str) -> Option<(Owner, u64)> {
     let mut held = None;
     for (_, what, owner, token) in told(host, name) {

@@ -1,7 +1,8 @@
-//! `synod.v1.Event`, written by hand: an event goes to every client that watches it, so a server encodes it once and puts the same bytes
-//! into every message. A copy of it is a reference count.
+//! `synod.v1.Event`, written by hand: an event goes to every client that watches it, so a server
+//! encodes it once and puts the same bytes into every message. A copy of it is a reference count.
 //!
-//! On the wire it is the message that the .proto file says; a test compares it with what would be generated.
+//! On the wire it is the message that the .proto file says; a test compares it with what would be
+//! generated.
 use bytes::{Buf, BufMut, Bytes};
 use prost::encoding::{DecodeContext, WireType, message, skip_field, string, uint32, uint64};
 use prost::{DecodeError, Message};
@@ -10,8 +11,8 @@ use crate::v1::Value;
 
 /// An event of a space.
 ///
-/// A server makes it with [`from_encoded`](Self::from_encoded), from what [`encode_to_vec`](Message::encode_to_vec) made of its fields;
-/// whoever decodes it gets fields.
+/// A server makes it with [`from_encoded`](Self::from_encoded), from what
+/// [`encode_to_vec`](Message::encode_to_vec) made of its fields; whoever decodes it gets fields.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Event {
     /// Revision of the command that it was emitted in.
@@ -24,7 +25,8 @@ pub struct Event {
     pub topic: String,
     /// What it says.
     pub payload: Option<Value>,
-    /// The whole message, encoded. If it is not empty, the fields are not looked at. Decoding leaves it empty.
+    /// The whole message, encoded. If it is not empty, the fields are not looked at. Decoding
+    /// leaves it empty.
     pub encoded: Bytes,
 }
 
@@ -58,7 +60,13 @@ impl Message for Event {
         }
     }
 
-    fn merge_field(&mut self, tag: u32, wire_type: WireType, buf: &mut impl Buf, ctx: DecodeContext) -> Result<(), DecodeError> {
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        ctx: DecodeContext,
+    ) -> Result<(), DecodeError> {
         match tag {
             1 => uint64::merge(wire_type, &mut self.revision, buf, ctx),
             2 => uint32::merge(wire_type, &mut self.number, buf, ctx),
@@ -146,9 +154,17 @@ mod tests {
             assert_eq!(event.encoded_len(), bytes.len());
             assert_eq!(Event::decode(&*bytes).expect("it is one"), event);
         }
-        let golden = [0x08, 0xac, 0x06, 0x10, 0x03, 0x18, 0x05, 0x22, 0x02, b'd', b'b', 0x2a, 0x03, 0x12, 0x01, 0x07];
+        let golden =
+            [0x08, 0xac, 0x06, 0x10, 0x03, 0x18, 0x05, 0x22, 0x02, b'd', b'b', 0x2a, 0x03, 0x12, 0x01, 0x07];
         let payload = Some(Value { form: Some(Form::Postcard(vec![7])), signature: 0 });
-        let event = Event { revision: 812, number: 3, time_ms: 5, topic: "db".into(), payload, encoded: Bytes::new() };
+        let event = Event {
+            revision: 812,
+            number: 3,
+            time_ms: 5,
+            topic: "db".into(),
+            payload,
+            encoded: Bytes::new(),
+        };
         assert_eq!(event.encode_to_vec(), golden);
     }
 
@@ -158,7 +174,8 @@ mod tests {
             let events = WatchEvents { events, partial: true };
             WatchUpdate { watch_id: 7, update: Some(Update::Events(events)) }
         };
-        let encoded = events().iter().map(|event| Event::from_encoded(event.encode_to_vec().into())).collect();
+        let encoded =
+            events().iter().map(|event| Event::from_encoded(event.encode_to_vec().into())).collect();
         let bytes = update(encoded).encode_to_vec();
         assert_eq!(bytes, update(events()).encode_to_vec());
         assert_eq!(WatchUpdate::decode(&*bytes).expect("it is one"), update(events()));

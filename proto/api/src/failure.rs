@@ -1,12 +1,14 @@
 //! How a failure travels in a gRPC status.
 //!
-//! The status has the code of [`Failure::status_code`](crate::v1::Failure), the message of its `message`, and as details the
-//! encoded `google.rpc.Status` that gRPC asks for (`grpc-status-details-bin`), with two `Any`s in this order:
+//! The status has the code of [`Failure::status_code`](crate::v1::Failure), the message of its
+//! `message`, and as details the encoded `google.rpc.Status` that gRPC asks for
+//! (`grpc-status-details-bin`), with two `Any`s in this order:
 //!
-//! 1. `type.googleapis.com/google.rpc.ErrorInfo` with domain [`ERROR_DOMAIN`], the failure's `reason`, and as metadata what is
-//!    set of `kind`, `code`, `field`, `limit`, `limit_value`, `retry_after_ms`: for tools that know Google's model only;
-//! 2. [`FAILURE_TYPE_URL`]: the whole [`Failure`](crate::v1::Failure), for those who know Synod. A `Failure` too large for
-//!    headers travels without its `error` value.
+//! 1. `type.googleapis.com/google.rpc.ErrorInfo` with domain [`ERROR_DOMAIN`], the failure's
+//!    `reason`, and as metadata what is set of `kind`, `code`, `field`, `limit`, `limit_value`,
+//!    `retry_after_ms`: for tools that know Google's model only;
+//! 2. [`FAILURE_TYPE_URL`]: the whole [`Failure`](crate::v1::Failure), for those who know Synod. A
+//!    `Failure` too large for headers travels without its `error` value.
 //!
 //! Both halves are here, so that server and client cannot disagree.
 use std::collections::HashMap;
@@ -26,7 +28,8 @@ pub const ERROR_DOMAIN: &str = "synod";
 /// `Failure.reason` of a recipe's own error, which `code` and `error` then hold.
 pub const REASON_RECIPE_ERROR: &str = crate::reason::RECIPE_ERROR;
 const ERROR_INFO_TYPE_URL: &str = "type.googleapis.com/google.rpc.ErrorInfo";
-/// Longest details that are put into a trailer, in bytes before base64. HTTP/2 peers commonly take 8 to 16 KiB of headers.
+/// Longest details that are put into a trailer, in bytes before base64. HTTP/2 peers commonly take
+/// 8 to 16 KiB of headers.
 const DETAILS_BYTES: usize = 4 * 1_024;
 /// Longest message of a status, in bytes: it is a header too.
 const MESSAGE_BYTES: usize = 1_024;
@@ -40,14 +43,19 @@ pub fn status_of_failure(failure: &Failure) -> Status {
     let message = shortened(&failure.message);
     let mut details = encode_details(code, message, failure);
     if details.len() > DETAILS_BYTES {
-        let short = Failure { error: None, field: shortened(&failure.field).to_owned(), message: message.to_owned(), ..failure.clone() };
+        let short = Failure {
+            error: None,
+            field: shortened(&failure.field).to_owned(),
+            message: message.to_owned(),
+            ..failure.clone()
+        };
         details = encode_details(code, message, &short);
     }
     Status::with_details(code, message, details.into())
 }
 
-/// The failure that `status` carries. None if a proxy, the transport or a foreign server made the status: whether the request
-/// was processed is then known, if at all, only to who sent it.
+/// The failure that `status` carries. None if a proxy, the transport or a foreign server made the
+/// status: whether the request was processed is then known, if at all, only to who sent it.
 pub fn failure_of_status(status: &Status) -> Option<Failure> {
     let details = RpcStatus::decode(status.details()).ok()?;
     let any = details.details.iter().find(|any| any.type_url == FAILURE_TYPE_URL)?;
@@ -76,7 +84,11 @@ fn shortened(text: &str) -> &str {
 }
 
 fn encode_details(code: Code, message: &str, failure: &Failure) -> Vec<u8> {
-    let info = ErrorInfo { reason: failure.reason.clone(), domain: ERROR_DOMAIN.to_owned(), metadata: metadata(failure) };
+    let info = ErrorInfo {
+        reason: failure.reason.clone(),
+        domain: ERROR_DOMAIN.to_owned(),
+        metadata: metadata(failure),
+    };
     RpcStatus {
         code: code as i32,
         message: message.to_owned(),
@@ -89,11 +101,18 @@ fn encode_details(code: Code, message: &str, failure: &Failure) -> Vec<u8> {
 }
 
 fn metadata(failure: &Failure) -> HashMap<String, String> {
-    let numbers = [("code", u64::from(failure.code)), ("limit_value", failure.limit_value), ("retry_after_ms", failure.retry_after_ms)];
+    let numbers = [
+        ("code", u64::from(failure.code)),
+        ("limit_value", failure.limit_value),
+        ("retry_after_ms", failure.retry_after_ms),
+    ];
     let texts = [("field", shortened(&failure.field)), ("limit", failure.limit.as_str())];
     let mut metadata = HashMap::from([("kind".to_owned(), failure.kind().as_str_name().to_owned())]);
-    metadata.extend(numbers.into_iter().filter(|(_, n)| *n != 0).map(|(key, n)| (key.to_owned(), n.to_string())));
-    metadata.extend(texts.into_iter().filter(|(_, t)| !t.is_empty()).map(|(key, t)| (key.to_owned(), t.to_owned())));
+    metadata
+        .extend(numbers.into_iter().filter(|(_, n)| *n != 0).map(|(key, n)| (key.to_owned(), n.to_string())));
+    metadata.extend(
+        texts.into_iter().filter(|(_, t)| !t.is_empty()).map(|(key, t)| (key.to_owned(), t.to_owned())),
+    );
     metadata
 }
 
@@ -107,7 +126,10 @@ mod tests {
             kind: Kind::Rejected as i32,
             reason: "RECIPE_ERROR".into(),
             code: 2,
-            error: Some(Value { form: Some(Form::Json("{\"Limited\":{\"retry_ms\":\"5\"}}".into())), signature: 0 }),
+            error: Some(Value {
+                form: Some(Form::Json("{\"Limited\":{\"retry_ms\":\"5\"}}".into())),
+                signature: 0,
+            }),
             message: "Try again after `retry_ms`.".into(),
             status_code: Code::ResourceExhausted as u32,
             retry_after_ms: 5,
@@ -154,9 +176,11 @@ mod tests {
 
     #[test]
     fn a_failure_without_a_code_gets_that_of_its_kind() {
-        for (kind, code) in
-            [(Kind::Unavailable, Code::Unavailable), (Kind::OutcomeUnknown, Code::Unknown), (Kind::Unspecified, Code::Internal)]
-        {
+        for (kind, code) in [
+            (Kind::Unavailable, Code::Unavailable),
+            (Kind::OutcomeUnknown, Code::Unknown),
+            (Kind::Unspecified, Code::Internal),
+        ] {
             let failure = Failure { kind: kind as i32, ..Failure::default() };
             assert_eq!(status_of_failure(&failure).code(), code);
         }

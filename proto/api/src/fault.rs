@@ -1,5 +1,5 @@
-//! `Fault` between the machine's form and the wire's. Exhaustive both ways, so that a new fault does not compile until it
-//! has a number here and in the .proto file.
+//! `Fault` between the machine's form and the wire's. Exhaustive both ways, so that a new fault
+//! does not compile until it has a number here and in the .proto file.
 use synod_abi::Fault;
 
 use crate::v1;

@@ -1,19 +1,27 @@
-//! The gRPC surfaces as Rust: types and stubs generated from `proto/v1`, and the one place where a failure is put into
-//! a gRPC status and read back.
+//! The gRPC surfaces as Rust: types and stubs generated from `proto/v1`, and the one place where a
+//! failure is put into a gRPC status and read back.
 //!
-//! It is shared by the server (`synod`) and `synod-client`, so that both mean the same by a status. It holds no logic of
-//! either, and its types stay inside them: neither the machine nor the service crate sees a prost type.
+//! It is shared by the server (`synod`) and `synod-client`, so that both mean the same by a status.
+//! It holds no logic of either, and its types stay inside them: neither the machine nor the service
+//! crate sees a prost type.
 
 mod event;
 mod failure;
 mod fault;
 pub mod reason;
 
-pub use failure::{ERROR_DOMAIN, FAILURE_TYPE_URL, REASON_RECIPE_ERROR, failure_of_status, status_of_failure};
+pub use failure::{
+    ERROR_DOMAIN, FAILURE_TYPE_URL, REASON_RECIPE_ERROR, failure_of_status, status_of_failure,
+};
 pub use fault::{fault_from_api, fault_to_api};
 
 /// Generated from the .proto files, nested as their packages are.
-#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated; the documentation is in the .proto files")]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    reason = "generated; the documentation is in the .proto files"
+)]
 mod generated {
     pub mod synod {
         pub mod v1 {
@@ -37,9 +45,10 @@ pub use generated::synod::peer::v1 as peer;
 /// Every .proto file of this crate as an encoded `FileDescriptorSet`, for reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// Largest request message, in bytes: what a client sends at most, and a server decodes. A module and the JSON of the longest
-/// arguments fit.
+/// Largest request message, in bytes: what a client sends at most, and a server decodes. A module
+/// and the JSON of the longest arguments fit.
 pub const REQUEST_BYTES: usize = 4 * 1_024 * 1_024;
 
-/// Largest reply message, in bytes: what a server sends at most, and a client decodes. The JSON of the longest result fits.
+/// Largest reply message, in bytes: what a server sends at most, and a client decodes. The JSON of
+/// the longest result fits.
 pub const REPLY_BYTES: usize = 16 * 1_024 * 1_024;

@@ -1,7 +1,8 @@
-//! Reasons of failures that programs act on, besides those that only people read: named once, so that server and client cannot
-//! spell them differently.
+//! Reasons of failures that programs act on, besides those that only people read: named once, so
+//! that server and client cannot spell them differently.
 //!
-//! It is not the list of all reasons: that is the service's, and a client treats an unknown one by the failure's kind.
+//! It is not the list of all reasons: that is the service's, and a client treats an unknown one by
+//! the failure's kind.
 
 /// A recipe's own error, which the failure's `code` and `error` hold.
 pub const RECIPE_ERROR: &str = "RECIPE_ERROR";

@@ -1,7 +1,8 @@
-//! The client's decisions, as pure functions of what happened and when: no I/O, clock, thread or randomness.
+//! The client's decisions, as pure functions of what happened and when: no I/O, clock, thread or
+//! randomness.
 //!
-//! Time comes in as milliseconds of any steadily growing clock, jitter as a number: so every decision is a table of tests, and
-//! a simulated client decides as a real one does.
+//! Time comes in as milliseconds of any steadily growing clock, jitter as a number: so every
+//! decision is a table of tests, and a simulated client decides as a real one does.
 
 mod backoff;
 mod endpoints;
@@ -16,5 +17,7 @@ pub use endpoints::parse_endpoints;
 pub use liveness::{Beat, Liveness};
 pub use retry::{Decision, Effect, Policy, Trouble};
 pub use router::{Follow, Pick, Router};
-pub use session::{Landed, Lifetime, MAX_PENDING, MAX_RUNNING, Patience, Requests, Sending, SessionState, Step, Touch};
+pub use session::{
+    Landed, Lifetime, MAX_PENDING, MAX_RUNNING, Patience, Requests, Sending, SessionState, Step, Touch,
+};
 pub use watch::{Begin, Next, REVISION_BYTES, REVISION_EVENTS, Watching, Whole};

@@ -1,4 +1,5 @@
-//! Why there is no answer: a failure of the wire as a typed error, and as the error that typed clients of recipes see.
+//! Why there is no answer: a failure of the wire as a typed error, and as the error that typed
+//! clients of recipes see.
 use std::fmt;
 
 use synod_abi::{Fault, RawError};
@@ -60,13 +61,16 @@ pub enum Error {
     /// The recipe refused; nothing was changed.
     #[error("{0}")]
     Rejected(RecipeError),
-    /// The host refused the request or ended the call; nothing was changed, and trying again does not help.
+    /// The host refused the request or ended the call; nothing was changed, and trying again does
+    /// not help.
     #[error("{0}")]
     Refused(Refusal),
-    /// Surely not applied: it may be tried again. The client has tried for as long as its options allow.
+    /// Surely not applied: it may be tried again. The client has tried for as long as its options
+    /// allow.
     #[error("unavailable, surely not applied: {0}")]
     Unavailable(String),
-    /// It may or may not have been applied: only the caller can know whether trying again does harm.
+    /// It may or may not have been applied: only the caller can know whether trying again does
+    /// harm.
     #[error("outcome unknown: {0}")]
     OutcomeUnknown(String),
     /// The member met an error of its own, or answered something that is no answer.
@@ -75,7 +79,8 @@ pub enum Error {
     /// The call waited as long as its caller allowed, and does not any more.
     #[error("the call waited as long as it was allowed to")]
     WaitTimeout,
-    /// There is no such session, or not any more: the call did not run, or it waited and the session's end gave it up.
+    /// There is no such session, or not any more: the call did not run, or it waited and the
+    /// session's end gave it up.
     #[error("the session has ended: {0}")]
     SessionExpired(String),
 }
@@ -83,7 +88,8 @@ pub enum Error {
 /// Why a watch is over, or did not begin.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 pub enum WatchError {
-    /// Events that it wants are forgotten: whoever needs to miss nothing reads the state again, with a query, and watches from there.
+    /// Events that it wants are forgotten: whoever needs to miss nothing reads the state again,
+    /// with a query, and watches from there.
     #[error("{message}")]
     Compacted {
         /// Every event of this revision and earlier ones is forgotten.
@@ -93,7 +99,8 @@ pub enum WatchError {
         /// For people.
         message: String,
     },
-    /// Its space was deleted; the watch has had everything before. If there is a space of that name by now, it is another one.
+    /// Its space was deleted; the watch has had everything before. If there is a space of that name
+    /// by now, it is another one.
     #[error("{message}")]
     SpaceDeleted {
         /// For people.
@@ -106,7 +113,9 @@ pub enum WatchError {
 
 impl From<WatchError> for Error {
     fn from(error: WatchError) -> Self {
-        let refused = |reason: &str, message| Self::Refused(Refusal { reason: reason.to_owned(), message, ..Refusal::default() });
+        let refused = |reason: &str, message| {
+            Self::Refused(Refusal { reason: reason.to_owned(), message, ..Refusal::default() })
+        };
         match error {
             WatchError::Compacted { message, .. } => refused(reason::COMPACTED, message),
             WatchError::SpaceDeleted { message } => refused(reason::SPACE_DELETED, message),
@@ -126,7 +135,9 @@ impl From<Failure> for Error {
                 };
                 Self::Rejected(RecipeError { code: failure.code, json, postcard, message: failure.message })
             }
-            Kind::Rejected if failure.reason == reason::SESSION_EXPIRED => Self::SessionExpired(failure.message),
+            Kind::Rejected if failure.reason == reason::SESSION_EXPIRED => {
+                Self::SessionExpired(failure.message)
+            }
             Kind::Rejected if failure.reason == reason::WAIT_TIMEOUT => Self::WaitTimeout,
             Kind::Rejected => Self::Refused(Refusal {
                 fault: synod_api::fault_from_api(failure.fault()),
@@ -145,7 +156,9 @@ impl From<Failure> for Error {
 impl From<Error> for RawError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Rejected(RecipeError { code, postcard: Some(error), .. }) => Self::Rejected { code, error },
+            Error::Rejected(RecipeError { code, postcard: Some(error), .. }) => {
+                Self::Rejected { code, error }
+            }
             Error::Rejected(RecipeError { message, .. }) => Self::Fault { fault: None, message },
             Error::Refused(refused) => Self::Fault { fault: refused.fault, message: refused.to_string() },
             Error::Unavailable(message) => Self::Unavailable(message),
@@ -208,7 +221,10 @@ mod tests {
         fault.limit_value = 9;
         let error = Error::from(fault);
         assert_eq!(error.to_string(), "m (CALL_FUEL = 9)");
-        assert_eq!(RawError::from(error), RawError::Fault { fault: Some(Fault::OutOfFuel), message: "m (CALL_FUEL = 9)".into() });
+        assert_eq!(
+            RawError::from(error),
+            RawError::Fault { fault: Some(Fault::OutOfFuel), message: "m (CALL_FUEL = 9)".into() }
+        );
     }
 
     #[test]

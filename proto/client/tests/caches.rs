@@ -16,7 +16,13 @@ fn number(json: &str) -> Result<u64, Error> {
 
 /// How many events there were, counted here.
 async fn folded(client: &Client) -> Cache<u64> {
-    client.watch("s").cache_json("count", "{}", number).fold(|count, _event| *count += 1).open().await.expect("it opens")
+    client
+        .watch("s")
+        .cache_json("count", "{}", number)
+        .fold(|count, _event| *count += 1)
+        .open()
+        .await
+        .expect("it opens")
 }
 
 /// The same, asked again whenever there was one.
@@ -39,7 +45,8 @@ async fn until<T>(what: &str, cache: &Cache<T>, mut wanted: impl FnMut(&Cache<T>
 
 /// Everything up to `revision` is in it.
 async fn has<T: Copy + PartialEq + std::fmt::Debug>(cache: &Cache<T>, revision: u64, value: T) {
-    let snapshot = tokio::time::timeout(PATIENCE, cache.wait_for(revision)).await.expect("in time").expect("it is kept");
+    let snapshot =
+        tokio::time::timeout(PATIENCE, cache.wait_for(revision)).await.expect("in time").expect("it is kept");
     assert_eq!(*snapshot.value, value);
     assert!(snapshot.as_of_revision >= revision && snapshot.revision <= snapshot.as_of_revision);
 }
@@ -57,7 +64,10 @@ async fn it_follows_and_says_how_fresh_it_is() {
     let (folded, asked) = (folded(&client).await, asked(&client).await);
     for cache in [&folded, &asked] {
         let snapshot = cache.get();
-        assert_eq!((*snapshot.value, snapshot.revision, snapshot.as_of_revision, snapshot.state), (1, 2, 2, CacheState::Live));
+        assert_eq!(
+            (*snapshot.value, snapshot.revision, snapshot.as_of_revision, snapshot.state),
+            (1, 2, 2, CacheState::Live)
+        );
         assert!(snapshot.age() < PATIENCE);
     }
     let mut heard = folded.clone();
@@ -121,7 +131,11 @@ async fn it_survives_its_members_says_so_and_never_goes_back() {
                 let before = cluster.ledger().creates.len();
                 member.does(fails.clone());
                 cluster.emit(&[("t", "1")]);
-                cluster.until("it moves", |ledger| ledger.creates.iter().skip(before).any(|(id, _)| *id != serving)).await;
+                cluster
+                    .until("it moves", |ledger| {
+                        ledger.creates.iter().skip(before).any(|(id, _)| *id != serving)
+                    })
+                    .await;
                 member.does(Does::Serve);
                 let revision = cluster.emit(&[("t", "1")]);
                 let all = cluster.count();
@@ -156,7 +170,8 @@ async fn what_is_compacted_meanwhile_is_read_again() {
     for cache in [folded(&client).await, asked(&client).await] {
         let value = cluster.count();
         cluster.members[0].does(Does::Down);
-        until("it is cut off", &cache, |cache| matches!(cache.get().state, CacheState::Disconnected { .. })).await;
+        until("it is cut off", &cache, |cache| matches!(cache.get().state, CacheState::Disconnected { .. }))
+            .await;
         let last = many(&cluster, 10);
         cluster.compact(last);
         cluster.members[0].does(Does::Serve);

@@ -1,5 +1,5 @@
-//! The client against members that are made up: real gRPC on loopback, scripted answers. What it asks of a whole cluster is
-//! tested in `tests/`.
+//! The client against members that are made up: real gRPC on loopback, scripted answers. What it
+//! asks of a whole cluster is tested in `tests/`.
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use synod_api::v1::cluster_server::{Cluster, ClusterServer};
 use synod_api::v1::failure::Kind;
 use synod_api::v1::spaces_server::{Spaces, SpacesServer};
 use synod_api::v1::{
-    CallReply, CallRequest, DigestAtReply, DigestAtRequest, Failure, Header, MemberStatus, QueryReply, QueryRequest, StatusReply,
-    StatusRequest, Value, WatchReply, WatchRequest, value::Form,
+    CallReply, CallRequest, DigestAtReply, DigestAtRequest, Failure, Header, MemberStatus, QueryReply,
+    QueryRequest, StatusReply, StatusRequest, Value, WatchReply, WatchRequest, value::Form,
 };
 use synod_client::core::{Backoff, Policy};
 use synod_client::{Client, Error, Options};
@@ -45,7 +45,13 @@ fn header(id: u64) -> Option<Header> {
 }
 
 fn failure(kind: Kind, reason: &str, leader_id: u64) -> Failure {
-    Failure { kind: kind as i32, reason: reason.into(), message: reason.into(), leader_id, ..Failure::default() }
+    Failure {
+        kind: kind as i32,
+        reason: reason.into(),
+        message: reason.into(),
+        leader_id,
+        ..Failure::default()
+    }
 }
 
 impl Fake {
@@ -54,8 +60,12 @@ impl Fake {
         let reply = CallReply { header: header(self.id), tag: request.tag, ..CallReply::default() };
         match self.script {
             Script::Echo => Some(CallReply { result: request.args, ..reply }),
-            Script::NotLeader => Some(CallReply { failure: Some(failure(Kind::Unavailable, "NO_LEADER", 0)), ..reply }),
-            Script::Reject => Some(CallReply { failure: Some(failure(Kind::Rejected, "UNKNOWN_SPACE", 0)), ..reply }),
+            Script::NotLeader => {
+                Some(CallReply { failure: Some(failure(Kind::Unavailable, "NO_LEADER", 0)), ..reply })
+            }
+            Script::Reject => {
+                Some(CallReply { failure: Some(failure(Kind::Rejected, "UNKNOWN_SPACE", 0)), ..reply })
+            }
             Script::HangUp => None,
         }
     }
@@ -78,7 +88,10 @@ impl Spaces for Served {
 
     type CallStreamStream = Pin<Box<dyn Stream<Item = Result<CallReply, Status>> + Send>>;
 
-    async fn call_stream(&self, request: Request<Streaming<CallRequest>>) -> Result<Response<Self::CallStreamStream>, Status> {
+    async fn call_stream(
+        &self,
+        request: Request<Streaming<CallRequest>>,
+    ) -> Result<Response<Self::CallStreamStream>, Status> {
         let fake = Arc::clone(&self.0);
         let mut requests = request.into_inner();
         let (replies, stream) = tokio::sync::mpsc::channel(16);
@@ -95,7 +108,10 @@ impl Spaces for Served {
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchReply, Status>> + Send>>;
 
-    async fn watch(&self, _request: Request<Streaming<WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(
+        &self,
+        _request: Request<Streaming<WatchRequest>>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
         Err(Status::unimplemented("not needed"))
     }
 
@@ -109,7 +125,9 @@ impl Spaces for Served {
                 Ok(Response::new(QueryReply { header: header(self.0.id), result: Some(result) }))
             }
             Script::HangUp => Err(Status::unavailable("broken pipe")),
-            Script::NotLeader => Err(synod_api::status_of_failure(&failure(Kind::Unavailable, "NO_LEADER", 0))),
+            Script::NotLeader => {
+                Err(synod_api::status_of_failure(&failure(Kind::Unavailable, "NO_LEADER", 0)))
+            }
             Script::Reject => Err(synod_api::status_of_failure(&failure(Kind::Rejected, "UNKNOWN_SPACE", 0))),
         }
     }
@@ -123,7 +141,11 @@ impl Cluster for Served {
             client_address: address.to_string(),
             ..MemberStatus::default()
         });
-        Ok(Response::new(StatusReply { header: header(self.0.id), leader_id: self.0.leader, members: members.collect() }))
+        Ok(Response::new(StatusReply {
+            header: header(self.0.id),
+            leader_id: self.0.leader,
+            members: members.collect(),
+        }))
     }
 
     async fn digest_at(&self, _request: Request<DigestAtRequest>) -> Result<Response<DigestAtReply>, Status> {
@@ -137,10 +159,17 @@ async fn cluster(scripts: &[Script], leader: u64) -> Vec<Running> {
     for _ in scripts {
         listeners.push(TcpListener::bind("127.0.0.1:0").await.expect("a free port"));
     }
-    let members: Vec<_> = (1..).zip(listeners.iter().map(|listener| listener.local_addr().expect("it is bound"))).collect();
+    let members: Vec<_> =
+        (1..).zip(listeners.iter().map(|listener| listener.local_addr().expect("it is bound"))).collect();
     let mut running = Vec::new();
     for ((listener, script), (id, address)) in listeners.into_iter().zip(scripts).zip(members.clone()) {
-        let fake = Arc::new(Fake { id, script: *script, calls: AtomicU64::new(0), members: members.clone(), leader });
+        let fake = Arc::new(Fake {
+            id,
+            script: *script,
+            calls: AtomicU64::new(0),
+            members: members.clone(),
+            leader,
+        });
         let server = tonic::transport::Server::builder()
             .add_service(SpacesServer::new(Served(Arc::clone(&fake))))
             .add_service(ClusterServer::new(Served(Arc::clone(&fake))));
@@ -158,7 +187,12 @@ fn endpoints(members: &[Running]) -> String {
 
 fn options(learn_members: bool) -> Options {
     let policy = Policy { give_up_ms: 3_000, backoff: Backoff { base_ms: 1, max_ms: 5 } };
-    Options { learn_members, policy, member_backoff: Backoff { base_ms: 20, max_ms: 100 }, ..Options::default() }
+    Options {
+        learn_members,
+        policy,
+        member_backoff: Backoff { base_ms: 20, max_ms: 100 },
+        ..Options::default()
+    }
 }
 
 fn calls(member: &Running) -> u64 {
@@ -188,7 +222,8 @@ async fn calls_go_to_the_leader_whichever_member_was_named() {
 #[tokio::test]
 async fn what_is_surely_not_applied_is_tried_on_the_next_member() {
     let members = cluster(&[Script::NotLeader, Script::Echo], 0).await;
-    let client = Client::connect_with(endpoints(&members), options(false)).await.expect("nobody is contacted");
+    let client =
+        Client::connect_with(endpoints(&members), options(false)).await.expect("nobody is contacted");
     assert_eq!(client.call_json("s", "o", "1").await.expect("the second answers").member_id, 2);
     assert_eq!(calls(&members[0]), 1);
 }
@@ -197,15 +232,19 @@ async fn what_is_surely_not_applied_is_tried_on_the_next_member() {
 async fn a_member_that_is_down_is_passed_over() {
     let members = cluster(&[Script::Echo, Script::Echo], 0).await;
     members[0].task.abort();
-    let down = TcpListener::bind("127.0.0.1:0").await.expect("a free port").local_addr().expect("it is bound");
-    let client = Client::connect_with(format!("{down},{}", members[1].address), options(false)).await.expect("nobody is contacted");
+    let down =
+        TcpListener::bind("127.0.0.1:0").await.expect("a free port").local_addr().expect("it is bound");
+    let client = Client::connect_with(format!("{down},{}", members[1].address), options(false))
+        .await
+        .expect("nobody is contacted");
     assert_eq!(client.call_json("s", "o", "1").await.expect("the second answers").member_id, 2);
 }
 
 #[tokio::test]
 async fn a_call_whose_answer_is_lost_is_never_sent_again() {
     let members = cluster(&[Script::HangUp, Script::Echo], 0).await;
-    let client = Client::connect_with(endpoints(&members), options(false)).await.expect("nobody is contacted");
+    let client =
+        Client::connect_with(endpoints(&members), options(false)).await.expect("nobody is contacted");
     let error = client.call_json("s", "o", "1").await.expect_err("the stream ends");
     assert!(matches!(&error, Error::OutcomeUnknown(_)), "{error}");
     assert_eq!((calls(&members[0]), calls(&members[1])), (1, 0));
@@ -215,16 +254,22 @@ async fn a_call_whose_answer_is_lost_is_never_sent_again() {
 #[tokio::test]
 async fn a_query_whose_answer_is_lost_is_asked_again_and_never_of_an_older_state() {
     let members = cluster(&[Script::HangUp, Script::Echo], 0).await;
-    let client = Client::connect_with(endpoints(&members), options(false)).await.expect("nobody is contacted");
+    let client =
+        Client::connect_with(endpoints(&members), options(false)).await.expect("nobody is contacted");
     let consistency = synod_client::api::Consistency::Linearizable;
     assert_eq!(client.query_json("s", "q", "{}", consistency).await.expect("the second answers").value, "0");
-    assert_eq!(client.query_json("s", "q", "{}", consistency).await.expect("again").value, "7", "the revision seen before");
+    assert_eq!(
+        client.query_json("s", "q", "{}", consistency).await.expect("again").value,
+        "7",
+        "the revision seen before"
+    );
 }
 
 #[tokio::test]
 async fn a_refusal_is_told_at_once() {
     let members = cluster(&[Script::Reject, Script::Echo], 0).await;
-    let client = Client::connect_with(endpoints(&members), options(false)).await.expect("nobody is contacted");
+    let client =
+        Client::connect_with(endpoints(&members), options(false)).await.expect("nobody is contacted");
     let error = client.call_json("s", "o", "1").await.expect_err("refused");
     assert!(matches!(&error, Error::Refused(refused) if refused.reason == "UNKNOWN_SPACE"), "{error}");
     assert_eq!((calls(&members[0]), calls(&members[1])), (1, 0));
@@ -232,7 +277,8 @@ async fn a_refusal_is_told_at_once() {
 
 #[tokio::test]
 async fn when_nobody_answers_it_is_unavailable_within_the_time() {
-    let down = TcpListener::bind("127.0.0.1:0").await.expect("a free port").local_addr().expect("it is bound");
+    let down =
+        TcpListener::bind("127.0.0.1:0").await.expect("a free port").local_addr().expect("it is bound");
     let policy = Policy { give_up_ms: 200, backoff: Backoff { base_ms: 1, max_ms: 5 } };
     let began = std::time::Instant::now();
     let result = Client::connect_with(down.to_string(), Options { policy, ..options(true) }).await;
@@ -244,7 +290,8 @@ async fn when_nobody_answers_it_is_unavailable_within_the_time() {
 #[tokio::test]
 async fn a_request_over_the_limit_is_refused_and_harms_no_other() {
     let members = cluster(&[Script::Echo], 1).await;
-    let client = Client::connect_with(endpoints(&members), options(false)).await.expect("nobody is contacted");
+    let client =
+        Client::connect_with(endpoints(&members), options(false)).await.expect("nobody is contacted");
     let large = "1".repeat(synod_api::REQUEST_BYTES + 1);
     let (refused, fine) = tokio::join!(client.call_json("s", "o", &large), client.call_json("s", "o", "1"));
     assert!(matches!(&refused, Err(Error::Refused(refusal)) if refusal.reason == "REQUEST_TOO_LARGE"));

@@ -1,4 +1,5 @@
-//! Sessions against members that are made up: what goes over the wire when they fail, and what the owner is told.
+//! Sessions against members that are made up: what goes over the wire when they fail, and what the
+//! owner is told.
 mod support;
 
 use std::time::{Duration, Instant};
@@ -29,7 +30,8 @@ fn spawn(session: &Session, operation: &'static str) -> tokio::task::JoinHandle<
 /// Waits for the session to be in this state.
 async fn state(session: &Session, wanted: SessionState) {
     let mut states = session.states();
-    let reached = tokio::time::timeout(Duration::from_secs(10), states.wait_for(|state| *state == wanted)).await;
+    let reached =
+        tokio::time::timeout(Duration::from_secs(10), states.wait_for(|state| *state == wanted)).await;
     assert!(reached.is_ok(), "never {wanted:?}, but {:?}", session.state());
 }
 
@@ -72,7 +74,8 @@ async fn a_thousand_pipelined_calls_run_once_each_and_in_the_order_they_were_mad
     assert!(ledger.seen.iter().any(|seen| seen.after == seen.id - 1 && seen.id > 1), "they were pipelined");
 }
 
-/// Far more sessions than a link's queue has slots make calls at once over one link: the order in which these arrived.
+/// Far more sessions than a link's queue has slots make calls at once over one link: the order in
+/// which these arrived.
 async fn crowd(sessions: usize, calls: u64) -> Vec<(Vec<u8>, u64)> {
     let cluster = Cluster::start(1, LONG_MS).await;
     cluster.members[0].calls(Calls::ServeAny);
@@ -88,7 +91,8 @@ async fn crowd(sessions: usize, calls: u64) -> Vec<(Vec<u8>, u64)> {
     assert!(all.expect("all are answered in time").iter().all(Result::is_ok));
     let arrived = std::mem::take(&mut cluster.ledger().arrived);
     for session in &opened {
-        let ids: Vec<u64> = arrived.iter().filter(|(of, _)| *of == session.id().0).map(|(_, id)| *id).collect();
+        let ids: Vec<u64> =
+            arrived.iter().filter(|(of, _)| *of == session.id().0).map(|(_, id)| *id).collect();
         assert_eq!(ids, (1..=calls).collect::<Vec<_>>(), "once each, in the order they were made");
     }
     arrived
@@ -98,7 +102,10 @@ async fn crowd(sessions: usize, calls: u64) -> Vec<(Vec<u8>, u64)> {
 async fn a_thousand_sessions_share_a_link_whose_queue_is_shorter_and_none_waits_for_all_calls_of_others() {
     let arrived = crowd(1_000, 8).await;
     let last_first_call = arrived.iter().rposition(|(_, id)| *id == 1).expect("there are first calls");
-    assert!(last_first_call < arrived.len() / 2, "in turns: the last session had its first call taken as number {last_first_call}");
+    assert!(
+        last_first_call < arrived.len() / 2,
+        "in turns: the last session had its first call taken as number {last_first_call}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -148,7 +155,8 @@ async fn a_parked_call_waits_past_every_time_limit_and_is_acknowledged_singly() 
     echo(&session, 3).await;
     echo(&session, 4).await;
     let ledger = cluster.ledger();
-    let acknowledged: Vec<_> = ledger.seen[seen_until..].iter().map(|seen| seen.acknowledged.clone()).collect();
+    let acknowledged: Vec<_> =
+        ledger.seen[seen_until..].iter().map(|seen| seen.acknowledged.clone()).collect();
     assert_eq!(acknowledged, [vec![1], vec![]]);
     assert!(ledger.seen[seen_until..].iter().all(|seen| seen.below == seen.id), "the floor passed over it");
     assert_eq!(ledger.seen.iter().filter(|seen| seen.id == 1).count(), 1);
@@ -162,7 +170,11 @@ async fn a_parked_call_is_taken_up_on_another_member_when_its_stream_breaks() {
     cluster.until("the call is parked", |ledger| ledger.ran == [1]).await;
     cluster.members[0].calls(Calls::RunAndHangUpAt(2));
     echo(&session, 2).await;
-    cluster.until("it waits on the other member", |ledger| ledger.seen.iter().any(|seen| (seen.member, seen.id) == (2, 1))).await;
+    cluster
+        .until("it waits on the other member", |ledger| {
+            ledger.seen.iter().any(|seen| (seen.member, seen.id) == (2, 1))
+        })
+        .await;
     cluster.complete(1, "\"granted\"").await;
     assert_eq!(parked.await.expect("no panic"), Ok("\"granted\"".into()));
     assert_eq!(cluster.ledger().ran, [1, 2]);
@@ -231,10 +243,14 @@ async fn a_member_that_owes_an_answer_is_left_for_another() {
 async fn a_call_that_waited_as_long_as_allowed_says_so_to_typed_clients() {
     let cluster = Cluster::start(1, LONG_MS).await;
     let session = opened(&cluster.client().await).await;
-    let call = |operation| RawCall { space: "s".into(), operation, signature: 9, args: vec![7], wait_ms: Some(5) };
+    let call =
+        |operation| RawCall { space: "s".into(), operation, signature: 9, args: vec![7], wait_ms: Some(5) };
     assert_eq!(Transport::call(&session, call("wait")).await, Err(RawError::WaitTimeout));
     assert_eq!(cluster.ledger().seen[0].wait_ms, Some(5));
-    assert_eq!(Transport::call(&session, call("echo")).await.map(|reply| (reply.revision.0, reply.result)), Ok((7, vec![7])));
+    assert_eq!(
+        Transport::call(&session, call("echo")).await.map(|reply| (reply.revision.0, reply.result)),
+        Ok((7, vec![7]))
+    );
 }
 
 #[tokio::test]
@@ -250,7 +266,11 @@ async fn signs_of_life_go_to_another_member_when_one_fails_and_the_owner_is_told
     assert!(cluster.ledger().touched.contains(&2));
     let until = Instant::now() + Duration::from_millis(1_500);
     while Instant::now() < until {
-        assert!(!session.is_lost() && session.deadline() > Duration::ZERO && session.deadline() <= Duration::from_millis(810));
+        assert!(
+            !session.is_lost()
+                && session.deadline() > Duration::ZERO
+                && session.deadline() <= Duration::from_millis(810)
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -265,7 +285,11 @@ async fn when_a_member_does_not_answer_signs_of_life_its_calls_move_too() {
     cluster.members[0].touches(Touches::Ignore);
     let stuck = spawn(&session, "echo");
     assert_eq!(stuck.await.expect("no panic"), Ok("1".into()));
-    cluster.until("it waits on the other member", |ledger| ledger.seen.iter().any(|seen| (seen.member, seen.id) == (2, 1))).await;
+    cluster
+        .until("it waits on the other member", |ledger| {
+            ledger.seen.iter().any(|seen| (seen.member, seen.id) == (2, 1))
+        })
+        .await;
     cluster.complete(1, "\"granted\"").await;
     assert_eq!(parked.await.expect("no panic"), Ok("\"granted\"".into()));
     assert!(!session.is_lost());
@@ -288,7 +312,10 @@ async fn without_contact_it_is_lost_at_nine_tenths_of_its_time_to_live_and_nothi
     assert!(!session.is_lost());
     session.lost().await;
     let lost_after = silent_from.elapsed();
-    assert!((Duration::from_millis(500)..Duration::from_millis(1_000)).contains(&lost_after), "{lost_after:?}");
+    assert!(
+        (Duration::from_millis(500)..Duration::from_millis(1_000)).contains(&lost_after),
+        "{lost_after:?}"
+    );
     assert!(session.is_lost() && session.deadline().is_zero());
     assert!(matches!(parked.await.expect("no panic"), Err(Error::SessionExpired(_))));
     assert!(matches!(unanswered.await.expect("no panic"), Err(Error::OutcomeUnknown(_))));
@@ -350,7 +377,8 @@ async fn dropping_the_last_handle_closes_it_and_detaching_does_not() {
     let detached = session.detach();
     assert!(clone.is_lost());
     drop(clone);
-    let session = client.resume(detached.session, detached.secret, detached.next_request_id).await.expect("taken up");
+    let session =
+        client.resume(detached.session, detached.secret, detached.next_request_id).await.expect("taken up");
     assert_eq!(cluster.ledger().closed, 0);
     echo(&session, 2).await;
     assert_eq!(cluster.ledger().seen.last(), Some(&call(2, 0, 2)));
@@ -395,5 +423,8 @@ async fn operators_list_describe_close_and_bound_sessions() {
     assert!(matches!(client.close_session(SessionId(SESSION)).await, Err(Error::SessionExpired(_))));
     assert_eq!(client.session_bounds().await.expect("bounds").max_ttl_ms, 9_000);
     let told = client.set_session_bounds(SessionBounds { min_ttl_ms: 1, max_ttl_ms: 2 }).await;
-    assert!(matches!(&told, Err(Error::Refused(refusal)) if refusal.reason == "TTL_OUT_OF_BOUNDS"), "{told:?}");
+    assert!(
+        matches!(&told, Err(Error::Refused(refusal)) if refusal.reason == "TTL_OUT_OF_BOUNDS"),
+        "{told:?}"
+    );
 }

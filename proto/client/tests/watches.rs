@@ -1,4 +1,5 @@
-//! Watches against members that are made up: what the application is told when members fail, and what goes over the wire.
+//! Watches against members that are made up: what the application is told when members fail, and
+//! what goes over the wire.
 mod watching;
 
 use std::time::{Duration, Instant};
@@ -7,23 +8,33 @@ use synod_abi::{EventPayload, Shape, Shaped};
 use synod_api::v1::create_watch::Start;
 use synod_api::v1::failure::Kind;
 use synod_client::core::{Backoff, Policy};
-use synod_client::{Client, Error, OneQuery, Options, RawQuery, TopicFilter, Transport, Watch, WatchError, WatchItem, WatchState};
+use synod_client::{
+    Client, Error, OneQuery, Options, RawQuery, TopicFilter, Transport, Watch, WatchError, WatchItem,
+    WatchState,
+};
 use tokio_stream::StreamExt;
 use watching::{Cluster, Does, SIGNATURE};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The next revision with events: its number, and topics with payloads.
-async fn events<F: synod_client::Form>(watch: &mut Watch<F>) -> Result<Option<(u64, Vec<(String, F::Payload)>)>, WatchError> {
+async fn events<F: synod_client::Form>(
+    watch: &mut Watch<F>,
+) -> Result<Option<(u64, Vec<(String, F::Payload)>)>, WatchError> {
     loop {
         let item = tokio::time::timeout(PATIENCE, watch.next()).await.expect("it comes in time")?;
         match item {
             None => return Ok(None),
             Some(WatchItem::Progress { revision, .. }) => assert_eq!(revision, watch.revision()),
             Some(WatchItem::Events { revision, events, .. }) => {
-                assert!(events.iter().all(|event| event.revision == revision) && revision == watch.revision());
+                assert!(
+                    events.iter().all(|event| event.revision == revision) && revision == watch.revision()
+                );
                 assert!(events.is_sorted_by(|a, b| a.number < b.number));
-                return Ok(Some((revision, events.into_iter().map(|event| (event.topic, event.payload)).collect())));
+                return Ok(Some((
+                    revision,
+                    events.into_iter().map(|event| (event.topic, event.payload)).collect(),
+                )));
             }
         }
     }
@@ -54,7 +65,13 @@ async fn it_tells_what_it_wants_from_where_it_was_told_to_begin() {
     let mut now = client.watch("s").open().await.expect("it begins");
     let mut oldest = client.watch("s").prefix("a/").from_oldest().open().await.expect("it begins");
     let mut exact = client.watch("s").topic("b").from_revision(first).open().await.expect("it begins");
-    let mut filter = client.watch("s").filter(TopicFilter::parse("a/1")).from_revision(first + 1).open().await.expect("it begins");
+    let mut filter = client
+        .watch("s")
+        .filter(TopicFilter::parse("a/1"))
+        .from_revision(first + 1)
+        .open()
+        .await
+        .expect("it begins");
     let second = cluster.emit(&[("b", "4"), ("a/1", "5")]);
     assert_eq!(some(&mut now).await, told(second, &[("b", "4"), ("a/1", "5")]));
     assert_eq!(some(&mut oldest).await, told(first, &[("a/1", "1"), ("a/2", "3")]));
@@ -88,7 +105,11 @@ async fn a_querys_result_and_the_events_behind_it_have_no_gap() {
     });
     for _ in 0..20 {
         let (count, mut watch) = client.watch("s").open_with_json("count", "{}").await.expect("it begins");
-        assert_eq!(count.value, (count.revision - 1).to_string(), "an event in each revision behind the first");
+        assert_eq!(
+            count.value,
+            (count.revision - 1).to_string(),
+            "an event in each revision behind the first"
+        );
         if count.revision < 301 {
             assert_eq!(some(&mut watch).await.0, count.revision + 1);
         }
@@ -107,14 +128,16 @@ async fn revisions_that_come_in_parts_are_told_whole() {
     cluster.members[0].cuts_revisions();
     let mut watch = cluster.client().await.watch("s").open().await.expect("it begins");
     let many: Vec<(String, String)> = (0..40).map(|n| (format!("t{n}"), n.to_string())).collect();
-    let many: Vec<(&str, &str)> = many.iter().map(|(topic, payload)| (topic.as_str(), payload.as_str())).collect();
+    let many: Vec<(&str, &str)> =
+        many.iter().map(|(topic, payload)| (topic.as_str(), payload.as_str())).collect();
     let first = cluster.emit(&many);
     let second = cluster.emit(&[("x", "1")]);
     assert_eq!(some(&mut watch).await, told(first, &many));
     assert_eq!(some(&mut watch).await, told(second, &[("x", "1")]));
 }
 
-/// Lets each member in turn do `fails` while there are writes, and checks that every watch gets everything.
+/// Lets each member in turn do `fails` while there are writes, and checks that every watch gets
+/// everything.
 async fn survives(fails: Does) {
     let cluster = Cluster::start(3).await;
     let client = cluster.client().await;
@@ -144,7 +167,11 @@ async fn survives(fails: Does) {
             let member = &cluster.members[usize::try_from(serving - 1).expect("small")];
             let before = cluster.ledger().creates.len();
             member.does(fails.clone());
-            cluster.until("the watches move", |ledger| ledger.creates.iter().skip(before).any(|(id, _)| *id != serving)).await;
+            cluster
+                .until("the watches move", |ledger| {
+                    ledger.creates.iter().skip(before).any(|(id, _)| *id != serving)
+                })
+                .await;
             member.does(Does::Serve);
         }
         tokio::task::yield_now().await;
@@ -204,9 +231,13 @@ async fn an_application_that_does_not_read_holds_up_nobody_and_misses_nothing() 
     let last = cluster.emit(&[("t", "1")]);
     assert_eq!(some(&mut slow).await, told(last, &[("t", "1")]));
     let ledger = cluster.ledger();
-    let resumed: Vec<_> = ledger.creates.iter().skip(2).map(|(_, create)| (create.start.clone(), create.space_id)).collect();
+    let resumed: Vec<_> =
+        ledger.creates.iter().skip(2).map(|(_, create)| (create.start.clone(), create.space_id)).collect();
     assert!(
-        !resumed.is_empty() && resumed.iter().all(|(start, id)| matches!(start, Some(Start::FromRevision(_))) && *id == watching::SPACE)
+        !resumed.is_empty()
+            && resumed
+                .iter()
+                .all(|(start, id)| matches!(start, Some(Start::FromRevision(_))) && *id == watching::SPACE)
     );
 }
 
@@ -219,7 +250,10 @@ async fn compaction_and_deletion_end_it_with_what_it_takes_to_go_on() {
     }
     cluster.compact(4);
     let refused = client.watch("s").from_revision(3).open().await.expect_err("it is forgotten");
-    assert_eq!(refused, WatchError::Compacted { compacted_revision: 4, resume_revision: 5, message: "COMPACTED".into() });
+    assert_eq!(
+        refused,
+        WatchError::Compacted { compacted_revision: 4, resume_revision: 5, message: "COMPACTED".into() }
+    );
     assert!(matches!(Error::from(refused), Error::Refused(refusal) if refusal.reason == "COMPACTED"));
 
     let mut watch = client.watch("s").from_revision(5).open().await.expect("it begins");
@@ -228,7 +262,10 @@ async fn compaction_and_deletion_end_it_with_what_it_takes_to_go_on() {
     cluster.ledger().revision = 20;
     cluster.compact(15);
     let ended = events(&mut watch).await.expect_err("it is overtaken");
-    assert_eq!(ended, WatchError::Compacted { compacted_revision: 15, resume_revision: 16, message: "COMPACTED".into() });
+    assert_eq!(
+        ended,
+        WatchError::Compacted { compacted_revision: 15, resume_revision: 16, message: "COMPACTED".into() }
+    );
     assert_eq!((events(&mut watch).await, watch.state(), watch.revision()), (Ok(None), WatchState::Over, 6));
 
     let mut watch = client.watch("s").open().await.expect("it begins");
@@ -245,9 +282,15 @@ async fn a_refused_watch_is_told_at_once_and_harms_no_other() {
     let cluster = Cluster::start(2).await;
     let client = cluster.client().await;
     let mut good = client.watch("s").open().await.expect("it begins");
-    for (watch, reason) in [(client.watch("nowhere"), "UNKNOWN_SPACE"), (client.watch("s").from_revision(99), "REVISION_NOT_REACHED")] {
+    for (watch, reason) in [
+        (client.watch("nowhere"), "UNKNOWN_SPACE"),
+        (client.watch("s").from_revision(99), "REVISION_NOT_REACHED"),
+    ] {
         let error = watch.open().await.expect_err("it is refused");
-        assert!(matches!(&error, WatchError::Failed(Error::Refused(refusal)) if refusal.reason == reason), "{error}");
+        assert!(
+            matches!(&error, WatchError::Failed(Error::Refused(refusal)) if refusal.reason == reason),
+            "{error}"
+        );
     }
     let revision = cluster.emit(&[("t", "1")]);
     assert_eq!(some(&mut good).await.0, revision);
@@ -260,7 +303,10 @@ async fn a_watch_that_is_dropped_leaves_nothing() {
     let cluster = Cluster::start(1).await;
     let client = cluster.client().await;
     let mut watches = Vec::new();
-    for opening in futures::future::join_all((0..2_000).map(|n| client.watch("s").topic(&format!("t{}", n % 2)).open())).await {
+    for opening in
+        futures::future::join_all((0..2_000).map(|n| client.watch("s").topic(&format!("t{}", n % 2)).open()))
+            .await
+    {
         watches.push(opening.expect("it begins"));
     }
     {
@@ -297,11 +343,20 @@ async fn when_nobody_serves_opening_fails_in_time_and_an_open_one_goes_on() {
     cluster.members[1].does(Does::Serve);
     assert_eq!(some(&mut watch).await.0, revision);
     until("it has caught up", || watch.state() == WatchState::Live).await;
-    let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    let address = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port");
     let policy = Policy { give_up_ms: 100, backoff: Backoff { base_ms: 1, max_ms: 5 } };
-    let nobody = Client::connect_with(address.to_string(), Options { policy, learn_members: false, ..Options::default() }).await;
+    let nobody = Client::connect_with(
+        address.to_string(),
+        Options { policy, learn_members: false, ..Options::default() },
+    )
+    .await;
     let error = nobody.expect("nobody is contacted").watch("s").open().await.expect_err("nobody is there");
-    assert!(matches!(&error, WatchError::Failed(Error::Unavailable(why)) if why.contains(&address.to_string())), "{error}");
+    assert!(
+        matches!(&error, WatchError::Failed(Error::Unavailable(why)) if why.contains(&address.to_string())),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -309,7 +364,10 @@ async fn a_member_that_knows_no_watches_refuses_them() {
     let cluster = Cluster::start(1).await;
     cluster.members[0].does(Does::Old);
     let error = cluster.client().await.watch("s").open().await.expect_err("it is refused");
-    assert!(matches!(&error, WatchError::Failed(Error::Refused(refusal)) if refusal.reason == "Unimplemented"), "{error}");
+    assert!(
+        matches!(&error, WatchError::Failed(Error::Refused(refusal)) if refusal.reason == "Unimplemented"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -381,5 +439,8 @@ async fn payloads_come_as_what_the_recipe_emits_and_never_as_anything_else() {
     assert_eq!(some(&mut typed).await, (revision, vec![("t".to_owned(), Text("ü".into()))]));
     assert_eq!(some(&mut raw).await, (revision, vec![("t".to_owned(), synod_abi::encode("ü"))]));
     let error = client.watch("s").typed::<Other>().open().await.expect_err("it emits texts");
-    assert!(matches!(&error, WatchError::Failed(Error::Refused(refusal)) if refusal.reason == "SIGNATURE_MISMATCH"), "{error}");
+    assert!(
+        matches!(&error, WatchError::Failed(Error::Refused(refusal)) if refusal.reason == "SIGNATURE_MISMATCH"),
+        "{error}"
+    );
 }

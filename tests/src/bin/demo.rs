@@ -1,6 +1,7 @@
-//! `make demo`: three real processes, a recipe that is written and installed while they run, a leader that is killed under load,
-//! a lock whose holder is killed while a watch looks on, and an election that hands over while the cluster fails over. A line a step;
-//! `demo: ok` at the end, or a panic that says what is wrong.
+//! `make demo`: three real processes, a recipe that is written and installed while they run, a
+//! leader that is killed under load, a lock whose holder is killed while a watch looks on, and an
+//! election that hands over while the cluster fails over. A line a step; `demo: ok` at the end, or
+//! a panic that says what is wrong.
 #![allow(clippy::print_stdout, reason = "narrating is what a demo is for")]
 use std::path::Path;
 use std::process::Command;
@@ -18,7 +19,8 @@ use synod_tests::wait::until;
 /// Clients of each kind: without a session, and each in one of its own.
 const CLIENTS: usize = 8;
 const LOAD: Duration = Duration::from_secs(2);
-/// How long the sessions that count live without a sign of life: longer than any election, even on a busy machine.
+/// How long the sessions that count live without a sign of life: longer than any election, even on
+/// a busy machine.
 const COUNTING_TTL: Duration = Duration::from_secs(30);
 /// The same of the sessions that hold the lock, or lead.
 const TTL: Duration = Duration::from_secs(3);
@@ -63,7 +65,9 @@ async fn main() {
         let session = cluster.client().await.session().ttl(COUNTING_TTL).label("demo: counts").open().await;
         exact.push(tokio::spawn(count_exactly(session.expect("a session can be opened"), stop.clone())));
     }
-    step(&format!("{CLIENTS} clients without a session and {CLIENTS} in sessions call `visits add` without pause"));
+    step(&format!(
+        "{CLIENTS} clients without a session and {CLIENTS} in sessions call `visits add` without pause"
+    ));
     tokio::time::sleep(LOAD).await;
 
     let leader = cluster.leader().await;
@@ -71,7 +75,11 @@ async fn main() {
     let killed = Instant::now();
     step(&format!("killed the leader, member {}, with SIGKILL under load", cluster.members[leader].name));
     let heir = cluster.leader().await;
-    step(&format!("member {} leads, {:.2} s later", cluster.members[heir].name, killed.elapsed().as_secs_f64()));
+    step(&format!(
+        "member {} leads, {:.2} s later",
+        cluster.members[heir].name,
+        killed.elapsed().as_secs_f64()
+    ));
     tokio::time::sleep(LOAD).await;
     stop.store(true, Ordering::Relaxed);
     let mut tally = Tally::default();
@@ -90,16 +98,26 @@ async fn main() {
     let counted = counted(&client, PLAIN).await;
     let Tally { acknowledged, unknown, not_applied } = tally;
     step("without a session a lost answer is an outcome unknown, and is not sent again:");
-    step(&format!("  acknowledged {acknowledged} <= counted {counted} <= acknowledged + outcome unknown {}", acknowledged + unknown));
+    step(&format!(
+        "  acknowledged {acknowledged} <= counted {counted} <= acknowledged + outcome unknown {}",
+        acknowledged + unknown
+    ));
     step(&format!("  outcome unknown {unknown}, surely not applied {not_applied}"));
     assert!(acknowledged > 0, "nothing was acknowledged");
     assert!(acknowledged <= counted, "{} acknowledged calls are lost", acknowledged.saturating_sub(counted));
-    assert!(counted <= acknowledged + unknown, "{} calls were counted twice", counted.saturating_sub(acknowledged + unknown));
+    assert!(
+        counted <= acknowledged + unknown,
+        "{} calls were counted twice",
+        counted.saturating_sub(acknowledged + unknown)
+    );
     every_increment_once(&client, answers, &step).await;
 
     cluster.start(leader);
     cluster.ready().await;
-    step(&format!("restarted member {}; it caught up from its own disk and the others' log", cluster.members[leader].name));
+    step(&format!(
+        "restarted member {}; it caught up from its own disk and the others' log",
+        cluster.members[leader].name
+    ));
     the_lock_moves(&cluster, &client, &step).await;
     leadership_moves(&mut cluster, &client, &step).await;
     cluster.nothing_left().await;
@@ -154,7 +172,8 @@ async fn counted(client: &Client, name: &str) -> u64 {
     count.await.value.parse().expect("a count is a number")
 }
 
-/// Each call was answered with the count that it led to: together they are 1, 2, 3, … up to the last.
+/// Each call was answered with the count that it led to: together they are 1, 2, 3, … up to the
+/// last.
 async fn every_increment_once(client: &Client, mut answers: Vec<u64>, step: &impl Fn(&str)) {
     let (counted, acknowledged) = (counted(client, EXACT).await, answers.len() as u64);
     step("in a session it is sent again, to whichever member leads then, and has its effect once:");
@@ -167,13 +186,20 @@ async fn every_increment_once(client: &Client, mut answers: Vec<u64>, step: &imp
 
 /// Two processes contend for a lock; the holder is killed. A watch follows the lock.
 async fn the_lock_moves(cluster: &Cluster, client: &Client, step: &impl Fn(&str)) {
-    let mut observer = Running::start(cluster, &["watch", "lock", "nightly", "--from", "oldest", "--output", "json"]);
+    let mut observer =
+        Running::start(cluster, &["watch", "lock", "nightly", "--from", "oldest", "--output", "json"]);
     step("a third process looks on: `synod watch lock nightly`");
     let mut first = contender(cluster, "echo $SYNOD_TOKEN $SYNOD_SESSION; exec sleep 1000");
     let (token, session) = acquired(&mut first).await;
-    step(&format!("a process holds a lock: `synod lock nightly --ttl {} -- sh -c …`; its token is {token}", TTL.as_secs()));
+    step(&format!(
+        "a process holds a lock: `synod lock nightly --ttl {} -- sh -c …`; its token is {token}",
+        TTL.as_secs()
+    ));
     let mut second = contender(cluster, "echo $SYNOD_TOKEN $SYNOD_SESSION");
-    until("the second process to wait", PATIENCE, || async { (cluster.status(0).await?.waiting == 1).then_some(()) }).await;
+    until("the second process to wait", PATIENCE, || async {
+        (cluster.status(0).await?.waiting == 1).then_some(())
+    })
+    .await;
     client.describe_session(session).await.expect("the holder's session is open");
     step("another one waits for the lock, in one call");
     let killed = Instant::now();
@@ -182,26 +208,42 @@ async fn the_lock_moves(cluster: &Cluster, client: &Client, step: &impl Fn(&str)
     let (next, _) = acquired(&mut second).await;
     let took = killed.elapsed();
     let ended = client.describe_session(session).await;
-    step(&format!("its session ended and the lock moved on, {:.2} s later: token {next} > {token}", took.as_secs_f64()));
+    step(&format!(
+        "its session ended and the lock moved on, {:.2} s later: token {next} > {token}",
+        took.as_secs_f64()
+    ));
     assert!(next > token, "the token did not grow");
-    assert!(matches!(ended, Err(Error::SessionExpired(_))), "the lock moved while its holder's session was open: {ended:?}");
+    assert!(
+        matches!(ended, Err(Error::SessionExpired(_))),
+        "the lock moved while its holder's session was open: {ended:?}"
+    );
     assert!(took >= TTL / 2, "the lock moved after {took:?}, before the session can have ended");
     assert!(second.ended().await.success(), "the second process failed");
-    let seen = [event(&mut observer).await, event(&mut observer).await, event(&mut observer).await, event(&mut observer).await];
+    let seen = [
+        event(&mut observer).await,
+        event(&mut observer).await,
+        event(&mut observer).await,
+        event(&mut observer).await,
+    ];
     let seen: Vec<_> = seen.iter().map(|event| (event.what.as_str(), event.token)).collect();
     step(&format!("the watch saw it: {seen:?}"));
     assert_eq!(seen, [("Granted", token), ("Released", token), ("Granted", next), ("Released", next)]);
 }
 
-/// Two candidates stand for election; the leader is killed, and a member with it. A watch sees every change.
+/// Two candidates stand for election; the leader is killed, and a member with it. A watch sees
+/// every change.
 async fn leadership_moves(cluster: &mut Cluster, client: &Client, step: &impl Fn(&str)) {
-    let mut observer = Running::start(cluster, &["watch", "election", "scheduler", "--from", "oldest", "--output", "json"]);
+    let mut observer =
+        Running::start(cluster, &["watch", "election", "scheduler", "--from", "oldest", "--output", "json"]);
     let mut ann = candidate(cluster, "ann");
     let token = ann.token().await;
     step(&format!("ann leads: `synod elect scheduler --candidate ann -- sh -c …`; her token is {token}"));
     let mut bob = candidate(cluster, "bob");
     until("bob to wait", PATIENCE, || async {
-        let waiting = client.query_json("election", "candidates", r#"{"election": "scheduler"}"#, Consistency::Linearizable).await.ok()?;
+        let waiting = client
+            .query_json("election", "candidates", r#"{"election": "scheduler"}"#, Consistency::Linearizable)
+            .await
+            .ok()?;
         waiting.value.contains("bob").then_some(())
     })
     .await;
@@ -209,7 +251,10 @@ async fn leadership_moves(cluster: &mut Cluster, client: &Client, step: &impl Fn
     cluster.kill(leader);
     let killed = Instant::now();
     ann.kill();
-    step(&format!("bob waits; killed ann, and member {}, the leader of the cluster, with her", cluster.members[leader].name));
+    step(&format!(
+        "bob waits; killed ann, and member {}, the leader of the cluster, with her",
+        cluster.members[leader].name
+    ));
     let next = bob.token().await;
     step(&format!("bob leads, {:.2} s later, with token {next} > {token}", killed.elapsed().as_secs_f64()));
     assert!(next > token, "the token did not grow");
@@ -217,8 +262,10 @@ async fn leadership_moves(cluster: &mut Cluster, client: &Client, step: &impl Fn
     cluster.ready().await;
     bob.terminate();
     bob.ended().await;
-    let (first, second, third) = (event(&mut observer).await, event(&mut observer).await, event(&mut observer).await);
-    let seen = [&first, &second, &third].map(|event| (event.what.as_str(), event.candidate.as_str(), event.token));
+    let (first, second, third) =
+        (event(&mut observer).await, event(&mut observer).await, event(&mut observer).await);
+    let seen =
+        [&first, &second, &third].map(|event| (event.what.as_str(), event.candidate.as_str(), event.token));
     step(&format!("a watch saw each change once, across the cluster's failover: {seen:?}"));
     assert_eq!(seen, [("Elected", "ann", token), ("Elected", "bob", next), ("Vacant", "", next)]);
 }
@@ -232,23 +279,32 @@ struct Seen {
 
 async fn event(observer: &mut Running) -> Seen {
     let line = observer.line().await;
-    let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?} is not JSON"));
-    let (what, of) =
-        event["payload"].as_object().and_then(|payload| payload.iter().next()).unwrap_or_else(|| panic!("{line} has no payload"));
+    let event: serde_json::Value =
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?} is not JSON"));
+    let (what, of) = event["payload"]
+        .as_object()
+        .and_then(|payload| payload.iter().next())
+        .unwrap_or_else(|| panic!("{line} has no payload"));
     let token = of["token"].as_u64().or_else(|| of["token"].as_str()?.parse().ok()).expect("a token");
     Seen { what: what.clone(), candidate: of["candidate"].as_str().unwrap_or_default().to_owned(), token }
 }
 
 /// A process that runs `synod lock` with a script as its command.
 fn contender(cluster: &Cluster, script: &str) -> Running {
-    Running::start(cluster, &["lock", "nightly", "--ttl", &TTL.as_secs().to_string(), "--", "sh", "-c", script])
+    Running::start(
+        cluster,
+        &["lock", "nightly", "--ttl", &TTL.as_secs().to_string(), "--", "sh", "-c", script],
+    )
 }
 
 /// A process that runs `synod elect`, and tells its token when it leads.
 fn candidate(cluster: &Cluster, name: &str) -> Running {
     let script = "echo $SYNOD_TOKEN; exec sleep 1000";
     let ttl = TTL.as_secs().to_string();
-    Running::start(cluster, &["elect", "scheduler", "--candidate", name, "--ttl", &ttl, "--", "sh", "-c", script])
+    Running::start(
+        cluster,
+        &["elect", "scheduler", "--candidate", name, "--ttl", &ttl, "--", "sh", "-c", script],
+    )
 }
 
 /// Token and session that a contender's command has written, because it holds the lock.
@@ -263,7 +319,11 @@ async fn acquired(contender: &mut Running) -> (u64, SessionId) {
 
 /// Runs the command line as a user would.
 fn cli(folder: &Path, arguments: &[&str]) {
-    let output = Command::new(synod()).current_dir(folder).args(arguments).output().expect("the binary can be started");
+    let output = Command::new(synod())
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .expect("the binary can be started");
     assert!(
         output.status.success(),
         "`synod {}` failed: {}{}",

@@ -1,4 +1,5 @@
-//! Watches through everything that befalls a cluster, held against the log that the events come from.
+//! Watches through everything that befalls a cluster, held against the log that the events come
+//! from.
 mod replay;
 
 use std::collections::BTreeSet;
@@ -17,7 +18,8 @@ use synod_tests::watching::{Logged, WatchStream, create_from, logged};
 
 use replay::events_of;
 
-/// Entries between two compactions of the log of a member that forgets its own, and of those that never do.
+/// Entries between two compactions of the log of a member that forgets its own, and of those that
+/// never do.
 const FORGETS: [&str; 2] = ["--snapshot-entries", "200"];
 const REMEMBERS: [&str; 2] = ["--snapshot-entries", "1000000"];
 /// The member whose log is whole, and read in the end.
@@ -39,7 +41,8 @@ struct Load {
 
 impl Load {
     async fn start(cluster: &Cluster) -> Self {
-        let (stop, writes, mut tasks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Vec::new());
+        let (stop, writes, mut tasks) =
+            (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Vec::new());
         for writer in 0..WRITERS {
             let (client, stop, writes) = (cluster.client().await, stop.clone(), writes.clone());
             tasks.push(tokio::spawn(async move {
@@ -66,7 +69,10 @@ impl Load {
 
     async fn more(&self, writes: u64) {
         let wanted = self.writes.load(Ordering::Relaxed) + writes;
-        until("writes to be acknowledged", PATIENCE, || async { (self.writes.load(Ordering::Relaxed) >= wanted).then_some(()) }).await;
+        until("writes to be acknowledged", PATIENCE, || async {
+            (self.writes.load(Ordering::Relaxed) >= wanted).then_some(())
+        })
+        .await;
     }
 
     async fn stop(self) -> u64 {
@@ -78,7 +84,8 @@ impl Load {
     }
 }
 
-/// What a watch of one member alone saw: whoever comes back asks for what follows the last revision that is whole.
+/// What a watch of one member alone saw: whoever comes back asks for what follows the last revision
+/// that is whole.
 struct Pinned {
     address: String,
     from: u64,
@@ -108,7 +115,9 @@ impl Pinned {
         let (mut parts, mut asked) = (Vec::new(), tokio::time::Instant::now());
         while !self.finished(last) {
             match stream.next().await?.1 {
-                Update::Created(created) => assert_eq!(created.revision + 1, self.from, "it starts where it was asked to"),
+                Update::Created(created) => {
+                    assert_eq!(created.revision + 1, self.from, "it starts where it was asked to")
+                }
                 Update::Events(events) => {
                     parts.extend(events.events.iter().map(logged));
                     if !events.partial {
@@ -142,7 +151,10 @@ async fn follow(mut watch: Watch<Typed<Change>>, last: Arc<AtomicU64>) -> Vec<Lo
     loop {
         let through = match watch.next().await.expect("the watch goes on").expect("nobody cancelled it") {
             WatchItem::Events { revision, events, .. } => {
-                assert!(events.iter().all(|event| event.revision == revision), "events of one revision come together");
+                assert!(
+                    events.iter().all(|event| event.revision == revision),
+                    "events of one revision come together"
+                );
                 seen.extend(events.into_iter().map(|event| Logged {
                     revision: Revision(event.revision),
                     number: event.number,
@@ -168,8 +180,8 @@ fn assert_same(what: &str, seen: &[Logged], expected: &[Logged]) {
     assert_eq!(seen.len(), expected.len(), "{what}: events are missing at the end, or too many");
 }
 
-/// Stops the processes of leaders for a while until the member that is wanted leads. Nothing may be written meanwhile, so that none
-/// of them falls behind.
+/// Stops the processes of leaders for a while until the member that is wanted leads. Nothing may be
+/// written meanwhile, so that none of them falls behind.
 async fn make_lead(cluster: &Cluster, wanted: usize) {
     for _ in 0..20 {
         let leader = cluster.leader().await;
@@ -190,17 +202,35 @@ async fn restart(cluster: &mut Cluster, member: usize, flags: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watch_through_failovers_a_compaction_and_a_snapshot_has_every_event_once_and_in_order_as_the_log_has_them() {
+async fn a_watch_through_failovers_a_compaction_and_a_snapshot_has_every_event_once_and_in_order_as_the_log_has_them()
+ {
     let mut cluster = Cluster::new(3, &[]);
     (0..3).for_each(|n| cluster.start_with(n, &REMEMBERS));
     cluster.ready().await;
     let client = cluster.client().await;
     let last = Arc::new(AtomicU64::new(u64::MAX));
-    let from = client.query_json("kv", "get", r#"{"key": "x"}"#, Consistency::Linearizable).await.expect("kv answers").revision + 1;
-    let watch = client.watch("kv").prefix("config/").from_revision(from).typed::<Change>().open().await.expect("a watch");
+    let from = client
+        .query_json("kv", "get", r#"{"key": "x"}"#, Consistency::Linearizable)
+        .await
+        .expect("kv answers")
+        .revision
+        + 1;
+    let watch = client
+        .watch("kv")
+        .prefix("config/")
+        .from_revision(from)
+        .typed::<Change>()
+        .open()
+        .await
+        .expect("a watch");
     let library = tokio::spawn(follow(watch, last.clone()));
-    let mut pinned =
-        Pinned { address: cluster.members[SERVING].client_address.clone(), from, topic: "config/", seen: Vec::new(), streams: 0 };
+    let mut pinned = Pinned {
+        address: cluster.members[SERVING].client_address.clone(),
+        from,
+        topic: "config/",
+        seen: Vec::new(),
+        streams: 0,
+    };
     let pinned = tokio::spawn({
         let last = last.clone();
         async move {
@@ -221,8 +251,10 @@ async fn a_watch_through_failovers_a_compaction_and_a_snapshot_has_every_event_o
     // What is compacted lies behind the watches, which are up to date within moments.
     let behind = cluster.status(HISTORIAN).await.expect("the member runs").revision;
     load.more(200).await;
-    until("the watches to have gone on", PATIENCE, || async { (cluster.status(SERVING).await?.revision > behind + 200).then_some(()) })
-        .await;
+    until("the watches to have gone on", PATIENCE, || async {
+        (cluster.status(SERVING).await?.revision > behind + 200).then_some(())
+    })
+    .await;
     let compacted = client.compact("kv", from + 100).await.expect("events can be forgotten");
     assert!(compacted.events > 0, "{compacted:?}");
 
@@ -250,12 +282,25 @@ async fn a_watch_through_failovers_a_compaction_and_a_snapshot_has_every_event_o
     cluster.assert_equal_digests().await;
 
     last.store(cluster.status(HISTORIAN).await.expect("the member runs").revision, Ordering::Relaxed);
-    let pinned = tokio::time::timeout(PATIENCE, pinned).await.expect("the watch gets to the end").expect("it saw nothing wrong");
-    let library = tokio::time::timeout(PATIENCE, library).await.expect("the watch gets to the end").expect("it saw nothing wrong");
+    let pinned = tokio::time::timeout(PATIENCE, pinned)
+        .await
+        .expect("the watch gets to the end")
+        .expect("it saw nothing wrong");
+    let library = tokio::time::timeout(PATIENCE, library)
+        .await
+        .expect("the watch gets to the end")
+        .expect("it saw nothing wrong");
     assert!(cluster.stop(HISTORIAN).await.success());
     let logged = events_of(&cluster.members[HISTORIAN].data, "kv");
-    let expected: Vec<Logged> = logged.into_iter().filter(|event| event.revision.0 >= from && event.topic.starts_with("config/")).collect();
-    eprintln!("{writes} writes, {} events wanted, {} streams of the member that installed a snapshot", expected.len(), pinned.streams);
+    let expected: Vec<Logged> = logged
+        .into_iter()
+        .filter(|event| event.revision.0 >= from && event.topic.starts_with("config/"))
+        .collect();
+    eprintln!(
+        "{writes} writes, {} events wanted, {} streams of the member that installed a snapshot",
+        expected.len(),
+        pinned.streams
+    );
     assert!(expected.len() > 500, "only {} events", expected.len());
     assert_same("the watch of one member", &pinned.seen, &expected);
     assert_same("the watch of the client library", &library, &expected);
@@ -273,7 +318,11 @@ async fn mirror(client: Client, last: Arc<AtomicU64>) -> BTreeSet<String> {
                 for event in events {
                     match event.payload {
                         Change::Put { .. } => drop(mirror.insert(event.topic)),
-                        Change::Deleted => assert!(mirror.remove(&event.topic), "{} was deleted and had not been there", event.topic),
+                        Change::Deleted => assert!(
+                            mirror.remove(&event.topic),
+                            "{} was deleted and had not been there",
+                            event.topic
+                        ),
                     };
                 }
                 through = revision;
@@ -288,7 +337,12 @@ const LIST: &str = r#"{"prefix": "config/", "limit": 1000}"#;
 
 fn keys(page: &str) -> BTreeSet<String> {
     let page: serde_json::Value = serde_json::from_str(page).expect("a page is JSON");
-    page["rows"].as_array().expect("rows").iter().map(|row| row["key"].as_str().expect("a key").to_owned()).collect()
+    page["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| row["key"].as_str().expect("a key").to_owned())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -307,7 +361,10 @@ async fn a_query_and_the_events_behind_it_have_no_gap_under_writes() {
     let present = client.query_json("kv", "list", LIST, Consistency::Linearizable).await.expect("kv answers");
     last.store(present.revision, Ordering::Relaxed);
     for mirror in mirrors {
-        let mirror = tokio::time::timeout(PATIENCE, mirror).await.expect("the watch gets to the end").expect("it saw nothing wrong");
+        let mirror = tokio::time::timeout(PATIENCE, mirror)
+            .await
+            .expect("the watch gets to the end")
+            .expect("it saw nothing wrong");
         assert_eq!(mirror, keys(&present.value));
     }
 }
@@ -318,7 +375,11 @@ async fn a_cache_is_a_querys_result_that_its_watch_keeps_up_to_date_through_a_fa
     let client = cluster.client().await;
     let asks = client.watch("kv").prefix("config/").cache_json("list", LIST, |page| Ok(keys(page))).open();
     let asks = asks.await.expect("a cache");
-    let folds = client.watch("kv").prefix("config/").typed::<Change>().cache_json("list", LIST, |page| Ok(keys(page)));
+    let folds = client
+        .watch("kv")
+        .prefix("config/")
+        .typed::<Change>()
+        .cache_json("list", LIST, |page| Ok(keys(page)));
     let folds = folds.fold(|keys: &mut BTreeSet<String>, event| {
         match event.payload {
             Change::Put { .. } => keys.insert(event.topic.clone()),
@@ -337,13 +398,20 @@ async fn a_cache_is_a_querys_result_that_its_watch_keeps_up_to_date_through_a_fa
     cluster.ready().await;
     let present = client.query_json("kv", "list", LIST, Consistency::Linearizable).await.expect("kv answers");
     for (what, cache) in [("asking", &asks), ("folding", &folds)] {
-        let snapshot = tokio::time::timeout(PATIENCE, cache.wait_for(present.revision)).await.expect("it catches up").expect("it lives");
+        let snapshot = tokio::time::timeout(PATIENCE, cache.wait_for(present.revision))
+            .await
+            .expect("it catches up")
+            .expect("it lives");
         assert_eq!(*snapshot.value, keys(&present.value), "{what}");
-        assert!(snapshot.as_of_revision >= present.revision && snapshot.revision <= snapshot.as_of_revision, "{what}");
+        assert!(
+            snapshot.as_of_revision >= present.revision && snapshot.revision <= snapshot.as_of_revision,
+            "{what}"
+        );
     }
     (0..3).for_each(|n| cluster.pause(n));
     until("the caches to say that they are out of contact", PATIENCE, || async {
-        let silent = |cache: &Cache<BTreeSet<String>>| matches!(cache.get().state, CacheState::Disconnected { .. });
+        let silent =
+            |cache: &Cache<BTreeSet<String>>| matches!(cache.get().state, CacheState::Disconnected { .. });
         (silent(&asks) && silent(&folds)).then_some(())
     })
     .await;
@@ -351,8 +419,12 @@ async fn a_cache_is_a_querys_result_that_its_watch_keeps_up_to_date_through_a_fa
     assert_eq!(*folds.get().value, keys(&present.value), "what it has, it keeps");
     (0..3).for_each(|n| cluster.resume(n));
     cluster.ready().await;
-    let written = Kv::client(&client, "kv").put("config/last", Blob::from("v")).await.expect("the cluster is back");
-    let snapshot = tokio::time::timeout(PATIENCE, folds.wait_for(written.revision.0)).await.expect("it comes back").expect("it lives");
+    let written =
+        Kv::client(&client, "kv").put("config/last", Blob::from("v")).await.expect("the cluster is back");
+    let snapshot = tokio::time::timeout(PATIENCE, folds.wait_for(written.revision.0))
+        .await
+        .expect("it comes back")
+        .expect("it lives");
     assert!(snapshot.value.contains("config/last"));
 }
 
@@ -362,7 +434,12 @@ async fn a_space_keeps_of_its_events_what_it_is_told_to_by_count_by_bytes_and_by
     let client = cluster.client().await;
     let put = |n: u32| {
         let client = client.clone();
-        async move { Kv::client(&client, "kv").put(format!("k/{n}"), Blob::from("x".repeat(100).as_str())).await.expect("a put is not refused") }
+        async move {
+            Kv::client(&client, "kv")
+                .put(format!("k/{n}"), Blob::from("x".repeat(100).as_str()))
+                .await
+                .expect("a put is not refused")
+        }
     };
     for n in 0..300 {
         put(n).await;
@@ -388,6 +465,9 @@ async fn a_space_keeps_of_its_events_what_it_is_told_to_by_count_by_bytes_and_by
     assert_eq!((log.bytes, log.oldest_at_ms, log.compacted_revision), (0, 0, log.last_revision), "{log:?}");
     let too_much = Retention { events: Some(u64::MAX), ..Retention::default() };
     let refused = client.set_retention("kv", too_much).await;
-    assert!(matches!(&refused, Err(Error::Refused(refusal)) if refusal.reason == "RETENTION_OUT_OF_BOUNDS"), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(Error::Refused(refusal)) if refusal.reason == "RETENTION_OUT_OF_BOUNDS"),
+        "{refused:?}"
+    );
     cluster.assert_equal_digests().await;
 }

@@ -1,11 +1,13 @@
-//! From bytes to the owned tree. The bytes come from a stranger: depth, counts and sizes are limited, and none make it panic.
+//! From bytes to the owned tree. The bytes come from a stranger: depth, counts and sizes are
+//! limited, and none make it panic.
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{
-    EMITS, Emits, EntryPointSchema, Enum, Errors, FORMAT, Field, HAS_ERRORS, Hooks, ON_CANCEL, ON_EVENT, ON_SESSION_END, ON_TIMER, Schema,
-    SchemaError, StateField, StateKind, Status, Struct, Type, Variant, WAITS,
+    EMITS, Emits, EntryPointSchema, Enum, Errors, FORMAT, Field, HAS_ERRORS, Hooks, ON_CANCEL, ON_EVENT,
+    ON_SESSION_END, ON_TIMER, Schema, SchemaError, StateField, StateKind, Status, Struct, Type, Variant,
+    WAITS,
 };
 use crate::{fnv1a_64, limits};
 
@@ -73,7 +75,9 @@ impl Reader<'_> {
             20 => Type::List(Box::new(self.shape(depth)?)),
             21 => Type::Map(Box::new(self.shape(depth)?), Box::new(self.shape(depth)?)),
             22 => Type::Tuple(self.list(usize::MAX, |r| r.shape(depth))?),
-            23 => Type::Struct(Struct { name: self.text()?, docs: self.text()?, fields: self.fields(depth)? }),
+            23 => {
+                Type::Struct(Struct { name: self.text()?, docs: self.text()?, fields: self.fields(depth)? })
+            }
             24 => Type::Enum(self.enumeration(depth)?),
             _ => return Err(SchemaError::Malformed),
         })
@@ -87,7 +91,9 @@ impl Reader<'_> {
         Ok(Enum {
             name: self.text()?,
             docs: self.text()?,
-            variants: self.list(usize::MAX, |r| Ok(Variant { name: r.text()?, docs: r.text()?, fields: r.fields(depth)? }))?,
+            variants: self.list(usize::MAX, |r| {
+                Ok(Variant { name: r.text()?, docs: r.text()?, fields: r.fields(depth)? })
+            })?,
         })
     }
 
@@ -99,7 +105,12 @@ impl Reader<'_> {
                 let codes = shape
                     .variants
                     .iter()
-                    .map(|_| Ok((self.number()?, *Status::ALL.get(self.byte()? as usize).ok_or(SchemaError::Malformed)?)))
+                    .map(|_| {
+                        Ok((
+                            self.number()?,
+                            *Status::ALL.get(self.byte()? as usize).ok_or(SchemaError::Malformed)?,
+                        ))
+                    })
                     .collect::<Read<Vec<_>>>()?;
                 distinct(codes.iter().map(|(code, _)| code))?;
                 if codes.iter().any(|(code, _)| *code == 0) {
@@ -122,7 +133,8 @@ impl Reader<'_> {
         let timer = if flags & ON_TIMER != 0 { Some(self.shape(limits::SHAPE_DEPTH)?) } else { None };
         let emits = if flags & EMITS != 0 { Some(self.shape(limits::SHAPE_DEPTH)?) } else { None };
         let emits = emits.map(|shape| Emits { signature: fnv1a_64(&shape_bytes(&shape)), shape });
-        let (session_end, cancel, event) = (flags & ON_SESSION_END != 0, flags & ON_CANCEL != 0, flags & ON_EVENT != 0);
+        let (session_end, cancel, event) =
+            (flags & ON_SESSION_END != 0, flags & ON_CANCEL != 0, flags & ON_EVENT != 0);
         Ok((Hooks { session_end, cancel, timer, event }, emits))
     }
 
@@ -199,7 +211,15 @@ impl Schema {
         if !reader.0.is_empty() || queries.iter().any(|query| query.waits) {
             return Err(SchemaError::Malformed);
         }
-        Ok(Self { recipe: crate::RecipeRef { name, version }, docs, operations, queries, fields, hooks, emits })
+        Ok(Self {
+            recipe: crate::RecipeRef { name, version },
+            docs,
+            operations,
+            queries,
+            fields,
+            hooks,
+            emits,
+        })
     }
 
     /// The operation called `name`.
@@ -213,7 +233,8 @@ impl Schema {
     }
 }
 
-/// The bytes that [`EntryPointDef::signature`](super::EntryPointDef::signature) hashes, from the owned form.
+/// The bytes that [`EntryPointDef::signature`](super::EntryPointDef::signature) hashes, from the
+/// owned form.
 fn signature_bytes(point: &EntryPointSchema) -> Vec<u8> {
     let mut out = Vec::new();
     text(&mut out, &point.name);

@@ -1,7 +1,9 @@
 //! From constants to bytes, at compile time: the schema, and the signatures of its entry points.
 //!
 //! It allocates nothing and never fails but by a failing build.
-use super::{EMITS, EntryPointDef, FORMAT, HAS_ERRORS, ON_CANCEL, ON_EVENT, ON_SESSION_END, ON_TIMER, SchemaDef, WAITS};
+use super::{
+    EMITS, EntryPointDef, FORMAT, HAS_ERRORS, ON_CANCEL, ON_EVENT, ON_SESSION_END, ON_TIMER, SchemaDef, WAITS,
+};
 use crate::{EnumShape, FieldShape, Shape, StructShape, VariantShape, fnv1a_64, limits};
 
 /// Counts when it has no buffer, writes when it has one: length and bytes come from the same code.
@@ -28,7 +30,10 @@ impl Sink<'_> {
     }
 
     const fn count(&mut self, count: usize) {
-        assert!(count <= u16::MAX as usize, "a schema's strings and lists have at most 65,535 bytes or items");
+        assert!(
+            count <= u16::MAX as usize,
+            "a schema's strings and lists have at most 65,535 bytes or items"
+        );
         self.raw(&(count as u16).to_le_bytes());
     }
 
@@ -135,7 +140,10 @@ impl Sink<'_> {
         match def.errors {
             None => self.byte(waits),
             Some(errors) => {
-                assert!(errors.codes.len() == errors.shape.variants.len(), "an error enum has one code per variant");
+                assert!(
+                    errors.codes.len() == errors.shape.variants.len(),
+                    "an error enum has one code per variant"
+                );
                 self.byte(HAS_ERRORS | waits);
                 self.enumeration(errors.shape);
                 let mut i = 0;
@@ -228,8 +236,8 @@ impl SchemaDef {
 }
 
 impl Shape {
-    /// Fingerprint of a type, without documentation: who decodes events sends it, so that bytes are never decoded as another type.
-    /// `N` is [`Shape::signature_len`].
+    /// Fingerprint of a type, without documentation: who decodes events sends it, so that bytes are
+    /// never decoded as another type. `N` is [`Shape::signature_len`].
     pub const fn signature<const N: usize>(&self) -> u64 {
         let mut bytes = [0; N];
         let mut sink = Sink { buffer: Some(&mut bytes), at: 0, docs: false };
@@ -246,8 +254,8 @@ impl Shape {
 }
 
 impl EntryPointDef {
-    /// Fingerprint of name, arguments, result and errors, without documentation: a client sends it, so that
-    /// bytes are never decoded as another type.
+    /// Fingerprint of name, arguments, result and errors, without documentation: a client sends it,
+    /// so that bytes are never decoded as another type.
     pub const fn signature<const N: usize>(&self) -> u64 {
         let mut bytes = [0; N];
         let mut sink = Sink { buffer: Some(&mut bytes), at: 0, docs: false };

@@ -1,14 +1,15 @@
-//! The schema of a recipe: its operations, queries, errors and state, with documentation, written at
-//! compile time into the custom section [`SECTION`] of the module and read by the machine (upgrades),
-//! the service (JSON) and the CLI (help).
+//! The schema of a recipe: its operations, queries, errors and state, with documentation, written
+//! at compile time into the custom section [`SECTION`] of the module and read by the machine
+//! (upgrades), the service (JSON) and the CLI (help).
 //!
-//! Two forms of one thing: the `*Def` constants that the macros make, and the owned tree that [`Schema::decode`]
-//! reads. The format is our own: a recursive postcard type would let a hostile module overflow the
-//! reader's stack, and postcard cannot encode in a `const`.
+//! Two forms of one thing: the `*Def` constants that the macros make, and the owned tree that
+//! [`Schema::decode`] reads. The format is our own: a recursive postcard type would let a hostile
+//! module overflow the reader's stack, and postcard cannot encode in a `const`.
 //!
-//! Format: strings are u16 length and UTF-8; lists are u16 count and items; numbers little-endian; shapes are a tag byte and
-//! their parts. What came later is a flag that is absent without it, so that older schemas keep their bytes: that an operation
-//! waits, in the byte before its errors, and a byte of hooks at the end, with the shapes of timers' and events' payloads behind it.
+//! Format: strings are u16 length and UTF-8; lists are u16 count and items; numbers little-endian;
+//! shapes are a tag byte and their parts. What came later is a flag that is absent without it, so
+//! that older schemas keep their bytes: that an operation waits, in the byte before its errors, and
+//! a byte of hooks at the end, with the shapes of timers' and events' payloads behind it.
 mod decode;
 mod encode;
 mod owned;
@@ -17,7 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EnumShape, FieldShape, Shape};
 
-pub use owned::{Emits, EntryPointSchema, Enum, Errors, Field, Hooks, Schema, SchemaError, StateField, Struct, Type, Variant};
+pub use owned::{
+    Emits, EntryPointSchema, Enum, Errors, Field, Hooks, Schema, SchemaError, StateField, Struct, Type,
+    Variant,
+};
 
 /// Name of the custom section.
 pub const SECTION: &str = "synod_schema";

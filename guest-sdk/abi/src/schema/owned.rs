@@ -167,7 +167,8 @@ pub struct Schema {
 pub struct Emits {
     /// Shape of its events' payloads.
     pub shape: Type,
-    /// Tells that shape from others, documentation aside: see [`Shape::signature`](crate::Shape::signature).
+    /// Tells that shape from others, documentation aside: see
+    /// [`Shape::signature`](crate::Shape::signature).
     pub signature: u64,
 }
 
@@ -196,12 +197,16 @@ impl fmt::Display for SchemaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge => write!(f, "it is larger than {} bytes", limits::SCHEMA_BYTES),
-            Self::UnknownFormat => write!(f, "its format is not {FORMAT}; it was built with another version of synod-sdk"),
+            Self::UnknownFormat => {
+                write!(f, "its format is not {FORMAT}; it was built with another version of synod-sdk")
+            }
             Self::Malformed => f.write_str("it is malformed"),
             Self::TooDeep => write!(f, "a type is nested more than {} deep", limits::SHAPE_DEPTH),
             Self::BadName => f.write_str("the recipe's name is not valid"),
             Self::BadVersion => f.write_str("the recipe's version is 0"),
-            Self::Duplicate => f.write_str("two entry points, state fields or error codes are the same, or an error code is 0"),
+            Self::Duplicate => f.write_str(
+                "two entry points, state fields or error codes are the same, or an error code is 0",
+            ),
             Self::TooMany => f.write_str("it has too many entry points or state fields"),
         }
     }

@@ -16,7 +16,8 @@ use crate::{Ctx, QueryCtx};
 
 /// A value per key, sorted by key.
 ///
-/// To change rows while going through them, collect their keys first: an iterator borrows the context.
+/// To change rows while going through them, collect their keys first: an iterator borrows the
+/// context.
 #[derive(Debug)]
 pub struct Map<K, V> {
     prefix: u32,
@@ -115,7 +116,11 @@ impl<K: OwnedKey, V: Shaped + Serialize + DeserializeOwned> Map<K, V> {
     }
 
     /// The rows within `bounds`, from the largest key.
-    pub fn range_rev<'c, 'h>(&self, cx: &'c QueryCtx<'h>, bounds: impl RangeBounds<K>) -> Range<'c, 'h, K, V> {
+    pub fn range_rev<'c, 'h>(
+        &self,
+        cx: &'c QueryCtx<'h>,
+        bounds: impl RangeBounds<K>,
+    ) -> Range<'c, 'h, K, V> {
         self.within(cx, &bounds, Direction::Backward)
     }
 
@@ -152,7 +157,8 @@ impl<K: OwnedKey, V: Shaped + Serialize + DeserializeOwned> Map<K, V> {
         self.iter_rev(cx).at_most(1).next()
     }
 
-    /// The number of rows, if it is less than `limit`, otherwise `limit`. There is no `len`, as it would read every row.
+    /// The number of rows, if it is less than `limit`, otherwise `limit`. There is no `len`, as it
+    /// would read every row.
     pub fn len_at_most(&self, cx: &QueryCtx<'_>, limit: usize) -> usize {
         let mut scan = self.iter(cx).at_most(limit).scan;
         (0..limit).take_while(|_| scan.next().is_some()).count()
@@ -163,12 +169,22 @@ impl<K: OwnedKey, V: Shaped + Serialize + DeserializeOwned> Map<K, V> {
         self.len_at_most(cx, 1) == 0
     }
 
-    fn under<'c, 'h>(&self, cx: &'c QueryCtx<'h>, from: Vec<u8>, direction: Direction) -> Range<'c, 'h, K, V> {
+    fn under<'c, 'h>(
+        &self,
+        cx: &'c QueryCtx<'h>,
+        from: Vec<u8>,
+        direction: Direction,
+    ) -> Range<'c, 'h, K, V> {
         let to = behind(from.clone());
         Range { scan: Scan::new(cx, from, to, direction), row: PhantomData }
     }
 
-    fn within<'c, 'h>(&self, cx: &'c QueryCtx<'h>, bounds: &impl RangeBounds<K>, direction: Direction) -> Range<'c, 'h, K, V> {
+    fn within<'c, 'h>(
+        &self,
+        cx: &'c QueryCtx<'h>,
+        bounds: &impl RangeBounds<K>,
+        direction: Direction,
+    ) -> Range<'c, 'h, K, V> {
         let key = |key: &K| row_key(self.prefix, key);
         let behind_key = |key: &K| {
             let mut row = row_key(self.prefix, key);

@@ -1,7 +1,8 @@
-//! Typed handles on a recipe's rows. A handle is a prefix known at compile time: nothing is loaded that is not asked for.
+//! Typed handles on a recipe's rows. A handle is a prefix known at compile time: nothing is loaded
+//! that is not asked for.
 //!
-//! A row's key is the prefix, big-endian, and the bytes of the typed key; its value is postcard. Rows stay sorted by their
-//! typed key, so ranges come in its order.
+//! A row's key is the prefix, big-endian, and the bytes of the typed key; its value is postcard.
+//! Rows stay sorted by their typed key, so ranges come in its order.
 mod cell;
 mod counter;
 mod map;
@@ -51,7 +52,8 @@ fn row_key<K: Key + ?Sized>(prefix: u32, key: &K) -> Vec<u8> {
     row
 }
 
-/// The smallest key behind all that begin with `key`. There is one, since `#[recipe]` refuses the prefix `FF FF FF FF`.
+/// The smallest key behind all that begin with `key`. There is one, since `#[recipe]` refuses the
+/// prefix `FF FF FF FF`.
 fn behind(mut key: Vec<u8>) -> Vec<u8> {
     while let Some(last) = key.pop() {
         if last != u8::MAX {

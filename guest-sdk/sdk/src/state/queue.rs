@@ -1,8 +1,9 @@
 //! One FIFO per key.
 //!
-//! A position is at least the command's revision times 2^20, and greater than every position in the queue: an item pushed
-//! later has a greater one, also after the queue was empty, without a row that remembers the last. Only within
-//! one command can the position of an item that it pushed and removed come again.
+//! A position is at least the command's revision times 2^20, and greater than every position in the
+//! queue: an item pushed later has a greater one, also after the queue was empty, without a row
+//! that remembers the last. Only within one command can the position of an item that it pushed and
+//! removed come again.
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::marker::PhantomData;
@@ -63,7 +64,11 @@ impl<K: OwnedKey, T: Shaped + Serialize + DeserializeOwned> Queue<K, T> {
     where
         K: Borrow<Q>,
     {
-        let after_last = self.iter_at(cx, key, Direction::Backward).at_most(1).next_position().map_or(0, |last| last.0 + 1);
+        let after_last = self
+            .iter_at(cx, key, Direction::Backward)
+            .at_most(1)
+            .next_position()
+            .map_or(0, |last| last.0 + 1);
         let position = Position(after_last.max(cx.revision().0 << POSITIONS_PER_REVISION_BITS));
         write(cx, &self.item_key(key, position), item);
         position
@@ -148,7 +153,12 @@ impl<K: OwnedKey, T: Shaped + Serialize + DeserializeOwned> Queue<K, T> {
         cx.delete(&self.item_key(key, position));
     }
 
-    fn iter_at<'c, 'h, Q: Key + ?Sized>(&self, cx: &'c QueryCtx<'h>, key: &Q, direction: Direction) -> QueueIter<'c, 'h, T> {
+    fn iter_at<'c, 'h, Q: Key + ?Sized>(
+        &self,
+        cx: &'c QueryCtx<'h>,
+        key: &Q,
+        direction: Direction,
+    ) -> QueueIter<'c, 'h, T> {
         let from = row_key(self.prefix, key);
         let to = behind(from.clone());
         QueueIter { scan: Scan::new(cx, from, to, direction), item: PhantomData }

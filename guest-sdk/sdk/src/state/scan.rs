@@ -1,7 +1,7 @@
 //! Reads the raw rows of a range chunk by chunk, from either end.
 //!
-//! The first chunk is small and the next ones grow, so that taking ten rows of a million does not read a thousand.
-//! While a scan lives its context is borrowed, so nothing can write under it.
+//! The first chunk is small and the next ones grow, so that taking ten rows of a million does not
+//! read a thousand. While a scan lives its context is borrowed, so nothing can write under it.
 use alloc::vec::Vec;
 
 use synod_abi::limits::RANGE_CHUNK_ROWS;
@@ -23,7 +23,13 @@ pub(super) struct Scan<'c, 'h> {
 impl<'c, 'h> Scan<'c, 'h> {
     pub(super) fn new(cx: &'c QueryCtx<'h>, from: Vec<u8>, to: Vec<u8>, direction: Direction) -> Self {
         let more = from < to;
-        Self { cx, request: RangeRequest { from, to, direction, rows: FIRST_CHUNK_ROWS }, chunk: Vec::new(), at: 0, more }
+        Self {
+            cx,
+            request: RangeRequest { from, to, direction, rows: FIRST_CHUNK_ROWS },
+            chunk: Vec::new(),
+            at: 0,
+            more,
+        }
     }
 
     /// For who knows how many rows it wants.

@@ -1,5 +1,6 @@
-//! The smallest host there is: rows in a `BTreeMap`, and a transport that runs a recipe on them. It takes back what a
-//! refused call wrote; it has no sessions, time or log, and what is emitted and sent only lies there. `synod-test` has the real machine.
+//! The smallest host there is: rows in a `BTreeMap`, and a transport that runs a recipe on them. It
+//! takes back what a refused call wrote; it has no sessions, time or log, and what is emitted and
+//! sent only lies there. `synod-test` has the real machine.
 #![allow(dead_code, reason = "each test uses its part")]
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -8,8 +9,8 @@ use std::marker::PhantomData;
 
 use synod_sdk::Recipe;
 use synod_sdk::abi::{
-    Context, Direction, EntryPoint, Fault, HostCalls, OperationId, RangeRequest, RawCall, RawError, RawQuery, RawReply, Revision, Rows,
-    Transport, check_topic, limits,
+    Context, Direction, EntryPoint, Fault, HostCalls, OperationId, RangeRequest, RawCall, RawError, RawQuery,
+    RawReply, Revision, Rows, Transport, check_topic, limits,
 };
 use synod_sdk::native::NativeRecipe;
 
@@ -127,7 +128,11 @@ pub(crate) struct Local<R> {
 impl<R: Recipe> Local<R> {
     pub(crate) fn new(chunk_rows: usize) -> Self {
         let context = Context { revision: Revision(1), ..Context::default() };
-        Self { host: RefCell::new(Host { chunk_rows, ..Host::default() }), context: RefCell::new(context), recipe: PhantomData }
+        Self {
+            host: RefCell::new(Host { chunk_rows, ..Host::default() }),
+            context: RefCell::new(context),
+            recipe: PhantomData,
+        }
     }
 
     pub(crate) fn run(&self, entry: EntryPoint, args: &[u8]) -> Result<RawReply, RawError> {
@@ -142,7 +147,10 @@ impl<R: Recipe> Local<R> {
                     let (code, error) = error.split_first_chunk().expect("an error begins with its code");
                     Err(RawError::Rejected { code: u32::from_le_bytes(*code), error: error.to_vec() })
                 }
-                _ => Err(RawError::Fault { fault: Some(Fault::BadArguments), message: Fault::BadArguments.to_string() }),
+                _ => Err(RawError::Fault {
+                    fault: Some(Fault::BadArguments),
+                    message: Fault::BadArguments.to_string(),
+                }),
             },
         };
         match outcome {

@@ -1,4 +1,5 @@
-//! A cluster in one process: members over stores that outlive them, and a network of channels whose links can be cut.
+//! A cluster in one process: members over stores that outlive them, and a network of channels whose
+//! links can be cut.
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,8 +15,8 @@ use synod_storage::StateStore;
 
 use super::disk::Disk;
 use crate::{
-    Applier, CommittedEntry, CommittedPayload, EntryId, Fatal, Member, OutgoingSnapshot, Peer, PeerError, PeerNetwork, ProposalOutcome,
-    Raft, ServeError, Settings, TokioRuntime,
+    Applier, CommittedEntry, CommittedPayload, EntryId, Fatal, Member, OutgoingSnapshot, Peer, PeerError,
+    PeerNetwork, ProposalOutcome, Raft, ServeError, Settings, TokioRuntime,
 };
 
 /// How long a test waits for anything.
@@ -58,7 +59,11 @@ impl<S: StateStore> Applier for Rows<S> {
             for entry in entries {
                 let writes = match entry.payload {
                     CommittedPayload::Command(payload) => {
-                        vec![Write::Put { table: Table::State, key: entry.index.to_be_bytes().to_vec(), value: payload.to_vec() }]
+                        vec![Write::Put {
+                            table: Table::State,
+                            key: entry.index.to_be_bytes().to_vec(),
+                            value: payload.to_vec(),
+                        }]
                     }
                     CommittedPayload::Blank | CommittedPayload::Membership => Vec::new(),
                 };
@@ -102,7 +107,8 @@ impl<D: Disk> Link<D> {
     }
 
     fn reach(&self, peer: &Peer) -> Result<TestRaft<D>, PeerError> {
-        let there = self.works(peer.id).then(|| self.hub.members.lock().unwrap().get(&peer.id).cloned()).flatten();
+        let there =
+            self.works(peer.id).then(|| self.hub.members.lock().unwrap().get(&peer.id).cloned()).flatten();
         there.ok_or_else(|| PeerError::Unreachable(format!("member {} is not there", peer.id)))
     }
 }
@@ -127,14 +133,22 @@ impl<D: Disk> PeerNetwork for Link<D> {
     ) -> Result<BoxStream<'static, Result<Bytes, PeerError>>, PeerError> {
         let (there, here, to) = (self.clone(), self.clone(), peer.id);
         let requests = requests.take_while(move |_| future::ready(there.works(to)));
-        let answers = self
-            .reach(peer)?
-            .serve_append(requests)
-            .map(move |answer| if here.works(to) { answer.map_err(failed) } else { Err(PeerError::Failed("the link is cut".to_owned())) });
+        let answers = self.reach(peer)?.serve_append(requests).map(move |answer| {
+            if here.works(to) {
+                answer.map_err(failed)
+            } else {
+                Err(PeerError::Failed("the link is cut".to_owned()))
+            }
+        });
         Ok(answers.boxed())
     }
 
-    async fn snapshot(&self, peer: &Peer, header: Bytes, snapshot: OutgoingSnapshot) -> Result<Bytes, PeerError> {
+    async fn snapshot(
+        &self,
+        peer: &Peer,
+        header: Bytes,
+        snapshot: OutgoingSnapshot,
+    ) -> Result<Bytes, PeerError> {
         let raft = self.reach(peer)?;
         self.hub.snapshots_sent.fetch_add(1, Ordering::SeqCst);
         let mut bytes = std::fs::read(&snapshot.file.path).unwrap();
@@ -218,7 +232,14 @@ impl<D: Disk> Cluster<D> {
 
     fn running(&self) -> Vec<TestRaft<D>> {
         let cut = self.hub.cut.lock().unwrap().clone();
-        self.hub.members.lock().unwrap().iter().filter(|(id, _)| !cut.contains(id)).map(|(_, raft)| raft.clone()).collect()
+        self.hub
+            .members
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|(id, _)| !cut.contains(id))
+            .map(|(_, raft)| raft.clone())
+            .collect()
     }
 
     /// The established leader among those that run and are connected, once there is one.
@@ -264,7 +285,8 @@ impl<D: Disk> Cluster<D> {
 
 pub(super) fn rows_of(state: &impl StateStore) -> Vec<String> {
     let limit = RangeLimit { rows: 1_000_000, bytes: 1 << 30 };
-    let (rows, _) = state.view().unwrap().range(Table::State, &[], &[], synod_abi::Direction::Forward, limit).unwrap();
+    let (rows, _) =
+        state.view().unwrap().range(Table::State, &[], &[], synod_abi::Direction::Forward, limit).unwrap();
     rows.into_iter().map(|(_, value)| String::from_utf8(value).unwrap()).collect()
 }
 
@@ -272,7 +294,11 @@ pub(super) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| panic!("still not so: {what}"))
 }
 
-pub(super) async fn propose<S: StateStore>(raft: &Raft<TokioRuntime, S, Rows<S>>, term: u64, payload: &str) -> ProposalOutcome {
+pub(super) async fn propose<S: StateStore>(
+    raft: &Raft<TokioRuntime, S, Rows<S>>,
+    term: u64,
+    payload: &str,
+) -> ProposalOutcome {
     let proposal = raft.propose(term, Bytes::copy_from_slice(payload.as_bytes())).await.unwrap();
     within("the proposal has an outcome", proposal.outcome()).await
 }

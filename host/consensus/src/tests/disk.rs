@@ -49,7 +49,12 @@ impl Disk for OnDisk {
     }
 
     async fn open(&self) -> (RocksStore, RocksStore) {
-        let options = RocksOptions { block_cache_bytes: 8 << 20, memtable_bytes: 8 << 20, wal_bytes: 32 << 20, ..RocksOptions::default() };
+        let options = RocksOptions {
+            block_cache_bytes: 8 << 20,
+            memtable_bytes: 8 << 20,
+            wal_bytes: 32 << 20,
+            ..RocksOptions::default()
+        };
         let open = || match RocksStore::open(self.0.path(), &options) {
             Ok(store) => Some(store),
             Err(StorageError::Unusable(_)) => None,
@@ -60,7 +65,8 @@ impl Disk for OnDisk {
     }
 }
 
-/// A disk that forgets what was not synced when the power goes. It syncs whenever the runtime gets round to it.
+/// A disk that forgets what was not synced when the power goes. It syncs whenever the runtime gets
+/// round to it.
 pub(super) struct Unsteady(Mutex<MemoryStore>);
 
 impl Disk for Unsteady {

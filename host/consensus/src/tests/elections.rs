@@ -4,7 +4,10 @@ use synod_storage::LogStore;
 
 use super::cluster::{Cluster, eventually, propose, within};
 use super::disk::{Disk, InMemory, OnDisk};
-use crate::{InitializeError, NotProposed, PAYLOAD_BYTES, ProposalOutcome, ReadIndexError, Refusal, Role, Settings, TransferError};
+use crate::{
+    InitializeError, NotProposed, PAYLOAD_BYTES, ProposalOutcome, ReadIndexError, Refusal, Role, Settings,
+    TransferError,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_single_member_serves_alone_and_soon_after_a_restart() {
@@ -114,7 +117,10 @@ async fn a_proposal_of_an_old_term_is_refused_and_never_appended() {
     let term = leader.leadership().current().term;
     for stale in [0, term - 1, term + 1] {
         let outcome = propose(&leader, stale, "stale").await;
-        assert!(matches!(outcome, ProposalOutcome::Refused { reason: Refusal::NotLeader, .. }), "{outcome:?}");
+        assert!(
+            matches!(outcome, ProposalOutcome::Refused { reason: Refusal::NotLeader, .. }),
+            "{outcome:?}"
+        );
     }
     let follower = cluster.raft(MemberId(leader.id().0 % 3 + 1));
     let outcome = propose(&follower, term, "elsewhere").await;
@@ -162,7 +168,8 @@ async fn proposals_are_appended_in_the_order_of_their_calls() {
         last = Some(id);
     }
     leader.wait_applied(last.unwrap().index).await.unwrap();
-    let expected: Vec<String> = std::iter::once("first".to_owned()).chain((0..500).map(|number| number.to_string())).collect();
+    let expected: Vec<String> =
+        std::iter::once("first".to_owned()).chain((0..500).map(|number| number.to_string())).collect();
     assert_eq!(cluster.rows(leader.id()), expected);
     cluster.shut_down().await;
 }
@@ -211,7 +218,10 @@ async fn a_read_index_covers_what_was_acknowledged() {
         assert!(leader.read_index().await.unwrap() >= id.index);
     }
     let follower = cluster.raft(MemberId(leader.id().0 % 3 + 1));
-    eventually("the follower knows its leader", || (follower.leadership().current().leader == Some(leader.id())).then_some(())).await;
+    eventually("the follower knows its leader", || {
+        (follower.leadership().current().leader == Some(leader.id())).then_some(())
+    })
+    .await;
     assert_eq!(follower.read_index().await, Err(ReadIndexError::NotLeader { leader: Some(leader.id()) }));
     cluster.shut_down().await;
 }
@@ -235,7 +245,10 @@ async fn leadership_is_handed_over_on_request() {
     let to = MemberId(old.id().0 % 3 + 1);
     assert_eq!(old.transfer_leader(MemberId(9)).await, Err(TransferError::NotAVoter(MemberId(9))));
     old.transfer_leader(to).await.unwrap();
-    eventually("the old leader follows", || (old.leadership().current().role == Role::Follower).then_some(())).await;
+    eventually("the old leader follows", || {
+        (old.leadership().current().role == Role::Follower).then_some(())
+    })
+    .await;
     assert_eq!(cluster.leader().await.id(), to);
     assert_eq!(old.transfer_leader(to).await, Err(TransferError::NotLeader { leader: Some(to) }));
     cluster.shut_down().await;
@@ -252,7 +265,10 @@ async fn the_status_names_members_and_their_progress() {
     let up_to_date = || {
         let status = leader.status();
         let peers = status.peers?;
-        (peers.len() == 3 && peers.values().all(|peer| peer.matched >= Some(last)) && status.applied >= Some(last)).then_some(())
+        (peers.len() == 3
+            && peers.values().all(|peer| peer.matched >= Some(last))
+            && status.applied >= Some(last))
+        .then_some(())
     };
     eventually("the leader knows that all have the entry", up_to_date).await;
     cluster.shut_down().await;

@@ -1,5 +1,5 @@
-//! The bytes on disk and on the wire. They are promises to older data and to other members: if one of the golden strings
-//! has to change, it is a new variant or a new protocol version instead.
+//! The bytes on disk and on the wire. They are promises to older data and to other members: if one
+//! of the golden strings has to change, it is a new variant or a new protocol version instead.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use openraft::network::{NetStreamAppend, RPCOption, RaftNetworkFactory};
 use openraft::raft::{
-    AppendEntriesRequest, SnapshotResponse, StreamAppendError, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
-    VoteRequest, VoteResponse,
+    AppendEntriesRequest, SnapshotResponse, StreamAppendError, TransferLeaderError, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::vote::leader_id_std::LeaderId;
 use synod_storage::{AppliedMark, MemoryStore, SnapshotFile, SnapshotMeta};
@@ -34,24 +34,38 @@ fn vote(term: u64, member: u64, committed: bool) -> Vote {
 
 fn membership() -> Membership {
     let member = |name: &str| Member { name: name.to_owned(), peer_address: format!("{name}:1") };
-    Membership::new(vec![BTreeSet::from([1, 2])], BTreeMap::from([(1, member("a")), (2, member("b")), (3, member("c"))])).unwrap()
+    Membership::new(
+        vec![BTreeSet::from([1, 2])],
+        BTreeMap::from([(1, member("a")), (2, member("b")), (3, member("c"))]),
+    )
+    .unwrap()
 }
 
 fn entries() -> Vec<Entry> {
-    let payloads = [EntryPayload::Blank, EntryPayload::Normal(Payload(Bytes::from_static(b"xyz"))), EntryPayload::Membership(membership())];
+    let payloads = [
+        EntryPayload::Blank,
+        EntryPayload::Normal(Payload(Bytes::from_static(b"xyz"))),
+        EntryPayload::Membership(membership()),
+    ];
     payloads.into_iter().zip(300..).map(|(payload, index)| Entry { log_id: id(7, index), payload }).collect()
 }
 
 /// A heartbeat of a leader that knows nothing of its follower.
 pub(super) fn heartbeat(term: u64, leader: u64) -> Bytes {
-    let request = Request { vote: vote(term, leader, true), prev_log_id: None, entries: Vec::new(), leader_commit: None };
+    let request = Request {
+        vote: vote(term, leader, true),
+        prev_log_id: None,
+        entries: Vec::new(),
+        leader_commit: None,
+    };
     frames::encode_append(&request)
 }
 
 #[test]
 fn log_records_keep_their_bytes() {
     let records: Vec<_> = entries().iter().map(codec::entry_to_record).collect();
-    let golden = ["07ac0200", "07ad02010378797a", "07ae0202010201020301016103613a3102016203623a3103016303633a31"];
+    let golden =
+        ["07ac0200", "07ad02010378797a", "07ae0202010201020301016103613a3102016203623a3103016303633a31"];
     for ((record, entry), golden) in records.into_iter().zip(entries()).zip(golden) {
         assert_eq!(hex(&record.bytes), golden);
         assert_eq!(codec::entry_from_record(record).unwrap(), entry);
@@ -67,7 +81,10 @@ fn ids_votes_and_memberships_keep_their_bytes() {
         assert_eq!(codec::decode_vote(&codec::encode_vote(vote)).unwrap(), vote);
     }
     let stored = StoredMembership::new(Some(id(7, 302)), membership());
-    assert_eq!(hex(&codec::encode_membership(&stored)), "0107ae02010201020301016103613a3102016203623a3103016303633a31");
+    assert_eq!(
+        hex(&codec::encode_membership(&stored)),
+        "0107ae02010201020301016103613a3102016203623a3103016303633a31"
+    );
     assert_eq!(codec::decode_membership(&codec::encode_membership(&stored)).unwrap(), stored);
     assert_eq!(codec::decode_membership(&[]).unwrap(), StoredMembership::default());
 }
@@ -84,7 +101,8 @@ fn a_record_that_is_damaged_or_misplaced_is_noticed() {
     let mut long = record.clone();
     long.bytes = [&record.bytes[..], &[0]].concat().into();
     assert!(codec::entry_from_record(long).unwrap_err().to_string().contains("1 bytes too many"));
-    let mark = AppliedMark { index: Some(299), id: codec::encode_id(id(7, 300)), membership: Default::default() };
+    let mark =
+        AppliedMark { index: Some(299), id: codec::encode_id(id(7, 300)), membership: Default::default() };
     assert!(codec::decode_mark(&mark).is_err());
 }
 
@@ -99,7 +117,10 @@ fn frames_keep_their_bytes() {
     let frame = frames::encode_append(&request);
     assert_eq!(hex(&frame), "010702010106ab020106aa020207ac020007ad02010378797a");
     let decoded = frames::decode_append::<TokioRuntime>(&frame).unwrap();
-    assert_eq!((decoded.vote, decoded.prev_log_id, decoded.leader_commit), (request.vote, request.prev_log_id, request.leader_commit));
+    assert_eq!(
+        (decoded.vote, decoded.prev_log_id, decoded.leader_commit),
+        (request.vote, request.prev_log_id, request.leader_commit)
+    );
     assert_eq!(decoded.entries, request.entries);
 
     let answers = [
@@ -118,17 +139,30 @@ fn frames_keep_their_bytes() {
     assert_eq!(frames::decode_vote::<TokioRuntime>(&frames::encode_vote(&request)).unwrap(), request);
     let response = VoteResponse::<Types<TokioRuntime>>::new(vote(8, 3, false), Some(id(7, 300)), true);
     assert_eq!(hex(&frames::encode_vote_answer(&response)), "01080300010107ac02");
-    assert_eq!(frames::decode_vote_answer::<TokioRuntime>(&frames::encode_vote_answer(&response)).unwrap(), response);
+    assert_eq!(
+        frames::decode_vote_answer::<TokioRuntime>(&frames::encode_vote_answer(&response)).unwrap(),
+        response
+    );
 }
 
 #[test]
 fn frames_of_snapshots_keep_their_bytes() {
     let stored = StoredMembership::new(Some(id(7, 302)), membership());
-    let mark = AppliedMark { index: Some(303), id: codec::encode_id(id(7, 303)), membership: codec::encode_membership(&stored) };
+    let mark = AppliedMark {
+        index: Some(303),
+        id: codec::encode_id(id(7, 303)),
+        membership: codec::encode_membership(&stored),
+    };
     let meta = SnapshotMeta { mark: mark.clone(), digest: [9; 32], rows: 5 };
-    let snapshot = OutgoingSnapshot { file: SnapshotFile::new(meta, "/nowhere/frames.snapshot".into(), 70_000), checksum: 0xdead_beef };
+    let snapshot = OutgoingSnapshot {
+        file: SnapshotFile::new(meta, "/nowhere/frames.snapshot".into(), 70_000),
+        checksum: 0xdead_beef,
+    };
     let frame = frames::encode_snapshot(vote(7, 2, true), &snapshot);
-    assert_eq!(hex(&frame), "0107020101af020307af021e0107ae02010201020301016103613a3102016203623a3103016303633a31f0a204effdb6f50d");
+    assert_eq!(
+        hex(&frame),
+        "0107020101af020307af021e0107ae02010201020301016103613a3102016203623a3103016303633a31f0a204effdb6f50d"
+    );
     let announced = frames::decode_snapshot(&frame).unwrap();
     assert_eq!((announced.vote, announced.mark), (vote(7, 2, true), mark));
     assert_eq!((announced.length_bytes, announced.checksum), (70_000, 0xdead_beef));
@@ -136,7 +170,10 @@ fn frames_of_snapshots_keep_their_bytes() {
 
     let answer = SnapshotResponse::<Types<TokioRuntime>>::new(vote(8, 3, false));
     assert_eq!(hex(&frames::encode_snapshot_answer(&answer)), "01080300");
-    assert_eq!(frames::decode_snapshot_answer::<TokioRuntime>(&frames::encode_snapshot_answer(&answer)).unwrap(), answer);
+    assert_eq!(
+        frames::decode_snapshot_answer::<TokioRuntime>(&frames::encode_snapshot_answer(&answer)).unwrap(),
+        answer
+    );
 }
 
 #[test]
@@ -151,8 +188,14 @@ fn frames_of_a_transfer_of_leadership_keep_their_bytes() {
 
     let answers: [(TransferLeaderResponse<Types<TokioRuntime>>, _); 3] = [
         (Ok(()), "0100"),
-        (Err(TransferLeaderError::VoteChanged { expected: vote(7, 2, true), actual: vote(8, 3, false) }), "0101070201080300"),
-        (Err(TransferLeaderError::LogNotFlushed { expected: Some(id(7, 300)), actual: None }), "01020107ac0200"),
+        (
+            Err(TransferLeaderError::VoteChanged { expected: vote(7, 2, true), actual: vote(8, 3, false) }),
+            "0101070201080300",
+        ),
+        (
+            Err(TransferLeaderError::LogNotFlushed { expected: Some(id(7, 300)), actual: None }),
+            "01020107ac0200",
+        ),
     ];
     for (answer, golden) in answers {
         let frame = frames::encode_transfer_answer::<TokioRuntime>(&answer);
@@ -163,7 +206,12 @@ fn frames_of_a_transfer_of_leadership_keep_their_bytes() {
 
 #[test]
 fn a_request_that_contradicts_itself_is_garbage() {
-    let good = Request { vote: vote(7, 2, true), prev_log_id: Some(id(7, 299)), entries: entries(), leader_commit: None };
+    let good = Request {
+        vote: vote(7, 2, true),
+        prev_log_id: Some(id(7, 299)),
+        entries: entries(),
+        leader_commit: None,
+    };
     assert!(frames::decode_append::<TokioRuntime>(&frames::encode_append(&good)).is_ok());
     let gap = Request { prev_log_id: Some(id(7, 298)), ..good.clone() };
     let back_in_time = Request { prev_log_id: Some(id(8, 299)), ..good.clone() };
@@ -185,7 +233,8 @@ fn a_frame_of_another_protocol_version_says_so() {
     assert!(error.to_string().contains("protocol version is 2, this member speaks 1"), "{error}");
 }
 
-/// A network on which every stream opens and each of its requests gets this answer, or none; nothing else is ever answered.
+/// A network on which every stream opens and each of its requests gets this answer, or none;
+/// nothing else is ever answered.
 #[derive(Clone, Default)]
 pub(super) struct Nobody {
     answer: Option<Bytes>,
@@ -205,7 +254,9 @@ impl PeerNetwork for Nobody {
     ) -> Result<BoxStream<'static, Result<Bytes, PeerError>>, PeerError> {
         let answers = match self.answer.clone() {
             Some(answer) => requests.map(move |_| Ok(answer.clone())).boxed(),
-            None => requests.filter_map(|_| std::future::ready(None)).chain(futures::stream::pending()).boxed(),
+            None => {
+                requests.filter_map(|_| std::future::ready(None)).chain(futures::stream::pending()).boxed()
+            }
         };
         Ok(answers)
     }
@@ -224,12 +275,16 @@ fn nothing_purged() -> Purged {
 #[tokio::test]
 async fn a_stream_that_owes_an_answer_too_long_is_given_up() {
     let idle_timeout = Duration::from_millis(200);
-    let mut connections = Connections::<TokioRuntime, MemoryStore, _>::new(Nobody::default(), idle_timeout, nothing_purged());
+    let mut connections =
+        Connections::<TokioRuntime, MemoryStore, _>::new(Nobody::default(), idle_timeout, nothing_purged());
     let mut connection = connections.new_client(2, &Member::default()).await;
-    let request = Request { vote: vote(1, 1, true), prev_log_id: None, entries: Vec::new(), leader_commit: None };
+    let request =
+        Request { vote: vote(1, 1, true), prev_log_id: None, entries: Vec::new(), leader_commit: None };
     let requests = Box::pin(futures::stream::iter([request]).chain(futures::stream::pending()));
-    let mut answers = connection.stream_append(requests, RPCOption::new(Duration::from_millis(100))).await.unwrap();
-    let answer = tokio::time::timeout(super::cluster::DEADLINE, answers.next()).await.expect("it is given up");
+    let mut answers =
+        connection.stream_append(requests, RPCOption::new(Duration::from_millis(100))).await.unwrap();
+    let answer =
+        tokio::time::timeout(super::cluster::DEADLINE, answers.next()).await.expect("it is given up");
     let error = answer.unwrap().unwrap_err();
     assert!(error.to_string().contains("did not answer within 200 ms"), "{error}");
     assert!(answers.next().await.is_none());
@@ -237,24 +292,40 @@ async fn a_stream_that_owes_an_answer_too_long_is_given_up() {
 
 #[tokio::test]
 async fn a_stream_that_owes_nothing_waits() {
-    let mut connections = Connections::<TokioRuntime, MemoryStore, _>::new(Nobody::default(), Duration::from_millis(20), nothing_purged());
+    let mut connections = Connections::<TokioRuntime, MemoryStore, _>::new(
+        Nobody::default(),
+        Duration::from_millis(20),
+        nothing_purged(),
+    );
     let mut connection = connections.new_client(2, &Member::default()).await;
     let requests = Box::pin(futures::stream::pending());
-    let mut answers = connection.stream_append(requests, RPCOption::new(Duration::from_millis(20))).await.unwrap();
+    let mut answers =
+        connection.stream_append(requests, RPCOption::new(Duration::from_millis(20))).await.unwrap();
     let waited = tokio::time::timeout(Duration::from_millis(400), answers.next()).await;
     assert!(waited.is_err());
 }
 
-/// How many of these requests without entries, each behind the entry at its index, are answered before the stream ends with an error.
+/// How many of these requests without entries, each behind the entry at its index, are answered
+/// before the stream ends with an error.
 async fn answered(purged: u64, behind: &[u64]) -> Option<usize> {
     let agreeing = Nobody { answer: Some(frames::encode_append_answer::<TokioRuntime>(&Ok(None))) };
-    let mut connections =
-        Connections::<TokioRuntime, MemoryStore, _>::new(agreeing, Duration::from_secs(5), Arc::new(move || Some(purged)));
+    let mut connections = Connections::<TokioRuntime, MemoryStore, _>::new(
+        agreeing,
+        Duration::from_secs(5),
+        Arc::new(move || Some(purged)),
+    );
     let mut connection = connections.new_client(2, &Member::default()).await;
-    let request =
-        |index: &u64| Request { vote: vote(1, 1, true), prev_log_id: Some(id(1, *index)), entries: Vec::new(), leader_commit: None };
+    let request = |index: &u64| Request {
+        vote: vote(1, 1, true),
+        prev_log_id: Some(id(1, *index)),
+        entries: Vec::new(),
+        leader_commit: None,
+    };
     let requests: Vec<_> = behind.iter().map(request).collect();
-    let mut answers = connection.stream_append(futures::stream::iter(requests), RPCOption::new(Duration::from_millis(100))).await.unwrap();
+    let mut answers = connection
+        .stream_append(futures::stream::iter(requests), RPCOption::new(Duration::from_millis(100)))
+        .await
+        .unwrap();
     for count in 0.. {
         match answers.next().await {
             Some(Ok(_)) => {}

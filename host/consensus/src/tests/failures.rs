@@ -88,7 +88,8 @@ async fn acknowledged_writes_survive_a_power_cut_of_all_members() {
     acknowledged.push("end".to_owned());
     cluster.applied_everywhere(last).await;
     for id in [1, 2, 3] {
-        let rows: Vec<String> = cluster.rows(MemberId(id)).into_iter().filter(|row| row != "perhaps").collect();
+        let rows: Vec<String> =
+            cluster.rows(MemberId(id)).into_iter().filter(|row| row != "perhaps").collect();
         assert_eq!(rows, acknowledged);
     }
     assert_eq!(cluster.rows(MemberId(1)), cluster.rows(MemberId(2)));
@@ -134,8 +135,12 @@ async fn garbage_frames_are_refused_and_the_member_serves_on() {
     let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
     cluster.write("a").await;
     let raft = cluster.raft(MemberId(1));
-    let mut frames: Vec<Bytes> =
-        vec![Bytes::new(), Bytes::from_static(&[9, 1, 1]), Bytes::from_static(&[1]), vec![1; FRAME_BYTES + 1].into()];
+    let mut frames: Vec<Bytes> = vec![
+        Bytes::new(),
+        Bytes::from_static(&[9, 1, 1]),
+        Bytes::from_static(&[1]),
+        vec![1; FRAME_BYTES + 1].into(),
+    ];
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     for length in 1..300 {
         let random = |_| {

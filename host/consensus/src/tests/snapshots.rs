@@ -40,7 +40,10 @@ async fn catches_up_a_member_that_was_away<D: Disk>() {
     cluster.applied_everywhere(last).await;
     assert_eq!(cluster.rows(away), numbers(101));
     assert!(cluster.hub.snapshots_sent.load(Ordering::SeqCst) > 0);
-    assert!(cluster.appliers[&away].restored.load(Ordering::SeqCst) > 0, "the applier is told to read its state again");
+    assert!(
+        cluster.appliers[&away].restored.load(Ordering::SeqCst) > 0,
+        "the applier is told to read its state again"
+    );
     cluster.stop(away).await;
     cluster.start(away).await;
     cluster.applied_everywhere(last).await;
@@ -111,7 +114,10 @@ async fn a_few_long_entries_compact_the_log_too() {
     }
     for id in [1, 2, 3] {
         let raft = cluster.raft(MemberId(id));
-        let status = eventually("the log is compacted", || Some(raft.status()).filter(|status| status.purged.is_some())).await;
+        let status = eventually("the log is compacted", || {
+            Some(raft.status()).filter(|status| status.purged.is_some())
+        })
+        .await;
         let kept = status.last_log_index.unwrap() - status.purged.unwrap().index;
         assert!(kept >= 4, "{kept} entries are fewer than the newest 64 KiB");
     }
@@ -127,13 +133,17 @@ async fn compacting_on_request_keeps_what_is_to_be_kept() {
     let last = leader.status().last_log_index.unwrap();
     leader.wait_applied(last).await.unwrap();
     leader.trigger_snapshot().await.unwrap();
-    let status = eventually("the log is compacted", || Some(leader.status()).filter(|status| status.purged.is_some())).await;
+    let status =
+        eventually("the log is compacted", || Some(leader.status()).filter(|status| status.purged.is_some()))
+            .await;
     let (snapshot, purged) = (status.snapshot.unwrap(), status.purged.unwrap());
     assert!(snapshot.index >= last);
     assert_eq!(purged.index, snapshot.index - 10);
     leader.purge(snapshot.index - 3).await.unwrap();
-    eventually("it is purged to where it was asked to", || leader.status().purged.filter(|purged| purged.index == snapshot.index - 3))
-        .await;
+    eventually("it is purged to where it was asked to", || {
+        leader.status().purged.filter(|purged| purged.index == snapshot.index - 3)
+    })
+    .await;
     cluster.shut_down().await;
 }
 

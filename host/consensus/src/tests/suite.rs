@@ -17,16 +17,29 @@ use crate::types::Types;
 
 struct Builder<D>(std::marker::PhantomData<D>);
 
-type Adaptors<D> = (Log<TokioRuntime, <D as Disk>::Log>, Machine<TokioRuntime, <D as Disk>::State, Rows<<D as Disk>::State>>);
+type Adaptors<D> = (
+    Log<TokioRuntime, <D as Disk>::Log>,
+    Machine<TokioRuntime, <D as Disk>::State, Rows<<D as Disk>::State>>,
+);
 
-impl<D: Disk> StoreBuilder<Types<TokioRuntime>, Log<TokioRuntime, D::Log>, Machine<TokioRuntime, D::State, Rows<D::State>>, D>
-    for Builder<D>
+impl<D: Disk>
+    StoreBuilder<
+        Types<TokioRuntime>,
+        Log<TokioRuntime, D::Log>,
+        Machine<TokioRuntime, D::State, Rows<D::State>>,
+        D,
+    > for Builder<D>
 {
     async fn build(
         &self,
-    ) -> Result<(D, Log<TokioRuntime, D::Log>, Machine<TokioRuntime, D::State, Rows<D::State>>), StorageError<Types<TokioRuntime>>> {
+    ) -> Result<
+        (D, Log<TokioRuntime, D::Log>, Machine<TokioRuntime, D::State, Rows<D::State>>),
+        StorageError<Types<TokioRuntime>>,
+    > {
         let disk = D::blank();
-        let (log, machine) = adaptors(&disk).await.map_err(|error| StorageError::read(Types::<TokioRuntime>::err_from_error(&error)))?;
+        let (log, machine) = adaptors(&disk)
+            .await
+            .map_err(|error| StorageError::read(Types::<TokioRuntime>::err_from_error(&error)))?;
         Ok((disk, log, machine))
     }
 }

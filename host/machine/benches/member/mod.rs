@@ -1,8 +1,12 @@
-//! One member with a recipe that counts, on rows in memory: what the benches of the machine and of the engine apply entries to.
+//! One member with a recipe that counts, on rows in memory: what the benches of the machine and of
+//! the engine apply entries to.
 //!
-//! They differ in what runs the recipe; the machine, the entries and the keys are the same, so that their results compare.
+//! They differ in what runs the recipe; the machine, the entries and the keys are the same, so that
+//! their results compare.
 use synod_abi::{ClusterId, OperationId, RecipeName, SpaceId, SpaceName, Time, encode};
-use synod_machine::{Action, Applied, Call, Caller, Command, Entry, Environment, Machine, MemoryState, Origin, Vm, Workspace};
+use synod_machine::{
+    Action, Applied, Call, Caller, Command, Entry, Environment, Machine, MemoryState, Origin, Vm, Workspace,
+};
 
 /// Different entries that are applied in turn.
 const ENTRIES: u32 = 97;
@@ -17,7 +21,8 @@ pub(crate) struct Member<V> {
 }
 
 impl<V: Vm<Workspace<MemoryState>>> Member<V> {
-    /// With `module` installed, whose operation `add` takes a name and a number, and with `counters` counters.
+    /// With `module` installed, whose operation `add` takes a name and a number, and with
+    /// `counters` counters.
     pub(crate) fn new(vm: V, engine: [u8; 32], module: &[u8], counters: u32) -> Self {
         let environment = Environment { semantics: Environment::SEMANTICS, engine };
         let state = MemoryState::default();
@@ -42,7 +47,10 @@ impl<V: Vm<Workspace<MemoryState>>> Member<V> {
     /// Applies an entry and commits it.
     pub(crate) fn apply(&mut self, entry: &[u8]) -> Applied {
         self.index += 1;
-        let applied = self.machine.apply(self.state.clone(), &mut self.vm, self.index, entry).expect("the entry is well formed");
+        let applied = self
+            .machine
+            .apply(self.state.clone(), &mut self.vm, self.index, entry)
+            .expect("the entry is well formed");
         assert!(applied.outcomes.iter().all(|outcome| outcome.outcome.result.is_ok()));
         self.state.commit(&applied.writes);
         applied
@@ -51,7 +59,9 @@ impl<V: Vm<Workspace<MemoryState>>> Member<V> {
 
 /// Entries of `calls` calls each, which add to counters all over.
 pub(crate) fn entries(counters: u32, calls: u32) -> Vec<Vec<u8>> {
-    (0..ENTRIES).map(|n| entry((0..calls).map(|call| Action::Call(add((n * 7_919 + call * 104_729) % counters))))).collect()
+    (0..ENTRIES)
+        .map(|n| entry((0..calls).map(|call| Action::Call(add((n * 7_919 + call * 104_729) % counters)))))
+        .collect()
 }
 
 /// An entry of `actions`, outside of any session.
@@ -62,5 +72,9 @@ pub(crate) fn entry(actions: impl IntoIterator<Item = Action>) -> Vec<u8> {
 
 /// A call that adds one to a counter.
 pub(crate) fn add(counter: u32) -> Call {
-    Call { space: SpaceId(1), operation: OperationId::of("add"), args: encode(&(format!("counter-{counter:06}"), 1_i64)).into() }
+    Call {
+        space: SpaceId(1),
+        operation: OperationId::of("add"),
+        args: encode(&(format!("counter-{counter:06}"), 1_i64)).into(),
+    }
 }

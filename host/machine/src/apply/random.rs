@@ -1,9 +1,9 @@
-//! Random clients: sessions that call, retry, acknowledge, wait, cancel and end, over spaces that come and go, emit, send,
-//! react to each other's events, and forget them.
+//! Random clients: sessions that call, retry, acknowledge, wait, cancel and end, over spaces that
+//! come and go, emit, send, react to each other's events, and forget them.
 //!
-//! Each command is made against the state that the ones before it led to, one an entry; the same commands in larger entries,
-//! with and without restarts, must mean the same. Every entry is checked against a recount of its rows, see
-//! [`Member::commands`].
+//! Each command is made against the state that the ones before it led to, one an entry; the same
+//! commands in larger entries, with and without restarts, must mean the same. Every entry is
+//! checked against a recount of its rows, see [`Member::commands`].
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -17,18 +17,51 @@ use crate::*;
 enum Deed {
     Open(u8),
     End(u8, EndCause),
-    Call { client: u8, space: u32, what: What, acknowledge: u64, single: u64, after: Option<u64>, wait_ms: Option<u64> },
-    Retry { client: u8, back: usize, change: bool },
-    Cancel { client: u8, back: u64 },
-    Plain { space: u32, what: What },
+    Call {
+        client: u8,
+        space: u32,
+        what: What,
+        acknowledge: u64,
+        single: u64,
+        after: Option<u64>,
+        wait_ms: Option<u64>,
+    },
+    Retry {
+        client: u8,
+        back: usize,
+        change: bool,
+    },
+    Cancel {
+        client: u8,
+        back: u64,
+    },
+    Plain {
+        space: u32,
+        what: What,
+    },
     Tick,
     Advance(u64),
     Create(u32),
     Delete(u32),
-    Bind { handler: usize, source: usize, filter: usize, on_failure: OnFailure },
-    Unbind { handler: usize, source: usize, filter: usize },
-    Compact { space: u32, back: u64 },
-    Retain { space: usize, events: u64 },
+    Bind {
+        handler: usize,
+        source: usize,
+        filter: usize,
+        on_failure: OnFailure,
+    },
+    Unbind {
+        handler: usize,
+        source: usize,
+        filter: usize,
+    },
+    Compact {
+        space: u32,
+        back: u64,
+    },
+    Retain {
+        space: usize,
+        events: u64,
+    },
 }
 
 const SPACES: [&str; 4] = ["a", "b", "c", "none"];
@@ -129,7 +162,15 @@ fn deed() -> impl Strategy<Value = Deed> {
     let space = || 1..4_u32;
     let cause = prop::sample::select(vec![EndCause::Closed, EndCause::Expired]);
     let on_failure = prop::sample::select(vec![OnFailure::Reject, OnFailure::Skip]);
-    let call = (client(), space(), what(), 0..50_u64, 0..6_u64, prop::option::weighted(0.3, 0..3_u64), prop::option::of(0..30_u64));
+    let call = (
+        client(),
+        space(),
+        what(),
+        0..50_u64,
+        0..6_u64,
+        prop::option::weighted(0.3, 0..3_u64),
+        prop::option::of(0..30_u64),
+    );
     prop_oneof![
         3 => client().prop_map(Deed::Open),
         1 => (client(), cause).prop_map(|(client, cause)| Deed::End(client, cause)),
@@ -226,7 +267,9 @@ impl World {
             What::Refuse => vec![put("k", "refused"), Step::Grant(1), Step::Refuse(1)],
             What::Fault => vec![Step::Grant(2), Step::Fault(Fault::Trap)],
             What::WaitAndGrant => vec![Step::Grant(1), Step::Wait],
-            What::Emit { topic, then } => [vec![emit(TOPICS[*topic], "e"), put("k", "e")], then.steps()].concat(),
+            What::Emit { topic, then } => {
+                [vec![emit(TOPICS[*topic], "e"), put("k", "e")], then.steps()].concat()
+            }
             What::Send { to, then } => vec![send(SPACES[*to], &then.steps()), emit("x", "sends")],
             What::React { hook, then } => {
                 let steps: Vec<Step> = then.iter().flat_map(|then| then.steps()).collect();
@@ -240,8 +283,11 @@ impl World {
         match deed {
             Deed::Open(client) => {
                 self.apply(command(open(*client)));
-                if let Some(Ok(Reply::Session { session, already: false, .. })) = self.told.outcomes.last().map(|last| &last.result) {
-                    self.clients[usize::from(*client)] = Client { session: Some(*session), next: 1, sent: Vec::new() };
+                if let Some(Ok(Reply::Session { session, already: false, .. })) =
+                    self.told.outcomes.last().map(|last| &last.result)
+                {
+                    self.clients[usize::from(*client)] =
+                        Client { session: Some(*session), next: 1, sent: Vec::new() };
                 }
             }
             Deed::End(client, cause) => {
@@ -250,10 +296,16 @@ impl World {
                 }
             }
             Deed::Call { client, space, what, acknowledge, single, after, wait_ms } => {
-                let Client { session: Some(session), next, .. } = self.clients[usize::from(*client)] else { return };
+                let Client { session: Some(session), next, .. } = self.clients[usize::from(*client)] else {
+                    return;
+                };
                 let request = Request {
                     id: RequestId(next),
-                    acknowledged_below: RequestId(if *acknowledge < 5 { next - next.min(*acknowledge) } else { 0 }),
+                    acknowledged_below: RequestId(if *acknowledge < 5 {
+                        next - next.min(*acknowledge)
+                    } else {
+                        0
+                    }),
                     acknowledged: (next.saturating_sub(*single)..next).map(RequestId).collect(),
                     after: after.map(|back| RequestId(next.saturating_sub(back))),
                     wait_ms: *wait_ms,
@@ -275,7 +327,9 @@ impl World {
                 self.apply(command);
             }
             Deed::Cancel { client, back } => {
-                let Client { session: Some(session), next, .. } = self.clients[usize::from(*client)] else { return };
+                let Client { session: Some(session), next, .. } = self.clients[usize::from(*client)] else {
+                    return;
+                };
                 self.apply(cancel(session, (next + 1).saturating_sub(*back)));
             }
             Deed::Plain { space, what } => {
@@ -299,7 +353,9 @@ impl World {
                 let retention = EventRetention { events: *events, ..EventRetention::default() };
                 self.apply(command(Action::SetEventRetention { name: space(SPACES[*of]), retention }));
             }
-            Deed::Delete(which) => self.apply(command(Action::DeleteSpace { name: space(["a", "b", "c"][*which as usize - 1]) })),
+            Deed::Delete(which) => {
+                self.apply(command(Action::DeleteSpace { name: space(["a", "b", "c"][*which as usize - 1]) }))
+            }
         }
     }
 
@@ -322,17 +378,28 @@ impl World {
         for (key, value) in self.member.state.rows(Table::State) {
             assert!(!key[4..].starts_with(b"ran ") || value == [1], "a request ran {value:?} times");
         }
-        let completed: BTreeSet<_> = self.told.completions.iter().map(|done| (done.session, done.request)).collect();
+        let completed: BTreeSet<_> =
+            self.told.completions.iter().map(|done| (done.session, done.request)).collect();
         assert_eq!(completed.len(), self.told.completions.len(), "a call is completed once");
-        let places: BTreeSet<_> = self.told.events.iter().map(|event| (event.space, event.revision, event.number)).collect();
+        let places: BTreeSet<_> =
+            self.told.events.iter().map(|event| (event.space, event.revision, event.number)).collect();
         assert_eq!(places.len(), self.told.events.len(), "an event has a place of its own");
-        let parked =
-            self.log.iter().zip(&self.told.outcomes).filter_map(|((_, command), outcome)| match (&command.action, &outcome.result) {
-                (Action::SessionCall(call), Ok(Reply::Parked { .. })) => Some((command.caller.session.unwrap(), call.request.id)),
+        let parked = self.log.iter().zip(&self.told.outcomes).filter_map(|((_, command), outcome)| {
+            match (&command.action, &outcome.result) {
+                (Action::SessionCall(call), Ok(Reply::Parked { .. })) => {
+                    Some((command.caller.session.unwrap(), call.request.id))
+                }
                 _ => None,
-            });
+            }
+        });
         assert_eq!(parked.collect::<BTreeSet<_>>(), completed, "every parked call is completed");
-        let early = self.member.vm.invoked.iter().filter(|(_, entry_point, _)| *entry_point == EntryPoint::Timer).count();
+        let early = self
+            .member
+            .vm
+            .invoked
+            .iter()
+            .filter(|(_, entry_point, _)| *entry_point == EntryPoint::Timer)
+            .count();
         assert!(early as u64 <= self.member.machine.head().last_timer);
     }
 }

@@ -22,7 +22,10 @@ fn a_cluster_is_formed_before_anything_else() {
     assert_eq!(member.one(form), Ok(Reply::Done));
     assert_eq!(member.one(install(SCRIPT_1)), Err(Rejection::NotFormed));
     assert_eq!(member.one(environment), Ok(Reply::Done));
-    assert_eq!(member.one(Action::FormCluster { cluster: ClusterId([1; 16]) }), Err(Rejection::AlreadyFormed));
+    assert_eq!(
+        member.one(Action::FormCluster { cluster: ClusterId([1; 16]) }),
+        Err(Rejection::AlreadyFormed)
+    );
     assert_eq!(member.machine.head().cluster, Some(ClusterId([9; 16])));
     assert_eq!(revision(&member), 2, "rejected commands take no revision");
 }
@@ -30,10 +33,13 @@ fn a_cluster_is_formed_before_anything_else() {
 #[test]
 fn calls_see_what_earlier_ones_of_the_entry_wrote() {
     let mut member = Member::formed();
-    let applied = member.apply(5, [call(1, &[put("k", "v")]), call(1, &[get("k"), delete("k")]), call(1, &[get("k")])]);
-    let results: Vec<_> = applied.outcomes.iter().map(|outcome| seen(outcome.outcome.result.as_ref().unwrap())).collect();
+    let applied =
+        member.apply(5, [call(1, &[put("k", "v")]), call(1, &[get("k"), delete("k")]), call(1, &[get("k")])]);
+    let results: Vec<_> =
+        applied.outcomes.iter().map(|outcome| seen(outcome.outcome.result.as_ref().unwrap())).collect();
     assert_eq!(results, [vec![], vec!["v".to_string()], vec!["absent".to_string()]]);
-    let revisions: Vec<_> = outcomes(&applied).iter().map(|outcome| (outcome.revision, outcome.time)).collect();
+    let revisions: Vec<_> =
+        outcomes(&applied).iter().map(|outcome| (outcome.revision, outcome.time)).collect();
     assert_eq!(revisions, [5, 6, 7].map(|revision| (Revision(revision), Time(5))));
 }
 
@@ -45,11 +51,17 @@ fn a_rejected_command_leaves_nothing_but_its_outcome() {
     for end in [Step::Refuse(3), Step::Fault(Fault::OutOfFuel)] {
         member.vm.discarded.clear();
         let refused = member.run(&[put("k", "new"), put("other", "x"), delete("k"), Step::Token, end]);
-        assert!(matches!(refused, Err(Rejection::Recipe { code: 3, .. } | Rejection::Fault(Fault::OutOfFuel))));
+        assert!(matches!(
+            refused,
+            Err(Rejection::Recipe { code: 3, .. } | Rejection::Fault(Fault::OutOfFuel))
+        ));
         assert_eq!(member.vm.discarded, [SpaceId(1)]);
     }
     let head = *member.machine.head();
-    assert_eq!((head.revision, head.tokens, head.rows, head.commands), (before.revision, before.tokens, before.rows, before.commands + 2));
+    assert_eq!(
+        (head.revision, head.tokens, head.rows, head.commands),
+        (before.revision, before.tokens, before.rows, before.commands + 2)
+    );
     assert!(member.state.rows(Table::State).eq(rows.rows(Table::State)));
     assert_eq!(member.run(&[get("k"), get("other"), Step::Token]).unwrap(), ["old", "absent", "2"]);
 }
@@ -61,8 +73,16 @@ fn an_instance_lives_until_the_entry_ends_or_its_writes_are_discarded() {
     let refused_reads = || call(1, &[Step::Remember, get("k"), Step::Refuse(1)]);
     let refused_writes = || call(1, &[put("k", "v"), Step::Refuse(1)]);
     let refused_token = || call(1, &[Step::Token, Step::Refuse(1)]);
-    let applied = member.apply(0, [remember(), refused_reads(), remember(), refused_writes(), remember(), refused_token(), remember()]);
-    let counts: Vec<_> = applied.outcomes.iter().filter_map(|outcome| outcome.outcome.result.as_ref().ok()).flat_map(seen).collect();
+    let applied = member.apply(
+        0,
+        [remember(), refused_reads(), remember(), refused_writes(), remember(), refused_token(), remember()],
+    );
+    let counts: Vec<_> = applied
+        .outcomes
+        .iter()
+        .filter_map(|outcome| outcome.outcome.result.as_ref().ok())
+        .flat_map(seen)
+        .collect();
     assert_eq!(counts, ["1", "3", "1", "1"]);
     assert_eq!(member.run(&[Step::Remember]).unwrap(), ["1"]);
 }
@@ -90,7 +110,8 @@ fn tokens_and_seeds_are_never_drawn_twice() {
 fn what_cannot_be_called_says_why() {
     let mut member = Member::formed();
     assert_eq!(member.one(call(2, &[])), Err(Rejection::UnknownSpace));
-    let mut other = Call { space: SpaceId(1), operation: synod_abi::OperationId::of("look"), args: Blob::default() };
+    let mut other =
+        Call { space: SpaceId(1), operation: synod_abi::OperationId::of("look"), args: Blob::default() };
     assert_eq!(member.one(Action::Call(other.clone())), Err(Rejection::UnknownOperation));
     other.operation = synod_abi::OperationId::of("run");
     other.args = vec![0; limits::ARGS_BYTES + 1].into();
@@ -104,10 +125,14 @@ fn commands_past_the_write_limit_are_deferred_and_leave_no_trace() {
     let needed = limits::ENTRY_WRITE_BYTES.div_ceil(15 * limits::VALUE_BYTES);
     let before = *member.machine.head();
     let applied = member.apply(0, (0..needed + 2).map(|_| call(1, &[Step::Fill(15)])));
-    let deferred: Vec<_> = outcomes(&applied).iter().map(|outcome| outcome.result == Err(Rejection::Deferred)).collect();
+    let deferred: Vec<_> =
+        outcomes(&applied).iter().map(|outcome| outcome.result == Err(Rejection::Deferred)).collect();
     assert_eq!(deferred, [vec![false; needed], vec![true; 2]].concat());
     let after = *member.machine.head();
-    assert_eq!((after.revision.0, after.commands), (before.revision.0 + needed as u64, before.commands + needed as u64));
+    assert_eq!(
+        (after.revision.0, after.commands),
+        (before.revision.0 + needed as u64, before.commands + needed as u64)
+    );
     assert_eq!(applied.outcomes[needed].outcome.revision, after.revision);
     assert!(member.run(&[]).is_ok(), "the next entry has the whole limit");
 }
@@ -115,13 +140,20 @@ fn commands_past_the_write_limit_are_deferred_and_leave_no_trace() {
 #[test]
 fn installing_is_idempotent_by_hash_and_versions_are_immutable() {
     let mut member = Member::formed();
-    let installed = |already| Ok(Reply::Installed { recipe: script(1), hash: module_hash(SCRIPT_1), already });
+    let installed =
+        |already| Ok(Reply::Installed { recipe: script(1), hash: module_hash(SCRIPT_1), already });
     assert_eq!(member.one(install(SCRIPT_1)), installed(true));
-    assert_eq!(member.one(install(SCRIPT_1_DOCS)), Err(Rejection::RecipeExists { hash: module_hash(SCRIPT_1) }));
+    assert_eq!(
+        member.one(install(SCRIPT_1_DOCS)),
+        Err(Rejection::RecipeExists { hash: module_hash(SCRIPT_1) })
+    );
     let broken = install(b"\x01broken");
     assert!(matches!(member.one(broken), Err(Rejection::NotAdmitted(AdmissionError::BadSchema(_)))));
     let record = directory::recipe(&member.state, &script(1)).unwrap().unwrap();
-    assert_eq!((record.hash, record.module_bytes, record.spaces), (module_hash(SCRIPT_1), SCRIPT_1.len() as u64, 1));
+    assert_eq!(
+        (record.hash, record.module_bytes, record.spaces),
+        (module_hash(SCRIPT_1), SCRIPT_1.len() as u64, 1)
+    );
     assert_eq!(directory::module(&member.state, record.hash).unwrap().as_deref(), Some(SCRIPT_1));
     assert_eq!(directory::schema(&member.state, record.hash).unwrap().unwrap().recipe, script(1));
 }
@@ -132,8 +164,14 @@ fn replacing_moves_the_spaces_of_the_recipe_in_the_same_entry() {
     let replace = |module: &[u8]| Action::InstallRecipe { module: module.into(), replace: true };
     let incompatible = Incompatible { name: "look".into(), change: Change::Removed };
     assert_eq!(member.one(replace(SCRIPT_1_BREAKING)), Err(Rejection::IncompatibleUpgrade(incompatible)));
-    let applied =
-        member.apply(0, [call(1, &[Step::Remember, put("k", "v")]), replace(SCRIPT_1_DOCS), call(1, &[Step::Remember, get("k")])]);
+    let applied = member.apply(
+        0,
+        [
+            call(1, &[Step::Remember, put("k", "v")]),
+            replace(SCRIPT_1_DOCS),
+            call(1, &[Step::Remember, get("k")]),
+        ],
+    );
     assert_eq!(seen(applied.outcomes[2].outcome.result.as_ref().unwrap()), ["1", "v"]);
     assert!(applied.directory_changed);
     let space = directory::space(&member.state, &space("a")).unwrap().unwrap();
@@ -164,7 +202,10 @@ fn installed_modules_are_listed_and_their_changes_noticed() {
     assert!(!changed(&mut member, install(SCRIPT_2)), "it is installed already");
     assert!(!changed(&mut member, create("b")));
     assert!(changed(&mut member, Action::InstallRecipe { module: SCRIPT_1_DOCS.into(), replace: true }));
-    assert_eq!(directory::installed(&member.state), Ok([module_hash(SCRIPT_1_DOCS), module_hash(SCRIPT_2)].into()));
+    assert_eq!(
+        directory::installed(&member.state),
+        Ok([module_hash(SCRIPT_1_DOCS), module_hash(SCRIPT_2)].into())
+    );
     assert!(!changed(&mut member, Action::DeleteSpace { name: space("b") }));
     assert!(changed(&mut member, Action::RemoveRecipe { recipe: script(2) }));
     assert_eq!(directory::installed(&member.state), Ok([module_hash(SCRIPT_1_DOCS)].into()));
@@ -173,7 +214,8 @@ fn installed_modules_are_listed_and_their_changes_noticed() {
 #[test]
 fn creating_a_space_is_idempotent_and_takes_the_largest_version() {
     let mut member = Member::formed();
-    let space_reply = |id, version, already| Ok(Reply::Space { space: SpaceId(id), recipe: script(version), already });
+    let space_reply =
+        |id, version, already| Ok(Reply::Space { space: SpaceId(id), recipe: script(version), already });
     assert_eq!(member.one(create("a")), space_reply(1, 1, true));
     member.one(install(SCRIPT_2)).unwrap();
     member.one(install(OTHER_1)).unwrap();
@@ -194,14 +236,21 @@ fn an_upgrade_keeps_the_rows_and_only_appends() {
     assert_eq!(member.one(upgrade(2)), Err(Rejection::UnknownRecipe));
     member.one(install(SCRIPT_2)).unwrap();
     member.one(install(SCRIPT_3)).unwrap();
-    let applied = member.apply(0, [call(1, &[Step::Remember]), upgrade(2), call(1, &[Step::Remember, get("k")])]);
-    assert_eq!(seen(applied.outcomes[2].outcome.result.as_ref().unwrap()), ["1", "v"], "another module has another instance");
-    let refused = |name: &str, change| Err(Rejection::IncompatibleUpgrade(Incompatible { name: name.into(), change }));
+    let applied =
+        member.apply(0, [call(1, &[Step::Remember]), upgrade(2), call(1, &[Step::Remember, get("k")])]);
+    assert_eq!(
+        seen(applied.outcomes[2].outcome.result.as_ref().unwrap()),
+        ["1", "v"],
+        "another module has another instance"
+    );
+    let refused =
+        |name: &str, change| Err(Rejection::IncompatibleUpgrade(Incompatible { name: name.into(), change }));
     assert_eq!(member.one(upgrade(1)), refused("2", Change::NotNewer));
     assert_eq!(member.one(upgrade(2)), refused("2", Change::NotNewer));
     assert_eq!(member.one(upgrade(3)), refused("look", Change::Removed));
     assert_eq!(member.one(Action::UpgradeSpace { name: space("none"), to: 2 }), Err(Rejection::UnknownSpace));
-    let uses = [1, 2].map(|version| directory::recipe(&member.state, &script(version)).unwrap().unwrap().spaces);
+    let uses =
+        [1, 2].map(|version| directory::recipe(&member.state, &script(version)).unwrap().unwrap().spaces);
     assert_eq!(uses, [0, 1]);
 }
 
@@ -284,21 +333,28 @@ fn a_member_that_means_something_else_stops() {
     let other = Environment { semantics: 4, engine: [8; 32] };
     assert_eq!(member.one(Action::SetEnvironment { environment: other }), Ok(Reply::Done));
     let stopped = member.try_apply(0, [call(1, &[])]).unwrap_err();
-    assert!(stopped.0.contains("semantics 4 and engine 0808") && stopped.0.contains("semantics 3 and engine 0707"), "{stopped}");
+    assert!(
+        stopped.0.contains("semantics 4 and engine 0808")
+            && stopped.0.contains("semantics 3 and engine 0707"),
+        "{stopped}"
+    );
     assert!(member.try_apply(0, []).unwrap_err().0.contains("stopped"), "it does not go on");
 }
 
 #[test]
 fn malformed_repeated_and_oversized_entries_stop_the_member() {
-    for (entry, why) in
-        [(vec![0, 1, 0xff], "malformed"), ([encode(&Entry { stamp: Time(0), commands: vec![] }), vec![0]].concat(), "malformed")]
-    {
+    for (entry, why) in [
+        (vec![0, 1, 0xff], "malformed"),
+        ([encode(&Entry { stamp: Time(0), commands: vec![] }), vec![0]].concat(), "malformed"),
+    ] {
         let Member { mut machine, state, mut vm, index, .. } = Member::formed();
         assert!(machine.apply(state, &mut vm, index + 1, &entry).unwrap_err().0.contains(why));
     }
     let unknown_action = [vec![0, 1], vec![0, 0, 0], vec![0, 0], vec![99]].concat();
     let Member { mut machine, state, mut vm, index, .. } = Member::formed();
-    assert!(machine.apply(state, &mut vm, index + 1, &unknown_action).unwrap_err().0.contains("newer binary"));
+    assert!(
+        machine.apply(state, &mut vm, index + 1, &unknown_action).unwrap_err().0.contains("newer binary")
+    );
     let mut member = Member::formed();
     member.index -= 1;
     assert!(member.try_apply(0, []).unwrap_err().0.contains("again"));
@@ -311,8 +367,14 @@ fn malformed_repeated_and_oversized_entries_stop_the_member() {
 fn a_newer_format_is_not_read() {
     let mut state = MemoryState::default();
     let head = directory::Head { format: directory::FORMAT + 1, ..directory::Head::EMPTY };
-    state.commit(&[Write::Put { table: Table::System, key: directory::head_key(), value: [encode(&head), vec![1, 2]].concat() }]);
-    assert!(Machine::load(&state, ENVIRONMENT).unwrap_err().0.contains("format 4, this binary reads format 3"));
+    state.commit(&[Write::Put {
+        table: Table::System,
+        key: directory::head_key(),
+        value: [encode(&head), vec![1, 2]].concat(),
+    }]);
+    assert!(
+        Machine::load(&state, ENVIRONMENT).unwrap_err().0.contains("format 4, this binary reads format 3")
+    );
 }
 
 #[test]
@@ -327,7 +389,11 @@ fn an_older_format_is_not_read_either() {
 fn damaged_rows_are_found_by_the_digest() {
     let mut member = Member::formed();
     member.run(&[put("k", "v")]).unwrap();
-    member.state.commit(&[Write::Put { table: Table::State, key: [1_u32.to_be_bytes().as_slice(), b"k"].concat(), value: b"w".to_vec() }]);
+    member.state.commit(&[Write::Put {
+        table: Table::State,
+        key: [1_u32.to_be_bytes().as_slice(), b"k"].concat(),
+        value: b"w".to_vec(),
+    }]);
     assert!(verify(&member.state).unwrap_err().0.contains("damaged"));
 }
 
@@ -341,7 +407,11 @@ fn the_chain_tells_apart_what_the_state_does_not() {
     };
     let (chain, state) = run(&[put("k", "v")], 0);
     assert_eq!(run(&[put("k", "v")], 0), (chain, state));
-    for (steps, gap) in [(vec![put("k", "x"), put("k", "v")], 0), (vec![put("k", "v"), get("k")], 0), (vec![put("k", "v")], 1)] {
+    for (steps, gap) in [
+        (vec![put("k", "x"), put("k", "v")], 0),
+        (vec![put("k", "v"), get("k")], 0),
+        (vec![put("k", "v")], 1),
+    ] {
         let (other_chain, other_state) = run(&steps, gap);
         assert_eq!(other_state, state, "{steps:?}");
         assert_ne!(other_chain, chain, "{steps:?}");
@@ -355,7 +425,12 @@ fn a_query_reads_one_moment_and_cannot_write() {
     let moment = member.state.clone();
     member.apply(7, [call(1, &[put("k", "w")])]);
     let look = |member: &mut Member, view: &MemoryState, name: &str, steps: &[Step]| {
-        let query = Query { space: &space(name), query: synod_abi::OperationId::of("look"), args: &encode(steps), session: None };
+        let query = Query {
+            space: &space(name),
+            query: synod_abi::OperationId::of("look"),
+            args: &encode(steps),
+            session: None,
+        };
         crate::query(view, &mut member.vm, query).unwrap()
     };
     let reads = [get("k"), range("", "", Direction::Backward, 5), Step::Log("hello".into())];
@@ -381,8 +456,19 @@ impl StateView for Failing {
         if table == Table::State { Err(Fatal("the disk failed".into())) } else { self.0.get(table, key) }
     }
 
-    fn range(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, limit: RangeLimit) -> Result<(Vec<Row>, bool), Fatal> {
-        if table == Table::State { Err(Fatal("the disk failed".into())) } else { self.0.range(table, from, to, direction, limit) }
+    fn range(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+        limit: RangeLimit,
+    ) -> Result<(Vec<Row>, bool), Fatal> {
+        if table == Table::State {
+            Err(Fatal("the disk failed".into()))
+        } else {
+            self.0.range(table, from, to, direction, limit)
+        }
     }
 }
 

@@ -18,7 +18,8 @@ fn bound(already: bool) -> Result<Reply, Rejection> {
     Ok(Reply::Bound { already })
 }
 
-/// The bindings of which a space is the source: handler, filter, what becomes of failures, and revision.
+/// The bindings of which a space is the source: handler, filter, what becomes of failures, and
+/// revision.
 fn bindings(member: &Member, source: u32) -> Vec<(u32, String, OnFailure, u64)> {
     let show = |record: events::BindingRecord| {
         let StoredBinding { on_failure, bound } = record.stored;
@@ -31,9 +32,12 @@ fn bindings(member: &Member, source: u32) -> Vec<(u32, String, OnFailure, u64)> 
 fn bindings_are_kept_in_the_order_in_which_they_run() {
     let mut member = member();
     let first = member.machine.head().revision.0 + 1;
-    for (handler, filter, on_failure) in
-        [("c", "", OnFailure::Reject), ("b", "x*", OnFailure::Skip), ("b", "x", OnFailure::Reject), ("b", "config/", OnFailure::Skip)]
-    {
+    for (handler, filter, on_failure) in [
+        ("c", "", OnFailure::Reject),
+        ("b", "x*", OnFailure::Skip),
+        ("b", "x", OnFailure::Reject),
+        ("b", "config/", OnFailure::Skip),
+    ] {
         assert_eq!(member.one(bind(handler, "a", filter, on_failure)), bound(false));
     }
     let expected = [
@@ -42,7 +46,10 @@ fn bindings_are_kept_in_the_order_in_which_they_run() {
         (2, "x*", OnFailure::Skip, first + 1),
         (3, "*", OnFailure::Reject, first),
     ];
-    assert_eq!(bindings(&member, 1), expected.map(|(handler, filter, on_failure, at)| (handler, filter.into(), on_failure, at)));
+    assert_eq!(
+        bindings(&member, 1),
+        expected.map(|(handler, filter, on_failure, at)| (handler, filter.into(), on_failure, at))
+    );
     let of_handler = bindings_of_handler(&member.state, SpaceId(3)).unwrap();
     assert_eq!(of_handler, [(SpaceId(1), TopicFilter::all())]);
     assert_eq!(member.machine.head().bindings, 4);
@@ -65,7 +72,11 @@ fn the_same_binding_again_changes_what_becomes_of_failures() {
 fn what_cannot_be_bound_says_why() {
     let mut member = member();
     member.one(install(OTHER_1)).unwrap();
-    let hookless = Action::CreateSpace { name: space("other"), recipe: synod_abi::RecipeName::new("other").unwrap(), version: None };
+    let hookless = Action::CreateSpace {
+        name: space("other"),
+        recipe: synod_abi::RecipeName::new("other").unwrap(),
+        version: None,
+    };
     member.one(hookless).unwrap();
     let revision = member.machine.head().revision;
     let long = "x".repeat(limits::EVENT_TOPIC_BYTES + 1);
@@ -74,7 +85,10 @@ fn what_cannot_be_bound_says_why() {
         (bind("a", "none", "", OnFailure::Reject), Rejection::UnknownSpace),
         (bind("other", "a", "", OnFailure::Reject), Rejection::NoHandler),
         (bind("b", "a", &long, OnFailure::Reject), Rejection::InvalidTopic(InvalidTopic::TooLong)),
-        (bind("b", "a", &format!("{long}*"), OnFailure::Reject), Rejection::InvalidTopic(InvalidTopic::TooLong)),
+        (
+            bind("b", "a", &format!("{long}*"), OnFailure::Reject),
+            Rejection::InvalidTopic(InvalidTopic::TooLong),
+        ),
         (bind("a", "a", "", OnFailure::Reject), Rejection::BindingCircle),
         (unbind("none", "a", ""), Rejection::UnknownSpace),
         (unbind("b", "none", ""), Rejection::UnknownSpace),
@@ -83,7 +97,11 @@ fn what_cannot_be_bound_says_why() {
     for (action, why) in cases {
         assert_eq!(member.one(action.clone()), Err(why), "{action:?}");
     }
-    assert_eq!(member.one(bind("b", "other", "", OnFailure::Reject)), bound(false), "a source needs no handler");
+    assert_eq!(
+        member.one(bind("b", "other", "", OnFailure::Reject)),
+        bound(false),
+        "a source needs no handler"
+    );
     assert_eq!(member.machine.head().revision.0, revision.0 + 1);
 }
 
@@ -91,15 +109,27 @@ fn what_cannot_be_bound_says_why() {
 fn bindings_form_no_circle() {
     let mut member = member();
     for (handler, source) in [("b", "a"), ("c", "b"), ("d", "c"), ("d", "a"), ("c", "a")] {
-        assert_eq!(member.one(bind(handler, source, "", OnFailure::Reject)), bound(false), "{handler} to {source}");
+        assert_eq!(
+            member.one(bind(handler, source, "", OnFailure::Reject)),
+            bound(false),
+            "{handler} to {source}"
+        );
     }
     for (handler, source) in [("a", "b"), ("a", "c"), ("a", "d"), ("b", "d"), ("c", "d"), ("b", "b")] {
         for filter in ["", "some"] {
-            assert_eq!(member.one(bind(handler, source, filter, OnFailure::Skip)), Err(Rejection::BindingCircle), "{handler} to {source}");
+            assert_eq!(
+                member.one(bind(handler, source, filter, OnFailure::Skip)),
+                Err(Rejection::BindingCircle),
+                "{handler} to {source}"
+            );
         }
     }
     member.one(unbind("c", "b", "")).unwrap();
-    assert_eq!(member.one(bind("b", "d", "", OnFailure::Reject)), bound(false), "the way from b to d is open");
+    assert_eq!(
+        member.one(bind("b", "d", "", OnFailure::Reject)),
+        bound(false),
+        "the way from b to d is open"
+    );
     assert_eq!(member.one(bind("c", "b", "", OnFailure::Reject)), Err(Rejection::BindingCircle));
 }
 
@@ -161,7 +191,8 @@ fn bindings_hold_from_the_next_command_on_and_after_a_restart() {
     );
     member.restart();
     member.apply(0, [emitting("4")]);
-    let heard = |numbers: &[u8]| numbers.iter().map(|n| format!("event a config/x {n}\n")).collect::<String>();
+    let heard =
+        |numbers: &[u8]| numbers.iter().map(|n| format!("event a config/x {n}\n")).collect::<String>();
     assert_eq!((member.heard(2), member.heard(3)), (heard(&[1, 2]), heard(&[2, 3, 4])));
 }
 

@@ -5,7 +5,8 @@ use crate::directory::{HookFailures, hook_failures};
 use crate::testing::*;
 use crate::*;
 
-/// Spaces `a`, `b` and `c`, with ids from 1; `b` is bound to `a`, and told what to do at its events.
+/// Spaces `a`, `b` and `c`, with ids from 1; `b` is bound to `a`, and told what to do at its
+/// events.
 fn bound(on_failure: OnFailure, at_event: &[Step]) -> Member {
     let mut member = Member::formed();
     for name in ["b", "c"] {
@@ -21,7 +22,12 @@ fn bound(on_failure: OnFailure, at_event: &[Step]) -> Member {
 
 /// Where something ran, and whether it was a handler.
 fn ran(member: &Member) -> Vec<(u32, bool)> {
-    member.vm.invoked.iter().map(|(space, entry_point, _)| (space.0, *entry_point == EntryPoint::Event)).collect()
+    member
+        .vm
+        .invoked
+        .iter()
+        .map(|(space, entry_point, _)| (space.0, *entry_point == EntryPoint::Event))
+        .collect()
 }
 
 fn failures(member: &Member, space: u32) -> Option<(u64, DeliveryFailure)> {
@@ -52,7 +58,8 @@ fn circle() -> [Step; 1] {
 /// The rows of spaces, and what there is of events and failures.
 fn rows(member: &Member) -> Vec<Row> {
     let tables = [Table::System, Table::State, Table::Events, Table::Timers].into_iter();
-    let rows = tables.flat_map(|table| member.state.rows(table)).map(|(key, value)| (key.to_vec(), value.to_vec()));
+    let rows =
+        tables.flat_map(|table| member.state.rows(table)).map(|(key, value)| (key.to_vec(), value.to_vec()));
     rows.filter(|(key, _)| key != b"h").collect()
 }
 
@@ -62,7 +69,8 @@ fn deliveries_run_behind_each_other_in_the_order_of_emits_and_sends() {
     member.one(bind("c", "b", "of", OnFailure::Reject)).unwrap();
     member.one(bind("c", "b", "of b", OnFailure::Reject)).unwrap();
     member.vm.invoked.clear();
-    let steps = [emit("t", "1"), send("c", &[get("from b"), put("from a", "1")]), emit("t", "2"), put("k", "v")];
+    let steps =
+        [emit("t", "1"), send("c", &[get("from b"), put("from a", "1")]), emit("t", "2"), put("k", "v")];
     let applied = member.apply(3, [call(1, &steps)]);
     assert!(applied.outcomes[0].outcome.result.is_ok());
     let (operation, handler) = (false, true);
@@ -71,8 +79,12 @@ fn deliveries_run_behind_each_other_in_the_order_of_emits_and_sends() {
     assert_eq!(ran(&member), [first, second].concat());
     let seeds: std::collections::BTreeSet<_> = member.vm.invoked.iter().map(|(_, _, seed)| *seed).collect();
     assert_eq!(seeds.len(), 8, "each has a seed of its own");
-    assert_eq!((member.heard(2).as_str(), member.heard(3).as_str()), ("event a t 1\nevent a t 2\n", "event b of b \nevent b of b \n"));
-    let places: Vec<_> = applied.events.iter().map(|event| (event.space.0, event.revision.0, event.number)).collect();
+    assert_eq!(
+        (member.heard(2).as_str(), member.heard(3).as_str()),
+        ("event a t 1\nevent a t 2\n", "event b of b \nevent b of b \n")
+    );
+    let places: Vec<_> =
+        applied.events.iter().map(|event| (event.space.0, event.revision.0, event.number)).collect();
     let revision = applied.outcomes[0].outcome.revision.0;
     assert_eq!(places, [(1, revision, 0), (1, revision, 1), (2, revision, 0), (2, revision, 1)]);
     assert_eq!(applied.outcomes.len(), 1);
@@ -82,8 +94,10 @@ fn deliveries_run_behind_each_other_in_the_order_of_emits_and_sends() {
 #[test]
 fn events_are_numbered_through_all_that_a_command_runs() {
     let mut member = bound(OnFailure::Reject, &[]);
-    let applied = member.apply(0, [call(1, &[emit("t", "0"), send("c", &[send("a", &[emit("t", "2")])]), emit("t", "1")])]);
-    let payloads: Vec<_> = applied.events.iter().map(|event| (event.number, event.event.payload.to_vec())).collect();
+    let applied = member
+        .apply(0, [call(1, &[emit("t", "0"), send("c", &[send("a", &[emit("t", "2")])]), emit("t", "1")])]);
+    let payloads: Vec<_> =
+        applied.events.iter().map(|event| (event.number, event.event.payload.to_vec())).collect();
     assert_eq!(payloads, [(0, b"0".to_vec()), (1, b"1".to_vec()), (2, b"2".to_vec())]);
     assert_eq!(member.heard(2), "event a t 0\nevent a t 1\nevent a t 2\n");
 }
@@ -91,7 +105,9 @@ fn events_are_numbered_through_all_that_a_command_runs() {
 #[test]
 fn a_handler_runs_once_an_event_and_its_first_filter_decides() {
     let fails = [Step::Fault(Fault::Trap)];
-    for (exact, prefix, rejected) in [(OnFailure::Skip, OnFailure::Reject, false), (OnFailure::Reject, OnFailure::Skip, true)] {
+    for (exact, prefix, rejected) in
+        [(OnFailure::Skip, OnFailure::Reject, false), (OnFailure::Reject, OnFailure::Skip, true)]
+    {
         let mut member = bound(prefix, &fails);
         member.one(bind("b", "a", "t", exact)).unwrap();
         member.vm.invoked.clear();
@@ -118,10 +134,16 @@ fn a_failing_delivery_rejects_the_whole_command() {
     let (waits, refuses) = ([put("k", "x"), Step::Later], [put("k", "x"), Step::Refuse(300)]);
     let no_operation = || Step::Send("c".into(), "none".into(), Default::default());
     let malformed = || Step::Send("c".into(), "run".into(), b"\xff".into());
-    let unknown = |space: &str| (vec![send(space, &[])], Rejection::Send { space: None, why: DeliveryFailure::Unknown });
+    let unknown = |space: &str| {
+        (vec![send(space, &[])], Rejection::Send { space: None, why: DeliveryFailure::Unknown })
+    };
     let kilobytes = "x".repeat(4_080);
     let cases = [
-        (vec![], vec![send("c", &[put("k", "x"), Step::Fault(Fault::Panic)])], send_failed(3, fault(Fault::Panic))),
+        (
+            vec![],
+            vec![send("c", &[put("k", "x"), Step::Fault(Fault::Panic)])],
+            send_failed(3, fault(Fault::Panic)),
+        ),
         (vec![], vec![send("c", &refuses)], send_failed(3, DeliveryFailure::Refused { code: 300 })),
         (vec![], vec![send("c", &waits)], send_failed(3, DeliveryFailure::WouldWait)),
         (vec![], vec![no_operation()], send_failed(3, DeliveryFailure::Unknown)),
@@ -132,21 +154,41 @@ fn a_failing_delivery_rejects_the_whole_command() {
         (vec![Step::Now], vec![emit("t", "")], handler_failed(2, fault(Fault::BadReply))),
         (vec![emit("", "")], vec![emit("t", "")], handler_failed(2, fault(Fault::BadTopic))),
         (refuses.to_vec(), vec![emit("t", "")], handler_failed(2, fault(Fault::BadReply))),
-        (vec![send("c", &refuses)], vec![emit("t", "")], send_failed(3, DeliveryFailure::Refused { code: 300 })),
+        (
+            vec![send("c", &refuses)],
+            vec![emit("t", "")],
+            send_failed(3, DeliveryFailure::Refused { code: 300 }),
+        ),
         (circle().to_vec(), vec![emit("t", "")], handler_failed(2, fault(Fault::TooDeepDelivery))),
-        (vec![times(4, send("c", &[]))], vec![times(1_023, emit("t", ""))], send_failed(3, fault(Fault::TooManyDeliveries))),
+        (
+            vec![times(4, send("c", &[]))],
+            vec![times(1_023, emit("t", ""))],
+            send_failed(3, fault(Fault::TooManyDeliveries)),
+        ),
         (
             vec![times(256, send("c", &[Step::Log(kilobytes)]))],
             vec![times(9, emit("t", ""))],
             send_failed(3, fault(Fault::TooManyDeliveries)),
         ),
-        (vec![times(4, emit("u", ""))], vec![times(1_023, emit("t", ""))], handler_failed(2, fault(Fault::TooManyEvents))),
-        (vec![Step::Burn(15_000_000)], vec![Step::Burn(5_000_000), emit("t", "")], handler_failed(2, fault(Fault::OutOfFuel))),
+        (
+            vec![times(4, emit("u", ""))],
+            vec![times(1_023, emit("t", ""))],
+            handler_failed(2, fault(Fault::TooManyEvents)),
+        ),
+        (
+            vec![Step::Burn(15_000_000)],
+            vec![Step::Burn(5_000_000), emit("t", "")],
+            handler_failed(2, fault(Fault::OutOfFuel)),
+        ),
     ];
     for (at_event, cause, rejection) in cases {
         let mut member = bound(OnFailure::Reject, &at_event);
         let (before, head) = (rows(&member), *member.machine.head());
-        let steps = [vec![put("k", "new"), Step::Token, Step::SetTimer(9, Default::default()), emit("first", "")], cause].concat();
+        let steps = [
+            vec![put("k", "new"), Step::Token, Step::SetTimer(9, Default::default()), emit("first", "")],
+            cause,
+        ]
+        .concat();
         let steps = if matches!(rejection, Rejection::Handler { .. }) || !at_event.is_empty() {
             steps
         } else {
@@ -159,8 +201,12 @@ fn a_failing_delivery_rejects_the_whole_command() {
         assert_eq!(rows(&member), before, "{rejection:?}");
         let after = *member.machine.head();
         assert_eq!((after.revision, after.tokens, after.timers), (head.revision, head.tokens, head.timers));
-        let used: std::collections::BTreeSet<SpaceId> = member.vm.invoked.iter().map(|(space, ..)| *space).collect();
-        assert!(used.iter().all(|space| member.vm.discarded.contains(space)), "every instance that it used is dropped: {rejection:?}");
+        let used: std::collections::BTreeSet<SpaceId> =
+            member.vm.invoked.iter().map(|(space, ..)| *space).collect();
+        assert!(
+            used.iter().all(|space| member.vm.discarded.contains(space)),
+            "every instance that it used is dropped: {rejection:?}"
+        );
     }
 }
 
@@ -169,7 +215,8 @@ fn a_circle_ends_at_the_deepest_delivery() {
     let mut member = bound(OnFailure::Reject, &circle());
     assert_eq!(member.run(&[emit("t", "")]), Err(handler_failed(2, fault(Fault::TooDeepDelivery))));
     assert_eq!(member.vm.invoked.len(), 1 + limits::DELIVERY_DEPTH as usize);
-    let deepest = (1..limits::DELIVERY_DEPTH).fold(send("c", &[put("deep", "x")]), |inner, _| send("c", &[inner]));
+    let deepest =
+        (1..limits::DELIVERY_DEPTH).fold(send("c", &[put("deep", "x")]), |inner, _| send("c", &[inner]));
     member.run(std::slice::from_ref(&deepest)).unwrap();
     assert_eq!(member.run(&[send("c", &[deepest])]), Err(send_failed(3, fault(Fault::TooDeepDelivery))));
 }
@@ -177,7 +224,9 @@ fn a_circle_ends_at_the_deepest_delivery() {
 #[test]
 fn a_call_and_all_that_it_sets_off_share_one_fuel() {
     let mut member = bound(OnFailure::Skip, &[Step::Burn(2_000_000)]);
-    member.run(&[Step::Burn(999_999), emit("t", ""), send("c", &[Step::Burn(30_000_000)]), emit("t", "")]).unwrap_err();
+    member
+        .run(&[Step::Burn(999_999), emit("t", ""), send("c", &[Step::Burn(30_000_000)]), emit("t", "")])
+        .unwrap_err();
     let left = limits::CALL_FUEL - 1_000_000;
     assert_eq!(member.vm.fuelled, [limits::CALL_FUEL, left, left - 2_000_001]);
     member.vm.fuelled.clear();
@@ -220,7 +269,11 @@ fn a_skipped_handler_leaves_nothing_but_its_count() {
     let applied = member.apply(0, [call(1, &[put("k", "v"), emit("t", "1"), send("b", &[emit("u", "")])])]);
     assert!(applied.outcomes[0].outcome.result.is_ok());
     assert_eq!((member.heard(2), member.heard(3).as_str()), (String::new(), "event a t 1\n"));
-    let events: Vec<_> = applied.events.iter().map(|event| (event.space.0, event.number, event.event.topic.as_str())).collect();
+    let events: Vec<_> = applied
+        .events
+        .iter()
+        .map(|event| (event.space.0, event.number, event.event.topic.as_str()))
+        .collect();
     assert_eq!(events, [(1, 0, "t"), (2, 0, "u")], "its numbers are free again");
     assert_eq!((member.machine.head().tokens, member.machine.head().timers), (tokens, 0));
     assert_eq!(failures(&member, 2), Some((1, fault(Fault::Trap))));
@@ -245,17 +298,24 @@ fn skipped_handlers_beyond_the_bounds_are_counted_once_a_cause() {
     let counted: Vec<_> = (1..7).filter_map(|space| failures(&member, space)).collect();
     assert_eq!(counted, [(1, fault(Fault::TooManyDeliveries))]);
     member.one(bind("c", "a", "", OnFailure::Reject)).unwrap();
-    assert!(matches!(member.run(&[times(1_024, emit("t", ""))]), Err(Rejection::Handler { space: SpaceId(3), .. })));
+    assert!(matches!(
+        member.run(&[times(1_024, emit("t", ""))]),
+        Err(Rejection::Handler { space: SpaceId(3), .. })
+    ));
 }
 
 #[test]
 fn a_space_that_is_deleted_or_made_in_the_entry_is_found_as_it_is() {
     let mut member = bound(OnFailure::Reject, &[]);
     let sending = || call(1, &[send("c", &[put("k", "v")])]);
-    let applied = member.apply(0, [sending(), Action::DeleteSpace { name: space("c") }, sending(), create("c"), sending()]);
+    let applied = member
+        .apply(0, [sending(), Action::DeleteSpace { name: space("c") }, sending(), create("c"), sending()]);
     let results: Vec<_> = applied.outcomes.iter().map(|outcome| outcome.outcome.result.is_ok()).collect();
     assert_eq!(results, [true, true, false, true, true]);
-    assert_eq!(applied.outcomes[2].outcome.result, Err(Rejection::Send { space: None, why: DeliveryFailure::Unknown }));
+    assert_eq!(
+        applied.outcomes[2].outcome.result,
+        Err(Rejection::Send { space: None, why: DeliveryFailure::Unknown })
+    );
     assert_eq!(seen(&member.one(call(4, &[get("k")])).unwrap()), ["v"]);
 }
 
@@ -278,7 +338,11 @@ fn a_session_s_call_keeps_the_rejection_of_its_delivery_as_its_outcome() {
         assert!(member.request(session, acknowledging(2, 2), &cause).is_ok());
         assert_eq!(member.heard(2), "event a t \n");
         let spaces = sessions::session(&member.state, session).unwrap().unwrap().spaces;
-        assert_eq!(spaces, [SpaceId(1)], "a session hears in the spaces that it called, not in those that they reached");
+        assert_eq!(
+            spaces,
+            [SpaceId(1)],
+            "a session hears in the spaces that it called, not in those that they reached"
+        );
     }
 }
 
@@ -299,7 +363,8 @@ fn a_delivery_may_complete_calls_of_the_session_that_caused_it_even_the_one_that
     let applied = member.commands(0, vec![in_session(session, 1, id(2), &[Step::Wait, emit("t", "")])]);
     let revision = applied.outcomes[0].outcome.revision;
     assert_eq!(applied.outcomes[0].outcome.result, Ok(Reply::Parked { ticket: TicketId(revision.0) }));
-    let completed: Vec<_> = applied.completions.iter().map(|done| (done.request.0, done.outcome.revision)).collect();
+    let completed: Vec<_> =
+        applied.completions.iter().map(|done| (done.request.0, done.outcome.revision)).collect();
     assert_eq!(completed, [(1, revision), (2, revision)]);
     assert_eq!(member.counts(), (1, 2, 0, 0));
     let again = member.request(session, id(2), &[Step::Wait, emit("t", "")]).unwrap();
@@ -321,13 +386,28 @@ type FailingCause = (Vec<Step>, Vec<Step>, u32, (u64, DeliveryFailure));
 
 fn failing_causes() -> Vec<FailingCause> {
     vec![
-        (vec![put("at b", "x"), Step::Fault(Fault::Trap)], vec![emit("t", ""), emit("t", "")], 2, (2, fault(Fault::Trap))),
+        (
+            vec![put("at b", "x"), Step::Fault(Fault::Trap)],
+            vec![emit("t", ""), emit("t", "")],
+            2,
+            (2, fault(Fault::Trap)),
+        ),
         (vec![], vec![send("none", &[]), emit("t", "")], 1, (1, DeliveryFailure::Unknown)),
-        (vec![], vec![send("c", &[put("k", "x"), Step::Refuse(7)])], 1, (1, DeliveryFailure::Refused { code: 7 })),
+        (
+            vec![],
+            vec![send("c", &[put("k", "x"), Step::Refuse(7)])],
+            1,
+            (1, DeliveryFailure::Refused { code: 7 }),
+        ),
         (vec![send("c", &[Step::Later])], vec![emit("t", "")], 2, (1, DeliveryFailure::WouldWait)),
         (vec![Step::Burn(limits::CALL_FUEL)], vec![times(3, emit("t", ""))], 2, (3, fault(Fault::OutOfFuel))),
         (circle().to_vec(), vec![emit("t", "")], 2, (1, fault(Fault::TooDeepDelivery))),
-        (vec![times(4, send("c", &[]))], vec![times(1_024, emit("t", ""))], 2, (1, fault(Fault::TooManyDeliveries))),
+        (
+            vec![times(4, send("c", &[]))],
+            vec![times(1_024, emit("t", ""))],
+            2,
+            (1, fault(Fault::TooManyDeliveries)),
+        ),
     ]
 }
 
@@ -359,7 +439,9 @@ fn commands_of_the_system_are_never_rejected_by_deliveries() {
 fn deliveries_of_a_hook_have_the_fuel_of_one_further_call() {
     let mut member = bound(OnFailure::Reject, &[Step::Burn(1_000_000)]);
     let payload = |steps: &[Step]| synod_abi::encode(steps).into();
-    member.run(&[Step::SetTimer(5, payload(&[Step::Burn(9_000_000), emit("t", ""), emit("t", "")]))]).unwrap();
+    member
+        .run(&[Step::SetTimer(5, payload(&[Step::Burn(9_000_000), emit("t", ""), emit("t", "")]))])
+        .unwrap();
     member.vm.fuelled.clear();
     member.tick(5);
     assert_eq!(member.vm.fuelled, [limits::CALL_FUEL, limits::CALL_FUEL, limits::CALL_FUEL - 1_000_001]);

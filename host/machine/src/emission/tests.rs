@@ -17,7 +17,13 @@ fn shown(applied: &Applied) -> Vec<(u32, u64, u32, String, String)> {
     applied.events.iter().map(show).collect()
 }
 
-fn event(space: u32, revision: u64, number: u32, topic: &str, payload: &str) -> (u32, u64, u32, String, String) {
+fn event(
+    space: u32,
+    revision: u64,
+    number: u32,
+    topic: &str,
+    payload: &str,
+) -> (u32, u64, u32, String, String) {
     (space, revision, number, topic.into(), payload.into())
 }
 
@@ -32,15 +38,33 @@ fn host() -> Workspace<MemoryState> {
 fn events_are_numbered_by_space_and_revision() {
     let mut member = Member::formed();
     member.one(create("b")).unwrap();
-    let applied = member
-        .apply(7, [call(1, &[emit("t", "1"), emit("u/v", "")]), call(2, &[emit("t", "2")]), call(1, &[]), call(1, &[emit("t", "3")])]);
-    let expected = [event(1, 6, 0, "t", "1"), event(1, 6, 1, "u/v", ""), event(2, 7, 0, "t", "2"), event(1, 9, 0, "t", "3")];
+    let applied = member.apply(
+        7,
+        [
+            call(1, &[emit("t", "1"), emit("u/v", "")]),
+            call(2, &[emit("t", "2")]),
+            call(1, &[]),
+            call(1, &[emit("t", "3")]),
+        ],
+    );
+    let expected = [
+        event(1, 6, 0, "t", "1"),
+        event(1, 6, 1, "u/v", ""),
+        event(2, 7, 0, "t", "2"),
+        event(1, 9, 0, "t", "3"),
+    ];
     assert_eq!(shown(&applied), expected);
     assert!(applied.events.iter().all(|emitted| emitted.event.time == Time(7)));
     let page = |from: (u64, u32), rows| {
         let from = EventPosition { revision: Revision(from.0), number: from.1 };
         let page = events(&member.state, SpaceId(1), from, RangeLimit { rows, bytes: 1_000 }).unwrap();
-        (page.events.iter().map(|(at, event)| (at.revision.0, at.number, event.topic.clone())).collect::<Vec<_>>(), page.more)
+        (
+            page.events
+                .iter()
+                .map(|(at, event)| (at.revision.0, at.number, event.topic.clone()))
+                .collect::<Vec<_>>(),
+            page.more,
+        )
     };
     let (first, second, third) = ((6, 0, "t".into()), (6, 1, "u/v".into()), (9, 0, "t".to_string()));
     assert_eq!(page((0, 0), 9), (vec![first.clone(), second.clone(), third.clone()], false));
@@ -55,13 +79,22 @@ fn what_a_space_keeps_is_told_once_an_entry_and_is_exact() {
     let mut member = Member::formed();
     member.one(create("b")).unwrap();
     assert_eq!(event_log(&member.state, SpaceId(1)).unwrap(), EventLog::default());
-    let first = member.apply(7, [call(1, &[emit("t", "1")]), call(2, &[emit("t", "2")]), call(1, &[emit("t", "3")])]);
+    let first =
+        member.apply(7, [call(1, &[emit("t", "1")]), call(2, &[emit("t", "2")]), call(1, &[emit("t", "3")])]);
     let second = member.apply(9, [call(1, &[emit("topic", "payload")])]);
     let row = |topic: &str, payload: &str| 16 + 1 + topic.len() as u64 + 1 + payload.len() as u64 + 1;
     let log = |last, events, bytes, oldest_at| {
-        Some(EventLog { last: Revision(last), events, bytes, oldest_at: Some(Time(oldest_at)), ..EventLog::default() })
+        Some(EventLog {
+            last: Revision(last),
+            events,
+            bytes,
+            oldest_at: Some(Time(oldest_at)),
+            ..EventLog::default()
+        })
     };
-    let changes = |applied: &Applied| applied.event_logs.iter().map(|change| (change.space.0, change.log)).collect::<Vec<_>>();
+    let changes = |applied: &Applied| {
+        applied.event_logs.iter().map(|change| (change.space.0, change.log)).collect::<Vec<_>>()
+    };
     assert_eq!(changes(&first), [(1, log(8, 2, 2 * row("t", "1"), 7)), (2, log(7, 1, row("t", "2"), 7))]);
     assert_eq!(changes(&second), [(1, log(9, 3, 2 * row("t", "1") + row("topic", "payload"), 7))]);
     let head = member.machine.head();
@@ -77,18 +110,29 @@ fn a_rejected_command_emits_nothing() {
     let before = *member.machine.head();
     for end in [Step::Refuse(1), Step::Fault(Fault::Trap), Step::Later, emit("", "no topic")] {
         let applied = member.apply(0, [call(1, &[emit("t", "1"), send("none", &[]), end])]);
-        assert!(applied.outcomes[0].outcome.result.is_err() && applied.events.is_empty() && applied.event_logs.is_empty());
+        assert!(
+            applied.outcomes[0].outcome.result.is_err()
+                && applied.events.is_empty()
+                && applied.event_logs.is_empty()
+        );
     }
     let head = *member.machine.head();
     assert_eq!((head.rows, head.events, head.event_bytes), (before.rows, 0, 0));
-    let applied = member.apply(0, [call(1, &[emit("t", "1")]), call(1, &[emit("t", "2"), Step::Refuse(1)]), call(1, &[emit("t", "3")])]);
+    let applied = member.apply(
+        0,
+        [call(1, &[emit("t", "1")]), call(1, &[emit("t", "2"), Step::Refuse(1)]), call(1, &[emit("t", "3")])],
+    );
     assert_eq!(shown(&applied), [event(1, 5, 0, "t", "1"), event(1, 6, 0, "t", "3")]);
 }
 
 #[test]
 fn a_rejected_call_that_only_sent_loses_its_instance() {
     let mut member = Member::formed();
-    let calls = [call(1, &[Step::Remember]), call(1, &[send("none", &[]), Step::Refuse(1)]), call(1, &[Step::Remember])];
+    let calls = [
+        call(1, &[Step::Remember]),
+        call(1, &[send("none", &[]), Step::Refuse(1)]),
+        call(1, &[Step::Remember]),
+    ];
     let applied = member.apply(0, calls);
     assert_eq!(seen(applied.outcomes[2].outcome.result.as_ref().unwrap()), ["1"]);
 }
@@ -135,13 +179,17 @@ fn calls_of_one_cause_share_its_events() {
     let mut emitting = host();
     let emit_all = |host: &mut Workspace<MemoryState>, payload: &[u8]| {
         host.begin_call(SpaceId(1));
-        core::iter::repeat_with(|| host.emit(b"t", payload)).take(CALL_EVENTS).filter(|emitted| emitted.is_ok()).count()
+        core::iter::repeat_with(|| host.emit(b"t", payload))
+            .take(CALL_EVENTS)
+            .filter(|emitted| emitted.is_ok())
+            .count()
     };
     let all: usize = (0..CAUSE_EVENTS / CALL_EVENTS + 1).map(|_| emit_all(&mut emitting, b"")).sum();
     assert_eq!(all, CAUSE_EVENTS);
     emitting.emissions().begin_cause();
     let payload = vec![0; EVENT_PAYLOAD_BYTES - 1];
-    let all: usize = (0..CAUSE_EVENT_BYTES / CALL_EVENT_BYTES + 1).map(|_| emit_all(&mut emitting, &payload)).sum();
+    let all: usize =
+        (0..CAUSE_EVENT_BYTES / CALL_EVENT_BYTES + 1).map(|_| emit_all(&mut emitting, &payload)).sum();
     assert_eq!(all, CAUSE_EVENT_BYTES / EVENT_PAYLOAD_BYTES);
 }
 
@@ -158,7 +206,12 @@ fn queries_neither_emit_nor_send() {
     let mut member = Member::formed();
     let now = member.state.clone();
     for step in [emit("t", ""), send("a", &[])] {
-        let query = Query { space: &space("a"), query: OperationId::of("look"), args: &encode(&vec![step]), session: None };
+        let query = Query {
+            space: &space("a"),
+            query: OperationId::of("look"),
+            args: &encode(&vec![step]),
+            session: None,
+        };
         let answer = crate::query(&now, &mut member.vm, query).unwrap();
         assert_eq!(answer.result, Err(Rejection::Fault(Fault::BadHostCall)));
     }
@@ -169,7 +222,12 @@ fn damaged_events_are_found_by_the_digest() {
     let mut member = Member::formed();
     member.run(&[emit("t", "1")]).unwrap();
     verify(&member.state).unwrap();
-    let (key, value) = member.state.rows(Table::Events).next().map(|(key, value)| (key.to_vec(), [value, b"x"].concat())).unwrap();
+    let (key, value) = member
+        .state
+        .rows(Table::Events)
+        .next()
+        .map(|(key, value)| (key.to_vec(), [value, b"x"].concat()))
+        .unwrap();
     member.state.commit(&[Write::Put { table: Table::Events, key, value }]);
     assert!(verify(&member.state).unwrap_err().0.contains("damaged"));
 }

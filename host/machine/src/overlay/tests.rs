@@ -176,7 +176,10 @@ fn what_a_rolled_back_call_wrote_takes_no_memory() {
         overlay.put(Table::State, &n.to_be_bytes(), vec![0; 100]);
     }
     overlay.rollback(savepoint);
-    assert_eq!((overlay.slots.len(), overlay.index[Table::State as usize].len(), overlay.written_bytes()), (1, 1, 0));
+    assert_eq!(
+        (overlay.slots.len(), overlay.index[Table::State as usize].len(), overlay.written_bytes()),
+        (1, 1, 0)
+    );
 }
 
 #[test]
@@ -184,12 +187,16 @@ fn reads_are_kept_up_to_the_budget() {
     let mut state = MemoryState::default();
     let rows = 100_u32;
     let value = vec![0; CACHE_BYTES / 50];
-    let writes: Vec<Write> =
-        (0..rows).map(|n| Write::Put { table: Table::State, key: n.to_be_bytes().to_vec(), value: value.clone() }).collect();
+    let writes: Vec<Write> = (0..rows)
+        .map(|n| Write::Put { table: Table::State, key: n.to_be_bytes().to_vec(), value: value.clone() })
+        .collect();
     state.commit(&writes);
     let mut overlay = Overlay::default();
     for n in 0..rows {
-        assert_eq!(overlay.get(&state, Table::State, &n.to_be_bytes()).unwrap().as_deref(), Some(value.as_slice()));
+        assert_eq!(
+            overlay.get(&state, Table::State, &n.to_be_bytes()).unwrap().as_deref(),
+            Some(value.as_slice())
+        );
     }
     assert!(overlay.cached_bytes <= CACHE_BYTES && overlay.slots.len() < 50);
 }

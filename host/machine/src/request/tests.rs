@@ -42,7 +42,10 @@ fn a_retry_has_the_outcome_bit_for_bit_and_no_effect() {
     member.restart();
     assert_eq!(member.command(call()), first);
     let after = member.machine.head;
-    assert_eq!((after.revision, after.tokens, after.commands), (before.revision, before.tokens, before.commands + 3));
+    assert_eq!(
+        (after.revision, after.tokens, after.commands),
+        (before.revision, before.tokens, before.commands + 3)
+    );
     assert_eq!((counted(&member), member.counts()), (1, (1, 1, 0, 0)));
 }
 
@@ -51,7 +54,9 @@ fn a_rejection_by_the_recipe_is_an_outcome_and_leaves_nothing_of_the_call() {
     let (mut member, session) = member();
     let mut unknown_operation = in_session(session, 1, id(4), &[]);
     let mut long = in_session(session, 1, id(5), &[]);
-    let (Action::SessionCall(unknown), Action::SessionCall(too_long)) = (&mut unknown_operation.action, &mut long.action) else {
+    let (Action::SessionCall(unknown), Action::SessionCall(too_long)) =
+        (&mut unknown_operation.action, &mut long.action)
+    else {
         panic!("they are calls")
     };
     unknown.call.operation = OperationId::of("look");
@@ -62,7 +67,12 @@ fn a_rejection_by_the_recipe_is_an_outcome_and_leaves_nothing_of_the_call() {
             Rejection::Recipe { code: 3, error: Blob(vec![3]) },
         ),
         (
-            in_session(session, 1, id(2), &[put("k", "v"), Step::SetTimer(9, Blob(vec![])), Step::Fault(Fault::Trap)]),
+            in_session(
+                session,
+                1,
+                id(2),
+                &[put("k", "v"), Step::SetTimer(9, Blob(vec![])), Step::Fault(Fault::Trap)],
+            ),
             Rejection::Fault(Fault::Trap),
         ),
         (in_session(session, 9, id(3), &[]), Rejection::UnknownSpace),
@@ -73,7 +83,10 @@ fn a_rejection_by_the_recipe_is_an_outcome_and_leaves_nothing_of_the_call() {
     for (number, (command, rejection)) in (1..).zip(cases) {
         let outcome = member.command(command.clone());
         assert_eq!(outcome, Outcome { revision: before.revision, time: Time(0), result: Err(rejection) });
-        assert!(matches!(kept(&member, session, number), Some(RequestState::Done { ticket: None, parked: false, .. })));
+        assert!(matches!(
+            kept(&member, session, number),
+            Some(RequestState::Done { ticket: None, parked: false, .. })
+        ));
         member.run(&[]).unwrap();
         assert_eq!(member.command(command), outcome, "a retry");
         member.machine.head.revision = before.revision;
@@ -100,7 +113,11 @@ fn what_is_wrong_with_a_request_leaves_nothing() {
     member.request(session, id(1), &count()).unwrap();
     member.request(session, id(2), &count()).unwrap();
     member.request(session, acknowledging(3, 2), &count()).unwrap();
-    let after = |request: u64, after| Request { after: Some(RequestId(after)), acknowledged_below: RequestId(3), ..id(request) };
+    let after = |request: u64, after| Request {
+        after: Some(RequestId(after)),
+        acknowledged_below: RequestId(3),
+        ..id(request)
+    };
     let acknowledged = |request: u64, of: u64| Request { acknowledged: vec![RequestId(of)], ..id(request) };
     let mut nobody = in_session(session, 1, id(4), &count());
     nobody.caller.session = None;
@@ -142,12 +159,22 @@ fn acknowledging_forgets_outcomes_one_by_one_or_in_a_range() {
     }
     assert_eq!(member.counts().1, 100);
     member.request(session, acknowledging(101, 33), &count()).unwrap();
-    assert_eq!((member.counts().1, kept(&member, session, 32), kept(&member, session, 33).is_some()), (69, None, true));
+    assert_eq!(
+        (member.counts().1, kept(&member, session, 32), kept(&member, session, 33).is_some()),
+        (69, None, true)
+    );
     member.request(session, acknowledging(102, 100), &count()).unwrap();
-    assert_eq!((member.counts().1, kept(&member, session, 99), kept(&member, session, 100).is_some()), (3, None, true));
+    assert_eq!(
+        (member.counts().1, kept(&member, session, 99), kept(&member, session, 100).is_some()),
+        (3, None, true)
+    );
     member.request(session, acknowledging(9_999, 9_999), &count()).unwrap();
     assert_eq!(member.counts().1, 1, "ids may have gaps");
-    assert_eq!(member.request(session, acknowledging(10_000, 5), &count()).map(|_| ()), Ok(()), "an older floor does no harm");
+    assert_eq!(
+        member.request(session, acknowledging(10_000, 5), &count()).map(|_| ()),
+        Ok(()),
+        "an older floor does no harm"
+    );
     assert_eq!(record(&member, session).floor, RequestId(9_999));
     assert_eq!(counted(&member), 104);
 }
@@ -155,15 +182,28 @@ fn acknowledging_forgets_outcomes_one_by_one_or_in_a_range() {
 #[test]
 fn parked_requests_are_acknowledged_singly() {
     let (mut member, session) = member();
-    let Ok(Reply::Parked { ticket }) = member.request(session, id(1), &[Step::Later]) else { panic!("it waits") };
+    let Ok(Reply::Parked { ticket }) = member.request(session, id(1), &[Step::Later]) else {
+        panic!("it waits")
+    };
     let Ok(Reply::Parked { .. }) = member.request(session, id(2), &[Step::Later]) else { panic!("it waits") };
     member.request(session, id(3), &count()).unwrap();
     member.request(session, acknowledging(4, 4), &[Step::Complete(ticket.0, "x".into())]).unwrap();
-    assert!(kept(&member, session, 1).is_some() && kept(&member, session, 2).is_some() && kept(&member, session, 3).is_none());
-    assert!(matches!(member.request(session, id(2), &[Step::Later]), Ok(Reply::Parked { .. })), "a retry below the floor waits on");
-    let both = Request { acknowledged: vec![RequestId(1), RequestId(2), RequestId(3)], ..acknowledging(5, 5) };
+    assert!(
+        kept(&member, session, 1).is_some()
+            && kept(&member, session, 2).is_some()
+            && kept(&member, session, 3).is_none()
+    );
+    assert!(
+        matches!(member.request(session, id(2), &[Step::Later]), Ok(Reply::Parked { .. })),
+        "a retry below the floor waits on"
+    );
+    let both =
+        Request { acknowledged: vec![RequestId(1), RequestId(2), RequestId(3)], ..acknowledging(5, 5) };
     member.request(session, both, &[]).unwrap();
-    assert!(kept(&member, session, 1).is_none() && kept(&member, session, 2).is_some(), "what waits is not forgotten");
+    assert!(
+        kept(&member, session, 1).is_none() && kept(&member, session, 2).is_some(),
+        "what waits is not forgotten"
+    );
     assert_eq!(member.request(session, id(1), &[Step::Later]), Err(Rejection::AlreadyAcknowledged));
     assert_eq!(member.counts(), (1, 2, 1, 0));
 }
@@ -223,7 +263,10 @@ fn a_request_that_finds_no_room_still_acknowledges() {
         member.one(call(1, &[Step::CompleteRaw(ticket.0, long.clone().into())])).unwrap();
     }
     let full = Err(Rejection::TooManyOutcomes { limit: limits::SESSION_OUTCOME_BYTES });
-    let next = |acknowledged: &[u64]| Request { acknowledged: acknowledged.iter().copied().map(RequestId).collect(), ..id(PARKED + 1) };
+    let next = |acknowledged: &[u64]| Request {
+        acknowledged: acknowledged.iter().copied().map(RequestId).collect(),
+        ..id(PARKED + 1)
+    };
     let before = record(&member, session).outcome_bytes;
     assert_eq!(member.request(session, next(&[1]), &count()), full);
     assert!(record(&member, session).outcome_bytes < before - 400_000);
@@ -238,7 +281,13 @@ fn a_session_calls_so_many_spaces_that_hear_of_its_end() {
     let spaces = limits::SESSION_SPACES as u32 + 1;
     member.apply(0, (2..=spaces).map(|n| create(&format!("s{n}"))));
     member.one(install(OTHER_1)).unwrap();
-    member.one(Action::CreateSpace { name: space("other"), recipe: synod_abi::RecipeName::new("other").unwrap(), version: None }).unwrap();
+    member
+        .one(Action::CreateSpace {
+            name: space("other"),
+            recipe: synod_abi::RecipeName::new("other").unwrap(),
+            version: None,
+        })
+        .unwrap();
     for n in 1..spaces {
         member.command(in_session(session, n, id(u64::from(n)), &[])).result.unwrap();
     }
@@ -248,9 +297,15 @@ fn a_session_calls_so_many_spaces_that_hear_of_its_end() {
         Some(RequestState::Done { outcome, ticket: None, parked: false }) => outcome.result,
         other => panic!("the request is done: {other:?}"),
     };
-    assert_eq!((record(&member, session).floor, kept_outcome(&member)), (RequestId(50), Err(Rejection::TooManySpaces)));
+    assert_eq!(
+        (record(&member, session).floor, kept_outcome(&member)),
+        (RequestId(50), Err(Rejection::TooManySpaces))
+    );
     assert!(member.command(in_session(session, 1, id(101), &[])).result.is_ok(), "it hears already");
-    assert!(member.command(in_session(session, spaces + 1, id(102), &[])).result.is_ok(), "it has no such hook");
+    assert!(
+        member.command(in_session(session, spaces + 1, id(102), &[])).result.is_ok(),
+        "it has no such hook"
+    );
     assert!(record(&member, session).spaces.iter().copied().eq((1..spaces).map(SpaceId)));
 }
 
@@ -266,7 +321,11 @@ fn a_cancelled_request_that_has_not_run_never_will() {
     assert_eq!(member.command(cancel(session, 5)).result, was(Cancelled::Final));
     member.request(session, acknowledging(6, 6), &count()).unwrap();
     assert_eq!(member.command(cancel(session, 5)).result, was(Cancelled::Final), "it was acknowledged");
-    assert_eq!(member.command(cancel(session, 6)).result, was(Cancelled::Final), "it has an outcome that stays");
+    assert_eq!(
+        member.command(cancel(session, 6)).result,
+        was(Cancelled::Final),
+        "it has an outcome that stays"
+    );
     assert_eq!((counted(&member), member.counts()), (1, (1, 1, 0, 0)));
     assert_eq!(member.command(cancel(session, 0)).result, Err(Rejection::InvalidRequest));
     assert_eq!(member.command(cancel(SessionId([7; 16]), 1)).result, Err(Rejection::SessionEnded));
@@ -287,16 +346,26 @@ fn what_was_granted_can_be_given_back_until_it_is_acknowledged() {
     assert_eq!((retry.result, retry.revision), (Err(Rejection::Cancelled), given_back.revision));
     assert_eq!(member.command(cancel(session, 1)).result, Ok(Reply::Cancelled { was: Cancelled::Final }));
     member.request(session, id(2), &[]).unwrap();
-    assert_eq!(member.command(cancel(session, 2)).result, Ok(Reply::Cancelled { was: Cancelled::Final }), "a plain result stays");
+    assert_eq!(
+        member.command(cancel(session, 2)).result,
+        Ok(Reply::Cancelled { was: Cancelled::Final }),
+        "a plain result stays"
+    );
     member.request(session, id(3), &[Step::Now]).unwrap();
     member.request(session, acknowledging(4, 4), &[]).unwrap();
-    assert_eq!(member.command(cancel(session, 3)).result, Ok(Reply::Cancelled { was: Cancelled::Final }), "it was acknowledged");
+    assert_eq!(
+        member.command(cancel(session, 3)).result,
+        Ok(Reply::Cancelled { was: Cancelled::Final }),
+        "it was acknowledged"
+    );
 }
 
 #[test]
 fn a_plain_call_has_no_session_and_may_answer_now_but_not_later() {
     let (mut member, session) = member();
-    assert!(matches!(member.run(&[Step::Context, Step::Now]).unwrap()[..], [ref told] if told.ends_with(" 0 false")));
+    assert!(
+        matches!(member.run(&[Step::Context, Step::Now]).unwrap()[..], [ref told] if told.ends_with(" 0 false"))
+    );
     member.vm.discarded.clear();
     assert_eq!(member.run(&[Step::Later]), Err(Rejection::CannotWait));
     assert_eq!(member.vm.discarded, []);
@@ -304,7 +373,8 @@ fn a_plain_call_has_no_session_and_may_answer_now_but_not_later() {
     assert_eq!(member.vm.discarded, [SpaceId(1)]);
     assert_eq!((member.counts().2, member.run(&[Step::Grant(1)]).unwrap()), (0, vec!["0".to_string()]));
     let Action::Call(call) = call(1, &[Step::Context]) else { panic!("it is a call") };
-    let told = member.command(of_session(session, Action::Call(call))).result.map(|reply| seen(&reply)).unwrap();
+    let told =
+        member.command(of_session(session, Action::Call(call))).result.map(|reply| seen(&reply)).unwrap();
     assert!(told[0].ends_with(" 0 false"), "a session that was not checked is not told: {told:?}");
 }
 
@@ -314,9 +384,13 @@ fn requests_past_the_write_limit_are_deferred_and_not_recorded() {
     let needed = limits::ENTRY_WRITE_BYTES.div_ceil(15 * limits::VALUE_BYTES) as u64;
     let fill = |n| in_session(session, 1, id(n), &[Step::Fill(15)]);
     let applied = member.commands(0, (1..=needed + 1).map(fill).chain([cancel(session, 1)]).collect());
-    let deferred = applied.outcomes.iter().filter(|outcome| outcome.outcome.result == Err(Rejection::Deferred)).count();
+    let deferred =
+        applied.outcomes.iter().filter(|outcome| outcome.outcome.result == Err(Rejection::Deferred)).count();
     assert!(deferred >= 2, "{deferred}");
     let ran = needed + 2 - deferred as u64;
-    assert_eq!((kept(&member, session, ran + 1), record(&member, session).last_request), (None, RequestId(ran)));
+    assert_eq!(
+        (kept(&member, session, ran + 1), record(&member, session).last_request),
+        (None, RequestId(ran))
+    );
     assert_eq!(member.machine.head.revision, Revision(5 + ran));
 }

@@ -36,7 +36,11 @@ fn member() -> Member {
 #[test]
 fn whole_revisions_are_forgotten_up_to_the_wanted_one() {
     let mut member = member();
-    assert_eq!(member.one(compact(1, 4)), compacted(0, 0, false), "nothing lies there, so nobody misses anything");
+    assert_eq!(
+        member.one(compact(1, 4)),
+        compacted(0, 0, false),
+        "nothing lies there, so nobody misses anything"
+    );
     assert_eq!((log(&member).compacted, log(&member).events), (Revision(0), 5));
     assert_eq!(member.one(compact(1, 6)), compacted(6, 3, false));
     assert_eq!(kept(&member), [(8, 0), (9, 0)]);
@@ -66,7 +70,8 @@ fn what_the_same_entry_emitted_is_forgotten_too() {
     let mut member = member();
     let revision = member.machine.head().revision.0;
     let emitting = || call(1, &[emit("t", "x"), emit("t", "y")]);
-    let applied = member.apply(10, [emitting(), compact(1, u64::MAX), emitting(), compact(1, revision + 1), emitting()]);
+    let applied = member
+        .apply(10, [emitting(), compact(1, u64::MAX), emitting(), compact(1, revision + 1), emitting()]);
     assert_eq!(applied.outcomes[1].outcome.result, compacted(revision + 1, 7, false));
     assert_eq!(applied.outcomes[3].outcome.result, compacted(revision + 1, 0, false));
     assert_eq!(applied.events.len(), 6, "they were emitted, and forgotten");
@@ -95,9 +100,14 @@ fn a_compaction_takes_so_many_bytes_rounded_up_to_a_revision() {
     }
     let (mut left, mut commands) = (3 * revisions as u64, 0);
     loop {
-        let Ok(Reply::Compacted { events, more, .. }) = member.one(compact(1, u64::MAX)) else { panic!("it is compacted") };
+        let Ok(Reply::Compacted { events, more, .. }) = member.one(compact(1, u64::MAX)) else {
+            panic!("it is compacted")
+        };
         (left, commands) = (left - events, commands + 1);
-        assert!(events * limits::EVENT_PAYLOAD_BYTES as u64 <= (COMPACTION_BYTES + 3 * limits::EVENT_PAYLOAD_BYTES) as u64);
+        assert!(
+            events * limits::EVENT_PAYLOAD_BYTES as u64
+                <= (COMPACTION_BYTES + 3 * limits::EVENT_PAYLOAD_BYTES) as u64
+        );
         if !more {
             break;
         }
@@ -113,7 +123,8 @@ fn events_that_compactions_read_count_as_written() {
         member.apply(1, [call(1, &[times(3, emit("t", &large))])]);
     }
     let applied = member.apply(2, (0..6).map(|_| compact(1, 104)));
-    let deferred = applied.outcomes.iter().filter(|outcome| outcome.outcome.result == Err(Rejection::Deferred)).count();
+    let deferred =
+        applied.outcomes.iter().filter(|outcome| outcome.outcome.result == Err(Rejection::Deferred)).count();
     assert_eq!(deferred, 2, "four of them read 64 MiB");
     assert_eq!(member.one(compact(1, 104)), compacted(104, 300 - 4 * 66, false));
 }
@@ -122,23 +133,35 @@ fn events_that_compactions_read_count_as_written() {
 fn a_deleted_space_forgets_its_events_and_says_so() {
     let mut member = member();
     let emitting = |space| call(space, &[emit("t", "6")]);
-    let applied = member.apply(10, [emitting(1), Action::DeleteSpace { name: space("a") }, create("a"), emitting(2), emitting(1)]);
+    let applied = member.apply(
+        10,
+        [emitting(1), Action::DeleteSpace { name: space("a") }, create("a"), emitting(2), emitting(1)],
+    );
     assert_eq!(applied.outcomes[4].outcome.result, Err(Rejection::UnknownSpace));
-    let told: Vec<_> = applied.event_logs.iter().map(|change| (change.space.0, change.log.map(|log| log.events))).collect();
+    let told: Vec<_> =
+        applied.event_logs.iter().map(|change| (change.space.0, change.log.map(|log| log.events))).collect();
     assert_eq!(told, [(1, None), (2, Some(1))]);
     assert_eq!(applied.events.len(), 2, "what it emitted before is told");
     assert_eq!((member.machine.head().events, kept(&member)), (1, vec![]));
     assert_eq!(log(&member), EventLog::default());
     assert_eq!(member.one(compact(1, 5)), Err(Rejection::UnknownSpace));
     let silent = member.apply(11, [create("b"), Action::DeleteSpace { name: space("b") }]);
-    assert_eq!(silent.event_logs, [EventLogChange { space: SpaceId(3), log: None }], "that it never emitted is no exception");
+    assert_eq!(
+        silent.event_logs,
+        [EventLogChange { space: SpaceId(3), log: None }],
+        "that it never emitted is no exception"
+    );
 }
 
 #[test]
 fn retention_is_set_within_bounds_and_kept() {
     let mut member = member();
     let set = |name: &str, retention| Action::SetEventRetention { name: space(name), retention };
-    let most = EventRetention { events: limits::EVENTS_CEILING, bytes: limits::EVENT_BYTES_CEILING, age_ms: u64::MAX };
+    let most = EventRetention {
+        events: limits::EVENTS_CEILING,
+        bytes: limits::EVENT_BYTES_CEILING,
+        age_ms: u64::MAX,
+    };
     let least = EventRetention { events: 0, bytes: 0, age_ms: limits::EVENT_AGE_FLOOR_MS };
     for retention in [most, least] {
         let applied = member.apply(10, [call(1, &[emit("t", "6")]), set("a", retention)]);

@@ -31,7 +31,11 @@ fn opening_again_with_the_nonce_is_the_same_session_while_it_lives() {
     let [(first, false), (again, true), (other, false)] = sessions[..] else { panic!("{sessions:?}") };
     assert!(first == again && first < other, "ids sort by age");
     assert_eq!(first.0[..8], 5_u64.to_be_bytes(), "the revision that opened it");
-    let opened = |session, nonce| SessionChange::Opened { session, ttl_ms: limits::SESSION_TTL_DEFAULT_MS, secret_hash: [nonce; 32] };
+    let opened = |session, nonce| SessionChange::Opened {
+        session,
+        ttl_ms: limits::SESSION_TTL_DEFAULT_MS,
+        secret_hash: [nonce; 32],
+    };
     assert_eq!(applied.sessions, [opened(first, 1), opened(other, 2)]);
     let record = sessions::session(&member.state, first).unwrap().unwrap();
     assert_eq!((record.opened_at, record.secret_hash, record.requests), (Time(7), [1; 32], 0));
@@ -67,15 +71,26 @@ fn times_to_live_stay_within_bounds() {
     assert_eq!(ttl(&mut member, 4, max_ttl_ms + 1, Exact), out);
     assert_eq!(ttl(&mut member, 4, 1, Nearest), Ok(min_ttl_ms));
     assert_eq!(ttl(&mut member, 5, u64::MAX, Nearest), Ok(max_ttl_ms));
-    let set = |min_ttl_ms, max_ttl_ms| Action::SetSessionBounds { bounds: SessionBounds { min_ttl_ms, max_ttl_ms } };
+    let set = |min_ttl_ms, max_ttl_ms| Action::SetSessionBounds {
+        bounds: SessionBounds { min_ttl_ms, max_ttl_ms },
+    };
     let (floor, ceiling) = (limits::SESSION_TTL_FLOOR_MS, limits::SESSION_TTL_CEILING_MS);
     for (min, max) in [(floor - 1, ceiling), (floor, ceiling + 1), (5_000, 4_999)] {
-        assert_eq!(member.one(set(min, max)), Err(Rejection::TtlOutOfBounds { min_ttl_ms: floor, max_ttl_ms: ceiling }));
+        assert_eq!(
+            member.one(set(min, max)),
+            Err(Rejection::TtlOutOfBounds { min_ttl_ms: floor, max_ttl_ms: ceiling })
+        );
     }
     assert_eq!(member.one(set(60_000, 60_000)), Ok(Reply::Done));
-    assert_eq!(sessions::bounds(&member.state).unwrap(), SessionBounds { min_ttl_ms: 60_000, max_ttl_ms: 60_000 });
+    assert_eq!(
+        sessions::bounds(&member.state).unwrap(),
+        SessionBounds { min_ttl_ms: 60_000, max_ttl_ms: 60_000 }
+    );
     assert_eq!(ttl(&mut member, 6, 0, Exact), Ok(60_000), "who names none is not refused");
-    assert!(matches!(member.one(opening(3, max_ttl_ms, Exact)), Ok(Reply::Session { already: true, .. })), "a retry is not refused");
+    assert!(
+        matches!(member.one(opening(3, max_ttl_ms, Exact)), Ok(Reply::Session { already: true, .. })),
+        "a retry is not refused"
+    );
 }
 
 #[test]
@@ -101,7 +116,9 @@ fn ending_releases_what_the_host_holds_then_tells_the_recipes_that_were_called()
     member.command(in_session(session, 3, id(2), &[Step::Refuse(1)]));
     member.command(in_session(session, 2, id(3), &[Step::Wait])).result.unwrap();
     let timed = Request { wait_ms: Some(1_000), ..id(4) };
-    let Ok(Reply::Parked { ticket }) = member.request(session, timed, &[Step::Later]) else { panic!("it waits") };
+    let Ok(Reply::Parked { ticket }) = member.request(session, timed, &[Step::Later]) else {
+        panic!("it waits")
+    };
     member.request(other, id(1), &[]).unwrap();
     let at_end = [Step::Complete(ticket.0, "late".into()), put("released", "yes")];
     member.run(&[when("at end", &at_end)]).unwrap();
@@ -120,8 +137,13 @@ fn ending_releases_what_the_host_holds_then_tells_the_recipes_that_were_called()
     assert_eq!(applied.sessions, [SessionChange::Ended { session }]);
     assert_eq!(applied.next_timer, None);
     assert_eq!(member.counts(), (1, 1, 0, 0));
-    let hooks: Vec<_> = member.vm.invoked.iter().map(|(space, entry_point, _)| (space.0, *entry_point)).collect();
-    assert_eq!(hooks, [1, 2].map(|space| (space, synod_abi::EntryPoint::SessionEnd)), "no cancel hooks, and not the space that refused");
+    let hooks: Vec<_> =
+        member.vm.invoked.iter().map(|(space, entry_point, _)| (space.0, *entry_point)).collect();
+    assert_eq!(
+        hooks,
+        [1, 2].map(|space| (space, synod_abi::EntryPoint::SessionEnd)),
+        "no cancel hooks, and not the space that refused"
+    );
     assert_eq!(member.run(&[get("released")]).unwrap(), ["yes"]);
     assert_eq!(sessions::session(&member.state, session), Ok(None));
     member.one(end(other)).unwrap();
@@ -150,18 +172,31 @@ fn a_failing_hook_is_undone_and_counted_and_the_others_run() {
     for (request, space) in [(1, 1), (2, 2), (3, 3)] {
         member.command(in_session(session, space, id(request), &[])).result.unwrap();
     }
-    let ends = [vec![put("k", "v"), Step::Fault(Fault::OutOfFuel)], vec![put("k", "v")], vec![put("k", "v"), Step::Later]];
+    let ends = [
+        vec![put("k", "v"), Step::Fault(Fault::OutOfFuel)],
+        vec![put("k", "v")],
+        vec![put("k", "v"), Step::Later],
+    ];
     for (space, steps) in (1..).zip(ends) {
         member.one(call(space, &[when("at end", &steps)])).unwrap();
     }
     member.vm.discarded.clear();
-    let applied = member.apply(0, [call(1, &[Step::Remember]), end(session), call(1, &[Step::Remember, get("k")])]);
+    let applied =
+        member.apply(0, [call(1, &[Step::Remember]), end(session), call(1, &[Step::Remember, get("k")])]);
     let revision = applied.outcomes[1].outcome.revision;
     assert_eq!(applied.outcomes[1].outcome.result, Ok(Reply::Done));
-    assert_eq!(seen(applied.outcomes[2].outcome.result.as_ref().unwrap()), ["1", "absent"], "its instance is a new one");
+    assert_eq!(
+        seen(applied.outcomes[2].outcome.result.as_ref().unwrap()),
+        ["1", "absent"],
+        "its instance is a new one"
+    );
     assert_eq!(member.vm.discarded, [SpaceId(1), SpaceId(3)]);
-    assert_eq!(member.command(command(call(2, &[get("k")]))).result.map(|reply| seen(&reply)), Ok(vec!["v".to_string()]));
-    let failures = |fault| Ok(Some(directory::HookFailures { count: 1, revision, why: DeliveryFailure::Fault(fault) }));
+    assert_eq!(
+        member.command(command(call(2, &[get("k")]))).result.map(|reply| seen(&reply)),
+        Ok(vec!["v".to_string()])
+    );
+    let failures =
+        |fault| Ok(Some(directory::HookFailures { count: 1, revision, why: DeliveryFailure::Fault(fault) }));
     let failed = [1, 2, 3].map(|space| directory::hook_failures(&member.state, SpaceId(space)));
     assert_eq!(failed, [failures(Fault::OutOfFuel), Ok(None), failures(Fault::BadReply)]);
     let session = member.open(2);
@@ -196,7 +231,11 @@ fn fuel_is_that_of_all_that_a_command_ran() {
         command(end(session)),
     ];
     let fuel: Vec<u64> = member.commands(0, commands).outcomes.iter().map(|outcome| outcome.fuel).collect();
-    assert_eq!(fuel, [1, 1, 0, 0, 2], "a call is one, a retry and an unknown space nothing, an end is its hooks");
+    assert_eq!(
+        fuel,
+        [1, 1, 0, 0, 2],
+        "a call is one, a retry and an unknown space nothing, an end is its hooks"
+    );
 }
 
 #[test]

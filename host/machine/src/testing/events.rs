@@ -1,4 +1,5 @@
-//! For tests: whether what an entry told of events, and the numbers that are kept of them, are those of the rows.
+//! For tests: whether what an entry told of events, and the numbers that are kept of them, are
+//! those of the rows.
 use std::collections::{BTreeMap, BTreeSet};
 
 use synod_abi::{Revision, SpaceId, Time};
@@ -6,8 +7,8 @@ use synod_abi::{Revision, SpaceId, Time};
 use crate::digest::RowSum;
 use crate::directory::{Head, space_by_id, space_sum};
 use crate::events::{
-    EventLog, EventPosition, StoredEvent, binding_keys, bindings_of_handler, bindings_of_source, event_key, event_log, event_logs,
-    event_position, events, space_at,
+    EventLog, EventPosition, StoredEvent, binding_keys, bindings_of_handler, bindings_of_source, event_key,
+    event_log, event_logs, event_position, events, space_at,
 };
 use crate::{Applied, MemoryState, RangeLimit, StateView, Table};
 
@@ -28,10 +29,20 @@ pub(crate) fn recount(state: &MemoryState, head: &Head, applied: &Applied) {
         assert!(space_by_id(state, *space).unwrap().is_some());
         let none = Kept::default();
         let Kept { events, bytes, first, last } = kept.get(space).unwrap_or(&none);
-        assert_eq!((log.events, log.bytes, log.oldest_at), (*events, *bytes, first.map(|(_, time)| time)), "{space} {log:?}");
-        assert!(first.is_none_or(|(revision, _)| revision > log.compacted && last.revision == log.last), "{space} {log:?}");
+        assert_eq!(
+            (log.events, log.bytes, log.oldest_at),
+            (*events, *bytes, first.map(|(_, time)| time)),
+            "{space} {log:?}"
+        );
+        assert!(
+            first.is_none_or(|(revision, _)| revision > log.compacted && last.revision == log.last),
+            "{space} {log:?}"
+        );
     }
-    assert!(kept.keys().all(|space| logs.iter().any(|(of, _)| of == space)), "who has events has a row of what it keeps");
+    assert!(
+        kept.keys().all(|space| logs.iter().any(|(of, _)| of == space)),
+        "who has events has a row of what it keeps"
+    );
     let all = logs.iter().fold((0, 0), |(events, bytes), (_, log)| (events + log.events, bytes + log.bytes));
     assert_eq!((head.events, head.event_bytes), all);
     bindings(state, head);
@@ -43,12 +54,15 @@ fn kept(state: &MemoryState) -> BTreeMap<SpaceId, Kept> {
     let mut kept = BTreeMap::<SpaceId, Kept>::new();
     for (key, value) in state.rows(Table::Events) {
         let space = SpaceId(u32::from_be_bytes(*key.first_chunk().unwrap()));
-        let (position, event) = (event_position(key).unwrap(), synod_abi::decode::<StoredEvent>(value).unwrap());
+        let (position, event) =
+            (event_position(key).unwrap(), synod_abi::decode::<StoredEvent>(value).unwrap());
         let of = kept.entry(space).or_default();
-        let expected = if of.events > 0 && of.last.revision == position.revision { of.last.number + 1 } else { 0 };
+        let expected =
+            if of.events > 0 && of.last.revision == position.revision { of.last.number + 1 } else { 0 };
         assert_eq!(position.number, expected, "the events of a revision are numbered from 0");
         of.first.get_or_insert((position.revision, event.time));
-        (of.events, of.bytes, of.last) = (of.events + 1, of.bytes + (key.len() + value.len()) as u64, position);
+        (of.events, of.bytes, of.last) =
+            (of.events + 1, of.bytes + (key.len() + value.len()) as u64, position);
     }
     kept
 }
@@ -60,10 +74,18 @@ fn bindings(state: &MemoryState, head: &Head) {
     for source in sources {
         for record in bindings_of_source(state, source).unwrap() {
             bindings += 1;
-            assert!([source, record.handler].iter().all(|space| space_by_id(state, *space).unwrap().is_some()));
-            assert!(bindings_of_handler(state, record.handler).unwrap().contains(&(source, record.filter.clone())));
             assert!(
-                binding_keys(source, record.handler, &record.filter).iter().all(|key| state.get(Table::System, key).unwrap().is_some())
+                [source, record.handler].iter().all(|space| space_by_id(state, *space).unwrap().is_some())
+            );
+            assert!(
+                bindings_of_handler(state, record.handler)
+                    .unwrap()
+                    .contains(&(source, record.filter.clone()))
+            );
+            assert!(
+                binding_keys(source, record.handler, &record.filter)
+                    .iter()
+                    .all(|key| state.get(Table::System, key).unwrap().is_some())
             );
         }
     }
@@ -100,7 +122,10 @@ fn told(state: &MemoryState, applied: &Applied) {
         let log = event_log(state, event.space).unwrap();
         match row {
             Some(row) => assert_eq!(row, synod_abi::encode(&event.event)),
-            None => assert!(log == EventLog::default() || event.revision <= log.compacted, "it was forgotten, or its space deleted"),
+            None => assert!(
+                log == EventLog::default() || event.revision <= log.compacted,
+                "it was forgotten, or its space deleted"
+            ),
         }
     }
     assert!(applied.event_logs.is_sorted_by_key(|change| change.space));
@@ -110,6 +135,11 @@ fn told(state: &MemoryState, applied: &Applied) {
     }
     let one = RangeLimit { rows: 1, bytes: 0 };
     if let Some(event) = applied.events.last() {
-        assert!(events(state, event.space, EventPosition::at(Revision(event.revision.0 + 1)), one).unwrap().events.is_empty());
+        assert!(
+            events(state, event.space, EventPosition::at(Revision(event.revision.0 + 1)), one)
+                .unwrap()
+                .events
+                .is_empty()
+        );
     }
 }

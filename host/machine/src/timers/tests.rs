@@ -19,7 +19,10 @@ fn row(member: &mut Member, key: &str) -> String {
 fn timers_fire_in_the_order_of_time_and_number_and_never_early() {
     let mut member = Member::formed();
     let set = member.run(&[set(30, &[]), set(10, &[]), set(20, &[]), set(10, &[])]).unwrap();
-    assert_eq!((set, member.machine.next_timer), (["1", "2", "3", "4"].map(String::from).to_vec(), Some(Time(10))));
+    assert_eq!(
+        (set, member.machine.next_timer),
+        (["1", "2", "3", "4"].map(String::from).to_vec(), Some(Time(10)))
+    );
     assert_eq!(member.tick(9).next_timer, Some(Time(10)));
     assert_eq!(member.heard(1), "");
     assert_eq!(member.tick(20).next_timer, Some(Time(30)));
@@ -36,10 +39,16 @@ fn timers_fire_in_the_order_of_time_and_number_and_never_early() {
 fn a_cancelled_timer_does_not_fire() {
     let mut member = Member::formed();
     member.run(&[set(10, &[]), set(20, &[])]).unwrap();
-    assert_eq!(member.run(&[Step::CancelTimer(1), Step::CancelTimer(1), Step::CancelTimer(7)]).unwrap(), ["1", "0", "0"]);
+    assert_eq!(
+        member.run(&[Step::CancelTimer(1), Step::CancelTimer(1), Step::CancelTimer(7)]).unwrap(),
+        ["1", "0", "0"]
+    );
     assert_eq!(member.machine.next_timer, Some(Time(20)));
     member.tick(50);
-    assert_eq!((member.heard(1), member.run(&[Step::CancelTimer(2)]).unwrap()), ("timer 2 at 50\n".into(), vec!["0".to_string()]));
+    assert_eq!(
+        (member.heard(1), member.run(&[Step::CancelTimer(2)]).unwrap()),
+        ("timer 2 at 50\n".into(), vec!["0".to_string()])
+    );
 }
 
 #[test]
@@ -56,9 +65,15 @@ fn a_rejected_call_sets_and_cancels_nothing() {
 #[test]
 fn what_a_hook_sets_for_a_time_that_has_passed_fires_in_a_later_tick() {
     let mut member = Member::formed();
-    member.run(&[set(10, &[set(3, &[put("k", "v")]), Step::CancelTimer(2)]), set(11, &[put("never", "")])]).unwrap();
+    member
+        .run(&[set(10, &[set(3, &[put("k", "v")]), Step::CancelTimer(2)]), set(11, &[put("never", "")])])
+        .unwrap();
     let first = member.tick(20);
-    assert_eq!((member.heard(1), first.next_timer), ("timer 1 at 20\n".into(), Some(Time(3))), "and what it cancels does not fire");
+    assert_eq!(
+        (member.heard(1), first.next_timer),
+        ("timer 1 at 20\n".into(), Some(Time(3))),
+        "and what it cancels does not fire"
+    );
     assert_eq!(member.tick(20).next_timer, None);
     assert_eq!((row(&mut member, "k"), row(&mut member, "never")), ("v".into(), "absent".into()));
 }
@@ -88,13 +103,24 @@ fn a_tick_stops_when_it_has_written_much() {
 fn a_failing_timer_is_gone_and_counted() {
     let mut member = Member::formed();
     member
-        .run(&[set(1, &[put("k", "v"), Step::Fault(Fault::OutOfFuel)]), set(2, &[put("l", "v")]), Step::SetTimer(3, Blob(vec![]))])
+        .run(&[
+            set(1, &[put("k", "v"), Step::Fault(Fault::OutOfFuel)]),
+            set(2, &[put("l", "v")]),
+            Step::SetTimer(3, Blob(vec![])),
+        ])
         .unwrap();
     let tick = member.tick(5).outcomes.remove(0).outcome;
     assert_eq!(tick.result, Ok(Reply::Done));
-    let failures = directory::HookFailures { count: 2, revision: tick.revision, why: DeliveryFailure::Fault(Fault::BadArguments) };
+    let failures = directory::HookFailures {
+        count: 2,
+        revision: tick.revision,
+        why: DeliveryFailure::Fault(Fault::BadArguments),
+    };
     assert_eq!(directory::hook_failures(&member.state, SpaceId(1)), Ok(Some(failures)));
-    assert_eq!((row(&mut member, "k"), row(&mut member, "l"), member.counts().3), ("absent".into(), "v".into(), 0));
+    assert_eq!(
+        (row(&mut member, "k"), row(&mut member, "l"), member.counts().3),
+        ("absent".into(), "v".into(), 0)
+    );
 }
 
 #[test]
@@ -113,7 +139,11 @@ fn timers_outlive_upgrades_and_replacements_of_their_recipe() {
 fn a_recipe_without_a_hook_lets_its_timers_pass() {
     let mut member = Member::formed();
     member.one(install(OTHER_1)).unwrap();
-    let other = Action::CreateSpace { name: space("b"), recipe: synod_abi::RecipeName::new("other").unwrap(), version: None };
+    let other = Action::CreateSpace {
+        name: space("b"),
+        recipe: synod_abi::RecipeName::new("other").unwrap(),
+        version: None,
+    };
     member.one(other).unwrap();
     member.one(call(2, &[set(5, &[put("k", "v")])])).unwrap();
     assert_eq!((member.tick(5).next_timer, member.heard(2)), (None, String::new()));
@@ -124,7 +154,10 @@ fn deleting_a_space_removes_its_timers_in_bounded_steps() {
     let mut member = Member::formed();
     member.one(create("b")).unwrap();
     for _ in 0..10 {
-        member.apply(0, [call(1, &vec![Step::SetTimer(1_000, Blob(vec![])); 1_000]), call(2, &[set(2_000, &[])])]);
+        member.apply(
+            0,
+            [call(1, &vec![Step::SetTimer(1_000, Blob(vec![])); 1_000]), call(2, &[set(2_000, &[])])],
+        );
     }
     assert_eq!(member.counts().3, 10_010);
     let deleted = member.apply(0, [Action::DeleteSpace { name: space("a") }]);
@@ -157,7 +190,14 @@ impl StateView for Counting {
         self.0.get(table, key)
     }
 
-    fn range(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, limit: RangeLimit) -> Result<(Vec<Row>, bool), Fatal> {
+    fn range(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+        limit: RangeLimit,
+    ) -> Result<(Vec<Row>, bool), Fatal> {
         *self.1.borrow_mut() += u64::from(table == Table::Timers);
         self.0.range(table, from, to, direction, limit)
     }
@@ -167,16 +207,20 @@ impl StateView for Counting {
 fn a_hundred_thousand_pending_timers_cost_nothing_while_idle() {
     let mut member = Member::formed();
     for n in 0..10 {
-        let timers: Vec<Step> = (0..1_000).map(|at| Step::SetTimer(1_000_000 + n * 1_000 + at, Blob(vec![]))).collect();
+        let timers: Vec<Step> =
+            (0..1_000).map(|at| Step::SetTimer(1_000_000 + n * 1_000 + at, Blob(vec![]))).collect();
         member.apply(0, (0..10).map(|_| call(1, &timers)));
     }
     assert_eq!(member.counts().3, 100_000);
     let Member { mut machine, state, mut vm, index } = member;
     let reads = Rc::new(RefCell::new(0));
-    let entry = |commands: Vec<Action>| encode(&Entry { stamp: Time(10), commands: commands.into_iter().map(command).collect() });
+    let entry = |commands: Vec<Action>| {
+        encode(&Entry { stamp: Time(10), commands: commands.into_iter().map(command).collect() })
+    };
     let apply = |machine: &mut Machine, vm: &mut ScriptVm, index: u64, commands: Vec<Action>| {
         let before = *reads.borrow();
-        let applied = machine.apply(Counting(state.clone(), reads.clone()), vm, index, &entry(commands)).unwrap();
+        let applied =
+            machine.apply(Counting(state.clone(), reads.clone()), vm, index, &entry(commands)).unwrap();
         assert!(applied.outcomes.iter().all(|outcome| outcome.outcome.result.is_ok()));
         (applied.next_timer, *reads.borrow() - before)
     };

@@ -1,5 +1,7 @@
 //! Each change that an upgrade may and may not make.
-use synod_abi::schema::{EntryPointSchema, Enum, Errors, Field, Schema, StateField, StateKind, Status, Struct, Type, Variant};
+use synod_abi::schema::{
+    EntryPointSchema, Enum, Errors, Field, Schema, StateField, StateKind, Status, Struct, Type, Variant,
+};
 use synod_abi::{RecipeName, RecipeRef};
 
 use super::*;
@@ -18,8 +20,11 @@ fn emits(names: &[&str]) -> Emits {
 }
 
 fn schema() -> Schema {
-    let value =
-        Type::Struct(Struct { name: "S".into(), docs: String::new(), fields: vec![field("kind", Type::Enum(variants(&["A", "B"])))] });
+    let value = Type::Struct(Struct {
+        name: "S".into(),
+        docs: String::new(),
+        fields: vec![field("kind", Type::Enum(variants(&["A", "B"])))],
+    });
     let errors = Errors { shape: variants(&["No"]), codes: vec![(1, Status::NotFound)] };
     let point = EntryPointSchema {
         name: "op".into(),
@@ -35,8 +40,20 @@ fn schema() -> Schema {
         docs: String::new(),
         operations: vec![point.clone()],
         queries: vec![EntryPointSchema { name: "look".into(), errors: None, ..point }],
-        fields: vec![StateField { name: "rows".into(), docs: String::new(), prefix: 1, kind: StateKind::Map, key: Type::U32, value }],
-        hooks: Hooks { session_end: true, cancel: true, timer: Some(Type::Enum(variants(&["A"]))), event: true },
+        fields: vec![StateField {
+            name: "rows".into(),
+            docs: String::new(),
+            prefix: 1,
+            kind: StateKind::Map,
+            key: Type::U32,
+            value,
+        }],
+        hooks: Hooks {
+            session_end: true,
+            cancel: true,
+            timer: Some(Type::Enum(variants(&["A"]))),
+            event: true,
+        },
         emits: Some(emits(&["A"])),
     }
 }
@@ -61,14 +78,27 @@ fn value(schema: &mut Schema) -> &mut Struct {
 #[test]
 fn appending_is_allowed() {
     assert_eq!(changed(|_| {}), Ok(()));
-    assert_eq!(changed(|new| new.operations.push(EntryPointSchema { name: "more".into(), ..new.operations[0].clone() })), Ok(()));
-    assert_eq!(changed(|new| new.fields.insert(0, StateField { prefix: 2, ..new.fields[0].clone() })), Ok(()));
+    assert_eq!(
+        changed(|new| new
+            .operations
+            .push(EntryPointSchema { name: "more".into(), ..new.operations[0].clone() })),
+        Ok(())
+    );
+    assert_eq!(
+        changed(|new| new.fields.insert(0, StateField { prefix: 2, ..new.fields[0].clone() })),
+        Ok(())
+    );
     assert_eq!(changed(|new| value(new).fields[0].shape = Type::Enum(variants(&["A", "B", "C"]))), Ok(()));
-    assert_eq!(changed(|new| new.operations[0].args.push(field("more", Type::Option(Box::new(Type::U8))))), Ok(()));
+    assert_eq!(
+        changed(|new| new.operations[0].args.push(field("more", Type::Option(Box::new(Type::U8))))),
+        Ok(())
+    );
     assert_eq!(
         changed(|new| {
-            new.operations[0].errors =
-                Some(Errors { shape: variants(&["No", "Never"]), codes: vec![(1, Status::NotFound), (2, Status::Aborted)] });
+            new.operations[0].errors = Some(Errors {
+                shape: variants(&["No", "Never"]),
+                codes: vec![(1, Status::NotFound), (2, Status::Aborted)],
+            });
             new.queries[0].errors = new.operations[0].errors.clone();
         }),
         Ok(())
@@ -106,20 +136,38 @@ fn removing_is_refused() {
 fn stored_rows_keep_their_meaning() {
     assert_eq!(changed(|new| new.fields[0].kind = StateKind::Queue), refused("rows", Change::Kind));
     assert_eq!(changed(|new| new.fields[0].key = Type::U64), refused("rows", Change::Key));
-    assert_eq!(changed(|new| value(new).fields.push(field("more", Type::Option(Box::new(Type::U8))))), refused("rows", Change::Value));
+    assert_eq!(
+        changed(|new| value(new).fields.push(field("more", Type::Option(Box::new(Type::U8))))),
+        refused("rows", Change::Value)
+    );
     assert_eq!(changed(|new| value(new).fields[0].name = "sort".into()), refused("rows", Change::Value));
-    assert_eq!(changed(|new| value(new).fields[0].shape = Type::Enum(variants(&["A"]))), refused("rows", Change::Value));
-    assert_eq!(changed(|new| value(new).fields[0].shape = Type::Enum(variants(&["B", "A"]))), refused("rows", Change::Value));
+    assert_eq!(
+        changed(|new| value(new).fields[0].shape = Type::Enum(variants(&["A"]))),
+        refused("rows", Change::Value)
+    );
+    assert_eq!(
+        changed(|new| value(new).fields[0].shape = Type::Enum(variants(&["B", "A"]))),
+        refused("rows", Change::Value)
+    );
 }
 
 #[test]
 fn callers_keep_working() {
-    assert_eq!(changed(|new| new.operations[0].args.push(field("more", Type::U8))), refused("op", Change::Arguments));
+    assert_eq!(
+        changed(|new| new.operations[0].args.push(field("more", Type::U8))),
+        refused("op", Change::Arguments)
+    );
     assert_eq!(changed(|new| new.operations[0].args.clear()), refused("op", Change::Arguments));
-    assert_eq!(changed(|new| new.operations[0].args[0].shape = Type::Bytes), refused("op", Change::Arguments));
+    assert_eq!(
+        changed(|new| new.operations[0].args[0].shape = Type::Bytes),
+        refused("op", Change::Arguments)
+    );
     assert_eq!(changed(|new| new.queries[0].result = Type::Unit), refused("look", Change::Result));
     assert_eq!(changed(|new| new.operations[0].errors = None), refused("op", Change::Errors));
-    assert_eq!(changed(|new| new.operations[0].errors.iter_mut().for_each(|errors| errors.codes[0].0 = 9)), refused("op", Change::Errors));
+    assert_eq!(
+        changed(|new| new.operations[0].errors.iter_mut().for_each(|errors| errors.codes[0].0 = 9)),
+        refused("op", Change::Errors)
+    );
 }
 
 #[test]

@@ -139,7 +139,11 @@ fn ranges_stay_in_the_space_and_come_in_chunks() {
     assert!(Rows(&out[..answer as usize]).eq(rows.iter().map(|(key, value)| (&key[..], &value[..]))));
     assert_eq!(host.range(&request(&[3], &[5], 2), &mut out).unwrap(), 24, "two rows, and no more");
     assert_eq!(host.range(&request(&[3], &[6], 2), &mut out).unwrap(), 24 | 1 << 32, "two rows, and more");
-    assert_eq!(host.range(&request(&[3], &[6], 3), &mut out[..24]).unwrap(), 24 | 1 << 32, "the buffer is full");
+    assert_eq!(
+        host.range(&request(&[3], &[6], 3), &mut out[..24]).unwrap(),
+        24 | 1 << 32,
+        "the buffer is full"
+    );
     assert_eq!(host.range(&request(&[6], &[3], 3), &mut out).unwrap(), 0);
 }
 
@@ -151,7 +155,11 @@ fn bad_requests_fault() {
     assert_eq!(host.range(b"", &mut out), Err(Fault::BadHostCall));
     assert_eq!(host.range(&[9; 20], &mut out), Err(Fault::BadHostCall));
     assert_eq!(host.range(&request(b"", b"", 0), &mut out), Err(Fault::BadHostCall));
-    assert_eq!(host.range(&request(b"", b"", 1), &mut out[..13]), Err(Fault::BadHostCall), "the first row does not fit");
+    assert_eq!(
+        host.range(&request(b"", b"", 1), &mut out[..13]),
+        Err(Fault::BadHostCall),
+        "the first row does not fit"
+    );
     assert_eq!(host.range(&request(&[0; KEY_BYTES + 2], b"", 1), &mut out), Err(Fault::KeyTooLong));
     assert_eq!(host.range(&request(&[0; KEY_BYTES + 1], b"", 1), &mut out), Ok(14));
 }
@@ -159,9 +167,13 @@ fn bad_requests_fault() {
 #[test]
 fn aborts_are_coded_and_their_text_is_kept_for_people() {
     let mut host = workspace();
-    for (code, fault) in
-        [(0, Fault::Panic), (1, Fault::CorruptState), (2, Fault::OutOfMemory), (3, Fault::TooDeep), (4, Fault::BadHostCall)]
-    {
+    for (code, fault) in [
+        (0, Fault::Panic),
+        (1, Fault::CorruptState),
+        (2, Fault::OutOfMemory),
+        (3, Fault::TooDeep),
+        (4, Fault::BadHostCall),
+    ] {
         assert_eq!(host.abort(code, b"why"), Err(fault));
     }
     host.log(9, &[0xff]).unwrap();

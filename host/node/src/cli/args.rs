@@ -1,8 +1,9 @@
 //! Turns `--key api --n 1` into the JSON object of an operation's arguments, by its schema.
 //!
-//! A flag is an argument's name; `-` and `_` are the same. What a value looks like follows from the argument's type: numbers,
-//! strings and bytes as they are, `--flag` alone for true, a flag repeated for a list, JSON for everything with parts. Names and
-//! ranges are checked here, because here the message can name the flag; the member checks again.
+//! A flag is an argument's name; `-` and `_` are the same. What a value looks like follows from the
+//! argument's type: numbers, strings and bytes as they are, `--flag` alone for true, a flag
+//! repeated for a list, JSON for everything with parts. Names and ranges are checked here, because
+//! here the message can name the flag; the member checks again.
 use std::fmt::Write as _;
 
 use base64::Engine as _;
@@ -21,7 +22,8 @@ pub(crate) fn object(point: &EntryPointSchema, flags: &[String]) -> Result<Map<S
     while let Some(word) = words.next() {
         let Some(flag) = word.strip_prefix("--") else {
             return Err(wrong(format!(
-                "`{word}` is not a flag: arguments of `{}` are written --name value, or all as one JSON object",
+                "`{word}` is not a flag: arguments of `{}` are written --name value, or all as one JSON \
+                    object",
                 point.name
             )));
         };
@@ -29,11 +31,17 @@ pub(crate) fn object(point: &EntryPointSchema, flags: &[String]) -> Result<Map<S
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (flag, None),
         };
-        let field = find(point, name).ok_or_else(|| wrong(format!("`{}` has no argument --{name}", point.name)))?;
+        let field =
+            find(point, name).ok_or_else(|| wrong(format!("`{}` has no argument --{name}", point.name)))?;
         let text = match inline {
             Some(text) => text,
-            None if is_bool(&field.shape) && words.peek().is_none_or(|next| next.starts_with("--")) => "true".to_owned(),
-            None => words.next().cloned().ok_or_else(|| wrong(format!("--{name} needs a value: {}", describe(&field.shape))))?,
+            None if is_bool(&field.shape) && words.peek().is_none_or(|next| next.starts_with("--")) => {
+                "true".to_owned()
+            }
+            None => words
+                .next()
+                .cloned()
+                .ok_or_else(|| wrong(format!("--{name} needs a value: {}", describe(&field.shape))))?,
         };
         let bad = |why: String| wrong(format!("--{name} {text}: {why}"));
         match (object.get_mut(&field.name), element(&field.shape)) {
@@ -55,7 +63,11 @@ pub(crate) fn object(point: &EntryPointSchema, flags: &[String]) -> Result<Map<S
         .filter(|field| !object.contains_key(&field.name) && !matches!(field.shape, Type::Option(_)))
         .map(|field| format!("--{}", field.name.replace('_', "-")))
         .collect();
-    if missing.is_empty() { Ok(object) } else { Err(wrong(format!("`{}` also needs {}", point.name, missing.join(", ")))) }
+    if missing.is_empty() {
+        Ok(object)
+    } else {
+        Err(wrong(format!("`{}` also needs {}", point.name, missing.join(", "))))
+    }
 }
 
 fn find<'a>(point: &'a EntryPointSchema, flag: &str) -> Option<&'a Field> {
@@ -106,7 +118,9 @@ fn describe(shape: &Type) -> String {
         Type::Enum(of) if of.variants.iter().all(|variant| variant.fields.is_empty()) => {
             of.variants.iter().map(|variant| variant.name.as_str()).collect::<Vec<_>>().join(" | ")
         }
-        Type::Map(..) | Type::Tuple(_) | Type::Struct(_) | Type::Enum(_) => format!("JSON of {}", type_name(shape)),
+        Type::Map(..) | Type::Tuple(_) | Type::Struct(_) | Type::Enum(_) => {
+            format!("JSON of {}", type_name(shape))
+        }
         Type::Unit => "null".to_owned(),
         number => match range(number) {
             Some((least, most)) => format!("an integer from {least} to {most}"),
@@ -143,15 +157,20 @@ fn value(shape: &Type, text: &str) -> Result<Value, String> {
         Type::Option(item) => value(item, text),
         Type::String => Ok(Value::String(text.to_owned())),
         Type::Char if text.chars().count() == 1 => Ok(Value::String(text.to_owned())),
-        Type::SessionId if text.len() == 32 && text.chars().all(|c| c.is_ascii_hexdigit()) => Ok(Value::String(text.to_owned())),
+        Type::SessionId if text.len() == 32 && text.chars().all(|c| c.is_ascii_hexdigit()) => {
+            Ok(Value::String(text.to_owned()))
+        }
         Type::Char | Type::SessionId => Err(expected()),
         Type::Bool => text.parse().map(Value::Bool).map_err(|_| expected()),
         Type::Bytes => bytes(text).map(|bytes| Value::String(BASE64.encode(bytes))),
-        Type::Enum(of) if of.variants.iter().any(|variant| variant.name == text && variant.fields.is_empty()) => {
+        Type::Enum(of)
+            if of.variants.iter().any(|variant| variant.name == text && variant.fields.is_empty()) =>
+        {
             Ok(Value::String(text.to_owned()))
         }
         Type::Enum(_) | Type::Struct(_) | Type::Tuple(_) | Type::Map(..) | Type::List(_) | Type::Unit => {
-            serde_json::from_str(text).map_err(|error| format!("{}, and this is not JSON: {error}", expected()))
+            serde_json::from_str(text)
+                .map_err(|error| format!("{}, and this is not JSON: {error}", expected()))
         }
         number => integer(number, text).ok_or_else(expected),
     }
@@ -181,7 +200,8 @@ fn integer(shape: &Type, text: &str) -> Option<Value> {
     if wide { Some(Value::String(digits)) } else { serde_json::from_str(&digits).ok() }
 }
 
-/// Bytes as they are written on the command line: text, `base64:…`, `@FILE`, or `text:…` for a text that looks like one of these.
+/// Bytes as they are written on the command line: text, `base64:…`, `@FILE`, or `text:…` for a text
+/// that looks like one of these.
 pub(crate) fn bytes(text: &str) -> Result<Vec<u8>, String> {
     if let Some(encoded) = text.strip_prefix("base64:") {
         return BASE64.decode(encoded).map_err(|error| format!("this is not base64: {error}"));

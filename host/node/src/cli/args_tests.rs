@@ -9,7 +9,15 @@ fn field(name: &str, shape: Type) -> Field {
 }
 
 fn point(args: Vec<Field>) -> EntryPointSchema {
-    EntryPointSchema { name: "take".into(), docs: String::new(), args, result: Type::Unit, errors: None, waits: false, signature: 1 }
+    EntryPointSchema {
+        name: "take".into(),
+        docs: String::new(),
+        args,
+        result: Type::Unit,
+        errors: None,
+        waits: false,
+        signature: 1,
+    }
 }
 
 fn read(args: Vec<Field>, flags: &str) -> Result<Value, Failed> {
@@ -86,6 +94,7 @@ fn errors_name_the_flag_and_list_the_arguments() {
 
 #[test]
 fn what_should_be_json_and_is_not_is_told_so() {
-    let failed = read(vec![field("pair", Type::Tuple(vec![Type::U8, Type::U8]))], "--pair 1,2").expect_err("not JSON");
+    let failed =
+        read(vec![field("pair", Type::Tuple(vec![Type::U8, Type::U8]))], "--pair 1,2").expect_err("not JSON");
     assert!(failed.text().contains("expected JSON of (u8, u8)"), "{}", failed.text());
 }

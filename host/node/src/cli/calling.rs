@@ -1,4 +1,5 @@
-//! `synod call` and `synod query`: arguments as flags by the schema, as JSON, or from standard input.
+//! `synod call` and `synod query`: arguments as flags by the schema, as JSON, or from standard
+//! input.
 use std::io::Read;
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ Bytes are written as text, base64:… or @FILE. Results are JSON, with bytes as
 base64; with --output json they stand beside revision, time and member.";
 
 /// What is said when an operation that may wait is refused outside of a session.
-pub(crate) const SESSION_NEEDED: &str = "this operation may wait for another call, so call it in a session: `synod session open` prints a TOKEN \
+pub(crate) const SESSION_NEEDED: &str = "this operation may wait for another call, so call it in a session: \
+    `synod session open` prints a TOKEN \
                                          for `synod call --session TOKEN …`";
 
 /// Longest arguments read from standard input, in bytes: no request may be longer.
@@ -58,11 +60,12 @@ pub(crate) struct CallingArgs {
 /// In which session a call is made, and how long it may wait there.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Within {
-    /// The session to call in, ID:SECRET as `synod session open` printed it: the call has its effect once however often it is sent
-    /// again, and may wait. One caller at a time.
+    /// The session to call in, ID:SECRET as `synod session open` printed it: the call has its
+    /// effect once however often it is sent again, and may wait. One caller at a time.
     #[arg(long, value_name = "TOKEN", env = "SYNOD_SESSION_TOKEN", hide_env_values = true)]
     session: Option<Token>,
-    /// How long an operation that waits may do so, in seconds; 0: not at all [default: as long as the session lives].
+    /// How long an operation that waits may do so, in seconds; 0: not at all [default: as long as
+    /// the session lives].
     #[arg(long, value_name = "S", value_parser = seconds)]
     wait: Option<Duration>,
 }
@@ -99,7 +102,9 @@ pub(crate) async fn call(args: CallingArgs, global: &Global, format: &mut Format
     let (target, global) = own_flags(args.target, global, Some(&mut within))?;
     *format = global.output;
     if within.wait.is_some() && within.session.is_none() {
-        return Err(Failed::usage("--wait needs --session: only a call in a session can wait").next(SESSION_NEEDED));
+        return Err(
+            Failed::usage("--wait needs --session: only a call in a session can wait").next(SESSION_NEEDED)
+        );
     }
     let client = global.client().await?;
     let Some(json) = arguments(&client, &target, Kind::Operation).await? else { return Ok(()) };
@@ -133,13 +138,20 @@ async fn call_in_session(
     match answer {
         Some(answer) => Ok(answer?),
         None => Err(match client.cancel_request(id, token.secret, RequestId(request)).await? {
-            Cancelled::Final => Failed::new(Exit::OutcomeUnknown, "interrupted when the call had its outcome already: what it did stays"),
-            _ => Failed::new(Exit::Unavailable, "interrupted: the call is given up, and what it was granted is given back"),
+            Cancelled::Final => Failed::new(
+                Exit::OutcomeUnknown,
+                "interrupted when the call had its outcome already: what it did stays",
+            ),
+            _ => Failed::new(
+                Exit::Unavailable,
+                "interrupted: the call is given up, and what it was granted is given back",
+            ),
         }),
     }
 }
 
-/// Why a call outside of any session failed; with a word on sessions, if the operation is one that needs one to wait in.
+/// Why a call outside of any session failed; with a word on sessions, if the operation is one that
+/// needs one to wait in.
 async fn explained(client: &Client, target: &Target, error: Error) -> Failed {
     let refused = matches!(error, Error::Rejected(_) | Error::Refused(_));
     let failed = Failed::from(error);
@@ -165,8 +177,13 @@ pub(crate) async fn query(args: QueryArgs, global: &Global, format: &mut Format)
     show(global.output, client.query_json(&target.space, &target.name, &json, consistency).await?)
 }
 
-/// Takes synod's own flags out of an operation's arguments, so that they may stand behind them too. Those of `within` are a call's.
-fn own_flags(mut target: Target, global: &Global, mut within: Option<&mut Within>) -> Result<(Target, Global), Failed> {
+/// Takes synod's own flags out of an operation's arguments, so that they may stand behind them too.
+/// Those of `within` are a call's.
+fn own_flags(
+    mut target: Target,
+    global: &Global,
+    mut within: Option<&mut Within>,
+) -> Result<(Target, Global), Failed> {
     let mut global = global.clone();
     let mut rest = Vec::with_capacity(target.rest.len());
     let mut words = target.rest.into_iter();
@@ -181,15 +198,17 @@ fn own_flags(mut target: Target, global: &Global, mut within: Option<&mut Within
             rest.push(word);
             continue;
         }
-        let value = inline.or_else(|| words.next()).ok_or_else(|| Failed::usage(format!("{flag} needs a value")))?;
+        let value =
+            inline.or_else(|| words.next()).ok_or_else(|| Failed::usage(format!("{flag} needs a value")))?;
         let wrong = |error: String| Failed::usage(format!("{flag}: {error}"));
         match (flag.as_str(), &mut within) {
             ("--session", Some(within)) => within.session = Some(value.parse().map_err(wrong)?),
             ("--wait", Some(within)) => within.wait = Some(seconds(&value).map_err(wrong)?),
             ("--output" | "-o", _) => global.output = Format::from_str(&value, false).map_err(wrong)?,
             ("--timeout-ms", _) => {
-                global.timeout_ms =
-                    value.parse().map_err(|_| Failed::usage(format!("{flag}: `{value}` is not a number of milliseconds")))?;
+                global.timeout_ms = value.parse().map_err(|_| {
+                    Failed::usage(format!("{flag}: `{value}` is not a number of milliseconds"))
+                })?;
             }
             _ => global.endpoint = value,
         }
@@ -246,7 +265,10 @@ fn find<'a>(schema: &'a Schema, target: &Target, kind: Kind) -> Result<&'a Entry
         Kind::Operation => ("operation", &schema.operations),
         Kind::Query => ("query", &schema.queries),
     };
-    let failed = Failed::new(Exit::Rejected, format!("the recipe of `{space}`, {}, has no {what} `{name}`", schema.recipe));
+    let failed = Failed::new(
+        Exit::Rejected,
+        format!("the recipe of `{space}`, {}, has no {what} `{name}`", schema.recipe),
+    );
     Err(if other.is_some() {
         failed.next(format!("`{name}` is there: `synod {hint} {space} {name}`"))
     } else {
@@ -276,14 +298,22 @@ mod tests {
     }
 
     fn target(rest: &str) -> Target {
-        Target { space: "s".into(), name: "o".into(), rest: rest.split_whitespace().map(str::to_owned).collect() }
+        Target {
+            space: "s".into(),
+            name: "o".into(),
+            rest: rest.split_whitespace().map(str::to_owned).collect(),
+        }
     }
 
     #[test]
     fn synods_own_flags_may_stand_behind_the_arguments() {
         let words = "--key a -o json --n=2 --endpoint=x:1 --timeout-ms 7 --wait 3";
         let (read, global) = own_flags(target(words), &global(), None).expect("good");
-        assert_eq!(read.rest, ["--key", "a", "--n=2", "--wait", "3"], "a query has an argument of its own called so");
+        assert_eq!(
+            read.rest,
+            ["--key", "a", "--n=2", "--wait", "3"],
+            "a query has an argument of its own called so"
+        );
         assert_eq!((global.output, global.endpoint.as_str(), global.timeout_ms), (Format::Json, "x:1", 7));
     }
 

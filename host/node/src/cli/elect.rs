@@ -1,5 +1,6 @@
-//! `synod elect NAME -- COMMAND`: runs a command while this candidate leads an election of the recipe `election`, and stops it before the
-//! leadership can be lost, or as soon as it is: when an operator closed its session, say. How, is in [`held`].
+//! `synod elect NAME -- COMMAND`: runs a command while this candidate leads an election of the
+//! recipe `election`, and stops it before the leadership can be lost, or as soon as it is: when an
+//! operator closed its session, say. How, is in [`held`].
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -55,7 +56,8 @@ pub(crate) struct ElectArgs {
     /// The space of recipe `election` that it is in.
     #[arg(long, default_value = "election")]
     space: String,
-    /// This candidate's name, which no other has in the election [default: synod, host and process].
+    /// This candidate's name, which no other has in the election [default: synod, host and
+    /// process].
     #[arg(long)]
     candidate: Option<String>,
     /// What others see of the leader, such as its address: text, base64:… or @FILE.
@@ -72,9 +74,11 @@ struct Candidacy {
     value: Blob,
 }
 
-/// Runs the command while the candidate leads; the exit code is the command's. To be called on the main thread.
+/// Runs the command while the candidate leads; the exit code is the command's. To be called on the
+/// main thread.
 pub(crate) async fn run(args: ElectArgs, global: &Global) -> Result<ExitCode, Failed> {
-    let value = args::bytes(&args.value).map_err(|why| Failed::usage(format!("--value {}: {why}", args.value)))?;
+    let value =
+        args::bytes(&args.value).map_err(|why| Failed::usage(format!("--value {}: {why}", args.value)))?;
     let candidate = args.candidate.clone().unwrap_or_else(default_label);
     let candidacy = Candidacy { candidate, value: Blob(value), args };
     held::run(&candidacy, &candidacy.args.held, global).await
@@ -102,7 +106,9 @@ impl Holding for Candidacy {
         elected.map_err(|error| {
             let (name, space) = (&args.name, &args.space);
             let busy = format!("`{candidate}` was not elected in `{name}`: another leads");
-            let next = format!("`synod query {space} leader --election {name}` shows who does; --wait S waits longer");
+            let next = format!(
+                "`synod query {space} leader --election {name}` shows who does; --wait S waits longer"
+            );
             held::not_acquired(error, "election", "leadership", (busy, next))
         })
     }
@@ -135,7 +141,8 @@ impl Holding for Candidacy {
     }
 
     async fn release(&self, session: &Session, held: &Leadership) {
-        let resigned = Election::client(session, &self.args.space).resign(self.args.name.as_str(), held.token).await;
+        let resigned =
+            Election::client(session, &self.args.space).resign(self.args.name.as_str(), held.token).await;
         tracing::debug!(?resigned, "resigned");
     }
 }
@@ -144,7 +151,9 @@ impl Holding for Candidacy {
 async fn until_over(mut watch: Watch<Typed<ElectionEvent>>, token: Token) -> Result<(), WatchError> {
     while let Some(item) = watch.next().await? {
         match item {
-            WatchItem::Events { events, .. } if events.iter().any(|event| ends(&event.payload, token)) => return Ok(()),
+            WatchItem::Events { events, .. } if events.iter().any(|event| ends(&event.payload, token)) => {
+                return Ok(());
+            }
             WatchItem::Events { .. } | WatchItem::Progress { .. } => {}
         }
     }
@@ -160,7 +169,8 @@ fn is_gone(error: &WatchError) -> bool {
     }
 }
 
-/// Whether the leader, as a query answered it in JSON, leads with this token. An answer that is not understood ends no leadership.
+/// Whether the leader, as a query answered it in JSON, leads with this token. An answer that is not
+/// understood ends no leadership.
 fn leads(leader: &str, token: Token) -> bool {
     match serde_json::from_str::<Value>(leader) {
         Ok(Value::Null) => false,
@@ -169,7 +179,8 @@ fn leads(leader: &str, token: Token) -> bool {
     }
 }
 
-/// Whether the leadership with this token has ended by this event. Tokens only grow; what is told of smaller ones was before.
+/// Whether the leadership with this token has ended by this event. Tokens only grow; what is told
+/// of smaller ones was before.
 fn ends(event: &ElectionEvent, leadership: Token) -> bool {
     match event {
         ElectionEvent::Elected { token, .. } | ElectionEvent::Proclaimed { token, .. } => *token > leadership,
@@ -192,11 +203,23 @@ mod tests {
 
     #[test]
     fn everything_behind_the_dashes_is_the_command() {
-        let args = parse("synod elect main --wait 0.5 --ttl 6 --candidate me --value v -- sh -c --ttl").expect("good");
+        let args = parse("synod elect main --wait 0.5 --ttl 6 --candidate me --value v -- sh -c --ttl")
+            .expect("good");
         assert_eq!(args.held.command, ["sh", "-c", "--ttl"]);
-        assert_eq!((args.name.as_str(), args.space.as_str(), args.candidate.as_deref()), ("main", "election", Some("me")));
-        assert_eq!((args.held.wait, args.held.wish.ttl), (Some(Duration::from_millis(500)), Some(Duration::from_secs(6))));
-        for line in ["synod elect main", "synod elect main --", "synod elect -- echo", "synod elect main --grace long -- echo"] {
+        assert_eq!(
+            (args.name.as_str(), args.space.as_str(), args.candidate.as_deref()),
+            ("main", "election", Some("me"))
+        );
+        assert_eq!(
+            (args.held.wait, args.held.wish.ttl),
+            (Some(Duration::from_millis(500)), Some(Duration::from_secs(6)))
+        );
+        for line in [
+            "synod elect main",
+            "synod elect main --",
+            "synod elect -- echo",
+            "synod elect main --grace long -- echo",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }
@@ -204,7 +227,8 @@ mod tests {
     #[test]
     fn a_leadership_ends_with_another_or_with_none() {
         let blob = || Blob(vec![]);
-        let elected = |token| ElectionEvent::Elected { candidate: "b".into(), value: blob(), token: Token(token) };
+        let elected =
+            |token| ElectionEvent::Elected { candidate: "b".into(), value: blob(), token: Token(token) };
         let table = [
             (elected(7), false),
             (elected(8), true),
@@ -215,9 +239,17 @@ mod tests {
         for (event, expected) in table {
             assert_eq!(ends(&event, Token(7)), expected, "{event:?}");
         }
-        let refused = |reason: &str| WatchError::Failed(Error::Refused(Refusal { reason: reason.to_owned(), ..Refusal::default() }));
-        assert!(is_gone(&refused("UNKNOWN_SPACE")) && is_gone(&WatchError::SpaceDeleted { message: String::new() }));
-        assert!(!is_gone(&refused("SCHEMA_MISMATCH")) && !is_gone(&WatchError::Failed(Error::Unavailable(String::new()))));
+        let refused = |reason: &str| {
+            WatchError::Failed(Error::Refused(Refusal { reason: reason.to_owned(), ..Refusal::default() }))
+        };
+        assert!(
+            is_gone(&refused("UNKNOWN_SPACE"))
+                && is_gone(&WatchError::SpaceDeleted { message: String::new() })
+        );
+        assert!(
+            !is_gone(&refused("SCHEMA_MISMATCH"))
+                && !is_gone(&WatchError::Failed(Error::Unavailable(String::new())))
+        );
         assert!(leads("{\"token\":\"7\"}", Token(7)) && leads("no JSON", Token(7)) && leads("{}", Token(7)));
         assert!(!leads("null", Token(7)) && !leads("{\"token\":\"8\"}", Token(7)));
     }

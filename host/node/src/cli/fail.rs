@@ -24,7 +24,8 @@ pub(crate) enum Exit {
     Internal = 5,
     /// The call waited as long as it was allowed to: a lock was not acquired, an election not won.
     WaitTimeout = 6,
-    /// The session has ended, or could not be relied upon any more; or a leadership was lost to another.
+    /// The session has ended, or could not be relied upon any more; or a leadership was lost to
+    /// another.
     SessionLost = 7,
 }
 
@@ -97,7 +98,8 @@ impl Failed {
 
     /// What standard error shows to programs.
     pub(crate) fn json(&self) -> Value {
-        let mut error = json!({ "kind": self.exit.name(), "exit_code": self.exit as u8, "message": self.message });
+        let mut error =
+            json!({ "kind": self.exit.name(), "exit_code": self.exit as u8, "message": self.message });
         let mut set = |name: &str, value: Value| error[name] = value;
         if let Some(reason) = &self.detail.reason {
             set("reason", json!(reason));
@@ -119,8 +121,12 @@ impl Failed {
 /// The next step after a refusal, by its reason.
 fn next_step(reason: &str) -> Option<&'static str> {
     Some(match reason {
-        "UNKNOWN_SPACE" => "`synod space list` shows the spaces; `synod space create SPACE --recipe NAME` makes one",
-        "UNKNOWN_RECIPE" => "`synod recipe list` shows what is installed; `synod recipe install FILE` adds to it",
+        "UNKNOWN_SPACE" => {
+            "`synod space list` shows the spaces; `synod space create SPACE --recipe NAME` makes one"
+        }
+        "UNKNOWN_RECIPE" => {
+            "`synod recipe list` shows what is installed; `synod recipe install FILE` adds to it"
+        }
         "UNKNOWN_OPERATION" | "UNKNOWN_QUERY" | "INVALID_ARGUMENTS" | "SCHEMA_MISMATCH" => {
             "`synod space describe SPACE` shows operations, queries and their arguments"
         }
@@ -130,19 +136,31 @@ fn next_step(reason: &str) -> Option<&'static str> {
         "RECIPE_IN_USE" => "`synod recipe describe NAME@VERSION` names the spaces that run it",
         reason::SESSION_REQUIRED | reason::CANNOT_WAIT => super::calling::SESSION_NEEDED,
         reason::WRONG_SECRET => {
-            "the token is ID:SECRET as `synod session open` printed it; whoever has not got it opens a session of its own"
+            "the token is ID:SECRET as `synod session open` printed it; whoever has not got it opens a \
+                session of its own"
         }
-        reason::TTL_OUT_OF_BOUNDS => "`synod session bounds` shows and sets the bounds; `--nearest` takes what is allowed",
+        reason::TTL_OUT_OF_BOUNDS => {
+            "`synod session bounds` shows and sets the bounds; `--nearest` takes what is allowed"
+        }
         reason::TOO_MANY_OUTCOMES => "close the session and open another one",
-        reason::REQUEST_REUSED => "one caller at a time may call in a session; try again when the other is done",
+        reason::REQUEST_REUSED => {
+            "one caller at a time may call in a session; try again when the other is done"
+        }
         reason::COMPACTED => "`synod space describe SPACE` shows what is kept; `--from oldest` begins there",
-        reason::REVISION_NOT_REACHED => "`synod status` shows the present revision; watch from the next one at most",
+        reason::REVISION_NOT_REACHED => {
+            "`synod status` shows the present revision; watch from the next one at most"
+        }
         reason::HANDLER_FAILED => {
-            "`synod space describe SPACE` shows what is bound to it, `synod recipe logs` panics; `--on-failure skip` lets calls go on"
+            "`synod space describe SPACE` shows what is bound to it, `synod recipe logs` panics; \
+                `--on-failure skip` lets calls go on"
         }
         reason::SEND_FAILED => "`synod recipe logs` shows panics and what the recipes logged",
-        reason::NO_HANDLER => "`synod recipe describe NAME` shows what a recipe hears of; the recipe audit hears of events",
-        reason::BINDING_CIRCLE | reason::UNKNOWN_BINDING | reason::TOO_MANY_BINDINGS => "`synod space describe SPACE` shows its bindings",
+        reason::NO_HANDLER => {
+            "`synod recipe describe NAME` shows what a recipe hears of; the recipe audit hears of events"
+        }
+        reason::BINDING_CIRCLE | reason::UNKNOWN_BINDING | reason::TOO_MANY_BINDINGS => {
+            "`synod space describe SPACE` shows its bindings"
+        }
         "INCOMPATIBLE_UPGRADE" => "create a new space for the new version, or only append to the old one",
         _ => return None,
     })
@@ -152,38 +170,51 @@ impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         match error {
             Error::Rejected(recipe) => {
-                let json = recipe.json.as_deref().map(|json| serde_json::from_str(json).unwrap_or_else(|_| Value::String(json.to_owned())));
-                let detail =
-                    Detail { reason: Some(synod_api::REASON_RECIPE_ERROR.to_owned()), recipe: Some((recipe.code, json)), field: None };
+                let json = recipe.json.as_deref().map(|json| {
+                    serde_json::from_str(json).unwrap_or_else(|_| Value::String(json.to_owned()))
+                });
+                let detail = Detail {
+                    reason: Some(synod_api::REASON_RECIPE_ERROR.to_owned()),
+                    recipe: Some((recipe.code, json)),
+                    field: None,
+                };
                 Self { detail: Box::new(detail), ..Self::new(Exit::Rejected, format!("rejected: {recipe}")) }
             }
             Error::Refused(refused) => {
                 let usage = matches!(
                     refused.reason.as_str(),
-                    "BAD_ENDPOINT" | "INVALID_ARGUMENTS" | "INVALID_NAME" | reason::INVALID_TOPIC | reason::INVALID_REVISION
+                    "BAD_ENDPOINT"
+                        | "INVALID_ARGUMENTS"
+                        | "INVALID_NAME"
+                        | reason::INVALID_TOPIC
+                        | reason::INVALID_REVISION
                 );
                 let next = next_step(&refused.reason).map(str::to_owned);
                 let exit = if usage { Exit::Usage } else { Exit::Rejected };
-                let detail = Detail { reason: Some(refused.reason.clone()), recipe: None, field: refused.field.clone() };
+                let detail = Detail {
+                    reason: Some(refused.reason.clone()),
+                    recipe: None,
+                    field: refused.field.clone(),
+                };
                 Self { next, detail: Box::new(detail), ..Self::new(exit, refused.to_string()) }
             }
-            Error::Unavailable(_) => Self::new(Exit::Unavailable, error.to_string())
-                .next("is a member running there? `synod status -e HOST:PORT` asks another; trying again is safe"),
-            Error::OutcomeUnknown(_) => {
-                Self::new(Exit::OutcomeUnknown, error.to_string()).next("look whether it was applied, with a query, before trying again")
-            }
+            Error::Unavailable(_) => Self::new(Exit::Unavailable, error.to_string()).next(
+                "is a member running there? `synod status -e HOST:PORT` asks another; trying again is safe",
+            ),
+            Error::OutcomeUnknown(_) => Self::new(Exit::OutcomeUnknown, error.to_string())
+                .next("look whether it was applied, with a query, before trying again"),
             Error::WaitTimeout => {
                 let detail = Detail { reason: Some(reason::WAIT_TIMEOUT.to_owned()), ..Detail::default() };
                 Self { detail: Box::new(detail), ..Self::new(Exit::WaitTimeout, error.to_string()) }
             }
             Error::SessionExpired(_) => {
                 let detail = Detail { reason: Some(reason::SESSION_EXPIRED.to_owned()), ..Detail::default() };
-                let failed = Self::new(Exit::SessionLost, error.to_string()).next("`synod session open` opens a new one");
+                let failed = Self::new(Exit::SessionLost, error.to_string())
+                    .next("`synod session open` opens a new one");
                 Self { detail: Box::new(detail), ..failed }
             }
-            Error::Internal(_) => {
-                Self::new(Exit::Internal, error.to_string()).next("`synod status` shows the members' health; see their logs")
-            }
+            Error::Internal(_) => Self::new(Exit::Internal, error.to_string())
+                .next("`synod status` shows the members' health; see their logs"),
         }
     }
 }
@@ -216,12 +247,18 @@ mod tests {
     use synod_client::{RecipeError, Refusal};
 
     fn refused(reason: &str) -> Error {
-        Error::Refused(Refusal { reason: reason.into(), message: "m".into(), field: Some("$.by".into()), ..Refusal::default() })
+        Error::Refused(Refusal {
+            reason: reason.into(),
+            message: "m".into(),
+            field: Some("$.by".into()),
+            ..Refusal::default()
+        })
     }
 
     #[test]
     fn every_kind_of_error_has_its_exit_code() {
-        let rejected = RecipeError { code: 2, json: Some("{\"A\":1}".into()), postcard: None, message: "m".into() };
+        let rejected =
+            RecipeError { code: 2, json: Some("{\"A\":1}".into()), postcard: None, message: "m".into() };
         let table = [
             (Error::Rejected(rejected), 1, "rejected"),
             (refused("UNKNOWN_SPACE"), 1, "rejected"),
@@ -237,15 +274,22 @@ mod tests {
             let failed = Failed::from(error);
             assert_eq!(failed.exit as u8, code);
             let json = failed.json();
-            assert_eq!((json["error"]["exit_code"].as_u64(), json["error"]["kind"].as_str()), (Some(u64::from(code)), Some(kind)));
+            assert_eq!(
+                (json["error"]["exit_code"].as_u64(), json["error"]["kind"].as_str()),
+                (Some(u64::from(code)), Some(kind))
+            );
         }
         assert_eq!(Failed::from(StartError::Unavailable("m".into())).exit, Exit::Unavailable);
     }
 
     #[test]
     fn a_recipes_error_is_shown_as_json_to_programs() {
-        let error =
-            RecipeError { code: 2, json: Some("{\"Limited\":{\"retry_ms\":\"5\"}}".into()), postcard: None, message: "Try later.".into() };
+        let error = RecipeError {
+            code: 2,
+            json: Some("{\"Limited\":{\"retry_ms\":\"5\"}}".into()),
+            postcard: None,
+            message: "Try later.".into(),
+        };
         let failed = Failed::from(Error::Rejected(error));
         let json = failed.json();
         assert_eq!(json["error"]["code"], 2);

@@ -1,8 +1,9 @@
-//! Runs a command while something is held that belongs to a session: a lock, a leadership. Acquired first, given back after, and
-//! the command is stopped before it can be lost.
+//! Runs a command while something is held that belongs to a session: a lock, a leadership. Acquired
+//! first, given back after, and the command is stopped before it can be lost.
 //!
-//! Nothing of it is written to standard output, which is the command's. The session is this command's own: whatever becomes of this
-//! process, what it held is free again when the session has ended. What is held, and how it is acquired, the caller says: [`Holding`].
+//! Nothing of it is written to standard output, which is the command's. The session is this
+//! command's own: whatever becomes of this process, what it held is free again when the session has
+//! ended. What is held, and how it is acquired, the caller says: [`Holding`].
 mod child;
 mod supervise;
 
@@ -25,7 +26,8 @@ use super::{Global, output};
 use child::Child;
 use supervise::{End, Grace, supervise};
 
-/// How long giving back may take after the command has ended; after that it is free when the session has expired.
+/// How long giving back may take after the command has ended; after that it is free when the
+/// session has expired.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Exit code of a command that is there but cannot be run, as shells have it.
 const CANNOT_RUN: u8 = 126;
@@ -40,7 +42,8 @@ pub(crate) struct HeldArgs {
     /// How long to wait for it, in seconds; 0: not at all [default: as long as it takes].
     #[arg(long, value_name = "S", value_parser = seconds)]
     pub(crate) wait: Option<Duration>,
-    /// How long COMMAND has between SIGTERM and SIGKILL when it has to stop, in seconds; at most a third of the time to live.
+    /// How long COMMAND has between SIGTERM and SIGKILL when it has to stop, in seconds; at most a
+    /// third of the time to live.
     #[arg(long, value_name = "S", value_parser = seconds, default_value = "3")]
     pub(crate) grace: Duration,
     #[command(flatten)]
@@ -74,8 +77,13 @@ pub(crate) trait Holding {
     async fn release(&self, session: &Session, held: &Self::Held);
 }
 
-/// Runs the command while `holding` is held; the exit code is the command's. To be called on the main thread, see [`Child::start`].
-pub(crate) async fn run(holding: &impl Holding, args: &HeldArgs, global: &Global) -> Result<ExitCode, Failed> {
+/// Runs the command while `holding` is held; the exit code is the command's. To be called on the
+/// main thread, see [`Child::start`].
+pub(crate) async fn run(
+    holding: &impl Holding,
+    args: &HeldArgs,
+    global: &Global,
+) -> Result<ExitCode, Failed> {
     let mut signals = Signals::listen()?;
     let (client, session) = tokio::select! {
         opened = open(args, global) => opened?,
@@ -117,9 +125,17 @@ async fn hold<H: Holding>(
     let child = match Child::start(&args.command, &environment) {
         Ok(child) => child,
         Err(error) => {
-            output::remark(&format!("synod {}: cannot run {}: {error}", holding.subcommand(), args.command[0].display()));
+            output::remark(&format!(
+                "synod {}: cannot run {}: {error}",
+                holding.subcommand(),
+                args.command[0].display()
+            ));
             release(holding, session, held).await;
-            return Ok(ExitCode::from(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_RUN }));
+            return Ok(ExitCode::from(if error.kind() == io::ErrorKind::NotFound {
+                NOT_FOUND
+            } else {
+                CANNOT_RUN
+            }));
         }
     };
     let stop_by = Cell::new(None);
@@ -128,8 +144,11 @@ async fn hold<H: Holding>(
         stop_by.set(Some(Instant::now() + grace.0));
         std::future::pending::<Infallible>().await
     };
-    let left =
-        || stop_by.get().map_or(session.deadline(), |by: Instant| session.deadline().min(by.saturating_duration_since(Instant::now())));
+    let left = || {
+        stop_by.get().map_or(session.deadline(), |by: Instant| {
+            session.deadline().min(by.saturating_duration_since(Instant::now()))
+        })
+    };
     let ended = tokio::select! {
         ended = supervise(child, signals, grace, left) => ended,
         never = losing => match never {},
@@ -143,26 +162,35 @@ async fn hold<H: Holding>(
             let noun = holding.noun();
             Err(Failed::new(Exit::SessionLost, format!("the {noun} was lost, so the command was stopped")))
         }
-        Ok(End::Stopped) => Err(session_lost("the session could not be relied upon any more, so the command was stopped")),
-        Err(error) => Err(Failed::new(Exit::Internal, format!("the command cannot be watched, so it was killed: {error}"))),
+        Ok(End::Stopped) => {
+            Err(session_lost("the session could not be relied upon any more, so the command was stopped"))
+        }
+        Err(error) => Err(Failed::new(
+            Exit::Internal,
+            format!("the command cannot be watched, so it was killed: {error}"),
+        )),
     }
 }
 
 async fn release<H: Holding>(holding: &H, session: &Session, held: &H::Held) {
-    let released = tokio::time::timeout(RELEASE_TIMEOUT.min(session.deadline()), holding.release(session, held)).await;
+    let released =
+        tokio::time::timeout(RELEASE_TIMEOUT.min(session.deadline()), holding.release(session, held)).await;
     tracing::debug!(in_time = released.is_ok(), "given back");
 }
 
-/// Closes the session while that still tells the cluster something new: one that is lost expires about now.
+/// Closes the session while that still tells the cluster something new: one that is lost expires
+/// about now.
 async fn close(holding: &impl Holding, session: Session) {
     let (ttl_ms, left) = (ms(session.ttl()), session.deadline());
     if left.is_zero() {
         return;
     }
     if !matches!(tokio::time::timeout(RELEASE_TIMEOUT.min(left), session.close()).await, Ok(Ok(()))) {
-        let (subcommand, noun, expiry) = (holding.subcommand(), holding.noun(), super::token::in_seconds(ttl_ms));
+        let (subcommand, noun, expiry) =
+            (holding.subcommand(), holding.noun(), super::token::in_seconds(ttl_ms));
         output::remark(&format!(
-            "synod {subcommand}: the cluster did not answer; the {noun} is free when the session has expired, within {expiry}"
+            "synod {subcommand}: the cluster did not answer; the {noun} is free when the session has \
+                expired, within {expiry}"
         ));
     }
 }
@@ -171,20 +199,29 @@ fn session_lost(why: &str) -> Failed {
     Failed::new(Exit::SessionLost, why).next("`synod status` shows whether the cluster has a leader")
 }
 
-/// Why something was not acquired: what every recipe has in common. `busy` says what a vain wait means, and its next step; `recipe` is
-/// the recipe's name.
-pub(crate) fn not_acquired<E: std::fmt::Display>(error: CallError<E>, recipe: &str, noun: &str, busy: (String, String)) -> Failed {
+/// Why something was not acquired: what every recipe has in common. `busy` says what a vain wait
+/// means, and its next step; `recipe` is the recipe's name.
+pub(crate) fn not_acquired<E: std::fmt::Display>(
+    error: CallError<E>,
+    recipe: &str,
+    noun: &str,
+    busy: (String, String),
+) -> Failed {
     match error {
         CallError::WaitTimeout => Failed::new(Exit::WaitTimeout, busy.0).next(busy.1),
-        CallError::Rejected(refused) => Failed::new(Exit::Rejected, format!("the {noun} was refused: {refused}")),
+        CallError::Rejected(refused) => Failed::new(Exit::Rejected, format!("the {noun} was refused: \
+            {refused}")),
         CallError::Fault { message, .. } => Failed::new(Exit::Rejected, message)
             .next(format!("`synod space list` shows whether the space is there and runs the recipe {recipe}; `--space` names another")),
-        CallError::Unavailable(message) => Failed::new(Exit::Unavailable, format!("unavailable, surely not applied: {message}"))
+        CallError::Unavailable(message) => Failed::new(Exit::Unavailable, format!("unavailable, surely not \
+            applied: {message}"))
             .next("`synod status` shows whether the cluster has a leader; trying again is safe"),
-        CallError::OutcomeUnknown(message) => Failed::new(Exit::OutcomeUnknown, format!("outcome unknown: {message}"))
+        CallError::OutcomeUnknown(message) => Failed::new(Exit::OutcomeUnknown, format!("outcome unknown: \
+            {message}"))
             .next("nothing is left to do: the session is closed or expires, and with it whatever was acquired"),
         CallError::SessionExpired(_) => {
-            session_lost(&format!("the session was lost while it waited for the {noun}; the command did not run"))
+            session_lost(&format!("the session was lost while it waited for the {noun}; the command did not \
+                run"))
         }
     }
 }

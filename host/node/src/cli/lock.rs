@@ -1,5 +1,5 @@
-//! `synod lock NAME -- COMMAND`: runs a command while a lock of the recipe `lock` is held, and stops it before the lock can be lost.
-//! How, is in [`held`].
+//! `synod lock NAME -- COMMAND`: runs a command while a lock of the recipe `lock` is held, and
+//! stops it before the lock can be lost. How, is in [`held`].
 use std::process::ExitCode;
 
 use clap::Args;
@@ -52,7 +52,8 @@ pub(crate) struct LockArgs {
     held: HeldArgs,
 }
 
-/// Runs the command under the lock; the exit code is the command's. To be called on the main thread.
+/// Runs the command under the lock; the exit code is the command's. To be called on the main
+/// thread.
 pub(crate) async fn run(args: LockArgs, global: &Global) -> Result<ExitCode, Failed> {
     held::run(&args, &args.held, global).await
 }
@@ -78,7 +79,8 @@ impl Holding for LockArgs {
         acquired.map_err(|error| {
             let (name, space) = (&self.name, &self.space);
             let busy = format!("the lock `{name}` was not acquired: another holds it");
-            let next = format!("`synod query {space} holder --name {name}` shows who does; --wait S waits longer");
+            let next =
+                format!("`synod query {space} holder --name {name}` shows who does; --wait S waits longer");
             held::not_acquired(error, "lock", "lock", (busy, next))
         })
     }
@@ -93,7 +95,8 @@ impl Holding for LockArgs {
     }
 
     async fn release(&self, session: &Session, _: &Held) {
-        let released = Lock::client(session, &self.space).release(self.name.as_str(), self.owner.clone()).await;
+        let released =
+            Lock::client(session, &self.space).release(self.name.as_str(), self.owner.clone()).await;
         tracing::debug!(?released, "released");
     }
 }
@@ -116,14 +119,26 @@ mod tests {
     fn everything_behind_the_dashes_is_the_command() {
         let args = parse("synod lock db --wait 0.5 --ttl 6 --owner me -- sh -c --ttl").expect("good");
         assert_eq!(args.held.command, ["sh", "-c", "--ttl"]);
-        assert_eq!((args.name.as_str(), args.space.as_str(), args.owner.as_deref()), ("db", "lock", Some("me")));
-        assert_eq!((args.held.wait, args.held.wish.ttl), (Some(Duration::from_millis(500)), Some(Duration::from_secs(6))));
+        assert_eq!(
+            (args.name.as_str(), args.space.as_str(), args.owner.as_deref()),
+            ("db", "lock", Some("me"))
+        );
+        assert_eq!(
+            (args.held.wait, args.held.wish.ttl),
+            (Some(Duration::from_millis(500)), Some(Duration::from_secs(6)))
+        );
         assert_eq!(args.held.grace, Duration::from_secs(3));
     }
 
     #[test]
     fn a_lock_without_a_command_is_wrong_usage() {
-        for line in ["synod lock db", "synod lock db --", "synod lock db echo", "synod lock -- echo", "synod lock db --wait soon -- echo"] {
+        for line in [
+            "synod lock db",
+            "synod lock db --",
+            "synod lock db echo",
+            "synod lock -- echo",
+            "synod lock db --wait soon -- echo",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

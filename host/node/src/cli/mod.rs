@@ -1,8 +1,9 @@
 //! The command line: what each command is called, takes and answers.
 //!
-//! Rules that hold for every command: nothing but the answer is written to standard output; errors go to standard error and say
-//! the next step; `--output json` makes both machine-readable; the exit code says what kind of thing happened. What a command
-//! means is the server's and the client library's business.
+//! Rules that hold for every command: nothing but the answer is written to standard output; errors
+//! go to standard error and say the next step; `--output json` makes both machine-readable; the
+//! exit code says what kind of thing happened. What a command means is the server's and the client
+//! library's business.
 
 mod args;
 mod bench;
@@ -89,23 +90,28 @@ pub(crate) enum Format {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs one member for development: data in a folder, bundled recipes installed, replacing recipes allowed.
+    /// Runs one member for development: data in a folder, bundled recipes installed, replacing
+    /// recipes allowed.
     Dev(Box<member::MemberArgs>),
     /// Runs a member of a cluster.
     Start(Box<member::MemberArgs>),
     /// Makes, builds, tests, installs and inspects recipes.
     #[command(subcommand)]
     Recipe(recipe::RecipeCommand),
-    /// Creates, upgrades and deletes spaces, shows their operations, and binds them to each other's events.
+    /// Creates, upgrades and deletes spaces, shows their operations, and binds them to each other's
+    /// events.
     #[command(subcommand)]
     Space(space::SpaceCommand),
-    /// Opens, lists and closes sessions: what calls may wait in, have their effect once in, and bind locks to.
+    /// Opens, lists and closes sessions: what calls may wait in, have their effect once in, and
+    /// bind locks to.
     #[command(subcommand)]
     Session(session::SessionCommand),
-    /// Runs a command while a lock is held: `synod lock NAME -- COMMAND`. Stops it before the lock can be lost.
+    /// Runs a command while a lock is held: `synod lock NAME -- COMMAND`. Stops it before the lock
+    /// can be lost.
     #[command(after_help = lock::AFTER_HELP)]
     Lock(Box<lock::LockArgs>),
-    /// Runs a command while a candidate leads an election: `synod elect NAME -- COMMAND`. Stops it before the leadership can be lost.
+    /// Runs a command while a candidate leads an election: `synod elect NAME -- COMMAND`. Stops it
+    /// before the leadership can be lost.
     #[command(after_help = elect::AFTER_HELP)]
     Elect(Box<elect::ElectArgs>),
     /// Shows events of a space as they happen: `synod watch kv config/`.
@@ -147,7 +153,8 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// `format` is where errors are told how to look: the arguments after an operation may hold `--output` too.
+/// `format` is where errors are told how to look: the arguments after an operation may hold
+/// `--output` too.
 async fn run(cli: Cli, format: &mut Format) -> Result<ExitCode, Failed> {
     let global = &cli.global;
     let done = match cli.command {
@@ -197,14 +204,16 @@ mod tests {
 
     #[test]
     fn arguments_of_an_operation_are_left_to_its_schema() {
-        let cli = Cli::try_parse_from(["synod", "call", "limits", "take", "--key", "api", "--n", "-1"]).expect("parses");
+        let cli = Cli::try_parse_from(["synod", "call", "limits", "take", "--key", "api", "--n", "-1"])
+            .expect("parses");
         let Command::Call(args) = cli.command else { panic!("a call") };
         assert_eq!(args.target.rest, ["--key", "api", "--n", "-1"]);
     }
 
     #[test]
     fn global_flags_stand_anywhere() {
-        let cli = Cli::try_parse_from(["synod", "space", "list", "--output", "json", "-e", "h:1"]).expect("parses");
+        let cli =
+            Cli::try_parse_from(["synod", "space", "list", "--output", "json", "-e", "h:1"]).expect("parses");
         assert_eq!((cli.global.output, cli.global.endpoint.as_str()), (Format::Json, "h:1"));
     }
 
@@ -212,7 +221,9 @@ mod tests {
     fn a_calls_session_may_stand_before_the_space() {
         let token = format!("{}:{}", "0a".repeat(16), "0b".repeat(16));
         let line = ["synod", "call", "--session", &token, "--wait", "1.5", "lock", "acquire", "--name", "a"];
-        let Command::Call(args) = Cli::try_parse_from(line).expect("parses").command else { panic!("a call") };
+        let Command::Call(args) = Cli::try_parse_from(line).expect("parses").command else {
+            panic!("a call")
+        };
         assert_eq!(args.target.rest, ["--name", "a"]);
         assert!(Cli::try_parse_from(["synod", "call", "--session", "7", "lock", "acquire"]).is_err());
     }
@@ -225,6 +236,19 @@ mod tests {
         }
         assert!(Cli::try_parse_from(["synod", "session", "close", "7"]).is_err());
         assert!(Cli::try_parse_from(["synod", "session", "bounds", "--min-s", "1", "--max-s", "60"]).is_ok());
-        assert!(Cli::try_parse_from(["synod", "session", "open", "--ttl", "5", "--nearest", "--detach", "--label", "me"]).is_ok());
+        assert!(
+            Cli::try_parse_from([
+                "synod",
+                "session",
+                "open",
+                "--ttl",
+                "5",
+                "--nearest",
+                "--detach",
+                "--label",
+                "me"
+            ])
+            .is_ok()
+        );
     }
 }

@@ -17,7 +17,8 @@ pub(crate) fn answer(format: Format, json: &Value, table: impl FnOnce() -> Strin
     })
 }
 
-/// Writes one line, or several, to standard output. A reader that went away, as `head` does, is no error.
+/// Writes one line, or several, to standard output. A reader that went away, as `head` does, is no
+/// error.
 pub(crate) fn line(text: &str) -> Result<(), Failed> {
     more(text).map(drop)
 }
@@ -33,7 +34,8 @@ pub(crate) fn more(text: &str) -> Result<bool, Failed> {
     }
 }
 
-/// Resolves when nobody reads standard output any more; never, if that cannot be known, as of a file.
+/// Resolves when nobody reads standard output any more; never, if that cannot be known, as of a
+/// file.
 pub(crate) async fn reader_gone() {
     if let Ok(stdout) = std::io::stdout().as_fd().try_clone_to_owned()
         // SAFETY: the descriptor is open, is this value's own, and is handed out to nobody.

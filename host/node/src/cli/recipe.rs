@@ -1,4 +1,5 @@
-//! `synod recipe`: what is installed in a cluster, and the way there. The half that works on files is in `recipe_files`.
+//! `synod recipe`: what is installed in a cluster, and the way there. The half that works on files
+//! is in `recipe_files`.
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -71,7 +72,8 @@ pub(crate) enum RecipeCommand {
         /// The crate's folder.
         #[arg(default_value = ".", value_name = "DIR")]
         dir: PathBuf,
-        /// Run them against the compiled module, on the engine that members use. Compiling that engine takes minutes, once.
+        /// Run them against the compiled module, on the engine that members use. Compiling that
+        /// engine takes minutes, once.
         #[arg(long)]
         wasm: bool,
         /// Further arguments for `cargo test`.
@@ -89,7 +91,8 @@ pub(crate) enum RecipeCommand {
         /// Create no space.
         #[arg(long, conflicts_with = "space")]
         no_space: bool,
-        /// Replace other bytes under the same name and version, and move its spaces to them; for members started with --replace.
+        /// Replace other bytes under the same name and version, and move its spaces to them; for
+        /// members started with --replace.
         #[arg(long)]
         replace: bool,
     },
@@ -140,14 +143,20 @@ pub(crate) async fn run(command: RecipeCommand, global: &Global) -> Result<(), F
         }
         RecipeCommand::List => list(global).await,
         RecipeCommand::Describe { recipe } => {
-            let reply = global.client().await?.describe_recipe(&recipe.name, recipe.version.unwrap_or(0)).await?;
+            let reply =
+                global.client().await?.describe_recipe(&recipe.name, recipe.version.unwrap_or(0)).await?;
             let schema = decode(&reply.schema)?;
             let info = reply.recipe.unwrap_or_default();
             let mut json = to_json(&info);
             json["schema"] = serde_json::to_value(&schema).unwrap_or_default();
             output::answer(format, &json, || {
                 let spaces = if info.spaces.is_empty() { "none".to_owned() } else { info.spaces.join(", ") };
-                format!("{}\nmodule: {} ({} bytes)\nspaces: {spaces}", schema::text(&schema), output::hex(&info.hash), info.module_bytes)
+                format!(
+                    "{}\nmodule: {} ({} bytes)\nspaces: {spaces}",
+                    schema::text(&schema),
+                    output::hex(&info.hash),
+                    info.module_bytes
+                )
             })
         }
         RecipeCommand::Logs { name, space, lines, follow, level } => {
@@ -184,14 +193,19 @@ async fn install(request: InstallRequest, global: &Global) -> Result<(), Failed>
     json["space"] = reply.space.as_ref().map(space_json).unwrap_or_default();
     output::answer(global.output, &json, || {
         let name = recipe_text(info.recipe.as_ref());
-        let installed = if reply.already { format!("{name} was installed already") } else { format!("{name} installed") };
+        let installed =
+            if reply.already { format!("{name} was installed already") } else { format!("{name} installed") };
         match &reply.space {
             Some(space) if reply.space_already => {
-                let runs = format!("{installed}; space {} runs {}", space.name, recipe_text(space.recipe.as_ref()));
-                let newer =
-                    |(new, old): (&RecipeRef, &RecipeRef)| (new.name == old.name && new.version > old.version).then_some(new.version);
+                let runs =
+                    format!("{installed}; space {} runs {}", space.name, recipe_text(space.recipe.as_ref()));
+                let newer = |(new, old): (&RecipeRef, &RecipeRef)| {
+                    (new.name == old.name && new.version > old.version).then_some(new.version)
+                };
                 match info.recipe.as_ref().zip(space.recipe.as_ref()).and_then(newer) {
-                    Some(version) => format!("{runs}\n  next: synod space upgrade {} --to {version}", space.name),
+                    Some(version) => {
+                        format!("{runs}\n  next: synod space upgrade {} --to {version}", space.name)
+                    }
                     None => runs,
                 }
             }
@@ -207,7 +221,13 @@ async fn list(global: &Global) -> Result<(), Failed> {
     output::answer(global.output, &json, || {
         let rows = recipes.iter().map(|info| {
             let module = output::short_hex(&info.hash);
-            [recipe_text(info.recipe.as_ref()), module, info.module_bytes.to_string(), info.spaces.join(","), summary(&info.docs)]
+            [
+                recipe_text(info.recipe.as_ref()),
+                module,
+                info.module_bytes.to_string(),
+                info.spaces.join(","),
+                summary(&info.docs),
+            ]
         });
         table(["RECIPE", "MODULE", "BYTES>", "SPACES", "ABOUT"], rows)
     })
@@ -240,9 +260,16 @@ fn log_text(line: &LogLine) -> String {
         4 => "DEBUG",
         _ => "TRACE",
     };
-    let dropped = if line.dropped > 0 { format!("… {} lines dropped …\n", line.dropped) } else { String::new() };
+    let dropped =
+        if line.dropped > 0 { format!("… {} lines dropped …\n", line.dropped) } else { String::new() };
     let point = if line.entry_point.is_empty() { String::new() } else { format!(".{}", line.entry_point) };
-    format!("{dropped}{} {level} {}{point} [{}] {}", line.time_ms, line.space, recipe_text(line.recipe.as_ref()), line.text)
+    format!(
+        "{dropped}{} {level} {}{point} [{}] {}",
+        line.time_ms,
+        line.space,
+        recipe_text(line.recipe.as_ref()),
+        line.text
+    )
 }
 
 fn to_json(info: &RecipeInfo) -> Value {

@@ -1,4 +1,5 @@
-//! The half of `synod recipe` that works on files: make, build, check and test. No cluster is asked.
+//! The half of `synod recipe` that works on files: make, build, check and test. No cluster is
+//! asked.
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -10,12 +11,19 @@ use synod_build::{Options, build as builder, scaffold, test as tests};
 use super::fail::{Exit, Failed};
 use super::{Format, output};
 
-pub(crate) fn new(format: Format, name: &str, dir: Option<PathBuf>, sdk_path: Option<PathBuf>) -> Result<(), Failed> {
+pub(crate) fn new(
+    format: Format,
+    name: &str,
+    dir: Option<PathBuf>,
+    sdk_path: Option<PathBuf>,
+) -> Result<(), Failed> {
     let dir = dir.unwrap_or_else(|| PathBuf::from(name));
     scaffold::create(name, &dir, sdk_path.as_deref())?;
     let shown = dir.display();
     output::answer(format, &json!({ "name": name, "dir": dir }), || {
-        format!("recipe {name} made in {shown}\n  next: cd {shown} && synod recipe test && synod recipe install")
+        format!(
+            "recipe {name} made in {shown}\n  next: cd {shown} && synod recipe test && synod recipe install"
+        )
     })
 }
 
@@ -33,7 +41,9 @@ pub(crate) fn build(format: Format, dir: &Path, out: Option<&Path>) -> Result<()
         "path": path, "bytes": built.wasm.len(), "hash": admitted.hash.to_string(),
         "recipe": admitted.schema.recipe.name, "version": admitted.schema.recipe.version,
     });
-    output::answer(format, &json, || format!("{}: {} bytes in {}", admitted.schema.recipe, built.wasm.len(), path.display()))
+    output::answer(format, &json, || {
+        format!("{}: {} bytes in {}", admitted.schema.recipe, built.wasm.len(), path.display())
+    })
 }
 
 pub(crate) fn check(format: Format, path: &Path) -> Result<(), Failed> {
@@ -50,7 +60,11 @@ pub(crate) fn check(format: Format, path: &Path) -> Result<(), Failed> {
 pub(crate) fn test(dir: &Path, wasm: bool, args: &[OsString]) -> Result<(), Failed> {
     let against = if wasm { Against::Wasm } else { Against::Native };
     let status = tests::run(dir, against, args, &Options::interactive())?;
-    if status.success() { Ok(()) } else { Err(Failed::new(Exit::Rejected, format!("the recipe's tests failed ({status})"))) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failed::new(Exit::Rejected, format!("the recipe's tests failed ({status})")))
+    }
 }
 
 fn refused(module: &[u8]) -> Failed {
@@ -60,15 +74,23 @@ fn refused(module: &[u8]) -> Failed {
 /// The module at `path`: a file's bytes, or what the crate in a folder builds to.
 pub(crate) fn module(path: &Path) -> Result<Vec<u8>, Failed> {
     let cannot = |error: std::io::Error| {
-        Failed::usage(format!("cannot read {}: {error}", path.display())).next("name a .wasm file, or the folder of a recipe's crate")
+        Failed::usage(format!("cannot read {}: {error}", path.display()))
+            .next("name a .wasm file, or the folder of a recipe's crate")
     };
     let kind = std::fs::metadata(path).map_err(cannot)?;
     if kind.is_dir() {
         return Ok(builder::recipe(path, &Options::interactive())?.wasm);
     }
     if kind.len() > limits::MODULE_BYTES as u64 {
-        let message = format!("{} has {} bytes, the limit of a module is {}", path.display(), kind.len(), limits::MODULE_BYTES);
-        return Err(Failed::new(Exit::Rejected, message).next("build it with `synod recipe build`, which strips it"));
+        let message = format!(
+            "{} has {} bytes, the limit of a module is {}",
+            path.display(),
+            kind.len(),
+            limits::MODULE_BYTES
+        );
+        return Err(
+            Failed::new(Exit::Rejected, message).next("build it with `synod recipe build`, which strips it")
+        );
     }
     std::fs::read(path).map_err(cannot)
 }

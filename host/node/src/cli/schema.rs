@@ -1,4 +1,5 @@
-//! Shows a recipe's schema to people: what its operations and queries are called, take, answer and refuse with.
+//! Shows a recipe's schema to people: what its operations and queries are called, take, answer and
+//! refuse with.
 use std::fmt::Write as _;
 
 use synod_abi::schema::{EntryPointSchema, Enum, Hooks, Schema, Type};
@@ -8,7 +9,12 @@ pub(crate) const WAITS: &str = "May wait: call it in a session.";
 
 /// `take(key: String, n: u32) -> Taken`.
 pub(crate) fn signature(point: &EntryPointSchema) -> String {
-    let args = point.args.iter().map(|field| format!("{}: {}", field.name, type_name(&field.shape))).collect::<Vec<_>>().join(", ");
+    let args = point
+        .args
+        .iter()
+        .map(|field| format!("{}: {}", field.name, type_name(&field.shape)))
+        .collect::<Vec<_>>()
+        .join(", ");
     match &point.result {
         Type::Unit => format!("{}({args})", point.name),
         result => format!("{}({args}) -> {}", point.name, type_name(result)),
@@ -68,8 +74,18 @@ pub(crate) fn text(schema: &Schema) -> String {
             point.args.iter().for_each(|field| collect(&field.shape, &mut types));
             collect(&point.result, &mut types);
             if let Some(errors) = &point.errors {
-                let list = errors.shape.variants.iter().zip(&errors.codes).map(|(variant, (code, _))| format!("{} ({code})", variant.name));
-                let _infallible = writeln!(out, "      refuses with {}: {}", errors.shape.name, list.collect::<Vec<_>>().join(", "));
+                let list = errors
+                    .shape
+                    .variants
+                    .iter()
+                    .zip(&errors.codes)
+                    .map(|(variant, (code, _))| format!("{} ({code})", variant.name));
+                let _infallible = writeln!(
+                    out,
+                    "      refuses with {}: {}",
+                    errors.shape.name,
+                    list.collect::<Vec<_>>().join(", ")
+                );
                 collect(&Type::Enum(errors.shape.clone()), &mut types);
             }
         }
@@ -83,7 +99,8 @@ pub(crate) fn text(schema: &Schema) -> String {
             timer.as_ref().map(|payload| format!("timers ({})", type_name(payload))),
             event.then(|| "events of the spaces that it is bound to".to_owned()),
         ];
-        let _infallible = writeln!(out, "\nhears of: {}", hooks.into_iter().flatten().collect::<Vec<_>>().join(", "));
+        let _infallible =
+            writeln!(out, "\nhears of: {}", hooks.into_iter().flatten().collect::<Vec<_>>().join(", "));
     }
     if let Some(emits) = &schema.emits {
         collect(&emits.shape, &mut types);
@@ -117,7 +134,10 @@ fn collect(shape: &Type, types: &mut Vec<Type>) {
         }
         Type::Enum(of) if !types.contains(shape) => {
             types.push(shape.clone());
-            of.variants.iter().flat_map(|variant| &variant.fields).for_each(|field| collect(&field.shape, types));
+            of.variants
+                .iter()
+                .flat_map(|variant| &variant.fields)
+                .for_each(|field| collect(&field.shape, types));
         }
         _ => {}
     }
@@ -138,7 +158,11 @@ fn definition(out: &mut String, shape: &Type) {
 fn enumeration(out: &mut String, of: &Enum) {
     let _infallible = writeln!(out, "  {}", of.name);
     for variant in &of.variants {
-        let fields = variant.fields.iter().map(|field| format!("{}: {}", field.name, type_name(&field.shape))).collect::<Vec<_>>();
+        let fields = variant
+            .fields
+            .iter()
+            .map(|field| format!("{}: {}", field.name, type_name(&field.shape)))
+            .collect::<Vec<_>>();
         let docs = super::table::summary(&variant.docs);
         let separator = if docs.is_empty() { "" } else { "  " };
         let _infallible = match fields.is_empty() {
@@ -156,8 +180,16 @@ mod tests {
 
     #[test]
     fn a_recipe_is_shown_with_operations_errors_and_types() {
-        let taken = Type::Struct(Struct { name: "Taken".into(), docs: String::new(), fields: vec![arg("left", Type::U32)] });
-        let limited = Variant { name: "Limited".into(), docs: "Try later.".into(), fields: vec![arg("retry_ms", Type::U64)] };
+        let taken = Type::Struct(Struct {
+            name: "Taken".into(),
+            docs: String::new(),
+            fields: vec![arg("left", Type::U32)],
+        });
+        let limited = Variant {
+            name: "Limited".into(),
+            docs: "Try later.".into(),
+            fields: vec![arg("retry_ms", Type::U64)],
+        };
         let errors = Errors {
             shape: Enum { name: "RateError".into(), docs: String::new(), variants: vec![limited] },
             codes: vec![(2, Status::ResourceExhausted)],
@@ -172,11 +204,24 @@ mod tests {
             signature: 1,
         };
         let hooks = Hooks { session_end: true, cancel: false, timer: Some(Type::U64), event: true };
-        let change = Type::Struct(Struct { name: "Change".into(), docs: String::new(), fields: vec![arg("left", Type::U32)] });
+        let change = Type::Struct(Struct {
+            name: "Change".into(),
+            docs: String::new(),
+            fields: vec![arg("left", Type::U32)],
+        });
         let emits = Some(Emits { shape: change, signature: 9 });
         let recipe = RecipeRef { name: RecipeName::new("rate-limit").expect("a name"), version: 1 };
-        let schema = Schema { recipe, docs: "A bucket.".into(), operations: vec![take], queries: vec![], fields: vec![], hooks, emits };
-        let expected = "rate-limit@1\n  A bucket.\n\noperations:\n  take(key: String, n: Option<u32>) -> Taken\n      Takes `n`.\n      \
+        let schema = Schema {
+            recipe,
+            docs: "A bucket.".into(),
+            operations: vec![take],
+            queries: vec![],
+            fields: vec![],
+            hooks,
+            emits,
+        };
+        let expected = "rate-limit@1\n  A bucket.\n\noperations:\n  take(key: String, n: Option<u32>) -> \
+            Taken\n      Takes `n`.\n      \
                         May wait: call it in a session.\n      refuses with RateError: Limited (2)\n\n\
                         hears of: the end of a session, timers (u64), events of the spaces that it is bound to\n\nemits: Change\n\n\
                         types:\n  Taken { left: u32 }\n  RateError\n    | Limited { retry_ms: u64 }  Try later.\n  Change { left: u32 }\n";

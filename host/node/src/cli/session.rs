@@ -1,7 +1,8 @@
 //! `synod session`: sessions from a shell, and the operator's view of everybody's.
 //!
-//! A program keeps its session alive through the client library. A shell has no program that stays, so `open` is it: as long as it
-//! runs, the session lives. What it prints, the token, is all that other commands need to call in the session.
+//! A program keeps its session alive through the client library. A shell has no program that stays,
+//! so `open` is it: as long as it runs, the session lives. What it prints, the token, is all that
+//! other commands need to call in the session.
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
@@ -19,10 +20,12 @@ use super::{Global, output};
 /// What to do with sessions.
 #[derive(Subcommand)]
 pub(crate) enum SessionCommand {
-    /// Opens a session, prints its token, and keeps it alive until Ctrl-C or SIGTERM; then closes it.
+    /// Opens a session, prints its token, and keeps it alive until Ctrl-C or SIGTERM; then closes
+    /// it.
     ///
-    /// The token, ID:SECRET, is for `synod call --session TOKEN`. Whoever has it is the session's client; the secret is shown nowhere else.
-    /// When the session is lost although it was kept alive, the exit code is 7.
+    /// The token, ID:SECRET, is for `synod call --session TOKEN`. Whoever has it is the session's
+    /// client; the secret is shown nowhere else. When the session is lost although it was kept
+    /// alive, the exit code is 7.
     Open(OpenArgs),
     /// Lists the open sessions, oldest first.
     List,
@@ -38,7 +41,8 @@ pub(crate) enum SessionCommand {
         #[arg(value_name = "ID")]
         session: SessionName,
     },
-    /// Shows between which times to live sessions are opened, or sets them for sessions that are opened from now on.
+    /// Shows between which times to live sessions are opened, or sets them for sessions that are
+    /// opened from now on.
     Bounds {
         /// The shortest, in seconds; at least 1.
         #[arg(long, value_name = "S", value_parser = seconds)]
@@ -54,7 +58,8 @@ pub(crate) enum SessionCommand {
 pub(crate) struct OpenArgs {
     #[command(flatten)]
     pub(crate) wish: Wish,
-    /// Ends at once and leaves the session open: it expires when nobody calls in it for its time to live.
+    /// Ends at once and leaves the session open: it expires when nobody calls in it for its time to
+    /// live.
     #[arg(long)]
     detach: bool,
 }
@@ -62,7 +67,8 @@ pub(crate) struct OpenArgs {
 /// What kind of session is wanted.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Wish {
-    /// Time to live, in seconds: how long the session outlives the last sign of its client [default: the cluster's, 10].
+    /// Time to live, in seconds: how long the session outlives the last sign of its client
+    /// [default: the cluster's, 10].
     #[arg(long, value_name = "S", value_parser = seconds)]
     pub(crate) ttl: Option<Duration>,
     /// What others see in `synod session list` [default: synod, host and process].
@@ -160,7 +166,10 @@ async fn open(args: OpenArgs, global: &Global) -> Result<(), Failed> {
         return Ok(());
     }
     if global.output == super::Format::Table {
-        output::remark(&format!("open, with a time to live of {}; kept alive until Ctrl-C", in_seconds(ttl_ms)));
+        output::remark(&format!(
+            "open, with a time to live of {}; kept alive until Ctrl-C",
+            in_seconds(ttl_ms)
+        ));
     }
     tokio::select! {
         lost = until_lost(&session) => return lost,
@@ -187,19 +196,34 @@ async fn until_lost(session: &Session) -> Result<(), Failed> {
 }
 
 fn lost() -> Failed {
-    Failed::new(Exit::SessionLost, "the session is lost: it was closed, or the cluster could not be reached in time")
-        .next("`synod status` shows whether the cluster has a leader; open another session")
+    Failed::new(
+        Exit::SessionLost,
+        "the session is lost: it was closed, or the cluster could not be reached in time",
+    )
+    .next("`synod status` shows whether the cluster has a leader; open another session")
 }
 
-async fn bounds(client: &Client, min: Option<Duration>, max: Option<Duration>, global: &Global) -> Result<(), Failed> {
+async fn bounds(
+    client: &Client,
+    min: Option<Duration>,
+    max: Option<Duration>,
+    global: &Global,
+) -> Result<(), Failed> {
     let mut bounds = client.session_bounds().await?;
     if min.is_some() || max.is_some() {
-        bounds = SessionBounds { min_ttl_ms: min.map_or(bounds.min_ttl_ms, ms), max_ttl_ms: max.map_or(bounds.max_ttl_ms, ms) };
+        bounds = SessionBounds {
+            min_ttl_ms: min.map_or(bounds.min_ttl_ms, ms),
+            max_ttl_ms: max.map_or(bounds.max_ttl_ms, ms),
+        };
         client.set_session_bounds(bounds).await?;
     }
     let json = json!({ "min_ttl_ms": bounds.min_ttl_ms, "max_ttl_ms": bounds.max_ttl_ms });
     output::answer(global.output, &json, || {
-        format!("sessions live from {} to {} without a sign of their clients", in_seconds(bounds.min_ttl_ms), in_seconds(bounds.max_ttl_ms))
+        format!(
+            "sessions live from {} to {} without a sign of their clients",
+            in_seconds(bounds.min_ttl_ms),
+            in_seconds(bounds.max_ttl_ms)
+        )
     })
 }
 
@@ -237,7 +261,8 @@ fn list(sessions: &[SessionInfo], now_ms: u64) -> String {
 fn describe(session: &SessionInfo, now_ms: u64) -> String {
     let spaces = if session.spaces.is_empty() { "none".to_owned() } else { session.spaces.join(", ") };
     format!(
-        "session {}\n  label             {}\n  time to live      {}\n  opened            {} ago, at revision {}\n  last request      {}\n  \
+        "session {}\n  label             {}\n  time to live      {}\n  opened            {} ago, at \
+            revision {}\n  last request      {}\n  \
          outcomes kept     {}, {} bytes\n  waiting calls     {}\n  acknowledged      below {}\n  its end is told   {spaces}",
         output::hex(&session.session),
         session.label,
@@ -297,7 +322,10 @@ mod tests {
     #[test]
     fn programs_see_everything() {
         let json = to_json(&info());
-        assert_eq!((json["session"].as_str().map(str::len), &json["spaces"]), (Some(32), &json!(["lock", "kv"])));
+        assert_eq!(
+            (json["session"].as_str().map(str::len), &json["spaces"]),
+            (Some(32), &json!(["lock", "kv"]))
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! What a member can be told, by flags and by a config file: one list for both, merged into the server's options.
+//! What a member can be told, by flags and by a config file: one list for both, merged into the
+//! server's options.
 //!
-//! A flag wins over the file, the file over the default. The file is TOML with the flags' names; a name that it does not know is
-//! an error, because a misspelt setting that is silently ignored is found out at the worst time.
+//! A flag wins over the file, the file over the default. The file is TOML with the flags' names; a
+//! name that it does not know is an error, because a misspelt setting that is silently ignored is
+//! found out at the worst time.
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -50,8 +52,9 @@ pub(crate) struct Settings {
     /// Where to listen for other members [default: this member's address in --peers].
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) peer_addr: Option<String>,
-    /// Every member of the cluster, this one among them, the same on each: NAME=HOST:PORT or NAME=HOST:PORT/CLIENT-PORT.
-    /// Empty folders form the cluster once; later starts find it in the folder. Without it, a cluster of one.
+    /// Every member of the cluster, this one among them, the same on each: NAME=HOST:PORT or
+    /// NAME=HOST:PORT/CLIENT-PORT. Empty folders form the cluster once; later starts find it in the
+    /// folder. Without it, a cluster of one.
     #[arg(long, value_delimiter = ',', value_name = "NAME=HOST:PORT,…")]
     pub(crate) peers: Option<Vec<String>>,
     /// Time between a leader's heartbeats, in milliseconds [default: 100].
@@ -66,7 +69,8 @@ pub(crate) struct Settings {
     /// Entries after which a snapshot is made and the log purged [default: 50000].
     #[arg(long, value_name = "N")]
     pub(crate) snapshot_entries: Option<u64>,
-    /// How long a call may wait for its outcome before it is unknown, in milliseconds [default: 10000].
+    /// How long a call may wait for its outcome before it is unknown, in milliseconds [default:
+    /// 10000].
     #[arg(long, value_name = "MS")]
     pub(crate) call_timeout_ms: Option<u64>,
     /// How long a stopping member lets calls in flight finish, in milliseconds [default: 5000].
@@ -75,13 +79,15 @@ pub(crate) struct Settings {
     /// Install the bundled recipes where the cluster has none of their names [default: true].
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) bundled: Option<bool>,
-    /// Let an install replace other bytes under the same name and version [dev: true, start: false].
+    /// Let an install replace other bytes under the same name and version [dev: true, start:
+    /// false].
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) replace: Option<bool>,
     /// How log lines look, on standard error [default: text].
     #[arg(long, value_enum)]
     pub(crate) log_format: Option<LogFormat>,
-    /// Least important level to log, or a filter such as info,synod_consensus=debug [default: info,openraft=warn].
+    /// Least important level to log, or a filter such as info,synod_consensus=debug [default:
+    /// info,openraft=warn].
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,
     /// For tests: the point at which the process kills itself.
@@ -92,7 +98,8 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads a config file.
     pub(crate) fn read(path: &Path) -> Result<Self, Failed> {
-        let text = std::fs::read_to_string(path).map_err(|error| Failed::usage(format!("cannot read {}: {error}", path.display())))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failed::usage(format!("cannot read {}: {error}", path.display())))?;
         Self::parse(&text).map_err(|error| {
             Failed::usage(format!("{}: {error}", path.display()))
                 .next("`synod start --help` lists the settings; the file has the flags' names")
@@ -129,19 +136,23 @@ impl Settings {
 
     /// How to log.
     pub(crate) fn log(&self) -> (LogFormat, String) {
-        (self.log_format.unwrap_or_default(), self.log_level.clone().unwrap_or_else(|| DEFAULT_LOG_LEVEL.to_owned()))
+        (
+            self.log_format.unwrap_or_default(),
+            self.log_level.clone().unwrap_or_else(|| DEFAULT_LOG_LEVEL.to_owned()),
+        )
     }
 
-    /// The server's options: defaults filled in, everything checked that can be without the machine around it.
+    /// The server's options: defaults filled in, everything checked that can be without the machine
+    /// around it.
     pub(crate) fn into_options(self, mode: Mode) -> Result<ServerOptions, Failed> {
         let dev = mode == Mode::Dev;
         let peers = parse_peers(self.peers.unwrap_or_default())?;
         if dev && !peers.is_empty() {
-            return Err(
-                Failed::usage("`synod dev` is a cluster of one and takes no --peers").next("use `synod start` for a member of a cluster")
-            );
+            return Err(Failed::usage("`synod dev` is a cluster of one and takes no --peers")
+                .next("use `synod start` for a member of a cluster"));
         }
-        let needed = |flag: &str| Failed::usage(format!("a member needs --{flag}, as a flag or in the config file"));
+        let needed =
+            |flag: &str| Failed::usage(format!("a member needs --{flag}, as a flag or in the config file"));
         let name = self.name.or_else(|| dev.then(|| "dev".to_owned())).ok_or_else(|| needed("name"))?;
         check_member_name(&name).map_err(|error| Failed::usage(format!("--name: {error}")))?;
         let own = peers.iter().find(|peer| peer.name == name);
@@ -156,11 +167,16 @@ impl Settings {
             Some(address) => address,
             None => match listed_client.clone() {
                 Some(address) => address,
-                None => parse_address("client-addr", Some(DEFAULT_CLIENT_ADDR.to_owned()))?.ok_or_else(|| needed("client-addr"))?,
+                None => parse_address("client-addr", Some(DEFAULT_CLIENT_ADDR.to_owned()))?
+                    .ok_or_else(|| needed("client-addr"))?,
             },
         };
-        let peer_addr = parse_address("peer-addr", self.peer_addr)?.or_else(|| own.map(|peer| peer.peer.clone()));
-        let data_dir = self.data.or_else(|| dev.then(|| PathBuf::from(DEFAULT_DEV_DATA))).ok_or_else(|| needed("data"))?;
+        let peer_addr =
+            parse_address("peer-addr", self.peer_addr)?.or_else(|| own.map(|peer| peer.peer.clone()));
+        let data_dir = self
+            .data
+            .or_else(|| dev.then(|| PathBuf::from(DEFAULT_DEV_DATA)))
+            .ok_or_else(|| needed("data"))?;
         let options = ServerOptions {
             name,
             data_dir,
@@ -184,20 +200,34 @@ impl Settings {
 }
 
 fn check_times(options: &ServerOptions) -> Result<(), Failed> {
-    let ServerOptions { heartbeat_ms, election_min_ms, election_max_ms, snapshot_entries, call_timeout_ms, .. } = *options;
-    for (flag, value) in [("heartbeat-ms", heartbeat_ms), ("snapshot-entries", snapshot_entries), ("call-timeout-ms", call_timeout_ms)] {
+    let ServerOptions {
+        heartbeat_ms,
+        election_min_ms,
+        election_max_ms,
+        snapshot_entries,
+        call_timeout_ms,
+        ..
+    } = *options;
+    for (flag, value) in [
+        ("heartbeat-ms", heartbeat_ms),
+        ("snapshot-entries", snapshot_entries),
+        ("call-timeout-ms", call_timeout_ms),
+    ] {
         if value == 0 {
             return Err(Failed::usage(format!("--{flag} is 0; it must be at least 1")));
         }
     }
     let least = heartbeat_ms.saturating_mul(HEARTBEATS_PER_ELECTION);
     if election_min_ms < least {
-        let why = format!("--election-min-ms is {election_min_ms}; it must be at least twice the heartbeat, {least}");
+        let why = format!(
+            "--election-min-ms is {election_min_ms}; it must be at least twice the heartbeat, {least}"
+        );
         return Err(Failed::usage(why).next("raise it, or lower --heartbeat-ms"));
     }
     if election_max_ms <= election_min_ms {
         return Err(Failed::usage(format!(
-            "--election-max-ms is {election_max_ms}; it must be larger than --election-min-ms, {election_min_ms}, so that members do not stand at the same time"
+            "--election-max-ms is {election_max_ms}; it must be larger than --election-min-ms, \
+                {election_min_ms}, so that members do not stand at the same time"
         )));
     }
     Ok(())
@@ -212,7 +242,10 @@ fn parse_peers(texts: Vec<String>) -> Result<Vec<PeerSpec>, Failed> {
     for text in texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
         let peer: PeerSpec = text.parse().map_err(|error| Failed::usage(format!("--peers: {error}")))?;
         if let Some(other) = peers.iter().find(|other| other.name == peer.name || other.peer == peer.peer) {
-            return Err(Failed::usage(format!("--peers: `{}` and `{}` have the same name or address", other.name, peer.name)));
+            return Err(Failed::usage(format!(
+                "--peers: `{}` and `{}` have the same name or address",
+                other.name, peer.name
+            )));
         }
         peers.push(peer);
     }

@@ -1,4 +1,5 @@
-//! Signals that people and scripts end a command with, for commands that have something to see to first.
+//! Signals that people and scripts end a command with, for commands that have something to see to
+//! first.
 use libc::c_int;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -14,7 +15,10 @@ pub(crate) struct Signals {
 impl Signals {
     /// Listens from now on.
     pub(crate) fn listen() -> Result<Self, Failed> {
-        let listen = |kind| signal(kind).map_err(|error| Failed::new(Exit::Internal, format!("cannot listen for signals: {error}")));
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|error| Failed::new(Exit::Internal, format!("cannot listen for signals: {error}")))
+        };
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,

@@ -17,13 +17,15 @@ pub(crate) enum SpaceCommand {
     Create {
         /// Its name: segments of a-z, 0-9, -, _ and ., joined by /.
         space: String,
-        /// The recipe it runs: NAME, or NAME@VERSION; the largest installed version if there is none.
+        /// The recipe it runs: NAME, or NAME@VERSION; the largest installed version if there is
+        /// none.
         #[arg(long, value_name = "NAME[@VERSION]")]
         recipe: RecipeAt,
     },
     /// Lists the spaces.
     List,
-    /// Shows the operations and queries of a space, what it keeps of its events, and whom it is bound to.
+    /// Shows the operations and queries of a space, what it keeps of its events, and whom it is
+    /// bound to.
     Describe {
         /// The space.
         space: String,
@@ -64,12 +66,13 @@ pub(crate) enum SpaceCommand {
 
 pub(crate) async fn run(command: SpaceCommand, global: &Global) -> Result<(), Failed> {
     if let SpaceCommand::Delete { space, yes: false } = &command {
-        return Err(
-            Failed::usage(format!("deleting `{space}` deletes everything in it")).next(format!("`synod space delete {space} --yes`"))
-        );
+        return Err(Failed::usage(format!("deleting `{space}` deletes everything in it"))
+            .next(format!("`synod space delete {space} --yes`")));
     }
     match &command {
-        SpaceCommand::Bind { binding, on_failure } => return space_events::bind(binding, *on_failure, global).await,
+        SpaceCommand::Bind { binding, on_failure } => {
+            return space_events::bind(binding, *on_failure, global).await;
+        }
         SpaceCommand::Unbind(binding) => return space_events::unbind(binding, global).await,
         SpaceCommand::Retention(args) => return space_events::retention(args, global).await,
         SpaceCommand::Compact(args) => return space_events::compact(args, global).await,
@@ -77,7 +80,10 @@ pub(crate) async fn run(command: SpaceCommand, global: &Global) -> Result<(), Fa
     }
     let client = global.client().await?;
     match command {
-        SpaceCommand::Bind { .. } | SpaceCommand::Unbind(_) | SpaceCommand::Retention(_) | SpaceCommand::Compact(_) => Ok(()),
+        SpaceCommand::Bind { .. }
+        | SpaceCommand::Unbind(_)
+        | SpaceCommand::Retention(_)
+        | SpaceCommand::Compact(_) => Ok(()),
         SpaceCommand::Create { space, recipe } => {
             let reply = client.create_space(&space, &recipe.name, recipe.version.unwrap_or(0)).await?;
             let info = reply.space.unwrap_or_default();
@@ -92,11 +98,20 @@ pub(crate) async fn run(command: SpaceCommand, global: &Global) -> Result<(), Fa
             let spaces = client.list_spaces().await?;
             let json: Value = spaces.iter().map(to_json).collect();
             output::answer(global.output, &json, || {
-                let failures = |space: &SpaceInfo| space.hook_failures.as_ref().map_or(0, |failures| failures.count).to_string();
+                let failures = |space: &SpaceInfo| {
+                    space.hook_failures.as_ref().map_or(0, |failures| failures.count).to_string()
+                };
                 let rows = spaces.iter().map(|space| {
                     let events = space.events.unwrap_or_default();
                     let recipe = recipe_text(space.recipe.as_ref());
-                    [space.name.clone(), recipe, space.id.to_string(), events.events.to_string(), bytes(events.bytes), failures(space)]
+                    [
+                        space.name.clone(),
+                        recipe,
+                        space.id.to_string(),
+                        events.events.to_string(),
+                        bytes(events.bytes),
+                        failures(space),
+                    ]
                 });
                 table(["SPACE", "RECIPE", "ID>", "EVENTS>", "IN>", "FAILED HOOKS>"], rows)
             })
@@ -113,7 +128,9 @@ pub(crate) async fn run(command: SpaceCommand, global: &Global) -> Result<(), Fa
         }
         SpaceCommand::Upgrade { space, to } => {
             let info = client.upgrade_space(&space, to).await?;
-            output::answer(global.output, &to_json(&info), || format!("space {} runs {} now", info.name, recipe_text(info.recipe.as_ref())))
+            output::answer(global.output, &to_json(&info), || {
+                format!("space {} runs {} now", info.name, recipe_text(info.recipe.as_ref()))
+            })
         }
         SpaceCommand::Delete { space, .. } => {
             client.delete_space(&space).await?;
@@ -148,11 +165,21 @@ mod tests {
     #[test]
     fn a_space_is_shown_with_its_recipe() {
         let recipe = RecipeRef { name: "kv".into(), version: 2 };
-        let failed = HookFailures { count: 3, revision: 9, fault: Fault::Panic.into(), why: "it panicked".into() };
+        let failed =
+            HookFailures { count: 3, revision: 9, fault: Fault::Panic.into(), why: "it panicked".into() };
         let hook_failures = Some(failed);
-        let space = SpaceInfo { name: "team/kv".into(), id: 7, recipe: Some(recipe.clone()), hook_failures, ..SpaceInfo::default() };
+        let space = SpaceInfo {
+            name: "team/kv".into(),
+            id: 7,
+            recipe: Some(recipe.clone()),
+            hook_failures,
+            ..SpaceInfo::default()
+        };
         let json = to_json(&space);
-        assert_eq!(json["hook_failures"], json!({"count": 3, "revision": 9, "fault": "FAULT_PANIC", "why": "it panicked"}));
+        assert_eq!(
+            json["hook_failures"],
+            json!({"count": 3, "revision": 9, "fault": "FAULT_PANIC", "why": "it panicked"})
+        );
         assert_eq!(
             (&json["name"], &json["id"], &json["recipe"], &json["version"]),
             (&json!("team/kv"), &json!(7), &json!("kv"), &json!(2))

@@ -1,5 +1,5 @@
-//! `synod space bind`, `unbind`, `retention` and `compact`: who hears of a space's events, and how much of its past it keeps. And what
-//! `describe` says of both.
+//! `synod space bind`, `unbind`, `retention` and `compact`: who hears of a space's events, and how
+//! much of its past it keeps. And what `describe` says of both.
 use std::fmt::Write as _;
 use std::str::FromStr;
 use std::time::Duration;
@@ -21,7 +21,8 @@ use super::{Global, output};
 pub(crate) struct BindingArgs {
     /// The space that reacts: its recipe has an `#[on_event]`.
     space: String,
-    /// Whose events: SPACE, or SPACE:TOPIC, where TOPIC is one topic, or what topics begin with if it ends with / or *: kv:config/.
+    /// Whose events: SPACE, or SPACE:TOPIC, where TOPIC is one topic, or what topics begin with if
+    /// it ends with / or *: kv:config/.
     #[arg(long, value_name = "SPACE[:TOPIC]")]
     on: Source,
 }
@@ -111,7 +112,12 @@ pub(crate) async fn bind(args: &BindingArgs, on_failure: OnFailure, global: &Glo
     json["already"] = json!(reply.already);
     output::answer(global.output, &json, || {
         let verb = if reply.already { "was bound already" } else { "bound" };
-        format!("space {} {verb}: hears of {}, {}", binding.space, source_text(&binding), failure_text(&binding))
+        format!(
+            "space {} {verb}: hears of {}, {}",
+            binding.space,
+            source_text(&binding),
+            failure_text(&binding)
+        )
     })
 }
 
@@ -119,7 +125,9 @@ pub(crate) async fn unbind(args: &BindingArgs, global: &Global) -> Result<(), Fa
     let binding = args.binding(OnFailure::default());
     global.client().await?.unbind_space(binding.clone()).await?;
     let json = json!({ "unbound": { "space": binding.space, "source": binding.source, "topics": filter(&binding).to_string() } });
-    output::answer(global.output, &json, || format!("space {} hears of {} no more", binding.space, source_text(&binding)))
+    output::answer(global.output, &json, || {
+        format!("space {} hears of {} no more", binding.space, source_text(&binding))
+    })
 }
 
 pub(crate) async fn retention(args: &RetentionArgs, global: &Global) -> Result<(), Failed> {
@@ -136,7 +144,10 @@ pub(crate) async fn compact(args: &CompactArgs, global: &Global) -> Result<(), F
     let reply = global.client().await?.compact(&args.space, args.through.unwrap_or(0)).await?;
     let json = json!({ "space": args.space, "compacted_revision": reply.compacted_revision, "events": reply.events });
     output::answer(global.output, &json, || {
-        format!("space {} forgot {} events, and has none up to revision {} any more", args.space, reply.events, reply.compacted_revision)
+        format!(
+            "space {} forgot {} events, and has none up to revision {} any more",
+            args.space, reply.events, reply.compacted_revision
+        )
     })
 }
 
@@ -163,19 +174,25 @@ pub(crate) fn text(space: &SpaceInfo) -> String {
     for binding in &space.bindings {
         let line = match binding.space == space.name {
             true => format!("hears of {}; {}", source_text(binding), failure_text(binding)),
-            false => format!("is heard by {}, of {}; {}", binding.space, filter(binding), failure_text(binding)),
+            false => {
+                format!("is heard by {}, of {}; {}", binding.space, filter(binding), failure_text(binding))
+            }
         };
         let _infallible = write!(text, "\n{line}");
     }
     if let Some(HookFailures { count, revision, why, .. }) = &space.hook_failures {
-        let _infallible = write!(text, "\n{count} of its hooks and handlers failed, the last at revision {revision}: {why}");
+        let _infallible = write!(
+            text,
+            "\n{count} of its hooks and handlers failed, the last at revision {revision}: {why}"
+        );
     }
     text
 }
 
 fn log_text(space: &str, log: &EventLog) -> String {
     let Retention { events, bytes: most_bytes, age_ms } = log.retention.unwrap_or_default();
-    let since = if log.oldest_at_ms == 0 { String::new() } else { format!(", since {}", utc(log.oldest_at_ms)) };
+    let since =
+        if log.oldest_at_ms == 0 { String::new() } else { format!(", since {}", utc(log.oldest_at_ms)) };
     let compacted = match log.compacted_revision {
         0 => String::new(),
         revision => format!("; forgotten up to revision {revision}"),
@@ -229,7 +246,9 @@ mod tests {
     use clap::Parser;
 
     fn parse(line: &str) -> Result<SpaceCommand, clap::Error> {
-        let Command::Space(command) = Cli::try_parse_from(line.split_whitespace())?.command else { panic!("a space") };
+        let Command::Space(command) = Cli::try_parse_from(line.split_whitespace())?.command else {
+            panic!("a space")
+        };
         Ok(command)
     }
 
@@ -248,20 +267,39 @@ mod tests {
                 panic!("a binding")
             };
             let binding = binding.binding(on_failure);
-            assert_eq!((binding.space.as_str(), binding.topic.as_str(), binding.prefix), ("audit", topic, prefix));
+            assert_eq!(
+                (binding.space.as_str(), binding.topic.as_str(), binding.prefix),
+                ("audit", topic, prefix)
+            );
             assert_eq!((source_text(&binding).as_str(), binding.on_failure()), (shown, api::OnFailure::Skip));
         }
         let long = format!("synod space bind audit --on kv:{}", "x".repeat(513));
-        for bad in ["synod space bind audit", "synod space bind audit --on KV", "synod space bind audit --on :a", &long] {
+        for bad in [
+            "synod space bind audit",
+            "synod space bind audit --on KV",
+            "synod space bind audit --on :a",
+            &long,
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn retention_has_units() {
-        let SpaceCommand::Retention(args) = parse("synod space retention kv --bytes 64MiB --age 24h").expect("good") else { panic!() };
-        assert_eq!((args.events, args.bytes, args.age), (None, Some(64 << 20), Some(Duration::from_secs(86_400))));
-        for bad in ["synod space retention kv --age 24", "synod space retention kv --bytes 1MB", "synod space compact kv --through 0"] {
+        let SpaceCommand::Retention(args) =
+            parse("synod space retention kv --bytes 64MiB --age 24h").expect("good")
+        else {
+            panic!()
+        };
+        assert_eq!(
+            (args.events, args.bytes, args.age),
+            (None, Some(64 << 20), Some(Duration::from_secs(86_400)))
+        );
+        for bad in [
+            "synod space retention kv --age 24",
+            "synod space retention kv --bytes 1MB",
+            "synod space compact kv --through 0",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
@@ -269,11 +307,26 @@ mod tests {
     #[test]
     fn a_space_is_described_from_both_sides() {
         let retention = Retention { events: Some(10), bytes: Some(1 << 20), age_ms: Some(86_400_000) };
-        let log =
-            EventLog { events: 2, bytes: 80, oldest_at_ms: 1_000, compacted_revision: 4, last_revision: 9, retention: Some(retention) };
-        let binding =
-            |space: &str, source: &str| Binding { space: space.into(), source: source.into(), prefix: true, ..Binding::default() };
-        let failed = HookFailures { count: 3, revision: 9, why: "it refused with code 7".into(), ..HookFailures::default() };
+        let log = EventLog {
+            events: 2,
+            bytes: 80,
+            oldest_at_ms: 1_000,
+            compacted_revision: 4,
+            last_revision: 9,
+            retention: Some(retention),
+        };
+        let binding = |space: &str, source: &str| Binding {
+            space: space.into(),
+            source: source.into(),
+            prefix: true,
+            ..Binding::default()
+        };
+        let failed = HookFailures {
+            count: 3,
+            revision: 9,
+            why: "it refused with code 7".into(),
+            ..HookFailures::default()
+        };
         let space = SpaceInfo {
             name: "kv".into(),
             events: Some(log),
@@ -281,7 +334,8 @@ mod tests {
             hook_failures: Some(failed),
             ..SpaceInfo::default()
         };
-        let expected = "events of kv: 2 in 80 B, since 1970-01-01T00:00:01.000Z; the last at revision 9; forgotten up to revision 4\n  \
+        let expected = "events of kv: 2 in 80 B, since 1970-01-01T00:00:01.000Z; the last at revision 9; \
+            forgotten up to revision 4\n  \
                         keeps at most 10 of them, 1.0 MiB, for 1 d\nhears of lock; calls are rejected when it fails\n\
                         is heard by audit, of *; calls are rejected when it fails\n\
                         3 of its hooks and handlers failed, the last at revision 9: it refused with code 7";

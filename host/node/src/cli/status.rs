@@ -24,7 +24,9 @@ pub(crate) async fn run(args: StatusArgs, global: &Global) -> Result<(), Failed>
         let reply = client.digest_at(index, global.timeout_ms).await?;
         let (chain, state) = (output::hex(&reply.chain_digest), output::hex(&reply.state_digest));
         let json = json!({ "index": reply.index, "chain_digest": chain, "state_digest": state });
-        return output::answer(global.output, &json, || format!("entry {}\nchain {chain}\nstate {state}", reply.index));
+        return output::answer(global.output, &json, || {
+            format!("entry {}\nchain {chain}\nstate {state}", reply.index)
+        });
     }
     let status = client.status(args.local).await?;
     output::answer(global.output, &to_json(&status), || text(&status))?;
@@ -70,12 +72,24 @@ fn text(status: &StatusReply) -> String {
             member.problem.clone(),
         ]
     });
-    let columns = ["MEMBER", "ROLE", "TERM>", "REVISION>", "APPLIED>", "COMMITTED>", "CHAIN", "STATE", "CLIENTS", "PROBLEM"];
+    let columns = [
+        "MEMBER",
+        "ROLE",
+        "TERM>",
+        "REVISION>",
+        "APPLIED>",
+        "COMMITTED>",
+        "CHAIN",
+        "STATE",
+        "CLIENTS",
+        "PROBLEM",
+    ];
     let cluster = output::hex(&header.cluster_id);
     let MemberStatus { sessions, waiting, timers, events, event_bytes, .. } = furthest(status);
     let watches: u64 = status.members.iter().map(|member| member.watches).sum();
     format!(
-        "cluster {cluster}, leader {leader}, term {}, revision {}\n{sessions} sessions, {waiting} waiting calls, {timers} timers\n\
+        "cluster {cluster}, leader {leader}, term {}, revision {}\n{sessions} sessions, {waiting} waiting \
+            calls, {timers} timers\n\
          {events} events in {}, {watches} watches\n\n{}",
         header.term,
         header.revision,
@@ -86,7 +100,13 @@ fn text(status: &StatusReply) -> String {
 
 /// The member whose state is the newest: what is counted in the state is taken from there.
 fn furthest(status: &StatusReply) -> MemberStatus {
-    status.members.iter().filter(|member| member.reachable).max_by_key(|member| member.applied_index).cloned().unwrap_or_default()
+    status
+        .members
+        .iter()
+        .filter(|member| member.reachable)
+        .max_by_key(|member| member.applied_index)
+        .cloned()
+        .unwrap_or_default()
 }
 
 fn to_json(status: &StatusReply) -> Value {
@@ -164,7 +184,12 @@ mod tests {
             chain_digest: vec![0xaa; 32],
             ..MemberStatus::default()
         };
-        let b = MemberStatus { id: 2, name: "b".into(), problem: "connection refused".into(), ..MemberStatus::default() };
+        let b = MemberStatus {
+            id: 2,
+            name: "b".into(),
+            problem: "connection refused".into(),
+            ..MemberStatus::default()
+        };
         let header = Header { cluster_id: vec![1; 16], term: 3, revision: 40, ..Header::default() };
         StatusReply { header: Some(header), leader_id: 1, members: vec![a, b] }
     }
@@ -176,17 +201,31 @@ mod tests {
         assert!(lines[0].ends_with("leader a, term 3, revision 40"), "{text}");
         assert_eq!(lines[1..3], ["12 sessions, 5 waiting calls, 0 timers", "9 events in 2.0 KiB, 7 watches"]);
         assert!(
-            lines[5].starts_with("a") && lines[5].contains("leader") && lines[5].contains("41") && lines[5].contains("aaaaaaaaaaaa"),
+            lines[5].starts_with("a")
+                && lines[5].contains("leader")
+                && lines[5].contains("41")
+                && lines[5].contains("aaaaaaaaaaaa"),
             "{text}"
         );
-        assert!(lines[6].contains("unreachable") && lines[6].contains("connection refused") && !lines[6].contains('0'), "{text}");
+        assert!(
+            lines[6].contains("unreachable")
+                && lines[6].contains("connection refused")
+                && !lines[6].contains('0'),
+            "{text}"
+        );
     }
 
     #[test]
     fn programs_see_everything() {
         let json = to_json(&status());
-        assert_eq!((&json["leader"], &json["sessions"], &json["members"][0]["waiting"]), (&json!("a"), &json!(12), &json!(5)));
-        assert_eq!((&json["events"], &json["event_bytes"], &json["members"][0]["watches"]), (&json!(9), &json!(2_048), &json!(7)));
+        assert_eq!(
+            (&json["leader"], &json["sessions"], &json["members"][0]["waiting"]),
+            (&json!("a"), &json!(12), &json!(5))
+        );
+        assert_eq!(
+            (&json["events"], &json["event_bytes"], &json["members"][0]["watches"]),
+            (&json!(9), &json!(2_048), &json!(7))
+        );
         assert_eq!(json["members"][0]["chain_digest"].as_str().map(str::len), Some(64));
         assert_eq!(json["members"][1]["reachable"], false);
     }

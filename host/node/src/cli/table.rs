@@ -1,9 +1,14 @@
-//! Tables for people: columns of text without lines around them, as `ps` has, so that they can be read, grepped and cut.
+//! Tables for people: columns of text without lines around them, as `ps` has, so that they can be
+//! read, grepped and cut.
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
-/// A table with these columns; a name that ends with `>` is a column of numbers, aligned to the right.
-pub(crate) fn table<const N: usize>(columns: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+/// A table with these columns; a name that ends with `>` is a column of numbers, aligned to the
+/// right.
+pub(crate) fn table<const N: usize>(
+    columns: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING);
     table.set_header(columns.map(|column| column.trim_end_matches('>').to_owned()));
@@ -23,7 +28,8 @@ pub(crate) fn table<const N: usize>(columns: [&str; N], rows: impl IntoIterator<
 
 /// The first sentence of a documentation, on one line.
 pub(crate) fn summary(docs: &str) -> String {
-    let paragraph = docs.trim().split("\n\n").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let paragraph =
+        docs.trim().split("\n\n").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
     match paragraph.find(". ") {
         Some(end) => paragraph[..=end].to_owned(),
         None => paragraph,
@@ -48,7 +54,11 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_numbers_stand_right() {
-        let rows = [["a".to_owned(), "9".to_owned()], ["longer".to_owned(), "1000".to_owned()], [String::new(), "1".to_owned()]];
+        let rows = [
+            ["a".to_owned(), "9".to_owned()],
+            ["longer".to_owned(), "1000".to_owned()],
+            [String::new(), "1".to_owned()],
+        ];
         let text = table(["NAME", "COUNT>"], rows);
         let expected = "NAME    COUNT\na           9\nlonger   1000\n-           1";
         assert_eq!(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"), expected);
@@ -56,7 +66,13 @@ mod tests {
 
     #[test]
     fn sizes_have_the_unit_that_fits() {
-        let table = [(0, "0 B"), (1_023, "1023 B"), (1_536, "1.5 KiB"), (64 << 20, "64.0 MiB"), (16 << 30, "16.0 GiB")];
+        let table = [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_536, "1.5 KiB"),
+            (64 << 20, "64.0 MiB"),
+            (16 << 30, "16.0 GiB"),
+        ];
         for (count, text) in table {
             assert_eq!(bytes(count), text);
         }

@@ -14,7 +14,8 @@ pub(crate) fn utc(ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
-/// Year, month and day of a day since the epoch. Years are counted from March here, so that a leap day is the last of its year.
+/// Year, month and day of a day since the epoch. Years are counted from March here, so that a leap
+/// day is the last of its year.
 const fn date(day: u64) -> (u64, u64, u64) {
     let day = day + EPOCH_DAYS;
     let (era, day) = (day / ERA_DAYS, day % ERA_DAYS);

@@ -1,7 +1,8 @@
 //! How sessions and durations are written on the command line.
 //!
-//! A session's token is its id and its secret, `ID:SECRET`, each as 32 hexadecimal digits: whoever has it takes the session up on any
-//! member. Where the id is enough, a token does too, and its secret is not looked at.
+//! A session's token is its id and its secret, `ID:SECRET`, each as 32 hexadecimal digits: whoever
+//! has it takes the session up on any member. Where the id is enough, a token does too, and its
+//! secret is not looked at.
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -36,7 +37,10 @@ impl FromStr for Token {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "a session's token is ID:SECRET, each 32 hexadecimal digits, as `synod session open` printed it".to_owned();
+        let wrong = || {
+            "a session's token is ID:SECRET, each 32 hexadecimal digits, as `synod session open` printed it"
+                .to_owned()
+        };
         let (session, secret) = text.trim().split_once(':').ok_or_else(wrong)?;
         Ok(Self { session: sixteen(session).ok_or_else(wrong)?, secret: sixteen(secret).ok_or_else(wrong)? })
     }
@@ -51,7 +55,9 @@ impl FromStr for SessionName {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let id = text.trim().split_once(':').map_or(text.trim(), |(id, _)| id);
-        sixteen(id).map(Self).ok_or_else(|| format!("`{id}` is not a session: its id has 32 hexadecimal digits, see `synod session list`"))
+        sixteen(id).map(Self).ok_or_else(|| {
+            format!("`{id}` is not a session: its id has 32 hexadecimal digits, see `synod session list`")
+        })
     }
 }
 
@@ -71,7 +77,10 @@ fn sixteen(text: &str) -> Option<[u8; 16]> {
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a number of seconds from 0 to {SECONDS}, such as 10 or 0.5");
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    if part.len() > 3 || (whole.is_empty() && part.is_empty()) || !text.bytes().all(|c| c.is_ascii_digit() || c == b'.') {
+    if part.len() > 3
+        || (whole.is_empty() && part.is_empty())
+        || !text.bytes().all(|c| c.is_ascii_digit() || c == b'.')
+    {
         return Err(wrong());
     }
     let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| wrong())? };
@@ -136,11 +145,21 @@ mod tests {
 
     #[test]
     fn what_is_no_token_is_explained() {
-        for bad in ["", ID, &format!("{ID}:"), &format!("{ID}:{SECRET}0"), &format!("{}:{SECRET}", ID.replace('0', "g")), "ü:ü"] {
+        for bad in [
+            "",
+            ID,
+            &format!("{ID}:"),
+            &format!("{ID}:{SECRET}0"),
+            &format!("{}:{SECRET}", ID.replace('0', "g")),
+            "ü:ü",
+        ] {
             assert!(bad.parse::<Token>().is_err_and(|why| why.contains("ID:SECRET")), "{bad}");
         }
         for bad in ["", "7", &ID[1..], &ID.replace('0', "+")] {
-            assert!(bad.parse::<SessionName>().is_err_and(|why| why.contains("32 hexadecimal digits")), "{bad}");
+            assert!(
+                bad.parse::<SessionName>().is_err_and(|why| why.contains("32 hexadecimal digits")),
+                "{bad}"
+            );
         }
     }
 
@@ -150,7 +169,9 @@ mod tests {
         for (text, seconds) in ages {
             assert_eq!(age(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        for bad in ["", "24", "h", "1.5h", "-1s", "1w", "1 h", "99999999999999999999d", "18446744073709551615d"] {
+        for bad in
+            ["", "24", "h", "1.5h", "-1s", "1w", "1 h", "99999999999999999999d", "18446744073709551615d"]
+        {
             assert!(age(bad).is_err(), "{bad}");
         }
         let sizes = [("0", 0), ("65536", 65_536), ("1KiB", 1_024), ("64MiB", 64 << 20), ("16GiB", 16 << 30)];
@@ -164,14 +185,23 @@ mod tests {
 
     #[test]
     fn seconds_are_read_down_to_milliseconds() {
-        let table =
-            [("10", Some(10_000)), ("0", Some(0)), ("0.5", Some(500)), ("2.005", Some(2_005)), (".25", Some(250)), ("3.", Some(3_000))];
+        let table = [
+            ("10", Some(10_000)),
+            ("0", Some(0)),
+            ("0.5", Some(500)),
+            ("2.005", Some(2_005)),
+            (".25", Some(250)),
+            ("3.", Some(3_000)),
+        ];
         for (text, ms) in table {
             assert_eq!(seconds(text).ok(), ms.map(Duration::from_millis), "{text}");
         }
         for bad in ["", ".", "-1", "1e3", "1.2345", "ten", "31536001", "1.2.3", "99999999999999999999"] {
             assert!(seconds(bad).is_err(), "{bad}");
         }
-        assert_eq!((in_seconds(10_000), in_seconds(2_050), in_seconds(5)), ("10 s".into(), "2.05 s".into(), "0.005 s".into()));
+        assert_eq!(
+            (in_seconds(10_000), in_seconds(2_050), in_seconds(5)),
+            ("10 s".into(), "2.05 s".into(), "0.005 s".into())
+        );
     }
 }

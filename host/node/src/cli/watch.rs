@@ -1,5 +1,6 @@
-//! `synod watch SPACE [TOPIC]`: events as they happen, a line each, in order and without a gap. The client library comes back by itself
-//! when members fail; what ends a watch, such as compaction, is an error that says where to go on.
+//! `synod watch SPACE [TOPIC]`: events as they happen, a line each, in order and without a gap. The
+//! client library comes back by itself when members fail; what ends a watch, such as compaction, is
+//! an error that says where to go on.
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -93,12 +94,18 @@ pub(crate) async fn run(args: WatchArgs, global: &Global) -> Result<(), Failed> 
         }
         (None, None) => builder.now().open().await.map_err(failed)?,
         (None, Some(From::Oldest)) => builder.from_oldest().open().await.map_err(failed)?,
-        (None, Some(From::Revision(revision))) => builder.from_revision(revision).open().await.map_err(failed)?,
+        (None, Some(From::Revision(revision))) => {
+            builder.from_revision(revision).open().await.map_err(failed)?
+        }
     };
     follow(&args, watch, &mut lines).await
 }
 
-async fn follow(args: &WatchArgs, mut watch: Watch<synod_client::Json>, lines: &mut Lines) -> Result<(), Failed> {
+async fn follow(
+    args: &WatchArgs,
+    mut watch: Watch<synod_client::Json>,
+    lines: &mut Lines,
+) -> Result<(), Failed> {
     let (mut left, mut looks, mut connected) = (args.events, tokio::time::interval(LOOK_EVERY), true);
     let gone = output::reader_gone();
     tokio::pin!(gone);
@@ -109,7 +116,8 @@ async fn follow(args: &WatchArgs, mut watch: Watch<synod_client::Json>, lines: &
             _ = looks.tick() => {
                 let now = !matches!(watch.state(), WatchState::Disconnected { .. });
                 if now != connected && lines.format == Format::Table {
-                    output::remark(if now { "watching again, nothing was missed" } else { "no contact to the cluster; trying again" });
+                    output::remark(if now { "watching again, nothing was missed" } else { "no contact to \
+                        the cluster; trying again" });
                 }
                 connected = now;
                 continue;
@@ -117,7 +125,9 @@ async fn follow(args: &WatchArgs, mut watch: Watch<synod_client::Json>, lines: &
         };
         let text = match item {
             None => return Ok(()),
-            Some(WatchItem::Progress { revision, time_ms }) if args.progress => lines.progress(revision, time_ms),
+            Some(WatchItem::Progress { revision, time_ms }) if args.progress => {
+                lines.progress(revision, time_ms)
+            }
             Some(WatchItem::Progress { .. }) => continue,
             Some(WatchItem::Events { mut events, .. }) => {
                 events.truncate(left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX)));
@@ -181,21 +191,29 @@ impl Lines {
 }
 
 fn value(json: &str) -> Result<Value, Failed> {
-    serde_json::from_str(json).map_err(|error| Failed::new(Exit::Internal, format!("the member sent something that is not JSON: {error}")))
+    serde_json::from_str(json).map_err(|error| {
+        Failed::new(Exit::Internal, format!("the member sent something that is not JSON: {error}"))
+    })
 }
 
 /// A topic on one line, whatever is in it.
 fn printable(topic: &str) -> String {
-    topic.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    topic
+        .chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect()
 }
 
 fn failed(args: &WatchArgs, error: WatchError) -> Failed {
     let WatchArgs { space, topic, .. } = args;
     let next = match &error {
         WatchError::Compacted { resume_revision, .. } => Some(format!(
-            "`synod watch {space} '{topic}' --from {resume_revision}` goes on with what is left; with --query it begins with the present state"
+            "`synod watch {space} '{topic}' --from {resume_revision}` goes on with what is left; with \
+                --query it begins with the present state"
         )),
-        WatchError::SpaceDeleted { .. } => Some("`synod space list` shows whether there is another space of that name".to_owned()),
+        WatchError::SpaceDeleted { .. } => {
+            Some("`synod space list` shows whether there is another space of that name".to_owned())
+        }
         WatchError::Failed(_) => None,
     };
     let failed = Failed::from(synod_client::Error::from(error));
@@ -218,7 +236,13 @@ mod tests {
     }
 
     fn event(revision: u64, topic: &str, payload: &str) -> WatchEvent<String> {
-        WatchEvent { revision, number: 1, time_ms: 1_500, topic: topic.to_owned(), payload: payload.to_owned() }
+        WatchEvent {
+            revision,
+            number: 1,
+            time_ms: 1_500,
+            topic: topic.to_owned(),
+            payload: payload.to_owned(),
+        }
     }
 
     #[test]
@@ -226,7 +250,10 @@ mod tests {
         let plain = parse("synod watch locks").expect("good");
         assert_eq!((plain.topic.as_str(), plain.from, plain.query, plain.events), ("*", None, None, None));
         let from = parse("synod watch kv config/ --from 813 --events 2 --progress").expect("good");
-        assert_eq!((from.topic.as_str(), from.from, from.events, from.progress), ("config/", Some(From::Revision(813)), Some(2), true));
+        assert_eq!(
+            (from.topic.as_str(), from.from, from.events, from.progress),
+            ("config/", Some(From::Revision(813)), Some(2), true)
+        );
         assert_eq!(parse("synod watch kv --from oldest").expect("good").from, Some(From::Oldest));
         let query = parse("synod watch kv --query list --args {}").expect("good");
         assert_eq!((query.query.as_deref(), query.args.as_str()), (Some("list"), "{}"));
@@ -251,8 +278,10 @@ mod tests {
     #[test]
     fn people_see_aligned_lines() {
         let mut lines = Lines::new(Format::Table);
-        let text: Vec<_> =
-            [event(9, "longer\n", "{\"a\": 1}"), event(10, "b", "null")].iter().map(|e| lines.event(e).expect("JSON")).collect();
+        let text: Vec<_> = [event(9, "longer\n", "{\"a\": 1}"), event(10, "b", "null")]
+            .iter()
+            .map(|e| lines.event(e).expect("JSON"))
+            .collect();
         assert_eq!(text[0], "9  1970-01-01T00:00:01.500Z  longer\\n  {\"a\":1}");
         assert_eq!(text[1], "10  1970-01-01T00:00:01.500Z  b         null");
         assert_eq!(lines.progress(7, 0), " 7  1970-01-01T00:00:00.000Z  (progress)");
@@ -263,18 +292,28 @@ mod tests {
         let mut lines = Lines::new(Format::Json);
         let text = lines.event(&event(9, "a", "{\"n\": 18446744073709551615}")).expect("JSON");
         let json: Value = serde_json::from_str(&text).expect("JSON");
-        assert_eq!(json, json!({"revision": 9, "number": 1, "time_ms": 1_500, "topic": "a", "payload": {"n": u64::MAX}}));
+        assert_eq!(
+            json,
+            json!({"revision": 9, "number": 1, "time_ms": 1_500, "topic": "a", "payload": {"n": u64::MAX}})
+        );
         let answer = Answer { value: "[1]".to_owned(), revision: 4, time_ms: 5, member_id: 1 };
-        assert_eq!(lines.result("list", answer).expect("JSON"), json!({"result": [1], "revision": 4, "time_ms": 5}).to_string());
+        assert_eq!(
+            lines.result("list", answer).expect("JSON"),
+            json!({"result": [1], "revision": 4, "time_ms": 5}).to_string()
+        );
         assert!(!text.contains('\n') && lines.event(&event(1, "a", "no")).is_err());
     }
 
     #[test]
     fn a_compacted_watch_says_where_to_go_on() {
         let args = parse("synod watch kv config/ --from 3").expect("good");
-        let error = WatchError::Compacted { compacted_revision: 40, resume_revision: 41, message: "m".into() };
+        let error =
+            WatchError::Compacted { compacted_revision: 40, resume_revision: 41, message: "m".into() };
         let failed = failed(&args, error);
-        assert_eq!((failed.exit, failed.json()["error"]["reason"].as_str()), (Exit::Rejected, Some("COMPACTED")));
+        assert_eq!(
+            (failed.exit, failed.json()["error"]["reason"].as_str()),
+            (Exit::Rejected, Some("COMPACTED"))
+        );
         assert!(failed.next.is_some_and(|next| next.starts_with("`synod watch kv 'config/' --from 41`")));
     }
 }

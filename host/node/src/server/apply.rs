@@ -1,7 +1,7 @@
 //! The apply thread: the one place where committed entries change this member's state.
 //!
-//! A thread of its own, because a store blocks, Wasm computes, and both need a large stack. The consensus hands it batches and
-//! waits; what they mean is the service crate's executor's business.
+//! A thread of its own, because a store blocks, Wasm computes, and both need a large stack. The
+//! consensus hands it batches and waits; what they mean is the service crate's executor's business.
 use std::sync::mpsc;
 
 use synod_consensus::{Applier, CommittedEntry, CommittedPayload, EntryId, Fatal};
@@ -45,7 +45,9 @@ impl ApplyThread {
         synod_vm::spawn("synod-apply", move || {
             while let Ok((work, done)) = queue.recv() {
                 let result = match work {
-                    Work::Apply(entries) => entries.into_iter().try_for_each(|entry| apply(&mut executor, &tripwire, entry)),
+                    Work::Apply(entries) => {
+                        entries.into_iter().try_for_each(|entry| apply(&mut executor, &tripwire, entry))
+                    }
                     Work::Restored => restored(&mut executor, &rows),
                 };
                 let failed = result.is_err();
@@ -62,7 +64,9 @@ impl ApplyThread {
         let (done, result) = oneshot::channel();
         let gone = || Fatal("the apply thread has ended".to_owned());
         self.work.try_send((work, done)).map_err(|error| match error {
-            mpsc::TrySendError::Full(_) => Fatal("more batches were handed to the apply thread than one at a time".to_owned()),
+            mpsc::TrySendError::Full(_) => {
+                Fatal("more batches were handed to the apply thread than one at a time".to_owned())
+            }
             mpsc::TrySendError::Disconnected(_) => gone(),
         })?;
         result.await.unwrap_or_else(|_| Err(gone()))

@@ -1,6 +1,8 @@
-//! A full disk: this member takes no new work in and hands leadership over; reads go on. It recovers when there is space.
+//! A full disk: this member takes no new work in and hands leadership over; reads go on. It
+//! recovers when there is space.
 //!
-//! What was handed to the log before waits there for space, so nothing is lost and nothing is acknowledged early.
+//! What was handed to the log before waits there for space, so nothing is lost and nothing is
+//! acknowledged early.
 use std::time::Duration;
 
 use synod_service::UnavailableReason;
@@ -24,7 +26,10 @@ pub(crate) async fn watch(member: NodeMember, raft: NodeRaft, log: NodeLog) {
             }
             Health::Full if !full => {
                 tracing::error!("the disk is full: this member takes no writes until there is space");
-                member.proposer().refuse(UnavailableReason::DiskFull, "the disk of this member is full; use another member, or free space");
+                member.proposer().refuse(
+                    UnavailableReason::DiskFull,
+                    "the disk of this member is full; use another member, or free space",
+                );
                 full = true;
                 hand_over(&raft).await;
             }

@@ -1,7 +1,9 @@
-//! Forming a cluster out of empty folders, once; and coming back into a formed one with an empty folder.
+//! Forming a cluster out of empty folders, once; and coming back into a formed one with an empty
+//! folder.
 //!
-//! A cluster is formed only when every member answered that it knows of none: had one been formed before, somebody would say
-//! so. Several members may form it at the same time, because they do it with the same list.
+//! A cluster is formed only when every member answered that it knows of none: had one been formed
+//! before, somebody would say so. Several members may form it at the same time, because they do it
+//! with the same list.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,13 +43,16 @@ impl Former {
     /// Forms the cluster, or joins the one that there is. Returns when this member may vote.
     ///
     /// # Errors
-    /// [`StartError::Usage`] if the members were started with different lists, or are of different clusters.
+    /// [`StartError::Usage`] if the members were started with different lists, or are of different
+    /// clusters.
     pub(crate) async fn run(&self) -> Result<(), StartError> {
         for round in 0.. {
             let replies = self.ask_all().await?;
             let answered = replies.iter().flatten().count();
             if replies.iter().flatten().any(|reply| reply.formed) {
-                tracing::info!("the cluster is formed already: this member has an empty folder and gets everything from the leader");
+                tracing::info!(
+                    "the cluster is formed already: this member has an empty folder and gets everything from the leader"
+                );
                 return self.catch_up().await;
             }
             if answered + 1 == self.roster.len() {
@@ -61,24 +66,33 @@ impl Former {
                     .filter(|(_, reply)| reply.is_none())
                     .map(|((_, peer), _)| peer.name.as_str())
                     .collect();
-                tracing::info!(missing = missing.join(", "), "waiting for every member before the cluster is formed");
+                tracing::info!(
+                    missing = missing.join(", "),
+                    "waiting for every member before the cluster is formed"
+                );
             }
             tokio::time::sleep(ASK_EVERY).await;
         }
         Ok(())
     }
 
-    /// For a member that remembers: makes sure that the others are of its cluster. Returns when one of them says so.
+    /// For a member that remembers: makes sure that the others are of its cluster. Returns when one
+    /// of them says so.
     ///
     /// # Errors
-    /// [`StartError::Usage`] if another member refuses it: its folder is of another cluster, or it was started in its place.
+    /// [`StartError::Usage`] if another member refuses it: its folder is of another cluster, or it
+    /// was started in its place.
     pub(crate) async fn check(&self) -> Result<(), StartError> {
         while self.roster.len() > 1 {
-            let replies = join_all(self.roster.others().map(|(id, _)| self.peers.hello(id, self.greeter.request(id)))).await;
+            let replies =
+                join_all(self.roster.others().map(|(id, _)| self.peers.hello(id, self.greeter.request(id))))
+                    .await;
             for ((_, peer), reply) in self.roster.others().zip(replies) {
                 match reply {
                     Ok(_) => return Ok(()),
-                    Err(status) if status.code() == Code::FailedPrecondition => return Err(refused(&peer.name, &status)),
+                    Err(status) if status.code() == Code::FailedPrecondition => {
+                        return Err(refused(&peer.name, &status));
+                    }
                     Err(_) => {}
                 }
             }
@@ -88,14 +102,25 @@ impl Former {
     }
 
     async fn ask_all(&self) -> Result<Vec<Option<HelloReply>>, StartError> {
-        let replies = join_all(self.roster.others().map(|(id, _)| self.peers.hello(id, self.greeter.request(id)))).await;
-        self.roster.others().zip(replies).map(|((_, peer), reply)| self.understood(&peer.name, reply)).collect()
+        let replies =
+            join_all(self.roster.others().map(|(id, _)| self.peers.hello(id, self.greeter.request(id))))
+                .await;
+        self.roster
+            .others()
+            .zip(replies)
+            .map(|((_, peer), reply)| self.understood(&peer.name, reply))
+            .collect()
     }
 
-    fn understood(&self, name: &str, reply: Result<HelloReply, Status>) -> Result<Option<HelloReply>, StartError> {
+    fn understood(
+        &self,
+        name: &str,
+        reply: Result<HelloReply, Status>,
+    ) -> Result<Option<HelloReply>, StartError> {
         match reply {
             Ok(reply) if reply.peers != self.roster.lines() => Err(StartError::Usage(format!(
-                "member `{name}` was started with --peers {}, this one with --peers {}: every member needs the same list",
+                "member `{name}` was started with --peers {}, this one with --peers {}: every member needs \
+                    the same list",
                 reply.peers.join(","),
                 self.roster.lines().join(",")
             ))),
@@ -107,8 +132,11 @@ impl Former {
 
     async fn form(&self) -> Result<(), StartError> {
         self.standing.allow_everything();
-        let members: BTreeMap<_, _> =
-            self.roster.all().map(|(id, peer)| (id, Member { name: peer.name.clone(), peer_address: peer.peer.to_string() })).collect();
+        let members: BTreeMap<_, _> = self
+            .roster
+            .all()
+            .map(|(id, peer)| (id, Member { name: peer.name.clone(), peer_address: peer.peer.to_string() }))
+            .collect();
         match self.raft.initialize(members).await {
             Ok(()) => tracing::info!(members = self.roster.len(), "formed the cluster"),
             Err(InitializeError::AlreadyFormed) => {}
@@ -117,14 +145,19 @@ impl Former {
         Ok(())
     }
 
-    /// Has the leader begin anew with this member, and waits until it has what a majority had at some moment after that.
+    /// Has the leader begin anew with this member, and waits until it has what a majority had at
+    /// some moment after that.
     ///
-    /// Entries are taken only once the leader itself has answered: one that did not know that this member forgot what it
-    /// acknowledged would take its answers for corruption.
+    /// Entries are taken only once the leader itself has answered: one that did not know that this
+    /// member forgot what it acknowledged would take its answers for corruption.
     async fn catch_up(&self) -> Result<(), StartError> {
         loop {
             let replies = self.ask_all().await?;
-            if replies.iter().flatten().any(|reply| reply.route.as_ref().is_some_and(|route| route.from == reply.leader_id)) {
+            if replies
+                .iter()
+                .flatten()
+                .any(|reply| reply.route.as_ref().is_some_and(|route| route.from == reply.leader_id))
+            {
                 self.standing.allow_entries();
             }
             let leader = self.raft.leadership().current().leader.filter(|leader| *leader != self.roster.me());

@@ -1,5 +1,6 @@
-//! What a leader sees to once: that the cluster has a name and an execution environment, and that the bundled recipes are
-//! installed. And what every member learns from that: which cluster its folder belongs to.
+//! What a leader sees to once: that the cluster has a name and an execution environment, and that
+//! the bundled recipes are installed. And what every member learns from that: which cluster its
+//! folder belongs to.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +60,10 @@ impl Governor {
         self.member.barrier(TIMEOUT).await?;
         let head = self.state.view().ok().and_then(|view| directory::head(&view).ok().flatten());
         if head.is_none_or(|head| head.cluster.is_none()) {
-            tolerate(Reason::AlreadyFormed, self.member.form_cluster(random_cluster(), SYSTEM, TIMEOUT).await)?;
+            tolerate(
+                Reason::AlreadyFormed,
+                self.member.form_cluster(random_cluster(), SYSTEM, TIMEOUT).await,
+            )?;
         }
         if head.is_none_or(|head| head.environment.is_none()) {
             self.member.set_environment(self.environment, SYSTEM, TIMEOUT).await?;
@@ -73,16 +77,23 @@ impl Governor {
     }
 
     async fn install(&self, bundled: &synod_bundle::Bundled) -> Result<(), CallFailure> {
-        let present = self.member.describe_recipe(bundled.name, None, Consistency::Serializable, TIMEOUT).await;
+        let present =
+            self.member.describe_recipe(bundled.name, None, Consistency::Serializable, TIMEOUT).await;
         match present {
             Ok(entry) if !self.replace || entry.record.hash == module_hash(bundled.module) => return Ok(()),
             Ok(_) => {}
             Err(CallFailure::Rejected(rejected)) if rejected.reason == Reason::UnknownRecipe => {}
             Err(failure) => return Err(failure),
         }
-        match self.member.install(bundled.module.to_vec(), self.replace, NewSpace::OfRecipe, SYSTEM, TIMEOUT).await {
+        match self
+            .member
+            .install(bundled.module.to_vec(), self.replace, NewSpace::OfRecipe, SYSTEM, TIMEOUT)
+            .await
+        {
             Ok(installed) => tracing::info!(recipe = %installed.recipe, "installed a bundled recipe"),
-            Err(CallFailure::Rejected(rejected)) => tracing::warn!(recipe = bundled.name, %rejected, "a bundled recipe is not installed"),
+            Err(CallFailure::Rejected(rejected)) => {
+                tracing::warn!(recipe = bundled.name, %rejected, "a bundled recipe is not installed")
+            }
             Err(failure) => return Err(failure),
         }
         Ok(())
@@ -104,11 +115,20 @@ fn random_cluster() -> ClusterId {
 }
 
 /// Waits until the state names the cluster, and makes the folder its.
-pub(crate) async fn learn_cluster<M: MetaStore>(member: Member<NodePorts>, state: NodeState, meta: M, identity: Arc<Identity>) {
+pub(crate) async fn learn_cluster<M: MetaStore>(
+    member: Member<NodePorts>,
+    state: NodeState,
+    meta: M,
+    identity: Arc<Identity>,
+) {
     let applied = member.applied().clone();
     loop {
         let next = applied.index.get() + 1;
-        let cluster = state.view().ok().and_then(|view| directory::head(&view).ok().flatten()).and_then(|head| head.cluster);
+        let cluster = state
+            .view()
+            .ok()
+            .and_then(|view| directory::head(&view).ok().flatten())
+            .and_then(|head| head.cluster);
         if let Some(cluster) = cluster {
             let written = tokio::task::spawn_blocking(move || meta.set_cluster_id(cluster)).await;
             match written {

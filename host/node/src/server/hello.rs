@@ -1,4 +1,5 @@
-//! How members introduce themselves: before a cluster is formed, and when one comes back with an empty folder.
+//! How members introduce themselves: before a cluster is formed, and when one comes back with an
+//! empty folder.
 use std::sync::Arc;
 
 use synod_abi::MemberId;
@@ -54,15 +55,21 @@ impl Greeter {
         }
     }
 
-    /// Takes note of a question: a leader that is told that a follower lost its folder starts over with it.
+    /// Takes note of a question: a leader that is told that a follower lost its folder starts over
+    /// with it.
     pub(crate) async fn greeted_by(&self, from: MemberId, request: &HelloRequest) {
         let leads = matches!(self.raft.leadership().current().role, Role::Leader { .. });
         if !(request.empty_folder && leads) {
             return;
         }
         match self.raft.allow_next_revert(from).await {
-            Ok(()) => tracing::info!(member = request.name, "a member came with an empty folder and gets everything anew"),
-            Err(error) => tracing::warn!(member = request.name, %error, "a member with an empty folder cannot be served"),
+            Ok(()) => tracing::info!(
+                member = request.name,
+                "a member came with an empty folder and gets everything anew"
+            ),
+            Err(error) => {
+                tracing::warn!(member = request.name, %error, "a member with an empty folder cannot be served")
+            }
         }
     }
 }

@@ -1,11 +1,13 @@
-//! Who this member is, and which cluster it belongs to: stamped on every message to a peer and checked on every one from it,
-//! so that a member that was started on a wrong address or with another cluster's folder is refused instead of believed.
+//! Who this member is, and which cluster it belongs to: stamped on every message to a peer and
+//! checked on every one from it, so that a member that was started on a wrong address or with
+//! another cluster's folder is refused instead of believed.
 use std::sync::OnceLock;
 
 use synod_abi::{ClusterId, MemberId};
 use synod_api::peer::Route;
 
-/// A member's identity. The cluster is unknown until it is formed or joined, and never changes then.
+/// A member's identity. The cluster is unknown until it is formed or joined, and never changes
+/// then.
 #[derive(Debug)]
 pub(crate) struct Identity {
     /// This member.
@@ -22,7 +24,10 @@ pub(crate) enum Misrouted {
     #[error("the message names no cluster, sender and addressee: is this a member's peer port?")]
     NoRoute,
     /// It is of another cluster.
-    #[error("the message is of cluster {theirs}, this member belongs to {ours}: check --peers, and whether a folder was moved")]
+    #[error(
+        "the message is of cluster {theirs}, this member belongs to {ours}: check --peers, and whether a \
+            folder was moved"
+    )]
     OtherCluster {
         /// The sender's.
         theirs: ClusterId,
@@ -98,10 +103,19 @@ mod tests {
     fn a_message_of_another_cluster_or_for_another_member_is_refused() {
         let me = identity(1, Some(7));
         assert_eq!(me.check(Some(&identity(2, Some(7)).route(MemberId(1)))), Ok(MemberId(2)));
-        assert!(matches!(me.check(Some(&identity(2, Some(8)).route(MemberId(1)))), Err(Misrouted::OtherCluster { .. })));
-        assert!(matches!(me.check(Some(&identity(2, Some(7)).route(MemberId(3)))), Err(Misrouted::OtherMember { .. })));
+        assert!(matches!(
+            me.check(Some(&identity(2, Some(8)).route(MemberId(1)))),
+            Err(Misrouted::OtherCluster { .. })
+        ));
+        assert!(matches!(
+            me.check(Some(&identity(2, Some(7)).route(MemberId(3)))),
+            Err(Misrouted::OtherMember { .. })
+        ));
         assert_eq!(me.check(None), Err(Misrouted::NoRoute));
-        assert_eq!(me.check(Some(&Route { cluster_id: vec![1; 3].into(), from: 2, to: 1 })), Err(Misrouted::NoRoute));
+        assert_eq!(
+            me.check(Some(&Route { cluster_id: vec![1; 3].into(), from: 2, to: 1 })),
+            Err(Misrouted::NoRoute)
+        );
     }
 
     #[test]

@@ -55,12 +55,13 @@ const SERVICES: [&str; 5] = [
 /// Listens.
 ///
 /// # Errors
-/// [`StartError::Unavailable`] if somebody else does, [`StartError::Usage`] if the address is none of this host's.
+/// [`StartError::Unavailable`] if somebody else does, [`StartError::Usage`] if the address is none
+/// of this host's.
 pub(crate) async fn bind(address: &HostPort, whom: &str) -> Result<TcpListener, StartError> {
     TcpListener::bind((address.host.as_str(), address.port)).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            StartError::Unavailable(format!("{address} is in use: stop what listens there, or choose another address for {whom}"))
-        }
+        std::io::ErrorKind::AddrInUse => StartError::Unavailable(format!(
+            "{address} is in use: stop what listens there, or choose another address for {whom}"
+        )),
         _ => StartError::Usage(format!("cannot listen for {whom} on {address}: {error}")),
     })
 }
@@ -85,10 +86,11 @@ fn server() -> Server {
         .http2_max_header_list_size(Some(HEADER_BYTES))
 }
 
-/// What connects. tonic sets the socket options of listeners that it makes itself only; without this one, small answers wait
-/// for delayed acknowledgements, 40 ms at a time.
+/// What connects. tonic sets the socket options of listeners that it makes itself only; without
+/// this one, small answers wait for delayed acknowledgements, 40 ms at a time.
 fn connections(listener: TcpListener) -> impl Stream<Item = std::io::Result<TcpStream>> {
-    TcpListenerStream::new(listener).map(|connection| connection.and_then(|stream| stream.set_nodelay(true).map(|()| stream)))
+    TcpListenerStream::new(listener)
+        .map(|connection| connection.and_then(|stream| stream.set_nodelay(true).map(|()| stream)))
 }
 
 async fn until(mut stopping: watch::Receiver<bool>) {
@@ -105,15 +107,23 @@ pub(crate) struct ClientPort {
 
 impl ClientPort {
     /// Serves until `stopping`, then lets open calls end.
-    pub(crate) async fn serve(self, listener: TcpListener, stopping: watch::Receiver<bool>) -> JoinHandle<()> {
+    pub(crate) async fn serve(
+        self,
+        listener: TcpListener,
+        stopping: watch::Receiver<bool>,
+    ) -> JoinHandle<()> {
         let Self { front, reporter } = self;
         let limited = (synod_api::REQUEST_BYTES, synod_api::REPLY_BYTES);
-        let spaces =
-            SpacesServer::new(SpacesService(front.clone())).max_decoding_message_size(limited.0).max_encoding_message_size(limited.1);
-        let sessions = SessionsServer::new(SessionsService(front.clone())).max_encoding_message_size(limited.1);
-        let recipes =
-            RecipesServer::new(RecipesService(front.clone())).max_decoding_message_size(limited.0).max_encoding_message_size(limited.1);
-        let admin = SpaceAdminServer::new(SpaceAdminService(front.clone())).max_encoding_message_size(limited.1);
+        let spaces = SpacesServer::new(SpacesService(front.clone()))
+            .max_decoding_message_size(limited.0)
+            .max_encoding_message_size(limited.1);
+        let sessions =
+            SessionsServer::new(SessionsService(front.clone())).max_encoding_message_size(limited.1);
+        let recipes = RecipesServer::new(RecipesService(front.clone()))
+            .max_decoding_message_size(limited.0)
+            .max_encoding_message_size(limited.1);
+        let admin =
+            SpaceAdminServer::new(SpaceAdminService(front.clone())).max_encoding_message_size(limited.1);
         let cluster = ClusterServer::new(ClusterService { front, reporter });
         let (health, health_service) = tonic_health::server::health_reporter();
         for service in SERVICES {
@@ -158,7 +168,9 @@ pub(crate) struct PeerPort(pub(crate) PeerService);
 impl PeerPort {
     /// Serves until `stopping`.
     pub(crate) fn serve(self, listener: TcpListener, stopping: watch::Receiver<bool>) -> JoinHandle<()> {
-        let peers = PeerServer::new(self.0).max_decoding_message_size(PEER_MESSAGE_BYTES).max_encoding_message_size(PEER_MESSAGE_BYTES);
+        let peers = PeerServer::new(self.0)
+            .max_decoding_message_size(PEER_MESSAGE_BYTES)
+            .max_encoding_message_size(PEER_MESSAGE_BYTES);
         let serving = server()
             .initial_stream_window_size(Some(PEER_WINDOW_BYTES))
             .initial_connection_window_size(Some(PEER_WINDOW_BYTES))

@@ -1,4 +1,5 @@
-//! What this member is made of: the concrete types behind the service crate's and the consensus crate's type parameters.
+//! What this member is made of: the concrete types behind the service crate's and the consensus
+//! crate's type parameters.
 use synod_consensus::{Raft, TokioRuntime};
 use synod_service::{Member, Ports};
 

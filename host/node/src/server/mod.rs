@@ -1,7 +1,7 @@
 //! The server half: puts a member together, serves its two ports, and takes it down in order.
 //!
-//! Data moves forward through what is built here: services call the member, the member proposes to the consensus, the
-//! consensus drives the apply thread. Nothing built here is reached from below.
+//! Data moves forward through what is built here: services call the member, the member proposes to
+//! the consensus, the consensus drives the apply thread. Nothing built here is reached from below.
 mod apply;
 mod disk;
 mod form;
@@ -93,11 +93,15 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
     let (log, state, meta) = (store.clone(), store.clone(), store);
     let tripwire = Tripwire::open(&options.data_dir)?;
     meta.set_member_id(roster.me()).map_err(storage_error)?;
-    let identity = Arc::new(Identity::new(roster.me(), options.name.clone(), meta.cluster_id().map_err(storage_error)?));
+    let identity =
+        Arc::new(Identity::new(roster.me(), options.name.clone(), meta.cluster_id().map_err(storage_error)?));
     let mark = state.applied().map_err(storage_error)?;
     let applied = EntryId::of_mark(&mark).map_err(fatal)?;
     let bounds = log.bounds().map_err(storage_error)?;
-    let empty = applied.is_none() && bounds.last.is_none() && bounds.purged.is_none() && log.vote().map_err(storage_error)?.is_none();
+    let empty = applied.is_none()
+        && bounds.last.is_none()
+        && bounds.purged.is_none()
+        && log.vote().map_err(storage_error)?.is_none();
 
     let modules = Modules::with_cache(&options.data_dir.join("modules")).map_err(fatal)?;
     let environment = Environment { semantics: Environment::SEMANTICS, engine: modules.engine_fingerprint() };
@@ -107,7 +111,8 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
     let compiler = Compiler(modules.clone());
     let query_threads = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
     let view = state.view().map_err(storage_error)?;
-    let replica = MachineReplica::load(&view, environment, WasmVm::new(modules.clone()).map_err(fatal)?).map_err(fatal)?;
+    let replica = MachineReplica::load(&view, environment, WasmVm::new(modules.clone()).map_err(fatal)?)
+        .map_err(fatal)?;
     drop(view);
     let (member, executor) = Member::start(MemberParts {
         member: roster.me(),
@@ -121,12 +126,19 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
         store: rows.clone(),
         replica,
         queries: Arc::new(QueryThreads::start(modules.clone(), query_threads).map_err(StartError::Fatal)?),
-        preparer: Arc::new(MajorityPreparer { compiler: compiler.clone(), peers: peers.clone(), roster: roster.clone() }),
+        preparer: Arc::new(MajorityPreparer {
+            compiler: compiler.clone(),
+            peers: peers.clone(),
+            roster: roster.clone(),
+        }),
         encode_event,
     })
     .map_err(fatal)?;
     let applier = Arc::new(ApplyThread::start(executor, rows, tripwire).map_err(fatal)?);
-    let raft: NodeRaft = Raft::start(roster.me(), settings, log.clone(), state.clone(), applier, peers.clone()).await.map_err(fatal)?;
+    let raft: NodeRaft =
+        Raft::start(roster.me(), settings, log.clone(), state.clone(), applier, peers.clone())
+            .await
+            .map_err(fatal)?;
     unbound.bind(raft.clone());
 
     let standing = Arc::new(Standing::new(empty));
@@ -158,7 +170,8 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
         replace: options.replace,
         stopping: clients_stopping.clone(),
     };
-    let client_port = ClientPort { front, reporter: reporter.clone() }.serve(client_listener, clients_stopping).await;
+    let client_port =
+        ClientPort { front, reporter: reporter.clone() }.serve(client_listener, clients_stopping).await;
     let peer_port = peer_listener.map(|listener| {
         let service = PeerService {
             identity: identity.clone(),
@@ -172,11 +185,23 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
         };
         PeerPort(service).serve(listener, peers_stopping)
     });
-    tracing::info!(member = options.name, clients = client_address, startup_ms = started.elapsed().as_millis() as u64, "serving");
+    tracing::info!(
+        member = options.name,
+        clients = client_address,
+        startup_ms = started.elapsed().as_millis() as u64,
+        "serving"
+    );
 
     tokio::spawn(govern::learn_cluster(member.clone(), state.clone(), meta, identity));
     tokio::spawn(disk::watch(member.clone(), raft.clone(), log));
-    let governor = Governor { member: member.clone(), replication, state, environment, bundled: options.bundled, replace: options.replace };
+    let governor = Governor {
+        member: member.clone(),
+        replication,
+        state,
+        environment,
+        bundled: options.bundled,
+        replace: options.replace,
+    };
     let governing = tokio::spawn(governor.run());
     let former = Former { roster, peers, greeter, raft: raft.clone(), standing };
     let forming = async move { if empty { former.run().await } else { former.check().await } };
@@ -191,7 +216,8 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
     if tokio::time::timeout(Duration::from_millis(options.shutdown_grace_ms), client_port).await.is_err() {
         tracing::debug!("connections were still open when the member stopped");
     }
-    // Peers keep their streams open for ever, and nothing that comes over them can succeed any more.
+    // Peers keep their streams open for ever, and nothing that comes over them can succeed any
+    // more.
     peer_port.iter().for_each(JoinHandle::abort);
     tracing::info!("stopped");
     ended
@@ -222,7 +248,9 @@ fn settings(options: &ServerOptions) -> Result<Settings, BadSettings> {
         heartbeat_interval_ms: options.heartbeat_ms,
         election_timeout_min_ms: options.election_min_ms,
         election_timeout_max_ms: options.election_max_ms,
-        quorum_loss_probe_interval_ms: defaults.quorum_loss_probe_interval_ms.max(options.election_max_ms.saturating_mul(5) / 2),
+        quorum_loss_probe_interval_ms: defaults
+            .quorum_loss_probe_interval_ms
+            .max(options.election_max_ms.saturating_mul(5) / 2),
         replication_idle_timeout_ms: defaults.replication_idle_timeout_ms.max(options.election_max_ms),
         compaction_entries: options.snapshot_entries,
         log_entries_to_keep: kept,
@@ -234,7 +262,11 @@ fn settings(options: &ServerOptions) -> Result<Settings, BadSettings> {
 }
 
 /// Waits for what ends a member from within.
-async fn wait(forming: impl Future<Output = Result<(), StartError>>, member: &NodeMember, raft: &NodeRaft) -> Result<(), StartError> {
+async fn wait(
+    forming: impl Future<Output = Result<(), StartError>>,
+    member: &NodeMember,
+    raft: &NodeRaft,
+) -> Result<(), StartError> {
     let running = async {
         tokio::select! {
             stopped = raft.stopped() => stopped.map_err(fatal),

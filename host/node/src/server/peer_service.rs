@@ -1,4 +1,5 @@
-//! The peer port: what other members ask of this one. It checks who asks, and hands bytes on to whoever understands them.
+//! The peer port: what other members ask of this one. It checks who asks, and hands bytes on to
+//! whoever understands them.
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,8 +10,8 @@ use futures::{Stream, StreamExt};
 use synod_abi::{MemberId, ModuleHash, SessionId, limits};
 use synod_api::peer::peer_server::Peer;
 use synod_api::peer::{
-    Frame, HelloReply, HelloRequest, MemberStatusReply, MemberStatusRequest, PrepareChunk, PrepareReply, ReadIndexReply, ReadIndexRequest,
-    Route, SnapshotChunk, TouchReply, TouchRequest,
+    Frame, HelloReply, HelloRequest, MemberStatusReply, MemberStatusRequest, PrepareChunk, PrepareReply,
+    ReadIndexReply, ReadIndexRequest, Route, SnapshotChunk, TouchReply, TouchRequest,
 };
 use synod_consensus::{ReadIndexError, ServeError};
 use synod_service::TOUCHES_PER_BUNDLE;
@@ -62,8 +63,12 @@ impl PeerService {
         Response::new(Frame { route: Some(self.identity.route(to)), payload, sequence: 1 })
     }
 
-    /// The payloads of a stream whose every frame is checked; the first that is not for this member ends it, and is found in the slot.
-    fn checked(&self, frames: Streaming<Frame>) -> (impl Stream<Item = Bytes> + Send + 'static, Arc<Mutex<Option<Status>>>) {
+    /// The payloads of a stream whose every frame is checked; the first that is not for this member
+    /// ends it, and is found in the slot.
+    fn checked(
+        &self,
+        frames: Streaming<Frame>,
+    ) -> (impl Stream<Item = Bytes> + Send + 'static, Arc<Mutex<Option<Status>>>) {
         let (identity, refused) = (self.identity.clone(), Arc::new(Mutex::new(None)));
         let slot = refused.clone();
         let payloads = frames.scan((), move |(), frame| {
@@ -71,7 +76,9 @@ impl PeerService {
                 Ok(_) => Ok(frame.payload),
                 Err(error) => Err(Status::failed_precondition(error.to_string())),
             });
-            let payload = checked.map_err(|status| *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(status)).ok();
+            let payload = checked
+                .map_err(|status| *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(status))
+                .ok();
             std::future::ready(payload)
         });
         (payloads, refused)
@@ -87,10 +94,17 @@ impl Peer for PeerService {
         self.standing.check_entries()?;
         let (requests, refused) = self.checked(request.into_inner());
         let route = self.identity.route(MemberId(0));
-        let answers = self.raft.serve_append(requests).zip(futures::stream::iter(1..)).map(move |(answer, sequence)| {
-            answer.map(|payload| Frame { route: Some(route.clone()), payload, sequence }).map_err(serve_error)
-        });
-        let refusal = futures::stream::once(async move { refused.lock().unwrap_or_else(PoisonError::into_inner).take() });
+        let answers = self.raft.serve_append(requests).zip(futures::stream::iter(1..)).map(
+            move |(answer, sequence)| {
+                answer
+                    .map(|payload| Frame { route: Some(route.clone()), payload, sequence })
+                    .map_err(serve_error)
+            },
+        );
+        let refusal =
+            futures::stream::once(
+                async move { refused.lock().unwrap_or_else(PoisonError::into_inner).take() },
+            );
         Ok(Response::new(answers.chain(refusal.filter_map(|status| async { status.map(Err) })).boxed()))
     }
 
@@ -113,14 +127,16 @@ impl Peer for PeerService {
     async fn snapshot(&self, request: Request<Streaming<SnapshotChunk>>) -> Result<Response<Frame>, Status> {
         self.standing.check_entries()?;
         let mut chunks = request.into_inner();
-        let first = chunks.message().await?.ok_or_else(|| Status::invalid_argument("a snapshot without a header"))?;
+        let first =
+            chunks.message().await?.ok_or_else(|| Status::invalid_argument("a snapshot without a header"))?;
         let from = self.check(first.route.as_ref())?;
         let announced = self.raft.announced_length_bytes(&first.header).map_err(serve_error)?;
         if announced != first.total_bytes {
             return Err(Status::invalid_argument("the header announces another length than the chunk"));
         }
         let header = first.header.clone();
-        let path = self.state.receive_path().map_err(|error| Status::resource_exhausted(error.to_string()))?;
+        let path =
+            self.state.receive_path().map_err(|error| Status::resource_exhausted(error.to_string()))?;
         let received = ReceivedFile(path);
         receive(&received.0, first, &mut chunks, announced).await?;
         let payload = self.raft.serve_snapshot(header, received.hand_over()).await.map_err(serve_error)?;
@@ -143,20 +159,29 @@ impl Peer for PeerService {
             let Ok(Some(first)) = frames.message().await else { return };
             let Ok(from) = identity.check(first.route.as_ref()) else { return };
             let rest = frames.take_while(move |frame| {
-                std::future::ready(frame.as_ref().is_ok_and(|frame| frame.route.as_ref().is_some_and(|route| route.from == from.0)))
+                std::future::ready(
+                    frame
+                        .as_ref()
+                        .is_ok_and(|frame| frame.route.as_ref().is_some_and(|route| route.from == from.0)),
+                )
             });
-            let incoming = futures::stream::once(std::future::ready(first.payload.to_vec())).chain(until_error(rest)).boxed();
+            let incoming = futures::stream::once(std::future::ready(first.payload.to_vec()))
+                .chain(until_error(rest))
+                .boxed();
             if let Err(error) = member.serve_forward(ForwardLink { outgoing, incoming }).await {
                 tracing::warn!(%error, member = %from, "a follower's link was ended");
             }
         });
-        let answers = answers
-            .zip(futures::stream::iter(1..))
-            .map(move |(payload, sequence)| Ok(Frame { route: Some(route.clone()), payload: payload.into(), sequence }));
+        let answers = answers.zip(futures::stream::iter(1..)).map(move |(payload, sequence)| {
+            Ok(Frame { route: Some(route.clone()), payload: payload.into(), sequence })
+        });
         Ok(Response::new(answers.boxed()))
     }
 
-    async fn read_index(&self, request: Request<ReadIndexRequest>) -> Result<Response<ReadIndexReply>, Status> {
+    async fn read_index(
+        &self,
+        request: Request<ReadIndexRequest>,
+    ) -> Result<Response<ReadIndexReply>, Status> {
         self.check(request.get_ref().route.as_ref())?;
         let term = self.raft.leadership().current().term;
         let index = self.raft.read_index().await.map_err(|error| match error {
@@ -171,7 +196,11 @@ impl Peer for PeerService {
         let TouchRequest { route, sessions } = request.into_inner();
         self.check(route.as_ref())?;
         let sessions = session_ids(&sessions).map_err(Status::invalid_argument)?;
-        let touched = self.member.serve_touches(sessions).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let touched = self
+            .member
+            .serve_touches(sessions)
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
         let ttl_ms = touched.into_iter().map(|touched| match touched {
             Touched::Alive { ttl_ms } => ttl_ms,
             Touched::Ended | Touched::Ending => 0,
@@ -179,17 +208,25 @@ impl Peer for PeerService {
         Ok(Response::new(TouchReply { ttl_ms: ttl_ms.collect() }))
     }
 
-    async fn prepare(&self, request: Request<Streaming<PrepareChunk>>) -> Result<Response<PrepareReply>, Status> {
+    async fn prepare(
+        &self,
+        request: Request<Streaming<PrepareChunk>>,
+    ) -> Result<Response<PrepareReply>, Status> {
         let mut chunks = request.into_inner();
         let (mut hash, mut module) = (None, Vec::new());
         while let Some(chunk) = chunks.message().await? {
             self.check(chunk.route.as_ref())?;
             if hash.is_none() {
-                let bytes: [u8; 32] = chunk.hash[..].try_into().map_err(|_| Status::invalid_argument("a module without its hash"))?;
+                let bytes: [u8; 32] = chunk.hash[..]
+                    .try_into()
+                    .map_err(|_| Status::invalid_argument("a module without its hash"))?;
                 hash = Some(ModuleHash(bytes));
             }
             if module.len() + chunk.data.len() > limits::MODULE_BYTES {
-                return Err(Status::resource_exhausted(format!("a module has at most {} bytes", limits::MODULE_BYTES)));
+                return Err(Status::resource_exhausted(format!(
+                    "a module has at most {} bytes",
+                    limits::MODULE_BYTES
+                )));
             }
             module.extend_from_slice(&chunk.data);
         }
@@ -205,7 +242,10 @@ impl Peer for PeerService {
         Ok(Response::new(self.greeter.reply(from)))
     }
 
-    async fn member_status(&self, request: Request<MemberStatusRequest>) -> Result<Response<MemberStatusReply>, Status> {
+    async fn member_status(
+        &self,
+        request: Request<MemberStatusRequest>,
+    ) -> Result<Response<MemberStatusReply>, Status> {
         self.check(request.get_ref().route.as_ref())?;
         Ok(Response::new(MemberStatusReply { status: Some(self.reporter.own()) }))
     }
@@ -227,7 +267,8 @@ fn session_ids(bytes: &[u8]) -> Result<Vec<SessionId>, String> {
 struct ReceivedFile(PathBuf);
 
 impl ReceivedFile {
-    /// It belongs to whoever installs it, which goes on when the sender has left and this call with it.
+    /// It belongs to whoever installs it, which goes on when the sender has left and this call with
+    /// it.
     fn hand_over(mut self) -> PathBuf {
         std::mem::take(&mut self.0)
     }
@@ -250,12 +291,16 @@ async fn receive(
     chunks: &mut Streaming<SnapshotChunk>,
     announced: u64,
 ) -> Result<(), Status> {
-    let failed = |error: std::io::Error| Status::resource_exhausted(format!("cannot write the snapshot: {error}"));
+    let failed =
+        |error: std::io::Error| Status::resource_exhausted(format!("cannot write the snapshot: {error}"));
     let mut file = tokio::fs::File::create(path).await.map_err(failed)?;
     let (mut chunk, mut offset) = (first, 0);
     loop {
         let length = chunk.data.len() as u64;
-        if chunk.offset != offset || crc32fast::hash(&chunk.data) != chunk.crc32 || offset + length > announced {
+        if chunk.offset != offset
+            || crc32fast::hash(&chunk.data) != chunk.crc32
+            || offset + length > announced
+        {
             return Err(Status::data_loss(format!("the snapshot was damaged on its way, at byte {offset}")));
         }
         file.write_all(&chunk.data).await.map_err(failed)?;
@@ -263,7 +308,10 @@ async fn receive(
         if chunk.last {
             break;
         }
-        chunk = chunks.message().await?.ok_or_else(|| Status::aborted(format!("the snapshot ended at byte {offset} of {announced}")))?;
+        chunk = chunks
+            .message()
+            .await?
+            .ok_or_else(|| Status::aborted(format!("the snapshot ended at byte {offset} of {announced}")))?;
     }
     file.sync_all().await.map_err(failed)
 }

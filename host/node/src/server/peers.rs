@@ -1,7 +1,8 @@
-//! The way to the other members, over gRPC: one connection per address, shared by everything that is sent there.
+//! The way to the other members, over gRPC: one connection per address, shared by everything that
+//! is sent there.
 //!
-//! It moves bytes. What they mean belongs to the consensus crate (votes, entries, snapshots) and the service crate
-//! (forwarded commands).
+//! It moves bytes. What they mean belongs to the consensus crate (votes, entries, snapshots) and
+//! the service crate (forwarded commands).
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,10 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use synod_abi::{MemberId, ModuleHash, SessionId};
 use synod_api::peer::peer_client::PeerClient;
-use synod_api::peer::{Frame, HelloReply, HelloRequest, MemberStatusRequest, PrepareChunk, ReadIndexRequest, SnapshotChunk, TouchRequest};
+use synod_api::peer::{
+    Frame, HelloReply, HelloRequest, MemberStatusRequest, PrepareChunk, ReadIndexRequest, SnapshotChunk,
+    TouchRequest,
+};
 use synod_api::v1::MemberStatus;
 use synod_consensus::{FRAME_BYTES, OutgoingSnapshot, Peer, PeerError, PeerNetwork};
 use synod_service::ports::{ForwardLink, Touched, Unavailable};
@@ -25,7 +29,8 @@ use super::roster::Roster;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
-/// An idle connection is asked for a sign of life this often, and given up when none comes for as long again.
+/// An idle connection is asked for a sign of life this often, and given up when none comes for as
+/// long again.
 const KEEPALIVE: Duration = Duration::from_millis(2_000);
 /// How long a question that is answered from memory may take.
 const ASK_TIMEOUT: Duration = Duration::from_millis(1_000);
@@ -85,7 +90,10 @@ impl Peers {
     }
 
     fn member(&self, id: MemberId) -> Result<PeerClient<Channel>, PeerError> {
-        let peer = self.roster.get(id).ok_or_else(|| PeerError::Unreachable(format!("member {id} is not in --peers")))?;
+        let peer = self
+            .roster
+            .get(id)
+            .ok_or_else(|| PeerError::Unreachable(format!("member {id} is not in --peers")))?;
         self.client(&peer.peer.to_string())
     }
 
@@ -93,29 +101,59 @@ impl Peers {
         Frame { route: Some(self.identity.route(to)), payload, sequence: 1 }
     }
 
-    fn frames(&self, to: MemberId, payloads: impl Stream<Item = Bytes> + Send + 'static) -> impl Stream<Item = Frame> + Send + 'static {
+    fn frames(
+        &self,
+        to: MemberId,
+        payloads: impl Stream<Item = Bytes> + Send + 'static,
+    ) -> impl Stream<Item = Frame> + Send + 'static {
         let route = self.identity.route(to);
-        payloads.zip(futures::stream::iter(1..)).map(move |(payload, sequence)| Frame { route: Some(route.clone()), payload, sequence })
+        payloads.zip(futures::stream::iter(1..)).map(move |(payload, sequence)| Frame {
+            route: Some(route.clone()),
+            payload,
+            sequence,
+        })
     }
 
     /// Asks the leader how far a linearizable read has to wait.
     pub(crate) async fn read_index(&self, leader: MemberId) -> Result<u64, Unavailable> {
-        let request = within(READ_INDEX_TIMEOUT, ReadIndexRequest { route: Some(self.identity.route(leader)) });
+        let request =
+            within(READ_INDEX_TIMEOUT, ReadIndexRequest { route: Some(self.identity.route(leader)) });
         let mut client = self.member(leader).map_err(unavailable)?;
-        client.read_index(request).await.map(|reply| reply.into_inner().index).map_err(|status| Unavailable(status.message().to_owned()))
+        client
+            .read_index(request)
+            .await
+            .map(|reply| reply.into_inner().index)
+            .map_err(|status| Unavailable(status.message().to_owned()))
     }
 
-    /// Tells the leader of sessions whose clients gave a sign of life, and hears which of them live, in the same order.
-    pub(crate) async fn touch(&self, leader: MemberId, sessions: &[SessionId]) -> Result<Vec<Touched>, Unavailable> {
+    /// Tells the leader of sessions whose clients gave a sign of life, and hears which of them
+    /// live, in the same order.
+    pub(crate) async fn touch(
+        &self,
+        leader: MemberId,
+        sessions: &[SessionId],
+    ) -> Result<Vec<Touched>, Unavailable> {
         let asked = sessions.len();
         let ids = sessions.iter().flat_map(|session| session.0).collect::<Vec<u8>>().into();
-        let request = within(TOUCH_TIMEOUT, TouchRequest { route: Some(self.identity.route(leader)), sessions: ids });
+        let request =
+            within(TOUCH_TIMEOUT, TouchRequest { route: Some(self.identity.route(leader)), sessions: ids });
         let mut client = self.member(leader).map_err(unavailable)?;
-        let reply = client.touch(request).await.map_err(|status| Unavailable(status.message().to_owned()))?.into_inner();
+        let reply = client
+            .touch(request)
+            .await
+            .map_err(|status| Unavailable(status.message().to_owned()))?
+            .into_inner();
         if reply.ttl_ms.len() != asked {
-            return Err(Unavailable(format!("the leader was asked about {asked} sessions and answered about {}", reply.ttl_ms.len())));
+            return Err(Unavailable(format!(
+                "the leader was asked about {asked} sessions and answered about {}",
+                reply.ttl_ms.len()
+            )));
         }
-        Ok(reply.ttl_ms.into_iter().map(|ttl_ms| if ttl_ms == 0 { Touched::Ended } else { Touched::Alive { ttl_ms } }).collect())
+        Ok(reply
+            .ttl_ms
+            .into_iter()
+            .map(|ttl_ms| if ttl_ms == 0 { Touched::Ended } else { Touched::Alive { ttl_ms } })
+            .collect())
     }
 
     /// Opens a link for commands to the leader.
@@ -128,7 +166,12 @@ impl Peers {
     }
 
     /// Has a member check and compile a module; what is wrong, if it is not ready for it.
-    pub(crate) async fn prepare(&self, to: MemberId, hash: ModuleHash, module: &[u8]) -> Result<(), Unavailable> {
+    pub(crate) async fn prepare(
+        &self,
+        to: MemberId,
+        hash: ModuleHash,
+        module: &[u8],
+    ) -> Result<(), Unavailable> {
         let route = self.identity.route(to);
         let chunks: Vec<_> = module
             .chunks(CHUNK_BYTES)
@@ -177,14 +220,25 @@ impl PeerNetwork for Peers {
         requests: BoxStream<'static, Bytes>,
     ) -> Result<BoxStream<'static, Result<Bytes, PeerError>>, PeerError> {
         let frames = self.frames(peer.id, requests);
-        let answers = self.client(&peer.member.peer_address)?.append(frames).await.map_err(peer_error)?.into_inner();
+        let answers =
+            self.client(&peer.member.peer_address)?.append(frames).await.map_err(peer_error)?.into_inner();
         Ok(answers.map(|answer| answer.map(|frame| frame.payload).map_err(peer_error)).boxed())
     }
 
-    async fn snapshot(&self, peer: &Peer, header: Bytes, snapshot: OutgoingSnapshot) -> Result<Bytes, PeerError> {
+    async fn snapshot(
+        &self,
+        peer: &Peer,
+        header: Bytes,
+        snapshot: OutgoingSnapshot,
+    ) -> Result<Bytes, PeerError> {
         let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
         let route = self.identity.route(peer.id);
-        let first = SnapshotChunk { route: Some(route), header, total_bytes: snapshot.file.length_bytes, ..SnapshotChunk::default() };
+        let first = SnapshotChunk {
+            route: Some(route),
+            header,
+            total_bytes: snapshot.file.length_bytes,
+            ..SnapshotChunk::default()
+        };
         let reading = read_chunks(first, snapshot, sender);
         let mut client = self.client(&peer.member.peer_address)?;
         let (answer, read) = futures::join!(client.snapshot(chunks), reading);
@@ -194,13 +248,18 @@ impl PeerNetwork for Peers {
     }
 
     async fn transfer_leader(&self, peer: &Peer, request: Bytes) -> Result<Bytes, PeerError> {
-        let answer = self.client(&peer.member.peer_address)?.transfer_leader(self.frame(peer.id, request)).await;
+        let answer =
+            self.client(&peer.member.peer_address)?.transfer_leader(self.frame(peer.id, request)).await;
         answer.map(|frame| frame.into_inner().payload).map_err(peer_error)
     }
 }
 
 /// Reads the file into `sender`, chunk by chunk; stops early when nobody receives any more.
-async fn read_chunks(first: SnapshotChunk, snapshot: OutgoingSnapshot, mut sender: mpsc::Sender<SnapshotChunk>) -> std::io::Result<()> {
+async fn read_chunks(
+    first: SnapshotChunk,
+    snapshot: OutgoingSnapshot,
+    mut sender: mpsc::Sender<SnapshotChunk>,
+) -> std::io::Result<()> {
     use futures::SinkExt;
     let mut file = tokio::fs::File::open(&snapshot.file.path).await?;
     let (mut chunk, mut offset) = (first, 0);
@@ -218,7 +277,8 @@ async fn read_chunks(first: SnapshotChunk, snapshot: OutgoingSnapshot, mut sende
     }
 }
 
-/// The payloads of a stream of frames; a broken stream ends, because links are only told that they ended.
+/// The payloads of a stream of frames; a broken stream ends, because links are only told that they
+/// ended.
 pub(crate) fn until_error(
     frames: impl Stream<Item = Result<Frame, Status>> + Send + 'static,
 ) -> impl Stream<Item = Vec<u8>> + Send + 'static {
@@ -238,7 +298,9 @@ fn unavailable(error: PeerError) -> Unavailable {
 fn peer_error(status: Status) -> PeerError {
     let message = status.message().to_owned();
     match status.code() {
-        tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => PeerError::Unreachable(message),
+        tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => {
+            PeerError::Unreachable(message)
+        }
         _ => PeerError::Failed(message),
     }
 }

@@ -23,7 +23,10 @@ impl Compiler {
     /// Why it cannot be, for people.
     pub(crate) async fn compile(&self, hash: ModuleHash, module: Arc<[u8]>) -> Result<(), String> {
         let modules = self.0.clone();
-        let compiled = tokio::task::spawn_blocking(move || modules.prepare(hash, &module).map_err(|error| error.to_string())).await;
+        let compiled = tokio::task::spawn_blocking(move || {
+            modules.prepare(hash, &module).map_err(|error| error.to_string())
+        })
+        .await;
         compiled.unwrap_or_else(|error| Err(format!("the compiler's thread ended: {error}")))
     }
 }
@@ -73,7 +76,8 @@ impl Preparer for MajorityPreparer {
                     }
                 }
             }
-            // The rest goes on compiling: a member that is ready does not stop its apply thread for it.
+            // The rest goes on compiling: a member that is ready does not stop its apply thread for
+            // it.
             tokio::spawn(async move { while asked.next().await.is_some() {} });
             Ok(())
         })

@@ -1,4 +1,5 @@
-//! Query threads: recipes' read-only entry points, each on one view, away from the apply thread and the runtime.
+//! Query threads: recipes' read-only entry points, each on one view, away from the apply thread and
+//! the runtime.
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -56,7 +57,9 @@ impl<V: StateView + Clone + Send + Sync + 'static> QueryRunner<V> for QueryThrea
         let modules = self.modules.clone();
         let job: Job = Box::new(move |engine| drop(answer.send(run(engine, &modules, &view, &query))));
         if let Err(TrySendError::Full(_)) = self.jobs.try_send(job) {
-            let busy = QueryError::Busy(format!("{QUEUE} queries wait on this member already; ask another member or try again"));
+            let busy = QueryError::Busy(format!(
+                "{QUEUE} queries wait on this member already; ask another member or try again"
+            ));
             return Box::pin(std::future::ready(Err(busy)));
         }
         let gone = || Err(QueryError::Fatal(Fatal("the query threads have ended".to_owned())));
@@ -64,7 +67,12 @@ impl<V: StateView + Clone + Send + Sync + 'static> QueryRunner<V> for QueryThrea
     }
 }
 
-fn run<V: StateView + Clone + Send + Sync + 'static>(engine: &QueryEngine, modules: &Arc<Modules>, view: &V, call: &QueryCall) -> Answered {
+fn run<V: StateView + Clone + Send + Sync + 'static>(
+    engine: &QueryEngine,
+    modules: &Arc<Modules>,
+    view: &V,
+    call: &QueryCall,
+) -> Answered {
     let mut vm = QueryVm { engine, modules, not_ready: None };
     let query = Query { space: &call.space, query: call.query, args: &call.args, session: call.session };
     match (synod_machine::query(view, &mut vm, query), vm.not_ready) {
@@ -73,7 +81,8 @@ fn run<V: StateView + Clone + Send + Sync + 'static>(engine: &QueryEngine, modul
     }
 }
 
-/// The query engine as the machine wants to see it. A query is one call, so there are no entries and no instances to keep.
+/// The query engine as the machine wants to see it. A query is one call, so there are no entries
+/// and no instances to keep.
 struct QueryVm<'a> {
     engine: &'a QueryEngine,
     modules: &'a Arc<Modules>,

@@ -20,8 +20,8 @@ struct Proposed {
 
 /// This member's way to the log. Clones share it.
 ///
-/// It is there before the consensus, which applies what is committed before it has started: until its [`Unbound`] end is bound, it
-/// knows of no leader.
+/// It is there before the consensus, which applies what is committed before it has started: until
+/// its [`Unbound`] end is bound, it knows of no leader.
 #[derive(Clone)]
 pub(crate) struct RaftReplication {
     me: MemberId,
@@ -59,7 +59,9 @@ impl Unbound {
             while let Some(Proposed { term, entry, answer }) = queue.recv().await {
                 match raft.propose(term, entry.into()).await {
                     Err(error) => drop(answer.send(Err(ProposeError::Refused(error.to_string())))),
-                    Ok(proposal) => drop(tokio::spawn(async move { answer.send(result_of(proposal.outcome().await)) })),
+                    Ok(proposal) => {
+                        drop(tokio::spawn(async move { answer.send(result_of(proposal.outcome().await)) }))
+                    }
                 }
             }
         });
@@ -74,7 +76,9 @@ fn result_of(outcome: ProposalOutcome) -> Result<(), ProposeError> {
             Refusal::LeadershipTransfer => "leadership is being handed over".to_owned(),
             Refusal::LeaseExpired => "the leader has not heard from a majority lately".to_owned(),
         })),
-        ProposalOutcome::Unknown => Err(ProposeError::Unknown("leadership was lost while the entry was on its way".to_owned())),
+        ProposalOutcome::Unknown => {
+            Err(ProposeError::Unknown("leadership was lost while the entry was on its way".to_owned()))
+        }
     }
 }
 
@@ -109,19 +113,26 @@ impl Replication for RaftReplication {
     fn propose(&self, term: u64, entry: Vec<u8>) -> BoxFuture<'static, Result<(), ProposeError>> {
         let (answer, result) = oneshot::channel();
         if self.proposals.try_send(Proposed { term, entry, answer }).is_err() {
-            let full = format!("{PROPOSALS} entries wait for the consensus already, or this member is stopping");
+            let full =
+                format!("{PROPOSALS} entries wait for the consensus already, or this member is stopping");
             return std::future::ready(Err(ProposeError::Refused(full))).boxed();
         }
-        async move { result.await.unwrap_or_else(|_| Err(ProposeError::Unknown("this member is stopping".to_owned()))) }.boxed()
+        async move {
+            result.await.unwrap_or_else(|_| Err(ProposeError::Unknown("this member is stopping".to_owned())))
+        }
+        .boxed()
     }
 
     fn read_index(&self) -> BoxFuture<'static, Result<u64, Unavailable>> {
         let this = self.clone();
         async move {
-            let no_leader = || Unavailable("the cluster has no leader at present; try again shortly".to_owned());
+            let no_leader =
+                || Unavailable("the cluster has no leader at present; try again shortly".to_owned());
             let raft = this.bound().ok_or_else(no_leader)?;
             match raft.leadership().current().leader.ok_or_else(no_leader)? {
-                leader if leader == this.me => raft.read_index().await.map_err(|error| Unavailable(error.to_string())),
+                leader if leader == this.me => {
+                    raft.read_index().await.map_err(|error| Unavailable(error.to_string()))
+                }
                 leader => this.peers.read_index(leader).await,
             }
         }
@@ -133,7 +144,11 @@ impl Replication for RaftReplication {
         async move { peers.forward(leader).await }.boxed()
     }
 
-    fn touch(&self, leader: MemberId, sessions: Vec<SessionId>) -> BoxFuture<'static, Result<Vec<Touched>, Unavailable>> {
+    fn touch(
+        &self,
+        leader: MemberId,
+        sessions: Vec<SessionId>,
+    ) -> BoxFuture<'static, Result<Vec<Touched>, Unavailable>> {
         let peers = self.peers.clone();
         async move { peers.touch(leader, &sessions).await }.boxed()
     }

@@ -1,7 +1,7 @@
 //! The members that this one was started with: their ids, names and addresses.
 //!
-//! An id is a member's place in the list sorted by name, from 1. The list is fixed when the cluster is formed, and every
-//! member is asked for its list before that, so all agree.
+//! An id is a member's place in the list sorted by name, from 1. The list is fixed when the cluster
+//! is formed, and every member is asked for its list before that, so all agree.
 use std::collections::BTreeMap;
 
 use synod_abi::MemberId;
@@ -32,7 +32,12 @@ impl Roster {
         }
         let members: BTreeMap<_, _> = (1..).map(MemberId).zip(peers).collect();
         let me = members.iter().find(|(_, peer)| peer.name == options.name).map(|(id, _)| *id);
-        let me = me.ok_or_else(|| format!("--peers does not name this member, `{}`; it lists every member, this one too", options.name))?;
+        let me = me.ok_or_else(|| {
+            format!(
+                "--peers does not name this member, `{}`; it lists every member, this one too",
+                options.name
+            )
+        })?;
         Ok(Self { members, me })
     }
 

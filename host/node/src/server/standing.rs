@@ -1,6 +1,6 @@
-//! What this member may take part in. One that comes with an empty folder has forgotten whom it voted for and what it
-//! acknowledged: it takes entries only after the leader has agreed to begin anew with it, and votes only after it has caught
-//! up with a leader that a majority confirmed.
+//! What this member may take part in. One that comes with an empty folder has forgotten whom it
+//! voted for and what it acknowledged: it takes entries only after the leader has agreed to begin
+//! anew with it, and votes only after it has caught up with a leader that a majority confirmed.
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tonic::Status;
@@ -49,7 +49,9 @@ impl Standing {
         if self.is_full() {
             return Ok(());
         }
-        Err(Status::unavailable("this member came with an empty folder and does not vote until it has caught up"))
+        Err(Status::unavailable(
+            "this member came with an empty folder and does not vote until it has caught up",
+        ))
     }
 }
 

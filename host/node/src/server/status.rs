@@ -35,7 +35,8 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// This member's own word.
     pub(crate) fn own(&self) -> MemberStatus {
-        let (status, leadership, digest) = (self.raft.status(), self.raft.leadership().current(), self.member.applied().digest());
+        let (status, leadership, digest) =
+            (self.raft.status(), self.raft.leadership().current(), self.member.applied().digest());
         let index = |entry: Option<synod_consensus::EntryId>| entry.map_or(0, |entry| entry.index);
         let health = self.log.health();
         let (entries_applied, commands_applied) = self.member.applied().counts();
@@ -45,7 +46,11 @@ impl Reporter {
             id: self.identity.me.0,
             name: self.identity.name.clone(),
             client_address: self.client_address.clone(),
-            peer_address: self.roster.get(self.identity.me).map(|peer| peer.peer.to_string()).unwrap_or_default(),
+            peer_address: self
+                .roster
+                .get(self.identity.me)
+                .map(|peer| peer.peer.to_string())
+                .unwrap_or_default(),
             role: match (&health, self.raft.is_running(), leadership.role) {
                 (Health::Failed(_), _, _) | (_, false, _) => Role::Halted,
                 (_, _, RaftRole::Learner) => Role::Learner,

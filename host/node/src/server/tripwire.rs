@@ -1,8 +1,8 @@
-//! Notices that this member dies of an entry: a member that crashed twice while applying the same one does not start again,
-//! and says which, instead of crashing for ever.
+//! Notices that this member dies of an entry: a member that crashed twice while applying the same
+//! one does not start again, and says which, instead of crashing for ever.
 //!
-//! The entry at hand is written to a small file before it is applied and cleared behind it. The file is not synced: what has to
-//! survive is the death of the process, not of the machine.
+//! The entry at hand is written to a small file before it is applied and cleared behind it. The
+//! file is not synced: what has to survive is the death of the process, not of the machine.
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -27,11 +27,19 @@ impl Tripwire {
     /// Opens the file in `data_dir`, counting a crash if it still names an entry.
     ///
     /// # Errors
-    /// [`StartError::Fatal`] if this member crashed too often on one entry, or the file cannot be used.
+    /// [`StartError::Fatal`] if this member crashed too often on one entry, or the file cannot be
+    /// used.
     pub(crate) fn open(data_dir: &Path) -> Result<Self, StartError> {
         let path = data_dir.join(FILE);
-        let failed = |error: std::io::Error| StartError::Fatal(format!("cannot use {}: {error}", path.display()));
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let failed =
+            |error: std::io::Error| StartError::Fatal(format!("cannot use {}: {error}", path.display()));
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
         let mut bytes = [0; BYTES];
         let known = file.read_at(&mut bytes, 0).map_err(failed)? == BYTES;
         let number = |at: usize| bytes[at..at + 8].try_into().map_or(0, u64::from_le_bytes);
@@ -41,7 +49,8 @@ impl Tripwire {
         tripwire.write(crashed_on, crashes).map_err(failed)?;
         if crashes >= CRASHES {
             return Err(StartError::Fatal(format!(
-                "this member crashed {crashes} times while applying entry {crashed_on} and does not try again: look into its log for the cause; to try all the same, remove {}",
+                "this member crashed {crashes} times while applying entry {crashed_on} and does not try \
+                    again: look into its log for the cause; to try all the same, remove {}",
                 path.display()
             )));
         }
@@ -93,7 +102,10 @@ mod tests {
     fn crashes_on_different_entries_and_applied_entries_do_not_count() {
         let folder = tempfile::tempdir().expect("the temporary folder can be written");
         for index in 1..9 {
-            Tripwire::open(folder.path()).expect("another entry").arm(index).expect("the file can be written");
+            Tripwire::open(folder.path())
+                .expect("another entry")
+                .arm(index)
+                .expect("the file can be written");
         }
         let last = Tripwire::open(folder.path()).expect("one crash on the last");
         last.arm(8).expect("the file can be written");

@@ -1,4 +1,5 @@
-//! The reasons that programs read: why something is unavailable, why something was rejected, and as which gRPC status that is shown.
+//! The reasons that programs read: why something is unavailable, why something was rejected, and as
+//! which gRPC status that is shown.
 //!
 //! Append-only. Messages are made where the failure is, see the module above.
 use synod_abi::schema::Status;
@@ -172,7 +173,8 @@ impl Reason {
         }
     }
 
-    /// The gRPC status that it is shown as; a recipe's own errors carry theirs in [`Rejected::status`](super::Rejected::status).
+    /// The gRPC status that it is shown as; a recipe's own errors carry theirs in
+    /// [`Rejected::status`](super::Rejected::status).
     pub const fn status(self) -> Status {
         match self {
             Self::UnknownSpace
@@ -200,9 +202,14 @@ impl Reason {
             | Self::WatchTooSlow
             | Self::TooManyWatches
             | Self::TooManyBindings => Status::ResourceExhausted,
-            Self::RecipeExists | Self::SpaceExists | Self::AlreadyFormed | Self::WatchExists => Status::AlreadyExists,
+            Self::RecipeExists | Self::SpaceExists | Self::AlreadyFormed | Self::WatchExists => {
+                Status::AlreadyExists
+            }
             Self::NotAllowed | Self::WrongSecret | Self::ForeignSession => Status::PermissionDenied,
-            Self::RevisionNotReached | Self::TtlOutOfBounds | Self::Compacted | Self::RetentionOutOfBounds => Status::OutOfRange,
+            Self::RevisionNotReached
+            | Self::TtlOutOfBounds
+            | Self::Compacted
+            | Self::RetentionOutOfBounds => Status::OutOfRange,
             Self::WaitTimeout | Self::Cancelled | Self::OutOfOrder => Status::Aborted,
             Self::RecipeError
             | Self::RecipeFault

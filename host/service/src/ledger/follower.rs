@@ -1,4 +1,5 @@
-//! A follower's end of the link to its leader: which commands have gone to it, and at which position.
+//! A follower's end of the link to its leader: which commands have gone to it, and at which
+//! position.
 use synod_abi::{Blob, encode, limits};
 
 use super::{Item, Ledger};
@@ -27,7 +28,11 @@ impl Ledger {
 
     /// The next frame of commands for the leader of `term`, once its first entry is applied here.
     pub(crate) fn next_frame(&mut self, term: u64, now: Monotonic) -> Option<Vec<u8>> {
-        if term != self.sent_term || self.applied_term < term || term != self.leadership.term || self.leadership.role == Role::Leader {
+        if term != self.sent_term
+            || self.applied_term < term
+            || term != self.leadership.term
+            || self.leadership.role == Role::Leader
+        {
             return None;
         }
         let (mut commands, mut bytes) = (Vec::new(), 0);
@@ -68,8 +73,12 @@ impl Ledger {
                 DropReason::NotLeading | DropReason::Expired => again.push(sequence),
                 DropReason::Unreadable => {
                     if let Some(waiter) = self.take_waiter(sequence) {
-                        let message = "the leader's version does not know this command; finish the upgrade of the cluster first";
-                        answers.push(waiter, Err(ProposalError::unavailable(UnavailableReason::Refused, message)));
+                        let message = "the leader's version does not know this command; finish the upgrade \
+                            of the cluster first";
+                        answers.push(
+                            waiter,
+                            Err(ProposalError::unavailable(UnavailableReason::Refused, message)),
+                        );
                     }
                 }
             }

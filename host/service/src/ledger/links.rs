@@ -47,9 +47,14 @@ pub(crate) enum Taken {
 }
 
 impl Ledger {
-    /// Opens a link for a follower's commands of `term`, ending its former one; how far it had got. The error is the term
-    /// that this member knows.
-    pub(crate) fn open_link(&mut self, member: MemberId, incarnation: u64, term: u64) -> Result<(Link, u64), u64> {
+    /// Opens a link for a follower's commands of `term`, ending its former one; how far it had got.
+    /// The error is the term that this member knows.
+    pub(crate) fn open_link(
+        &mut self,
+        member: MemberId,
+        incarnation: u64,
+        term: u64,
+    ) -> Result<(Link, u64), u64> {
         if self.leading_term() != Some(term) || self.closed {
             return Err(self.leadership.term);
         }
@@ -71,9 +76,18 @@ impl Ledger {
     }
 
     /// Takes the command at `position` of a link; `None` stands for one that cannot be read.
-    pub(crate) fn take_forwarded(&mut self, link: &Link, position: u64, packed: Option<&Packed>, deadline: Monotonic) -> Taken {
+    pub(crate) fn take_forwarded(
+        &mut self,
+        link: &Link,
+        position: u64,
+        packed: Option<&Packed>,
+        deadline: Monotonic,
+    ) -> Taken {
         let leading = self.leading_term() == Some(link.term);
-        let Some(state) = self.links.get_mut(&link.key).filter(|state| self.links_term == link.term && state.generation == link.generation)
+        let Some(state) = self
+            .links
+            .get_mut(&link.key)
+            .filter(|state| self.links_term == link.term && state.generation == link.generation)
         else {
             return Taken::Ended;
         };
@@ -83,7 +97,11 @@ impl Ledger {
         if position != state.received + 1 {
             return Taken::Gap;
         }
-        let refusal = if packed.is_none() { Some(DropReason::Unreadable) } else { (!leading).then_some(DropReason::NotLeading) };
+        let refusal = if packed.is_none() {
+            Some(DropReason::Unreadable)
+        } else {
+            (!leading).then_some(DropReason::NotLeading)
+        };
         let Some(packed) = packed.filter(|_| refusal.is_none()) else {
             state.received = position;
             state.dropped.push((position, refusal.unwrap_or(DropReason::Unreadable)));
@@ -103,7 +121,8 @@ impl Ledger {
         self.forwarded_bytes += bytes;
         self.note_deadline(deadline);
         let ticket = self.ticket();
-        let forwarded = Forwarded { link: link.key, term: link.term, position, deadline, packed: packed.clone() };
+        let forwarded =
+            Forwarded { link: link.key, term: link.term, position, deadline, packed: packed.clone() };
         self.queue.push_back(Queued { ticket, item: Item::Forwarded(forwarded) });
         Taken::Queued
     }
@@ -111,7 +130,8 @@ impl Ledger {
     /// What the follower is to be told; `None` if its link has ended.
     pub(crate) fn take_dropped(&mut self, link: &Link) -> Option<Vec<(u64, DropReason)>> {
         let state = self.links.get_mut(&link.key)?;
-        (self.links_term == link.term && state.generation == link.generation).then(|| std::mem::take(&mut state.dropped))
+        (self.links_term == link.term && state.generation == link.generation)
+            .then(|| std::mem::take(&mut state.dropped))
     }
 
     pub(super) fn leave_queue(&mut self, forwarded: &Forwarded) {

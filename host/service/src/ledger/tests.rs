@@ -1,4 +1,5 @@
-//! Steps of the ledger that no cluster reaches easily: strange orders, wrong terms, limits of links.
+//! Steps of the ledger that no cluster reaches easily: strange orders, wrong terms, limits of
+//! links.
 mod order;
 
 use futures::channel::oneshot;
@@ -30,7 +31,9 @@ fn lead(ledger: &mut Ledger, term: u64) {
 }
 
 fn follow(ledger: &mut Ledger, term: u64) {
-    ledger.observe(Leadership { me: ME.member, term, leader: Some(OTHER.member), role: Role::Follower }).send();
+    ledger
+        .observe(Leadership { me: ME.member, term, leader: Some(OTHER.member), role: Role::Follower })
+        .send();
     ledger.applied(term, Vec::new()).send();
 }
 
@@ -188,7 +191,12 @@ fn a_command_that_the_leader_cannot_read_is_surely_not_applied() {
     assert!(ledger.next_frame(5, NOW).is_some());
     ledger.dropped_by_leader(4, vec![(1, DropReason::Unreadable)]).send();
     assert_eq!(first.try_recv(), Ok(None));
-    ledger.dropped_by_leader(5, vec![(1, DropReason::Unreadable), (2, DropReason::NotLeading), (77, DropReason::Expired)]).send();
+    ledger
+        .dropped_by_leader(
+            5,
+            vec![(1, DropReason::Unreadable), (2, DropReason::NotLeading), (77, DropReason::Expired)],
+        )
+        .send();
     assert!(matches!(first.try_recv(), Ok(Some(Err(ProposalError::Unavailable { .. })))));
     assert_eq!(second.try_recv(), Ok(None));
     assert!(ledger.next_frame(5, NOW).is_some());
@@ -208,7 +216,8 @@ fn positions_are_taken_once_and_in_order_and_a_newer_link_ends_the_older() {
     let mut ledger = ledger();
     lead(&mut ledger, 3);
     let command = packed(OTHER, 1);
-    let open = |ledger: &mut Ledger| ledger.open_link(OTHER.member, OTHER.incarnation, 3).expect("leads term 3");
+    let open =
+        |ledger: &mut Ledger| ledger.open_link(OTHER.member, OTHER.incarnation, 3).expect("leads term 3");
     let (old, received) = open(&mut ledger);
     assert_eq!(received, 0);
     assert!(matches!(ledger.take_forwarded(&old, 2, Some(&command), LATER), Taken::Gap));
@@ -286,7 +295,11 @@ fn a_refusal_to_shut_down_is_not_lifted_by_a_disk_with_space() {
     ledger.refuse_proposals(UnavailableReason::ShuttingDown, "going".into());
     ledger.refuse_proposals(UnavailableReason::DiskFull, "full".into());
     ledger.accept_proposals(UnavailableReason::DiskFull);
-    let form = Packed::new(Origin { sequence: 1, ..ME }, Caller::default(), &Action::FormCluster { cluster: ClusterId([0; 16]) });
+    let form = Packed::new(
+        Origin { sequence: 1, ..ME },
+        Caller::default(),
+        &Action::FormCluster { cluster: ClusterId([0; 16]) },
+    );
     let refused = ledger.submit(form, LATER, NOW).err();
     assert_eq!(refused, Some(ProposalError::unavailable(UnavailableReason::ShuttingDown, "going")));
 }

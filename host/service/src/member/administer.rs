@@ -73,11 +73,12 @@ pub struct Installed {
 }
 
 impl<P: Ports> Member<P> {
-    /// Installs a recipe: admission, compilation on a majority, then the command. With `replace`, other bytes under the same
-    /// name and version are replaced.
+    /// Installs a recipe: admission, compilation on a majority, then the command. With `replace`,
+    /// other bytes under the same name and version are replaced.
     ///
     /// # Errors
-    /// [`CallFailure`]. If the recipe was installed but its space was not created, it is the latter's.
+    /// [`CallFailure`]. If the recipe was installed but its space was not created, it is the
+    /// latter's.
     pub async fn install(
         &self,
         module: Vec<u8>,
@@ -89,8 +90,12 @@ impl<P: Ports> Member<P> {
         let deadline = self.deadline(timeout);
         if module.len() > limits::MODULE_BYTES {
             let (actual, limit) = (module.len(), limits::MODULE_BYTES);
-            let message = format!("the module has {actual} bytes, the limit is {limit}; build it with --release, and strip it");
-            return rejected(Rejected::new(Reason::ModuleTooLong, message).at_limit("MODULE_BYTES", limit as u64));
+            let message = format!(
+                "the module has {actual} bytes, the limit is {limit}; build it with --release, and strip it"
+            );
+            return rejected(
+                Rejected::new(Reason::ModuleTooLong, message).at_limit("MODULE_BYTES", limit as u64),
+            );
         }
         let module: Arc<[u8]> = module.into();
         let admitted = self.0.reader.by(deadline, self.0.preparer.admit(module.clone())).await?;
@@ -100,8 +105,10 @@ impl<P: Ports> Member<P> {
             NewSpace::OfRecipe => Some(space_name(admitted.schema.recipe.name.as_str())?),
             NewSpace::Named(name) => Some(space_name(&name)?),
         };
-        let prepared = self.0.reader.by(deadline, self.0.preparer.prepare(admitted.hash, module.clone())).await?;
-        prepared.map_err(|Unavailable(message)| CallFailure::unavailable(UnavailableReason::NotReady, message))?;
+        let prepared =
+            self.0.reader.by(deadline, self.0.preparer.prepare(admitted.hash, module.clone())).await?;
+        prepared
+            .map_err(|Unavailable(message)| CallFailure::unavailable(UnavailableReason::NotReady, message))?;
         let action = Action::InstallRecipe { module: Blob(module.to_vec()), replace };
         let outcome = self.propose_by(action, caller, deadline).await?;
         let (recipe, hash, already) = match &outcome.result {
@@ -111,10 +118,13 @@ impl<P: Ports> Member<P> {
         let made = match space {
             None => SpaceMade::None,
             Some(name) => {
-                let outcome = self.create(&name, &recipe.name, Some(recipe.version), caller, deadline).await?;
+                let outcome =
+                    self.create(&name, &recipe.name, Some(recipe.version), caller, deadline).await?;
                 match (&outcome.result, created(&name, &outcome)) {
                     (_, Some(created)) => SpaceMade::Created(created),
-                    (Err(Rejection::SpaceExists { recipe }), None) => SpaceMade::Kept { name, recipe: recipe.clone() },
+                    (Err(Rejection::SpaceExists { recipe }), None) => {
+                        SpaceMade::Kept { name, recipe: recipe.clone() }
+                    }
                     _ => return failed(&outcome),
                 }
             }
@@ -126,7 +136,13 @@ impl<P: Ports> Member<P> {
     ///
     /// # Errors
     /// [`CallFailure`].
-    pub async fn remove_recipe(&self, name: &str, version: u32, caller: Caller, timeout: Duration) -> Result<Revision, CallFailure> {
+    pub async fn remove_recipe(
+        &self,
+        name: &str,
+        version: u32,
+        caller: Caller,
+        timeout: Duration,
+    ) -> Result<Revision, CallFailure> {
         let recipe = RecipeRef { name: recipe_name(name)?, version };
         self.done(Action::RemoveRecipe { recipe }, caller, timeout).await
     }
@@ -164,7 +180,13 @@ impl<P: Ports> Member<P> {
     ///
     /// # Errors
     /// [`CallFailure`].
-    pub async fn upgrade_space(&self, space: &str, to: u32, caller: Caller, timeout: Duration) -> Result<Created, CallFailure> {
+    pub async fn upgrade_space(
+        &self,
+        space: &str,
+        to: u32,
+        caller: Caller,
+        timeout: Duration,
+    ) -> Result<Created, CallFailure> {
         let name = space_name(space)?;
         let outcome = self.propose(Action::UpgradeSpace { name: name.clone(), to }, caller, timeout).await?;
         created(&name, &outcome).map_or_else(|| failed(&outcome), Ok)
@@ -174,7 +196,12 @@ impl<P: Ports> Member<P> {
     ///
     /// # Errors
     /// [`CallFailure`].
-    pub async fn delete_space(&self, space: &str, caller: Caller, timeout: Duration) -> Result<Revision, CallFailure> {
+    pub async fn delete_space(
+        &self,
+        space: &str,
+        caller: Caller,
+        timeout: Duration,
+    ) -> Result<Revision, CallFailure> {
         let name = space_name(space)?;
         self.done(Action::DeleteSpace { name }, caller, timeout).await
     }
@@ -183,7 +210,12 @@ impl<P: Ports> Member<P> {
     ///
     /// # Errors
     /// [`CallFailure`]; `Reason::AlreadyFormed` if another one was first.
-    pub async fn form_cluster(&self, cluster: ClusterId, caller: Caller, timeout: Duration) -> Result<Revision, CallFailure> {
+    pub async fn form_cluster(
+        &self,
+        cluster: ClusterId,
+        caller: Caller,
+        timeout: Duration,
+    ) -> Result<Revision, CallFailure> {
         self.done(Action::FormCluster { cluster }, caller, timeout).await
     }
 
@@ -191,11 +223,21 @@ impl<P: Ports> Member<P> {
     ///
     /// # Errors
     /// [`CallFailure`].
-    pub async fn set_environment(&self, environment: Environment, caller: Caller, timeout: Duration) -> Result<Revision, CallFailure> {
+    pub async fn set_environment(
+        &self,
+        environment: Environment,
+        caller: Caller,
+        timeout: Duration,
+    ) -> Result<Revision, CallFailure> {
         self.done(Action::SetEnvironment { environment }, caller, timeout).await
     }
 
-    pub(super) async fn done(&self, action: Action, caller: Caller, timeout: Duration) -> Result<Revision, CallFailure> {
+    pub(super) async fn done(
+        &self,
+        action: Action,
+        caller: Caller,
+        timeout: Duration,
+    ) -> Result<Revision, CallFailure> {
         let outcome = self.propose(action, caller, timeout).await?;
         if outcome.result.is_ok() { Ok(outcome.revision) } else { failed(&outcome) }
     }
@@ -254,15 +296,20 @@ impl<P: Ports> Member<P> {
 }
 
 fn recipe_name(name: &str) -> Result<RecipeName, CallFailure> {
-    RecipeName::new(name)
-        .map_err(|error| Rejected::new(Reason::InvalidName, format!("{name:?} is not the name of a recipe: {error}")).into())
+    RecipeName::new(name).map_err(|error| {
+        Rejected::new(Reason::InvalidName, format!("{name:?} is not the name of a recipe: {error}")).into()
+    })
 }
 
 fn created(name: &SpaceName, outcome: &Outcome) -> Option<Created> {
     match &outcome.result {
-        Ok(Reply::Space { space, recipe, already }) => {
-            Some(Created { name: name.clone(), space: *space, recipe: recipe.clone(), already: *already, revision: outcome.revision })
-        }
+        Ok(Reply::Space { space, recipe, already }) => Some(Created {
+            name: name.clone(),
+            space: *space,
+            recipe: recipe.clone(),
+            already: *already,
+            revision: outcome.revision,
+        }),
         _ => None,
     }
 }
@@ -270,8 +317,8 @@ fn created(name: &SpaceName, outcome: &Outcome) -> Option<Created> {
 pub(super) fn failed<T>(outcome: &Outcome) -> Result<T, CallFailure> {
     match &outcome.result {
         Err(rejection) => rejected(Rejected::of(rejection).at(outcome)),
-        Ok(reply) => {
-            Err(CallFailure::OutcomeUnknown(format!("the command was applied with an answer that this version does not know: {reply:?}")))
-        }
+        Ok(reply) => Err(CallFailure::OutcomeUnknown(format!(
+            "the command was applied with an answer that this version does not know: {reply:?}"
+        ))),
     }
 }

@@ -72,7 +72,11 @@ impl<P: Ports> Member<P> {
             (Some(bytes), _) | (None, Args::Postcard { bytes, .. }) => bytes,
             (None, Args::Json(_)) => Vec::new(),
         };
-        let call = Call { space: entry.record.id, operation: synod_abi::OperationId::of(operation), args: Blob(bytes) };
+        let call = Call {
+            space: entry.record.id,
+            operation: synod_abi::OperationId::of(operation),
+            args: Blob(bytes),
+        };
         Ok((entry, call))
     }
 
@@ -87,25 +91,42 @@ impl<P: Ports> Member<P> {
     ) -> Result<CallAnswer, CallFailure> {
         let entry = self.present(name, operation, entry)?;
         match Kind::Operation.find(&entry.schema, operation) {
-            Some(point) => answer(point, outcome, form).map_err(|failure| self.named(&outcome.result, failure)),
+            Some(point) => {
+                answer(point, outcome, form).map_err(|failure| self.named(&outcome.result, failure))
+            }
             None => rejected(unknown_entry_point(&entry, Kind::Operation, operation)),
         }
     }
 
     /// The same failure, naming the space whose handler or operation was the cause.
     fn named(&self, result: &Result<Reply, Rejection>, failure: CallFailure) -> CallFailure {
-        let Err(Rejection::Handler { space: id, .. } | Rejection::Send { space: Some(id), .. }) = result else { return failure };
+        let Err(Rejection::Handler { space: id, .. } | Rejection::Send { space: Some(id), .. }) = result
+        else {
+            return failure;
+        };
         let CallFailure::Rejected(mut rejected) = failure else { return failure };
-        let name = self.view().ok().and_then(|view| directory::space_by_id(&view, *id).ok().flatten()).map(|record| record.name);
+        let name = self
+            .view()
+            .ok()
+            .and_then(|view| directory::space_by_id(&view, *id).ok().flatten())
+            .map(|record| record.name);
         if let Some(name) = name {
-            rejected.message = rejected.message.replacen(&format!("space {id}"), &format!("space `{name}`"), 1);
+            rejected.message =
+                rejected.message.replacen(&format!("space {id}"), &format!("space `{name}`"), 1);
         }
         CallFailure::Rejected(rejected)
     }
 
     /// The space of a call, and its arguments if they had to be encoded.
-    fn check_call(&self, name: &SpaceName, operation: &str, args: &Args) -> Result<(Arc<SpaceEntry>, Option<Vec<u8>>), CallFailure> {
-        let Some(entry) = self.fatal(self.0.directory.space(name, || self.0.store.view()))? else { return rejected(unknown_space(name)) };
+    fn check_call(
+        &self,
+        name: &SpaceName,
+        operation: &str,
+        args: &Args,
+    ) -> Result<(Arc<SpaceEntry>, Option<Vec<u8>>), CallFailure> {
+        let Some(entry) = self.fatal(self.0.directory.space(name, || self.0.store.view()))? else {
+            return rejected(unknown_space(name));
+        };
         let Some(point) = Kind::Operation.find(&entry.schema, operation) else {
             return rejected(unknown_entry_point(&entry, Kind::Operation, operation));
         };
@@ -118,7 +139,13 @@ impl<P: Ports> Member<P> {
                 check_length(bytes)?;
                 if *signature != point.signature {
                     let view = self.view()?;
-                    if !self.fatal(self.0.directory.knew_signature(&view, &entry, Kind::Operation, operation, *signature))? {
+                    if !self.fatal(self.0.directory.knew_signature(
+                        &view,
+                        &entry,
+                        Kind::Operation,
+                        operation,
+                        *signature,
+                    ))? {
                         return rejected(schema_mismatch(&entry, operation));
                     }
                 }
@@ -127,16 +154,25 @@ impl<P: Ports> Member<P> {
         }
     }
 
-    /// The space's present entry, if it still is the same space: the command may have run under a version that appended to
-    /// the one its arguments were encoded for.
-    fn present(&self, name: &SpaceName, operation: &str, entry: Arc<SpaceEntry>) -> Result<Arc<SpaceEntry>, CallFailure> {
+    /// The space's present entry, if it still is the same space: the command may have run under a
+    /// version that appended to the one its arguments were encoded for.
+    fn present(
+        &self,
+        name: &SpaceName,
+        operation: &str,
+        entry: Arc<SpaceEntry>,
+    ) -> Result<Arc<SpaceEntry>, CallFailure> {
         let present = self.fatal(self.0.directory.space(name, || self.0.store.view()))?;
         Ok(present
-            .filter(|present| present.record.id == entry.record.id && Kind::Operation.find(&present.schema, operation).is_some())
+            .filter(|present| {
+                present.record.id == entry.record.id
+                    && Kind::Operation.find(&present.schema, operation).is_some()
+            })
             .unwrap_or(entry))
     }
 
-    /// Runs a query on one view: the recipe's version, its schema, the rows and the revision are all of that moment.
+    /// Runs a query on one view: the recipe's version, its schema, the rows and the revision are
+    /// all of that moment.
     ///
     /// # Errors
     /// [`CallFailure`]; never outcome unknown.
@@ -170,7 +206,9 @@ impl<P: Ports> Member<P> {
         }
         self.0.reader.ready(options.consistency, options.at_least_revision, deadline).await?;
         let view = self.view()?;
-        let Some(entry) = self.fatal(self.0.directory.space_in(&view, name))? else { return rejected(unknown_space(name)) };
+        let Some(entry) = self.fatal(self.0.directory.space_in(&view, name))? else {
+            return rejected(unknown_space(name));
+        };
         let Some(point) = Kind::Query.find(&entry.schema, query) else {
             return rejected(unknown_entry_point(&entry, Kind::Query, query));
         };
@@ -178,19 +216,33 @@ impl<P: Ports> Member<P> {
             Args::Json(text) => json_arguments(point, &text)?,
             Args::Postcard { bytes, signature } => {
                 if signature != point.signature
-                    && !self.fatal(self.0.directory.knew_signature(&view, &entry, Kind::Query, query, signature))?
+                    && !self.fatal(self.0.directory.knew_signature(
+                        &view,
+                        &entry,
+                        Kind::Query,
+                        query,
+                        signature,
+                    ))?
                 {
                     return rejected(schema_mismatch(&entry, query));
                 }
                 bytes
             }
         };
-        let call = QueryCall { space: name.clone(), query: point.id(), args, session: options.session.map(|key| key.session) };
-        let Answer { revision, time, result, logs } = match self.0.reader.by(deadline, self.0.queries.run(view, call)).await? {
-            Ok(answer) => answer,
-            Err(QueryError::Busy(message)) => return Err(CallFailure::unavailable(UnavailableReason::Busy, message)),
-            Err(QueryError::Fatal(fatal)) => return self.fatal(Err(fatal)),
+        let call = QueryCall {
+            space: name.clone(),
+            query: point.id(),
+            args,
+            session: options.session.map(|key| key.session),
         };
+        let Answer { revision, time, result, logs } =
+            match self.0.reader.by(deadline, self.0.queries.run(view, call)).await? {
+                Ok(answer) => answer,
+                Err(QueryError::Busy(message)) => {
+                    return Err(CallFailure::unavailable(UnavailableReason::Busy, message));
+                }
+                Err(QueryError::Fatal(fatal)) => return self.fatal(Err(fatal)),
+            };
         self.0.logs.extend(time, logs);
         let result = result.map(|bytes| Reply::Result(Blob(bytes)));
         answer(point, &Outcome { revision, time, result }, form).map(|answer| (answer, entry.clone()))
@@ -198,13 +250,18 @@ impl<P: Ports> Member<P> {
 }
 
 pub(crate) fn space_name(name: &str) -> Result<SpaceName, CallFailure> {
-    SpaceName::new(name).map_err(|error| Rejected::new(Reason::InvalidName, format!("{name:?} is not the name of a space: {error}")).into())
+    SpaceName::new(name).map_err(|error| {
+        Rejected::new(Reason::InvalidName, format!("{name:?} is not the name of a space: {error}")).into()
+    })
 }
 
 pub(crate) fn unknown_space(name: &SpaceName) -> Rejected {
     Rejected::new(
         Reason::UnknownSpace,
-        format!("there is no space `{name}`; create it with `synod space create {name} --recipe NAME`, or see `synod space list`"),
+        format!(
+            "there is no space `{name}`; create it with `synod space create {name} --recipe NAME`, or see \
+                `synod space list`"
+        ),
     )
 }
 
@@ -222,7 +279,8 @@ fn schema_mismatch(entry: &SpaceEntry, entry_point: &str) -> Rejected {
     Rejected::new(
         Reason::SchemaMismatch,
         format!(
-            "the caller was built with another `{entry_point}` than that of {} or an earlier installed version; rebuild it with the installed recipe, or send JSON",
+            "the caller was built with another `{entry_point}` than that of {} or an earlier installed \
+                version; rebuild it with the installed recipe, or send JSON",
             entry.record.recipe
         ),
     )
@@ -236,7 +294,11 @@ fn json_arguments(point: &EntryPointSchema, text: &str) -> Result<Vec<u8>, CallF
 }
 
 fn check_length(args: &[u8]) -> Result<(), CallFailure> {
-    if args.len() > limits::ARGS_BYTES { rejected(Rejected::of(&Rejection::ArgumentsTooLong)) } else { Ok(()) }
+    if args.len() > limits::ARGS_BYTES {
+        rejected(Rejected::of(&Rejection::ArgumentsTooLong))
+    } else {
+        Ok(())
+    }
 }
 
 fn answer(point: &EntryPointSchema, outcome: &Outcome, form: Form) -> Result<CallAnswer, CallFailure> {
@@ -259,8 +321,13 @@ fn answer(point: &EntryPointSchema, outcome: &Outcome, form: Form) -> Result<Cal
 fn unreadable(error: WriteError) -> Rejected {
     let message = format!("the operation was carried out, but its result cannot be shown: {error}");
     match error {
-        WriteError::TooLarge => Rejected::new(Reason::ReplyTooLong, message).at_limit("JSON_BYTES", transcode::JSON_BYTES as u64),
-        WriteError::Malformed => Rejected { fault: Some(synod_abi::Fault::BadReply), ..Rejected::new(Reason::RecipeFault, message) },
+        WriteError::TooLarge => {
+            Rejected::new(Reason::ReplyTooLong, message).at_limit("JSON_BYTES", transcode::JSON_BYTES as u64)
+        }
+        WriteError::Malformed => Rejected {
+            fault: Some(synod_abi::Fault::BadReply),
+            ..Rejected::new(Reason::RecipeFault, message)
+        },
     }
 }
 
@@ -273,7 +340,11 @@ fn complete(point: &EntryPointSchema, rejection: &Rejection, form: Form) -> Reje
     let (status, variant) = (errors.codes[at].1, errors.shape.variants.get(at));
     let Ok(text) = transcode::error_to_json(errors, &error.0) else { return rejected };
     let docs = variant.and_then(|variant| variant.docs.lines().next()).unwrap_or_default();
-    let message = if docs.is_empty() { format!("{}: {text}", point.name) } else { format!("{}: {text}: {docs}", point.name) };
+    let message = if docs.is_empty() {
+        format!("{}: {text}", point.name)
+    } else {
+        format!("{}: {text}: {docs}", point.name)
+    };
     let error = match form {
         Form::Json => Some(Value::Json(text)),
         Form::Postcard => rejected.error,

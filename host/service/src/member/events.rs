@@ -1,4 +1,5 @@
-//! Events of spaces, administered: bindings, how much of its past a space keeps, compaction, and a space's description.
+//! Events of spaces, administered: bindings, how much of its past a space keeps, compaction, and a
+//! space's description.
 use std::time::Duration;
 
 use synod_abi::schema::Schema;
@@ -82,7 +83,8 @@ pub struct SpaceListing {
 
 impl SpaceListing {
     pub(super) fn read(view: &impl StateView, record: SpaceRecord) -> Result<Self, Fatal> {
-        let (log, failures) = (events::event_log(view, record.id)?, directory::hook_failures(view, record.id)?);
+        let (log, failures) =
+            (events::event_log(view, record.id)?, directory::hook_failures(view, record.id)?);
         Ok(Self { record, log, failures })
     }
 }
@@ -103,7 +105,8 @@ impl<P: Ports> Member<P> {
         WatchParts { directory: &self.0.directory, store: &self.0.store, encode_event: self.0.encode_event }
     }
 
-    /// Refuses a watch that decodes payloads as another type than that of the space, or of an earlier installed version.
+    /// Refuses a watch that decodes payloads as another type than that of the space, or of an
+    /// earlier installed version.
     pub(crate) fn check_emits(&self, entry: &SpaceEntry, signature: u64) -> Result<(), CallFailure> {
         let known = |schema: &Schema| schema.emits.as_ref().is_some_and(|emits| emits.signature == signature);
         if known(&entry.schema) {
@@ -115,7 +118,8 @@ impl<P: Ports> Member<P> {
             false => {
                 let recipe = &entry.record.recipe;
                 let message = format!(
-                    "the caller was built with another type of events than that of {recipe} or an earlier installed version; rebuild it with the \
+                    "the caller was built with another type of events than that of {recipe} or an earlier \
+                        installed version; rebuild it with the \
                      installed recipe, or ask for JSON"
                 );
                 Err(Rejected::new(Reason::SchemaMismatch, message).into())
@@ -150,7 +154,12 @@ impl<P: Ports> Member<P> {
     ///
     /// # Errors
     /// [`CallFailure`].
-    pub async fn unbind_space(&self, binding: Binding, caller: Caller, timeout: Duration) -> Result<Revision, CallFailure> {
+    pub async fn unbind_space(
+        &self,
+        binding: Binding,
+        caller: Caller,
+        timeout: Duration,
+    ) -> Result<Revision, CallFailure> {
         self.done(Action::UnbindSpace { binding }, caller, timeout).await
     }
 
@@ -174,7 +183,9 @@ impl<P: Ports> Member<P> {
             bytes: change.bytes.unwrap_or(bytes),
             age_ms: change.age_ms.unwrap_or(age_ms),
         };
-        let outcome = self.propose_by(Action::SetEventRetention { name: name.clone(), retention }, caller, deadline).await?;
+        let outcome = self
+            .propose_by(Action::SetEventRetention { name: name.clone(), retention }, caller, deadline)
+            .await?;
         if outcome.result.is_err() {
             return failed(&outcome);
         }
@@ -200,8 +211,11 @@ impl<P: Ports> Member<P> {
         let wanted = through.unwrap_or(head.map_or(Revision(0), |head| head.revision));
         let mut taken = 0;
         loop {
-            let outcome = self.propose_by(Action::CompactEvents { space, through: wanted }, caller, deadline).await?;
-            let Ok(Reply::Compacted { through, events, more }) = outcome.result else { return failed(&outcome) };
+            let outcome =
+                self.propose_by(Action::CompactEvents { space, through: wanted }, caller, deadline).await?;
+            let Ok(Reply::Compacted { through, events, more }) = outcome.result else {
+                return failed(&outcome);
+            };
             taken += events;
             if !more {
                 return Ok(CompactionDone { through, events: taken });
@@ -213,9 +227,15 @@ impl<P: Ports> Member<P> {
     ///
     /// # Errors
     /// [`CallFailure`]; never outcome unknown.
-    pub async fn describe_space(&self, space: &str, timeout: Duration) -> Result<SpaceDescription, CallFailure> {
+    pub async fn describe_space(
+        &self,
+        space: &str,
+        timeout: Duration,
+    ) -> Result<SpaceDescription, CallFailure> {
         let (name, id, view) = self.present_space(space, self.deadline(timeout)).await?;
-        let Some(entry) = self.fatal(self.0.directory.space_in(&view, &name))? else { return Err(unknown_space(&name).into()) };
+        let Some(entry) = self.fatal(self.0.directory.space_in(&view, &name))? else {
+            return Err(unknown_space(&name).into());
+        };
         let described = || {
             let SpaceListing { record: _, log, failures } = SpaceListing::read(&view, entry.record.clone())?;
             Ok(SpaceDescription { bindings: bindings_of(&view, &name, id)?, entry, log, failures })
@@ -236,7 +256,9 @@ impl<P: Ports> Member<P> {
     }
 
     fn log_of(&self, view: &impl StateView, name: &SpaceName) -> Result<(SpaceId, EventLog), CallFailure> {
-        let Some(record) = self.fatal(directory::space(view, name))? else { return Err(unknown_space(name).into()) };
+        let Some(record) = self.fatal(directory::space(view, name))? else {
+            return Err(unknown_space(name).into());
+        };
         Ok((record.id, self.fatal(events::event_log(view, record.id))?))
     }
 }
@@ -245,17 +267,26 @@ impl<P: Ports> Member<P> {
 fn bindings_of(view: &impl StateView, name: &SpaceName, space: SpaceId) -> Result<Vec<NamedBinding>, Fatal> {
     let mut bindings = Vec::new();
     for (source, filter) in events::bindings_of_handler(view, space)? {
-        let record =
-            events::bindings_of_source(view, source)?.into_iter().find(|record| record.handler == space && record.filter == filter);
+        let record = events::bindings_of_source(view, source)?
+            .into_iter()
+            .find(|record| record.handler == space && record.filter == filter);
         if let (Some(record), Some(source)) = (record, directory::space_by_id(view, source)?) {
             let binding = Binding { handler: name.clone(), source: source.name, filter };
-            bindings.push(NamedBinding { binding, on_failure: record.stored.on_failure, bound: record.stored.bound });
+            bindings.push(NamedBinding {
+                binding,
+                on_failure: record.stored.on_failure,
+                bound: record.stored.bound,
+            });
         }
     }
     for record in events::bindings_of_source(view, space)? {
         if let Some(handler) = directory::space_by_id(view, record.handler)? {
             let binding = Binding { handler: handler.name, source: name.clone(), filter: record.filter };
-            bindings.push(NamedBinding { binding, on_failure: record.stored.on_failure, bound: record.stored.bound });
+            bindings.push(NamedBinding {
+                binding,
+                on_failure: record.stored.on_failure,
+                bound: record.stored.bound,
+            });
         }
     }
     Ok(bindings)

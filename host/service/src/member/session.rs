@@ -1,7 +1,9 @@
-//! Sessions and what is called in them: opened, touched and closed; calls with effect once per request; calls that wait.
+//! Sessions and what is called in them: opened, touched and closed; calls with effect once per
+//! request; calls that wait.
 //!
-//! A session's secret is checked here, on the member that the client talks to, before anything is proposed: the log and the other
-//! members see only its hash. Everything else is decided by the machine.
+//! A session's secret is checked here, on the member that the client talks to, before anything is
+//! proposed: the log and the other members see only its hash. Everything else is decided by the
+//! machine.
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +14,8 @@ use synod_abi::{RequestId, Revision, SessionId, SpaceName, Time};
 use synod_machine::directory::Page;
 use synod_machine::sessions::{self, SessionRecord};
 use synod_machine::{
-    Action, Caller, Cancelled, EndCause, OpenSession, Outcome, Rejection, Reply, Request, SessionBounds, SessionCall, TtlPolicy,
+    Action, Caller, Cancelled, EndCause, OpenSession, Outcome, Rejection, Reply, Request, SessionBounds,
+    SessionCall, TtlPolicy,
 };
 
 use super::administer::failed;
@@ -28,7 +31,8 @@ use crate::sessions::{SessionKey, Verified, hash_of};
 
 /// How long a waiting call that asks again tries, before it tries anew.
 const ASK_AGAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long it waits in between, and a touch of a session whose end is proposed before it looks again.
+/// How long it waits in between, and a touch of a session whose end is proposed before it looks
+/// again.
 const ASK_AGAIN_PAUSE: Duration = Duration::from_millis(50);
 
 /// A session to open.
@@ -48,7 +52,10 @@ pub struct NewSession {
 
 impl fmt::Debug for NewSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewSession").field("ttl_ms", &self.ttl_ms).field("label", &self.label).finish_non_exhaustive()
+        f.debug_struct("NewSession")
+            .field("ttl_ms", &self.ttl_ms)
+            .field("label", &self.label)
+            .finish_non_exhaustive()
     }
 }
 
@@ -92,7 +99,8 @@ impl Waiting {
     /// The answer, whenever it comes: there is no time-out but the one that the call was made with.
     ///
     /// # Errors
-    /// [`CallFailure`]; outcome unknown if this member stops: the same request on another one waits on.
+    /// [`CallFailure`]; outcome unknown if this member stops: the same request on another one waits
+    /// on.
     pub async fn answer(self) -> Result<CallAnswer, CallFailure> {
         self.answer.await
     }
@@ -113,15 +121,26 @@ struct ParkedCall {
 }
 
 impl<P: Ports> Member<P> {
-    /// Opens a session of the caller's principal. One that was open already is touched, so that the client may count its time from
-    /// when it sent this, like that of a new one.
+    /// Opens a session of the caller's principal. One that was open already is touched, so that the
+    /// client may count its time from when it sent this, like that of a new one.
     ///
     /// # Errors
     /// [`CallFailure`]; trying again with the same nonce does no harm.
-    pub async fn open_session(&self, new: NewSession, caller: Caller, timeout: Duration) -> Result<SessionOpened, CallFailure> {
+    pub async fn open_session(
+        &self,
+        new: NewSession,
+        caller: Caller,
+        timeout: Duration,
+    ) -> Result<SessionOpened, CallFailure> {
         let deadline = self.deadline(timeout);
         let NewSession { nonce, secret, ttl_ms, ttl_policy, label } = new;
-        let action = Action::OpenSession(OpenSession { nonce, secret_hash: hash_of(&secret), ttl_ms, ttl_policy, label });
+        let action = Action::OpenSession(OpenSession {
+            nonce,
+            secret_hash: hash_of(&secret),
+            ttl_ms,
+            ttl_policy,
+            label,
+        });
         let outcome = self.propose_by(action, caller, deadline).await?;
         let Ok(Reply::Session { session, ttl_ms, already }) = outcome.result else { return failed(&outcome) };
         if already {
@@ -138,7 +157,12 @@ impl<P: Ports> Member<P> {
     ///
     /// # Errors
     /// [`CallFailure`]; `Reason::SessionExpired` if there was none when this began.
-    pub async fn close_session(&self, session: SessionId, caller: Caller, timeout: Duration) -> Result<(), CallFailure> {
+    pub async fn close_session(
+        &self,
+        session: SessionId,
+        caller: Caller,
+        timeout: Duration,
+    ) -> Result<(), CallFailure> {
         let deadline = self.deadline(timeout);
         if !self.0.sessions.knows(session) {
             self.0.reader.ready(Consistency::Linearizable, 0, deadline).await?;
@@ -146,21 +170,26 @@ impl<P: Ports> Member<P> {
                 return rejected(Rejected::of(&Rejection::SessionEnded));
             }
         }
-        let outcome = self.propose_by(Action::EndSession { session, cause: EndCause::Closed }, caller, deadline).await?;
+        let outcome = self
+            .propose_by(Action::EndSession { session, cause: EndCause::Closed }, caller, deadline)
+            .await?;
         match &outcome.result {
             Ok(_) | Err(Rejection::SessionEnded) => Ok(()),
             Err(_) => failed(&outcome),
         }
     }
 
-    /// Tells the leader that the session's client lives. The answer is `Alive` or `Ended`; it counts from when the client sent it.
+    /// Tells the leader that the session's client lives. The answer is `Alive` or `Ended`; it
+    /// counts from when the client sent it.
     ///
     /// # Errors
     /// [`CallFailure`]; unavailable if no leader confirmed it in time, however often it was sent.
     pub async fn touch(&self, key: SessionKey, timeout: Duration) -> Result<Touched, CallFailure> {
         let deadline = self.deadline(timeout);
         match self.verify(&key, deadline).await {
-            Err(CallFailure::Rejected(rejected)) if rejected.reason == Reason::SessionExpired => return Ok(Touched::Ended),
+            Err(CallFailure::Rejected(rejected)) if rejected.reason == Reason::SessionExpired => {
+                return Ok(Touched::Ended);
+            }
             verified => verified?,
         }
         let touched = async {
@@ -170,7 +199,10 @@ impl<P: Ports> Member<P> {
                     Ok(Touched::Ending) => self.0.runtime.sleep(ASK_AGAIN_PAUSE).await,
                     Ok(touched) => return Ok(touched),
                     Err(_) => {
-                        return Err(CallFailure::unavailable(UnavailableReason::ShuttingDown, "this member is stopping; use another one"));
+                        return Err(CallFailure::unavailable(
+                            UnavailableReason::ShuttingDown,
+                            "this member is stopping; use another one",
+                        ));
                     }
                 }
             }
@@ -189,12 +221,16 @@ impl<P: Ports> Member<P> {
         self.0.touch_server.serve(sessions).await
     }
 
-    /// Calls an operation in a session, with effect once per request id, whoever repeats it. `timeout` covers what happens until it is
-    /// done or parked. Of calls that are first polled in some order, those to sessions and spaces that are known here are proposed in it.
+    /// Calls an operation in a session, with effect once per request id, whoever repeats it.
+    /// `timeout` covers what happens until it is done or parked. Of calls that are first polled in
+    /// some order, those to sessions and spaces that are known here are proposed in it.
     ///
     /// # Errors
     /// [`CallFailure`]; the same request may be sent again after any of them, to any member.
-    #[allow(clippy::too_many_arguments, reason = "a call is what, where, in which session, as which request, and in whose name")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a call is what, where, in which session, as which request, and in whose name"
+    )]
     pub async fn call_in_session(
         &self,
         space: &str,
@@ -215,7 +251,8 @@ impl<P: Ports> Member<P> {
             false => None,
         };
         let caller = Caller { session: Some(key.session), ..caller };
-        let proposal = Proposal { action: Action::SessionCall(SessionCall { call, request }), caller, deadline };
+        let proposal =
+            Proposal { action: Action::SessionCall(SessionCall { call, request }), caller, deadline };
         let outcome = self.0.proposer.propose(&proposal, self.0.runtime.now()).await?;
         if !matches!(outcome.result, Ok(Reply::Parked { .. })) {
             return self.answer(&name, operation, entry, form, &outcome).map(SessionAnswer::Done);
@@ -226,12 +263,20 @@ impl<P: Ports> Member<P> {
         };
         let call = ParkedCall { name, operation: operation.to_owned(), entry, form, proposal };
         let member = self.clone();
-        Ok(SessionAnswer::Parked(Waiting { revision: outcome.revision, answer: async move { member.wait_for(place, call).await }.boxed() }))
+        Ok(SessionAnswer::Parked(Waiting {
+            revision: outcome.revision,
+            answer: async move { member.wait_for(place, call).await }.boxed(),
+        }))
     }
 
-    /// A place for a call that parked although the schema that was known here says that it never does.
+    /// A place for a call that parked although the schema that was known here says that it never
+    /// does.
     fn late_place(&self, session: SessionId, request: RequestId, bytes: usize) -> Result<Place, CallFailure> {
-        let place = self.0.parked.wait(session, request, bytes).map_err(|busy| CallFailure::OutcomeUnknown(busy.to_string()))?;
+        let place = self
+            .0
+            .parked
+            .wait(session, request, bytes)
+            .map_err(|busy| CallFailure::OutcomeUnknown(busy.to_string()))?;
         let view = self.view()?;
         self.fatal(self.0.parked.look_up(&view, session, request))?;
         Ok(place)
@@ -261,7 +306,9 @@ impl<P: Ports> Member<P> {
             match self.0.proposer.propose(proposal, self.0.runtime.now()).await.map_err(CallFailure::from) {
                 Ok(outcome) if matches!(outcome.result, Ok(Reply::Parked { .. })) => return Ok(None),
                 Ok(outcome) => return Ok(Some(outcome)),
-                Err(CallFailure::Unavailable { reason: UnavailableReason::ShuttingDown, .. }) => return Err(stopped_waiting()),
+                Err(CallFailure::Unavailable { reason: UnavailableReason::ShuttingDown, .. }) => {
+                    return Err(stopped_waiting());
+                }
                 Err(_) => self.0.runtime.sleep(ASK_AGAIN_PAUSE).await,
             }
         }
@@ -295,7 +342,8 @@ impl<P: Ports> Member<P> {
     pub async fn session(&self, session: SessionId, timeout: Duration) -> Result<SessionRecord, CallFailure> {
         self.0.reader.ready(Consistency::Linearizable, 0, self.deadline(timeout)).await?;
         let view = self.view()?;
-        self.fatal(sessions::session(&view, session))?.ok_or_else(|| Rejected::of(&Rejection::SessionEnded).into())
+        self.fatal(sessions::session(&view, session))?
+            .ok_or_else(|| Rejected::of(&Rejection::SessionEnded).into())
     }
 
     /// At most `limit` sessions behind `after`, oldest first.
@@ -317,7 +365,12 @@ impl<P: Ports> Member<P> {
     ///
     /// # Errors
     /// [`CallFailure`].
-    pub async fn set_session_bounds(&self, bounds: SessionBounds, caller: Caller, timeout: Duration) -> Result<Revision, CallFailure> {
+    pub async fn set_session_bounds(
+        &self,
+        bounds: SessionBounds,
+        caller: Caller,
+        timeout: Duration,
+    ) -> Result<Revision, CallFailure> {
         self.done(Action::SetSessionBounds { bounds }, caller, timeout).await
     }
 
@@ -331,7 +384,8 @@ impl<P: Ports> Member<P> {
         self.fatal(sessions::bounds(&view))
     }
 
-    /// Whether `key` opens its session. A session that is not known here is looked for once this member is up to date.
+    /// Whether `key` opens its session. A session that is not known here is looked for once this
+    /// member is up to date.
     pub(super) async fn verify(&self, key: &SessionKey, deadline: Monotonic) -> Result<(), CallFailure> {
         let mut verified = self.0.sessions.verify(key);
         if verified == Verified::UnknownHere {
@@ -348,6 +402,7 @@ impl<P: Ports> Member<P> {
 
 fn stopped_waiting() -> CallFailure {
     CallFailure::OutcomeUnknown(
-        "this member is stopping while the call waits; send the same request to another one, which waits on".to_owned(),
+        "this member is stopping while the call waits; send the same request to another one, which waits on"
+            .to_owned(),
     )
 }

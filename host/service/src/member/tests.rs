@@ -1,5 +1,5 @@
-//! Members on a log that the tests drive: batching, forwarding, changes of leaders, deadlines, sessions, and what callers are
-//! told.
+//! Members on a log that the tests drive: batching, forwarding, changes of leaders, deadlines,
+//! sessions, and what callers are told.
 mod callers;
 mod expiry;
 mod leases;

@@ -1,10 +1,13 @@
-//! The leader's deadlines of sessions: a value without futures, told what happens and what time it is.
+//! The leader's deadlines of sessions: a value without futures, told what happens and what time it
+//! is.
 //!
-//! Nothing of it is replicated. A leader begins its term by giving every session its whole time to live, because it cannot
-//! know what its predecessor had heard; so it does when it was itself stopped for a while, because it did not hear then. Both
-//! only prolong. A session whose end was decided is not prolonged any more in this term, whatever arrives.
+//! Nothing of it is replicated. A leader begins its term by giving every session its whole time to
+//! live, because it cannot know what its predecessor had heard; so it does when it was itself
+//! stopped for a while, because it did not hear then. Both only prolong. A session whose end was
+//! decided is not prolonged any more in this term, whatever arrives.
 //!
-//! Each session has one place in the order of checks. A touch moves only its deadline; the check finds out, and moves on.
+//! Each session has one place in the order of checks. A touch moves only its deadline; the check
+//! finds out, and moves on.
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -79,8 +82,8 @@ impl SessionClock {
         }
     }
 
-    /// At most `limit` sessions that were not heard of for their time: their end is decided, and to be proposed until it succeeds
-    /// or the term ends.
+    /// At most `limit` sessions that were not heard of for their time: their end is decided, and to
+    /// be proposed until it succeeds or the term ends.
     pub(crate) fn due(&mut self, now: Monotonic, limit: usize) -> Vec<SessionId> {
         if self.planned.take().is_some_and(|planned| now > planned.after(GAP)) {
             self.grant_all(now);
@@ -103,7 +106,10 @@ impl SessionClock {
     }
 
     fn grant_all(&mut self, now: Monotonic) {
-        tracing::warn!(sessions = self.sessions.len(), "this leader was stopped for a while: every session is given its whole time again");
+        tracing::warn!(
+            sessions = self.sessions.len(),
+            "this leader was stopped for a while: every session is given its whole time again"
+        );
         for timed in self.sessions.values_mut().filter(|timed| timed.check.is_some()) {
             timed.deadline = timed.deadline.max(now.after(timed.ttl));
         }

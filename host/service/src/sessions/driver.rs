@@ -1,7 +1,9 @@
-//! Turns what only a leader knows into commands: sessions that were not heard of end, timers that are due fire.
+//! Turns what only a leader knows into commands: sessions that were not heard of end, timers that
+//! are due fire.
 //!
-//! It sleeps until the next deadline or timer; while there are sessions it also looks at its clock on a coarse beat, to notice
-//! that it was stopped. How decisions are proposed is in [`lead`](crate::lead).
+//! It sleeps until the next deadline or timer; while there are sessions it also looks at its clock
+//! on a coarse beat, to notice that it was stopped. How decisions are proposed is in
+//! [`lead`](crate::lead).
 use std::time::Duration;
 
 use synod_abi::SessionId;
@@ -54,7 +56,9 @@ impl Duty for SessionDuty {
         let term = state.standing.leading;
         if anew {
             state.clock = match term {
-                Some(_) => SessionClock::granting(state.known.iter().map(|(id, known)| (*id, known.ttl())), now),
+                Some(_) => {
+                    SessionClock::granting(state.known.iter().map(|(id, known)| (*id, known.ttl())), now)
+                }
                 None => SessionClock::default(),
             };
             (self.ends, self.ticking) = (0, false);

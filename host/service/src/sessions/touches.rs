@@ -1,8 +1,9 @@
-//! Touches of this member's clients on their way to the leader, in bundles: one is under way, the next gathers meanwhile. No
-//! lingering: a bundle is as large as the load makes it.
+//! Touches of this member's clients on their way to the leader, in bundles: one is under way, the
+//! next gathers meanwhile. No lingering: a bundle is as large as the load makes it.
 //!
-//! A bundle that was not answered is sent again, to whoever leads then, for those who still wait. A client counts its
-//! deadline from when it sent its touch, so an answer that comes late promises it no more than it may have.
+//! A bundle that was not answered is sent again, to whoever leads then, for those who still wait. A
+//! client counts its deadline from when it sent its touch, so an answer that comes late promises it
+//! no more than it may have.
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -37,7 +38,8 @@ pub(crate) struct TouchServer<R, N> {
 }
 
 impl<R: Runtime, N: Replication> TouchServer<R, N> {
-    /// Notes that the clients of `touched` live; the answer comes after a read index that was asked for after they arrived.
+    /// Notes that the clients of `touched` live; the answer comes after a read index that was asked
+    /// for after they arrived.
     pub(crate) async fn serve(&self, touched: Vec<SessionId>) -> Result<Vec<Touched>, Unavailable> {
         if touched.len() > TOUCHES_PER_BUNDLE {
             return Err(Unavailable(format!(
@@ -81,8 +83,9 @@ impl Touches {
         let start = {
             let mut state = lock(&self.0);
             if state.waiting.len() >= WAITING_TOUCHES {
-                let message =
-                    format!("{WAITING_TOUCHES} touches wait on this member, which is its limit; try again later or on another member");
+                let message = format!(
+                    "{WAITING_TOUCHES} touches wait on this member, which is its limit; try again later or on another member"
+                );
                 return Err(CallFailure::unavailable(UnavailableReason::Busy, message));
             }
             state.waiting.push_back((session, reply));
@@ -129,7 +132,8 @@ async fn send_until_none_waits<R: Runtime, N: Replication>(touches: Touches, ser
             Some(leader) if leader != leadership.me => replication.touch(leader, sessions),
             _ => future::ready(Err(Unavailable("the cluster has no leader at present".to_owned()))).boxed(),
         };
-        let given_up = future::select(runtime.sleep(BUNDLE_TIMEOUT), replication.leadership_changed(leadership));
+        let given_up =
+            future::select(runtime.sleep(BUNDLE_TIMEOUT), replication.leadership_changed(leadership));
         let error = match future::select(answers, given_up).await {
             Either::Left((Ok(answers), _)) if answers.len() == bundle.len() => {
                 for ((_, reply), touched) in bundle.into_iter().zip(answers) {
@@ -137,7 +141,9 @@ async fn send_until_none_waits<R: Runtime, N: Replication>(touches: Touches, ser
                 }
                 continue;
             }
-            Either::Left((Ok(answers), _)) => format!("{} answers to {} touches", answers.len(), bundle.len()),
+            Either::Left((Ok(answers), _)) => {
+                format!("{} answers to {} touches", answers.len(), bundle.len())
+            }
             Either::Left((Err(Unavailable(message)), _)) => message,
             Either::Right(_) => "the leader changed, or did not answer in time".to_owned(),
         };

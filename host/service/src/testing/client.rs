@@ -13,7 +13,13 @@ use crate::{Args, CallAnswer, CallFailure, NewSession, SessionAnswer, SessionKey
 pub(crate) fn new_session(number: u64, ttl_ms: u64) -> NewSession {
     let mut nonce = [1; 16];
     nonce[8..].copy_from_slice(&number.to_be_bytes());
-    NewSession { nonce, secret: secret(number), ttl_ms, ttl_policy: Default::default(), label: format!("client {number}") }
+    NewSession {
+        nonce,
+        secret: secret(number),
+        ttl_ms,
+        ttl_policy: Default::default(),
+        label: format!("client {number}"),
+    }
 }
 
 pub(crate) fn secret(number: u64) -> [u8; 16] {
@@ -54,7 +60,9 @@ pub(crate) fn args(operation: &str, key: &str, n: u64) -> Args {
 impl Cluster {
     pub(crate) fn open(&mut self, member: u64, number: u64, ttl_ms: u64) -> SessionKey {
         let at = self.member(member);
-        let opened = self.wait(async move { at.open_session(new_session(number, ttl_ms), Caller::default(), TIMEOUT).await });
+        let opened = self.wait(async move {
+            at.open_session(new_session(number, ttl_ms), Caller::default(), TIMEOUT).await
+        });
         SessionKey { session: opened.expect("a session").session, secret: secret(number) }
     }
 
@@ -67,7 +75,9 @@ impl Cluster {
         (operation, name, n): (&'static str, &str, u64),
     ) -> Pending<SessionAnswer> {
         let (member, args) = (self.member(member), args(operation, name, n));
-        self.sim.start(async move { member.call_in_session("counter", operation, args, key, request, Caller::default(), TIMEOUT).await })
+        self.sim.start(async move {
+            member.call_in_session("counter", operation, args, key, request, Caller::default(), TIMEOUT).await
+        })
     }
 
     /// A call, until it is done.
@@ -80,7 +90,10 @@ impl Cluster {
     ) -> Pending<CallAnswer> {
         let (member, args) = (self.member(member), args(operation, name, n));
         self.sim.start(async move {
-            match member.call_in_session("counter", operation, args, key, request, Caller::default(), TIMEOUT).await? {
+            match member
+                .call_in_session("counter", operation, args, key, request, Caller::default(), TIMEOUT)
+                .await?
+            {
                 SessionAnswer::Done(answer) => Ok(answer),
                 SessionAnswer::Parked(waiting) => waiting.answer().await,
             }
@@ -88,15 +101,28 @@ impl Cluster {
     }
 
     /// Emits an event about each topic, in one command.
-    pub(crate) fn start_emit(&self, member: u64, space: &'static str, topics: &[&str], bytes: usize) -> Pending<CallAnswer> {
+    pub(crate) fn start_emit(
+        &self,
+        member: u64,
+        space: &'static str,
+        topics: &[&str],
+        bytes: usize,
+    ) -> Pending<CallAnswer> {
         let (member, args) = (self.member(member), emit_args(topics, bytes));
         self.sim.start(async move { member.call(space, "emit", args, Caller::default(), TIMEOUT).await })
     }
 
     /// The same, until it is done; its revision.
-    pub(crate) fn emit(&mut self, member: u64, space: &'static str, topics: &[&str], bytes: usize) -> Revision {
+    pub(crate) fn emit(
+        &mut self,
+        member: u64,
+        space: &'static str,
+        topics: &[&str],
+        bytes: usize,
+    ) -> Revision {
         let (member, args) = (self.member(member), emit_args(topics, bytes));
-        let answer = self.wait(async move { member.call(space, "emit", args, Caller::default(), TIMEOUT).await });
+        let answer =
+            self.wait(async move { member.call(space, "emit", args, Caller::default(), TIMEOUT).await });
         answer.expect("emitted").revision
     }
 
@@ -107,16 +133,26 @@ impl Cluster {
     }
 
     /// A call outside of any session.
-    pub(crate) fn start_plain(&self, member: u64, (operation, name, n): (&'static str, &str, u64)) -> Pending<CallAnswer> {
+    pub(crate) fn start_plain(
+        &self,
+        member: u64,
+        (operation, name, n): (&'static str, &str, u64),
+    ) -> Pending<CallAnswer> {
         let (member, args) = (self.member(member), args(operation, name, n));
-        self.sim.start(async move { member.call("counter", operation, args, Caller::default(), TIMEOUT).await })
+        self.sim
+            .start(async move { member.call("counter", operation, args, Caller::default(), TIMEOUT).await })
     }
 
     pub(crate) fn start_touch(&self, member: u64, key: SessionKey) -> Pending<Touched> {
         self.start_touch_for(member, key, TIMEOUT)
     }
 
-    pub(crate) fn start_touch_for(&self, member: u64, key: SessionKey, timeout: Duration) -> Pending<Touched> {
+    pub(crate) fn start_touch_for(
+        &self,
+        member: u64,
+        key: SessionKey,
+        timeout: Duration,
+    ) -> Pending<Touched> {
         let member = self.member(member);
         self.sim.start(async move { member.touch(key, timeout).await })
     }

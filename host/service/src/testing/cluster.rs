@@ -9,9 +9,12 @@ use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, Stream};
 use futures::{FutureExt, StreamExt};
-use synod_abi::{AdmissionError, Blob, ClusterId, MemberId, ModuleHash, OperationId, Revision, SessionId, SpaceId};
+use synod_abi::{
+    AdmissionError, Blob, ClusterId, MemberId, ModuleHash, OperationId, Revision, SessionId, SpaceId,
+};
 use synod_machine::{
-    Action, Admitted, Answer, Call, Caller, Command, Entry, Environment, Fatal, MemoryState, Query, SessionCall, StateView, Table, Write,
+    Action, Admitted, Answer, Call, Caller, Command, Entry, Environment, Fatal, MemoryState, Query,
+    SessionCall, StateView, Table, Write,
 };
 
 use super::oracle::Oracle;
@@ -22,8 +25,8 @@ use crate::ports::*;
 use crate::progress::lock;
 use crate::watch::WatchLimits;
 use crate::{
-    Args, CallAnswer, CallFailure, Committed, Executor, MachineReplica, Member, MemberParts, NewSpace, Payload, ProposerLimits,
-    UnavailableReason,
+    Args, CallAnswer, CallFailure, Committed, Executor, MachineReplica, Member, MemberParts, NewSpace,
+    Payload, ProposerLimits, UnavailableReason,
 };
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -128,7 +131,8 @@ impl Replication for TestLog {
         let mut log = lock(&self.log);
         if let Some(believed) = log.isolated.get(&self.me) {
             let leads = believed.role == Role::Leader && believed.term == term;
-            let result = if leads { Ok(()) } else { Err(ProposeError::Refused("not the leader of that term".into())) };
+            let result =
+                if leads { Ok(()) } else { Err(ProposeError::Refused("not the leader of that term".into())) };
             return futures::future::ready(result).boxed();
         }
         let leads = log.leader == Some(self.me) && log.term == term;
@@ -154,7 +158,8 @@ impl Replication for TestLog {
 
     fn forward(&self, leader: MemberId) -> BoxFuture<'static, Result<ForwardLink, Unavailable>> {
         let mut log = lock(&self.log);
-        let Some((member, sim)) = log.members.get(&leader).cloned().filter(|_| log.connects(self.me, leader)) else {
+        let Some((member, sim)) = log.members.get(&leader).cloned().filter(|_| log.connects(self.me, leader))
+        else {
             return futures::future::ready(Err(Unavailable("no such member".into()))).boxed();
         };
         log.links_opened += 1;
@@ -168,17 +173,24 @@ impl Replication for TestLog {
         drop(log);
         sim.spawn(
             async move {
-                let _ = member.serve_forward(ForwardLink { outgoing: to_follower, incoming: from_follower }).await;
+                let _ = member
+                    .serve_forward(ForwardLink { outgoing: to_follower, incoming: from_follower })
+                    .await;
             }
             .boxed(),
         );
         futures::future::ready(Ok(ForwardLink { outgoing: to_leader, incoming: from_leader })).boxed()
     }
 
-    fn touch(&self, leader: MemberId, sessions: Vec<SessionId>) -> BoxFuture<'static, Result<Vec<Touched>, Unavailable>> {
+    fn touch(
+        &self,
+        leader: MemberId,
+        sessions: Vec<SessionId>,
+    ) -> BoxFuture<'static, Result<Vec<Touched>, Unavailable>> {
         let mut log = lock(&self.log);
         log.bundles.push(sessions.len());
-        let Some((member, sim)) = log.members.get(&leader).cloned().filter(|_| log.connects(self.me, leader)) else {
+        let Some((member, sim)) = log.members.get(&leader).cloned().filter(|_| log.connects(self.me, leader))
+        else {
             return futures::future::pending().boxed();
         };
         drop(log);
@@ -303,10 +315,18 @@ impl Cluster {
     }
 
     /// A member that goes on where its store is.
-    fn start_node(&self, number: u64, start: u64, limits: ProposerLimits, store: TestStore, applied: usize) -> Node {
+    fn start_node(
+        &self,
+        number: u64,
+        start: u64,
+        limits: ProposerLimits,
+        store: TestStore,
+        applied: usize,
+    ) -> Node {
         let (preparer, vm) = (Arc::new(TestPreparer::default()), TestVm::default());
         let (member, sim) = (MemberId(number), self.sim.process());
-        let replica = MachineReplica::load(&lock(&store.rows).clone(), ENVIRONMENT, vm.clone()).expect("a good state");
+        let replica =
+            MachineReplica::load(&lock(&store.rows).clone(), ENVIRONMENT, vm.clone()).expect("a good state");
         let applied_term = applied.checked_sub(1).map_or(0, |last| lock(&self.log).entries[last].0);
         let parts = MemberParts::<TestPorts, _> {
             member,
@@ -374,7 +394,8 @@ impl Cluster {
         &self.nodes[number as usize - 1]
     }
 
-    /// A new term led by `number`; entries that are not committed are lost, as if it never had them.
+    /// A new term led by `number`; entries that are not committed are lost, as if it never had
+    /// them.
     pub(crate) fn elect(&mut self, number: u64) {
         self.depose();
         {
@@ -547,7 +568,10 @@ impl Cluster {
     /// All committed entries, with their indices.
     pub(crate) fn committed_payloads(&self) -> Vec<(u64, Payload)> {
         let log = lock(&self.log);
-        (1..).zip(&log.entries[..log.committed]).map(|(index, (_, payload))| (index, payload.clone())).collect()
+        (1..)
+            .zip(&log.entries[..log.committed])
+            .map(|(index, (_, payload))| (index, payload.clone()))
+            .collect()
     }
 
     /// Commands of all committed entries, entry by entry.
@@ -588,14 +612,22 @@ impl Cluster {
         self.start_add_for(number, key, n, TIMEOUT)
     }
 
-    pub(crate) fn start_add_for(&self, number: u64, key: &str, n: u64, timeout: Duration) -> Pending<CallAnswer> {
+    pub(crate) fn start_add_for(
+        &self,
+        number: u64,
+        key: &str,
+        n: u64,
+        timeout: Duration,
+    ) -> Pending<CallAnswer> {
         let (member, args) = (self.member(number), Args::Json(format!("{{\"key\":{key:?},\"n\":{n}}}")));
         self.sim.start(async move { member.call("counter", "add", args, Caller::default(), timeout).await })
     }
 
     pub(crate) fn start_fill(&self, number: u64) -> Pending<CallAnswer> {
         let member = self.member(number);
-        self.sim.start(async move { member.call("counter", "fill", Args::Json(String::new()), Caller::default(), TIMEOUT).await })
+        self.sim.start(async move {
+            member.call("counter", "fill", Args::Json(String::new()), Caller::default(), TIMEOUT).await
+        })
     }
 
     /// A snapshot of `from`'s state is installed on `to`, which jumps over what it has not applied.
@@ -630,8 +662,13 @@ fn pump(log: &Mutex<Log>, nodes: &mut [Node]) -> bool {
         if !log.hold_commits {
             log.committed = log.entries.len();
         }
-        let readers = if log.leader.is_some() && !log.hold_commits { std::mem::take(&mut log.read_indexes) } else { Vec::new() };
-        let (cut_off, readers): (Vec<_>, Vec<_>) = readers.into_iter().partition(|(member, _)| log.isolated.contains_key(member));
+        let readers = if log.leader.is_some() && !log.hold_commits {
+            std::mem::take(&mut log.read_indexes)
+        } else {
+            Vec::new()
+        };
+        let (cut_off, readers): (Vec<_>, Vec<_>) =
+            readers.into_iter().partition(|(member, _)| log.isolated.contains_key(member));
         log.read_indexes.extend(cut_off);
         (before != log.committed, readers)
     };
@@ -641,7 +678,9 @@ fn pump(log: &Mutex<Log>, nodes: &mut [Node]) -> bool {
         let _ = reader.send(Ok(committed));
     }
     let isolated: Vec<MemberId> = lock(log).isolated.keys().copied().collect();
-    for (_, node) in (1..).zip(nodes).filter(|(number, node)| !node.held && !isolated.contains(&MemberId(*number))) {
+    for (_, node) in
+        (1..).zip(nodes).filter(|(number, node)| !node.held && !isolated.contains(&MemberId(*number)))
+    {
         let entries = {
             let log = lock(log);
             let from = node.applied.min(log.committed);
@@ -651,7 +690,9 @@ fn pump(log: &Mutex<Log>, nodes: &mut [Node]) -> bool {
         for (term, payload) in entries {
             node.applied += 1;
             let index = node.applied as u64;
-            node.executor.apply(vec![Committed { index, term, mark: index, payload }]).expect("entries apply");
+            node.executor
+                .apply(vec![Committed { index, term, mark: index, payload }])
+                .expect("entries apply");
         }
     }
     worked

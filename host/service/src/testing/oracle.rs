@@ -20,7 +20,8 @@ pub(crate) struct Oracle {
 impl Oracle {
     pub(crate) fn of(cluster: &Cluster) -> Self {
         let (mut rows, mut emitted, mut adds) = (MemoryState::default(), Vec::new(), Vec::new());
-        let mut machine = MachineReplica::load(&rows, ENVIRONMENT, TestVm::default()).expect("an empty state");
+        let mut machine =
+            MachineReplica::load(&rows, ENVIRONMENT, TestVm::default()).expect("an empty state");
         for (index, payload) in cluster.committed_payloads() {
             let Payload::Entry(bytes) = payload else { continue };
             let applied: Result<_, Fatal> = machine.apply(rows.clone(), index, &bytes);
@@ -39,10 +40,17 @@ impl Oracle {
         Self { emitted, rows, adds }
     }
 
-    /// Everything that was ever emitted in the space called `counter` that `filter` wants, behind `revision`.
+    /// Everything that was ever emitted in the space called `counter` that `filter` wants, behind
+    /// `revision`.
     pub(crate) fn matching(&self, filter: &TopicFilter, revision: Revision) -> Vec<Seen> {
-        let wanted = |event: &&Emitted| event.space.0 == 1 && event.revision > revision && filter.matches(&event.event.topic);
-        let seen = |event: &Emitted| Seen { revision: event.revision.0, number: event.number, topic: event.event.topic.clone() };
+        let wanted = |event: &&Emitted| {
+            event.space.0 == 1 && event.revision > revision && filter.matches(&event.event.topic)
+        };
+        let seen = |event: &Emitted| Seen {
+            revision: event.revision.0,
+            number: event.number,
+            topic: event.event.topic.clone(),
+        };
         self.emitted.iter().filter(wanted).map(seen).collect()
     }
 

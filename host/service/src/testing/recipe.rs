@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use synod_abi::schema::{EntryPointDef, ErrorCode, ErrorsDef, HooksDef, Schema, SchemaDef, Status};
 use synod_abi::{
-    AdmissionError, Blob, Context, EntryPoint, EnumShape, Event, Fault, FieldShape, HostCalls, ModuleHash, OperationId, REPLY_RESULT,
-    Shape, SpaceId, StructShape, TimerId, VariantShape, decode, decode_from, encode, limits,
+    AdmissionError, Blob, Context, EntryPoint, EnumShape, Event, Fault, FieldShape, HostCalls, ModuleHash,
+    OperationId, REPLY_RESULT, Shape, SpaceId, StructShape, TimerId, VariantShape, decode, decode_from,
+    encode, limits,
 };
 use synod_machine::{Admitted, Completion, Fatal, Invocation, Vm};
 
@@ -20,11 +21,18 @@ const ERRORS: ErrorsDef = ErrorsDef {
         name: "CounterError",
         docs: "",
         variants: &[
-            VariantShape { name: "TooMuch", docs: "Add at most `most` at once.", fields: &[field("most", &Shape::U64)] },
+            VariantShape {
+                name: "TooMuch",
+                docs: "Add at most `most` at once.",
+                fields: &[field("most", &Shape::U64)],
+            },
             VariantShape { name: "Closed", docs: "", fields: &[] },
         ],
     },
-    codes: &[ErrorCode { code: 7, status: Status::ResourceExhausted }, ErrorCode { code: 9, status: Status::FailedPrecondition }],
+    codes: &[
+        ErrorCode { code: 7, status: Status::ResourceExhausted },
+        ErrorCode { code: 9, status: Status::FailedPrecondition },
+    ],
 };
 
 const ADD: EntryPointDef = EntryPointDef {
@@ -35,18 +43,44 @@ const ADD: EntryPointDef = EntryPointDef {
     errors: Some(&ERRORS),
     waits: false,
 };
-const FILL: EntryPointDef =
-    EntryPointDef { name: "fill", docs: "Writes as much as a call may.", args: &[], result: &Shape::Unit, errors: None, waits: false };
-const WAIT: EntryPointDef =
-    EntryPointDef { name: "wait", docs: "Waits for a gift.", args: &[field("key", &Shape::String)], errors: None, waits: true, ..ADD };
+const FILL: EntryPointDef = EntryPointDef {
+    name: "fill",
+    docs: "Writes as much as a call may.",
+    args: &[],
+    result: &Shape::Unit,
+    errors: None,
+    waits: false,
+};
+const WAIT: EntryPointDef = EntryPointDef {
+    name: "wait",
+    docs: "Waits for a gift.",
+    args: &[field("key", &Shape::String)],
+    errors: None,
+    waits: true,
+    ..ADD
+};
 /// Waits too, but does not say so.
 const SNEAK: EntryPointDef = EntryPointDef { name: "sneak", waits: false, ..WAIT };
-const GIVE: EntryPointDef = EntryPointDef { name: "give", docs: "Answers who waits first; how many that was.", errors: None, ..ADD };
-const ALARM: EntryPointDef = EntryPointDef { name: "alarm", docs: "Sets a timer for the time `n`.", errors: None, ..ADD };
-const ADD_2: EntryPointDef =
-    EntryPointDef { args: &[field("key", &Shape::String), field("n", &Shape::U64), field("note", &Shape::Option(&Shape::String))], ..ADD };
-const GET: EntryPointDef =
-    EntryPointDef { name: "get", docs: "", args: &[field("key", &Shape::String)], result: &Shape::U64, errors: None, waits: false };
+const GIVE: EntryPointDef =
+    EntryPointDef { name: "give", docs: "Answers who waits first; how many that was.", errors: None, ..ADD };
+const ALARM: EntryPointDef =
+    EntryPointDef { name: "alarm", docs: "Sets a timer for the time `n`.", errors: None, ..ADD };
+const ADD_2: EntryPointDef = EntryPointDef {
+    args: &[
+        field("key", &Shape::String),
+        field("n", &Shape::U64),
+        field("note", &Shape::Option(&Shape::String)),
+    ],
+    ..ADD
+};
+const GET: EntryPointDef = EntryPointDef {
+    name: "get",
+    docs: "",
+    args: &[field("key", &Shape::String)],
+    result: &Shape::U64,
+    errors: None,
+    waits: false,
+};
 const EMIT: EntryPointDef = EntryPointDef {
     name: "emit",
     docs: "Emits an event about each topic, padded to so many bytes.",
@@ -61,9 +95,13 @@ const SEND: EntryPointDef = EntryPointDef {
     args: &[field("space", &Shape::String), field("key", &Shape::String), field("n", &Shape::U64)],
     ..EMIT
 };
-const NOTE: Shape =
-    Shape::Struct(&StructShape { name: "Note", docs: "", fields: &[field("number", &Shape::U32), field("pad", &Shape::Bytes)] });
-const HOOKS: HooksDef = HooksDef { session_end: true, cancel: true, timer: Some(&Shape::String), event: true };
+const NOTE: Shape = Shape::Struct(&StructShape {
+    name: "Note",
+    docs: "",
+    fields: &[field("number", &Shape::U32), field("pad", &Shape::Bytes)],
+});
+const HOOKS: HooksDef =
+    HooksDef { session_end: true, cancel: true, timer: Some(&Shape::String), event: true };
 
 const V1: SchemaDef = SchemaDef {
     name: "counter",
@@ -75,7 +113,8 @@ const V1: SchemaDef = SchemaDef {
     hooks: HOOKS,
     emits: Some(&NOTE),
 };
-const V2: SchemaDef = SchemaDef { version: 2, operations: &[ADD_2, FILL, WAIT, SNEAK, GIVE, ALARM, EMIT, SEND], ..V1 };
+const V2: SchemaDef =
+    SchemaDef { version: 2, operations: &[ADD_2, FILL, WAIT, SNEAK, GIVE, ALARM, EMIT, SEND], ..V1 };
 
 pub(crate) const MOST: u64 = 1_000;
 pub(crate) const FUEL: u64 = 2_000;
@@ -123,7 +162,8 @@ impl<H: HostCalls> Vm<H> for TestVm {
     }
     fn begin_entry(&mut self) {}
     fn invoke(&mut self, invocation: Invocation<'_>, mut host: H) -> Result<(H, Completion), Fatal> {
-        let completion = run(invocation.entry_point, invocation.context, invocation.args, &mut host).unwrap_or_else(Completion::Faulted);
+        let completion = run(invocation.entry_point, invocation.context, invocation.args, &mut host)
+            .unwrap_or_else(Completion::Faulted);
         Ok((host, completion))
     }
     fn discard(&mut self, _: SpaceId) {}
@@ -132,7 +172,12 @@ impl<H: HostCalls> Vm<H> for TestVm {
     }
 }
 
-fn run(entry_point: EntryPoint, context: &Context, mut args: &[u8], host: &mut impl HostCalls) -> Result<Completion, Fault> {
+fn run(
+    entry_point: EntryPoint,
+    context: &Context,
+    mut args: &[u8],
+    host: &mut impl HostCalls,
+) -> Result<Completion, Fault> {
     const ADD: EntryPoint = EntryPoint::Operation(OperationId::of("add"));
     const FILL: EntryPoint = EntryPoint::Operation(OperationId::of("fill"));
     const WAIT: EntryPoint = EntryPoint::Operation(OperationId::of("wait"));
@@ -174,7 +219,8 @@ fn run(entry_point: EntryPoint, context: &Context, mut args: &[u8], host: &mut i
             Ok(Completion::Done(Vec::new()))
         }
         SEND => {
-            let (space, key, n): (String, String, u64) = (argument(&mut args)?, argument(&mut args)?, argument(&mut args)?);
+            let (space, key, n): (String, String, u64) =
+                (argument(&mut args)?, argument(&mut args)?, argument(&mut args)?);
             host.send(space.as_bytes(), OperationId::of("add").0, &add_args(&key, n).0)?;
             Ok(Completion::Done(Vec::new()))
         }

@@ -1,5 +1,5 @@
-//! One thread, virtual time: tasks run in the order in which they were woken, and time passes only when a test says so. The tasks
-//! of one process can be stopped while time and the others go on.
+//! One thread, virtual time: tasks run in the order in which they were woken, and time passes only
+//! when a test says so. The tasks of one process can be stopped while time and the others go on.
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -88,7 +88,8 @@ impl Drop for Sleep {
 impl Runtime for Sim {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         let (ready, process) = (self.ready.clone(), self.process.clone());
-        let task = Arc::new(Task { future: Mutex::new(Some(task)), queued: AtomicBool::new(true), ready, process });
+        let task =
+            Arc::new(Task { future: Mutex::new(Some(task)), queued: AtomicBool::new(true), ready, process });
         lock(&self.ready).push_back(task);
     }
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
@@ -171,7 +172,10 @@ impl Sim {
     }
 
     /// Starts `work`; its result can be looked at later.
-    pub(crate) fn start<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> oneshot::Receiver<T> {
+    pub(crate) fn start<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> oneshot::Receiver<T> {
         let (done, result) = oneshot::channel();
         self.spawn(
             async move {
@@ -182,8 +186,8 @@ impl Sim {
         result
     }
 
-    /// Runs `work`, letting time pass when nothing else is left to do. `between` is called whenever all tasks wait, and says
-    /// whether it did something.
+    /// Runs `work`, letting time pass when nothing else is left to do. `between` is called whenever
+    /// all tasks wait, and says whether it did something.
     pub(crate) fn block_on<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,

@@ -1,4 +1,5 @@
-//! Watching clients, as tests need them: they take when a test says so, or at once, and know how to come back.
+//! Watching clients, as tests need them: they take when a test says so, or at once, and know how to
+//! come back.
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
@@ -71,7 +72,15 @@ fn seen(event: &Bytes) -> Seen {
 
 /// A watch from `start`, of `filter` in the space `counter`.
 pub(crate) fn watch(id: u64, filter: TopicFilter, start: WatchStart) -> NewWatch {
-    NewWatch { id: WatchId(id), space: "counter".into(), filter, start, form: EventForm::Json, signature: 0, space_id: None }
+    NewWatch {
+        id: WatchId(id),
+        space: "counter".into(),
+        filter,
+        start,
+        form: EventForm::Json,
+        signature: 0,
+        space_id: None,
+    }
 }
 
 /// What a watch was told, without its events.
@@ -166,8 +175,12 @@ pub(crate) fn told(update: WatchUpdate, wanted: u64) -> Option<Told> {
         WatchUpdate::Created { id, revision, space, result, time: Time(_) } if id.0 == wanted => {
             Some(Told::Created(revision, space, result))
         }
-        WatchUpdate::Events { id, events, partial } if id.0 == wanted => Some(Told::Events(events.iter().map(seen).collect(), partial)),
-        WatchUpdate::Cancelled { id, failure, resume, compacted } if id.0 == wanted => Some(Told::Cancelled(failure, resume, compacted)),
+        WatchUpdate::Events { id, events, partial } if id.0 == wanted => {
+            Some(Told::Events(events.iter().map(seen).collect(), partial))
+        }
+        WatchUpdate::Cancelled { id, failure, resume, compacted } if id.0 == wanted => {
+            Some(Told::Cancelled(failure, resume, compacted))
+        }
         _ => None,
     }
 }
@@ -184,7 +197,9 @@ pub(crate) fn events(told: Vec<Told>) -> Vec<Seen> {
 /// The one rejection of a watch that was cancelled, and where it may come back.
 pub(crate) fn cancelled(told: &[Told]) -> (Rejected, Option<Revision>, Option<Revision>) {
     match told.last() {
-        Some(Told::Cancelled(Some(CallFailure::Rejected(rejected)), resume, compacted)) => ((**rejected).clone(), *resume, *compacted),
+        Some(Told::Cancelled(Some(CallFailure::Rejected(rejected)), resume, compacted)) => {
+            ((**rejected).clone(), *resume, *compacted)
+        }
         other => panic!("expected a rejection, got {other:?}"),
     }
 }

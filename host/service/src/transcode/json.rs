@@ -1,4 +1,5 @@
-//! A JSON value as it was written: repeated keys are seen, integers keep all their digits up to 64 bits.
+//! A JSON value as it was written: repeated keys are seen, integers keep all their digits up to 64
+//! bits.
 //!
 //! `serde_json::Value` would drop the first of two equal keys in silence.
 use std::fmt;
@@ -82,5 +83,6 @@ impl<'de> Deserialize<'de> for Json {
 }
 
 pub(super) fn parse(text: &str) -> Result<Json, JsonError> {
-    serde_json::from_str(text).map_err(|error| JsonError { path: "$".to_owned(), message: format!("not JSON: {error}") })
+    serde_json::from_str(text)
+        .map_err(|error| JsonError { path: "$".to_owned(), message: format!("not JSON: {error}") })
 }

@@ -1,13 +1,15 @@
 //! JSON to postcard and back, by the schema of a recipe.
 //!
-//! Rules: absent or null is None; unknown and repeated fields are errors; integers of 64 bits and more are read as number or
-//! decimal string and written as strings, as proto3 does; bytes are base64; a session is 32 hexadecimal digits; tokens,
-//! times and revisions are 64-bit integers; a variant without fields is `"A"`, any other `{"A": {…}}`, and a variant's
-//! one unnamed field is called `"0"`; maps with string keys are objects, other maps lists of pairs; unit is null. Errors
+//! Rules: absent or null is None; unknown and repeated fields are errors; integers of 64 bits and
+//! more are read as number or decimal string and written as strings, as proto3 does; bytes are
+//! base64; a session is 32 hexadecimal digits; tokens, times and revisions are 64-bit integers; a
+//! variant without fields is `"A"`, any other `{"A": {…}}`, and a variant's one unnamed field is
+//! called `"0"`; maps with string keys are objects, other maps lists of pairs; unit is null. Errors
 //! carry a path and what was expected. Results are written with all their fields.
 //!
-//! No input makes it panic, recurse without end, or allocate more than a small multiple of the limits. It is no general
-//! JSON library: it reads numbers as integers only, and keeps no order or formatting.
+//! No input makes it panic, recurse without end, or allocate more than a small multiple of the
+//! limits. It is no general JSON library: it reads numbers as integers only, and keeps no order or
+//! formatting.
 mod json;
 mod read;
 mod write;
@@ -51,8 +53,13 @@ pub enum WriteError {
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed => f.write_str("the recipe answered bytes that do not have the type its schema says"),
-            Self::TooLarge => write!(f, "the answer is longer than {JSON_BYTES} bytes as JSON; ask for postcard, or for less"),
+            Self::Malformed => {
+                f.write_str("the recipe answered bytes that do not have the type its schema says")
+            }
+            Self::TooLarge => write!(
+                f,
+                "the answer is longer than {JSON_BYTES} bytes as JSON; ask for postcard, or for less"
+            ),
         }
     }
 }
@@ -68,7 +75,8 @@ pub fn from_json(ty: &Type, text: &str) -> Result<Vec<u8>, JsonError> {
     read::Reader::new(limits::REPLY_BYTES).value(ty, &value)
 }
 
-/// Encodes a JSON object of named arguments as the tuple that `entry_point` takes. Empty text stands for no arguments.
+/// Encodes a JSON object of named arguments as the tuple that `entry_point` takes. Empty text
+/// stands for no arguments.
 ///
 /// # Errors
 /// [`JsonError`] with the path of the first mistake.

@@ -67,7 +67,11 @@ impl Reader {
             Json::Object(fields) => self.fields(args, fields, &Path::Root, 0, "argument")?,
             Json::Null if args.is_empty() => {}
             other => {
-                return Err(Path::Root.error(format!("expected an object of arguments, not {}; there {}", other.kind(), names(args))));
+                return Err(Path::Root.error(format!(
+                    "expected an object of arguments, not {}; there {}",
+                    other.kind(),
+                    names(args)
+                )));
             }
         }
         Ok(self.out)
@@ -82,7 +86,14 @@ impl Reader {
             (Type::Unit, Json::Null) => {}
             (Type::Bool, Json::Bool(value)) => self.out.push(u8::from(*value)),
             (
-                Type::U8 | Type::U16 | Type::U32 | Type::U64 | Type::U128 | Type::Token | Type::Time | Type::Revision,
+                Type::U8
+                | Type::U16
+                | Type::U32
+                | Type::U64
+                | Type::U128
+                | Type::Token
+                | Type::Time
+                | Type::Revision,
                 Json::Unsigned(_) | Json::Negative(_) | Json::Fraction | Json::Text(_),
             ) => self.unsigned(ty, value, path)?,
             (
@@ -102,7 +113,8 @@ impl Reader {
                 self.bytes(&bytes.map_err(|_| path.error("expected bytes in base64, such as \"aGk=\""))?);
             }
             (Type::SessionId, Json::Text(text)) => {
-                let id = session(text).ok_or_else(|| path.error("expected a session: 32 hexadecimal digits"))?;
+                let id =
+                    session(text).ok_or_else(|| path.error("expected a session: 32 hexadecimal digits"))?;
                 self.out.extend_from_slice(&id);
             }
             (Type::Option(_), Json::Null) => self.out.push(0),
@@ -131,31 +143,50 @@ impl Reader {
                 self.varint(pairs.len() as u128);
                 for (at, pair) in pairs.iter().enumerate() {
                     let path = Path::Item(path, at);
-                    let Json::List(pair) = pair else { return Err(path.error("expected a pair: [key, value]")) };
-                    let [name, value] = pair.as_slice() else { return Err(path.error("expected a pair: [key, value]")) };
+                    let Json::List(pair) = pair else {
+                        return Err(path.error("expected a pair: [key, value]"));
+                    };
+                    let [name, value] = pair.as_slice() else {
+                        return Err(path.error("expected a pair: [key, value]"));
+                    };
                     self.any(key, name, &Path::Item(&path, 0), depth + 1)?;
                     self.any(item, value, &Path::Item(&path, 1), depth + 1)?;
                 }
             }
             (Type::Tuple(items), Json::List(values)) => {
                 if items.len() != values.len() {
-                    return Err(path.error(format!("expected a list of {} items, not of {}", items.len(), values.len())));
+                    return Err(path.error(format!(
+                        "expected a list of {} items, not of {}",
+                        items.len(),
+                        values.len()
+                    )));
                 }
                 for (at, (item, value)) in items.iter().zip(values).enumerate() {
                     self.any(item, value, &Path::Item(path, at), depth + 1)?;
                 }
             }
-            (Type::Struct(of), Json::Object(fields)) => self.fields(&of.fields, fields, path, depth, "field")?,
+            (Type::Struct(of), Json::Object(fields)) => {
+                self.fields(&of.fields, fields, path, depth, "field")?
+            }
             (Type::Enum(of), Json::Text(_) | Json::Object(_)) => self.variant(of, value, path, depth)?,
             (ty, _) => return Err(expected(&description(ty))),
         }
         if self.out.len() > self.limit_bytes {
-            return Err(path.error(format!("the encoded value is longer than {} bytes; send less", self.limit_bytes)));
+            return Err(
+                path.error(format!("the encoded value is longer than {} bytes; send less", self.limit_bytes))
+            );
         }
         Ok(())
     }
 
-    fn fields(&mut self, fields: &[Field], given: &[(String, Json)], path: &Path<'_>, depth: usize, word: &str) -> Result<(), JsonError> {
+    fn fields(
+        &mut self,
+        fields: &[Field],
+        given: &[(String, Json)],
+        path: &Path<'_>,
+        depth: usize,
+        word: &str,
+    ) -> Result<(), JsonError> {
         let mut values: Vec<Option<&Json>> = vec![None; fields.len()];
         for (name, value) in given {
             let Some(at) = fields.iter().position(|field| field.name == *name) else {
@@ -170,7 +201,9 @@ impl Reader {
             match (value, &field.shape) {
                 (Some(value), shape) => self.any(shape, value, &path, depth + 1)?,
                 (None, Type::Option(_)) => self.out.push(0),
-                (None, shape) => return Err(path.error(format!("the {word} is missing: expected {}", description(shape)))),
+                (None, shape) => {
+                    return Err(path.error(format!("the {word} is missing: expected {}", description(shape))));
+                }
             }
         }
         Ok(())
@@ -192,10 +225,20 @@ impl Reader {
         self.varint(number as u128);
         match (content, variant.fields.as_slice()) {
             (None, []) => Ok(()),
-            (None, _) => Err(path.error(format!("the variant has content: expected {}", variant_form(variant)))),
-            (Some(_), []) => Err(path.error(format!("the variant has no content: expected {}", variant_form(variant)))),
-            (Some(Json::Object(given)), fields) => self.fields(fields, given, &Path::Field(path, name), depth, "field"),
-            (Some(other), _) => Err(Path::Field(path, name).error(format!("expected {}, not {}", variant_form(variant), other.kind()))),
+            (None, _) => {
+                Err(path.error(format!("the variant has content: expected {}", variant_form(variant))))
+            }
+            (Some(_), []) => {
+                Err(path.error(format!("the variant has no content: expected {}", variant_form(variant))))
+            }
+            (Some(Json::Object(given)), fields) => {
+                self.fields(fields, given, &Path::Field(path, name), depth, "field")
+            }
+            (Some(other), _) => Err(Path::Field(path, name).error(format!(
+                "expected {}, not {}",
+                variant_form(variant),
+                other.kind()
+            ))),
         }
     }
 
@@ -231,7 +274,9 @@ impl Reader {
         let number = match value {
             Json::Unsigned(number) => Some(i128::from(*number)),
             Json::Negative(number) => Some(i128::from(*number)),
-            Json::Text(text) if is_wide(ty) && is_decimal(text.strip_prefix('-').unwrap_or(text)) => text.parse().ok(),
+            Json::Text(text) if is_wide(ty) && is_decimal(text.strip_prefix('-').unwrap_or(text)) => {
+                text.parse().ok()
+            }
             _ => None,
         };
         match number.filter(|number| (least..=most).contains(number)) {
@@ -286,7 +331,8 @@ fn variant_form(variant: &Variant) -> String {
     if variant.fields.is_empty() {
         return format!("{:?}", variant.name);
     }
-    let fields: Vec<String> = variant.fields.iter().take(LISTED_NAMES).map(|field| format!("{:?}: …", field.name)).collect();
+    let fields: Vec<String> =
+        variant.fields.iter().take(LISTED_NAMES).map(|field| format!("{:?}: …", field.name)).collect();
     format!("{{{:?}: {{{}}}}}", variant.name, fields.join(", "))
 }
 
@@ -300,7 +346,9 @@ fn variants(of: &Enum) -> String {
 
 /// What a type looks like in JSON, in words.
 fn description(ty: &Type) -> String {
-    let wide = |least: String, most: String| format!("an integer from {least} to {most}, as a number or a decimal string");
+    let wide = |least: String, most: String| {
+        format!("an integer from {least} to {most}, as a number or a decimal string")
+    };
     match ty {
         Type::Unit => "null".to_owned(),
         Type::Bool => "true or false".to_owned(),

@@ -37,7 +37,11 @@ fn entry_point() -> EntryPointSchema {
     EntryPointSchema {
         name: "configure".into(),
         docs: String::new(),
-        args: vec![field("key", Type::String), field("limit", limit()), field("ttl", Type::Option(Box::new(Type::U64)))],
+        args: vec![
+            field("key", Type::String),
+            field("limit", limit()),
+            field("ttl", Type::Option(Box::new(Type::U64))),
+        ],
         result: Type::Unit,
         errors: None,
         waits: false,
@@ -62,7 +66,9 @@ fn arguments_are_named_and_absent_options_are_none() {
     let point = entry_point();
     let bytes = arguments_from_json(&point, r#"{"limit": {"burst": 3}, "key": "api"}"#).expect("arguments");
     assert_eq!(bytes, encode(&("api", (3_u32, None::<String>), None::<u64>)));
-    let bytes = arguments_from_json(&point, r#"{"limit": {"burst": 3, "note": "x"}, "key": "api", "ttl": "9"}"#).expect("arguments");
+    let bytes =
+        arguments_from_json(&point, r#"{"limit": {"burst": 3, "note": "x"}, "key": "api", "ttl": "9"}"#)
+            .expect("arguments");
     assert_eq!(bytes, encode(&("api", (3_u32, Some("x")), Some(9_u64))));
     let none = EntryPointSchema { args: vec![], ..point };
     for text in ["", " ", "{}", "null"] {
@@ -74,13 +80,31 @@ fn arguments_are_named_and_absent_options_are_none() {
 fn mistakes_are_told_with_path_and_expectation() {
     let point = entry_point();
     let told = |text: &str| arguments_from_json(&point, text).expect_err("a mistake").to_string();
-    assert_eq!(told(r#"{"key": "a", "limit": {"burst": 4294967296}}"#), "$.limit.burst: expected an integer from 0 to 4294967295");
-    assert_eq!(told(r#"{"key": "a", "limit": {"burst": 1.5}}"#), "$.limit.burst: expected an integer from 0 to 4294967295");
-    assert_eq!(told(r#"{"key": "a", "limit": {"burst": true}}"#), "$.limit.burst: expected an integer from 0 to 4294967295, not a boolean");
-    assert_eq!(told(r#"{"key": "a", "limit": {}}"#), "$.limit.burst: the field is missing: expected an integer from 0 to 4294967295");
-    assert_eq!(told(r#"{"key": "a", "limit": {"bursts": 1}}"#), "$.limit.bursts: unknown field; there are burst, note");
+    assert_eq!(
+        told(r#"{"key": "a", "limit": {"burst": 4294967296}}"#),
+        "$.limit.burst: expected an integer from 0 to 4294967295"
+    );
+    assert_eq!(
+        told(r#"{"key": "a", "limit": {"burst": 1.5}}"#),
+        "$.limit.burst: expected an integer from 0 to 4294967295"
+    );
+    assert_eq!(
+        told(r#"{"key": "a", "limit": {"burst": true}}"#),
+        "$.limit.burst: expected an integer from 0 to 4294967295, not a boolean"
+    );
+    assert_eq!(
+        told(r#"{"key": "a", "limit": {}}"#),
+        "$.limit.burst: the field is missing: expected an integer from 0 to 4294967295"
+    );
+    assert_eq!(
+        told(r#"{"key": "a", "limit": {"bursts": 1}}"#),
+        "$.limit.bursts: unknown field; there are burst, note"
+    );
     assert_eq!(told(r#"{"key": 1, "limit": {"burst": 1}}"#), "$.key: expected a string, not an integer");
-    assert_eq!(told(r#"{"key": "a", "key": "b", "limit": {"burst": 1}}"#), "$.key: the argument is given twice");
+    assert_eq!(
+        told(r#"{"key": "a", "key": "b", "limit": {"burst": 1}}"#),
+        "$.key: the argument is given twice"
+    );
     assert_eq!(told(r#"{"limit": {"burst": 1}}"#), "$.key: the argument is missing: expected a string");
     assert_eq!(told(r#"{"what is": 1}"#), r#"$["what is"]: unknown argument; there are key, limit, ttl"#);
     assert_eq!(told("[]"), "$: expected an object of arguments, not a list; there are key, limit, ttl");
@@ -104,9 +128,14 @@ fn wide_integers_are_strings_and_lose_nothing() {
     }
     assert_eq!(from_json(&Type::U64, &u64::MAX.to_string()), Ok(encode(&u64::MAX)));
     assert_eq!(from_json(&Type::I64, "-5"), Ok(encode(&-5_i64)));
-    for text in ["\"+1\"", "\"\"", "\" 1\"", "\"0x1\"", "\"1.0\"", "\"18446744073709551616\"", "-1", "1e3", "\"-1\""] {
+    for text in
+        ["\"+1\"", "\"\"", "\" 1\"", "\"0x1\"", "\"1.0\"", "\"18446744073709551616\"", "-1", "1e3", "\"-1\""]
+    {
         let told = message(&Type::U64, text);
-        assert_eq!(told, "$: expected an integer from 0 to 18446744073709551615, as a number or a decimal string", "{text}");
+        assert_eq!(
+            told, "$: expected an integer from 0 to 18446744073709551615, as a number or a decimal string",
+            "{text}"
+        );
     }
     assert_eq!(message(&Type::U32, "\"1\""), "$: expected an integer from 0 to 4294967295");
 }
@@ -114,7 +143,11 @@ fn wide_integers_are_strings_and_lose_nothing() {
 #[test]
 fn variants_are_strings_or_objects_of_their_fields() {
     let ty = Type::Enum(choice());
-    for (text, bytes) in [("\"Plain\"", vec![0]), ("{\"Named\":{\"at\":\"7\"}}", vec![1, 7]), ("{\"One\":{\"0\":5}}", vec![2, 5])] {
+    for (text, bytes) in [
+        ("\"Plain\"", vec![0]),
+        ("{\"Named\":{\"at\":\"7\"}}", vec![1, 7]),
+        ("{\"One\":{\"0\":5}}", vec![2, 5]),
+    ] {
         assert_eq!(from_json(&ty, text), Ok(bytes.clone()));
         assert_eq!(to_json(&ty, &bytes), Ok(text.to_owned()));
     }
@@ -130,7 +163,10 @@ fn variants_are_strings_or_objects_of_their_fields() {
 
 #[test]
 fn a_business_error_is_its_variant() {
-    let errors = Errors { shape: choice(), codes: vec![(1, Status::NotFound), (2, Status::Aborted), (3, Status::Aborted)] };
+    let errors = Errors {
+        shape: choice(),
+        codes: vec![(1, Status::NotFound), (2, Status::Aborted), (3, Status::Aborted)],
+    };
     assert_eq!(error_to_json(&errors, &[1, 9]), Ok("{\"Named\":{\"at\":\"9\"}}".to_owned()));
     assert_eq!(error_to_json(&errors, &[1]), Err(WriteError::Malformed));
     assert_eq!(error_to_json(&errors, &[0, 0]), Err(WriteError::Malformed));
@@ -139,7 +175,10 @@ fn a_business_error_is_its_variant() {
 #[test]
 fn maps_are_objects_or_pairs_and_keys_are_given_once() {
     let labels = map(Type::String, Type::U8);
-    assert_eq!(from_json(&labels, r#"{"a":1,"b c":2}"#), Ok(encode(&BTreeMap::from([("a", 1_u8), ("b c", 2)]))));
+    assert_eq!(
+        from_json(&labels, r#"{"a":1,"b c":2}"#),
+        Ok(encode(&BTreeMap::from([("a", 1_u8), ("b c", 2)])))
+    );
     assert_eq!(message(&labels, r#"{"a":1,"a":2}"#), "$.a: the key is given twice");
     assert_eq!(message(&labels, r#"{"b c":256}"#), "$[\"b c\"]: expected an integer from 0 to 255");
     let pairs = map(Type::U64, list(Type::Bool));
@@ -222,7 +261,9 @@ fn a_few_bytes_cannot_claim_many_items() {
     let wide = Type::Struct(Struct {
         name: "Wide".into(),
         docs: String::new(),
-        fields: (0..2_000).map(|at| field(&format!("f{at}"), if at == 0 { Type::U8 } else { Type::Unit })).collect(),
+        fields: (0..2_000)
+            .map(|at| field(&format!("f{at}"), if at == 0 { Type::U8 } else { Type::Unit }))
+            .collect(),
     });
     let many = encode(&vec![0_u8; 1_000_000]);
     assert_eq!(to_json(&list(wide), &many), Err(WriteError::TooLarge));
@@ -287,9 +328,17 @@ fn types() -> impl Strategy<Value = Type> {
                 items.push(Type::U8);
                 Type::Tuple(items)
             }),
-            some.clone().prop_map(|items| Type::Struct(Struct { name: "S".into(), docs: String::new(), fields: named(items) })),
+            some.clone().prop_map(|items| Type::Struct(Struct {
+                name: "S".into(),
+                docs: String::new(),
+                fields: named(items)
+            })),
             prop::collection::vec(prop::collection::vec(inner, 0..3), 1..4).prop_map(|variants| {
-                let variant = |(at, items)| Variant { name: format!("V{at}"), docs: String::new(), fields: named(items) };
+                let variant = |(at, items)| Variant {
+                    name: format!("V{at}"),
+                    docs: String::new(),
+                    fields: named(items),
+                };
                 Type::Enum(Enum {
                     name: "E".into(),
                     docs: String::new(),
@@ -306,7 +355,8 @@ fn bytes_of(ty: &Type, seed: &mut u64, out: &mut Vec<u8>) {
         *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         *seed >> 33
     };
-    let wide = |bits: u64| u128::from(bits).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835) >> (bits % 100);
+    let wide =
+        |bits: u64| u128::from(bits).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835) >> (bits % 100);
     let n = next();
     let count = (n % 3) as usize;
     match ty {
@@ -373,7 +423,8 @@ fn any_json() -> impl Strategy<Value = String> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(|items| format!("[{}]", items.join(","))),
             prop::collection::vec(("(field_|V|0|x)[0-3]", inner), 0..5).prop_map(|fields| {
-                let fields: Vec<String> = fields.into_iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
+                let fields: Vec<String> =
+                    fields.into_iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
                 format!("{{{}}}", fields.join(","))
             }),
         ]

@@ -1,6 +1,7 @@
 //! postcard to JSON text.
 //!
-//! The text is written directly: a tree of a million small values would cost thirty times their bytes.
+//! The text is written directly: a tree of a million small values would cost thirty times their
+//! bytes.
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use synod_abi::limits;
@@ -20,7 +21,10 @@ pub(super) fn enum_to_json(of: &Enum, bytes: &[u8]) -> Result<String, WriteError
     finish(bytes, |writer| writer.variant(of, 0))
 }
 
-fn finish(bytes: &[u8], write: impl FnOnce(&mut Writer<'_>) -> Result<(), WriteError>) -> Result<String, WriteError> {
+fn finish(
+    bytes: &[u8],
+    write: impl FnOnce(&mut Writer<'_>) -> Result<(), WriteError>,
+) -> Result<String, WriteError> {
     let mut writer = Writer { rest: bytes, out: Vec::with_capacity(bytes.len() * 2) };
     write(&mut writer)?;
     if !writer.rest.is_empty() {
@@ -192,7 +196,8 @@ impl<'a> Writer<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| WriteError::Malformed)
     }
 
-    /// The length of a list. Items take at least a byte each, so more than there are bytes is a lie.
+    /// The length of a list. Items take at least a byte each, so more than there are bytes is a
+    /// lie.
     fn count(&mut self) -> Result<usize, WriteError> {
         let count = usize::try_from(self.varint(64)?).map_err(|_| WriteError::Malformed)?;
         if count > self.rest.len() { Err(WriteError::Malformed) } else { Ok(count) }

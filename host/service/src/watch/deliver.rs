@@ -1,6 +1,8 @@
-//! What a stream's transport takes: planned under the lock, read and encoded without it, and noted under it again.
+//! What a stream's transport takes: planned under the lock, read and encoded without it, and noted
+//! under it again.
 //!
-//! While its events are read and encoded a watch is in hand: nothing else takes of it, and what comes meanwhile is remembered.
+//! While its events are read and encoded a watch is in hand: nothing else takes of it, and what
+//! comes meanwhile is remembered.
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -25,7 +27,8 @@ const PAGE_WORK: usize = 128;
 const READING: usize = 8;
 /// Watches that read the store for one batch.
 const READERS_PER_BATCH: usize = 64;
-/// How many times more bytes of encoded events are looked at than an update holds, because what they are estimated at may be too much.
+/// How many times more bytes of encoded events are looked at than an update holds, because what
+/// they are estimated at may be too much.
 const GATHERED: usize = 2;
 /// Watches that one batch has updates of.
 const WATCHES_PER_BATCH: usize = 4_096;
@@ -85,7 +88,11 @@ impl<S: Store> Delivery<'_, S> {
     }
 
     /// The next batch of a stream; nothing once the member has ended and that was told.
-    pub(super) fn poll(&self, cx: &mut Context<'_>, stream: StreamKey) -> Result<Poll<Option<WatchBatch>>, Fatal> {
+    pub(super) fn poll(
+        &self,
+        cx: &mut Context<'_>,
+        stream: StreamKey,
+    ) -> Result<Poll<Option<WatchBatch>>, Fatal> {
         let mut pages = PAGE_WORK;
         loop {
             let (mut updates, tasks) = self.hub.with(|state| {
@@ -93,7 +100,11 @@ impl<S: Store> Delivery<'_, S> {
                 let mut updates = Vec::new();
                 tell(state, stream, self.update_bytes(), &mut updates);
                 let room = self.update_bytes().saturating_sub(size_of(&updates));
-                let tasks = if room > 0 { plan(state, stream, room, GATHERED * self.update_bytes()) } else { Vec::new() };
+                let tasks = if room > 0 {
+                    plan(state, stream, room, GATHERED * self.update_bytes())
+                } else {
+                    Vec::new()
+                };
                 (updates, tasks)
             });
             let (mut used, mut done) = (size_of(&updates), Vec::with_capacity(tasks.len()));
@@ -111,7 +122,10 @@ impl<S: Store> Delivery<'_, S> {
             let (batch, more) = self.hub.with(|state| {
                 commit(state, self.hub, stream, done, &mut updates);
                 let (revision, time) = self.hub.feed().present();
-                let more = state.streams.get(&stream).is_some_and(|stream| !stream.pending.is_empty() || !stream.outbox.is_empty());
+                let more = state
+                    .streams
+                    .get(&stream)
+                    .is_some_and(|stream| !stream.pending.is_empty() || !stream.outbox.is_empty());
                 let ended = state.closed.is_some() || !state.streams.contains_key(&stream);
                 let batch = match updates.is_empty() {
                     true if ended && !more => Some(None),
@@ -153,9 +167,15 @@ impl<S: Store> Delivery<'_, S> {
             return Ok(Done::Taken { packed, closing: true, last: false });
         }
         let schema = (self.schema)(&task.space)?;
-        let packed = pack(task.position, events, end, room, self.update_bytes(), |event| event.encoded(task.form, &schema, self.encode));
+        let packed = pack(task.position, events, end, room, self.update_bytes(), |event| {
+            event.encoded(task.form, &schema, self.encode)
+        });
         if packed.all && deleted {
-            return Ok(if packed.events.is_empty() { Done::Deleted } else { Done::Taken { packed, closing: false, last: false } });
+            return Ok(if packed.events.is_empty() {
+                Done::Deleted
+            } else {
+                Done::Taken { packed, closing: false, last: false }
+            });
         }
         if packed.events.is_empty() && !packed.all && !events.is_empty() {
             return Ok(Done::NoRoom);
@@ -164,8 +184,14 @@ impl<S: Store> Delivery<'_, S> {
         Ok(Done::Taken { packed, closing: false, last })
     }
 
-    /// Reads what a watch wants, up to a place between two revisions if that takes not too many pages.
-    fn read(&self, task: &Task, events: &mut Vec<Arc<SharedEvent>>, pages: &mut usize) -> Result<Result<EventPosition, Done>, Fatal> {
+    /// Reads what a watch wants, up to a place between two revisions if that takes not too many
+    /// pages.
+    fn read(
+        &self,
+        task: &Task,
+        events: &mut Vec<Arc<SharedEvent>>,
+        pages: &mut usize,
+    ) -> Result<Result<EventPosition, Done>, Fatal> {
         let (mut position, mut bytes) = (task.position, 0);
         while *pages > 0 {
             let (found, read) = self.hub.pages().find(task.space.id, position, || self.store.view())?;
@@ -181,7 +207,9 @@ impl<S: Store> Delivery<'_, S> {
             }
             position = page.end;
             let whole = position.number == 0;
-            if bytes > GATHERED * self.update_bytes() || (whole && (!events.is_empty() || position.revision > task.looked)) {
+            if bytes > GATHERED * self.update_bytes()
+                || (whole && (!events.is_empty() || position.revision > task.looked))
+            {
                 break;
             }
         }
@@ -255,7 +283,13 @@ fn plan(state: &mut State, key: StreamKey, room: usize, most: usize) -> Vec<Task
 }
 
 /// Notes what was taken, and adds it to `updates`.
-fn commit(state: &mut State, hub: &Hub, key: StreamKey, done: Vec<(Task, Done)>, updates: &mut Vec<WatchUpdate>) {
+fn commit(
+    state: &mut State,
+    hub: &Hub,
+    key: StreamKey,
+    done: Vec<(Task, Done)>,
+    updates: &mut Vec<WatchUpdate>,
+) {
     let (mut front, mut back) = (Vec::new(), Vec::new());
     for (task, outcome) in done {
         let Some(watch) = state.watches.get_mut(&task.key) else { continue };
@@ -263,7 +297,8 @@ fn commit(state: &mut State, hub: &Hub, key: StreamKey, done: Vec<(Task, Done)>,
         watch.stage = Stage::Pending;
         match outcome {
             Done::Taken { packed: Packed { events, partial, position, .. }, closing, last } => {
-                (watch.position, watch.open) = (position, partial || (watch.open && events.is_empty() && !closing));
+                (watch.position, watch.open) =
+                    (position, partial || (watch.open && events.is_empty() && !closing));
                 if closing || !events.is_empty() {
                     updates.push(WatchUpdate::Events { id: watch.id, events, partial });
                 }
@@ -309,7 +344,8 @@ fn commit(state: &mut State, hub: &Hub, key: StreamKey, done: Vec<(Task, Done)>,
 /// Events that a watch wants are forgotten.
 pub(super) fn compacted(space: &WatchedSpace, wanted: Revision, through: Revision) -> CallFailure {
     let message = format!(
-        "the events of `{}` from revision {wanted} are wanted, but those up to {through} are forgotten; read its state with a query, and watch from there",
+        "the events of `{}` from revision {wanted} are wanted, but those up to {through} are forgotten; \
+            read its state with a query, and watch from there",
         space.name
     );
     Rejected::new(Reason::Compacted, message).into()
@@ -317,6 +353,9 @@ pub(super) fn compacted(space: &WatchedSpace, wanted: Revision, through: Revisio
 
 /// The space of a watch is gone.
 pub(super) fn deleted(name: &str, id: SpaceId) -> CallFailure {
-    let message = format!("the space `{name}` with the number {id} was deleted; a space of that name is another one now, if there is one");
+    let message = format!(
+        "the space `{name}` with the number {id} was deleted; a space of that name is another one now, if \
+            there is one"
+    );
     Rejected::new(Reason::SpaceDeleted, message).into()
 }

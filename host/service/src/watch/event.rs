@@ -96,5 +96,6 @@ impl SharedEvent {
 
 fn json(schema: &Schema, payload: &[u8]) -> String {
     let text = schema.emits.as_ref().and_then(|emits| transcode::to_json(&emits.shape, payload).ok());
-    text.filter(|text| text.len() <= JSON_BYTES).unwrap_or_else(|| format!("\"{}\"", STANDARD.encode(payload)))
+    text.filter(|text| text.len() <= JSON_BYTES)
+        .unwrap_or_else(|| format!("\"{}\"", STANDARD.encode(payload)))
 }

@@ -1,7 +1,9 @@
-//! From the apply thread to the hub: what was emitted in spaces that are watched, in order, bounded.
+//! From the apply thread to the hub: what was emitted in spaces that are watched, in order,
+//! bounded.
 //!
-//! The apply thread appends and goes on. When more waits than may, all of it is dropped, and so it is when a snapshot jumped over
-//! entries: the hub is told the revision up to which watches have to look in the store.
+//! The apply thread appends and goes on. When more waits than may, all of it is dropped, and so it
+//! is when a snapshot jumped over entries: the hub is told the revision up to which watches have to
+//! look in the store.
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 
@@ -73,7 +75,13 @@ impl Feed {
     }
 
     /// An entry was applied and written.
-    pub(super) fn applied(&self, revision: Revision, time: Time, mut events: Vec<Emitted>, logs: &[EventLogChange]) {
+    pub(super) fn applied(
+        &self,
+        revision: Revision,
+        time: Time,
+        mut events: Vec<Emitted>,
+        logs: &[EventLogChange],
+    ) {
         {
             let mut state = self.state();
             let state = &mut *state;
@@ -82,7 +90,8 @@ impl Feed {
                 return;
             }
             events.retain(|emitted| state.watched.contains(&emitted.space));
-            let deleted = logs.iter().filter(|change| change.log.is_none() && state.watched.contains(&change.space));
+            let deleted =
+                logs.iter().filter(|change| change.log.is_none() && state.watched.contains(&change.space));
             let deleted: Vec<_> = deleted.map(|change| change.space).collect();
             if events.is_empty() && deleted.is_empty() {
                 return;

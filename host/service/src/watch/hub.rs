@@ -1,8 +1,9 @@
 //! All watches of a member, in memory: who wants what, where each is, and what waits to be taken.
 //!
-//! A watch that has everything is idle; it has a place again when something comes that it wants. One with a place waits in its stream's
-//! list until the transport takes of it, see [`deliver`](super::deliver). Locks are held briefly and never while a store is read or an event is
-//! encoded; tasks are woken after the lock is let go.
+//! A watch that has everything is idle; it has a place again when something comes that it wants.
+//! One with a place waits in its stream's list until the transport takes of it, see
+//! [`deliver`](super::deliver). Locks are held briefly and never while a store is read or an event
+//! is encoded; tasks are woken after the lock is let go.
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
@@ -18,7 +19,10 @@ use super::index::WatchKey;
 use super::pages::PageCache;
 use super::streams::{StreamKey, StreamState};
 use super::tail::Tail;
-use super::{EventForm, WATCH_STUCK, WATCH_UNREAD_BYTES, WATCHES_PER_MEMBER, WATCHES_PER_STREAM, WatchId, WatchLimits, WatchUpdate};
+use super::{
+    EventForm, WATCH_STUCK, WATCH_UNREAD_BYTES, WATCHES_PER_MEMBER, WATCHES_PER_STREAM, WatchId, WatchLimits,
+    WatchUpdate,
+};
 use crate::failure::{CallFailure, Reason, Rejected};
 use crate::ports::Monotonic;
 use crate::progress::lock;
@@ -101,7 +105,12 @@ struct Shared {
 impl Hub {
     pub(crate) fn new(limits: WatchLimits) -> Self {
         let state = Mutex::new(State { tail_bytes: limits.tail_bytes, ..State::default() });
-        Self(Arc::new(Shared { limits, state, feed: Feed::new(limits), pages: PageCache::new(limits.page_bytes) }))
+        Self(Arc::new(Shared {
+            limits,
+            state,
+            feed: Feed::new(limits),
+            pages: PageCache::new(limits.page_bytes),
+        }))
     }
 
     pub(super) fn limits(&self) -> &WatchLimits {
@@ -128,7 +137,13 @@ impl Hub {
     }
 
     /// An entry was applied and written; to be called before its outcomes are told.
-    pub(crate) fn applied(&self, revision: Revision, time: Time, events: Vec<Emitted>, logs: &[EventLogChange]) {
+    pub(crate) fn applied(
+        &self,
+        revision: Revision,
+        time: Time,
+        events: Vec<Emitted>,
+        logs: &[EventLogChange],
+    ) {
         self.0.feed.applied(revision, time, events, logs);
     }
 
@@ -162,7 +177,11 @@ impl Hub {
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.with(|state| {
-            state.watches.is_empty() && state.streams.is_empty() && state.tails.is_empty() && state.order.is_empty() && state.bytes == 0
+            state.watches.is_empty()
+                && state.streams.is_empty()
+                && state.tails.is_empty()
+                && state.order.is_empty()
+                && state.bytes == 0
         })
     }
 
@@ -240,7 +259,8 @@ impl Hub {
     /// Every stream with watches wants to be told how far it is; whether there is one.
     pub(super) fn want_progress_of_all(&self) -> bool {
         self.with(|state| {
-            let with_watches = state.streams.iter().filter(|(_, stream)| !stream.watches.is_empty()).map(|(key, _)| *key);
+            let with_watches =
+                state.streams.iter().filter(|(_, stream)| !stream.watches.is_empty()).map(|(key, _)| *key);
             state.want_progress.extend(with_watches);
             !state.want_progress.is_empty()
         })
@@ -297,7 +317,12 @@ impl State {
     fn begin(&mut self, feed: &Feed, key: StreamKey, id: WatchId, begin: Begin) {
         let Some(stream) = self.streams.get_mut(&key) else { return };
         if stream.creating.remove(&id) != Some(false) {
-            stream.tell(WatchUpdate::Cancelled { id, failure: None, resume: Some(Revision(begin.revision.0 + 1)), compacted: None });
+            stream.tell(WatchUpdate::Cancelled {
+                id,
+                failure: None,
+                resume: Some(Revision(begin.revision.0 + 1)),
+                compacted: None,
+            });
             return self.wake(key);
         }
         if let Some(failure) = &self.closed {
@@ -323,27 +348,36 @@ impl State {
             stream.watches.insert(id, watch);
             stream.pending.extend(behind.then_some(watch));
         }
-        self.watches.insert(watch, Watch { stream: key, id, space, filter: Arc::new(filter), form, position, open: false, stage });
+        self.watches.insert(
+            watch,
+            Watch { stream: key, id, space, filter: Arc::new(filter), form, position, open: false, stage },
+        );
         self.wake(key);
     }
 
     fn publish(&mut self, Fed { revision, time, events, deleted }: Fed, now: Monotonic) {
         for Emitted { space, revision, number, event } in events {
-            let Some(tail) = self.tails.get_mut(&space).filter(|tail| revision > tail.floor) else { continue };
+            let Some(tail) = self.tails.get_mut(&space).filter(|tail| revision > tail.floor) else {
+                continue;
+            };
             let event = Arc::new(SharedEvent::new(EventPosition { revision, number }, event));
             let mut found = std::mem::take(&mut self.found);
             tail.index.find(&event.stored.topic, &mut found);
             self.bytes += event.cost();
             self.order.push_back((space, event.position));
             tail.push(event.clone());
-            found.drain(..).for_each(|watch| self.concern(watch, event.position, Some((space, event.bytes(), now))));
+            found
+                .drain(..)
+                .for_each(|watch| self.concern(watch, event.position, Some((space, event.bytes(), now))));
             self.found = found;
         }
         for space in deleted {
             let Some(tail) = self.tails.get_mut(&space) else { continue };
             tail.deleted = true;
             let watches: Vec<_> = tail.index.all().collect();
-            watches.into_iter().for_each(|watch| self.concern(watch, EventPosition::at(Revision(u64::MAX)), None));
+            watches
+                .into_iter()
+                .for_each(|watch| self.concern(watch, EventPosition::at(Revision(u64::MAX)), None));
         }
         self.published = self.published.max(revision);
         self.time = self.time.max(time);
@@ -355,8 +389,15 @@ impl State {
     }
 
     /// Something at `position` concerns a watch: an event that it wants, or the end of its space.
-    fn concern(&mut self, key: WatchKey, position: EventPosition, event: Option<(SpaceId, usize, Monotonic)>) {
-        let Some(watch) = self.watches.get_mut(&key).filter(|watch| watch.position <= position) else { return };
+    fn concern(
+        &mut self,
+        key: WatchKey,
+        position: EventPosition,
+        event: Option<(SpaceId, usize, Monotonic)>,
+    ) {
+        let Some(watch) = self.watches.get_mut(&key).filter(|watch| watch.position <= position) else {
+            return;
+        };
         let Some(stream) = self.streams.get_mut(&watch.stream) else { return };
         match &mut watch.stage {
             Stage::Idle => {
@@ -443,15 +484,19 @@ impl State {
         let pending = std::mem::take(&mut stream.pending);
         (stream.unread, stream.waiting_since) = (0, None);
         let message = format!(
-            "more than {WATCH_UNREAD_BYTES} bytes of events waited for this client, and it took none; watch again from the revision given"
+            "more than {WATCH_UNREAD_BYTES} bytes of events waited for this client, and it took none; watch \
+                again from the revision given"
         );
-        let failure: CallFailure =
-            Rejected::new(Reason::WatchTooSlow, message).at_limit("WATCH_UNREAD_BYTES", WATCH_UNREAD_BYTES as u64).into();
+        let failure: CallFailure = Rejected::new(Reason::WatchTooSlow, message)
+            .at_limit("WATCH_UNREAD_BYTES", WATCH_UNREAD_BYTES as u64)
+            .into();
         pending.into_iter().for_each(|watch| self.cancel(feed, watch, Some(failure.clone())));
     }
 }
 
 pub(super) fn too_many(who: &str, name: &'static str, limit: usize) -> CallFailure {
-    let message = format!("{who} has {limit} watches, which is the limit; cancel some, or watch prefixes of topics instead");
+    let message = format!(
+        "{who} has {limit} watches, which is the limit; cancel some, or watch prefixes of topics instead"
+    );
     Rejected::new(Reason::TooManyWatches, message).at_limit(name, limit as u64).into()
 }

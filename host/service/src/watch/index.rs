@@ -1,7 +1,7 @@
 //! Which watches of a space want a topic.
 //!
-//! Exact topics are found by one look-up, prefixes by one for each distinct length of them that is not longer than the topic. So
-//! finding costs what is found, and not what watches there are.
+//! Exact topics are found by one look-up, prefixes by one for each distinct length of them that is
+//! not longer than the topic. So finding costs what is found, and not what watches there are.
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use synod_abi::TopicFilter;

@@ -1,5 +1,5 @@
-//! Events of a space from the store, for watches that are behind what is in memory. Pages are shared: many watches that come back at
-//! once read, and encode, each of them once.
+//! Events of a space from the store, for watches that are behind what is in memory. Pages are
+//! shared: many watches that come back at once read, and encode, each of them once.
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
@@ -89,8 +89,11 @@ fn read(view: &impl StateView, space: SpaceId, from: EventPosition, bytes: usize
     }
     let revision = directory::head(view)?.map_or(Revision(0), |head| head.revision);
     let limit = RangeLimit { rows: limits::CAUSE_EVENTS, bytes };
-    let EventPage { mut events, more } =
-        if from.revision > log.last { EventPage::default() } else { events::events(view, space, from, limit)? };
+    let EventPage { mut events, more } = if from.revision > log.last {
+        EventPage::default()
+    } else {
+        events::events(view, space, from, limit)?
+    };
     let mut end = EventPosition::at(Revision(revision.0.saturating_add(1))).max(from);
     if let Some((last, _)) = events.last().filter(|_| more) {
         let last = *last;
@@ -102,6 +105,7 @@ fn read(view: &impl StateView, space: SpaceId, from: EventPosition, bytes: usize
             end = EventPosition { number: last.number + 1, ..last };
         }
     }
-    let events = events.into_iter().map(|(position, stored)| Arc::new(SharedEvent::new(position, stored))).collect();
+    let events =
+        events.into_iter().map(|(position, stored)| Arc::new(SharedEvent::new(position, stored))).collect();
     Ok(Found::Page(Arc::new(Page { space, from, events, end })))
 }

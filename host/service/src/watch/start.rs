@@ -1,4 +1,5 @@
-//! Where a watch begins: checked against one view of the state, so that nothing lies between what it read and what it gets.
+//! Where a watch begins: checked against one view of the state, so that nothing lies between what
+//! it read and what it gets.
 use std::time::Duration;
 
 use synod_abi::{Revision, Time};
@@ -28,10 +29,13 @@ impl<P: Ports> WatchStream<P> {
     pub(super) async fn start(&self, new: NewWatch, timeout: Duration) -> Result<Begin, Refusal> {
         let deadline = self.member.deadline(timeout);
         let name = space_name(&new.space)?;
-        new.filter.check().map_err(|error| CallFailure::from(Rejected::new(Reason::InvalidTopic, error.to_string())))?;
+        new.filter
+            .check()
+            .map_err(|error| CallFailure::from(Rejected::new(Reason::InvalidTopic, error.to_string())))?;
         let asked = match &new.start {
             WatchStart::Revision(Revision(0)) => {
-                let message = "a watch begins at a revision from 1; for everything that is kept, begin with the oldest";
+                let message =
+                    "a watch begins at a revision from 1; for everything that is kept, begin with the oldest";
                 return Err(CallFailure::from(Rejected::new(Reason::InvalidRevision, message)).into());
             }
             WatchStart::Revision(revision) => Some(*revision),
@@ -52,8 +56,14 @@ impl<P: Ports> WatchStream<P> {
         self.in_view(&new, asked, deadline).await
     }
 
-    /// The space in the present state of this member; one that is not known is looked for once this member is up to date.
-    async fn in_view(&self, new: &NewWatch, asked: Option<Revision>, deadline: Monotonic) -> Result<Begin, Refusal> {
+    /// The space in the present state of this member; one that is not known is looked for once this
+    /// member is up to date.
+    async fn in_view(
+        &self,
+        new: &NewWatch,
+        asked: Option<Revision>,
+        deadline: Monotonic,
+    ) -> Result<Begin, Refusal> {
         let name = space_name(&new.space)?;
         let mut view = self.member.view()?;
         let mut entry = self.member.fatal(self.member.parts_of_watches().directory.space_in(&view, &name))?;
@@ -98,7 +108,12 @@ impl<P: Ports> WatchStream<P> {
             let failure = compacted(&WatchedSpace::new(id, name, entry.schema), wanted, through);
             return Err(Box::new(move |id| {
                 let next = Revision(through.0.saturating_add(1));
-                WatchUpdate::Cancelled { id, failure: Some(failure), resume: Some(next), compacted: Some(through) }
+                WatchUpdate::Cancelled {
+                    id,
+                    failure: Some(failure),
+                    resume: Some(next),
+                    compacted: Some(through),
+                }
             }));
         }
         let (filter, form, schema) = (new.filter.clone(), new.form, entry.schema);
@@ -111,7 +126,8 @@ fn named(failure: CallFailure, wanted: Revision) -> CallFailure {
     match failure {
         CallFailure::Rejected(rejected) if rejected.reason == Reason::RevisionNotReached => {
             let message = format!(
-                "events from revision {wanted} on are wanted, but the cluster has not reached the one before it; was it taken from another cluster?"
+                "events from revision {wanted} on are wanted, but the cluster has not reached the one \
+                    before it; was it taken from another cluster?"
             );
             CallFailure::Rejected(Box::new(Rejected { message, ..*rejected }))
         }

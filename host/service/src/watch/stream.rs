@@ -14,7 +14,8 @@ use crate::failure::{Reason, Rejected};
 use crate::member::Member;
 use crate::ports::{Ports, Store};
 
-/// The watches of one client's stream. Clones share it; the last one that is dropped ends its watches.
+/// The watches of one client's stream. Clones share it; the last one that is dropped ends its
+/// watches.
 pub struct WatchStream<P: Ports> {
     pub(super) member: Member<P>,
     handle: Arc<Handle>,
@@ -75,8 +76,9 @@ impl<P: Ports> WatchStream<P> {
         Self { member, handle: Arc::new(Handle { hub, key }) }
     }
 
-    /// Creates a watch; answered by an update, whatever becomes of it, unless this is dropped first. Waits while
-    /// [`WATCH_CREATES`](super::WATCH_CREATES) are being created or not yet taken by the transport; `timeout` counts from then.
+    /// Creates a watch; answered by an update, whatever becomes of it, unless this is dropped
+    /// first. Waits while [`WATCH_CREATES`](super::WATCH_CREATES) are being created or not yet
+    /// taken by the transport; `timeout` counts from then.
     pub async fn create(&self, new: NewWatch, timeout: Duration) {
         let (hub, key, id) = (&self.handle.hub, self.handle.key, new.id);
         let reserved = poll_fn(|cx| self.reserve(id, cx)).await;
@@ -130,13 +132,14 @@ impl<P: Ports> WatchStream<P> {
         self.handle.hub.cancel(self.handle.key, id);
     }
 
-    /// Asks for a progress mark. It comes when this member is known to be up to date and no watch of the stream is behind; from a member
-    /// that is cut off it does not come.
+    /// Asks for a progress mark. It comes when this member is known to be up to date and no watch
+    /// of the stream is behind; from a member that is cut off it does not come.
     pub fn request_progress(&self) {
         self.handle.hub.want_progress(self.handle.key);
     }
 
-    /// The next updates; nothing more when the member stops. For one caller at a time, which is woken when there may be more.
+    /// The next updates; nothing more when the member stops. For one caller at a time, which is
+    /// woken when there may be more.
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<WatchBatch>> {
         let inner = self.member.parts_of_watches();
         let schema = |space: &WatchedSpace| {
@@ -146,7 +149,12 @@ impl<P: Ports> WatchStream<P> {
             }
             Ok(space.schema())
         };
-        let delivery = Delivery { hub: &self.handle.hub, store: inner.store, encode: inner.encode_event, schema: &schema };
+        let delivery = Delivery {
+            hub: &self.handle.hub,
+            store: inner.store,
+            encode: inner.encode_event,
+            schema: &schema,
+        };
         match delivery.poll(cx, self.handle.key) {
             Ok(poll) => poll,
             Err(fatal) => {

@@ -1,8 +1,9 @@
-//! The hub's own task: takes what the apply thread fed, finds out whom it concerns, and looks at the time for streams that take
-//! nothing and for progress marks.
+//! The hub's own task: takes what the apply thread fed, finds out whom it concerns, and looks at
+//! the time for streams that take nothing and for progress marks.
 //!
-//! A mark is given only after a read index that was asked for later than the mark: so a mark tells a client that this member still
-//! hears of what the cluster does, and a member that is cut off falls silent. One is asked for at a time.
+//! A mark is given only after a read index that was asked for later than the mark: so a mark tells
+//! a client that this member still hears of what the cluster does, and a member that is cut off
+//! falls silent. One is asked for at a time.
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
@@ -30,7 +31,8 @@ impl Hub {
     /// Starts the hub's task, which ends when it is closed.
     pub(crate) fn start<R: Runtime, N: Replication>(&self, runtime: R, reader: Reader<R, N>) {
         let (hub, alarm) = (self.clone(), Alarm::default());
-        let mut task = Task { hub, runtime: runtime.clone(), reader, alarm, progress_at: None, checking: None };
+        let mut task =
+            Task { hub, runtime: runtime.clone(), reader, alarm, progress_at: None, checking: None };
         runtime.spawn(async move { poll_fn(|cx| task.poll(cx)).await }.boxed());
     }
 }

@@ -1,7 +1,8 @@
 //! What the log holds by name: its bounds, and the newest records in memory.
 //!
-//! Every change shows here at once, while the writer thread brings it to disk later. Records that are not written yet are
-//! always in memory; of the others, as many as fit. It reads and writes no disk.
+//! Every change shows here at once, while the writer thread brings it to disk later. Records that
+//! are not written yet are always in memory; of the others, as many as fit. It reads and writes no
+//! disk.
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,11 +43,27 @@ pub(crate) enum Source {
 }
 
 impl Book {
-    /// The log as found on disk: its records `first..end`, the last of them, and the last purged position.
-    pub(crate) fn new(first: u64, last: Option<LogRecord>, purged: Option<(u64, Arc<[u8]>)>, limit_bytes: usize) -> Self {
+    /// The log as found on disk: its records `first..end`, the last of them, and the last purged
+    /// position.
+    pub(crate) fn new(
+        first: u64,
+        last: Option<LogRecord>,
+        purged: Option<(u64, Arc<[u8]>)>,
+        limit_bytes: usize,
+    ) -> Self {
         let end = last.as_ref().map_or(first, |last| last.index + 1);
         let (waiting_purges, tail) = (VecDeque::new(), VecDeque::new());
-        let mut book = Self { first, end, purged, waiting_purges, tail, tail_bytes: 0, limit_bytes, dropped_unwritten: 0, changes: 0 };
+        let mut book = Self {
+            first,
+            end,
+            purged,
+            waiting_purges,
+            tail,
+            tail_bytes: 0,
+            limit_bytes,
+            dropped_unwritten: 0,
+            changes: 0,
+        };
         if let Some(record) = last {
             book.keep(record, 0);
         }
@@ -163,10 +180,12 @@ impl Book {
             return Source::Disk { range: at..end.min(from), changes: self.changes };
         }
         let mut bytes = 0usize;
-        let records = self.tail.range((at - from) as usize..(end - from) as usize).enumerate().take_while(|(nth, kept)| {
-            bytes += kept.record.bytes.len();
-            *nth == 0 || bytes <= limit_bytes
-        });
+        let records = self.tail.range((at - from) as usize..(end - from) as usize).enumerate().take_while(
+            |(nth, kept)| {
+                bytes += kept.record.bytes.len();
+                *nth == 0 || bytes <= limit_bytes
+            },
+        );
         Source::Memory(records.map(|(_, kept)| kept.record.clone()).collect())
     }
 

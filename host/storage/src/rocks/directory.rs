@@ -1,8 +1,8 @@
-//! The data directory: `FORMAT` says which version of this layout it has, `db/` is RocksDB's, `snapshots/` holds files
-//! that no crash survives.
+//! The data directory: `FORMAT` says which version of this layout it has, `db/` is RocksDB's,
+//! `snapshots/` holds files that no crash survives.
 //!
-//! `FORMAT` is a file of its own because opening RocksDB already changes it: a directory of a newer version must be
-//! refused before. It does not open the database.
+//! `FORMAT` is a file of its own because opening RocksDB already changes it: a directory of a newer
+//! version must be refused before. It does not open the database.
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,8 @@ pub(crate) struct Directory {
 impl Directory {
     /// Checks what is there, and creates what is missing if nothing is there.
     pub(crate) fn prepare(root: &Path) -> Result<Self, StorageError> {
-        let directory = Self { root: root.to_path_buf(), database: root.join("db"), snapshots: root.join("snapshots") };
+        let directory =
+            Self { root: root.to_path_buf(), database: root.join("db"), snapshots: root.join("snapshots") };
         create(root)?;
         let format = root.join("FORMAT");
         match fs::read_to_string(&format) {
@@ -38,13 +39,15 @@ impl Directory {
     }
 
     fn check_format(&self, text: &str) -> Result<(), StorageError> {
-        let version = text.trim_end().strip_prefix(FORMAT_PREFIX).and_then(|version| version.parse::<u32>().ok());
+        let version =
+            text.trim_end().strip_prefix(FORMAT_PREFIX).and_then(|version| version.parse::<u32>().ok());
         match version {
             Some(FORMAT_VERSION) => Ok(()),
             Some(other) => Err(unusable(
                 &self.root,
                 &format!(
-                    "it has data format {other}, and this version of synod knows format {FORMAT_VERSION}; start it with a version that knows {other}"
+                    "it has data format {other}, and this version of synod knows format {FORMAT_VERSION}; \
+                        start it with a version that knows {other}"
                 ),
             )),
             None => Err(unusable(&self.root, "its file FORMAT is not one of synod's")),
@@ -54,13 +57,17 @@ impl Directory {
     fn write_format(&self, format: &Path) -> Result<(), StorageError> {
         let failed = |error: io::Error| StorageError::from_io("cannot write", format, &error);
         let unfinished = self.root.join("FORMAT.tmp");
-        let foreign = fs::read_dir(&self.root).map_err(failed)?.filter_map(Result::ok).find(|entry| entry.path() != unfinished);
+        let foreign = fs::read_dir(&self.root)
+            .map_err(failed)?
+            .filter_map(Result::ok)
+            .find(|entry| entry.path() != unfinished);
         if let Some(entry) = foreign {
             let name = entry.file_name();
             return Err(unusable(
                 &self.root,
                 &format!(
-                    "it is not empty (there is `{}`) and not a data directory of synod; name an empty or a new one",
+                    "it is not empty (there is `{}`) and not a data directory of synod; name an empty or a \
+                        new one",
                     name.to_string_lossy()
                 ),
             ));
@@ -92,7 +99,8 @@ impl Directory {
         use std::os::unix::ffi::OsStrExt;
         let path = std::ffi::CString::new(self.database.as_os_str().as_bytes()).ok()?;
         let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
-        // SAFETY: `path` is a C string and `stat` has room for the answer, which is read only after success.
+        // SAFETY: `path` is a C string and `stat` has room for the answer, which is read only after
+        // success.
         let stat = unsafe {
             if libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) != 0 {
                 return None;
@@ -105,7 +113,9 @@ impl Directory {
 
 fn create(folder: &Path) -> Result<(), StorageError> {
     fs::create_dir_all(folder).map_err(|error| match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::from_io("cannot create", folder, &error),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            StorageError::from_io("cannot create", folder, &error)
+        }
         _ => unusable(folder, &format!("it cannot be created: {error}")),
     })
 }

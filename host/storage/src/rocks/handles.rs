@@ -1,7 +1,9 @@
-//! Column families and snapshots that own the database they belong to, so that a view can outlive the store's handle.
+//! Column families and snapshots that own the database they belong to, so that a view can outlive
+//! the store's handle.
 //!
-//! The crate ties both to a borrow of the database. Here the borrow is of what an `Arc` holds, and the `Arc` lies beside it,
-//! in a field that is dropped later. This is the only place that extends a lifetime.
+//! The crate ties both to a borrow of the database. Here the borrow is of what an `Arc` holds, and
+//! the `Arc` lies beside it, in a field that is dropped later. This is the only place that extends
+//! a lifetime.
 use std::sync::Arc;
 
 use rocksdb::{BoundColumnFamily, DBWithThreadMode, MultiThreaded, SnapshotWithThreadMode};
@@ -11,7 +13,8 @@ use crate::StorageError;
 /// The database; families come and go with generations.
 pub(crate) type Database = DBWithThreadMode<MultiThreaded>;
 
-/// A column family. Rows of a dropped one stay readable through it, and on disk, until the last clone goes.
+/// A column family. Rows of a dropped one stay readable through it, and on disk, until the last
+/// clone goes.
 #[derive(Clone)]
 pub(crate) struct Family {
     handle: Arc<BoundColumnFamily<'static>>,
@@ -21,11 +24,15 @@ pub(crate) struct Family {
 impl Family {
     /// The family called `name`.
     pub(crate) fn open(database: &Arc<Database>, name: &str) -> Result<Self, StorageError> {
-        let handle: Arc<BoundColumnFamily<'_>> =
-            database.cf_handle(name).ok_or_else(|| StorageError::Fatal(format!("the store has no column family `{name}`")))?;
-        // SAFETY: only the lifetime changes. The handle must not outlive the database: `_database` keeps it alive, and as
-        // the later field it is dropped after `handle`; `get` lends the handle no longer than `self`.
-        let handle = unsafe { std::mem::transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(handle) };
+        let handle: Arc<BoundColumnFamily<'_>> = database
+            .cf_handle(name)
+            .ok_or_else(|| StorageError::Fatal(format!("the store has no column family `{name}`")))?;
+        // SAFETY: only the lifetime changes. The handle must not outlive the database: `_database`
+        // keeps it alive, and as the later field it is dropped after `handle`; `get` lends the
+        // handle no longer than `self`.
+        let handle = unsafe {
+            std::mem::transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(handle)
+        };
         Ok(Self { handle, _database: Arc::clone(database) })
     }
 
@@ -44,8 +51,9 @@ pub(crate) struct OwnedSnapshot {
 impl OwnedSnapshot {
     /// Pins this moment.
     pub(crate) fn take(database: &Arc<Database>) -> Self {
-        // SAFETY: the reference points into the `Arc`'s allocation, which `_database` keeps alive and in place; as the later
-        // field it is dropped after `snapshot`, and `get` lends the snapshot no longer than `self`.
+        // SAFETY: the reference points into the `Arc`'s allocation, which `_database` keeps alive
+        // and in place; as the later field it is dropped after `snapshot`, and `get` lends the
+        // snapshot no longer than `self`.
         let pinned: &'static Database = unsafe { &*Arc::as_ptr(database) };
         Self { snapshot: pinned.snapshot(), _database: Arc::clone(database) }
     }

@@ -1,8 +1,10 @@
-//! Installing a snapshot: into a new generation beside the present one, then one synced write that switches.
+//! Installing a snapshot: into a new generation beside the present one, then one synced write that
+//! switches.
 //!
-//! The rows go into table files and are ingested, so neither the write-ahead log nor memory sees them, and the log goes on
-//! meanwhile. Before the switch nothing refers to the new generation, after it nothing to the old one: opening the store
-//! drops whatever is not the present one. Readers of the old generation keep it until they are done.
+//! The rows go into table files and are ingested, so neither the write-ahead log nor memory sees
+//! them, and the log goes on meanwhile. Before the switch nothing refers to the new generation,
+//! after it nothing to the old one: opening the store drops whatever is not the present one.
+//! Readers of the old generation keep it until they are done.
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,7 +26,11 @@ impl RocksStore {
     ///
     /// # Errors
     /// [`StorageError::BadSnapshot`] and [`StorageError::Full`] leave everything as it was.
-    pub fn install_snapshot_with(&self, file: &SnapshotFile, on_step: &dyn Fn(InstallStep)) -> Result<(), StorageError> {
+    pub fn install_snapshot_with(
+        &self,
+        file: &SnapshotFile,
+        on_step: &dyn Fn(InstallStep),
+    ) -> Result<(), StorageError> {
         let inner = self.inner();
         let _turn = inner.turn();
         self.shared().usable()?;
@@ -37,7 +43,10 @@ impl RocksStore {
         };
         let meta = snapshot::read_rows(&file.path, &mut |_, _, _| Ok(()))?;
         if meta != file.meta {
-            return Err(StorageError::BadSnapshot(format!("the snapshot file {} is not of what was announced", file.path.display())));
+            return Err(StorageError::BadSnapshot(format!(
+                "the snapshot file {} is not of what was announced",
+                file.path.display()
+            )));
         }
         step(InstallStep::Verified);
 
@@ -45,7 +54,8 @@ impl RocksStore {
         let number = old.number + 1;
         let mut unfinished = Unfinished { store: self, number, files: Vec::new(), done: false };
         for table in Table::ALL {
-            let created = self.shared().database.create_cf(Generation::family_name(number, table), &inner.rows_options);
+            let created =
+                self.shared().database.create_cf(Generation::family_name(number, table), &inner.rows_options);
             created.map_err(|error| self.failed("cannot create a generation in", &error))?;
         }
         let generation = Arc::new(Generation::open(&self.shared().database, number)?);
@@ -53,7 +63,10 @@ impl RocksStore {
 
         let loaded = self.load(file, &mut unfinished)?;
         if loaded != meta {
-            return Err(StorageError::BadSnapshot(format!("the snapshot file {} changed while it was read", file.path.display())));
+            return Err(StorageError::BadSnapshot(format!(
+                "the snapshot file {} changed while it was read",
+                file.path.display()
+            )));
         }
         step(InstallStep::Loaded);
 
@@ -75,20 +88,29 @@ impl RocksStore {
     }
 
     /// Writes the rows into table files.
-    fn load(&self, file: &SnapshotFile, unfinished: &mut Unfinished<'_>) -> Result<crate::SnapshotMeta, StorageError> {
+    fn load(
+        &self,
+        file: &SnapshotFile,
+        unfinished: &mut Unfinished<'_>,
+    ) -> Result<crate::SnapshotMeta, StorageError> {
         let options = &self.inner().rows_options;
         let folder = self.shared().directory.snapshots.clone();
         let number = unfinished.number;
         let mut open: Option<(Table, SstFileWriter<'_>)> = None;
         let mut rows = 0u32;
         let finish = |open: &mut Option<(Table, SstFileWriter<'_>)>| match open.take() {
-            Some((_, mut writer)) => writer.finish().map_err(|error| self.failed("cannot finish a table file in", &error)),
+            Some((_, mut writer)) => {
+                writer.finish().map_err(|error| self.failed("cannot finish a table file in", &error))
+            }
             None => Ok(()),
         };
         let meta = snapshot::read_rows(&file.path, &mut |table, key, value| {
             rows = rows.wrapping_add(1);
             let ended = match &open {
-                Some((of, writer)) => *of != table || (rows.is_multiple_of(ROWS_BETWEEN_LOOKS) && writer.file_size() >= TABLE_FILE_BYTES),
+                Some((of, writer)) => {
+                    *of != table
+                        || (rows.is_multiple_of(ROWS_BETWEEN_LOOKS) && writer.file_size() >= TABLE_FILE_BYTES)
+                }
                 None => true,
             };
             if ended {
@@ -109,13 +131,18 @@ impl RocksStore {
     /// Moves the table files into the new generation; on disk when it returns.
     fn ingest(&self, generation: &Generation, files: &[(Table, PathBuf)]) -> Result<(), StorageError> {
         for table in Table::ALL {
-            let paths: Vec<_> = files.iter().filter(|(of, _)| *of == table).map(|(_, path)| path.clone()).collect();
+            let paths: Vec<_> =
+                files.iter().filter(|(of, _)| *of == table).map(|(_, path)| path.clone()).collect();
             if paths.is_empty() {
                 continue;
             }
             let mut options = IngestExternalFileOptions::default();
             options.set_move_files(true);
-            let ingested = self.shared().database.ingest_external_file_cf_opts(generation.family(table).get(), &options, paths);
+            let ingested = self.shared().database.ingest_external_file_cf_opts(
+                generation.family(table).get(),
+                &options,
+                paths,
+            );
             ingested.map_err(|error| self.failed("cannot load a snapshot into", &error))?;
         }
         Ok(())
@@ -128,7 +155,10 @@ impl RocksStore {
         let mut batch = WriteBatch::default();
         batch.put_cf(shared.meta.get(), super::KEY_GENERATION, generation.number.to_be_bytes());
         batch.put_cf(shared.meta.get(), super::KEY_APPLIED, encode_mark(&meta.mark));
-        shared.database.write_opt(batch, &synced()).map_err(|error| self.failed("cannot switch to a snapshot in", &error))?;
+        shared
+            .database
+            .write_opt(batch, &synced())
+            .map_err(|error| self.failed("cannot switch to a snapshot in", &error))?;
         *present = Arc::clone(generation);
         inner.set_mark(meta.mark.clone());
         drop(present);
@@ -162,7 +192,8 @@ impl Drop for Unfinished<'_> {
             if self.store.shared().database.cf_handle(&name).is_some()
                 && let Err(error) = self.store.shared().database.drop_cf(&name)
             {
-                tracing::warn!(%error, family = name, "cannot drop an unfinished generation; the next start will");
+                tracing::warn!(%error, family = name, "cannot drop an unfinished generation; the next start \
+                    will");
             }
         }
     }

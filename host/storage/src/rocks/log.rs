@@ -1,4 +1,5 @@
-//! The log on RocksDB: changes go through the book and the queue; reads come from memory, older ones from disk.
+//! The log on RocksDB: changes go through the book and the queue; reads come from memory, older
+//! ones from disk.
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -132,9 +133,14 @@ impl LogStore for RocksStore {
     }
 }
 
-/// Reads records of `range` from disk, at least one, up to `limit_bytes`. None if the log was cut meanwhile: then what is
-/// missing is not lost, and the caller looks again.
-fn read_disk(shared: &Shared, range: Range<u64>, limit_bytes: usize, changes: u64) -> Result<Vec<LogRecord>, StorageError> {
+/// Reads records of `range` from disk, at least one, up to `limit_bytes`. None if the log was cut
+/// meanwhile: then what is missing is not lost, and the caller looks again.
+fn read_disk(
+    shared: &Shared,
+    range: Range<u64>,
+    limit_bytes: usize,
+    changes: u64,
+) -> Result<Vec<LogRecord>, StorageError> {
     let mut options = ReadOptions::default();
     options.set_total_order_seek(true);
     options.set_iterate_upper_bound(record::key(range.end));
@@ -154,7 +160,8 @@ fn read_disk(shared: &Shared, range: Range<u64>, limit_bytes: usize, changes: u6
             }
             return Err(damaged(shared, index, "is missing"));
         };
-        let record = record::decode(index, value).ok_or_else(|| damaged(shared, index, "has a wrong checksum"))?;
+        let record =
+            record::decode(index, value).ok_or_else(|| damaged(shared, index, "has a wrong checksum"))?;
         bytes += record.bytes.len();
         if !records.is_empty() && bytes > limit_bytes {
             break;
@@ -165,10 +172,12 @@ fn read_disk(shared: &Shared, range: Range<u64>, limit_bytes: usize, changes: u6
     Ok(records)
 }
 
-/// A damaged record may have been acknowledged: this member must neither vote nor lead with it gone.
+/// A damaged record may have been acknowledged: this member must neither vote nor lead with it
+/// gone.
 fn damaged(shared: &Shared, index: u64, what: &str) -> StorageError {
     let root = shared.directory.root.display();
-    shared.fail(StorageError::Fatal(format!("record {index} of the log in {root} {what}: {}", super::REPLACE)))
+    shared
+        .fail(StorageError::Fatal(format!("record {index} of the log in {root} {what}: {}", super::REPLACE)))
 }
 
 #[cfg(test)]
@@ -226,16 +235,27 @@ mod tests {
             }
         });
         for index in RECORDS..5_000 {
-            store.append(vec![LogRecord { index, bytes: vec![7; 100].into() }], Box::new(|result| result.expect("flushed")));
+            store.append(
+                vec![LogRecord { index, bytes: vec![7; 100].into() }],
+                Box::new(|result| result.expect("flushed")),
+            );
             let applied = crate::AppliedMark { index: Some(index), ..Default::default() };
             store.commit(&[], &applied).expect("commit");
             if index % 100 == 99 {
-                store.purge(index, index.to_string().into_bytes().into(), Box::new(|result| result.expect("flushed")));
+                store.purge(
+                    index,
+                    index.to_string().into_bytes().into(),
+                    Box::new(|result| result.expect("flushed")),
+                );
             }
         }
         reader.join().expect("the reader never failed");
         store.close();
-        let left = store.shared().database.iterator_cf(store.shared().log.get(), rocksdb::IteratorMode::Start).count();
+        let left = store
+            .shared()
+            .database
+            .iterator_cf(store.shared().log.get(), rocksdb::IteratorMode::Start)
+            .count();
         assert!(left < 1_024, "{left} purged records are still on disk");
     }
 }

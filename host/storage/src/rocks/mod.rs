@@ -1,8 +1,8 @@
-//! The store on RocksDB: one database for the log and the state, so that one write-ahead log orders both and one sync
-//! covers both.
+//! The store on RocksDB: one database for the log and the state, so that one write-ahead log orders
+//! both and one sync covers both.
 //!
-//! `log` is written through `book` (memory) and `writer` (disk); `state` is one set of tables per generation, and
-//! `install` switches generations. Only this folder knows RocksDB.
+//! `log` is written through `book` (memory) and `writer` (disk); `state` is one set of tables per
+//! generation, and `install` switches generations. Only this folder knows RocksDB.
 mod book;
 mod directory;
 mod handles;
@@ -39,7 +39,8 @@ const KEY_MEMBER: &str = "member";
 const NODE_PREFIX: &str = "node/";
 
 /// What to do about data that is damaged.
-const REPLACE: &str = "this member's data is damaged and must not be repaired in place, because it may have acknowledged what is lost; remove the member from the cluster and add it under a new id with an empty data directory";
+const REPLACE: &str = "this member's data is damaged and must not be repaired in place, because it may have \
+    acknowledged what is lost; remove the member from the cluster and add it under a new id with an empty data directory";
 
 /// Sorts an error of RocksDB; `action` reads like "cannot write to".
 fn sort(root: &Path, action: &str, error: &rocksdb::Error) -> StorageError {

@@ -1,7 +1,7 @@
 //! Options of RocksDB, in one place, and what they are for.
 //!
-//! The write-ahead log is where durability is decided: a damaged one must be refused, never skipped, and only what a torn
-//! last write left may be dropped. RocksDB's defaults do otherwise.
+//! The write-ahead log is where durability is decided: a damaged one must be refused, never
+//! skipped, and only what a torn last write left may be dropped. RocksDB's defaults do otherwise.
 use std::sync::Arc;
 
 use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, LogLevel, Options};
@@ -22,8 +22,8 @@ pub struct RocksOptions {
     pub wal_bytes: u64,
     /// Newest records of the log kept in memory, for replication and apply.
     pub log_tail_bytes: usize,
-    /// Appends wait, as with a full disk, while less than this is free on the disk, so that purging, snapshots and compaction
-    /// can still free space.
+    /// Appends wait, as with a full disk, while less than this is free on the disk, so that
+    /// purging, snapshots and compaction can still free space.
     pub reserve_bytes: u64,
     /// Threads that flush and compact.
     pub background_jobs: i32,

@@ -1,8 +1,8 @@
 //! How records and positions lie on disk.
 //!
-//! A record's key is its index, big-endian; its value the CRC-32 of index and bytes, then the bytes. The index is in the
-//! checksum, so a record in the wrong place is found. RocksDB has checksums of its own, per block and per write; this one
-//! covers the way between.
+//! A record's key is its index, big-endian; its value the CRC-32 of index and bytes, then the
+//! bytes. The index is in the checksum, so a record in the wrong place is found. RocksDB has
+//! checksums of its own, per block and per write; this one covers the way between.
 use std::sync::Arc;
 
 use crate::LogRecord;

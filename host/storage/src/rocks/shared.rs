@@ -1,6 +1,8 @@
-//! What the store's handles and its writer thread share: the database, the queue of log changes, and the store's health.
+//! What the store's handles and its writer thread share: the database, the queue of log changes,
+//! and the store's health.
 //!
-//! One mutex covers the book and the queue, so that both have the same order. The disk is never touched under it.
+//! One mutex covers the book and the queue, so that both have the same order. The disk is never
+//! touched under it.
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -149,7 +151,8 @@ impl Shared {
         }
     }
 
-    /// Refuses everything from now on if `error` is fatal, and wakes whoever waits; gives the error back.
+    /// Refuses everything from now on if `error` is fatal, and wakes whoever waits; gives the error
+    /// back.
     pub(crate) fn fail(&self, error: StorageError) -> StorageError {
         if matches!(error, StorageError::Fatal(_)) && self.failed.set(error.clone()).is_ok() {
             tracing::error!(%error, "the store has failed and refuses everything");
@@ -167,7 +170,11 @@ impl Shared {
     }
 
     /// Makes a change visible with `edit`, which names it, and queues it; waits for room.
-    pub(crate) fn enqueue(&self, flushed: Option<Flushed>, edit: impl FnOnce(&mut LogState, u64) -> Result<Change, StorageError>) {
+    pub(crate) fn enqueue(
+        &self,
+        flushed: Option<Flushed>,
+        edit: impl FnOnce(&mut LogState, u64) -> Result<Change, StorageError>,
+    ) {
         if let Err((error, Some(flushed))) = self.try_enqueue(flushed, edit) {
             flushed(Err(error));
         }
@@ -219,7 +226,9 @@ impl Shared {
         state.purge_due = false;
         let mut taken = Vec::new();
         let mut bytes = 0usize;
-        while let Some(queued) = state.queue.pop_front_if(|queued| taken.is_empty() || bytes + queued.bytes <= BATCH_BYTES) {
+        while let Some(queued) =
+            state.queue.pop_front_if(|queued| taken.is_empty() || bytes + queued.bytes <= BATCH_BYTES)
+        {
             bytes += queued.bytes;
             state.queue_bytes -= queued.bytes;
             taken.push(queued);
@@ -285,8 +294,8 @@ impl Shared {
         }
     }
 
-    /// Writes a batch, unsynced, waiting for space while the disk is full. With `appends`, already while less than the
-    /// reserve is free.
+    /// Writes a batch, unsynced, waiting for space while the disk is full. With `appends`, already
+    /// while less than the reserve is free.
     pub(crate) fn write(&self, appends: bool, build: &dyn Fn() -> WriteBatch) -> Result<(), StorageError> {
         loop {
             self.usable()?;
@@ -314,14 +323,18 @@ impl Shared {
         self.sync()
     }
 
-    /// Syncs the write-ahead log. A failed sync is fatal, whatever its cause: the system may have dropped what it could not
-    /// write.
+    /// Syncs the write-ahead log. A failed sync is fatal, whatever its cause: the system may have
+    /// dropped what it could not write.
     pub(crate) fn sync(&self) -> Result<(), StorageError> {
         let applied = self.applied_written.load(Ordering::Acquire);
         self.database.flush_wal(true).map_err(|error| {
             let after_full = self.full.load(Ordering::Relaxed) && error.to_string().contains(PREVIOUS_ERROR);
-            let advice = if after_full { "; the disk was full: free space and start the member again" } else { "" };
-            self.fail(StorageError::Fatal(format!("cannot sync the log in {}: {error}{advice}", self.directory.root.display())))
+            let advice =
+                if after_full { "; the disk was full: free space and start the member again" } else { "" };
+            self.fail(StorageError::Fatal(format!(
+                "cannot sync the log in {}: {error}{advice}",
+                self.directory.root.display()
+            )))
         })?;
         self.applied_durable.fetch_max(applied, Ordering::AcqRel);
         Ok(())
@@ -334,10 +347,12 @@ impl Shared {
     fn wait_for_space(&self) -> Result<(), StorageError> {
         let path = self.directory.root.clone();
         if !self.full.swap(true, Ordering::Relaxed) {
-            tracing::error!(path = %path.display(), reserve_bytes = self.reserve_bytes, "the disk is full; writes wait for space");
+            tracing::error!(path = %path.display(), reserve_bytes = self.reserve_bytes, "the disk is full; \
+                writes wait for space");
         }
         let state = self.state();
-        let closing = state.closing || self.space.wait_timeout(state, FULL_RETRY).unwrap_or_else(PoisonError::into_inner).0.closing;
+        let closing = state.closing
+            || self.space.wait_timeout(state, FULL_RETRY).unwrap_or_else(PoisonError::into_inner).0.closing;
         if closing { Err(StorageError::Full { path }) } else { self.usable() }
     }
 }

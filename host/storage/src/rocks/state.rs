@@ -26,7 +26,8 @@ pub(crate) struct Generation {
 
 impl Generation {
     pub(crate) fn open(database: &Arc<Database>, number: u64) -> Result<Self, StorageError> {
-        let families = Table::ALL.iter().map(|table| Family::open(database, &Self::family_name(number, *table)));
+        let families =
+            Table::ALL.iter().map(|table| Family::open(database, &Self::family_name(number, *table)));
         Ok(Self { number, families: families.collect::<Result<_, _>>()? })
     }
 
@@ -83,7 +84,11 @@ impl RocksView {
     }
 
     fn failed(&self, table: Table, error: &rocksdb::Error) -> Fatal {
-        Fatal(format!("cannot read the table {} in {}: {error}", table.name(), self.database.path().display()))
+        Fatal(format!(
+            "cannot read the table {} in {}: {error}",
+            table.name(),
+            self.database.path().display()
+        ))
     }
 }
 
@@ -93,7 +98,14 @@ impl StateView for RocksView {
         value.map(|value| value.map(|value| value.to_vec())).map_err(|error| self.failed(table, &error))
     }
 
-    fn range(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, limit: RangeLimit) -> Result<(Vec<Row>, bool), Fatal> {
+    fn range(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+        limit: RangeLimit,
+    ) -> Result<(Vec<Row>, bool), Fatal> {
         if !to.is_empty() && from >= to {
             return Ok((Vec::new(), false));
         }
@@ -176,13 +188,16 @@ impl StateStore for RocksStore {
             let mut options = view.iterate_options();
             options.fill_cache(false);
             options.set_readahead_size(READAHEAD_BYTES);
-            let mut iterator = view.database.raw_iterator_cf_opt(view.generation.family(table).get(), options);
+            let mut iterator =
+                view.database.raw_iterator_cf_opt(view.generation.family(table).get(), options);
             iterator.seek_to_first();
             while let Some((key, value)) = iterator.item() {
                 writer.row(table, key, value)?;
                 iterator.next();
             }
-            iterator.status().map_err(|error| self.shared().fail(self.shared().sort("cannot read the state in", &error)))?;
+            iterator.status().map_err(|error| {
+                self.shared().fail(self.shared().sort("cannot read the state in", &error))
+            })?;
         }
         writer.finish(folder.join(format!("built-{number}")))
     }
@@ -191,7 +206,8 @@ impl StateStore for RocksStore {
         self.shared().usable()?;
         let number = self.inner().files.fetch_add(1, Ordering::Relaxed);
         let path = self.shared().directory.snapshots.join(format!("received-{number}"));
-        std::fs::File::create_new(&path).map_err(|error| StorageError::from_io("cannot create", &path, &error))?;
+        std::fs::File::create_new(&path)
+            .map_err(|error| StorageError::from_io("cannot create", &path, &error))?;
         Ok(path)
     }
 
@@ -205,7 +221,8 @@ impl StateStore for RocksStore {
 }
 
 impl RocksStore {
-    /// The present moment. The generation cannot change while it is pinned, so its rows and the stored mark go together.
+    /// The present moment. The generation cannot change while it is pinned, so its rows and the
+    /// stored mark go together.
     fn pin(&self) -> RocksView {
         let database = &self.shared().database;
         let generation = self.inner().generation();

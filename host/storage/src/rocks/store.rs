@@ -1,4 +1,5 @@
-//! Opening and closing the store, its generations and marks, and what the data directory says of itself.
+//! Opening and closing the store, its generations and marks, and what the data directory says of
+//! itself.
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -19,8 +20,8 @@ use super::{record, sort};
 use crate::snapshot::decode_mark;
 use crate::{AppliedMark, LogRecord, MetaStore, StorageError};
 
-/// A member's store on RocksDB: log, state and identity. Clones share it; the last one closes it, as
-/// [`close`](RocksStore::close) does at once. Views keep the database open after that.
+/// A member's store on RocksDB: log, state and identity. Clones share it; the last one closes it,
+/// as [`close`](RocksStore::close) does at once. Views keep the database open after that.
 #[derive(Clone)]
 pub struct RocksStore {
     inner: Arc<Inner>,
@@ -42,8 +43,8 @@ impl RocksStore {
     /// Opens the data directory `root`, creating it if it is new or empty.
     ///
     /// # Errors
-    /// [`StorageError::Unusable`] if it is in use, not Synod's, or of another format: then nothing was changed.
-    /// [`StorageError::Fatal`] if its data is damaged.
+    /// [`StorageError::Unusable`] if it is in use, not Synod's, or of another format: then nothing
+    /// was changed. [`StorageError::Fatal`] if its data is damaged.
     pub fn open(root: &Path, options: &RocksOptions) -> Result<Self, StorageError> {
         let directory = Directory::prepare(root)?;
         let prepared = Prepared::new(options);
@@ -52,9 +53,12 @@ impl RocksStore {
         let meta = Family::open(&database, super::META)?;
         let read = |key: &str| read_meta(&database, &meta, root, key);
 
-        let number = read(super::KEY_GENERATION)?.map_or(Ok(1), |bytes| decode_number(root, super::KEY_GENERATION, &bytes))?;
+        let number = read(super::KEY_GENERATION)?
+            .map_or(Ok(1), |bytes| decode_number(root, super::KEY_GENERATION, &bytes))?;
         keep_generation(&database, &directory, &prepared, number)?;
-        let incarnation = read(super::KEY_INCARNATION)?.map_or(Ok(0), |bytes| decode_number(root, super::KEY_INCARNATION, &bytes))? + 1;
+        let incarnation = read(super::KEY_INCARNATION)?
+            .map_or(Ok(0), |bytes| decode_number(root, super::KEY_INCARNATION, &bytes))?
+            + 1;
         let mut begin = WriteBatch::default();
         begin.put_cf(meta.get(), super::KEY_GENERATION, number.to_be_bytes());
         begin.put_cf(meta.get(), super::KEY_INCARNATION, incarnation.to_be_bytes());
@@ -65,7 +69,9 @@ impl RocksStore {
             None => AppliedMark::default(),
         };
         let purged = match read(super::KEY_PURGED)? {
-            Some(bytes) => Some(record::decode_position(&bytes).ok_or_else(|| damaged(root, super::KEY_PURGED))?),
+            Some(bytes) => {
+                Some(record::decode_position(&bytes).ok_or_else(|| damaged(root, super::KEY_PURGED))?)
+            }
             None => None,
         };
         let (disk_first, last) = log_on_disk(&database, root)?;
@@ -73,7 +79,11 @@ impl RocksStore {
         let last = last.filter(|last| last.index >= after_purged);
         let book = Book::new(disk_first.max(after_purged), last, purged, options.log_tail_bytes);
         let shared_bytes = |bytes: Option<Vec<u8>>| bytes.map(Arc::from);
-        let log = LogState::new(book, shared_bytes(read(super::KEY_VOTE)?), shared_bytes(read(super::KEY_COMMITTED)?));
+        let log = LogState::new(
+            book,
+            shared_bytes(read(super::KEY_VOTE)?),
+            shared_bytes(read(super::KEY_COMMITTED)?),
+        );
         drop(meta);
 
         let generation = Generation::open(&database, number)?;
@@ -81,7 +91,9 @@ impl RocksStore {
         let shared = Arc::new(Shared::new(database, directory, log, applied, options.reserve_bytes)?);
         let writer = Writer::new(Arc::clone(&shared), disk_first);
         let thread = std::thread::Builder::new().name("synod-log".into()).spawn(move || writer.run());
-        let thread = thread.map_err(|error| StorageError::Fatal(format!("cannot start the thread that writes the log: {error}")))?;
+        let thread = thread.map_err(|error| {
+            StorageError::Fatal(format!("cannot start the thread that writes the log: {error}"))
+        })?;
         let inner = Inner {
             shared,
             generation: RwLock::new(Arc::new(generation)),
@@ -109,7 +121,13 @@ impl RocksStore {
         &self.inner.shared
     }
 
-    fn set_once(&self, key: &str, value: &[u8], what: &str, shown: &dyn Fn(&[u8]) -> String) -> Result<(), StorageError> {
+    fn set_once(
+        &self,
+        key: &str,
+        value: &[u8],
+        what: &str,
+        shown: &dyn Fn(&[u8]) -> String,
+    ) -> Result<(), StorageError> {
         let _turn = self.inner.turn();
         match self.read(key)? {
             Some(present) if present == value => Ok(()),
@@ -126,7 +144,8 @@ impl RocksStore {
     fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StorageError> {
         let shared = self.shared();
         shared.usable()?;
-        read_meta(&shared.database, &shared.meta, &shared.directory.root, key).map_err(|error| shared.fail(error))
+        read_meta(&shared.database, &shared.meta, &shared.directory.root, key)
+            .map_err(|error| shared.fail(error))
     }
 
     fn put(&self, key: &str, value: &[u8]) -> Result<(), StorageError> {
@@ -190,7 +209,10 @@ impl MetaStore for RocksStore {
 
     fn cluster_id(&self) -> Result<Option<ClusterId>, StorageError> {
         let Some(bytes) = self.read(super::KEY_CLUSTER)? else { return Ok(None) };
-        bytes.try_into().map(|id| Some(ClusterId(id))).map_err(|_| damaged(&self.shared().directory.root, super::KEY_CLUSTER))
+        bytes
+            .try_into()
+            .map(|id| Some(ClusterId(id)))
+            .map_err(|_| damaged(&self.shared().directory.root, super::KEY_CLUSTER))
     }
 
     fn set_cluster_id(&self, cluster: ClusterId) -> Result<(), StorageError> {
@@ -204,7 +226,8 @@ impl MetaStore for RocksStore {
     }
 
     fn set_member_id(&self, member: MemberId) -> Result<(), StorageError> {
-        let shown = |bytes: &[u8]| bytes.try_into().map(|id| u64::from_be_bytes(id).to_string()).unwrap_or_default();
+        let shown =
+            |bytes: &[u8]| bytes.try_into().map(|id| u64::from_be_bytes(id).to_string()).unwrap_or_default();
         self.set_once(super::KEY_MEMBER, &member.0.to_be_bytes(), "the member", &shown)
     }
 
@@ -227,7 +250,8 @@ pub(crate) fn synced() -> WriteOptions {
 fn open_database(directory: &Directory, prepared: &Prepared) -> Result<Database, StorageError> {
     let root = &directory.root;
     let found = if directory.database.join("CURRENT").exists() {
-        Database::list_cf(&prepared.database, &directory.database).map_err(|error| sort(root, "cannot open", &error))?
+        Database::list_cf(&prepared.database, &directory.database)
+            .map_err(|error| sort(root, "cannot open", &error))?
     } else {
         Vec::new()
     };
@@ -250,9 +274,15 @@ fn open_database(directory: &Directory, prepared: &Prepared) -> Result<Database,
 }
 
 /// Drops every generation but `number`, which is created if it is missing (as the first one is).
-fn keep_generation(database: &Arc<Database>, directory: &Directory, prepared: &Prepared, number: u64) -> Result<(), StorageError> {
+fn keep_generation(
+    database: &Arc<Database>,
+    directory: &Directory,
+    prepared: &Prepared,
+    number: u64,
+) -> Result<(), StorageError> {
     let root = &directory.root;
-    let found = Database::list_cf(&prepared.database, &directory.database).map_err(|error| sort(root, "cannot read", &error))?;
+    let found = Database::list_cf(&prepared.database, &directory.database)
+        .map_err(|error| sort(root, "cannot read", &error))?;
     for name in &found {
         if Generation::number_of(name).is_some_and(|of| of != number) {
             tracing::info!(family = name, "dropping a generation that is not the present one");
@@ -267,7 +297,9 @@ fn keep_generation(database: &Arc<Database>, directory: &Directory, prepared: &P
         if number != 1 {
             return Err(damaged(root, &name));
         }
-        database.create_cf(&name, &prepared.rows).map_err(|error| sort(root, "cannot create a generation in", &error))?;
+        database
+            .create_cf(&name, &prepared.rows)
+            .map_err(|error| sort(root, "cannot create a generation in", &error))?;
     }
     Ok(())
 }
@@ -276,18 +308,26 @@ fn keep_generation(database: &Arc<Database>, directory: &Directory, prepared: &P
 fn log_on_disk(database: &Arc<Database>, root: &Path) -> Result<(u64, Option<LogRecord>), StorageError> {
     let log = Family::open(database, super::LOG)?;
     let end = |mode: IteratorMode<'_>| database.iterator_cf(log.get(), mode).next().transpose();
-    let read = |mode: IteratorMode<'_>| end(mode).map_err(|error| sort(root, "cannot read the log in", &error));
-    let (Some((first, _)), Some((last, value))) = (read(IteratorMode::Start)?, read(IteratorMode::End)?) else {
+    let read =
+        |mode: IteratorMode<'_>| end(mode).map_err(|error| sort(root, "cannot read the log in", &error));
+    let (Some((first, _)), Some((last, value))) = (read(IteratorMode::Start)?, read(IteratorMode::End)?)
+    else {
         return Ok((0, None));
     };
     let (Some(first), Some(index)) = (record::index(&first), record::index(&last)) else {
         return Err(damaged(root, "a key of the log"));
     };
-    let record = record::decode(index, &value).ok_or_else(|| damaged(root, &format!("record {index} of the log")))?;
+    let record =
+        record::decode(index, &value).ok_or_else(|| damaged(root, &format!("record {index} of the log")))?;
     Ok((first, Some(record)))
 }
 
-fn read_meta(database: &Database, meta: &Family, root: &Path, key: &str) -> Result<Option<Vec<u8>>, StorageError> {
+fn read_meta(
+    database: &Database,
+    meta: &Family,
+    root: &Path,
+    key: &str,
+) -> Result<Option<Vec<u8>>, StorageError> {
     database.get_cf(meta.get(), key).map_err(|error| sort(root, "cannot read from", &error))
 }
 

@@ -1,7 +1,8 @@
 //! The thread that brings log changes to disk: many in one batch, one sync per batch.
 //!
-//! It takes what is queued, writes it unsynced, publishes it (apply may follow), syncs the write-ahead log once, and then
-//! completes the callbacks, the newest first, because a newer one answers for the older. It purges behind the synced state.
+//! It takes what is queued, writes it unsynced, publishes it (apply may follow), syncs the
+//! write-ahead log once, and then completes the callbacks, the newest first, because a newer one
+//! answers for the older. It purges behind the synced state.
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,7 +12,8 @@ use super::record;
 use super::shared::{Change, Queued, Shared, Work, closed};
 use crate::StorageError;
 
-/// Purged records are removed from disk in steps of at least so many: each step is a range tombstone.
+/// Purged records are removed from disk in steps of at least so many: each step is a range
+/// tombstone.
 const PURGE_STEP_RECORDS: u64 = 1_024;
 
 /// The writer's own state.
@@ -79,7 +81,9 @@ impl Writer {
                         batch.put_cf(log, record::key(record.index), record::encode(record));
                     }
                 }
-                Change::Truncate { from, end } if from < end => batch.delete_range_cf(log, record::key(*from), record::key(*end)),
+                Change::Truncate { from, end } if from < end => {
+                    batch.delete_range_cf(log, record::key(*from), record::key(*end))
+                }
                 Change::Truncate { .. } | Change::Purge => {}
                 Change::Vote(vote) => batch.put_cf(meta, super::KEY_VOTE, vote),
                 Change::Committed(Some(committed)) => batch.put_cf(meta, super::KEY_COMMITTED, committed),

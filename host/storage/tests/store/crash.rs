@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use synod_storage::{LogRecord, LogStore, RocksStore, StateStore, StorageError};
 
-use crate::support::{append, argument, assert_whole, commit, flush, open, payload, records, role, small, spawn};
+use crate::support::{
+    append, argument, assert_whole, commit, flush, open, payload, records, role, small, spawn,
+};
 
 const ROWS: u64 = 12;
 const ROUNDS: u64 = 8;
@@ -21,7 +23,8 @@ fn every_flushed_record_is_there_after_kill_9() {
     let folder = tempfile::tempdir().expect("folder");
     let mut acknowledged = None;
     for round in 0..ROUNDS {
-        let mut child = spawn("crash::every_flushed_record_is_there_after_kill_9", "appender", &[("DIR", folder.path())]);
+        let mut child =
+            spawn("crash::every_flushed_record_is_there_after_kill_9", "appender", &[("DIR", folder.path())]);
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
         let told = lines.filter_map(|line| line.strip_prefix("on disk ")?.parse::<u64>().ok());
         acknowledged = told.take(ACKNOWLEDGED_BEFORE_KILL + 37 * round as usize).last().max(acknowledged);
@@ -30,7 +33,10 @@ fn every_flushed_record_is_there_after_kill_9() {
 
         let store = open(folder.path());
         let last = store.bounds().expect("bounds").last.expect("records").index;
-        assert!(acknowledged.is_some_and(|acknowledged| acknowledged <= last), "{acknowledged:?} was acknowledged, {last} is there");
+        assert!(
+            acknowledged.is_some_and(|acknowledged| acknowledged <= last),
+            "{acknowledged:?} was acknowledged, {last} is there"
+        );
         let read = store.read(0..u64::MAX, usize::MAX).expect("read");
         assert_eq!(read.len() as u64, last + 1);
         assert!(read.iter().all(|record| record.bytes.starts_with(format!("{}/", record.index).as_bytes())));
@@ -64,9 +70,13 @@ fn with_wal(count: u64) -> (tempfile::TempDir, PathBuf) {
         append(&store, records(index, 1, 200));
     }
     drop(store);
-    let wal = std::fs::read_dir(folder.path().join("db")).expect("listed").filter_map(Result::ok).map(|entry| entry.path());
+    let wal = std::fs::read_dir(folder.path().join("db"))
+        .expect("listed")
+        .filter_map(Result::ok)
+        .map(|entry| entry.path());
     let wal = wal.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
-    let wal = wal.max_by_key(|path| path.metadata().map(|of| of.len()).unwrap_or_default()).expect("there is one");
+    let wal =
+        wal.max_by_key(|path| path.metadata().map(|of| of.len()).unwrap_or_default()).expect("there is one");
     assert!(wal.metadata().expect("metadata").len() > 200 * count);
     (folder, wal)
 }

@@ -17,7 +17,11 @@ fn refusal(root: &Path) -> String {
 
 fn contents(root: &Path) -> BTreeMap<std::path::PathBuf, Option<Vec<u8>>> {
     let entries = std::fs::read_dir(root).expect("listed").filter_map(Result::ok).map(|entry| entry.path());
-    entries.flat_map(|path| if path.is_dir() { contents(&path) } else { [(path.clone(), std::fs::read(&path).ok())].into() }).collect()
+    entries
+        .flat_map(|path| {
+            if path.is_dir() { contents(&path) } else { [(path.clone(), std::fs::read(&path).ok())].into() }
+        })
+        .collect()
 }
 
 #[test]

@@ -29,7 +29,9 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn next_index<S: LogStore>(store: &S) -> u64 {
     let bounds = store.bounds().expect("bounds");
-    let purged = bounds.purged.map(|id| String::from_utf8_lossy(&id[2..]).parse::<u64>().expect("an id names its index"));
+    let purged = bounds
+        .purged
+        .map(|id| String::from_utf8_lossy(&id[2..]).parse::<u64>().expect("an id names its index"));
     bounds.last.map(|last| last.index).or(purged).map_or(0, |index| index + 1)
 }
 
@@ -37,11 +39,16 @@ fn take<S: LogStore + StateStore>(store: &S, nth: u64, step: &Step) {
     let next = next_index(store);
     let wait = nth.is_multiple_of(3);
     let run = |change: &dyn Fn(synod_storage::Flushed)| {
-        if wait { flush(change).expect("flushed") } else { change(Box::new(|result| result.expect("flushed"))) }
+        if wait {
+            flush(change).expect("flushed")
+        } else {
+            change(Box::new(|result| result.expect("flushed")))
+        }
     };
     match step {
         Step::Append { count, length } => run(&|flushed| {
-            let records = (next..next + count).map(|index| LogRecord { index, bytes: payload(index, nth, *length) });
+            let records =
+                (next..next + count).map(|index| LogRecord { index, bytes: payload(index, nth, *length) });
             store.append(records.collect(), flushed);
         }),
         Step::Truncate { back } => run(&|flushed| store.truncate_from(next.saturating_sub(*back), flushed)),
@@ -54,7 +61,9 @@ fn take<S: LogStore + StateStore>(store: &S, nth: u64, step: &Step) {
         Step::Committed(committed) => store.save_committed(committed.map(|committed| [committed].into())),
         Step::Commit { back } => {
             let applied = store.applied().expect("applied").index;
-            if let Some(index) = next.checked_sub(1 + back).filter(|index| applied.is_none_or(|applied| *index > applied)) {
+            if let Some(index) =
+                next.checked_sub(1 + back).filter(|index| applied.is_none_or(|applied| *index > applied))
+            {
                 store.commit(&[], &mark(index)).expect("commit");
             }
         }
@@ -65,7 +74,13 @@ fn take<S: LogStore + StateStore>(store: &S, nth: u64, step: &Step) {
 fn seen<S: LogStore + StateStore>(store: &S) -> impl std::fmt::Debug + use<S> {
     let log = (store.bounds().expect("bounds"), store.read(0..u64::MAX, usize::MAX).expect("read"));
     let parts = (store.read(3..9, 150).expect("read"), store.read(6..30, 400).expect("read"));
-    (log, parts, store.vote().expect("vote"), store.committed().expect("committed"), store.applied().expect("applied"))
+    (
+        log,
+        parts,
+        store.vote().expect("vote"),
+        store.committed().expect("committed"),
+        store.applied().expect("applied"),
+    )
 }
 
 proptest! {
@@ -85,7 +100,8 @@ proptest! {
                 memory = memory.reopen();
             }
             let (rocks, memory) = (seen(&rocks), seen(&memory));
-            prop_assert!(format!("{rocks:?}") == format!("{memory:?}"), "after step {nth} {step:?}:\n{rocks:?}\n{memory:?}");
+            prop_assert!(format!("{rocks:?}") == format!("{memory:?}"), "after step {nth} \
+                {step:?}:\n{rocks:?}\n{memory:?}");
         }
     }
 }

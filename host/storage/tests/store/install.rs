@@ -5,7 +5,9 @@ use std::path::Path;
 use synod_machine::{StateView, Table};
 use synod_storage::{InstallStep, LogStore, SnapshotFile, StateStore, StorageError};
 
-use crate::support::{all_rows, append, argument, assert_whole, commit, flush, id, open, records, role, small, spawn};
+use crate::support::{
+    all_rows, append, argument, assert_whole, commit, flush, id, open, records, role, small, spawn,
+};
 
 const ROWS: u64 = 3_000;
 
@@ -50,14 +52,20 @@ fn killed_after_any_step_the_old_or_the_new_state_is_there_whole() {
         commit(&store, 10, ROWS);
         drop(store);
         let name = "install::killed_after_any_step_the_old_or_the_new_state_is_there_whole";
-        let status = spawn(name, step.name(), &[("DIR", folder.path()), ("SNAPSHOT", &snapshot)]).wait().expect("ended");
+        let status = spawn(name, step.name(), &[("DIR", folder.path()), ("SNAPSHOT", &snapshot)])
+            .wait()
+            .expect("ended");
         assert_eq!(status.signal(), Some(6), "died after {step:?}");
 
         let store = open(folder.path());
         let expected = if step < InstallStep::Switched { 10 } else { 100 };
         assert_eq!(assert_whole(&store, ROWS), Some(expected), "after {step:?}");
         assert_eq!(store.bounds().expect("bounds").last.expect("records").index, 10);
-        assert_eq!(std::fs::read_dir(folder.path().join("snapshots")).expect("listed").count(), 0, "leftovers after {step:?}");
+        assert_eq!(
+            std::fs::read_dir(folder.path().join("snapshots")).expect("listed").count(),
+            0,
+            "leftovers after {step:?}"
+        );
         assert_eq!(family_count(folder.path()), 3 + Table::ALL.len(), "generations after {step:?}");
 
         store.install_snapshot(&received(&store, &snapshot)).expect("installed again");
@@ -86,7 +94,10 @@ fn a_view_keeps_its_generation_and_a_new_one_sees_the_new() {
     store.install_snapshot(&received(&store, &snapshot)).expect("installed");
     assert_eq!(family_count(&root), 3 + Table::ALL.len());
     assert!(all_rows(&old) == before && all_rows(&latest) == before);
-    assert_eq!(store.view().expect("view").get(Table::System, b"row000000").expect("read"), Some(b"as of 100".to_vec()));
+    assert_eq!(
+        store.view().expect("view").get(Table::System, b"row000000").expect("read"),
+        Some(b"as of 100".to_vec())
+    );
     drop(store);
     assert!(all_rows(&old) == before, "a view outlives the store");
 }
@@ -145,7 +156,8 @@ fn the_steps_are_also_told_to_the_hook_of_the_options() {
     let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let hook = told.clone();
     let mut options = small();
-    options.on_install_step = Some(std::sync::Arc::new(move |step| hook.lock().expect("unpoisoned").push(step)));
+    options.on_install_step =
+        Some(std::sync::Arc::new(move |step| hook.lock().expect("unpoisoned").push(step)));
     let store = synod_storage::RocksStore::open(&folder.path().join("data"), &options).expect("opened");
     store.install_snapshot(&received(&store, &snapshot)).expect("installed");
     assert_eq!(*told.lock().expect("unpoisoned"), InstallStep::ALL);

@@ -1,5 +1,6 @@
-//! Tests of the store as its users see it: both twins through one suite, against each other, and RocksDB through crashes,
-//! damage and full disks. Child processes are this same binary, started again with an environment variable.
+//! Tests of the store as its users see it: both twins through one suite, against each other, and
+//! RocksDB through crashes, damage and full disks. Child processes are this same binary, started
+//! again with an environment variable.
 mod crash;
 mod directory;
 mod equivalence;

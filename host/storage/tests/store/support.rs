@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use synod_abi::Direction;
 use synod_machine::{RangeLimit, Row, StateView, Table, Write};
-use synod_storage::{AppliedMark, Flushed, LogRecord, LogStore, RocksOptions, RocksStore, StateStore, StorageError};
+use synod_storage::{
+    AppliedMark, Flushed, LogRecord, LogStore, RocksOptions, RocksStore, StateStore, StorageError,
+};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const ROLE: &str = "SYNOD_STORAGE_TEST_ROLE";
@@ -76,8 +78,11 @@ pub(crate) fn all_rows<V: StateView>(view: &V) -> Vec<(Table, Row)> {
 /// The state of entry `index` of a made-up machine: rows that all tell how far they are.
 pub(crate) fn commit<S: StateStore>(store: &S, index: u64, rows: u64) {
     let tables = Table::ALL.len() as u64;
-    let writes: Vec<_> =
-        (0..rows).map(|row| put(Table::ALL[(row % tables) as usize], &format!("row{row:06}"), &format!("as of {index}"))).collect();
+    let writes: Vec<_> = (0..rows)
+        .map(|row| {
+            put(Table::ALL[(row % tables) as usize], &format!("row{row:06}"), &format!("as of {index}"))
+        })
+        .collect();
     store.commit(&writes, &mark(index)).expect("the state is written");
 }
 
@@ -89,7 +94,10 @@ pub(crate) fn assert_whole<S: StateStore>(store: &S, rows: u64) -> Option<u64> {
         None => assert!(found.is_empty()),
         Some(index) => {
             assert_eq!(found.len() as u64, rows, "all rows at {index}");
-            assert!(found.iter().all(|(_, (_, value))| *value == format!("as of {index}").into_bytes()), "one moment: {index}");
+            assert!(
+                found.iter().all(|(_, (_, value))| *value == format!("as of {index}").into_bytes()),
+                "one moment: {index}"
+            );
         }
     }
     applied
@@ -106,7 +114,11 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
 /// Starts this binary again, to run only the test `name`, in `role`.
 pub(crate) fn spawn(name: &str, role: &str, arguments: &[(&str, &Path)]) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("own path"));
-    command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(ROLE, role).stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(ROLE, role)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
     command.envs(arguments.iter().copied());
     command.spawn().expect("the child starts")
 }

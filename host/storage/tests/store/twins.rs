@@ -18,7 +18,14 @@ fn story<S: LogStore + StateStore + MetaStore>(mut store: S, reopen: impl Fn(S) 
     tell!("identity", store.incarnation(), store.cluster_id(), store.member_id(), store.meta_get("k"));
 
     append(&store, records(0, 20, 100));
-    tell!("appended", store.bounds(), store.read(0..5, 1), store.read(3..9, 350), store.read(15..99, usize::MAX), store.read(30..40, 10));
+    tell!(
+        "appended",
+        store.bounds(),
+        store.read(0..5, 1),
+        store.read(3..9, 350),
+        store.read(15..99, usize::MAX),
+        store.read(30..40, 10)
+    );
     ok(flush(|flushed| store.append(Vec::new(), flushed)));
     ok(flush(|flushed| store.save_vote((*b"vote 1").into(), flushed)));
     store.save_committed(Some((*b"at 7").into()));
@@ -28,7 +35,14 @@ fn story<S: LogStore + StateStore + MetaStore>(mut store: S, reopen: impl Fn(S) 
     append(&store, records(12, 3, 10));
     ok(flush(|flushed| store.truncate_from(99, flushed)));
     store = reopen(store);
-    tell!("reopened", store.incarnation(), store.bounds(), store.vote(), store.committed(), store.read(0..99, usize::MAX));
+    tell!(
+        "reopened",
+        store.incarnation(),
+        store.bounds(),
+        store.vote(),
+        store.committed(),
+        store.read(0..99, usize::MAX)
+    );
 
     commit(&store, 5, 12);
     ok(flush(|flushed| store.purge(5, id(5), flushed)));
@@ -59,21 +73,38 @@ fn story<S: LogStore + StateStore + MetaStore>(mut store: S, reopen: impl Fn(S) 
     let latest = store.latest().expect("latest");
     let row = RangeLimit { rows: 1, bytes: 1_000 };
     for direction in [Direction::Forward, Direction::Backward] {
-        tell!(view.range(Table::State, b"", b"", direction, row), view.range(Table::State, b"a", b"b", direction, row));
+        tell!(
+            view.range(Table::State, b"", b"", direction, row),
+            view.range(Table::State, b"a", b"b", direction, row)
+        );
         tell!(view.range(Table::State, b"a", b"b", direction, RangeLimit { rows: 9, bytes: 4 }));
         tell!(view.range(Table::State, b"", b"", direction, RangeLimit { rows: 0, bytes: 0 }));
-        tell!(view.range(Table::State, b"b", b"a", direction, row), view.range(Table::State, b"b", b"b", direction, row));
+        tell!(
+            view.range(Table::State, b"b", b"a", direction, row),
+            view.range(Table::State, b"b", b"b", direction, row)
+        );
         tell!(view.range(Table::State, b"ab", b"", direction, RangeLimit { rows: 9, bytes: 900 }));
     }
     store
-        .commit(&[Write::DeletePrefix { table: Table::State, prefix: vec![255, 255] }, put(Table::State, "a", "9")], &mark(15))
+        .commit(
+            &[
+                Write::DeletePrefix { table: Table::State, prefix: vec![255, 255] },
+                put(Table::State, "a", "9"),
+            ],
+            &mark(15),
+        )
         .expect("commit");
     tell!("before", view.get(Table::State, b"a"), view.get(Table::State, b"nothing"), all_rows(&view));
     tell!("after", latest.get(Table::State, b"a"), all_rows(&latest));
     drop((view, latest));
 
     let snapshot = store.build_snapshot().expect("built");
-    tell!("snapshot", snapshot.meta, snapshot.length_bytes, std::fs::read(&snapshot.path).map(|bytes| bytes.len()).ok());
+    tell!(
+        "snapshot",
+        snapshot.meta,
+        snapshot.length_bytes,
+        std::fs::read(&snapshot.path).map(|bytes| bytes.len()).ok()
+    );
     store.commit(&[put(Table::State, "late", "row")], &mark(16)).expect("commit");
     let received = store.receive_path().expect("path");
     std::fs::copy(&snapshot.path, &received).expect("copied");
@@ -88,7 +119,13 @@ fn story<S: LogStore + StateStore + MetaStore>(mut store: S, reopen: impl Fn(S) 
     tell!("behind the log", store.bounds(), store.read(0..99, 99));
     append(&store, vec![synod_storage::LogRecord { index: 16, bytes: payload(16, 1, 5) }]);
     store = reopen(store);
-    tell!("goes on", store.applied(), all_rows(&store.view().expect("view")), store.bounds(), store.read(0..99, 99));
+    tell!(
+        "goes on",
+        store.applied(),
+        all_rows(&store.view().expect("view")),
+        store.bounds(),
+        store.read(0..99, 99)
+    );
 
     ok(store.set_cluster_id(ClusterId([7; 16])).and_then(|()| store.set_cluster_id(ClusterId([7; 16]))));
     ok(store.set_member_id(MemberId(3)).and_then(|()| store.meta_put("k", b"v")));
@@ -98,8 +135,16 @@ fn story<S: LogStore + StateStore + MetaStore>(mut store: S, reopen: impl Fn(S) 
     tell!("remembers", store.incarnation(), store.cluster_id(), store.member_id(), store.meta_get("k"));
     tell!(matches!(store.health(), Health::Ready));
     let late = flush(|flushed| store.append(records(40, 1, 1), flushed));
-    tell!("out of order", matches!(late, Err(StorageError::Fatal(_))), matches!(store.health(), Health::Failed(_)));
-    tell!(flush(|flushed| store.save_vote((*b"x").into(), flushed)).is_err(), store.bounds().is_err(), store.read(0..1, 1).is_err());
+    tell!(
+        "out of order",
+        matches!(late, Err(StorageError::Fatal(_))),
+        matches!(store.health(), Health::Failed(_))
+    );
+    tell!(
+        flush(|flushed| store.save_vote((*b"x").into(), flushed)).is_err(),
+        store.bounds().is_err(),
+        store.read(0..1, 1).is_err()
+    );
     tell!(store.view().is_err(), store.commit(&[], &mark(17)).is_err(), store.build_snapshot().is_err());
     told
 }
@@ -147,7 +192,10 @@ fn memory_loses_what_was_not_synced_in_the_order_of_the_log() {
     store.append(records(2, 1, 5), Box::new(|_| ()));
     assert_eq!((store.pending(), store.read(0..9, 99).expect("read").len()), (3, 3));
     let kept = store.crash(2);
-    assert_eq!((kept.read(0..9, 99).expect("read").len(), kept.applied().expect("applied").index), (2, Some(1)));
+    assert_eq!(
+        (kept.read(0..9, 99).expect("read").len(), kept.applied().expect("applied").index),
+        (2, Some(1))
+    );
     assert!(lost.try_recv().is_err() && store.bounds().is_err());
     append_unsynced(&kept);
     let again = kept.crash(0);

@@ -1,7 +1,9 @@
-//! Function bodies: what bounds the work of a compiler and the size of a native frame. The validity of each instruction is
-//! wasmparser's to check, in the same pass.
+//! Function bodies: what bounds the work of a compiler and the size of a native frame. The validity
+//! of each instruction is wasmparser's to check, in the same pass.
 use synod_abi::{AdmissionError, Limited, limits};
-use wasmtime::wasmparser::{FuncToValidate, FuncValidatorAllocations, FunctionBody, Operator, ValidatorResources, WasmModuleResources};
+use wasmtime::wasmparser::{
+    FuncToValidate, FuncValidatorAllocations, FunctionBody, Operator, ValidatorResources, WasmModuleResources,
+};
 
 use super::{at_most, invalid};
 
@@ -13,8 +15,13 @@ pub(super) struct Bodies {
 }
 
 impl Bodies {
-    pub(super) fn check(&mut self, function: FuncToValidate<ValidatorResources>, body: &FunctionBody<'_>) -> Result<(), AdmissionError> {
-        let params = function.resources.sub_type_at(function.ty).map_or(0, |ty| ty.unwrap_func().params().len());
+    pub(super) fn check(
+        &mut self,
+        function: FuncToValidate<ValidatorResources>,
+        body: &FunctionBody<'_>,
+    ) -> Result<(), AdmissionError> {
+        let params =
+            function.resources.sub_type_at(function.ty).map_or(0, |ty| ty.unwrap_func().params().len());
         self.check_locals(params, body)?;
         let mut validator = function.into_validator(std::mem::take(&mut self.allocations));
         validator.read_locals(&mut body.get_binary_reader()).map_err(invalid)?;
@@ -22,10 +29,18 @@ impl Bodies {
         while !operators.eof() {
             let (operator, offset) = operators.read_with_offset().map_err(invalid)?;
             if let Operator::BrTable { targets } = &operator {
-                at_most(Limited::BrTableTargets, u64::from(targets.len()), u64::from(limits::BR_TABLE_TARGETS))?;
+                at_most(
+                    Limited::BrTableTargets,
+                    u64::from(targets.len()),
+                    u64::from(limits::BR_TABLE_TARGETS),
+                )?;
             }
             validator.op(offset, &operator).map_err(invalid)?;
-            at_most(Limited::OperandStack, u64::from(validator.operand_stack_height()), u64::from(limits::OPERAND_STACK))?;
+            at_most(
+                Limited::OperandStack,
+                u64::from(validator.operand_stack_height()),
+                u64::from(limits::OPERAND_STACK),
+            )?;
             let blocks = u64::from(validator.control_stack_height()).saturating_sub(1);
             at_most(Limited::BlockDepth, blocks, u64::from(limits::BLOCK_DEPTH))?;
         }

@@ -1,16 +1,19 @@
-//! Which modules a cluster accepts. Pure: the verdict depends on the bytes alone, so every member reaches the same one,
-//! and `synod recipe check` reaches it before anything is sent.
+//! Which modules a cluster accepts. Pure: the verdict depends on the bytes alone, so every member
+//! reaches the same one, and `synod recipe check` reaches it before anything is sent.
 //!
-//! It reads the module once. Our own limits come before wasmparser's validation of the same section, so that what is too
-//! large is called too large, and nothing large is worked through first. WebAssembly's own rules, with the features of
-//! LIME1, are wasmparser's to check. It compiles and runs nothing.
+//! It reads the module once. Our own limits come before wasmparser's validation of the same
+//! section, so that what is too large is called too large, and nothing large is worked through
+//! first. WebAssembly's own rules, with the features of LIME1, are wasmparser's to check. It
+//! compiles and runs nothing.
 mod functions;
 mod sections;
 
 use synod_abi::schema::{SECTION, Schema};
 use synod_abi::{AdmissionError, Limited, limits};
 use synod_machine::{Admitted, module_hash};
-use wasmtime::wasmparser::{BinaryReaderError, Chunk, Encoding, Parser, Payload, ValidPayload, Validator, WasmFeatures};
+use wasmtime::wasmparser::{
+    BinaryReaderError, Chunk, Encoding, Parser, Payload, ValidPayload, Validator, WasmFeatures,
+};
 
 use sections::Sections;
 

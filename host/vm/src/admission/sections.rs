@@ -1,12 +1,14 @@
-//! Everything but function bodies: counts and sizes, imports against the host's table, and the exports that every recipe
-//! has. Types are collected here, because the contract is about types and wasmparser's are its own.
+//! Everything but function bodies: counts and sizes, imports against the host's table, and the
+//! exports that every recipe has. Types are collected here, because the contract is about types and
+//! wasmparser's are its own.
 use synod_abi::schema::Schema;
 use synod_abi::{
-    AdmissionError, CONTEXT_BYTES, ENTRY_HOOK, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, HOST_CALLS, HOST_MODULE, Limited,
-    ValueKind, limits,
+    AdmissionError, CONTEXT_BYTES, ENTRY_HOOK, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY,
+    HOST_CALLS, HOST_MODULE, Limited, ValueKind, limits,
 };
 use wasmtime::wasmparser::{
-    ConstExpr, DataKind, ElementKind, ExternalKind, FuncType, GlobalType, Import, Operator, Payload, SectionLimited, TypeRef, ValType,
+    ConstExpr, DataKind, ElementKind, ExternalKind, FuncType, GlobalType, Import, Operator, Payload,
+    SectionLimited, TypeRef, ValType,
 };
 
 use super::{at_most, invalid, is_schema, schema};
@@ -58,7 +60,11 @@ impl<'a> Sections<'a> {
             Payload::TableSection(section) => {
                 count(section, Limited::Tables, 1)?;
                 for table in section.clone() {
-                    at_most(Limited::TableElements, table.map_err(invalid)?.ty.initial, limits::TABLE_ELEMENTS)?;
+                    at_most(
+                        Limited::TableElements,
+                        table.map_err(invalid)?.ty.initial,
+                        limits::TABLE_ELEMENTS,
+                    )?;
                 }
             }
             Payload::MemorySection(section) => {
@@ -119,7 +125,10 @@ impl<'a> Sections<'a> {
         }
         let input = self.globals.get(self.export(ENTRY_INPUT, ExternalKind::Global)? as usize);
         match input {
-            Some(Global { ty: GlobalType { content_type: ValType::I32, mutable: false, .. }, value: Some(address) }) => {
+            Some(Global {
+                ty: GlobalType { content_type: ValType::I32, mutable: false, .. },
+                value: Some(address),
+            }) => {
                 within_memory(*address, CONTEXT_BYTES + limits::ARGS_BYTES)?;
             }
             _ => return Err(AdmissionError::WrongType { name: ENTRY_INPUT.to_string() }),
@@ -135,7 +144,8 @@ impl<'a> Sections<'a> {
     fn entry(&self, name: &str) -> Result<(), AdmissionError> {
         let function = self.export(name, ExternalKind::Func)?;
         let ty = self.functions.get(function as usize).and_then(|ty| self.types.get(*ty as usize));
-        let right = ty.is_some_and(|ty| ty.params() == [ValType::I32, ValType::I32] && ty.results() == [ValType::I64]);
+        let right = ty
+            .is_some_and(|ty| ty.params() == [ValType::I32, ValType::I32] && ty.results() == [ValType::I64]);
         if right { Ok(()) } else { Err(AdmissionError::WrongType { name: name.to_string() }) }
     }
 
@@ -150,7 +160,10 @@ impl<'a> Sections<'a> {
     fn import(&mut self, import: &Import<'a>) -> Result<(), AdmissionError> {
         let call = HOST_CALLS.iter().find(|call| import.module == HOST_MODULE && import.name == call.name);
         let Some(call) = call else {
-            return Err(AdmissionError::UnknownImport { module: import.module.to_string(), name: import.name.to_string() });
+            return Err(AdmissionError::UnknownImport {
+                module: import.module.to_string(),
+                name: import.name.to_string(),
+            });
         };
         let wrong = || AdmissionError::WrongType { name: import.name.to_string() };
         let TypeRef::Func(index) = import.ty else {
@@ -181,7 +194,11 @@ fn count<T>(section: &SectionLimited<'_, T>, what: Limited, limit: u32) -> Resul
 fn within_memory(start: u32, bytes: usize) -> Result<(), AdmissionError> {
     let end = u64::from(start) + bytes as u64;
     if end > MEMORY_BYTES {
-        return Err(AdmissionError::Limit { what: Limited::MemoryPages, actual: end.div_ceil(PAGE_BYTES), limit: limits::MEMORY_PAGES });
+        return Err(AdmissionError::Limit {
+            what: Limited::MemoryPages,
+            actual: end.div_ceil(PAGE_BYTES),
+            limit: limits::MEMORY_PAGES,
+        });
     }
     Ok(())
 }

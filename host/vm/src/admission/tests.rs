@@ -3,9 +3,13 @@ use synod_abi::schema::SchemaError;
 use synod_abi::{AdmissionError, Limited, limits};
 
 use super::*;
-use crate::fixtures::{DONE, IMPORTS, MEMORY, emitting_schema, hearing_schema, hooked, hooked_schema, modules, recipe, schema, wasm};
+use crate::fixtures::{
+    DONE, IMPORTS, MEMORY, emitting_schema, hearing_schema, hooked, hooked_schema, modules, recipe, schema,
+    wasm,
+};
 
-const ENTRIES: &str = r#"(func (export "synod_operation") (export "synod_query") (param i32 i32) (result i64) (i64.const 0))"#;
+const ENTRIES: &str =
+    r#"(func (export "synod_operation") (export "synod_query") (param i32 i32) (result i64) (i64.const 0))"#;
 
 fn module(parts: &[&str]) -> Vec<u8> {
     wasm(&format!("(module {})", parts.join("\n")))
@@ -48,7 +52,8 @@ fn what_is_not_wasm_is_called_so() {
     }
 }
 
-/// How many bytes can be cut off before the recipe itself is: the section of names that `wat` puts last.
+/// How many bytes can be cut off before the recipe itself is: the section of names that `wat` puts
+/// last.
 fn admitted_cuts(bytes: &[u8]) -> usize {
     (1..bytes.len()).filter(|cut| admit(&bytes[..bytes.len() - cut]).is_ok()).max().unwrap_or_default()
 }
@@ -69,7 +74,10 @@ fn a_module_cut_anywhere_is_refused() {
         );
         assert!(expected, "cut at {len}: {error:?}");
     }
-    assert_eq!(refusal(&bytes[..bytes.len() - 1]), AdmissionError::Truncated { offset: bytes.len() as u64 - 1 });
+    assert_eq!(
+        refusal(&bytes[..bytes.len() - 1]),
+        AdmissionError::Truncated { offset: bytes.len() as u64 - 1 }
+    );
 }
 
 #[test]
@@ -98,7 +106,11 @@ fn features_outside_of_lime1_are_invalid_and_explained() {
         "(func (result i32))",
     ] {
         let bytes = with(feature);
-        assert!(matches!(refusal(&bytes), AdmissionError::Invalid { .. }), "{feature}: {:?}", refusal(&bytes));
+        assert!(
+            matches!(refusal(&bytes), AdmissionError::Invalid { .. }),
+            "{feature}: {:?}",
+            refusal(&bytes)
+        );
         assert!(explain(&bytes).len() > refusal(&bytes).to_string().len(), "{feature}");
     }
     let memory64 = module(&[r#"(memory (export "memory") i64 1)"#, ENTRIES, &schema()]);
@@ -119,19 +131,30 @@ fn features_of_lime1_are_admitted_and_compile() {
 
 #[test]
 fn imports_are_the_hosts_table_and_nothing_else() {
-    let unknown = |text: &str| matches!(refusal(&module(&[text, MEMORY, ENTRIES, &schema()])), AdmissionError::UnknownImport { .. });
+    let unknown = |text: &str| {
+        matches!(refusal(&module(&[text, MEMORY, ENTRIES, &schema()])), AdmissionError::UnknownImport { .. })
+    };
     assert!(unknown(r#"(import "env" "now" (func))"#));
     assert!(unknown(r#"(import "wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32)))"#));
     assert!(unknown(r#"(import "synod_1_0" "now" (func))"#));
     assert!(unknown(r#"(import "synod_9_0" "get" (func (param i32 i32 i32 i32) (result i32)))"#));
-    assert!(unknown(r#"(import "synod_1_0" "memory" (memory 1))"#) || unknown(r#"(import "env" "g" (global i32))"#));
+    assert!(
+        unknown(r#"(import "synod_1_0" "memory" (memory 1))"#)
+            || unknown(r#"(import "env" "g" (global i32))"#)
+    );
     for wrong in [
         r#"(import "synod_1_0" "get" (func (param i32 i32 i32) (result i32)))"#,
         r#"(import "synod_1_0" "get" (func (param i32 i32 i32 i64) (result i32)))"#,
         r#"(import "synod_1_0" "next_token" (func (result i32)))"#,
         r#"(import "synod_1_0" "get" (global i32))"#,
     ] {
-        assert!(matches!(refusal(&module(&[wrong, MEMORY, ENTRIES, &schema()])), AdmissionError::WrongType { .. }), "{wrong}");
+        assert!(
+            matches!(
+                refusal(&module(&[wrong, MEMORY, ENTRIES, &schema()])),
+                AdmissionError::WrongType { .. }
+            ),
+            "{wrong}"
+        );
     }
     compiles(&module(&[IMPORTS, MEMORY, ENTRIES, &schema()]));
 }
@@ -144,7 +167,11 @@ fn every_export_of_the_contract_is_needed_with_its_type() {
         assert_eq!(refusal(&without), AdmissionError::MissingExport { name: name.to_string() });
     }
     for (name, from, to) in [
-        ("synod_operation", "(param i32 i32) (result i64) (i64.const 0)", "(param i32 i32) (result i32) (i32.const 0)"),
+        (
+            "synod_operation",
+            "(param i32 i32) (result i64) (i64.const 0)",
+            "(param i32 i32) (result i32) (i32.const 0)",
+        ),
         ("synod_operation", "(param i32 i32)", "(param i32)"),
         ("synod_input", "i32 (i32.const 65536)", "(mut i32) (i32.const 65536)"),
         ("synod_input", "i32 (i32.const 65536)", "i64 (i64.const 65536)"),
@@ -163,7 +190,9 @@ fn every_export_of_the_contract_is_needed_with_its_type() {
 
 #[test]
 fn the_input_buffer_and_data_lie_within_memory() {
-    let input = |address: u64| wasm(&format!("(module {} {ENTRIES} {})", MEMORY.replace("65536", &address.to_string()), schema()));
+    let input = |address: u64| {
+        wasm(&format!("(module {} {ENTRIES} {})", MEMORY.replace("65536", &address.to_string()), schema()))
+    };
     let last = limits::MEMORY_PAGES * 65_536 - (synod_abi::CONTEXT_BYTES + limits::ARGS_BYTES) as u64;
     compiles(&input(last));
     limited(&input(last + 1), Limited::MemoryPages, limits::MEMORY_PAGES + 1, limits::MEMORY_PAGES);
@@ -183,12 +212,17 @@ fn start_functions_and_segments_that_are_not_active_are_refused() {
 fn there_is_one_schema_and_it_decodes() {
     assert_eq!(refusal(&module(&[MEMORY, ENTRIES])), AdmissionError::MissingSchema);
     assert_eq!(refusal(&module(&[MEMORY, ENTRIES, &schema(), &schema()])), AdmissionError::MissingSchema);
-    let other = |bytes: &str| refusal(&module(&[MEMORY, ENTRIES, &format!("(@custom \"synod_schema\" \"{bytes}\")")]));
+    let other = |bytes: &str| {
+        refusal(&module(&[MEMORY, ENTRIES, &format!("(@custom \"synod_schema\" \"{bytes}\")")]))
+    };
     assert_eq!(other("\\09"), AdmissionError::BadSchema(SchemaError::UnknownFormat));
     assert_eq!(other("\\01"), AdmissionError::BadSchema(SchemaError::Malformed));
     let large = "x".repeat(limits::SCHEMA_BYTES + 1);
-    let error =
-        AdmissionError::Limit { what: Limited::SchemaBytes, actual: limits::SCHEMA_BYTES as u64 + 1, limit: limits::SCHEMA_BYTES as u64 };
+    let error = AdmissionError::Limit {
+        what: Limited::SchemaBytes,
+        actual: limits::SCHEMA_BYTES as u64 + 1,
+        limit: limits::SCHEMA_BYTES as u64,
+    };
     assert_eq!(other(&large), error);
 }
 
@@ -198,7 +232,15 @@ fn modules_have_a_largest_size() {
     let room = limits::MODULE_BYTES - bytes.len();
     // A custom section: id, length in five bytes of LEB128, a name of no bytes.
     let len = room - 6;
-    bytes.extend([0, len as u8 | 0x80, (len >> 7) as u8 | 0x80, (len >> 14) as u8 | 0x80, (len >> 21) as u8 | 0x80, 0, 0]);
+    bytes.extend([
+        0,
+        len as u8 | 0x80,
+        (len >> 7) as u8 | 0x80,
+        (len >> 14) as u8 | 0x80,
+        (len >> 21) as u8 | 0x80,
+        0,
+        0,
+    ]);
     bytes.resize(limits::MODULE_BYTES, 0);
     compiles(&bytes);
     bytes.push(0);
@@ -231,7 +273,12 @@ fn counts_have_limits_and_what_stands_at_them_compiles() {
     };
     let segments = |n: usize| format!("(table 1 funcref) (func $f) {}", "(elem (i32.const 0) $f)".repeat(n));
     for (what, limit, at, above) in [
-        (Limited::Functions, functions, with(&"(func)".repeat(functions - 1)), with(&"(func)".repeat(functions))),
+        (
+            Limited::Functions,
+            functions,
+            with(&"(func)".repeat(functions - 1)),
+            with(&"(func)".repeat(functions)),
+        ),
         (
             Limited::Globals,
             globals,
@@ -256,7 +303,12 @@ fn counts_have_limits_and_what_stands_at_them_compiles() {
     let imports = limits::MODULE_IMPORTS as usize;
     let import = r#"(import "synod_1_0" "next_token" (func (result i64)))"#;
     compiles(&module(&[&import.repeat(imports), MEMORY, ENTRIES, &schema()]));
-    limited(&module(&[&import.repeat(imports + 1), MEMORY, ENTRIES, &schema()]), Limited::Imports, imports as u64 + 1, imports as u64);
+    limited(
+        &module(&[&import.repeat(imports + 1), MEMORY, ENTRIES, &schema()]),
+        Limited::Imports,
+        imports as u64 + 1,
+        imports as u64,
+    );
 }
 
 #[test]
@@ -267,10 +319,26 @@ fn sizes_have_limits_and_what_stands_at_them_compiles() {
     limited(&with("(func (result i32 i32) unreachable)"), Limited::TypeResults, 2, 1);
     let table = |n: u64| with(&format!("(table {n} funcref)"));
     compiles(&table(limits::TABLE_ELEMENTS));
-    limited(&table(limits::TABLE_ELEMENTS + 1), Limited::TableElements, limits::TABLE_ELEMENTS + 1, limits::TABLE_ELEMENTS);
-    let pages = |n: u64| wasm(&format!("(module {} {ENTRIES} {})", MEMORY.replace("\"memory\") 1", &format!("\"memory\") {n}")), schema()));
+    limited(
+        &table(limits::TABLE_ELEMENTS + 1),
+        Limited::TableElements,
+        limits::TABLE_ELEMENTS + 1,
+        limits::TABLE_ELEMENTS,
+    );
+    let pages = |n: u64| {
+        wasm(&format!(
+            "(module {} {ENTRIES} {})",
+            MEMORY.replace("\"memory\") 1", &format!("\"memory\") {n}")),
+            schema()
+        ))
+    };
     compiles(&pages(limits::MEMORY_PAGES));
-    limited(&pages(limits::MEMORY_PAGES + 1), Limited::MemoryPages, limits::MEMORY_PAGES + 1, limits::MEMORY_PAGES);
+    limited(
+        &pages(limits::MEMORY_PAGES + 1),
+        Limited::MemoryPages,
+        limits::MEMORY_PAGES + 1,
+        limits::MEMORY_PAGES,
+    );
 }
 
 #[test]
@@ -278,20 +346,36 @@ fn functions_have_limits_and_what_stands_at_them_compiles() {
     let locals = |n: u32| with(&format!("(func (param i32) (local {}))", "i64 ".repeat(n as usize - 1)));
     compiles(&locals(limits::FUNCTION_LOCALS));
     limited(&locals(limits::FUNCTION_LOCALS + 1), Limited::FunctionLocals, 501, 500);
-    let many = |n: usize| with(&format!("(func (local {}))", "i64 ".repeat(limits::FUNCTION_LOCALS as usize)).repeat(n));
-    limited(&many(100), Limited::ModuleLocals, u64::from(limits::MODULE_LOCALS) + 2, u64::from(limits::MODULE_LOCALS));
-    let targets = |n: u32| with(&format!("(func (block (br_table {} (i32.const 0))))", "0 ".repeat(n as usize + 1)));
+    let many = |n: usize| {
+        with(&format!("(func (local {}))", "i64 ".repeat(limits::FUNCTION_LOCALS as usize)).repeat(n))
+    };
+    limited(
+        &many(100),
+        Limited::ModuleLocals,
+        u64::from(limits::MODULE_LOCALS) + 2,
+        u64::from(limits::MODULE_LOCALS),
+    );
+    let targets =
+        |n: u32| with(&format!("(func (block (br_table {} (i32.const 0))))", "0 ".repeat(n as usize + 1)));
     compiles(&targets(limits::BR_TABLE_TARGETS));
     limited(&targets(limits::BR_TABLE_TARGETS + 1), Limited::BrTableTargets, 1_025, 1_024);
-    let nested = |n: u32| with(&format!("(func {} {})", "block ".repeat(n as usize), "end ".repeat(n as usize)));
+    let nested =
+        |n: u32| with(&format!("(func {} {})", "block ".repeat(n as usize), "end ".repeat(n as usize)));
     compiles(&nested(limits::BLOCK_DEPTH));
     limited(&nested(limits::BLOCK_DEPTH + 1), Limited::BlockDepth, 257, 256);
-    let operands = |n: u32| with(&format!("(func {} {})", "i32.const 0 ".repeat(n as usize), "drop ".repeat(n as usize)));
+    let operands = |n: u32| {
+        with(&format!("(func {} {})", "i32.const 0 ".repeat(n as usize), "drop ".repeat(n as usize)))
+    };
     compiles(&operands(limits::OPERAND_STACK));
     limited(&operands(limits::OPERAND_STACK + 1), Limited::OperandStack, 1_001, 1_000);
     let body = |n: usize| with(&format!("(func {})", "nop ".repeat(n)));
     compiles(&body(limits::FUNCTION_BYTES - 2));
-    limited(&body(limits::FUNCTION_BYTES - 1), Limited::FunctionBytes, limits::FUNCTION_BYTES as u64 + 1, limits::FUNCTION_BYTES as u64);
+    limited(
+        &body(limits::FUNCTION_BYTES - 1),
+        Limited::FunctionBytes,
+        limits::FUNCTION_BYTES as u64 + 1,
+        limits::FUNCTION_BYTES as u64,
+    );
 }
 
 #[test]

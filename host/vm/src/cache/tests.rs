@@ -20,7 +20,12 @@ impl Fixture {
         let bytes = recipe(DONE, "");
         let engine = engine(Kind::Apply).expect("the engine starts");
         let module = Module::new(&engine, instrument(&bytes).expect("it is admitted")).expect("it compiles");
-        Self { directory: tempfile::tempdir().expect("a directory"), engine, hash: module_hash(&bytes), module }
+        Self {
+            directory: tempfile::tempdir().expect("a directory"),
+            engine,
+            hash: module_hash(&bytes),
+            module,
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -85,7 +90,9 @@ fn code_for_apply_is_never_loaded_for_queries() {
     let fixture = Fixture::new();
     let (cache, file) = fixture.stored();
     fs::rename(file, cache.path(Kind::Query, fixture.hash)).expect("the file is ours");
-    assert!(cache.load(Kind::Query, &engine(Kind::Query).expect("the engine starts"), fixture.hash).is_none());
+    assert!(
+        cache.load(Kind::Query, &engine(Kind::Query).expect("the engine starts"), fixture.hash).is_none()
+    );
 }
 
 #[test]
@@ -122,7 +129,8 @@ fn a_key_that_others_could_read_is_replaced() {
     let fixture = Fixture::new();
     let key = fixture.open().key;
     assert_eq!(fixture.open().key, key);
-    fs::set_permissions(fixture.path().join(KEY_FILE), Permissions::from_mode(0o644)).expect("the key is ours");
+    fs::set_permissions(fixture.path().join(KEY_FILE), Permissions::from_mode(0o644))
+        .expect("the key is ours");
     assert_ne!(fixture.open().key, key);
 }
 
@@ -131,7 +139,10 @@ fn directory_and_files_are_the_owners_alone() {
     let fixture = Fixture::new();
     let (_, file) = fixture.stored();
     let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
-    assert_eq!([mode(&fixture.path()), mode(&file), mode(&fixture.path().join(KEY_FILE))], [0o700, 0o600, 0o600]);
+    assert_eq!(
+        [mode(&fixture.path()), mode(&file), mode(&fixture.path().join(KEY_FILE))],
+        [0o700, 0o600, 0o600]
+    );
 }
 
 #[test]

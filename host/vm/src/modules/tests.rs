@@ -51,7 +51,11 @@ fn a_module_that_compiles_too_long_is_given_up_and_leaves_nothing() {
     assert!(matches!(busy, Err(PrepareError::Busy)));
     works(&modules, &recipe(DONE, ""));
     assert!(!modules.is_prepared(module_hash(&slow)));
-    assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 3, "the key, and the other module twice");
+    assert_eq!(
+        fs::read_dir(directory.path()).expect("it is there").count(),
+        3,
+        "the key, and the other module twice"
+    );
 }
 
 /// Runs an operation and a query of `module`.
@@ -67,11 +71,18 @@ fn works(modules: &Arc<Modules>, module: &[u8]) {
         args: &[],
         fuel: synod_abi::limits::CALL_FUEL,
     };
-    assert_eq!(vm.invoke(invocation, MapHost::default()).expect("this host runs recipes").1, Completion::Done(vec![]));
+    assert_eq!(
+        vm.invoke(invocation, MapHost::default()).expect("this host runs recipes").1,
+        Completion::Done(vec![])
+    );
     let engine = QueryEngine::new(modules.clone()).expect("a clock starts");
     let timeout = std::time::Duration::from_secs(60);
-    let query = Query { module: module_hash(module), query: OperationId(1), context: &context, args: &[], timeout };
-    assert_eq!(engine.query(query, MapHost::default()).expect("this host runs queries").1, Completion::Done(vec![]));
+    let query =
+        Query { module: module_hash(module), query: OperationId(1), context: &context, args: &[], timeout };
+    assert_eq!(
+        engine.query(query, MapHost::default()).expect("this host runs queries").1,
+        Completion::Done(vec![])
+    );
 }
 
 #[test]
@@ -83,7 +94,12 @@ fn a_restart_runs_what_was_compiled_before() {
             .expect("it is there")
             .map(|entry| entry.expect("it is readable"))
             .filter(|entry| entry.file_name().to_string_lossy().ends_with(".compiled"))
-            .map(|entry| (entry.file_name(), entry.metadata().expect("it is readable").modified().expect("files have times")))
+            .map(|entry| {
+                (
+                    entry.file_name(),
+                    entry.metadata().expect("it is readable").modified().expect("files have times"),
+                )
+            })
             .collect();
         files.sort();
         files
@@ -109,7 +125,11 @@ fn numbered(n: usize) -> Vec<u8> {
 /// The files of compiled code in `directory`.
 fn files(directory: &Path) -> usize {
     let entries = fs::read_dir(directory).expect("it is there");
-    entries.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "compiled"))).count()
+    entries
+        .filter(|entry| {
+            entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "compiled"))
+        })
+        .count()
 }
 
 #[test]

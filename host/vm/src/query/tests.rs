@@ -14,8 +14,16 @@ fn prepared(entry: &str) -> ModuleHash {
     module_hash(&module)
 }
 
-fn query(engine: &QueryEngine, module: ModuleHash, timeout: Duration, host: MapHost) -> Result<(MapHost, Completion), QueryError> {
-    engine.query(Query { module, query: OperationId(1), context: &Context::default(), args: &[], timeout }, host)
+fn query(
+    engine: &QueryEngine,
+    module: ModuleHash,
+    timeout: Duration,
+    host: MapHost,
+) -> Result<(MapHost, Completion), QueryError> {
+    engine.query(
+        Query { module, query: OperationId(1), context: &Context::default(), args: &[], timeout },
+        host,
+    )
 }
 
 const LONG: Duration = Duration::from_secs(60);
@@ -23,7 +31,8 @@ const LONG: Duration = Duration::from_secs(60);
 #[test]
 fn a_query_reads_and_gives_its_host_back() {
     let read = format!(
-        "(if (i32.ne (call $get (i32.const 1024) (i32.const 1) (i32.const 8) (i32.const 8)) (i32.const 3)) (then unreachable)) {DONE}"
+        "(if (i32.ne (call $get (i32.const 1024) (i32.const 1) (i32.const 8) (i32.const 8)) (i32.const 3)) \
+            (then unreachable)) {DONE}"
     );
     let engine = QueryEngine::new(modules()).expect("a clock starts");
     let host = MapHost { rows: [(vec![0], vec![1, 2, 3])].into(), tokens: 5, ..MapHost::default() };
@@ -45,7 +54,8 @@ fn a_query_cannot_write() {
         "(call $send (i32.const 1024) (i32.const 1) (i32.const 7) (i32.const 1024) (i32.const 1))",
     ] {
         let (host, completion) =
-            query(&engine, prepared(&format!("{write} {DONE}")), LONG, MapHost::default()).expect("this host runs queries");
+            query(&engine, prepared(&format!("{write} {DONE}")), LONG, MapHost::default())
+                .expect("this host runs queries");
         assert_eq!(completion, Completion::Faulted(Fault::BadHostCall), "{write}");
         assert_eq!((host.rows.len(), host.tokens, host.timers.len(), host.completed.len()), (0, 0, 0, 0));
         assert_eq!((host.emitted.len(), host.sent.len()), (0, 0));
@@ -56,9 +66,11 @@ fn a_query_cannot_write() {
 fn a_query_without_end_is_stopped() {
     let engine = QueryEngine::new(modules()).expect("a clock starts");
     let module = prepared("(loop (br 0)) unreachable");
-    let (_, completion) = query(&engine, module, Duration::from_millis(20), MapHost::default()).expect("this host runs queries");
+    let (_, completion) = query(&engine, module, Duration::from_millis(20), MapHost::default())
+        .expect("this host runs queries");
     assert_eq!(completion, Completion::Faulted(Fault::QueryTimeout));
-    let (_, completion) = query(&engine, prepared(DONE), LONG, MapHost::default()).expect("this host runs queries");
+    let (_, completion) =
+        query(&engine, prepared(DONE), LONG, MapHost::default()).expect("this host runs queries");
     assert_eq!(completion, Completion::Done(vec![]));
 }
 
@@ -74,7 +86,9 @@ fn recursion_without_end_is_too_deep_for_queries_too() {
 fn a_module_that_is_not_prepared_is_not_ready() {
     let engine = QueryEngine::new(modules()).expect("a clock starts");
     let unknown = ModuleHash([3; 32]);
-    assert!(matches!(query(&engine, unknown, LONG, MapHost::default()), Err(QueryError::NotReady(module)) if module == unknown));
+    assert!(
+        matches!(query(&engine, unknown, LONG, MapHost::default()), Err(QueryError::NotReady(module)) if module == unknown)
+    );
 }
 
 #[test]
@@ -85,7 +99,8 @@ fn more_queries_than_slots_wait_for_one() {
     std::thread::scope(|scope| {
         for _ in 0..QUERY_SLOTS + 16 {
             scope.spawn(|| {
-                let (_, completion) = query(&engine, module, LONG, MapHost::default()).expect("this host runs queries");
+                let (_, completion) =
+                    query(&engine, module, LONG, MapHost::default()).expect("this host runs queries");
                 assert_eq!(completion, Completion::Done(vec![]));
                 done.fetch_add(1, Ordering::Relaxed);
             });

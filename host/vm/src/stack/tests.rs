@@ -1,5 +1,6 @@
-//! Modules made to have the largest native frames that admission lets through: recursion in each must end by count, and
-//! the frames that the compiler really makes must leave the margin that the stack's size promises.
+//! Modules made to have the largest native frames that admission lets through: recursion in each
+//! must end by count, and the frames that the compiler really makes must leave the margin that the
+//! stack's size promises.
 use std::collections::BTreeSet;
 
 use synod_abi::{Fault, limits};
@@ -13,14 +14,16 @@ use crate::instrument::instrument;
 /// Frames may be this much larger than any that these tests provoke.
 const MARGIN: usize = 2;
 
-/// The largest frame of a module's functions: what their prologues add to the stack limit before they compare with it.
+/// The largest frame of a module's functions: what their prologues add to the stack limit before
+/// they compare with it.
 #[cfg(target_arch = "x86_64")]
 fn largest_frame(module: &[u8]) -> usize {
     const PROLOGUE_BYTES: usize = 96;
     /// `add r10, imm32` and `add r11, imm32`.
     const ADD_IMM32: [[u8; 3]; 2] = [[0x49, 0x81, 0xc2], [0x49, 0x81, 0xc3]];
     let engine = engine(Kind::Apply).expect("the engine starts");
-    let module = wasmtime::Module::new(&engine, instrument(module).expect("it is admitted")).expect("it compiles");
+    let module =
+        wasmtime::Module::new(&engine, instrument(module).expect("it is admitted")).expect("it compiles");
     let text = module.text();
     let frame = |start: usize, len: usize| {
         let prologue = &text[start..start + len.min(PROLOGUE_BYTES)];
@@ -36,8 +39,8 @@ fn largest_frame(_: &[u8]) -> usize {
     0
 }
 
-/// Large functions take minutes to compile, so these are small, and their frames are scaled to what a whole body of the same
-/// kind would have.
+/// Large functions take minutes to compile, so these are small, and their frames are scaled to what
+/// a whole body of the same kind would have.
 #[track_caller]
 fn ends_by_count(functions: &str) {
     let module = recipe("(call $deep)", functions);
@@ -64,7 +67,10 @@ fn all_locals_live_across_the_call() {
     let n = limits::FUNCTION_LOCALS as usize;
     for (ty, add, answer) in [("i64", "i64.add", ""), ("f64", "f64.add", "i64.reinterpret_f64")] {
         let sum: String = (1..n).map(|n| format!("local.get {n} {add} ")).collect();
-        ends_by_count(&format!("(func $deep (result i64) {} (call $deep) drop local.get 0 {sum} {answer})", locals(n, ty)));
+        ends_by_count(&format!(
+            "(func $deep (result i64) {} (call $deep) drop local.get 0 {sum} {answer})",
+            locals(n, ty)
+        ));
     }
 }
 
@@ -72,9 +78,12 @@ fn all_locals_live_across_the_call() {
 fn as_many_operands_as_are_admitted() {
     let operands = limits::OPERAND_STACK as usize - 2;
     for (ty, add, answer) in [("i64", "i64.xor", ""), ("f64", "f64.add", "i64.reinterpret_f64")] {
-        let push: String = (0..operands).map(|n| format!("local.get 0 {ty}.load offset={} ", n * 8)).collect();
+        let push: String =
+            (0..operands).map(|n| format!("local.get 0 {ty}.load offset={} ", n * 8)).collect();
         let pop = format!("{add} ").repeat(operands - 1);
-        let body = format!("(local i32) (local.set 0 (i32.load (i32.const 0))) {push} (drop (call $deep)) {pop} {answer}");
+        let body = format!(
+            "(local i32) (local.set 0 (i32.load (i32.const 0))) {push} (drop (call $deep)) {pop} {answer}"
+        );
         ends_by_count(&format!("(func $deep (result i64) {body})"));
     }
 }
@@ -86,7 +95,9 @@ fn all_operands_and_all_locals() {
     let pop = "f64.add ".repeat(operands - 1);
     let sum: String = (0..n).map(|n| format!("local.get {n} f64.add ")).collect();
     let (declare, set) = (declared(n, "f64"), set(n, "f64"));
-    let body = format!("{declare} (drop (call $deep)) {set} {push} (drop (call $deep)) {pop} {sum} i64.reinterpret_f64");
+    let body = format!(
+        "{declare} (drop (call $deep)) {set} {push} (drop (call $deep)) {pop} {sum} i64.reinterpret_f64"
+    );
     ends_by_count(&format!("(func $deep (result i64) {body})"));
 }
 
@@ -94,9 +105,12 @@ fn all_operands_and_all_locals() {
 fn expressions_that_the_compiler_keeps_across_the_call() {
     let n = 75;
     let pairs: BTreeSet<(usize, usize)> = (0..n).flat_map(|a| (a..n).map(move |b| (a, b))).collect();
-    let before: String = pairs.iter().map(|(a, b)| format!("local.get {a} local.get {b} f64.mul drop ")).collect();
-    let after: String = pairs.iter().map(|(a, b)| format!("local.get {a} local.get {b} f64.mul f64.add ")).collect();
-    let body = format!("{} {before} (drop (call $deep)) f64.const 0 {after} i64.reinterpret_f64", locals(n, "f64"));
+    let before: String =
+        pairs.iter().map(|(a, b)| format!("local.get {a} local.get {b} f64.mul drop ")).collect();
+    let after: String =
+        pairs.iter().map(|(a, b)| format!("local.get {a} local.get {b} f64.mul f64.add ")).collect();
+    let body =
+        format!("{} {before} (drop (call $deep)) f64.const 0 {after} i64.reinterpret_f64", locals(n, "f64"));
     ends_by_count(&format!("(func $deep (result i64) {body})"));
 }
 
@@ -108,7 +122,8 @@ fn nested_loops_that_carry_all_locals() {
     let (declare, set) = (declared(n, "f64"), set(n, "f64"));
     let close = "local.get 0 i32.trunc_sat_f64_s br_if 0 end ".repeat(depth);
     let sum: String = (1..n).map(|n| format!("local.get {n} f64.add ")).collect();
-    let body = format!("{declare} {open} (drop (call $deep)) {set} {close} local.get 0 {sum} i64.reinterpret_f64");
+    let body =
+        format!("{declare} {open} (drop (call $deep)) {set} {close} local.get 0 {sum} i64.reinterpret_f64");
     ends_by_count(&format!("(func $deep (result i64) {body})"));
 }
 
@@ -120,8 +135,13 @@ fn short_lives_that_share_no_slot() {
         ("call $f call $f call $f f64.add f64.add f64.add ", 720),
         ("call $f f64.add ", 2_100),
     ] {
-        let body = format!("(local f64 f64 f64) (drop (call $deep)) f64.const 0 {} local.get 2 f64.add {ends}", step.repeat(times));
-        ends_by_count(&format!("(func $f (result f64) (f64.load (i32.const 0))) (func $deep (result i64) {body})"));
+        let body = format!(
+            "(local f64 f64 f64) (drop (call $deep)) f64.const 0 {} local.get 2 f64.add {ends}",
+            step.repeat(times)
+        );
+        ends_by_count(&format!(
+            "(func $f (result f64) (f64.load (i32.const 0))) (func $deep (result i64) {body})"
+        ));
     }
 }
 
@@ -129,7 +149,9 @@ fn short_lives_that_share_no_slot() {
 fn a_thread_of_ours_runs_what_any_thread_runs() {
     let here = std::thread::current().id();
     assert_ne!(on_large(|| std::thread::current().id()).expect("a thread"), here);
-    let ours = spawn("test", || (std::thread::current().id(), on_large(|| std::thread::current().id()).expect("no thread is needed")));
+    let ours = spawn("test", || {
+        (std::thread::current().id(), on_large(|| std::thread::current().id()).expect("no thread is needed"))
+    });
     let (outer, inner) = ours.expect("a thread").join().expect("it ends");
     assert_eq!(outer, inner);
 }

@@ -16,7 +16,8 @@ fn fault(entry: &str, rest: &str) -> Fault {
 }
 
 /// Answers the i32 on the stack, as four bytes.
-const ANSWER: &str = "(local $n i32) (local.set $n) (i32.store8 (i32.const 2048) (i32.const 0)) (i32.store (i32.const 2049) (local.get $n)) (i64.const 0x80000000005)";
+const ANSWER: &str = "(local $n i32) (local.set $n) (i32.store8 (i32.const 2048) (i32.const 0)) (i32.store \
+    (i32.const 2049) (local.get $n)) (i64.const 0x80000000005)";
 
 fn number(completion: Completion) -> i32 {
     match completion {
@@ -32,7 +33,8 @@ fn answering(value: &str) -> String {
 
 #[test]
 fn traps_of_the_guest_are_faults() {
-    let table = "(table 2 2 funcref) (elem (i32.const 0) $other) (type $none (func)) (func $other (param i64))";
+    let table =
+        "(table 2 2 funcref) (elem (i32.const 0) $other) (type $none (func)) (func $other (param i64))";
     for (entry, rest) in [
         ("unreachable", ""),
         ("(drop (i32.load (i32.const -4)))", ""),
@@ -52,7 +54,8 @@ fn traps_of_the_guest_are_faults() {
 #[test]
 fn people_are_told_which_trap_it_was() {
     let mut bench = Bench::of(&recipe("(drop (i32.div_s (i32.const 1) (local.get $id))) unreachable", ""));
-    let (host, _) = bench.call_with(1, operation(0), &[], MapHost::default()).expect("this host runs recipes");
+    let (host, _) =
+        bench.call_with(1, operation(0), &[], MapHost::default()).expect("this host runs recipes");
     assert_eq!(host.lines, ["wasm trap: integer divide by zero"]);
 }
 
@@ -65,20 +68,25 @@ fn a_data_segment_outside_of_memory_is_the_modules_fault() {
 #[test]
 fn loops_without_end_run_out_of_fuel() {
     assert_eq!(fault("(loop (br 0)) unreachable", ""), Fault::OutOfFuel);
-    assert_eq!(fault("(loop (memory.fill (i32.const 2048) (i32.const 1) (i32.const 60000)) (br 0)) unreachable", ""), Fault::OutOfFuel);
+    assert_eq!(
+        fault("(loop (memory.fill (i32.const 2048) (i32.const 1) (i32.const 60000)) (br 0)) unreachable", ""),
+        Fault::OutOfFuel
+    );
     assert_eq!(fault("(loop (call $nothing) (br 0)) unreachable", "(func $nothing)"), Fault::OutOfFuel);
 }
 
 #[test]
 fn recursion_without_end_is_too_deep() {
     assert_eq!(fault("(call $entry (local.get $id) (local.get $len))", ""), Fault::TooDeep);
-    let table = "(table 1 1 funcref) (elem (i32.const 0) $again) (type $t (func (result i64))) (func $again (type $t) (call_indirect (type $t) (i32.const 0)))";
+    let table = "(table 1 1 funcref) (elem (i32.const 0) $again) (type $t (func (result i64))) (func $again \
+        (type $t) (call_indirect (type $t) (i32.const 0)))";
     assert_eq!(fault("(call $again)", table), Fault::TooDeep);
 }
 
 #[test]
 fn recursion_up_to_the_limit_is_not_too_deep() {
-    let down = "(func $down (param $n i32) (if (local.get $n) (then (call $down (i32.sub (local.get $n) (i32.const 1))))))";
+    let down = "(func $down (param $n i32) (if (local.get $n) (then (call $down (i32.sub (local.get $n) \
+        (i32.const 1))))))";
     let below = limits::CALL_DEPTH - 2;
     assert_eq!(outcome(&format!("(call $down (i32.const {below})) {DONE}"), down), Completion::Done(vec![]));
     assert_eq!(fault(&format!("(call $down (i32.const {})) {DONE}", below + 1), down), Fault::TooDeep);
@@ -94,10 +102,12 @@ fn every_way_out_of_a_function_counts_down() {
         (func $table (param i32) (result i32) (block (result i32) (br_table 0 1 1 (i32.const 1) (local.get 0))) (return))
         (func $else (param i32) (if (local.get 0) (then (return)) (else (br 1))))
     "#;
-    let each = "(drop (call $falls)) (drop (call $returns)) (drop (call $branches)) (drop (call $branches_if (i32.const 0)))
+    let each = "(drop (call $falls)) (drop (call $returns)) (drop (call $branches)) (drop (call \
+        $branches_if (i32.const 0)))
         (drop (call $branches_if (i32.const 1))) (drop (call $table (i32.const 0))) (drop (call $table (i32.const 1))) (call $else (i32.const 0)) (call $else (i32.const 1))";
     let entry = format!(
-        "(local $i i32) (loop {each} (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if 0 (i32.lt_u (local.get $i) (i32.const 5000)))) {DONE}"
+        "(local $i i32) (loop {each} (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if 0 \
+            (i32.lt_u (local.get $i) (i32.const 5000)))) {DONE}"
     );
     let mut bench = Bench::of(&recipe(&entry, rest));
     for _ in 0..2 {
@@ -114,10 +124,17 @@ fn memory_has_a_fixed_size() {
 
 #[test]
 fn the_guest_aborts_with_a_code() {
-    for (code, expected) in
-        [(0, Fault::Panic), (1, Fault::CorruptState), (2, Fault::OutOfMemory), (3, Fault::TooDeep), (9, Fault::BadHostCall)]
-    {
-        assert_eq!(fault(&format!("(call $abort (i32.const {code}) (i32.const 0) (i32.const 0)) unreachable"), ""), expected);
+    for (code, expected) in [
+        (0, Fault::Panic),
+        (1, Fault::CorruptState),
+        (2, Fault::OutOfMemory),
+        (3, Fault::TooDeep),
+        (9, Fault::BadHostCall),
+    ] {
+        assert_eq!(
+            fault(&format!("(call $abort (i32.const {code}) (i32.const 0) (i32.const 0)) unreachable"), ""),
+            expected
+        );
     }
 }
 
@@ -147,7 +164,10 @@ fn pointers_outside_of_memory_are_bad_host_calls() {
 
 #[test]
 fn faults_of_the_host_end_the_call() {
-    assert_eq!(fault(&format!("(call $put (i32.const 0) (i32.const 2000) (i32.const 0) (i32.const 0)) {DONE}"), ""), Fault::KeyTooLong);
+    assert_eq!(
+        fault(&format!("(call $put (i32.const 0) (i32.const 2000) (i32.const 0) (i32.const 0)) {DONE}"), ""),
+        Fault::KeyTooLong
+    );
 }
 
 #[test]
@@ -167,14 +187,22 @@ fn a_business_error_comes_with_its_code() {
 
 #[test]
 fn context_and_arguments_lie_in_the_input_buffer() {
-    let first_argument = answering(&format!("(i32.add (local.get $len) (i32.load8_u (i32.const {})))", INPUT as usize + CONTEXT_BYTES));
+    let first_argument = answering(&format!(
+        "(i32.add (local.get $len) (i32.load8_u (i32.const {})))",
+        INPUT as usize + CONTEXT_BYTES
+    ));
     let mut bench = Bench::of(&recipe(&first_argument, ""));
-    let (_, completion) = bench.call_with(1, operation(0), &[100, 1, 1], MapHost::default()).expect("this host runs recipes");
+    let (_, completion) =
+        bench.call_with(1, operation(0), &[100, 1, 1], MapHost::default()).expect("this host runs recipes");
     assert_eq!(number(completion), 100 + 3 + CONTEXT_BYTES as i32);
     let longest = vec![7; limits::ARGS_BYTES];
-    assert!(matches!(bench.call_with(1, operation(0), &longest, MapHost::default()), Ok((_, Completion::Done(_)))));
+    assert!(matches!(
+        bench.call_with(1, operation(0), &longest, MapHost::default()),
+        Ok((_, Completion::Done(_)))
+    ));
     let longer = vec![7; limits::ARGS_BYTES + 1];
-    let (_, refused) = bench.call_with(1, operation(0), &longer, MapHost::default()).expect("this host runs recipes");
+    let (_, refused) =
+        bench.call_with(1, operation(0), &longer, MapHost::default()).expect("this host runs recipes");
     assert_eq!(refused, Completion::Faulted(Fault::BadArguments));
 }
 
@@ -182,12 +210,16 @@ fn context_and_arguments_lie_in_the_input_buffer() {
 fn rows_reach_the_host_and_come_back() {
     let entry = format!(
         "(call $put (i32.const 1030) (i32.const 3) (i32.const 1040) (i32.const 4)) {}",
-        answering("(i32.add (call $get (i32.const 1030) (i32.const 3) (i32.const 4096) (i32.const 64)) (i32.load (i32.const 4096)))")
+        answering(
+            "(i32.add (call $get (i32.const 1030) (i32.const 3) (i32.const 4096) (i32.const 64)) \
+            (i32.load (i32.const 4096)))"
+        )
     )
     .replacen("(local $n i32)", "", 1);
     let rest = r#"(data (i32.const 1030) "key") (data (i32.const 1040) "\07\00\00\00")"#;
     let mut bench = Bench::of(&recipe(&format!("(local $n i32) {entry}"), rest));
-    let (host, completion) = bench.call_with(1, operation(0), &[], MapHost::default()).expect("this host runs recipes");
+    let (host, completion) =
+        bench.call_with(1, operation(0), &[], MapHost::default()).expect("this host runs recipes");
     assert_eq!(number(completion), 4 + 7);
     assert_eq!(host.rows.get(&b"key"[..]), Some(&vec![7, 0, 0, 0]));
 }
@@ -205,7 +237,10 @@ fn counting() -> Vec<u8> {
 #[test]
 fn an_instance_serves_its_space_until_the_entry_ends() {
     let mut bench = Bench::of(&counting());
-    assert_eq!([number(bench.call(1)), number(bench.call(1)), number(bench.call(2)), number(bench.call(1))], [1, 2, 1, 3]);
+    assert_eq!(
+        [number(bench.call(1)), number(bench.call(1)), number(bench.call(2)), number(bench.call(1))],
+        [1, 2, 1, 3]
+    );
     bench.vm.begin_entry();
     assert_eq!(number(bench.call(1)), 1);
 }
@@ -214,7 +249,8 @@ fn an_instance_serves_its_space_until_the_entry_ends() {
 fn an_instance_is_dropped_after_a_trap_and_when_discarded() {
     let mut bench = Bench::of(&counting());
     assert_eq!([number(bench.call(1)), number(bench.call(1))], [1, 2]);
-    let (_, trapped) = bench.call_with(1, operation(9), &[], MapHost::default()).expect("this host runs recipes");
+    let (_, trapped) =
+        bench.call_with(1, operation(9), &[], MapHost::default()).expect("this host runs recipes");
     assert_eq!(trapped, Completion::Faulted(Fault::Trap));
     assert_eq!(number(bench.call(1)), 1);
     bench.vm.discard(SpaceId(1));
@@ -272,7 +308,8 @@ fn a_query_on_the_apply_engine_cannot_write() {
     let write = format!("(call $put (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 1)) {DONE}");
     let mut bench = Bench::of(&recipe(&write, ""));
     let query = EntryPoint::Query(OperationId(0));
-    let (host, completion) = bench.call_with(1, query, &[], MapHost::default()).expect("this host runs recipes");
+    let (host, completion) =
+        bench.call_with(1, query, &[], MapHost::default()).expect("this host runs recipes");
     assert_eq!(completion, Completion::Faulted(Fault::BadHostCall));
     assert!(host.rows.is_empty());
     assert_eq!(bench.call(1), Completion::Done(vec![]));
@@ -282,10 +319,16 @@ fn a_query_on_the_apply_engine_cannot_write() {
 fn operations_answer_later_or_now() {
     let replies = r#"(data (i32.const 2048) "\03\04\2a")"#;
     assert_eq!(outcome("(i64.const 0x80000000001)", replies), Completion::Later);
-    assert_eq!(fault("(i64.const 0x80000000002)", replies), Fault::BadReply, "an answer for later has no payload");
+    assert_eq!(
+        fault("(i64.const 0x80000000002)", replies),
+        Fault::BadReply,
+        "an answer for later has no payload"
+    );
     assert_eq!(outcome("(i64.const 0x80100000002)", replies), Completion::Now(vec![42]));
     let mut bench = Bench::of(&recipe("(i64.const 0x80000000001)", replies));
-    let (_, completion) = bench.call_with(1, EntryPoint::Query(OperationId(0)), &[], MapHost::default()).expect("this host runs recipes");
+    let (_, completion) = bench
+        .call_with(1, EntryPoint::Query(OperationId(0)), &[], MapHost::default())
+        .expect("this host runs recipes");
     assert_eq!(completion, Completion::Faulted(Fault::BadReply));
 }
 
@@ -302,8 +345,13 @@ fn timers_and_completions_reach_the_host() {
         answering("(i32.add (local.get $n) (i32.mul (i32.wrap_i64 (local.get $t)) (i32.const 1000)))").replace("(local $n i32)", "")
     );
     let mut bench = Bench::of(&recipe(&entry, r#"(data (i32.const 1030) "key")"#));
-    let (host, completion) = bench.call_with(1, operation(0), &[], MapHost::default()).expect("this host runs recipes");
-    assert_eq!(number(completion), 1_110, "the first timer's id, one cancelled, the first completed, the second not");
+    let (host, completion) =
+        bench.call_with(1, operation(0), &[], MapHost::default()).expect("this host runs recipes");
+    assert_eq!(
+        number(completion),
+        1_110,
+        "the first timer's id, one cancelled, the first completed, the second not"
+    );
     assert_eq!(host.timers, [(1, (0x1_0000_0001, b"key".to_vec()))].into());
     assert_eq!(host.completed, [(5, vec![0]), (500, b"key".to_vec())]);
 }
@@ -318,11 +366,13 @@ fn events_and_sends_reach_the_host_in_order() {
         (if (i32.eq (local.get $id) (i32.const 9)) (then (call $emit (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))) {DONE}"
     );
     let mut bench = Bench::of(&recipe(&entry, r#"(data (i32.const 1030) "topic")"#));
-    let (host, completion) = bench.call_with(1, operation(0), &[], MapHost::default()).expect("this host runs recipes");
+    let (host, completion) =
+        bench.call_with(1, operation(0), &[], MapHost::default()).expect("this host runs recipes");
     assert_eq!(completion, Completion::Done(vec![]));
     assert_eq!(host.emitted, [(b"top".to_vec(), b"ic".to_vec()), (b"t".to_vec(), vec![])]);
     assert_eq!(host.sent, [(b"ic".to_vec(), -7_i32 as u32, b"t".to_vec()), (b"top".to_vec(), 7, vec![])]);
-    let (_, completion) = bench.call_with(1, operation(9), &[], MapHost::default()).expect("this host runs recipes");
+    let (_, completion) =
+        bench.call_with(1, operation(9), &[], MapHost::default()).expect("this host runs recipes");
     assert_eq!(completion, Completion::Faulted(Fault::BadTopic));
 }
 
@@ -338,7 +388,9 @@ fn counting_then(end: &str) -> Vec<u8> {
 
 /// How a call with `fuel` ended, and what it used of it.
 fn used(bench: &mut Bench, rounds: u8, fuel: u64) -> (Completion, u64) {
-    let (_, completion) = bench.call_fuelled(1, operation(0), &[rounds], MapHost::default(), fuel).expect("this host runs recipes");
+    let (_, completion) = bench
+        .call_fuelled(1, operation(0), &[rounds], MapHost::default(), fuel)
+        .expect("this host runs recipes");
     (completion, bench.vm.fuel_used())
 }
 
@@ -348,9 +400,18 @@ fn what_a_call_used_is_known_to_the_unit_however_it_ends() {
         (DONE, Completion::Done(vec![])),
         ("(i64.const 0x7fffff00000002)", Completion::Faulted(Fault::BadReply)),
         ("unreachable", Completion::Faulted(Fault::Trap)),
-        ("(call $abort (i32.const 0) (i32.const 0) (i32.const 0)) unreachable", Completion::Faulted(Fault::Panic)),
-        ("(call $emit (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)) unreachable", Completion::Faulted(Fault::BadTopic)),
-        ("(call $put (i32.const 0) (i32.const -1) (i32.const 0) (i32.const 0)) unreachable", Completion::Faulted(Fault::BadHostCall)),
+        (
+            "(call $abort (i32.const 0) (i32.const 0) (i32.const 0)) unreachable",
+            Completion::Faulted(Fault::Panic),
+        ),
+        (
+            "(call $emit (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)) unreachable",
+            Completion::Faulted(Fault::BadTopic),
+        ),
+        (
+            "(call $put (i32.const 0) (i32.const -1) (i32.const 0) (i32.const 0)) unreachable",
+            Completion::Faulted(Fault::BadHostCall),
+        ),
     ];
     for (end, expected) in ends {
         let mut bench = Bench::of(&counting_then(end));
@@ -362,7 +423,11 @@ fn what_a_call_used_is_known_to_the_unit_however_it_ends() {
         assert_eq!(most.1 - more.1, 2 * (more.1 - few.1), "{end}: a round costs the same");
         assert_eq!(used(&mut bench, 4, most.1 + 1), most, "{end}: the budget does not change what is used");
         let scarce = used(&mut bench, 4, most.1 / 2);
-        assert_eq!(scarce, (Completion::Faulted(Fault::OutOfFuel), most.1 / 2), "{end}: who runs out has used all");
+        assert_eq!(
+            scarce,
+            (Completion::Faulted(Fault::OutOfFuel), most.1 / 2),
+            "{end}: who runs out has used all"
+        );
     }
 }
 
@@ -372,8 +437,13 @@ fn a_call_without_fuel_is_out_of_it() {
     for fuel in [0, 1] {
         assert_eq!(used(&mut bench, 1, fuel), (Completion::Faulted(Fault::OutOfFuel), fuel));
     }
-    let (_, completion) = bench.call_fuelled(1, EntryPoint::Event, &[], MapHost::default(), 5).expect("this host runs recipes");
-    assert_eq!((completion, bench.vm.fuel_used()), (Completion::Faulted(Fault::BadArguments), 0), "nothing of it ran");
+    let (_, completion) =
+        bench.call_fuelled(1, EntryPoint::Event, &[], MapHost::default(), 5).expect("this host runs recipes");
+    assert_eq!(
+        (completion, bench.vm.fuel_used()),
+        (Completion::Faulted(Fault::BadArguments), 0),
+        "nothing of it ran"
+    );
 }
 
 #[test]
@@ -389,7 +459,8 @@ fn where_the_processor_traps_a_call_used_a_share_at_least() {
         assert_eq!(used(&mut bench, 255, limits::CALL_FUEL), trapped(limits::TRAP_FUEL), "{end}");
         assert_eq!(used(&mut bench, 1, 10_000), trapped(10_000), "{end}: no more than it had");
     }
-    let known = "(local.set $i (i32.const 600000)) (loop (local.set $i (i32.sub (local.get $i) (i32.const 1))) (br_if 0 (local.get $i))) (call $nothing) (drop (i32.load (i32.const -4)))";
+    let known = "(local.set $i (i32.const 600000)) (loop (local.set $i (i32.sub (local.get $i) (i32.const \
+        1))) (br_if 0 (local.get $i))) (call $nothing) (drop (i32.load (i32.const -4)))";
     let (_, spent) = used(&mut Bench::of(&counting_then(&format!("{known} {DONE}"))), 1, limits::CALL_FUEL);
     assert!(spent > limits::TRAP_FUEL, "what was counted at the last call stands: {spent}");
 }
@@ -397,26 +468,36 @@ fn where_the_processor_traps_a_call_used_a_share_at_least() {
 #[test]
 fn hooks_are_called_by_their_numbers_and_write() {
     let entry = format!(
-        "(i32.store (i32.const 2048) (local.get $id)) (call $put (i32.const 2048) (i32.const 1) (i32.const {INPUT}) (local.get $len)) {DONE}"
+        "(i32.store (i32.const 2048) (local.get $id)) (call $put (i32.const 2048) (i32.const 1) (i32.const \
+            {INPUT}) (local.get $len)) {DONE}"
     );
     let mut bench = Bench::of(&hooked(&entry, ""));
-    for (hook, number) in [(EntryPoint::SessionEnd, 1), (EntryPoint::Timer, 2), (EntryPoint::Cancel, 3), (EntryPoint::Event, 4)] {
-        let (host, completion) = bench.call_with(1, hook, &[9, 8], MapHost::default()).expect("this host runs recipes");
+    for (hook, number) in
+        [(EntryPoint::SessionEnd, 1), (EntryPoint::Timer, 2), (EntryPoint::Cancel, 3), (EntryPoint::Event, 4)]
+    {
+        let (host, completion) =
+            bench.call_with(1, hook, &[9, 8], MapHost::default()).expect("this host runs recipes");
         assert_eq!(completion, Completion::Done(vec![]));
         let (key, input) = host.rows.first_key_value().expect("the hook wrote a row");
-        assert_eq!((key.as_slice(), input.len(), &input[CONTEXT_BYTES..]), (&[number][..], CONTEXT_BYTES + 2, &[9, 8][..]));
+        assert_eq!(
+            (key.as_slice(), input.len(), &input[CONTEXT_BYTES..]),
+            (&[number][..], CONTEXT_BYTES + 2, &[9, 8][..])
+        );
     }
 }
 
 #[test]
 fn a_hook_answers_nothing() {
-    for (place, expected) in
-        [("0x80000000002", Fault::BadReply), ("0x80100000001", Fault::BadReply), ("0x80200000001", Fault::BadArguments)]
-    {
+    for (place, expected) in [
+        ("0x80000000002", Fault::BadReply),
+        ("0x80100000001", Fault::BadReply),
+        ("0x80200000001", Fault::BadArguments),
+    ] {
         let replies = r#"(data (i32.const 2048) "\00\03\02")"#;
         let mut bench = Bench::of(&hooked(&format!("(i64.const {place})"), replies));
         for hook in [EntryPoint::Timer, EntryPoint::Event] {
-            let (_, completion) = bench.call_with(1, hook, &[], MapHost::default()).expect("this host runs recipes");
+            let (_, completion) =
+                bench.call_with(1, hook, &[], MapHost::default()).expect("this host runs recipes");
             assert_eq!(completion, Completion::Faulted(expected), "{place}");
         }
     }
@@ -426,7 +507,8 @@ fn a_hook_answers_nothing() {
 fn a_recipe_without_hooks_does_not_know_them() {
     let mut bench = Bench::of(&counting());
     for hook in [EntryPoint::SessionEnd, EntryPoint::Event] {
-        let (_, completion) = bench.call_with(1, hook, &[], MapHost::default()).expect("this host runs recipes");
+        let (_, completion) =
+            bench.call_with(1, hook, &[], MapHost::default()).expect("this host runs recipes");
         assert_eq!(completion, Completion::Faulted(Fault::BadArguments));
     }
     assert_eq!(number(bench.call(1)), 1);
@@ -436,18 +518,23 @@ fn a_recipe_without_hooks_does_not_know_them() {
 fn a_hook_and_an_operation_share_the_instance() {
     let count = "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))";
     let entry = format!(
-        "(local $n i32) {count} (if (i32.and (i32.gt_u (local.get $id) (i32.const 0)) (i32.lt_u (local.get $id) (i32.const 4))) (then (return {DONE}))) {}",
+        "(local $n i32) {count} (if (i32.and (i32.gt_u (local.get $id) (i32.const 0)) (i32.lt_u (local.get \
+            $id) (i32.const 4))) (then (return {DONE}))) {}",
         answering("(global.get $calls)").replace("(local $n i32)", "")
     );
     let mut bench = Bench::of(&hooked(&entry, "(global $calls (mut i32) (i32.const 0))"));
     assert_eq!(number(bench.call(1)), 1);
-    let (_, completion) = bench.call_with(1, EntryPoint::Cancel, &[], MapHost::default()).expect("this host runs recipes");
+    let (_, completion) =
+        bench.call_with(1, EntryPoint::Cancel, &[], MapHost::default()).expect("this host runs recipes");
     assert_eq!((completion, number(bench.call(1))), (Completion::Done(vec![]), 3));
 }
 
 #[test]
 fn a_panic_of_the_host_is_fatal_and_does_not_unwind() {
-    let mut bench = Bench::of(&recipe(&format!("(drop (call $get (i32.const 0) (i32.const 1) (i32.const 8) (i32.const 8))) {DONE}"), ""));
+    let mut bench = Bench::of(&recipe(
+        &format!("(drop (call $get (i32.const 0) (i32.const 1) (i32.const 8) (i32.const 8))) {DONE}"),
+        "",
+    ));
     let host = MapHost { panics: true, ..MapHost::default() };
     let fatal = bench.call_with(1, operation(0), &[], host).expect_err("the host broke");
     assert!(fatal.0.contains("the host broke"), "{fatal}");

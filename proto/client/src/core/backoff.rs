@@ -1,5 +1,5 @@
-//! How long to wait before trying again: exponential, capped, with jitter, so that clients that failed together do not come
-//! back together.
+//! How long to wait before trying again: exponential, capped, with jitter, so that clients that
+//! failed together do not come back together.
 
 /// An exponential backoff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,8 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// How long to wait after `failures` failures (from 1): between half of the step and the step, as `jitter` says.
+    /// How long to wait after `failures` failures (from 1): between half of the step and the step,
+    /// as `jitter` says.
     pub const fn delay_ms(&self, failures: u32, jitter: u32) -> u64 {
         let doublings = if failures > 20 { 20 } else { failures.saturating_sub(1) };
         let grown = self.base_ms.saturating_mul(1 << doublings);

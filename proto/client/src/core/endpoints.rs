@@ -10,7 +10,9 @@ pub(super) const MAX_ENDPOINTS: usize = 64;
 /// # Errors
 /// [`Error::Refused`] if one is not `host:port`, or there is none, or there are more than 64.
 pub fn parse_endpoints(list: &str) -> Result<Vec<String>, Error> {
-    let refused = |message: String| Error::Refused(Refusal { reason: "BAD_ENDPOINT".into(), message, ..Refusal::default() });
+    let refused = |message: String| {
+        Error::Refused(Refusal { reason: "BAD_ENDPOINT".into(), message, ..Refusal::default() })
+    };
     let mut endpoints: Vec<String> = Vec::new();
     for part in list.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let bare = part.strip_prefix("http://").unwrap_or(part).trim_end_matches('/');
@@ -20,7 +22,9 @@ pub fn parse_endpoints(list: &str) -> Result<Vec<String>, Error> {
             (bracketed || plain) && port.parse::<u16>().is_ok_and(|port| port != 0)
         });
         if !good {
-            return Err(refused(format!("`{part}` is not the address of a member: write host:port, such as 127.0.0.1:7070")));
+            return Err(refused(format!(
+                "`{part}` is not the address of a member: write host:port, such as 127.0.0.1:7070"
+            )));
         }
         if !endpoints.iter().any(|known| known == bare) {
             endpoints.push(bare.to_owned());
@@ -29,7 +33,9 @@ pub fn parse_endpoints(list: &str) -> Result<Vec<String>, Error> {
     match endpoints.len() {
         0 => Err(refused("there is no address of a member: give at least one host:port".into())),
         1..=MAX_ENDPOINTS => Ok(endpoints),
-        count => Err(refused(format!("there are {count} addresses, the limit is {MAX_ENDPOINTS}; any member will do"))),
+        count => Err(refused(format!(
+            "there are {count} addresses, the limit is {MAX_ENDPOINTS}; any member will do"
+        ))),
     }
 }
 
@@ -45,7 +51,9 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_by_name() {
-        for bad in ["", ",", "host", "host:", "host:0", "host:99999", "::1:7070", "a:1,b", "https://a:1", "u@h:1"] {
+        for bad in
+            ["", ",", "host", "host:", "host:0", "host:99999", "::1:7070", "a:1,b", "https://a:1", "u@h:1"]
+        {
             let error = parse_endpoints(bad).expect_err(bad);
             assert!(matches!(&error, Error::Refused(refused) if refused.reason == "BAD_ENDPOINT"), "{error}");
         }

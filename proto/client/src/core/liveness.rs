@@ -1,8 +1,9 @@
-//! Whether a stream of watches still serves: a member that hangs, or that was cut off from the cluster, sends nothing wrong.
+//! Whether a stream of watches still serves: a member that hangs, or that was cut off from the
+//! cluster, sends nothing wrong.
 //!
-//! A stream that is silent is asked for a progress mark, and given up when none comes. One whose marks stay behind what the cluster is
-//! known to have done is given up too: its member is alive, but hears of nothing. If nobody told this client how far the cluster is, that
-//! cannot be seen.
+//! A stream that is silent is asked for a progress mark, and given up when none comes. One whose
+//! marks stay behind what the cluster is known to have done is given up too: its member is alive,
+//! but hears of nothing. If nobody told this client how far the cluster is, that cannot be seen.
 
 /// What to do with a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,8 @@ pub struct Liveness {
 }
 
 impl Liveness {
-    /// A stream that begins at `now_ms`, and is given up when it is silent, or lags, for `silence_ms`.
+    /// A stream that begins at `now_ms`, and is given up when it is silent, or lags, for
+    /// `silence_ms`.
     pub const fn new(silence_ms: u64, now_ms: u64) -> Self {
         Self { silence_ms, heard_ms: now_ms, probed: false, owed: None, behind: false }
     }
@@ -44,14 +46,19 @@ impl Liveness {
     pub const fn marked(&mut self, revision: u64, known: u64, now_ms: u64) {
         self.heard(now_ms);
         match self.owed {
-            Some((owed, since_ms)) if revision < owed => self.behind = now_ms.saturating_sub(since_ms) >= self.silence_ms,
+            Some((owed, since_ms)) if revision < owed => {
+                self.behind = now_ms.saturating_sub(since_ms) >= self.silence_ms
+            }
             _ => self.owed = if revision < known { Some((known, now_ms)) } else { None },
         }
     }
 
     /// What to do now.
     pub const fn next(&mut self, now_ms: u64) -> Beat {
-        let (probe_ms, end_ms) = (self.heard_ms.saturating_add(self.silence_ms / 2), self.heard_ms.saturating_add(self.silence_ms));
+        let (probe_ms, end_ms) = (
+            self.heard_ms.saturating_add(self.silence_ms / 2),
+            self.heard_ms.saturating_add(self.silence_ms),
+        );
         if self.behind {
             Beat::Behind
         } else if now_ms >= end_ms && self.probed {
@@ -76,7 +83,10 @@ mod tests {
     fn silence_is_asked_about_and_then_ends_it() {
         let mut stream = Liveness::new(100, 0);
         assert_eq!(stream.next(10), Beat::WaitUntil(50));
-        assert_eq!((stream.next(50), stream.next(60), stream.next(100)), (Beat::Probe, Beat::WaitUntil(100), Beat::Silent));
+        assert_eq!(
+            (stream.next(50), stream.next(60), stream.next(100)),
+            (Beat::Probe, Beat::WaitUntil(100), Beat::Silent)
+        );
         stream.heard(99);
         assert_eq!((stream.next(100), stream.next(149)), (Beat::WaitUntil(149), Beat::Probe));
     }
@@ -84,7 +94,10 @@ mod tests {
     #[test]
     fn a_client_that_was_stopped_for_long_asks_before_it_gives_up() {
         let mut stream = Liveness::new(100, 0);
-        assert_eq!((stream.next(5_000), stream.next(5_049), stream.next(5_050)), (Beat::Probe, Beat::WaitUntil(5_050), Beat::Silent));
+        assert_eq!(
+            (stream.next(5_000), stream.next(5_049), stream.next(5_050)),
+            (Beat::Probe, Beat::WaitUntil(5_050), Beat::Silent)
+        );
     }
 
     #[test]
@@ -94,7 +107,9 @@ mod tests {
             stream.marked(now_ms, now_ms + 40, now_ms);
             assert_eq!(stream.next(now_ms), Beat::WaitUntil(now_ms + 50), "a little behind, and following");
         }
-        for (now_ms, beat) in [(1_000, Beat::WaitUntil(1_050)), (1_040, Beat::WaitUntil(1_090)), (1_060, Beat::Behind)] {
+        for (now_ms, beat) in
+            [(1_000, Beat::WaitUntil(1_050)), (1_040, Beat::WaitUntil(1_090)), (1_060, Beat::Behind)]
+        {
             stream.marked(960, 2_000, now_ms);
             assert_eq!(stream.next(now_ms), beat);
         }

@@ -1,7 +1,8 @@
 //! Whether to try again after something went wrong.
 //!
-//! The rule: a request that changes something is tried again only if it is surely not applied: the member said so, or the
-//! request never left this process. Whatever changes nothing, or nothing more the second time, may always be tried again.
+//! The rule: a request that changes something is tried again only if it is surely not applied: the
+//! member said so, or the request never left this process. Whatever changes nothing, or nothing
+//! more the second time, may always be tried again.
 use synod_api::v1::Failure;
 use synod_api::v1::failure::Kind;
 
@@ -66,8 +67,16 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// What to do after attempt number `attempt` (from 1) failed with `trouble`, `elapsed_ms` after the first one began.
-    pub fn decide(&self, effect: Effect, trouble: Trouble, attempt: u32, elapsed_ms: u64, jitter: u32) -> Decision {
+    /// What to do after attempt number `attempt` (from 1) failed with `trouble`, `elapsed_ms` after
+    /// the first one began.
+    pub fn decide(
+        &self,
+        effect: Effect,
+        trouble: Trouble,
+        attempt: u32,
+        elapsed_ms: u64,
+        jitter: u32,
+    ) -> Decision {
         let harmless = effect == Effect::Idempotent;
         let (again, least_ms) = match &trouble {
             Trouble::NotSent(_) => (true, 0),
@@ -99,7 +108,8 @@ mod tests {
     use super::*;
 
     fn answered(kind: Kind, retry_after_ms: u64) -> Trouble {
-        let failure = Failure { kind: kind as i32, message: "m".into(), retry_after_ms, ..Failure::default() };
+        let failure =
+            Failure { kind: kind as i32, message: "m".into(), retry_after_ms, ..Failure::default() };
         Trouble::Answered(Box::new(failure))
     }
 
@@ -136,8 +146,14 @@ mod tests {
     fn when_time_is_up_the_error_says_what_is_known() {
         let policy = Policy { give_up_ms: 100, backoff: Backoff { base_ms: 10, max_ms: 10 } };
         let late = |effect, trouble| policy.decide(effect, trouble, 5, 91, u32::MAX);
-        assert_eq!(late(Effect::Changes, Trouble::NotSent("m".into())), Decision::GiveUp(Error::Unavailable("m".into())));
-        assert_eq!(late(Effect::Idempotent, Trouble::NoAnswer("m".into())), Decision::GiveUp(Error::Unavailable("m".into())));
+        assert_eq!(
+            late(Effect::Changes, Trouble::NotSent("m".into())),
+            Decision::GiveUp(Error::Unavailable("m".into()))
+        );
+        assert_eq!(
+            late(Effect::Idempotent, Trouble::NoAnswer("m".into())),
+            Decision::GiveUp(Error::Unavailable("m".into()))
+        );
         let unknown = answered(Kind::OutcomeUnknown, 0);
         assert_eq!(late(Effect::Idempotent, unknown), Decision::GiveUp(Error::Unavailable("m".into())));
     }

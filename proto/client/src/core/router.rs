@@ -1,8 +1,9 @@
 //! Which member to ask next.
 //!
-//! It keeps the addresses that the caller gave and those that the cluster told, remembers which of them failed and until when they
-//! are left alone, and prefers the leader if it is known: a call that goes there saves a hop. Addresses that the caller gave are
-//! never forgotten, because those that the cluster tells may not be reachable from here.
+//! It keeps the addresses that the caller gave and those that the cluster told, remembers which of
+//! them failed and until when they are left alone, and prefers the leader if it is known: a call
+//! that goes there saves a hop. Addresses that the caller gave are never forgotten, because those
+//! that the cluster tells may not be reachable from here.
 use super::endpoints::MAX_ENDPOINTS;
 use super::{Backoff, mix};
 
@@ -12,7 +13,8 @@ pub enum Follow {
     /// The leader: fewest hops for calls.
     #[default]
     Leader,
-    /// The one that answered last, beginning with the first address given: spreads clients, and queries stay near.
+    /// The one that answered last, beginning with the first address given: spreads clients, and
+    /// queries stay near.
     Nearest,
 }
 
@@ -49,7 +51,13 @@ pub struct Router {
 impl Router {
     /// A router over the addresses that the caller gave; there is at least one.
     pub fn new(given: Vec<String>, follow: Follow, backoff: Backoff) -> Self {
-        let known = given.into_iter().map(|address| Known { address, id: None, given: true, failures: 0, rest_until_ms: 0 });
+        let known = given.into_iter().map(|address| Known {
+            address,
+            id: None,
+            given: true,
+            failures: 0,
+            rest_until_ms: 0,
+        });
         Self { known: known.collect(), follow, leader: None, term: 0, current: 0, backoff }
     }
 
@@ -63,7 +71,9 @@ impl Router {
         };
         match leader.or_else(from_current) {
             Some(known) => Pick::Use(known.address.clone()),
-            None => Pick::WaitUntil(self.known.iter().map(|known| known.rest_until_ms).min().unwrap_or(now_ms)),
+            None => {
+                Pick::WaitUntil(self.known.iter().map(|known| known.rest_until_ms).min().unwrap_or(now_ms))
+            }
         }
     }
 
@@ -108,8 +118,8 @@ impl Router {
         }
     }
 
-    /// A reply or failure named `term`, and perhaps its leader. Returns whether this is news that makes asking for the cluster's
-    /// status worth while.
+    /// A reply or failure named `term`, and perhaps its leader. Returns whether this is news that
+    /// makes asking for the cluster's status worth while.
     pub fn heard(&mut self, term: u64, leader: Option<u64>) -> bool {
         if term < self.term {
             return false;
@@ -127,7 +137,8 @@ impl Router {
         false
     }
 
-    /// The cluster's own list: ids and client addresses. Learned addresses that it no longer names are forgotten.
+    /// The cluster's own list: ids and client addresses. Learned addresses that it no longer names
+    /// are forgotten.
     pub fn learn(&mut self, term: u64, leader: Option<u64>, members: &[(u64, String)]) {
         let current = self.known.get(self.current).map(|known| known.address.clone());
         for known in &mut self.known {
@@ -137,7 +148,13 @@ impl Router {
             match self.index(address) {
                 Some(index) => self.known[index].id = Some(*id),
                 None if self.known.len() < MAX_ENDPOINTS => {
-                    self.known.push(Known { address: address.clone(), id: Some(*id), given: false, failures: 0, rest_until_ms: 0 });
+                    self.known.push(Known {
+                        address: address.clone(),
+                        id: Some(*id),
+                        given: false,
+                        failures: 0,
+                        rest_until_ms: 0,
+                    });
                 }
                 None => {}
             }

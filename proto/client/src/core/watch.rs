@@ -1,8 +1,11 @@
-//! What one watch decides: where it stands, what of what it hears is new, where it comes back, and what ends it.
+//! What one watch decides: where it stands, what of what it hears is new, where it comes back, and
+//! what ends it.
 //!
-//! Its position is the next revision that it wants. What it has heard before is dropped, what is only a part of a revision is kept until
-//! the rest of it came, so that revisions reach the application whole, once and in order, whatever becomes of streams and members on
-//! the way. It neither keeps events for an application that does not read, nor knows of streams: that is the shell's.
+//! Its position is the next revision that it wants. What it has heard before is dropped, what is
+//! only a part of a revision is kept until the rest of it came, so that revisions reach the
+//! application whole, once and in order, whatever becomes of streams and members on the way. It
+//! neither keeps events for an application that does not read, nor knows of streams: that is the
+//! shell's.
 use synod_api::reason;
 use synod_api::v1::failure::Kind;
 use synod_api::v1::{Event, Failure, value::Form};
@@ -96,7 +99,10 @@ impl Watching {
         let first = revision.saturating_add(1);
         if self.is_begun() {
             if first > self.next {
-                return Err(broken(format!("the member goes on behind revision {revision}, and {} is wanted", self.next)));
+                return Err(broken(format!(
+                    "the member goes on behind revision {revision}, and {} is wanted",
+                    self.next
+                )));
             }
             return Ok(());
         }
@@ -105,7 +111,8 @@ impl Watching {
         Ok(())
     }
 
-    /// Events came; of the last one's revision more follow if they are `partial`. Returns the revisions that are whole now.
+    /// Events came; of the last one's revision more follow if they are `partial`. Returns the
+    /// revisions that are whole now.
     ///
     /// # Errors
     /// It is over if they are out of order, or a revision is larger than any can be.
@@ -119,7 +126,10 @@ impl Watching {
             }
             if event.revision != self.gathered.revision {
                 if unfinished || event.revision < self.gathered.revision {
-                    return Err(broken(format!("revision {} came into {}", event.revision, self.gathered.revision)));
+                    return Err(broken(format!(
+                        "revision {} came into {}",
+                        event.revision, self.gathered.revision
+                    )));
                 }
                 whole.extend(self.take_whole());
                 self.gathered.revision = event.revision;
@@ -130,7 +140,10 @@ impl Watching {
             }
             self.gathered.bytes += size(&event);
             if self.gathered.bytes > REVISION_BYTES || self.gathered.events.len() >= REVISION_EVENTS {
-                return Err(broken(format!("revision {} has more events than a command can emit", event.revision)));
+                return Err(broken(format!(
+                    "revision {} has more events than a command can emit",
+                    event.revision
+                )));
             }
             self.gathered.events.push(event);
         }
@@ -148,8 +161,8 @@ impl Watching {
         Some(std::mem::replace(&mut self.gathered, nothing()))
     }
 
-    /// The member says that it has everything up to `revision`. Returns whether that is so: not while a revision is not whole, and not if
-    /// it is further.
+    /// The member says that it has everything up to `revision`. Returns whether that is so: not
+    /// while a revision is not whole, and not if it is further.
     pub fn progress(&mut self, revision: u64) -> bool {
         if !self.is_begun() || !self.gathered.events.is_empty() || revision < self.revision() {
             return false;
@@ -164,18 +177,22 @@ impl Watching {
         self.gathered = nothing();
     }
 
-    /// The stream broke, or no member could be reached. Returns after which time to create it again.
+    /// The stream broke, or no member could be reached. Returns after which time to create it
+    /// again.
     pub fn lost(&mut self, jitter: u32) -> u64 {
         self.grounded();
         self.failures = self.failures.saturating_add(1);
         if self.failures == 1 { 0 } else { self.backoff.delay_ms(self.failures - 1, jitter) }
     }
 
-    /// The member cancelled it, or did not create it. `compacted` and `resume` are those of the cancel.
+    /// The member cancelled it, or did not create it. `compacted` and `resume` are those of the
+    /// cancel.
     pub fn cancelled(&mut self, failure: Failure, compacted: u64, resume: u64, jitter: u32) -> Next {
         self.grounded();
         let lasting = match failure.kind() {
-            _ if failure.reason == reason::WATCH_TOO_SLOW => return Next::Again { after_ms: 0, elsewhere: false },
+            _ if failure.reason == reason::WATCH_TOO_SLOW => {
+                return Next::Again { after_ms: 0, elsewhere: false };
+            }
             _ if failure.reason == reason::TOO_MANY_WATCHES => false,
             Kind::Unavailable | Kind::OutcomeUnknown => false,
             Kind::Internal | Kind::Unspecified => !self.is_begun(),
@@ -186,7 +203,11 @@ impl Watching {
             return Next::Again { after_ms, elsewhere: true };
         }
         Next::Over(match failure.reason.as_str() {
-            reason::COMPACTED => WatchError::Compacted { compacted_revision: compacted, resume_revision: resume, message: failure.message },
+            reason::COMPACTED => WatchError::Compacted {
+                compacted_revision: compacted,
+                resume_revision: resume,
+                message: failure.message,
+            },
             reason::SPACE_DELETED => WatchError::SpaceDeleted { message: failure.message },
             reason::UNKNOWN_SPACE if self.is_begun() => WatchError::SpaceDeleted { message: failure.message },
             _ => WatchError::Failed(failure.into()),

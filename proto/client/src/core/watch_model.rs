@@ -1,5 +1,6 @@
-//! A watch against a model of members that break streams anywhere, repeat, send parts, lag, and cancel: whatever happens, the consumer gets
-//! every event that it wants once, in order, and those of one revision together.
+//! A watch against a model of members that break streams anywhere, repeat, send parts, lag, and
+//! cancel: whatever happens, the consumer gets every event that it wants once, in order, and those
+//! of one revision together.
 use super::*;
 use crate::core::mix;
 
@@ -17,7 +18,8 @@ impl Log {
     }
 
     fn events(&self, revision: u64) -> Vec<Event> {
-        let count = usize::try_from(revision - 1).ok().and_then(|index| self.counts.get(index)).copied().unwrap_or(0);
+        let count =
+            usize::try_from(revision - 1).ok().and_then(|index| self.counts.get(index)).copied().unwrap_or(0);
         (0..count).map(|number| Event { revision, number, ..Event::default() }).collect()
     }
 }
@@ -45,7 +47,8 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let from = [Begin::Now, Begin::Oldest, Begin::Query, Begin::Revision(1 + seed % 9)][(seed % 4) as usize];
+        let from =
+            [Begin::Now, Begin::Oldest, Begin::Query, Begin::Revision(1 + seed % 9)][(seed % 4) as usize];
         let mut world = Self {
             random: mix(seed),
             log: Log { counts: Vec::new(), compacted: 0 },
@@ -90,7 +93,11 @@ impl World {
             }
         };
         self.first.get_or_insert(revision + 1);
-        let repeated = if self.watch.is_begun() { self.below(3).min(revision.saturating_sub(self.log.compacted)) } else { 0 };
+        let repeated = if self.watch.is_begun() {
+            self.below(3).min(revision.saturating_sub(self.log.compacted))
+        } else {
+            0
+        };
         self.watch.created(revision - repeated, 7).expect("no gap");
         self.served = Some(Served { next: revision - repeated + 1, sent: 0, applied: applied.max(revision) });
     }
@@ -144,7 +151,11 @@ impl World {
                 self.watch.lost(0);
             }
             16 if self.served.take().is_some() => {
-                let slow = Failure { kind: Kind::Rejected as i32, reason: reason::WATCH_TOO_SLOW.into(), ..Failure::default() };
+                let slow = Failure {
+                    kind: Kind::Rejected as i32,
+                    reason: reason::WATCH_TOO_SLOW.into(),
+                    ..Failure::default()
+                };
                 assert!(matches!(self.watch.cancelled(slow, 0, 1, 0), Next::Again { .. }));
             }
             17 if self.served.take().is_some() => {

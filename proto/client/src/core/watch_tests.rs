@@ -42,7 +42,11 @@ fn revisions_come_whole_and_once() {
     let mut watch = begun(4);
     assert_eq!(heard(&mut watch, &[(3, 0), (4, 9)], false), [], "heard before");
     assert_eq!(heard(&mut watch, &[(5, 0), (5, 2), (7, 1)], false), [(5, 2), (7, 1)]);
-    assert_eq!(heard(&mut watch, &[(7, 1), (7, 5), (8, 0)], false), [(8, 1)], "what is whole is not added to");
+    assert_eq!(
+        heard(&mut watch, &[(7, 1), (7, 5), (8, 0)], false),
+        [(8, 1)],
+        "what is whole is not added to"
+    );
     assert_eq!(heard(&mut watch, &[(9, 0), (10, 0), (10, 1)], true), [(9, 1)]);
     assert_eq!(watch.revision(), 9);
     assert_eq!(heard(&mut watch, &[(10, 1), (10, 2)], true), []);
@@ -98,7 +102,9 @@ fn a_revision_is_bounded_while_it_is_gathered() {
 fn what_a_cancel_means() {
     let again = |after_ms, elsewhere| Next::Again { after_ms, elsewhere };
     let over = |kind, reason: &str| Next::Over(WatchError::Failed(failure(kind, reason).into()));
-    let compacted = || Next::Over(WatchError::Compacted { compacted_revision: 8, resume_revision: 9, message: "m".into() });
+    let compacted = || {
+        Next::Over(WatchError::Compacted { compacted_revision: 8, resume_revision: 9, message: "m".into() })
+    };
     let deleted = || Next::Over(WatchError::SpaceDeleted { message: "m".into() });
     for (kind, reason, first, later) in [
         (Kind::Rejected, "COMPACTED", compacted(), compacted()),
@@ -106,8 +112,18 @@ fn what_a_cancel_means() {
         (Kind::Rejected, "UNKNOWN_SPACE", over(Kind::Rejected, "UNKNOWN_SPACE"), deleted()),
         (Kind::Rejected, "WATCH_TOO_SLOW", again(0, false), again(0, false)),
         (Kind::Rejected, "TOO_MANY_WATCHES", again(0, true), again(0, true)),
-        (Kind::Rejected, "INVALID_TOPIC", over(Kind::Rejected, "INVALID_TOPIC"), over(Kind::Rejected, "INVALID_TOPIC")),
-        (Kind::Rejected, "RECIPE_ERROR", over(Kind::Rejected, "RECIPE_ERROR"), over(Kind::Rejected, "RECIPE_ERROR")),
+        (
+            Kind::Rejected,
+            "INVALID_TOPIC",
+            over(Kind::Rejected, "INVALID_TOPIC"),
+            over(Kind::Rejected, "INVALID_TOPIC"),
+        ),
+        (
+            Kind::Rejected,
+            "RECIPE_ERROR",
+            over(Kind::Rejected, "RECIPE_ERROR"),
+            over(Kind::Rejected, "RECIPE_ERROR"),
+        ),
         (Kind::Unavailable, "SHUTTING_DOWN", again(0, true), again(0, true)),
         (Kind::OutcomeUnknown, "TIMEOUT", again(0, true), again(0, true)),
         (Kind::Internal, "BROKEN", over(Kind::Internal, "BROKEN"), again(0, true)),

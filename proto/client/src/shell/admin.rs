@@ -8,9 +8,10 @@ use synod_api::v1::describe_recipe_request::Target;
 use synod_api::v1::recipes_client::RecipesClient;
 use synod_api::v1::space_admin_client::SpaceAdminClient;
 use synod_api::v1::{
-    BindSpaceReply, BindSpaceRequest, Binding, CompactReply, CompactRequest, CreateSpaceReply, CreateSpaceRequest, DeleteSpaceRequest,
-    DescribeRecipeReply, DescribeRecipeRequest, DescribeSpaceRequest, DigestAtReply, DigestAtRequest, EventLog, InstallReply,
-    InstallRequest, ListRecipesRequest, ListSpacesRequest, LogLine, LogsRequest, RecipeInfo, RecipeRef, RemoveRecipeRequest, Retention,
+    BindSpaceReply, BindSpaceRequest, Binding, CompactReply, CompactRequest, CreateSpaceReply,
+    CreateSpaceRequest, DeleteSpaceRequest, DescribeRecipeReply, DescribeRecipeRequest, DescribeSpaceRequest,
+    DigestAtReply, DigestAtRequest, EventLog, InstallReply, InstallRequest, ListRecipesRequest,
+    ListSpacesRequest, LogLine, LogsRequest, RecipeInfo, RecipeRef, RemoveRecipeRequest, Retention,
     SetRetentionRequest, SpaceInfo, StatusReply, StatusRequest, UnbindSpaceRequest, UpgradeSpaceRequest,
 };
 use tokio_stream::{Stream, StreamExt};
@@ -28,7 +29,9 @@ const DIGEST_SLACK_MS: u64 = 5_000;
 
 macro_rules! sized {
     ($client:ident, $channel:expr) => {
-        $client::new($channel).max_decoding_message_size(synod_api::REPLY_BYTES).max_encoding_message_size(synod_api::REQUEST_BYTES)
+        $client::new($channel)
+            .max_decoding_message_size(synod_api::REPLY_BYTES)
+            .max_encoding_message_size(synod_api::REQUEST_BYTES)
     };
 }
 pub(super) use sized;
@@ -74,7 +77,10 @@ impl Client {
         let reply = self
             .unary(effect, self.options().install_timeout_ms, |channel| async move {
                 check_size(size)?;
-                sized!(RecipesClient, channel).install(request.clone()).await.map_err(|status| trouble_of(&status))
+                sized!(RecipesClient, channel)
+                    .install(request.clone())
+                    .await
+                    .map_err(|status| trouble_of(&status))
             })
             .await?;
         self.heard(reply.header.as_ref());
@@ -98,7 +104,8 @@ impl Client {
         self.describe(Target::Recipe(RecipeRef { name: name.to_owned(), version })).await
     }
 
-    /// The recipe that a space runs, with its schema; [`space_info`](Self::space_info) tells of the space itself.
+    /// The recipe that a space runs, with its schema; [`space_info`](Self::space_info) tells of the
+    /// space itself.
     ///
     /// # Errors
     /// See [`Error`].
@@ -108,23 +115,30 @@ impl Client {
 
     async fn describe(&self, target: Target) -> Result<DescribeRecipeReply, Error> {
         let request = &DescribeRecipeRequest { target: Some(target) };
-        let describe = |channel| async move { sized!(RecipesClient, channel).describe(request.clone()).await };
+        let describe =
+            |channel| async move { sized!(RecipesClient, channel).describe(request.clone()).await };
         self.simple(Effect::Idempotent, describe).await
     }
 
-    /// What recipes logged on the member that answers. The stream ends with its lines, or with `follow` when the connection does.
+    /// What recipes logged on the member that answers. The stream ends with its lines, or with
+    /// `follow` when the connection does.
     ///
     /// # Errors
     /// See [`Error`]; an item is an error if the stream breaks.
-    pub async fn recipe_logs(&self, request: LogsRequest) -> Result<impl Stream<Item = Result<LogLine, Error>> + Unpin + use<>, Error> {
+    pub async fn recipe_logs(
+        &self,
+        request: LogsRequest,
+    ) -> Result<impl Stream<Item = Result<LogLine, Error>> + Unpin + use<>, Error> {
         let request = &request;
         let logs = |channel| async move { sized!(RecipesClient, channel).logs(request.clone()).await };
         let lines = self.simple(Effect::Idempotent, logs).await?;
         let policy = self.options().policy;
         Ok(lines.map(move |line| {
-            line.map_err(|status| match policy.decide(Effect::Idempotent, trouble_of(&status), u32::MAX, u64::MAX, 0) {
-                Decision::GiveUp(error) => error,
-                Decision::Retry { .. } => Error::Unavailable(status.message().to_owned()),
+            line.map_err(|status| {
+                match policy.decide(Effect::Idempotent, trouble_of(&status), u32::MAX, u64::MAX, 0) {
+                    Decision::GiveUp(error) => error,
+                    Decision::Retry { .. } => Error::Unavailable(status.message().to_owned()),
+                }
             })
         }))
     }
@@ -145,7 +159,12 @@ impl Client {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn create_space(&self, space: &str, recipe: &str, version: u32) -> Result<CreateSpaceReply, Error> {
+    pub async fn create_space(
+        &self,
+        space: &str,
+        recipe: &str,
+        version: u32,
+    ) -> Result<CreateSpaceReply, Error> {
         let recipe = RecipeRef { name: recipe.to_owned(), version };
         let request = &CreateSpaceRequest { name: space.to_owned(), recipe: Some(recipe) };
         let create = |channel| async move { sized!(SpaceAdminClient, channel).create(request.clone()).await };
@@ -159,7 +178,8 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn list_spaces(&self) -> Result<Vec<SpaceInfo>, Error> {
-        let list = |channel| async move { sized!(SpaceAdminClient, channel).list(ListSpacesRequest {}).await };
+        let list =
+            |channel| async move { sized!(SpaceAdminClient, channel).list(ListSpacesRequest {}).await };
         Ok(self.simple(Effect::Idempotent, list).await?.spaces)
     }
 
@@ -169,7 +189,8 @@ impl Client {
     /// See [`Error`].
     pub async fn upgrade_space(&self, space: &str, to_version: u32) -> Result<SpaceInfo, Error> {
         let request = &UpgradeSpaceRequest { name: space.to_owned(), to_version };
-        let upgrade = |channel| async move { sized!(SpaceAdminClient, channel).upgrade(request.clone()).await };
+        let upgrade =
+            |channel| async move { sized!(SpaceAdminClient, channel).upgrade(request.clone()).await };
         let reply = self.simple(Effect::Changes, upgrade).await?;
         self.heard(reply.header.as_ref());
         reply.space.ok_or_else(|| missing("space"))
@@ -193,12 +214,13 @@ impl Client {
     /// See [`Error`].
     pub async fn space_info(&self, space: &str) -> Result<SpaceInfo, Error> {
         let request = &DescribeSpaceRequest { name: space.to_owned() };
-        let describe = |channel| async move { sized!(SpaceAdminClient, channel).describe(request.clone()).await };
+        let describe =
+            |channel| async move { sized!(SpaceAdminClient, channel).describe(request.clone()).await };
         self.simple(Effect::Idempotent, describe).await?.space.ok_or_else(|| missing("space"))
     }
 
-    /// Binds a space to another's events: its recipe's handler runs in the very command that emits them. The same again is no error, and
-    /// may change what becomes of failures.
+    /// Binds a space to another's events: its recipe's handler runs in the very command that emits
+    /// them. The same again is no error, and may change what becomes of failures.
     ///
     /// # Errors
     /// See [`Error`].
@@ -222,13 +244,15 @@ impl Client {
         Ok(())
     }
 
-    /// Sets how much of its past a space keeps; what is absent stays as it is. Answers with what it keeps now.
+    /// Sets how much of its past a space keeps; what is absent stays as it is. Answers with what it
+    /// keeps now.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn set_retention(&self, space: &str, retention: Retention) -> Result<EventLog, Error> {
         let request = &SetRetentionRequest { name: space.to_owned(), retention: Some(retention) };
-        let set = |channel| async move { sized!(SpaceAdminClient, channel).set_retention(request.clone()).await };
+        let set =
+            |channel| async move { sized!(SpaceAdminClient, channel).set_retention(request.clone()).await };
         let reply = self.simple(Effect::Idempotent, set).await?;
         self.heard(reply.header.as_ref());
         reply.events.ok_or_else(|| missing("account of events"))
@@ -240,22 +264,26 @@ impl Client {
     /// See [`Error`].
     pub async fn compact(&self, space: &str, through_revision: u64) -> Result<CompactReply, Error> {
         let request = &CompactRequest { name: space.to_owned(), through_revision };
-        let compact = |channel| async move { sized!(SpaceAdminClient, channel).compact(request.clone()).await };
+        let compact =
+            |channel| async move { sized!(SpaceAdminClient, channel).compact(request.clone()).await };
         let reply = self.simple(Effect::Idempotent, compact).await?;
         self.heard(reply.header.as_ref());
         Ok(reply)
     }
 
-    /// The cluster as the member that answers sees it, and what every member says of itself; with `local`, that member only.
+    /// The cluster as the member that answers sees it, and what every member says of itself; with
+    /// `local`, that member only.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn status(&self, local: bool) -> Result<StatusReply, Error> {
-        let status = |channel| async move { sized!(ClusterClient, channel).status(StatusRequest { local }).await };
+        let status =
+            |channel| async move { sized!(ClusterClient, channel).status(StatusRequest { local }).await };
         self.simple(Effect::Idempotent, status).await
     }
 
-    /// The digests of the member that answers right after entry `index`; waits up to `wait_ms` for it to be applied.
+    /// The digests of the member that answers right after entry `index`; waits up to `wait_ms` for
+    /// it to be applied.
     ///
     /// # Errors
     /// See [`Error`].

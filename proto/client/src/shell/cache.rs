@@ -1,7 +1,9 @@
-//! A query's result, kept here and kept up to date by the events of its space: reads cost nothing, and say how fresh they are.
+//! A query's result, kept here and kept up to date by the events of its space: reads cost nothing,
+//! and say how fresh they are.
 //!
-//! It is as fresh as the network: what it tells was true at its revision, and may not be any more. Whoever decides by it decides in a
-//! recipe, or asks a query. It never goes back: whichever member it hears from, its revisions only grow.
+//! It is as fresh as the network: what it tells was true at its revision, and may not be any more.
+//! Whoever decides by it decides in a recipe, or asks a query. It never goes back: whichever member
+//! it hears from, its revisions only grow.
 
 mod keep;
 
@@ -55,7 +57,8 @@ pub struct Snapshot<T> {
 }
 
 impl<T> Snapshot<T> {
-    /// For how long no member was heard of. Members of a cluster without traffic say how far they are every few seconds.
+    /// For how long no member was heard of. Members of a cluster without traffic say how far they
+    /// are every few seconds.
     pub fn age(&self) -> Duration {
         self.heard_at.elapsed()
     }
@@ -118,7 +121,11 @@ pub struct Cache<T> {
 
 impl<T> Clone for Cache<T> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), values: self.values.clone(), _keeper: Arc::clone(&self._keeper) }
+        Self {
+            shared: Arc::clone(&self.shared),
+            values: self.values.clone(),
+            _keeper: Arc::clone(&self._keeper),
+        }
     }
 }
 
@@ -136,10 +143,18 @@ impl<T> Cache<T> {
             _ if held.over.is_some() => CacheState::Over,
             WatchState::Live if !held.stale => CacheState::Live,
             WatchState::Disconnected { since } => CacheState::Disconnected { since },
-            WatchState::Live | WatchState::CatchingUp | WatchState::Waiting | WatchState::Over => CacheState::CatchingUp,
+            WatchState::Live | WatchState::CatchingUp | WatchState::Waiting | WatchState::Over => {
+                CacheState::CatchingUp
+            }
         };
         let heard_at = held.standing.heard_at();
-        Snapshot { value: Arc::clone(&held.value), revision: held.revision, as_of_revision: held.as_of, heard_at, state }
+        Snapshot {
+            value: Arc::clone(&held.value),
+            revision: held.revision,
+            as_of_revision: held.as_of,
+            heard_at,
+            state,
+        }
     }
 
     /// Waits for a value that this handle was not told of yet.
@@ -154,7 +169,8 @@ impl<T> Cache<T> {
         self.over().map_or(Ok(()), Err)
     }
 
-    /// Waits until it has everything up to `revision`, such as that of a call whose effect is to be seen.
+    /// Waits until it has everything up to `revision`, such as that of a call whose effect is to be
+    /// seen.
     ///
     /// # Errors
     /// Why it is not kept up to date any more.
@@ -197,8 +213,9 @@ pub struct CacheBuilder<F: Form, T> {
 }
 
 impl<F: Form> WatchBuilder<F> {
-    /// Keeps the result of a query, as `read` makes a value of its JSON. The watch says which events may change it: whatever the query
-    /// reads must emit one of these when it changes. From where the watch was to begin does not matter.
+    /// Keeps the result of a query, as `read` makes a value of its JSON. The watch says which
+    /// events may change it: whatever the query reads must emit one of these when it changes. From
+    /// where the watch was to begin does not matter.
     ///
     /// ```no_run
     /// # async fn example(synod: synod_client::Client) -> Result<(), synod_client::WatchError> {
@@ -218,9 +235,9 @@ impl<F: Form> WatchBuilder<F> {
         CacheBuilder { watch: self, query: query.to_owned(), args, read, fold: None }
     }
 
-    /// The same with a query of a typed client, which asks through what it is given and waits for nothing else. What it makes of the
-    /// answer is the value:
-    /// `.cache(|t| async move { Kv::client(&t, "kv").get("a".into()).await })`.
+    /// The same with a query of a typed client, which asks through what it is given and waits for
+    /// nothing else. What it makes of the answer is the value: `.cache(|t| async move {
+    /// Kv::client(&t, "kv").get("a".into()).await })`.
     ///
     /// # Errors
     /// [`Error::Refused`] if it is not one query of the space that is watched.
@@ -246,8 +263,8 @@ impl<F: Form> WatchBuilder<F> {
 }
 
 impl<F: Form, T: Send + Sync + 'static> CacheBuilder<F, T> {
-    /// Changes the value by each event, instead of asking the query again. It must make of it what the query would answer. The value is
-    /// copied only while somebody holds an older one.
+    /// Changes the value by each event, instead of asking the query again. It must make of it what
+    /// the query would answer. The value is copied only while somebody holds an older one.
     pub fn fold(self, fold: impl Fn(&mut T, &WatchEvent<F::Payload>) + Send + Sync + 'static) -> Self
     where
         T: Clone,

@@ -1,4 +1,5 @@
-//! The client: picks members, keeps one link to each that it uses, tries again by the policy, and learns the cluster's members.
+//! The client: picks members, keeps one link to each that it uses, tries again by the policy, and
+//! learns the cluster's members.
 use std::collections::HashMap;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
@@ -27,7 +28,8 @@ pub struct Answer<T> {
     pub value: T,
     /// Of a call: its revision; of a query: that of the state it read.
     pub revision: u64,
-    /// Cluster time of the call's entry, or of the state that was read, in milliseconds since the Unix epoch.
+    /// Cluster time of the call's entry, or of the state that was read, in milliseconds since the
+    /// Unix epoch.
     pub time_ms: u64,
     /// The member that answered.
     pub member_id: u64,
@@ -35,7 +37,8 @@ pub struct Answer<T> {
 
 impl<T> Answer<T> {
     pub(crate) fn new(value: T, header: Option<&Header>) -> Self {
-        let (revision, time_ms, member_id) = header.map_or((0, 0, 0), |header| (header.revision, header.time_ms, header.member_id));
+        let (revision, time_ms, member_id) =
+            header.map_or((0, 0, 0), |header| (header.revision, header.time_ms, header.member_id));
         Self { value, revision, time_ms, member_id }
     }
 }
@@ -62,7 +65,8 @@ struct Inner {
 /// Connects to a cluster by any of its members: `host:port`, or several, separated by commas.
 ///
 /// # Errors
-/// [`Error::Refused`] if that is not a list of addresses, [`Error::Unavailable`] if no member answers within the policy's time.
+/// [`Error::Refused`] if that is not a list of addresses, [`Error::Unavailable`] if no member
+/// answers within the policy's time.
 pub async fn connect(endpoints: impl AsRef<str>) -> Result<Client, Error> {
     Client::connect_with(endpoints, Options::default()).await
 }
@@ -136,11 +140,16 @@ impl Client {
         let term = status.header.as_ref().map_or(0, |header| header.term);
         let furthest = status.members.iter().map(|member| member.revision).max().unwrap_or(0);
         self.inner.known_revision.fetch_max(furthest, Ordering::Relaxed);
-        let members: Vec<_> = status.members.iter().map(|member| (member.id, member.client_address.clone())).collect();
+        let members: Vec<_> =
+            status.members.iter().map(|member| (member.id, member.client_address.clone())).collect();
         self.router().learn(term, (status.leader_id > 0).then_some(status.leader_id), &members);
         let known = self.addresses();
         self.links().retain(|address, _| known.contains(address));
-        self.inner.connecting.lock().unwrap_or_else(PoisonError::into_inner).retain(|address, _| known.contains(address));
+        self.inner
+            .connecting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|address, _| known.contains(address));
     }
 
     fn router(&self) -> MutexGuard<'_, Router> {

@@ -1,7 +1,7 @@
 //! The requests in flight on one stream: who waits for which tag, and whether the request has left.
 //!
-//! "Left" means that tonic took it from the queue. Until then a request can be taken back, and is surely not applied: that is what
-//! makes trying again safe after a stream breaks.
+//! "Left" means that tonic took it from the queue. Until then a request can be taken back, and is
+//! surely not applied: that is what makes trying again safe after a stream breaks.
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -149,7 +149,11 @@ impl<R: Reply> Flights<R> {
     }
 
     /// A place for one more request of a session.
-    pub(crate) fn enter_for(self: &Arc<Self>, session: Arc<dyn Ground<R>>, key: Key) -> Result<Ticket<R>, Trouble> {
+    pub(crate) fn enter_for(
+        self: &Arc<Self>,
+        session: Arc<dyn Ground<R>>,
+        key: Key,
+    ) -> Result<Ticket<R>, Trouble> {
         self.admit(Waiter::Session(session, key))
     }
 
@@ -176,12 +180,15 @@ impl<R: Reply> Flights<R> {
         }
     }
 
-    /// A reply came. One that nobody waits for any more is dropped, and an interim one goes to sessions only.
+    /// A reply came. One that nobody waits for any more is dropped, and an interim one goes to
+    /// sessions only.
     pub(crate) fn land(&self, mut reply: R) {
         let waiter = {
             let mut table = self.table();
             match table.flights.get(&reply.tag()).map(|flight| &flight.waiter) {
-                Some(Waiter::Session(session, key)) if reply.is_interim() => Some(Waiter::Session(Arc::clone(session), *key)),
+                Some(Waiter::Session(session, key)) if reply.is_interim() => {
+                    Some(Waiter::Session(Arc::clone(session), *key))
+                }
                 Some(Waiter::Once(_)) if reply.is_interim() => None,
                 _ => table.flights.remove(&reply.tag()).map(|flight| flight.waiter),
             }
@@ -202,7 +209,11 @@ impl<R: Reply> Flights<R> {
             std::mem::take(&mut table.flights)
         };
         for Flight { waiter, left } in flights.into_values() {
-            waiter.told(Err(if left { Trouble::NoAnswer(why.to_owned()) } else { Trouble::NotSent(why.to_owned()) }));
+            waiter.told(Err(if left {
+                Trouble::NoAnswer(why.to_owned())
+            } else {
+                Trouble::NotSent(why.to_owned())
+            }));
         }
     }
 
@@ -290,7 +301,8 @@ mod tests {
         let flights = Arc::new(Flights::<CallReply>::default());
         let session = Arc::new(Heard::default());
         let key = Key { id: 7, round: 2 };
-        let ticket = flights.enter_for(Arc::clone(&session) as Arc<dyn Ground<CallReply>>, key).expect("open");
+        let ticket =
+            flights.enter_for(Arc::clone(&session) as Arc<dyn Ground<CallReply>>, key).expect("open");
         let (plain, mut for_plain) = flights.enter().expect("open");
         for tag in [ticket.tag, plain.tag] {
             assert!(flights.leave(tag));
@@ -298,7 +310,10 @@ mod tests {
             flights.land(reply(tag));
         }
         let parked = CallReply { parked: true, ..reply(ticket.tag) };
-        assert_eq!(*session.0.lock().expect("nobody panicked"), [(key, Ok(parked)), (key, Ok(reply(ticket.tag)))]);
+        assert_eq!(
+            *session.0.lock().expect("nobody panicked"),
+            [(key, Ok(parked)), (key, Ok(reply(ticket.tag)))]
+        );
         assert_eq!(for_plain.try_recv(), Ok(Ok(reply(plain.tag))));
     }
 }

@@ -1,8 +1,9 @@
-//! One connection to one member: an HTTP/2 channel, and on it, from the first call on, one call stream with many calls in flight,
-//! one stream that keeps any number of sessions alive, and one with any number of watches.
+//! One connection to one member: an HTTP/2 channel, and on it, from the first call on, one call
+//! stream with many calls in flight, one stream that keeps any number of sessions alive, and one
+//! with any number of watches.
 //!
-//! A link is used until it breaks and is then replaced: it does not reconnect by itself, so that "the request never left" stays
-//! something that can be known.
+//! A link is used until it breaks and is then replaced: it does not reconnect by itself, so that
+//! "the request never left" stays something that can be known.
 use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
@@ -60,7 +61,9 @@ pub(crate) struct Lane<Q, R> {
 impl Link {
     /// Connects to `address`.
     pub(crate) async fn connect(address: &str, options: &Options) -> Result<Self, Trouble> {
-        let not_sent = |error: tonic::transport::Error| Trouble::NotSent(format!("cannot connect to {address}: {}", chain(&error)));
+        let not_sent = |error: tonic::transport::Error| {
+            Trouble::NotSent(format!("cannot connect to {address}: {}", chain(&error)))
+        };
         let timeout = Duration::from_millis(options.connect_timeout_ms);
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
             .map_err(not_sent)?
@@ -75,10 +78,20 @@ impl Link {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
         let channel = match tokio::time::timeout(timeout, endpoint.connect()).await {
             Ok(channel) => channel.map_err(not_sent)?,
-            Err(_) => return Err(Trouble::NotSent(format!("cannot connect to {address}: no answer within {timeout:?}"))),
+            Err(_) => {
+                return Err(Trouble::NotSent(format!(
+                    "cannot connect to {address}: no answer within {timeout:?}"
+                )));
+            }
         };
         let permits = Semaphore::new(options.calls_in_flight);
-        Ok(Self { channel, calls: OnceLock::new(), touches: OnceLock::new(), watches: Mutex::default(), permits })
+        Ok(Self {
+            channel,
+            calls: OnceLock::new(),
+            touches: OnceLock::new(),
+            watches: Mutex::default(),
+            permits,
+        })
     }
 
     /// The channel, for unary methods.
@@ -88,7 +101,8 @@ impl Link {
 
     /// Whether one of its streams broke. Streams of watches see to that themselves.
     pub(crate) fn is_broken(&self) -> bool {
-        self.calls.get().is_some_and(|lane| lane.flights.is_closed()) || self.touches.get().is_some_and(|lane| lane.flights.is_closed())
+        self.calls.get().is_some_and(|lane| lane.flights.is_closed())
+            || self.touches.get().is_some_and(|lane| lane.flights.is_closed())
     }
 
     /// Its call stream.
@@ -97,7 +111,11 @@ impl Link {
             let channel = self.channel();
             Lane::open(move |outgoing| async move {
                 let client = SpacesClient::new(channel);
-                client.max_decoding_message_size(REPLY_BYTES).max_encoding_message_size(REQUEST_BYTES).call_stream(outgoing).await
+                client
+                    .max_decoding_message_size(REPLY_BYTES)
+                    .max_encoding_message_size(REQUEST_BYTES)
+                    .call_stream(outgoing)
+                    .await
             })
         })
     }
@@ -125,7 +143,11 @@ impl Link {
     }
 
     /// Gives one session's sign of life.
-    pub(crate) async fn touch(&self, request: KeepAliveRequest, timeout_ms: u64) -> Result<KeepAliveReply, Trouble> {
+    pub(crate) async fn touch(
+        &self,
+        request: KeepAliveRequest,
+        timeout_ms: u64,
+    ) -> Result<KeepAliveReply, Trouble> {
         let lane = self.touches.get_or_init(|| {
             let channel = self.channel();
             Lane::open(move |outgoing| async move { SessionsClient::new(channel).keep_alive(outgoing).await })
@@ -153,7 +175,12 @@ impl<Q: Tagged, R: Reply> Lane<Q, R> {
         Self { queue, flights }
     }
 
-    async fn ask(&self, mut request: Q, timeout_ms: u64, deadline: tokio::time::Instant) -> Result<R, Trouble> {
+    async fn ask(
+        &self,
+        mut request: Q,
+        timeout_ms: u64,
+        deadline: tokio::time::Instant,
+    ) -> Result<R, Trouble> {
         let (ticket, answer) = self.flights.enter()?;
         request.set_tag(ticket.tag);
         let result = tokio::time::timeout_at(deadline, async {
@@ -186,7 +213,10 @@ impl<Q: Tagged, R: Reply> Stream for Outgoing<Q, R> {
     }
 }
 
-async fn drive<R: Reply>(start: impl Future<Output = Result<Response<Streaming<R>>, Status>>, flights: Arc<Flights<R>>) {
+async fn drive<R: Reply>(
+    start: impl Future<Output = Result<Response<Streaming<R>>, Status>>,
+    flights: Arc<Flights<R>>,
+) {
     let why = match start.await {
         Err(status) => describe(&status),
         Ok(response) => {
@@ -203,7 +233,8 @@ async fn drive<R: Reply>(start: impl Future<Output = Result<Response<Streaming<R
     flights.close(&why);
 }
 
-/// Refuses a message that the member would not decode; on the call stream it would end the calls of all others.
+/// Refuses a message that the member would not decode; on the call stream it would end the calls of
+/// all others.
 pub(crate) fn check_size(bytes: usize) -> Result<(), Trouble> {
     if bytes <= REQUEST_BYTES {
         return Ok(());
@@ -211,7 +242,9 @@ pub(crate) fn check_size(bytes: usize) -> Result<(), Trouble> {
     Err(Trouble::Answered(Box::new(Failure {
         kind: Kind::Rejected as i32,
         reason: "REQUEST_TOO_LARGE".into(),
-        message: format!("the request has {bytes} bytes, the limit is {REQUEST_BYTES}; send less in one request"),
+        message: format!(
+            "the request has {bytes} bytes, the limit is {REQUEST_BYTES}; send less in one request"
+        ),
         limit: "REQUEST_BYTES".into(),
         limit_value: REQUEST_BYTES as u64,
         status_code: Code::ResourceExhausted as u32,
@@ -232,18 +265,23 @@ pub(crate) fn trouble_of(status: &Status) -> Trouble {
         source = error.source();
     }
     match status.code() {
-        Code::Unimplemented | Code::OutOfRange | Code::InvalidArgument | Code::Unauthenticated | Code::PermissionDenied => {
-            Trouble::Answered(Box::new(Failure {
-                kind: Kind::Rejected as i32,
-                reason: format!("{:?}", status.code()),
-                message: match status.code() {
-                    Code::Unimplemented => "the member does not know this method; is it of an older version, or not a Synod member?".into(),
-                    _ => describe(status),
-                },
-                status_code: status.code() as u32,
-                ..Failure::default()
-            }))
-        }
+        Code::Unimplemented
+        | Code::OutOfRange
+        | Code::InvalidArgument
+        | Code::Unauthenticated
+        | Code::PermissionDenied => Trouble::Answered(Box::new(Failure {
+            kind: Kind::Rejected as i32,
+            reason: format!("{:?}", status.code()),
+            message: match status.code() {
+                Code::Unimplemented => {
+                    "the member does not know this method; is it of an older version, or not a Synod member?"
+                        .into()
+                }
+                _ => describe(status),
+            },
+            status_code: status.code() as u32,
+            ..Failure::default()
+        })),
         _ => Trouble::NoAnswer(describe(status)),
     }
 }

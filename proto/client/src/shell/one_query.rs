@@ -1,7 +1,8 @@
-//! Lets a typed client of a recipe say which query a watch or a cache begins with, and read the answer.
+//! Lets a typed client of a recipe say which query a watch or a cache begins with, and read the
+//! answer.
 //!
-//! The query is written once, as code that asks through a [`OneQuery`]. Run without an answer it says what it asks; run with one, what it
-//! makes of it. Nothing is sent meanwhile.
+//! The query is written once, as code that asks through a [`OneQuery`]. Run without an answer it
+//! says what it asks; run with one, what it makes of it. Nothing is sent meanwhile.
 use std::fmt::Display;
 use std::future::Future;
 use std::pin::pin;
@@ -13,7 +14,8 @@ use synod_abi::{RawCall, RawError, RawQuery, RawReply, Revision, Transport};
 use crate::Error;
 use crate::error::Refusal;
 
-/// What the typed client asks through, in [`WatchBuilder::open_with`](crate::WatchBuilder::open_with) and
+/// What the typed client asks through, in
+/// [`WatchBuilder::open_with`](crate::WatchBuilder::open_with) and
 /// [`WatchBuilder::cache`](crate::WatchBuilder::cache): one query, and nothing else.
 #[derive(Clone, Debug)]
 pub struct OneQuery {
@@ -30,8 +32,12 @@ impl Transport for OneQuery {
         let before = self.asked.lock().unwrap_or_else(PoisonError::into_inner).replace(query);
         match (&self.answer, before) {
             (Some(answer), None) => Ok(answer.clone()),
-            (_, Some(_)) => Err(RawError::Fault { fault: None, message: "only one query can be asked here".into() }),
-            (None, None) => Err(RawError::Unavailable("this is not the answer, but how the question is found out".into())),
+            (_, Some(_)) => {
+                Err(RawError::Fault { fault: None, message: "only one query can be asked here".into() })
+            }
+            (None, None) => {
+                Err(RawError::Unavailable("this is not the answer, but how the question is found out".into()))
+            }
         }
     }
 }
@@ -58,14 +64,20 @@ where
     let asked = asked.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (asked, ended) {
         (Some(asked), _) if asked.space == space => Ok(asked),
-        (Some(asked), _) => Err(refused(format!("the query asks `{}`, and `{space}` is watched", asked.space))),
+        (Some(asked), _) => {
+            Err(refused(format!("the query asks `{}`, and `{space}` is watched", asked.space)))
+        }
         (None, Err(error)) => Err(error),
         (None, Ok(_)) => Err(refused("it asks no query".into())),
     }
 }
 
 /// What `query` makes of the result that it got from the state of `revision`.
-pub(super) fn answered<T, E: Display, A>(query: impl Fn(OneQuery) -> A, revision: u64, result: Vec<u8>) -> Result<T, Error>
+pub(super) fn answered<T, E: Display, A>(
+    query: impl Fn(OneQuery) -> A,
+    revision: u64,
+    result: Vec<u8>,
+) -> Result<T, Error>
 where
     A: Future<Output = Result<T, E>>,
 {
@@ -100,7 +112,8 @@ mod tests {
             transport.query(raw("s")).await.map_err(|error| format!("{error:?}"))
         };
         let calls = |transport: OneQuery| async move {
-            let call = RawCall { space: "s".into(), operation: "put", signature: 1, args: vec![], wait_ms: None };
+            let call =
+                RawCall { space: "s".into(), operation: "put", signature: 1, args: vec![], wait_ms: None };
             transport.call(call).await.map_err(|error| format!("{error:?}"))
         };
         assert!(asked("other", count).is_err());

@@ -6,8 +6,9 @@ use crate::core::{Backoff, Follow, Policy};
 pub struct Options {
     /// Which member is preferred.
     pub follow: Follow,
-    /// Whether the client asks the cluster for its members and its leader, and keeps asking; otherwise it knows only the
-    /// addresses it was given, and contacts nobody before the first request.
+    /// Whether the client asks the cluster for its members and its leader, and keeps asking;
+    /// otherwise it knows only the addresses it was given, and contacts nobody before the first
+    /// request.
     pub learn_members: bool,
     /// How long, and how often, to try again.
     pub policy: Policy,
@@ -15,14 +16,16 @@ pub struct Options {
     pub member_backoff: Backoff,
     /// How long to wait for a connection.
     pub connect_timeout_ms: u64,
-    /// How long to wait for the answer to one attempt. Longer than a member's own limit, so that its answer is heard.
+    /// How long to wait for the answer to one attempt. Longer than a member's own limit, so that
+    /// its answer is heard.
     pub attempt_timeout_ms: u64,
     /// How long to wait for an install, whose module every member compiles.
     pub install_timeout_ms: u64,
     /// Most calls in flight to one member; further ones wait.
     pub calls_in_flight: usize,
-    /// How long a member that serves watches may be silent, or behind what the cluster is known to have done, before they move to
-    /// another one. More than twice the 5 seconds in which members say how far they are.
+    /// How long a member that serves watches may be silent, or behind what the cluster is known to
+    /// have done, before they move to another one. More than twice the 5 seconds in which members
+    /// say how far they are.
     pub watch_silence_ms: u64,
 }
 

@@ -1,8 +1,9 @@
-//! A session: a client's sign of life, in which calls have their effect once, run in their order and may wait, and to which recipes
-//! bind what is to be released when the client is gone.
+//! A session: a client's sign of life, in which calls have their effect once, run in their order
+//! and may wait, and to which recipes bind what is to be released when the client is gone.
 //!
-//! It looks after itself in the background: it stays alive across failures of members, sends again what was lost, and knows by its
-//! own clock until when it may be relied upon, which ends before the cluster gives away what is bound to it.
+//! It looks after itself in the background: it stays alive across failures of members, sends again
+//! what was lost, and knows by its own clock until when it may be relied upon, which ends before
+//! the cluster gives away what is bound to it.
 
 mod alive;
 mod clock;
@@ -26,16 +27,19 @@ use crate::Error;
 use crate::core::{Lifetime, SessionState};
 use crate::error::json_of;
 
-/// A session. Cheap to clone; it is closed, as well as that can be done, when the last clone is dropped.
+/// A session. Cheap to clone; it is closed, as well as that can be done, when the last clone is
+/// dropped.
 ///
-/// Calls made through it, typed ones too (`Lock::client(&session, "lock")`), have their effect exactly once per call, and calls that
-/// are made one after another, without waiting for answers in between, run in that order. They are tried again on any member until
-/// they have an outcome, the session is lost, or no member had a word for the time of the client's
-/// [`Policy`](crate::core::Policy). Dropping a call's future gives the call up: if it waits, it stops waiting, and if it had been
-/// granted something in that moment, that is given back.
+/// Calls made through it, typed ones too (`Lock::client(&session, "lock")`), have their effect
+/// exactly once per call, and calls that are made one after another, without waiting for answers in
+/// between, run in that order. They are tried again on any member until they have an outcome, the
+/// session is lost, or no member had a word for the time of the client's
+/// [`Policy`](crate::core::Policy). Dropping a call's future gives the call up: if it waits, it
+/// stops waiting, and if it had been granted something in that moment, that is given back.
 ///
-/// What the session holds, such as a lock, may be relied upon while [`is_lost`](Self::is_lost) is false and no longer, and what the
-/// lock protects should check fencing tokens: a program can always stall between looking and acting.
+/// What the session holds, such as a lock, may be relied upon while [`is_lost`](Self::is_lost) is
+/// false and no longer, and what the lock protects should check fencing tokens: a program can
+/// always stall between looking and acting.
 #[derive(Clone)]
 pub struct Session {
     handle: Arc<Handle>,
@@ -65,13 +69,19 @@ pub struct Detached {
 
 impl fmt::Debug for Detached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Detached").field("session", &self.session).field("next_request_id", &self.next_request_id).finish_non_exhaustive()
+        f.debug_struct("Detached")
+            .field("session", &self.session)
+            .field("next_request_id", &self.next_request_id)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("id", &self.id()).field("state", &self.state()).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("id", &self.id())
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,8 +117,9 @@ impl Session {
         Duration::from_millis(self.shared().life(|life| life.ttl_ms()))
     }
 
-    /// For how much longer it may be relied upon if nothing more is heard from the cluster; zero: it is lost. Every answered sign
-    /// of life prolongs it. Counted on a clock that goes on while the machine sleeps.
+    /// For how much longer it may be relied upon if nothing more is heard from the cluster; zero:
+    /// it is lost. Every answered sign of life prolongs it. Counted on a clock that goes on while
+    /// the machine sleeps.
     pub fn deadline(&self) -> Duration {
         self.shared().remaining()
     }
@@ -118,14 +129,14 @@ impl Session {
         self.shared().remaining().is_zero()
     }
 
-    /// How it stands. A session past its deadline may be shown as [`SessionState::Lost`] a moment late; [`is_lost`](Self::is_lost)
-    /// never is.
+    /// How it stands. A session past its deadline may be shown as [`SessionState::Lost`] a moment
+    /// late; [`is_lost`](Self::is_lost) never is.
     pub fn state(&self) -> SessionState {
         *self.states().borrow()
     }
 
-    /// How it stands, and every change from now on. States that pass faster than they are looked at are skipped;
-    /// [`SessionState::Lost`] is the last one.
+    /// How it stands, and every change from now on. States that pass faster than they are looked at
+    /// are skipped; [`SessionState::Lost`] is the last one.
     pub fn states(&self) -> watch::Receiver<SessionState> {
         self.shared().states()
     }
@@ -136,8 +147,8 @@ impl Session {
         let _ended = states.wait_for(|state| *state == SessionState::Lost).await;
     }
 
-    /// Runs an operation with its arguments as a JSON object; answers with the result as JSON. An operation that waits does so as
-    /// long as the session lives.
+    /// Runs an operation with its arguments as a JSON object; answers with the result as JSON. An
+    /// operation that waits does so as long as the session lives.
     ///
     /// # Errors
     /// See [`Error`].
@@ -145,25 +156,38 @@ impl Session {
         self.call_json_waiting(space, operation, args, None).await
     }
 
-    /// As [`call_json`](Self::call_json), but an operation that waits does so for at most `wait_ms` milliseconds of cluster time; 0:
-    /// not at all.
+    /// As [`call_json`](Self::call_json), but an operation that waits does so for at most `wait_ms`
+    /// milliseconds of cluster time; 0: not at all.
     ///
     /// # Errors
     /// See [`Error`]; [`Error::WaitTimeout`] when that time is over.
-    pub async fn call_json_waiting(&self, space: &str, operation: &str, args: &str, wait_ms: Option<u64>) -> Result<Answer<String>, Error> {
+    pub async fn call_json_waiting(
+        &self,
+        space: &str,
+        operation: &str,
+        args: &str,
+        wait_ms: Option<u64>,
+    ) -> Result<Answer<String>, Error> {
         let args = Some(Value { form: Some(Form::Json(args.to_owned())), signature: 0 });
         let (space, operation) = (space.to_owned(), operation.to_owned());
-        let reply = self.call(CallRequest { space, operation, args, wait_ms, ..CallRequest::default() }).await?;
+        let reply =
+            self.call(CallRequest { space, operation, args, wait_ms, ..CallRequest::default() }).await?;
         let value = json_of(reply.result)?;
         Ok(Answer::new(value, reply.header.as_ref()))
     }
 
-    /// Runs a query in the session, with its arguments as a JSON object: the recipe sees which session asks. Answers with the result as
-    /// JSON.
+    /// Runs a query in the session, with its arguments as a JSON object: the recipe sees which
+    /// session asks. Answers with the result as JSON.
     ///
     /// # Errors
     /// See [`Error`]; [`Error::SessionExpired`] if there is no such session any more.
-    pub async fn query_json(&self, space: &str, query: &str, args: &str, consistency: Consistency) -> Result<Answer<String>, Error> {
+    pub async fn query_json(
+        &self,
+        space: &str,
+        query: &str,
+        args: &str,
+        consistency: Consistency,
+    ) -> Result<Answer<String>, Error> {
         let args = Value { form: Some(Form::Json(args.to_owned())), signature: 0 };
         let reply = self.client().query_in(self.context(), space, query, args, consistency).await?;
         let value = json_of(reply.result)?;
@@ -182,11 +206,13 @@ impl Session {
         self.shared().call(request).await
     }
 
-    /// Closes it: calls that wait are given up, and the cluster releases what is bound to it. It is lost from here on, whatever comes
-    /// of that. A session that ended before counts as closed. Goes on in the background if the future is dropped.
+    /// Closes it: calls that wait are given up, and the cluster releases what is bound to it. It is
+    /// lost from here on, whatever comes of that. A session that ended before counts as closed.
+    /// Goes on in the background if the future is dropped.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if no member did it within the policy's time: then the session expires.
+    /// [`Error::Unavailable`] if no member did it within the policy's time: then the session
+    /// expires.
     pub async fn close(&self) -> Result<(), Error> {
         self.shared().finish("it was closed", false);
         let (client, id) = (self.client().clone(), self.id());
@@ -198,8 +224,9 @@ impl Session {
         }
     }
 
-    /// Lets go of it without closing it: it lives for its time to live, or until somebody takes it up. Calls that wait are given up
-    /// here, and wait on in the cluster. All clones of this handle are lost.
+    /// Lets go of it without closing it: it lives for its time to live, or until somebody takes it
+    /// up. Calls that wait are given up here, and wait on in the cluster. All clones of this handle
+    /// are lost.
     pub fn detach(self) -> Detached {
         let next_request_id = self.shared().next_request_id();
         self.shared().finish("it was detached", false);

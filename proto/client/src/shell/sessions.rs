@@ -2,8 +2,8 @@
 use synod_abi::{RequestId, SessionId};
 use synod_api::v1::sessions_client::SessionsClient;
 use synod_api::v1::{
-    CancelRequest, Cancelled, CloseSessionRequest, DescribeSessionRequest, ListSessionsReply, ListSessionsRequest, SessionBounds,
-    SessionBoundsRequest, SessionInfo, SetSessionBoundsRequest,
+    CancelRequest, Cancelled, CloseSessionRequest, DescribeSessionRequest, ListSessionsReply,
+    ListSessionsRequest, SessionBounds, SessionBoundsRequest, SessionInfo, SetSessionBoundsRequest,
 };
 
 use super::admin::sized;
@@ -13,13 +13,18 @@ use crate::core::Effect;
 use crate::error::missing;
 
 impl Client {
-    /// A page of the sessions, oldest first, from the one behind `after` on; `limit` 0: as many as a page holds. `more` in the reply
-    /// says whether others follow.
+    /// A page of the sessions, oldest first, from the one behind `after` on; `limit` 0: as many as
+    /// a page holds. `more` in the reply says whether others follow.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn list_sessions(&self, after: Option<SessionId>, limit: u32) -> Result<ListSessionsReply, Error> {
-        let request = &ListSessionsRequest { after: after.map(|after| after.0.to_vec()).unwrap_or_default(), limit };
+    pub async fn list_sessions(
+        &self,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<ListSessionsReply, Error> {
+        let request =
+            &ListSessionsRequest { after: after.map(|after| after.0.to_vec()).unwrap_or_default(), limit };
         let list = |channel| async move { sized!(SessionsClient, channel).list(request.clone()).await };
         self.simple(Effect::Idempotent, list).await
     }
@@ -30,14 +35,16 @@ impl Client {
     /// [`Error::SessionExpired`] if there is none, or see [`Error`].
     pub async fn describe_session(&self, session: SessionId) -> Result<SessionInfo, Error> {
         let request = &DescribeSessionRequest { session: session.0.to_vec() };
-        let describe = |channel| async move { sized!(SessionsClient, channel).describe(request.clone()).await };
+        let describe =
+            |channel| async move { sized!(SessionsClient, channel).describe(request.clone()).await };
         self.simple(Effect::Idempotent, describe).await?.session.ok_or_else(|| missing("session"))
     }
 
     /// Ends a session, whoever its client is: what is bound to it is released.
     ///
     /// # Errors
-    /// [`Error::SessionExpired`] if there is none, also when an earlier attempt whose answer was lost ended it; or see [`Error`].
+    /// [`Error::SessionExpired`] if there is none, also when an earlier attempt whose answer was
+    /// lost ended it; or see [`Error`].
     pub async fn close_session(&self, session: SessionId) -> Result<(), Error> {
         let request = &CloseSessionRequest { session: session.0.to_vec() };
         let close = |channel| async move { sized!(SessionsClient, channel).close(request.clone()).await };
@@ -50,8 +57,14 @@ impl Client {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn cancel_request(&self, session: SessionId, secret: [u8; 16], request: RequestId) -> Result<Cancelled, Error> {
-        let request = &CancelRequest { session: session.0.to_vec(), secret: secret.to_vec(), request_id: request.0 };
+    pub async fn cancel_request(
+        &self,
+        session: SessionId,
+        secret: [u8; 16],
+        request: RequestId,
+    ) -> Result<Cancelled, Error> {
+        let request =
+            &CancelRequest { session: session.0.to_vec(), secret: secret.to_vec(), request_id: request.0 };
         let cancel = |channel| async move { sized!(SessionsClient, channel).cancel(request.clone()).await };
         let reply = self.simple(Effect::Idempotent, cancel).await?;
         self.heard(reply.header.as_ref());
@@ -66,7 +79,8 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn session_bounds(&self) -> Result<SessionBounds, Error> {
-        let bounds = |channel| async move { sized!(SessionsClient, channel).bounds(SessionBoundsRequest {}).await };
+        let bounds =
+            |channel| async move { sized!(SessionsClient, channel).bounds(SessionBoundsRequest {}).await };
         self.simple(Effect::Idempotent, bounds).await?.bounds.ok_or_else(|| missing("bounds"))
     }
 

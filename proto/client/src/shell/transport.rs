@@ -2,7 +2,9 @@
 use prost::Message;
 use synod_abi::{RawCall, RawError, RawQuery, RawReply, Revision, Transport};
 use synod_api::v1::spaces_client::SpacesClient;
-use synod_api::v1::{CallReply, CallRequest, Consistency, Context, QueryReply, QueryRequest, Value, value::Form};
+use synod_api::v1::{
+    CallReply, CallRequest, Consistency, Context, QueryReply, QueryRequest, Value, value::Form,
+};
 use synod_api::{REPLY_BYTES, REQUEST_BYTES};
 
 use super::client::{Answer, Client};
@@ -18,7 +20,12 @@ impl Client {
     /// See [`Error`].
     pub async fn call_json(&self, space: &str, operation: &str, args: &str) -> Result<Answer<String>, Error> {
         let args = Value { form: Some(Form::Json(args.to_owned())), signature: 0 };
-        let request = CallRequest { space: space.to_owned(), operation: operation.to_owned(), args: Some(args), ..CallRequest::default() };
+        let request = CallRequest {
+            space: space.to_owned(),
+            operation: operation.to_owned(),
+            args: Some(args),
+            ..CallRequest::default()
+        };
         let reply = self.call(request).await?;
         let value = json_of(reply.result)?;
         Ok(Answer::new(value, reply.header.as_ref()))
@@ -28,7 +35,13 @@ impl Client {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn query_json(&self, space: &str, query: &str, args: &str, consistency: Consistency) -> Result<Answer<String>, Error> {
+    pub async fn query_json(
+        &self,
+        space: &str,
+        query: &str,
+        args: &str,
+        consistency: Consistency,
+    ) -> Result<Answer<String>, Error> {
         let args = Value { form: Some(Form::Json(args.to_owned())), signature: 0 };
         let reply = self.query(space, query, args, consistency).await?;
         let value = json_of(reply.result)?;
@@ -52,11 +65,18 @@ impl Client {
         Ok(reply)
     }
 
-    /// Runs a query on the preferred member. It never reads an older state than this client has seen.
+    /// Runs a query on the preferred member. It never reads an older state than this client has
+    /// seen.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn query(&self, space: &str, query: &str, args: Value, consistency: Consistency) -> Result<QueryReply, Error> {
+    pub async fn query(
+        &self,
+        space: &str,
+        query: &str,
+        args: Value,
+        consistency: Consistency,
+    ) -> Result<QueryReply, Error> {
         self.query_in(Context::default(), space, query, args, consistency).await
     }
 
@@ -82,7 +102,9 @@ impl Client {
         let reply = self
             .unary(Effect::Idempotent, self.options().attempt_timeout_ms, |channel| async move {
                 check_size(size)?;
-                let mut client = SpacesClient::new(channel).max_decoding_message_size(REPLY_BYTES).max_encoding_message_size(REQUEST_BYTES);
+                let mut client = SpacesClient::new(channel)
+                    .max_decoding_message_size(REPLY_BYTES)
+                    .max_encoding_message_size(REQUEST_BYTES);
                 client.query(request.clone()).await.map_err(|status| super::link::trouble_of(&status))
             })
             .await?;
@@ -105,9 +127,16 @@ pub(super) fn reply_of(reply: CallReply) -> Result<RawReply, RawError> {
 }
 
 /// Runs a typed client's query.
-pub(super) async fn raw_query(client: &Client, context: Context, query: RawQuery) -> Result<RawReply, RawError> {
+pub(super) async fn raw_query(
+    client: &Client,
+    context: Context,
+    query: RawQuery,
+) -> Result<RawReply, RawError> {
     let args = Value { form: Some(Form::Postcard(query.args)), signature: query.signature };
-    let reply = client.query_in(context, &query.space, query.query, args, Consistency::Linearizable).await.map_err(query_error)?;
+    let reply = client
+        .query_in(context, &query.space, query.query, args, Consistency::Linearizable)
+        .await
+        .map_err(query_error)?;
     let revision = Revision(reply.header.as_ref().map_or(0, |header| header.revision));
     Ok(RawReply { revision, result: postcard_of(reply.result)? })
 }

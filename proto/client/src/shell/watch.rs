@@ -1,9 +1,10 @@
-//! A watch: the events of a space that an application wants, each once, in order, those of one revision together, for as long as it
-//! likes.
+//! A watch: the events of a space that an application wants, each once, in order, those of one
+//! revision together, for as long as it likes.
 //!
-//! It looks after itself in the background: all watches of a client share a stream to one member, and when that member fails, hangs or
-//! lags, they go on at another one, from where they were. An application that does not read holds up nobody but itself: what its watch
-//! holds for it is bounded, and beyond that the watch is taken off the stream and resumed when there is room.
+//! It looks after itself in the background: all watches of a client share a stream to one member,
+//! and when that member fails, hangs or lags, they go on at another one, from where they were. An
+//! application that does not read holds up nobody but itself: what its watch holds for it is
+//! bounded, and beyond that the watch is taken off the stream and resumed when there is room.
 
 mod builder;
 mod form;
@@ -80,7 +81,8 @@ impl<P> WatchItem<P> {
 
 /// A watch: see [`Client::watch`](crate::Client::watch). Dropping it ends it.
 ///
-/// It goes on through failures of members for as long as it lives; [`state`](Self::state) says whether a member serves it.
+/// It goes on through failures of members for as long as it lives; [`state`](Self::state) says
+/// whether a member serves it.
 #[must_use = "a watch that is dropped has ended"]
 pub struct Watch<F: Form> {
     handle: Handle,
@@ -99,7 +101,10 @@ impl Drop for Handle {
 
 impl<F: Form> fmt::Debug for Watch<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("revision", &self.revision).field("state", &self.state()).finish_non_exhaustive()
+        f.debug_struct("Watch")
+            .field("revision", &self.revision)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }
 
@@ -108,7 +113,8 @@ impl<F: Form> Watch<F> {
         Self { handle, revision, form: std::marker::PhantomData }
     }
 
-    /// What comes next; none: it has ended, and why was told before. Dropping the future loses nothing.
+    /// What comes next; none: it has ended, and why was told before. Dropping the future loses
+    /// nothing.
     ///
     /// # Errors
     /// Why it has ended. [`revision`](Self::revision) says how far it came.
@@ -129,7 +135,8 @@ impl<F: Form> Watch<F> {
         Poll::Ready(Some(item))
     }
 
-    /// It has told everything up to this revision: whoever comes back begins with the one behind it.
+    /// It has told everything up to this revision: whoever comes back begins with the one behind
+    /// it.
     pub const fn revision(&self) -> u64 {
         self.revision
     }
@@ -139,7 +146,8 @@ impl<F: Form> Watch<F> {
         self.handle.0.state()
     }
 
-    /// When it last heard from a member: what it has told is at least as fresh as that, if it is [`WatchState::Live`].
+    /// When it last heard from a member: what it has told is at least as fresh as that, if it is
+    /// [`WatchState::Live`].
     pub fn heard_at(&self) -> Instant {
         self.handle.0.heard_at()
     }

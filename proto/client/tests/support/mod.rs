@@ -1,5 +1,5 @@
-//! A made-up cluster for tests of sessions: real gRPC on loopback, members that misbehave as they are told, and behind them one
-//! ledger of what arrived and what was done.
+//! A made-up cluster for tests of sessions: real gRPC on loopback, members that misbehave as they
+//! are told, and behind them one ledger of what arrived and what was done.
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -10,10 +10,11 @@ use synod_api::v1::failure::Kind;
 use synod_api::v1::sessions_server::{Sessions, SessionsServer};
 use synod_api::v1::spaces_server::{Spaces, SpacesServer};
 use synod_api::v1::{
-    CallReply, CallRequest, CancelReply, CancelRequest, Cancelled, CloseSessionReply, CloseSessionRequest, Context, DescribeSessionReply,
-    DescribeSessionRequest, Failure, Header, KeepAliveReply, KeepAliveRequest, ListSessionsReply, ListSessionsRequest, OpenSessionReply,
-    OpenSessionRequest, QueryReply, QueryRequest, SessionBounds, SessionBoundsReply, SessionBoundsRequest, SessionInfo,
-    SetSessionBoundsReply, SetSessionBoundsRequest, Value, WatchReply, WatchRequest, value::Form,
+    CallReply, CallRequest, CancelReply, CancelRequest, Cancelled, CloseSessionReply, CloseSessionRequest,
+    Context, DescribeSessionReply, DescribeSessionRequest, Failure, Header, KeepAliveReply, KeepAliveRequest,
+    ListSessionsReply, ListSessionsRequest, OpenSessionReply, OpenSessionRequest, QueryReply, QueryRequest,
+    SessionBounds, SessionBoundsReply, SessionBoundsRequest, SessionInfo, SetSessionBoundsReply,
+    SetSessionBoundsRequest, Value, WatchReply, WatchRequest, value::Form,
 };
 use synod_client::core::{Backoff, Policy};
 use synod_client::{Client, Options};
@@ -35,7 +36,8 @@ pub(crate) enum Calls {
     Ignore,
     /// Says that they are surely not applied.
     NoLeader,
-    /// Answers those of any session with the arguments, and notes only that they arrived; every session that is opened is another.
+    /// Answers those of any session with the arguments, and notes only that they arrived; every
+    /// session that is opened is another.
     ServeAny,
 }
 
@@ -130,7 +132,8 @@ impl Cluster {
                 .add_service(SpacesServer::new(Served(Arc::clone(&member))))
                 .add_service(SessionsServer::new(Served(Arc::clone(&member))));
             tokio::spawn(async move {
-                let _ended = server.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))).await;
+                let _ended =
+                    server.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))).await;
             });
             started.push(member);
         }
@@ -144,9 +147,12 @@ impl Cluster {
     }
 
     pub(crate) async fn client_with(&self, options: Options) -> Client {
-        let endpoints = self.members.iter().map(|member| member.address.to_string()).collect::<Vec<_>>().join(",");
+        let endpoints =
+            self.members.iter().map(|member| member.address.to_string()).collect::<Vec<_>>().join(",");
         let member_backoff = Backoff { base_ms: 20, max_ms: 100 };
-        Client::connect_with(endpoints, Options { learn_members: false, member_backoff, ..options }).await.expect("nobody is contacted")
+        Client::connect_with(endpoints, Options { learn_members: false, member_backoff, ..options })
+            .await
+            .expect("nobody is contacted")
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -162,7 +168,8 @@ impl Cluster {
             (value, ledger.parked.remove(&id).unwrap_or_default())
         };
         for Parked { replies, tag } in waiting {
-            let reply = CallReply { header: header(0), result: Some(value.clone()), tag, ..CallReply::default() };
+            let reply =
+                CallReply { header: header(0), result: Some(value.clone()), tag, ..CallReply::default() };
             let _gone = replies.send(Ok(reply)).await;
         }
     }
@@ -195,9 +202,14 @@ impl Member {
     }
 
     /// What is answered now; none: nothing.
-    fn take(&self, request: CallRequest, replies: &mpsc::Sender<Result<CallReply, Status>>) -> Option<CallReply> {
+    fn take(
+        &self,
+        request: CallRequest,
+        replies: &mpsc::Sender<Result<CallReply, Status>>,
+    ) -> Option<CallReply> {
         let CallRequest { context, tag, args, operation, wait_ms, .. } = request;
-        let Context { session, request_id: id, after, acknowledged_below: below, acknowledged, .. } = context.expect("a session's call");
+        let Context { session, request_id: id, after, acknowledged_below: below, acknowledged, .. } =
+            context.expect("a session's call");
         let mut ledger = self.ledger();
         let does = *self.calls.lock().expect("nobody panicked");
         if does == Calls::ServeAny {
@@ -220,7 +232,11 @@ impl Member {
             Some(Ok(value)) => return Some(CallReply { result: Some(value), ..reply }),
             Some(Err(failure)) => return failed(failure),
             None if ledger.parked.contains_key(&id) => {}
-            None if after > 0 && after >= below && !ledger.ran.contains(&after) && !ledger.cancelled.contains(&after) => {
+            None if after > 0
+                && after >= below
+                && !ledger.ran.contains(&after)
+                && !ledger.cancelled.contains(&after) =>
+            {
                 return failed(failure(Kind::Unavailable, "OUT_OF_ORDER"));
             }
             None => ledger.ran.push(id),
@@ -257,7 +273,10 @@ impl Spaces for Served {
 
     type CallStreamStream = Replies<CallReply>;
 
-    async fn call_stream(&self, request: Request<Streaming<CallRequest>>) -> Result<Response<Self::CallStreamStream>, Status> {
+    async fn call_stream(
+        &self,
+        request: Request<Streaming<CallRequest>>,
+    ) -> Result<Response<Self::CallStreamStream>, Status> {
         let member = Arc::clone(&self.0);
         let mut requests = request.into_inner();
         let (replies, stream) = mpsc::channel(64);
@@ -290,7 +309,10 @@ impl Spaces for Served {
 
     type WatchStream = Replies<WatchReply>;
 
-    async fn watch(&self, _request: Request<Streaming<WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(
+        &self,
+        _request: Request<Streaming<WatchRequest>>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
         Err(Status::unimplemented("not needed"))
     }
 
@@ -338,12 +360,20 @@ impl Sessions for Served {
         if *self.0.hang_up_on_open.lock().expect("nobody panicked") {
             return Err(Status::unavailable("broken pipe"));
         }
-        Ok(Response::new(OpenSessionReply { header: header(self.0.id), session, ttl_ms: ledger.ttl_ms, already }))
+        Ok(Response::new(OpenSessionReply {
+            header: header(self.0.id),
+            session,
+            ttl_ms: ledger.ttl_ms,
+            already,
+        }))
     }
 
     type KeepAliveStream = Replies<KeepAliveReply>;
 
-    async fn keep_alive(&self, request: Request<Streaming<KeepAliveRequest>>) -> Result<Response<Self::KeepAliveStream>, Status> {
+    async fn keep_alive(
+        &self,
+        request: Request<Streaming<KeepAliveRequest>>,
+    ) -> Result<Response<Self::KeepAliveStream>, Status> {
         let member = Arc::clone(&self.0);
         let replies = request.into_inner().filter_map(move |request| {
             let KeepAliveRequest { session, secret, tag } = request.ok()?;
@@ -352,10 +382,14 @@ impl Sessions for Served {
             ledger.touched.push(member.id);
             match *member.touches.lock().expect("nobody panicked") {
                 Touches::Ignore => None,
-                Touches::NoLeader => Some(Ok(KeepAliveReply { failure: Some(failure(Kind::Unavailable, "NO_LEADER")), ..reply })),
-                Touches::Serve if secret == [0; 16] => {
-                    Some(Ok(KeepAliveReply { failure: Some(failure(Kind::Rejected, "WRONG_SECRET")), ..reply }))
-                }
+                Touches::NoLeader => Some(Ok(KeepAliveReply {
+                    failure: Some(failure(Kind::Unavailable, "NO_LEADER")),
+                    ..reply
+                })),
+                Touches::Serve if secret == [0; 16] => Some(Ok(KeepAliveReply {
+                    failure: Some(failure(Kind::Rejected, "WRONG_SECRET")),
+                    ..reply
+                })),
                 Touches::Serve if !ledger.alive => Some(Ok(KeepAliveReply { ended: true, ..reply })),
                 Touches::Serve => Some(Ok(KeepAliveReply { ttl_ms: ledger.ttl_ms, ..reply })),
             }
@@ -363,7 +397,10 @@ impl Sessions for Served {
         Ok(Response::new(Box::pin(replies)))
     }
 
-    async fn close(&self, _request: Request<CloseSessionRequest>) -> Result<Response<CloseSessionReply>, Status> {
+    async fn close(
+        &self,
+        _request: Request<CloseSessionRequest>,
+    ) -> Result<Response<CloseSessionReply>, Status> {
         let mut ledger = self.0.ledger();
         ledger.closed += 1;
         if !std::mem::take(&mut ledger.alive) {
@@ -372,15 +409,28 @@ impl Sessions for Served {
         Ok(Response::new(CloseSessionReply { header: header(self.0.id) }))
     }
 
-    async fn describe(&self, request: Request<DescribeSessionRequest>) -> Result<Response<DescribeSessionReply>, Status> {
-        let session = SessionInfo { session: request.into_inner().session, label: "l".into(), ..SessionInfo::default() };
+    async fn describe(
+        &self,
+        request: Request<DescribeSessionRequest>,
+    ) -> Result<Response<DescribeSessionReply>, Status> {
+        let session = SessionInfo {
+            session: request.into_inner().session,
+            label: "l".into(),
+            ..SessionInfo::default()
+        };
         Ok(Response::new(DescribeSessionReply { header: header(self.0.id), session: Some(session) }))
     }
 
-    async fn list(&self, request: Request<ListSessionsRequest>) -> Result<Response<ListSessionsReply>, Status> {
+    async fn list(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsReply>, Status> {
         let ListSessionsRequest { after, limit } = request.into_inner();
-        let sessions =
-            if after.is_empty() { vec![SessionInfo { session: SESSION.to_vec(), ..SessionInfo::default() }] } else { Vec::new() };
+        let sessions = if after.is_empty() {
+            vec![SessionInfo { session: SESSION.to_vec(), ..SessionInfo::default() }]
+        } else {
+            Vec::new()
+        };
         Ok(Response::new(ListSessionsReply { header: header(self.0.id), sessions, more: limit == 1 }))
     }
 
@@ -397,12 +447,18 @@ impl Sessions for Served {
         Ok(Response::new(CancelReply { header: header(self.0.id), was: was as i32 }))
     }
 
-    async fn bounds(&self, _request: Request<SessionBoundsRequest>) -> Result<Response<SessionBoundsReply>, Status> {
+    async fn bounds(
+        &self,
+        _request: Request<SessionBoundsRequest>,
+    ) -> Result<Response<SessionBoundsReply>, Status> {
         let bounds = Some(SessionBounds { min_ttl_ms: 2_000, max_ttl_ms: 9_000 });
         Ok(Response::new(SessionBoundsReply { header: header(self.0.id), bounds }))
     }
 
-    async fn set_bounds(&self, _request: Request<SetSessionBoundsRequest>) -> Result<Response<SetSessionBoundsReply>, Status> {
+    async fn set_bounds(
+        &self,
+        _request: Request<SetSessionBoundsRequest>,
+    ) -> Result<Response<SetSessionBoundsReply>, Status> {
         Err(synod_api::status_of_failure(&failure(Kind::Rejected, "TTL_OUT_OF_BOUNDS")))
     }
 }

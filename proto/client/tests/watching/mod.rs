@@ -1,5 +1,6 @@
-//! A made-up cluster for tests of watches: real gRPC on loopback, one log of events behind all members, and members that break off, fall
-//! silent, cut revisions into parts, or can't serve, as they are told.
+//! A made-up cluster for tests of watches: real gRPC on loopback, one log of events behind all
+//! members, and members that break off, fall silent, cut revisions into parts, or can't serve, as
+//! they are told.
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -12,8 +13,9 @@ use synod_api::v1::spaces_server::{Spaces, SpacesServer};
 use synod_api::v1::watch_request::Request as Asked;
 use synod_api::v1::watch_update::Update;
 use synod_api::v1::{
-    CallReply, CallRequest, CreateWatch, Event, EventForm, Failure, Header, QueryReply, QueryRequest, Value, WatchCancelled, WatchCreated,
-    WatchEvents, WatchProgress, WatchReply, WatchRequest, WatchUpdate, value::Form,
+    CallReply, CallRequest, CreateWatch, Event, EventForm, Failure, Header, QueryReply, QueryRequest, Value,
+    WatchCancelled, WatchCreated, WatchEvents, WatchProgress, WatchReply, WatchRequest, WatchUpdate,
+    value::Form,
 };
 use synod_client::core::{Backoff, Policy};
 use synod_client::{Client, Follow, Options};
@@ -94,9 +96,11 @@ impl Cluster {
                 ledger: Arc::clone(&ledger),
                 news: news.clone(),
             });
-            let server = tonic::transport::Server::builder().add_service(SpacesServer::new(Served(Arc::clone(&member))));
+            let server = tonic::transport::Server::builder()
+                .add_service(SpacesServer::new(Served(Arc::clone(&member))));
             tokio::spawn(async move {
-                let _ended = server.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))).await;
+                let _ended =
+                    server.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))).await;
             });
             started.push(member);
         }
@@ -114,7 +118,8 @@ impl Cluster {
             attempt_timeout_ms: 1_000,
             ..Options::default()
         };
-        let endpoints = self.members.iter().map(|member| member.address.to_string()).collect::<Vec<_>>().join(",");
+        let endpoints =
+            self.members.iter().map(|member| member.address.to_string()).collect::<Vec<_>>().join(",");
         Client::connect_with(endpoints, options).await.expect("nobody is contacted")
     }
 
@@ -133,7 +138,8 @@ impl Cluster {
             let mut ledger = self.ledger();
             ledger.revision += 1;
             let revision = ledger.revision;
-            let events = events.iter().map(|(topic, payload)| ((*topic).to_owned(), (*payload).to_owned())).collect();
+            let events =
+                events.iter().map(|(topic, payload)| ((*topic).to_owned(), (*payload).to_owned())).collect();
             ledger.events.insert(revision, events);
             revision
         };
@@ -219,7 +225,12 @@ fn answer(args: Option<&Value>, ledger: &Ledger) -> Value {
 }
 
 fn begin(create: &CreateWatch, ledger: &Ledger) -> Result<(u64, Option<Value>), Box<WatchCancelled>> {
-    let refused = |reason: &str| Box::new(WatchCancelled { failure: Some(failure(Kind::Rejected, reason)), ..WatchCancelled::default() });
+    let refused = |reason: &str| {
+        Box::new(WatchCancelled {
+            failure: Some(failure(Kind::Rejected, reason)),
+            ..WatchCancelled::default()
+        })
+    };
     if create.space != "s" {
         return Err(refused("UNKNOWN_SPACE"));
     }
@@ -232,8 +243,12 @@ fn begin(create: &CreateWatch, ledger: &Ledger) -> Result<(u64, Option<Value>), 
     match &create.start {
         None => Ok((ledger.revision, None)),
         Some(Start::FromOldest(_)) => Ok((ledger.compacted, None)),
-        Some(Start::FromRevision(revision)) if *revision <= ledger.compacted => Err(Box::new(compacted(ledger))),
-        Some(Start::FromRevision(revision)) if *revision > ledger.revision + 1 => Err(refused("REVISION_NOT_REACHED")),
+        Some(Start::FromRevision(revision)) if *revision <= ledger.compacted => {
+            Err(Box::new(compacted(ledger)))
+        }
+        Some(Start::FromRevision(revision)) if *revision > ledger.revision + 1 => {
+            Err(refused("REVISION_NOT_REACHED"))
+        }
         Some(Start::FromRevision(revision)) => Ok((revision - 1, None)),
         Some(Start::Query(query)) => Ok((ledger.revision, Some(answer(query.args.as_ref(), ledger)))),
     }
@@ -313,7 +328,10 @@ impl Serving {
         let (watch_id, update) = match request {
             Asked::Progress(_) => {
                 let mark = WatchProgress { revision: self.member.ledger().revision, time_ms: 1 };
-                return !self.serve().await || self.send(vec![WatchUpdate { watch_id: 0, update: Some(Update::Progress(mark)) }]).await;
+                return !self.serve().await
+                    || self
+                        .send(vec![WatchUpdate { watch_id: 0, update: Some(Update::Progress(mark)) }])
+                        .await;
             }
             Asked::Cancel(cancel) => {
                 let mut ledger = self.member.ledger();
@@ -331,7 +349,10 @@ impl Serving {
                     Ok((revision, result)) => {
                         ledger.watches += 1;
                         self.watches.insert(watch_id, Watching { create, next: revision + 1 });
-                        (watch_id, Update::Created(WatchCreated { revision, space_id: SPACE, result, time_ms: 1 }))
+                        (
+                            watch_id,
+                            Update::Created(WatchCreated { revision, space_id: SPACE, result, time_ms: 1 }),
+                        )
                     }
                 }
             }
@@ -349,7 +370,10 @@ impl Serving {
                 let mut ended = Vec::new();
                 for (&watch_id, watch) in &mut self.watches {
                     let cancelled = if ledger.deleted {
-                        Some(WatchCancelled { failure: Some(failure(Kind::Rejected, "SPACE_DELETED")), ..WatchCancelled::default() })
+                        Some(WatchCancelled {
+                            failure: Some(failure(Kind::Rejected, "SPACE_DELETED")),
+                            ..WatchCancelled::default()
+                        })
                     } else if watch.next <= ledger.compacted {
                         Some(compacted(&ledger))
                     } else {
@@ -365,10 +389,19 @@ impl Serving {
                         if whole.len() >= MESSAGE_EVENTS {
                             break;
                         }
-                        let wanted = (0..).zip(emitted).filter(|(_, (topic, _))| watch.wants(topic)).map(|(number, (topic, payload))| {
-                            let payload = Some(watch.value(payload));
-                            Event { revision, number, time_ms: revision, topic: topic.clone(), payload, ..Event::default() }
-                        });
+                        let wanted = (0..).zip(emitted).filter(|(_, (topic, _))| watch.wants(topic)).map(
+                            |(number, (topic, payload))| {
+                                let payload = Some(watch.value(payload));
+                                Event {
+                                    revision,
+                                    number,
+                                    time_ms: revision,
+                                    topic: topic.clone(),
+                                    payload,
+                                    ..Event::default()
+                                }
+                            },
+                        );
                         whole.extend(wanted);
                         watch.next = revision + 1;
                     }
@@ -377,12 +410,16 @@ impl Serving {
                     }
                     if parts {
                         for (at, event) in whole.iter().enumerate() {
-                            let partial = whole.get(at + 1).is_some_and(|next| next.revision == event.revision);
+                            let partial =
+                                whole.get(at + 1).is_some_and(|next| next.revision == event.revision);
                             let events = WatchEvents { events: vec![event.clone()], partial };
                             updates.push(WatchUpdate { watch_id, update: Some(Update::Events(events)) });
                         }
                     } else {
-                        updates.push(WatchUpdate { watch_id, update: Some(Update::Events(WatchEvents { events: whole, partial: false })) });
+                        updates.push(WatchUpdate {
+                            watch_id,
+                            update: Some(Update::Events(WatchEvents { events: whole, partial: false })),
+                        });
                     }
                 }
                 ledger.watches -= ended.len() as i64;
@@ -410,13 +447,19 @@ impl Spaces for Served {
 
     type CallStreamStream = Replies<CallReply>;
 
-    async fn call_stream(&self, _request: Request<Streaming<CallRequest>>) -> Result<Response<Self::CallStreamStream>, Status> {
+    async fn call_stream(
+        &self,
+        _request: Request<Streaming<CallRequest>>,
+    ) -> Result<Response<Self::CallStreamStream>, Status> {
         Err(Status::unimplemented("not needed"))
     }
 
     type WatchStream = Replies<WatchReply>;
 
-    async fn watch(&self, request: Request<Streaming<WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(
+        &self,
+        request: Request<Streaming<WatchRequest>>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
         if *self.0.does.borrow() == Does::Down {
             return Err(Status::unavailable("the member is down"));
         }
@@ -442,8 +485,12 @@ impl Spaces for Served {
             return Err(synod_api::status_of_failure(&failure(Kind::Unavailable, "NO_LEADER")));
         }
         let ledger = self.0.ledger();
-        assert!(context.unwrap_or_default().at_least_revision <= ledger.revision, "nothing of the future is asked for");
-        let header = Some(Header { member_id: self.0.id, term: 1, revision: ledger.revision, ..Header::default() });
+        assert!(
+            context.unwrap_or_default().at_least_revision <= ledger.revision,
+            "nothing of the future is asked for"
+        );
+        let header =
+            Some(Header { member_id: self.0.id, term: 1, revision: ledger.revision, ..Header::default() });
         Ok(Response::new(QueryReply { header, result: Some(answer(args.as_ref(), &ledger)) }))
     }
 }

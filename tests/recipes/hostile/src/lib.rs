@@ -1,4 +1,5 @@
-//! A recipe that misbehaves in every way that compiles, for the tests of limits. Nothing to learn from.
+//! A recipe that misbehaves in every way that compiles, for the tests of limits. Nothing to learn
+//! from.
 //!
 //! What its handler of events does is set by `react`; until then it counts them.
 use synod_sdk::prelude::*;
@@ -116,7 +117,8 @@ impl Hostile {
         Blob::from(vec![7; bytes as usize])
     }
 
-    /// Writes, and emits `count` events of `bytes` bytes, and up to 3 that tell the length, under topics of their own.
+    /// Writes, and emits `count` events of `bytes` bytes, and up to 3 that tell the length, under
+    /// topics of their own.
     #[op]
     fn emit(&self, cx: &mut Ctx, count: u32, bytes: u32) {
         self.numbers.put(cx, &0, &1);
@@ -159,13 +161,15 @@ impl Hostile {
         cx.send(&there, "bounce", &(&here, &there));
     }
 
-    /// Emits one event: with a handler that sends this back, two spaces feed each other without end.
+    /// Emits one event: with a handler that sends this back, two spaces feed each other without
+    /// end.
     #[op]
     fn echo(&self, cx: &mut Ctx) {
         shout(cx, 1, 0);
     }
 
-    /// Sends itself `times` times to the space `there`, each of which does the same, `generations` deep: many in all, and none of them many.
+    /// Sends itself `times` times to the space `there`, each of which does the same, `generations`
+    /// deep: many in all, and none of them many.
     #[op]
     fn multiply(&self, cx: &mut Ctx, there: String, times: u32, generations: u32) {
         if let Some(generations) = generations.checked_sub(1) {
@@ -192,7 +196,9 @@ impl Hostile {
             Reaction::Count => {}
             Reaction::Panic => panic!("on purpose"),
             Reaction::Spin => self.numbers.put(cx, &1, &endless()),
-            Reaction::BreakLimit => self.rows.put(cx, "k".repeat(synod_sdk::abi::limits::KEY_BYTES).as_str(), &Blob::default()),
+            Reaction::BreakLimit => {
+                self.rows.put(cx, "k".repeat(synod_sdk::abi::limits::KEY_BYTES).as_str(), &Blob::default())
+            }
             Reaction::Emit { count, bytes } => shout(cx, count, bytes),
             Reaction::Send { space, operation } => cx.send(&space, &operation, &()),
         }

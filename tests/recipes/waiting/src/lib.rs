@@ -1,7 +1,8 @@
-//! What waits, keeps an order, or happens later, for the cluster tests. Nothing to learn from: `plugins/lock` is the recipe to read.
+//! What waits, keeps an order, or happens later, for the cluster tests. Nothing to learn from:
+//! `plugins/lock` is the recipe to read.
 //!
-//! It emits what it is told to tell, and whatever happens without a call: alarms, ends of sessions, cancels. Bound to another space, it
-//! writes down what that emits.
+//! It emits what it is told to tell, and whatever happens without a call: alarms, ends of sessions,
+//! cancels. Bound to another space, it writes down what that emits.
 use synod_sdk::prelude::*;
 
 /// What happened.
@@ -113,16 +114,25 @@ impl Waiting {
         cx.cancel_timer(timer)
     }
 
-    /// Emits one event per topic, all in one revision, each with `value` and `filling` zeros; refuses afterwards if told to.
+    /// Emits one event per topic, all in one revision, each with `value` and `filling` zeros;
+    /// refuses afterwards if told to.
     #[op]
-    fn tell(&self, cx: &mut Ctx, topics: Vec<String>, value: u64, filling: u32, refuse: bool) -> Result<u64, WaitingError> {
+    fn tell(
+        &self,
+        cx: &mut Ctx,
+        topics: Vec<String>,
+        value: u64,
+        filling: u32,
+        refuse: bool,
+    ) -> Result<u64, WaitingError> {
         let told = Happened::Told { value, filling: Blob::from(vec![0; filling as usize]) };
         topics.iter().for_each(|topic| cx.emit(topic, &told));
         ensure!(!refuse, WaitingError::Refused);
         Ok(value)
     }
 
-    /// Has the space called `space`, of this recipe, append to the list of `key`, within this command.
+    /// Has the space called `space`, of this recipe, append to the list of `key`, within this
+    /// command.
     #[op]
     fn append_there(&self, cx: &mut Ctx, space: String, key: String, value: u64) {
         cx.send(&space, "append", &(key, value));

@@ -1,5 +1,6 @@
-//! `watch-fanout`: one event to many watches, one event at a time. What is timed is from the sending of the call that emits it to each
-//! receipt; the call's own time, which is in there, stands beside it.
+//! `watch-fanout`: one event to many watches, one event at a time. What is timed is from the
+//! sending of the call that emits it to each receipt; the call's own time, which is in there,
+//! stands beside it.
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,12 @@ struct Times {
 
 impl Fanout {
     /// Measures, with the watches at the member at `address`.
-    pub(super) async fn run(&self, client: &Client, address: &str, putter: &Putter) -> Result<Measured, Failed> {
+    pub(super) async fn run(
+        &self,
+        client: &Client,
+        address: &str,
+        putter: &Putter,
+    ) -> Result<Measured, Failed> {
         let board = Board::new(PREFIX, 1);
         let watchers = {
             let _spinner = Spinner::new(format!("opening {} watches", self.watchers));
@@ -55,7 +61,13 @@ impl Fanout {
         Ok(self.report(&times?))
     }
 
-    async fn rounds(&self, client: &Client, board: &Arc<Board>, putter: &Putter, length: Duration) -> Result<Times, Failed> {
+    async fn rounds(
+        &self,
+        client: &Client,
+        board: &Arc<Board>,
+        putter: &Putter,
+        length: Duration,
+    ) -> Result<Times, Failed> {
         let (mut times, end) = (Times::default(), Instant::now() + length);
         let mut expected = board.received();
         drop(board.take_latencies());
@@ -74,7 +86,8 @@ impl Fanout {
 
     fn report(&self, Times { calls, receipts, last }: &Times) -> Measured {
         let line = |name: &str, histogram: &Histogram| {
-            let [p50, p99, max] = [histogram.quantile(500), histogram.quantile(990), histogram.max()].map(milliseconds);
+            let [p50, p99, max] =
+                [histogram.quantile(500), histogram.quantile(990), histogram.max()].map(milliseconds);
             format!("{name:<28} p50 {p50}   p99 {p99}   max {max}\n")
         };
         let json = |histogram: &Histogram| -> Value {
@@ -82,7 +95,8 @@ impl Fanout {
         };
         let (watchers, connections, events) = (self.watchers, self.connections, calls.total());
         let text = format!(
-            "watch-fanout of one event to {watchers} watchers over {connections} connections, {events} events, {} receipts\n\n{}{}{}",
+            "watch-fanout of one event to {watchers} watchers over {connections} connections, {events} \
+                events, {} receipts\n\n{}{}{}",
             receipts.total(),
             line("from call to each receipt", receipts),
             line("from call to the last one", last),

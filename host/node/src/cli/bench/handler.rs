@@ -1,5 +1,5 @@
-//! `handler`: what a bound handler costs each call. The same `put`s run unbound, bound to `audit`, and unbound again, in one run, in
-//! spaces of their own.
+//! `handler`: what a bound handler costs each call. The same `put`s run unbound, bound to `audit`,
+//! and unbound again, in one run, in spaces of their own.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +30,12 @@ pub(super) fn binding() -> Binding {
 }
 
 /// Measures `callers`, which put to [`SOURCE`].
-pub(super) async fn run(client: &Client, callers: &[Arc<Caller>], warmup: Duration, length: Duration) -> Result<Measured, Failed> {
+pub(super) async fn run(
+    client: &Client,
+    callers: &[Arc<Caller>],
+    warmup: Duration,
+    length: Duration,
+) -> Result<Measured, Failed> {
     if !warmup.is_zero() {
         load::run(callers, warmup).await?;
     }
@@ -48,17 +53,27 @@ fn calls_per_second(outcome: &Outcome) -> f64 {
 
 fn report(clients: usize, phases: &[(bool, Outcome)]) -> Measured {
     let mean_us = |bound: bool| {
-        let phases: Vec<_> = phases.iter().filter(|phase| phase.0 == bound).map(|(_, outcome)| calls_per_second(outcome)).collect();
+        let phases: Vec<_> = phases
+            .iter()
+            .filter(|phase| phase.0 == bound)
+            .map(|(_, outcome)| calls_per_second(outcome))
+            .collect();
         let calls_per_second = phases.iter().sum::<f64>() / rate(phases.len() as u64, 1.0);
         if calls_per_second > 0.0 { 1e6 / calls_per_second } else { 0.0 }
     };
     let cost_us = mean_us(true) - mean_us(false);
     let rows = phases.iter().map(|(bound, outcome)| {
         let [p50, p99] = [500, 990].map(|per_mille| milliseconds(outcome.latencies.quantile(per_mille)));
-        [if *bound { "audit" } else { "none" }.to_owned(), format!("{:.0}", calls_per_second(outcome)), p50, p99]
+        [
+            if *bound { "audit" } else { "none" }.to_owned(),
+            format!("{:.0}", calls_per_second(outcome)),
+            p50,
+            p99,
+        ]
     });
     let text = format!(
-        "handler: put of kv, {clients} clients\n\n{}\n\na bound audit costs {cost_us:.1} us a call of the cluster's time",
+        "handler: put of kv, {clients} clients\n\n{}\n\na bound audit costs {cost_us:.1} us a call of the \
+            cluster's time",
         table(["HANDLER", "CALLS/S>", "P50>", "P99>"], rows)
     );
     let mut all = Outcome::default();

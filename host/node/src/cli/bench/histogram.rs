@@ -1,5 +1,5 @@
-//! Latencies in a fixed amount of memory: buckets that grow with the value, 64 per power of two, so that a quantile is right
-//! within 1.6 %.
+//! Latencies in a fixed amount of memory: buckets that grow with the value, 64 per power of two, so
+//! that a quantile is right within 1.6 %.
 
 /// Buckets per power of two, as a power of two.
 const SUB_BITS: u32 = 6;
@@ -87,10 +87,14 @@ mod tests {
 
     #[test]
     fn buckets_hold_their_values() {
-        let values = (0..10_000).chain((0..36).map(|power| 1 << power)).chain((6..36).map(|power| (1 << power) - 1));
+        let values =
+            (0..10_000).chain((0..36).map(|power| 1 << power)).chain((6..36).map(|power| (1 << power) - 1));
         for value in values {
             let top = upper(index(value));
-            assert!(top >= value && (top - value) as f64 <= value as f64 / 64.0, "{value} is in a bucket up to {top}");
+            assert!(
+                top >= value && (top - value) as f64 <= value as f64 / 64.0,
+                "{value} is in a bucket up to {top}"
+            );
         }
     }
 

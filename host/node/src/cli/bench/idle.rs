@@ -1,7 +1,9 @@
-//! Sessions that do nothing: opened, kept alive over one stream per member, and closed again. What they cost is messages.
+//! Sessions that do nothing: opened, kept alive over one stream per member, and closed again. What
+//! they cost is messages.
 //!
-//! It speaks to the members directly, so that what is counted is what was sent and answered. Each session gives a sign of life after
-//! a third of its time to live, as the client library does; the signs are spread evenly over that time.
+//! It speaks to the members directly, so that what is counted is what was sent and answered. Each
+//! session gives a sign of life after a third of its time to live, as the client library does; the
+//! signs are spread evenly over that time.
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
@@ -66,7 +68,10 @@ impl Idlers {
     pub(super) async fn keep_alive(&self, length: Duration) -> Result<Outcome, Failed> {
         let bar = tokio::spawn(show_time(length));
         let began = Instant::now();
-        let kept = self.members.iter().map(|(client, sessions)| keep_alive(client.clone(), sessions, self.ttl, began + length));
+        let kept = self
+            .members
+            .iter()
+            .map(|(client, sessions)| keep_alive(client.clone(), sessions, self.ttl, began + length));
         let kept = futures::future::try_join_all(kept).await;
         bar.abort();
         let mut outcome = Outcome::default();
@@ -85,7 +90,11 @@ impl Idlers {
             })
         });
         let closed: Vec<bool> = futures::stream::iter(closing).buffer_unordered(AT_ONCE).collect().await;
-        tracing::debug!(sessions = closed.len(), closed = closed.iter().filter(|closed| **closed).count(), "closed");
+        tracing::debug!(
+            sessions = closed.len(),
+            closed = closed.iter().filter(|closed| **closed).count(),
+            "closed"
+        );
     }
 }
 
@@ -94,7 +103,9 @@ fn unavailable(status: &Status) -> Failed {
 }
 
 pub(super) async fn connect(address: &str) -> Result<Channel, Failed> {
-    let failed = |error: tonic::transport::Error| Failed::new(Exit::Unavailable, format!("cannot connect to {address}: {error}"));
+    let failed = |error: tonic::transport::Error| {
+        Failed::new(Exit::Unavailable, format!("cannot connect to {address}: {error}"))
+    };
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(failed)?;
     endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect().await.map_err(failed)
 }
@@ -102,24 +113,44 @@ pub(super) async fn connect(address: &str) -> Result<Channel, Failed> {
 async fn open(mut client: SessionsClient<Channel>, ttl: Duration) -> Result<(Idle, Duration), Failed> {
     let (nonce, secret) = (random()?, random()?);
     let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-    let request =
-        OpenSessionRequest { nonce, secret: secret.clone(), ttl_ms, label: "synod bench".to_owned(), ..OpenSessionRequest::default() };
+    let request = OpenSessionRequest {
+        nonce,
+        secret: secret.clone(),
+        ttl_ms,
+        label: "synod bench".to_owned(),
+        ..OpenSessionRequest::default()
+    };
     let opened = client.open(request).await.map_err(|status| unavailable(&status))?.into_inner();
     Ok((Idle { session: opened.session, secret }, Duration::from_millis(opened.ttl_ms)))
 }
 
 fn random() -> Result<Vec<u8>, Failed> {
     let mut bytes = vec![0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Failed::new(Exit::Internal, format!("no random bytes: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failed::new(Exit::Internal, format!("no random bytes: {error}")))?;
     Ok(bytes)
 }
 
 /// Gives signs of life of `sessions` over one stream until `end`, and counts the answers.
-async fn keep_alive(mut member: SessionsClient<Channel>, sessions: &[Idle], ttl: Duration, end: Instant) -> Result<Outcome, Failed> {
+async fn keep_alive(
+    mut member: SessionsClient<Channel>,
+    sessions: &[Idle],
+    ttl: Duration,
+    end: Instant,
+) -> Result<Outcome, Failed> {
     let (sender, requests) = mpsc::channel(QUEUE);
-    let mut replies = member.keep_alive(ReceiverStream::new(requests)).await.map_err(|status| unavailable(&status))?.into_inner();
+    let mut replies = member
+        .keep_alive(ReceiverStream::new(requests))
+        .await
+        .map_err(|status| unavailable(&status))?
+        .into_inner();
     let mut sent: Vec<Option<Instant>> = vec![None; sessions.len()];
-    let mut schedule = Schedule { began: Instant::now(), period: ttl / TOUCH_PART, sessions: sessions.len() as u64, next: 0 };
+    let mut schedule = Schedule {
+        began: Instant::now(),
+        period: ttl / TOUCH_PART,
+        sessions: sessions.len() as u64,
+        next: 0,
+    };
     let mut outcome = Outcome::default();
     let mut beat = tokio::time::interval(BEAT);
     loop {
@@ -139,7 +170,8 @@ async fn keep_alive(mut member: SessionsClient<Channel>, sessions: &[Idle], ttl:
             }
             reply = replies.message() => match reply {
                 Ok(Some(reply)) => count(&mut outcome, &mut sent, &reply),
-                Ok(None) => return Err(Failed::new(Exit::Unavailable, "the member ended the stream that kept sessions alive")),
+                Ok(None) => return Err(Failed::new(Exit::Unavailable, "the member ended the stream that \
+                    kept sessions alive")),
                 Err(status) => return Err(unavailable(&status)),
             },
         }
@@ -151,7 +183,9 @@ fn count(outcome: &mut Outcome, sent: &mut [Option<Instant>], reply: &KeepAliveR
     match (&reply.failure, reply.ended, sent) {
         (Some(failure), _, _) => outcome.unavailable(failure.message.clone()),
         (None, true, _) => outcome.rejected("a session has ended".to_owned()),
-        (None, false, Some(sent)) => outcome.latencies.add(u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX)),
+        (None, false, Some(sent)) => {
+            outcome.latencies.add(u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX))
+        }
         (None, false, None) => {}
     }
 }
@@ -182,7 +216,8 @@ mod tests {
 
     #[test]
     fn signs_of_life_are_spread_over_a_third_of_the_time_to_live() {
-        let mut schedule = Schedule { began: Instant::now(), period: Duration::from_secs(1), sessions: 4, next: 0 };
+        let mut schedule =
+            Schedule { began: Instant::now(), period: Duration::from_secs(1), sessions: 4, next: 0 };
         let at = |ms: u64| schedule.began + Duration::from_millis(ms);
         let times = [at(0), at(250), at(500), at(750), at(1_000), at(1_250)];
         for (time, index) in times.into_iter().zip([0, 1, 2, 3, 0, 1]) {
@@ -201,7 +236,11 @@ mod tests {
         count(
             &mut outcome,
             &mut sent,
-            &KeepAliveReply { tag: 2, failure: Some(synod_client::api::Failure::default()), ..KeepAliveReply::default() },
+            &KeepAliveReply {
+                tag: 2,
+                failure: Some(synod_client::api::Failure::default()),
+                ..KeepAliveReply::default()
+            },
         );
         count(&mut outcome, &mut sent, &KeepAliveReply { tag: 9, ..KeepAliveReply::default() });
         assert_eq!((outcome.latencies.total(), outcome.rejected, outcome.unavailable), (1, 1, 1));

@@ -76,7 +76,9 @@ impl Outcome {
             RawError::Fault { message, .. } => self.rejected(message.clone()),
             RawError::WaitTimeout => self.rejected("a call waited in vain".to_owned()),
             RawError::Unavailable(message) => self.unavailable(message.clone()),
-            RawError::OutcomeUnknown(message) | RawError::SessionExpired(message) => self.unknown(message.clone()),
+            RawError::OutcomeUnknown(message) | RawError::SessionExpired(message) => {
+                self.unknown(message.clone())
+            }
         }
     }
 }
@@ -112,7 +114,8 @@ async fn call_until(caller: &Caller, end: Instant) -> Outcome {
         if sent >= end {
             return outcome;
         }
-        let called = caller.run().await.map(|()| u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX));
+        let called =
+            caller.run().await.map(|()| u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX));
         let over = matches!(called, Err(RawError::SessionExpired(_)));
         outcome.add(called);
         if over {

@@ -1,8 +1,10 @@
-//! `synod bench`: how many calls a running cluster takes, how long each takes, and what they cost it.
+//! `synod bench`: how many calls a running cluster takes, how long each takes, and what they cost
+//! it.
 //!
-//! Costs come from the members' own counters before and after: fsyncs a second and commands per entry. Every call is durable on a
-//! majority before it is answered, so calls per entry above 1 is what makes more calls than fsyncs possible. It measures the
-//! cluster and this client together; on one machine they share its cores.
+//! Costs come from the members' own counters before and after: fsyncs a second and commands per
+//! entry. Every call is durable on a majority before it is answered, so calls per entry above 1 is
+//! what makes more calls than fsyncs possible. It measures the cluster and this client together; on
+//! one machine they share its cores.
 
 mod fanout;
 mod handler;
@@ -106,7 +108,8 @@ enum Via {
 pub(crate) async fn run(args: BenchArgs, global: &Global) -> Result<(), Failed> {
     let learning = Options { learn_members: true, ..global.client_options() };
     let client = Client::connect_with(&global.endpoint, learning).await?;
-    let (length, clients) = (Duration::from_secs(args.seconds), usize::try_from(args.clients).unwrap_or(usize::MAX));
+    let (length, clients) =
+        (Duration::from_secs(args.seconds), usize::try_from(args.clients).unwrap_or(usize::MAX));
     let measured = match args.workload {
         Kind::IdleSessions => idle_sessions(&args, &client, clients, length).await?.measured(),
         Kind::WatchFanout => watch_fanout(&args, &client, length).await?,
@@ -155,7 +158,12 @@ async fn watch_fanout(args: &BenchArgs, client: &Client, length: Duration) -> Re
     fanout.run(client, &address, &putter).await
 }
 
-async fn watch_load(args: &BenchArgs, client: &Client, clients: usize, length: Duration) -> Result<Measured, Failed> {
+async fn watch_load(
+    args: &BenchArgs,
+    client: &Client,
+    clients: usize,
+    length: Duration,
+) -> Result<Measured, Failed> {
     let (address, putter) = (watched_member(args, client).await?, Arc::new(putter(args, client).await?));
     let load = WatchLoad {
         watchers: count(args.watchers.unwrap_or(LOAD_WATCHERS)),
@@ -167,17 +175,24 @@ async fn watch_load(args: &BenchArgs, client: &Client, clients: usize, length: D
         rounds: args.rounds,
     };
     let counter = Kind::CounterAdd.recipe();
-    let workload = Workload::new(Kind::CounterAdd, counter, &schema_of_space(client, counter).await?, args.keys, 0)?;
+    let workload =
+        Workload::new(Kind::CounterAdd, counter, &schema_of_space(client, counter).await?, args.keys, 0)?;
     let callers = Caller::prepare(&Arc::new(workload), std::slice::from_ref(client), clients, None).await?;
     load.run(client, &address, &putter, &callers).await
 }
 
-async fn bound_handler(args: &BenchArgs, client: &Client, clients: usize, length: Duration) -> Result<Measured, Failed> {
+async fn bound_handler(
+    args: &BenchArgs,
+    client: &Client,
+    clients: usize,
+    length: Duration,
+) -> Result<Measured, Failed> {
     client.create_space(handler::SOURCE, Kind::KvPut.recipe(), 0).await?;
     client.create_space(handler::HANDLER, "audit", 0).await?;
     let measured = async {
         let schema = schema_of_space(client, handler::SOURCE).await?;
-        let workload = Arc::new(Workload::new(Kind::KvPut, handler::SOURCE, &schema, args.keys, args.value_bytes())?);
+        let workload =
+            Arc::new(Workload::new(Kind::KvPut, handler::SOURCE, &schema, args.keys, args.value_bytes())?);
         let callers = Caller::prepare(&workload, std::slice::from_ref(client), clients, None).await?;
         handler::run(client, &callers, args.warmup(), length).await
     };
@@ -231,10 +246,17 @@ async fn calls(
     Ok(Report::new(args, &space, &outcome, &before, &after))
 }
 
-async fn idle_sessions(args: &BenchArgs, client: &Client, clients: usize, length: Duration) -> Result<Report, Failed> {
+async fn idle_sessions(
+    args: &BenchArgs,
+    client: &Client,
+    clients: usize,
+    length: Duration,
+) -> Result<Report, Failed> {
     let status = client.status(false).await?;
-    let wanted = |member: &&MemberStatus| member.reachable && (args.via == Via::All || member.id == status.leader_id);
-    let addresses: Vec<String> = status.members.iter().filter(wanted).map(|member| member.client_address.clone()).collect();
+    let wanted =
+        |member: &&MemberStatus| member.reachable && (args.via == Via::All || member.id == status.leader_id);
+    let addresses: Vec<String> =
+        status.members.iter().filter(wanted).map(|member| member.client_address.clone()).collect();
     if addresses.is_empty() {
         return Err(no_leader());
     }

@@ -17,7 +17,13 @@ const IN_FLIGHT: usize = 1_024;
 const BEAT: Duration = Duration::from_millis(2);
 
 /// Puts to the board's topics in turn, `rate` a second until `end`.
-pub(super) async fn put(client: Client, board: Arc<Board>, putter: Arc<Putter>, rate: u64, end: Instant) -> Outcome {
+pub(super) async fn put(
+    client: Client,
+    board: Arc<Board>,
+    putter: Arc<Putter>,
+    rate: u64,
+    end: Instant,
+) -> Outcome {
     let (began, mut outcome, mut next) = (Instant::now(), Outcome::default(), 0_u64);
     let mut running = FuturesUnordered::new();
     let mut beat = tokio::time::interval(BEAT);
@@ -44,7 +50,12 @@ pub(super) async fn put(client: Client, board: Arc<Board>, putter: Arc<Putter>, 
     outcome
 }
 
-async fn one(client: &Client, board: &Board, putter: &Putter, number: usize) -> Result<u64, synod_client::RawError> {
+async fn one(
+    client: &Client,
+    board: &Board,
+    putter: &Putter,
+    number: usize,
+) -> Result<u64, synod_client::RawError> {
     let sent = Instant::now();
     board.send(number);
     putter.try_put(client, &board.topic(number)).await.map(|()| micros(sent.elapsed()))

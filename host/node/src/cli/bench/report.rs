@@ -54,10 +54,17 @@ impl Report {
         Measured { json: self.json(), text: self.text(), calls: self.calls, errors: self.errors }
     }
 
-    pub(super) fn new(args: &BenchArgs, space: &str, outcome: &Outcome, before: &StatusReply, after: &StatusReply) -> Self {
+    pub(super) fn new(
+        args: &BenchArgs,
+        space: &str,
+        outcome: &Outcome,
+        before: &StatusReply,
+        after: &StatusReply,
+    ) -> Self {
         let seconds = outcome.elapsed.as_secs_f64();
         let members = after.members.iter().filter(|member| member.reachable).filter_map(|member| {
-            let earlier = before.members.iter().find(|earlier| earlier.id == member.id && earlier.reachable)?;
+            let earlier =
+                before.members.iter().find(|earlier| earlier.id == member.id && earlier.reachable)?;
             Some(MemberCost {
                 name: member.name.clone(),
                 fsyncs_per_second: rate(member.fsyncs.saturating_sub(earlier.fsyncs), seconds),
@@ -66,7 +73,11 @@ impl Report {
             })
         });
         Self {
-            workload: args.workload.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default(),
+            workload: args
+                .workload
+                .to_possible_value()
+                .map(|value| value.get_name().to_owned())
+                .unwrap_or_default(),
             unit: args.workload.unit(),
             ttl: None,
             space: space.to_owned(),
@@ -93,7 +104,8 @@ impl Report {
         };
         let unit = self.unit;
         let mut text = format!(
-            "{}{value} {of}, {:.1} s\n\n{:.0} {unit}/s   p50 {}   p99 {}   max {}\n{} {unit}, {} rejected, {} unavailable, {} with unknown outcome\n",
+            "{}{value} {of}, {:.1} s\n\n{:.0} {unit}/s   p50 {}   p99 {}   max {}\n{} {unit}, {} rejected, \
+                {} unavailable, {} with unknown outcome\n",
             self.workload,
             self.seconds,
             rate(self.calls, self.seconds),
@@ -106,7 +118,10 @@ impl Report {
             self.unknown,
         );
         if self.ttl.is_some() {
-            text.push_str(&format!("{:.3} messages/s for each session, and as many answers\n", self.per_session()));
+            text.push_str(&format!(
+                "{:.3} messages/s for each session, and as many answers\n",
+                self.per_session()
+            ));
         }
         for error in &self.errors {
             text.push_str(&format!("  error: {error}\n"));
@@ -153,14 +168,26 @@ mod tests {
     use synod_client::api::MemberStatus;
 
     fn status(fsyncs: u64, entries_applied: u64, commands_applied: u64) -> StatusReply {
-        let member =
-            MemberStatus { id: 1, name: "a".into(), reachable: true, fsyncs, entries_applied, commands_applied, ..MemberStatus::default() };
-        StatusReply { members: vec![member, MemberStatus { id: 2, ..MemberStatus::default() }], ..StatusReply::default() }
+        let member = MemberStatus {
+            id: 1,
+            name: "a".into(),
+            reachable: true,
+            fsyncs,
+            entries_applied,
+            commands_applied,
+            ..MemberStatus::default()
+        };
+        StatusReply {
+            members: vec![member, MemberStatus { id: 2, ..MemberStatus::default() }],
+            ..StatusReply::default()
+        }
     }
 
     #[test]
     fn costs_are_differences_of_the_members_counters() {
-        let cli = <crate::cli::Cli as clap::Parser>::try_parse_from(["synod", "bench", "kv-put", "--seconds", "2"]).expect("parses");
+        let cli =
+            <crate::cli::Cli as clap::Parser>::try_parse_from(["synod", "bench", "kv-put", "--seconds", "2"])
+                .expect("parses");
         let crate::cli::Command::Bench(args) = cli.command else { panic!("bench") };
         let mut outcome = Outcome { elapsed: Duration::from_secs(2), ..Outcome::default() };
         (0..300).for_each(|_| outcome.latencies.add(1_000));
@@ -169,7 +196,10 @@ mod tests {
         assert_eq!(json["calls_per_second"], 150.0);
         assert_eq!(json["members"].as_array().map(Vec::len), Some(1), "who did not answer has no costs");
         assert_eq!(
-            (json["members"][0]["fsyncs_per_second"].as_f64(), json["members"][0]["calls_per_entry"].as_f64()),
+            (
+                json["members"][0]["fsyncs_per_second"].as_f64(),
+                json["members"][0]["calls_per_entry"].as_f64()
+            ),
             (Some(50.0), Some(3.0))
         );
         assert_eq!(json["p50_us"], 1_000);

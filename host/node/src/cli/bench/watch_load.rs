@@ -1,8 +1,9 @@
-//! `watch-load`: what watches cost those who write. The same writes run without watches, with them, and without them again, in one
-//! run, because machines and disks change their minds between runs.
+//! `watch-load`: what watches cost those who write. The same writes run without watches, with them,
+//! and without them again, in one run, because machines and disks change their minds between runs.
 //!
-//! The writes are two: `put` of kv at a rate, whose events the watches share out among them; and `add` of counter by clients in a closed
-//! loop, which emit nothing and take what is left of the machine. How many of these there are is the throughput that is compared.
+//! The writes are two: `put` of kv at a rate, whose events the watches share out among them; and
+//! `add` of counter by clients in a closed loop, which emit nothing and take what is left of the
+//! machine. How many of these there are is the throughput that is compared.
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -89,7 +90,13 @@ impl WatchLoad {
     ) -> Result<Phase, Failed> {
         let before = board.received();
         drop(board.take_latencies());
-        let putting = paced::put(client.clone(), Arc::clone(board), Arc::clone(putter), self.events_per_second, Instant::now() + length);
+        let putting = paced::put(
+            client.clone(),
+            Arc::clone(board),
+            Arc::clone(putter),
+            self.events_per_second,
+            Instant::now() + length,
+        );
         let putting = tokio::spawn(putting);
         let writes = load::run(callers, length).await?;
         let puts = putting.await.map_err(|error| load::broken(&error))?;
@@ -101,7 +108,11 @@ impl WatchLoad {
 
     fn report(&self, phases: &[Phase]) -> Measured {
         let mean = |watched: bool| {
-            let phases: Vec<_> = phases.iter().filter(|phase| phase.watched == watched).map(Phase::writes_per_second).collect();
+            let phases: Vec<_> = phases
+                .iter()
+                .filter(|phase| phase.watched == watched)
+                .map(Phase::writes_per_second)
+                .collect();
             phases.iter().sum::<f64>() / rate(phases.len() as u64, 1.0)
         };
         let (without, with) = (mean(false), mean(true));
@@ -110,7 +121,11 @@ impl WatchLoad {
             let [writes, puts, receipts] = [&phase.writes.latencies, &phase.puts.latencies, &phase.receipts];
             let both = |histogram: &Histogram| match histogram.total() {
                 0 => String::new(),
-                _ => format!("{} / {}", milliseconds(histogram.quantile(500)), milliseconds(histogram.quantile(990))),
+                _ => format!(
+                    "{} / {}",
+                    milliseconds(histogram.quantile(500)),
+                    milliseconds(histogram.quantile(990))
+                ),
             };
             [
                 if phase.watched { self.watchers.to_string() } else { "0".to_owned() },
@@ -122,9 +137,11 @@ impl WatchLoad {
                 both(receipts),
             ]
         });
-        let columns = ["WATCHERS>", "WRITES/S>", "P50 / P99>", "EVENTS/S>", "P50 / P99>", "RECEIPTS>", "P50 / P99>"];
+        let columns =
+            ["WATCHERS>", "WRITES/S>", "P50 / P99>", "EVENTS/S>", "P50 / P99>", "RECEIPTS>", "P50 / P99>"];
         let text = format!(
-            "watch-load: {} events a second to {} of {} watchers each, over {} connections\n\n{}\n\nwrites slow by {slowdown:.1} %",
+            "watch-load: {} events a second to {} of {} watchers each, over {} connections\n\n{}\n\nwrites \
+                slow by {slowdown:.1} %",
             self.events_per_second,
             self.matching,
             self.watchers,
@@ -147,8 +164,7 @@ impl WatchLoad {
 }
 
 fn phase_json(phase: &Phase) -> Value {
-    let times =
-        |histogram: &Histogram| json!({ "count": histogram.total(), "p50_us": histogram.quantile(500), "p99_us": histogram.quantile(990) });
+    let times = |histogram: &Histogram| json!({ "count": histogram.total(), "p50_us": histogram.quantile(500), "p99_us": histogram.quantile(990) });
     json!({
         "watched": phase.watched, "writes_per_second": phase.writes_per_second(),
         "events_per_second": rate(phase.puts.latencies.total(), phase.puts.elapsed.as_secs_f64()),
@@ -169,10 +185,21 @@ mod tests {
     #[test]
     fn the_slowdown_is_against_the_mean_of_before_and_after() {
         let seconds = Duration::from_secs(1);
-        let load =
-            WatchLoad { watchers: 10, matching: 1, connections: 1, events_per_second: 1, warmup: seconds, length: seconds, rounds: 1 };
+        let load = WatchLoad {
+            watchers: 10,
+            matching: 1,
+            connections: 1,
+            events_per_second: 1,
+            warmup: seconds,
+            length: seconds,
+            rounds: 1,
+        };
         let measured = load.report(&[phase(false, 90), phase(true, 95), phase(false, 110)]);
-        assert!(measured.json["slowdown_percent"].as_f64().is_some_and(|percent| (percent - 5.0).abs() < 0.01), "{}", measured.json);
+        assert!(
+            measured.json["slowdown_percent"].as_f64().is_some_and(|percent| (percent - 5.0).abs() < 0.01),
+            "{}",
+            measured.json
+        );
         assert!(measured.text.ends_with("writes slow by 5.0 %"), "{}", measured.text);
     }
 }

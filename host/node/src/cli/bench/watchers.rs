@@ -1,8 +1,8 @@
 //! Watches by the thousand: opened over a few streams, and timed as their events come.
 //!
-//! It speaks to a member directly, so that what is counted is what was sent, and receives as little as a client can: a message is
-//! decoded, and each of its events looked at once. When an event was sent is known by its topic, of which only one event is on
-//! its way at a time.
+//! It speaks to a member directly, so that what is counted is what was sent, and receives as little
+//! as a client can: a message is decoded, and each of its events looked at once. When an event was
+//! sent is known by its topic, of which only one event is on its way at a time.
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -91,7 +91,12 @@ impl Board {
                 news.await;
             }
         };
-        let late = || Failed::new(Exit::Unavailable, format!("{} of {count} receipts within {} s", self.received(), PATIENCE.as_secs()));
+        let late = || {
+            Failed::new(
+                Exit::Unavailable,
+                format!("{} of {count} receipts within {} s", self.received(), PATIENCE.as_secs()),
+            )
+        };
         tokio::time::timeout(PATIENCE, reached).await.unwrap_or_else(|_| Err(late()))
     }
 
@@ -102,7 +107,8 @@ impl Board {
             match &update.update {
                 Some(Update::Events(events)) => {
                     for event in &events.events {
-                        let number: Option<usize> = event.topic.strip_prefix(&self.prefix).and_then(|number| number.parse().ok());
+                        let number: Option<usize> =
+                            event.topic.strip_prefix(&self.prefix).and_then(|number| number.parse().ok());
                         if let Some(sent) = number.and_then(|number| self.sent.get(number)) {
                             latencies.add(now.saturating_sub(sent.load(Ordering::Acquire)));
                             receipts += 1;
@@ -110,7 +116,10 @@ impl Board {
                     }
                 }
                 Some(Update::Cancelled(cancelled)) => {
-                    let why = cancelled.failure.as_ref().map_or("for no reason", |failure| failure.message.as_str());
+                    let why = cancelled
+                        .failure
+                        .as_ref()
+                        .map_or("for no reason", |failure| failure.message.as_str());
                     self.fail(format!("watch {} was cancelled: {why}", update.watch_id));
                 }
                 Some(Update::Created(_) | Update::Progress(_)) | None => {}
@@ -133,19 +142,30 @@ pub(super) struct Watchers {
 }
 
 impl Watchers {
-    /// Opens `count` watches of `space` at the member at `address`, spread over `connections`, of the board's topics in turn.
-    pub(super) async fn open(address: &str, space: &str, board: &Arc<Board>, count: usize, connections: usize) -> Result<Self, Failed> {
+    /// Opens `count` watches of `space` at the member at `address`, spread over `connections`, of
+    /// the board's topics in turn.
+    pub(super) async fn open(
+        address: &str,
+        space: &str,
+        board: &Arc<Board>,
+        count: usize,
+        connections: usize,
+    ) -> Result<Self, Failed> {
         let connections = connections.clamp(1, count.max(1));
         let mut all = Self { streams: JoinSet::new() };
         let mut opening = JoinSet::new();
         for connection in 0..connections {
-            let creates: Vec<_> =
-                (connection..count).step_by(connections).map(|number| create(space, board.topic(number), number)).collect();
+            let creates: Vec<_> = (connection..count)
+                .step_by(connections)
+                .map(|number| create(space, board.topic(number), number))
+                .collect();
             let address = address.to_owned();
             opening.spawn(async move { open(&address, creates).await });
         }
         while let Some(opened) = opening.join_next().await {
-            let opened = opened.map_err(|error| Failed::new(Exit::Internal, format!("a watcher of the benchmark failed: {error}")))?;
+            let opened = opened.map_err(|error| {
+                Failed::new(Exit::Internal, format!("a watcher of the benchmark failed: {error}"))
+            })?;
             let (requests, mut replies) = opened?;
             let board = Arc::clone(board);
             all.streams.spawn(async move {
@@ -154,7 +174,9 @@ impl Watchers {
                     match replies.message().await {
                         Ok(Some(reply)) => board.receive(&reply),
                         Ok(None) => return board.fail("the member ended a stream of watches".to_owned()),
-                        Err(status) => return board.fail(format!("a stream of watches broke: {}", status.message())),
+                        Err(status) => {
+                            return board.fail(format!("a stream of watches broke: {}", status.message()));
+                        }
                     }
                 }
             });
@@ -170,7 +192,13 @@ impl Watchers {
 
 fn create(space: &str, topic: String, number: usize) -> CreateWatch {
     let form = EventForm::Postcard.into();
-    CreateWatch { watch_id: number as u64 + 1, space: space.to_owned(), topic, form, ..CreateWatch::default() }
+    CreateWatch {
+        watch_id: number as u64 + 1,
+        space: space.to_owned(),
+        topic,
+        form,
+        ..CreateWatch::default()
+    }
 }
 
 fn unavailable(status: &Status) -> Failed {
@@ -181,7 +209,8 @@ type Opened = (mpsc::Sender<WatchRequest>, Streaming<WatchReply>);
 
 /// Opens a stream, and creates its watches.
 async fn open(address: &str, creates: Vec<CreateWatch>) -> Result<Opened, Failed> {
-    let mut client = SpacesClient::new(connect(address).await?).max_decoding_message_size(synod_api::REPLY_BYTES);
+    let mut client =
+        SpacesClient::new(connect(address).await?).max_decoding_message_size(synod_api::REPLY_BYTES);
     let (sender, requests) = mpsc::channel(QUEUE);
     let wanted = creates.len();
     let requests_sender = sender.clone();
@@ -192,10 +221,19 @@ async fn open(address: &str, creates: Vec<CreateWatch>) -> Result<Opened, Failed
             }
         }
     });
-    let mut replies = client.watch(ReceiverStream::new(requests)).await.map_err(|status| unavailable(&status))?.into_inner();
+    let mut replies = client
+        .watch(ReceiverStream::new(requests))
+        .await
+        .map_err(|status| unavailable(&status))?
+        .into_inner();
     let created = tokio::time::timeout(PATIENCE, until_created(&mut replies, wanted)).await;
     sending.abort();
-    let late = || Failed::new(Exit::Unavailable, format!("{wanted} watches were not created within {} s", PATIENCE.as_secs()));
+    let late = || {
+        Failed::new(
+            Exit::Unavailable,
+            format!("{wanted} watches were not created within {} s", PATIENCE.as_secs()),
+        )
+    };
     created.unwrap_or_else(|_| Err(late()))?;
     Ok((requests_sender, replies))
 }
@@ -204,7 +242,8 @@ async fn until_created(replies: &mut Streaming<WatchReply>, wanted: usize) -> Re
     let mut created = 0;
     while created < wanted {
         let reply = replies.message().await.map_err(|status| unavailable(&status))?;
-        let reply = reply.ok_or_else(|| Failed::new(Exit::Unavailable, "the member ended the stream of watches"))?;
+        let reply =
+            reply.ok_or_else(|| Failed::new(Exit::Unavailable, "the member ended the stream of watches"))?;
         for update in reply.updates {
             match update.update {
                 Some(Update::Created(_)) => created += 1,
@@ -225,8 +264,10 @@ mod tests {
     use synod_client::api::{Event, WatchCancelled, WatchEvents, WatchUpdate};
 
     fn events(topics: &[&str]) -> WatchReply {
-        let events = topics.iter().map(|topic| Event { topic: (*topic).to_owned(), ..Event::default() }).collect();
-        let update = WatchUpdate { watch_id: 1, update: Some(Update::Events(WatchEvents { events, partial: false })) };
+        let events =
+            topics.iter().map(|topic| Event { topic: (*topic).to_owned(), ..Event::default() }).collect();
+        let update =
+            WatchUpdate { watch_id: 1, update: Some(Update::Events(WatchEvents { events, partial: false })) };
         WatchReply { updates: vec![update], ..WatchReply::default() }
     }
 
@@ -236,14 +277,18 @@ mod tests {
         assert_eq!((board.topic(1), board.topic(5)), ("bench-1".to_owned(), "bench-2".to_owned()));
         board.send(1);
         board.receive(&events(&["bench-1", "bench-1", "bench-9", "else"]));
-        assert_eq!((board.received(), board.take_latencies().total(), board.take_latencies().total()), (2, 2, 0));
+        assert_eq!(
+            (board.received(), board.take_latencies().total(), board.take_latencies().total()),
+            (2, 2, 0)
+        );
         board.reach(2).await.expect("they are there");
     }
 
     #[tokio::test]
     async fn a_cancelled_watch_ends_the_wait() {
         let board = Board::new("bench-", 1);
-        let cancelled = WatchUpdate { watch_id: 7, update: Some(Update::Cancelled(WatchCancelled::default())) };
+        let cancelled =
+            WatchUpdate { watch_id: 7, update: Some(Update::Cancelled(WatchCancelled::default())) };
         board.receive(&WatchReply { updates: vec![cancelled], ..WatchReply::default() });
         assert!(board.reach(1).await.is_err_and(|failed| failed.message.contains("watch 7 was cancelled")));
     }

@@ -1,4 +1,5 @@
-//! What the clients of a benchmark do: one request after another, each encoded as a typed client would.
+//! What the clients of a benchmark do: one request after another, each encoded as a typed client
+//! would.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,17 +29,22 @@ pub(crate) enum Kind {
     KvPut,
     /// `get` of the recipe kv: a linearizable query.
     KvGet,
-    /// `acquire` and `release` of the recipe lock, each client a lock of its own: what a lock costs that is free.
+    /// `acquire` and `release` of the recipe lock, each client a lock of its own: what a lock costs
+    /// that is free.
     LockCycle,
-    /// The same, all clients one lock: how fast a lock goes from hand to hand. Latencies include the time in line.
+    /// The same, all clients one lock: how fast a lock goes from hand to hand. Latencies include
+    /// the time in line.
     LockContended,
-    /// Sessions of --ttl, as many as --clients, that are kept alive and do nothing else. What is counted is signs of life.
+    /// Sessions of --ttl, as many as --clients, that are kept alive and do nothing else. What is
+    /// counted is signs of life.
     IdleSessions,
     /// One event to --watchers, one event at a time: how long after its call was sent each has it.
     WatchFanout,
-    /// What --watchers cost those who write: the same writes without, with, and without them. Takes three times --seconds.
+    /// What --watchers cost those who write: the same writes without, with, and without them. Takes
+    /// three times --seconds.
     WatchLoad,
-    /// What a bound handler, `audit`, costs each `put` of kv: the same without, with, and without it. Takes three times --seconds.
+    /// What a bound handler, `audit`, costs each `put` of kv: the same without, with, and without
+    /// it. Takes three times --seconds.
     Handler,
 }
 
@@ -97,20 +103,36 @@ pub(crate) struct Workload {
 
 impl Workload {
     /// Prepares `kind` on a space whose recipe has `schema`.
-    pub(crate) fn new(kind: Kind, space: &str, schema: &Schema, keys: u64, value_bytes: usize) -> Result<Self, Failed> {
+    pub(crate) fn new(
+        kind: Kind,
+        space: &str,
+        schema: &Schema,
+        keys: u64,
+        value_bytes: usize,
+    ) -> Result<Self, Failed> {
         let wanted = kind.recipe();
         let operations = kind.operations().iter().map(|name| schema.operation(name));
         let queries = kind.queries().iter().map(|name| schema.query(name));
-        let signatures: Option<Vec<u64>> = operations.chain(queries).map(|point| Some(point?.signature)).collect();
+        let signatures: Option<Vec<u64>> =
+            operations.chain(queries).map(|point| Some(point?.signature)).collect();
         let Some(signatures) = signatures.filter(|_| schema.recipe.name.as_str() == wanted) else {
             let needs = [kind.operations(), kind.queries()].concat().join("`, `");
-            let message = format!("`{space}` runs {}, but this workload needs `{needs}` of the recipe {wanted}", schema.recipe);
-            return Err(
-                Failed::new(Exit::Rejected, message).next(format!("`synod space create SPACE --recipe {wanted}`, then `--space SPACE`"))
+            let message = format!(
+                "`{space}` runs {}, but this workload needs `{needs}` of the recipe {wanted}",
+                schema.recipe
             );
+            return Err(Failed::new(Exit::Rejected, message)
+                .next(format!("`synod space create SPACE --recipe {wanted}`, then `--space SPACE`")));
         };
         let value = value(value_bytes);
-        Ok(Self { kind, space: space.to_owned(), signatures, keys: keys.max(1), value, drawn: AtomicU64::new(0) })
+        Ok(Self {
+            kind,
+            space: space.to_owned(),
+            signatures,
+            keys: keys.max(1),
+            value,
+            drawn: AtomicU64::new(0),
+        })
     }
 
     fn key(&self) -> String {
@@ -149,7 +171,9 @@ impl Putter {
 
     /// One call, without which there is nothing to measure.
     pub(crate) async fn put(&self, client: &Client, key: &str) -> Result<(), Failed> {
-        self.try_put(client, key).await.map_err(|error| Failed::new(Exit::Unavailable, format!("a put failed: {error:?}")))
+        self.try_put(client, key)
+            .await
+            .map_err(|error| Failed::new(Exit::Unavailable, format!("a put failed: {error:?}")))
     }
 }
 
@@ -174,7 +198,11 @@ impl Caller {
                 true => Some(open(client, ttl).await?),
                 false => None,
             };
-            let lock = if workload.kind == Kind::LockContended { CONTENDED.to_owned() } else { format!("bench-{number}") };
+            let lock = if workload.kind == Kind::LockContended {
+                CONTENDED.to_owned()
+            } else {
+                format!("bench-{number}")
+            };
             Ok(Arc::new(Self { workload: Arc::clone(workload), client: client.clone(), session, lock }))
         });
         futures::stream::iter(callers).buffer_unordered(AT_ONCE).try_collect().await
@@ -200,7 +228,8 @@ impl Caller {
             Kind::CounterAdd | Kind::CounterOnce => self.call(0, encode(&(workload.key(), 1_i64))).await,
             Kind::KvPut => self.call(0, encode(&(workload.key(), &workload.value))).await,
             Kind::KvGet => {
-                let (space, query, signature) = (workload.space.clone(), workload.kind.queries()[0], workload.signatures[0]);
+                let (space, query, signature) =
+                    (workload.space.clone(), workload.kind.queries()[0], workload.signatures[0]);
                 let query = RawQuery { space, query, signature, args: encode(&(workload.key(),)) };
                 Transport::query(&self.client, query).await.map(drop)
             }

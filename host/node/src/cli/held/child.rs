@@ -1,8 +1,10 @@
-//! The command that runs while something is held: a process group of its own, that dies with this process.
+//! The command that runs while something is held: a process group of its own, that dies with this
+//! process.
 //!
-//! A group, so that a signal reaches what the command started, too. The terminal belongs to this process's group, so Ctrl-C is
-//! passed on like any other signal; a command that asks for the terminal, to read from it, is lent it. When this process is
-//! killed, the kernel kills the command (not what it started): nothing may run on without what nobody holds any more.
+//! A group, so that a signal reaches what the command started, too. The terminal belongs to this
+//! process's group, so Ctrl-C is passed on like any other signal; a command that asks for the
+//! terminal, to read from it, is lent it. When this process is killed, the kernel kills the command
+//! (not what it started): nothing may run on without what nobody holds any more.
 //!
 //! All calls to the operating system that Rust has no safe name for are in this file.
 use std::ffi::OsString;
@@ -21,7 +23,8 @@ pub(super) struct Child {
     group: pid_t,
     /// Tells that the command stopped or ended.
     children: Signal,
-    /// Ctrl-Z at a terminal that is not lent would stop this process, and not the command: caught, it does nothing.
+    /// Ctrl-Z at a terminal that is not lent would stop this process, and not the command: caught,
+    /// it does nothing.
     _suspend: Signal,
     terminal: Terminal,
     reaped: bool,
@@ -31,7 +34,8 @@ pub(super) struct Child {
 enum Terminal {
     /// It was not asked for.
     Unasked,
-    /// The command was stopped because it asked, and gets it as soon as it is this process's to lend.
+    /// The command was stopped because it asked, and gets it as soon as it is this process's to
+    /// lend.
     Wanted,
     /// The command.
     Lent(File),
@@ -40,8 +44,8 @@ enum Terminal {
 impl Child {
     /// Starts `command` with `environment` added to this process's.
     ///
-    /// To be called from the main thread, which lives as long as the process: the kernel sends the signal of the parent's death
-    /// when the thread ends that started the child.
+    /// To be called from the main thread, which lives as long as the process: the kernel sends the
+    /// signal of the parent's death when the thread ends that started the child.
     pub(super) fn start(command: &[OsString], environment: &[(&str, String)]) -> io::Result<Self> {
         let children = signal(SignalKind::child())?;
         let suspend = signal(SignalKind::from_raw(libc::SIGTSTP))?;
@@ -52,7 +56,8 @@ impl Child {
         starting.args(args).envs(environment.iter().map(|(name, value)| (name, value))).process_group(0);
         // SAFETY: getpid has no preconditions.
         let parent = unsafe { libc::getpid() };
-        // SAFETY: between fork and exec the closure only makes system calls that are async-signal-safe, and allocates nothing.
+        // SAFETY: between fork and exec the closure only makes system calls that are
+        // async-signal-safe, and allocates nothing.
         unsafe { starting.pre_exec(move || die_with(parent)) };
         let process = starting.spawn()?;
         let group = pid_t::try_from(process.id()).map_err(io::Error::other)?;
@@ -61,11 +66,13 @@ impl Child {
 
     /// Sends a signal to the whole group. One that is gone already is no error.
     pub(super) fn send(&self, signal: c_int) {
-        // SAFETY: kill has no preconditions. The group cannot be another's: its first process is not waited for yet.
+        // SAFETY: kill has no preconditions. The group cannot be another's: its first process is
+        // not waited for yet.
         unsafe { libc::kill(-self.group, signal) };
     }
 
-    /// Waits until the command has ended, and lends it the terminal if it asks. May be dropped and called again.
+    /// Waits until the command has ended, and lends it the terminal if it asks. May be dropped and
+    /// called again.
     ///
     /// Its process is not reaped yet, so that its group still is its own.
     pub(super) async fn ended(&mut self) -> io::Result<()> {
@@ -83,7 +90,8 @@ impl Child {
         }
     }
 
-    /// The command was stopped. With the terminal, Ctrl-Z does it: its shell waits for this process and would not notice.
+    /// The command was stopped. With the terminal, Ctrl-Z does it: its shell waits for this process
+    /// and would not notice.
     fn stopped(&mut self, signal: c_int) {
         match (&self.terminal, signal) {
             (Terminal::Unasked, libc::SIGTTIN | libc::SIGTTOU) => self.terminal = Terminal::Wanted,
@@ -105,9 +113,11 @@ impl Child {
         }
     }
 
-    /// The status with which something `what` names has happened to the command, if it has: an exit code or a signal.
+    /// The status with which something `what` names has happened to the command, if it has: an exit
+    /// code or a signal.
     fn happened(&self, what: c_int) -> io::Result<Option<c_int>> {
-        // SAFETY: a siginfo_t of zeros is valid, and waitid only writes to it. A zero pid means that nothing happened.
+        // SAFETY: a siginfo_t of zeros is valid, and waitid only writes to it. A zero pid means
+        // that nothing happened.
         unsafe {
             let mut info: libc::siginfo_t = std::mem::zeroed();
             let asked = libc::waitid(libc::P_PID, self.process.id(), &mut info, what | libc::WNOHANG);
@@ -140,7 +150,8 @@ impl Drop for Child {
     }
 }
 
-/// Has the kernel kill this process, a child that is about to become the command, when `parent` dies.
+/// Has the kernel kill this process, a child that is about to become the command, when `parent`
+/// dies.
 fn die_with(parent: pid_t) -> io::Result<()> {
     // SAFETY: neither call has preconditions, and both are async-signal-safe.
     unsafe {
@@ -152,7 +163,8 @@ fn die_with(parent: pid_t) -> io::Result<()> {
     }
 }
 
-/// Puts `group` in front at the terminal. A process in the back may do that only while it does not listen to SIGTTOU.
+/// Puts `group` in front at the terminal. A process in the back may do that only while it does not
+/// listen to SIGTTOU.
 fn set_foreground(terminal: RawFd, group: pid_t) -> io::Result<()> {
     // SAFETY: the sets are valid for the time of the calls, and the descriptor is open.
     unsafe {

@@ -1,8 +1,9 @@
 //! Runs a command only while what it needs is surely held: stops it before the session can be lost.
 //!
-//! What it goes by is the session's client-side deadline, which lies before the moment at which the cluster may give what is held
-//! to another. While no touch is answered, the time left shrinks: [`Grace`] before the deadline the command is asked to stop, at
-//! the deadline it is killed. A command that was asked to stop is not spared when the cluster answers again.
+//! What it goes by is the session's client-side deadline, which lies before the moment at which the
+//! cluster may give what is held to another. While no touch is answered, the time left shrinks:
+//! [`Grace`] before the deadline the command is asked to stop, at the deadline it is killed. A
+//! command that was asked to stop is not spared when the cluster answers again.
 use std::io;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -12,7 +13,8 @@ use libc::c_int;
 use super::child::Child;
 use crate::cli::signals::Signals;
 
-/// How often it looks how much time is left, also because timers stand still while the machine sleeps.
+/// How often it looks how much time is left, also because timers stand still while the machine
+/// sleeps.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Part of a session's time to live that the grace may take at most.
 const GRACE_PART: u32 = 3;
@@ -22,7 +24,8 @@ const GRACE_PART: u32 = 3;
 pub(super) struct Grace(pub(super) Duration);
 
 impl Grace {
-    /// What was wanted, but at most a third of the session's time to live: answered touches leave more than that.
+    /// What was wanted, but at most a third of the session's time to live: answered touches leave
+    /// more than that.
     pub(super) fn new(wanted: Duration, ttl: Duration) -> Self {
         Self(wanted.min(ttl / GRACE_PART))
     }
@@ -67,9 +70,14 @@ fn pause(told: Told, left: Duration, grace: Grace, now: Instant) -> Duration {
     due.clamp(Duration::from_millis(1), LOOK_EVERY)
 }
 
-/// Lets `child` run until it ends or has to be stopped. `left` tells how long the session can still be relied upon: zero once it is
-/// lost.
-pub(super) async fn supervise(mut child: Child, signals: &mut Signals, grace: Grace, left: impl Fn() -> Duration) -> io::Result<End> {
+/// Lets `child` run until it ends or has to be stopped. `left` tells how long the session can still
+/// be relied upon: zero once it is lost.
+pub(super) async fn supervise(
+    mut child: Child,
+    signals: &mut Signals,
+    grace: Grace,
+    left: impl Fn() -> Duration,
+) -> io::Result<End> {
     let mut told = Told::Nothing;
     loop {
         let (now, remaining) = (Instant::now(), left());
@@ -117,7 +125,10 @@ mod tests {
 
     async fn run(script: &str, left: impl Fn() -> Duration) -> End {
         let mut signals = Signals::listen().expect("signals");
-        tokio::time::timeout(LONG, supervise(shell(script), &mut signals, GRACE, left)).await.expect("in time").expect("no error")
+        tokio::time::timeout(LONG, supervise(shell(script), &mut signals, GRACE, left))
+            .await
+            .expect("in time")
+            .expect("no error")
     }
 
     fn counting_down(from: Duration) -> impl Fn() -> Duration {
@@ -157,7 +168,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_commands_own_end_is_passed_on() {
-        let End::Itself(status) = run("exit $((SYNOD_TOKEN + 4))", || LONG).await else { panic!("it was stopped") };
+        let End::Itself(status) = run("exit $((SYNOD_TOKEN + 4))", || LONG).await else {
+            panic!("it was stopped")
+        };
         assert_eq!(status.code(), Some(11));
         let End::Itself(status) = run("kill -USR1 $$", || LONG).await else { panic!("it was stopped") };
         assert_eq!(status.signal(), Some(libc::SIGUSR1));
@@ -166,21 +179,27 @@ mod tests {
     #[tokio::test]
     async fn a_command_stops_in_time_when_it_is_asked() {
         let began = Instant::now();
-        let end = run("trap 'exit 0' TERM; while :; do sleep 0.01; done", counting_down(Duration::from_millis(600))).await;
+        let end = run(
+            "trap 'exit 0' TERM; while :; do sleep 0.01; done",
+            counting_down(Duration::from_millis(600)),
+        )
+        .await;
         assert!(matches!(end, End::Stopped), "{end:?}");
         assert!(began.elapsed() >= Duration::from_millis(300), "not before the grace");
     }
 
     #[tokio::test]
     async fn a_command_that_does_not_listen_is_killed_with_what_it_started() {
-        let end = run("trap '' TERM; sleep 60 & wait; sleep 60", counting_down(Duration::from_millis(500))).await;
+        let end =
+            run("trap '' TERM; sleep 60 & wait; sleep 60", counting_down(Duration::from_millis(500))).await;
         assert!(matches!(end, End::Stopped), "{end:?}");
     }
 
     #[tokio::test]
     async fn a_command_that_was_asked_to_stop_is_not_spared_when_the_cluster_answers_again() {
         let looks = AtomicU64::new(0);
-        let left = || if looks.fetch_add(1, Ordering::Relaxed) == 0 { Duration::from_millis(200) } else { LONG };
+        let left =
+            || if looks.fetch_add(1, Ordering::Relaxed) == 0 { Duration::from_millis(200) } else { LONG };
         let end = run("trap '' TERM; while :; do sleep 0.01; done", left).await;
         assert!(matches!(end, End::Stopped), "{end:?}");
     }
@@ -195,7 +214,9 @@ mod tests {
     fn a_command_that_cannot_be_started_says_why() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let _entered = runtime.enter();
-        for (command, kind) in [("/no/such/command", io::ErrorKind::NotFound), ("/", io::ErrorKind::PermissionDenied)] {
+        for (command, kind) in
+            [("/no/such/command", io::ErrorKind::NotFound), ("/", io::ErrorKind::PermissionDenied)]
+        {
             let error = Child::start(&[OsString::from(command)], &[]).err().expect(command);
             assert_eq!(error.kind(), kind);
         }

@@ -1,8 +1,10 @@
-//! The calls of one stream: taken in and begun in the order in which they come, answered as they are ready.
+//! The calls of one stream: taken in and begun in the order in which they come, answered as they
+//! are ready.
 //!
-//! Two bounds. Calls that run are few and short: at [`STREAM_CALLS`] the stream is not read, which its client feels as
-//! back-pressure. Calls that wait for another command may wait for hours, and what they wait for may come over the same stream,
-//! so they never keep it from being read; beyond [`STREAM_WAITING`] one is told to come again.
+//! Two bounds. Calls that run are few and short: at [`STREAM_CALLS`] the stream is not read, which
+//! its client feels as back-pressure. Calls that wait for another command may wait for hours, and
+//! what they wait for may come over the same stream, so they never keep it from being read; beyond
+//! [`STREAM_WAITING`] one is told to come again.
 //!
 //! Dropping it stops the waiting, not what is waited for.
 use std::pin::Pin;
@@ -30,7 +32,8 @@ pub(super) enum Step<W> {
     Parked(CallReply, W),
 }
 
-/// The calls of one stream, as the stream of their replies. `begin` must submit its call when it is first polled.
+/// The calls of one stream, as the stream of their replies. `begin` must submit its call when it is
+/// first polled.
 pub(super) struct CallStream<R, B, C, W> {
     requests: Option<R>,
     begin: B,
@@ -48,7 +51,13 @@ where
 {
     /// The calls in `requests`, each begun by `begin`.
     pub(super) fn new(requests: R, begin: B) -> Self {
-        Self { requests: Some(requests), begin, running: FuturesUnordered::new(), waiting: FuturesUnordered::new(), waiting_first: false }
+        Self {
+            requests: Some(requests),
+            begin,
+            running: FuturesUnordered::new(),
+            waiting: FuturesUnordered::new(),
+            waiting_first: false,
+        }
     }
 
     fn take_in(&mut self, cx: &mut Context<'_>) {
@@ -86,7 +95,8 @@ where
 /// What is told instead of that a call is parked, when this stream cannot wait for one more.
 fn come_again(CallReply { header, tag, .. }: CallReply) -> CallReply {
     let message = format!(
-        "the call waits, but this stream waits for {STREAM_WAITING} calls already and does not tell when it is done; send it again later, or now on another connection"
+        "the call waits, but this stream waits for {STREAM_WAITING} calls already and does not tell when it \
+            is done; send it again later, or now on another connection"
     );
     let failure = Failure {
         kind: Kind::OutcomeUnknown.into(),
@@ -122,7 +132,9 @@ where
         };
         match reply {
             Some(reply) => Poll::Ready(Some(Ok(reply))),
-            None if this.requests.is_none() && this.running.is_empty() && this.waiting.is_empty() => Poll::Ready(None),
+            None if this.requests.is_none() && this.running.is_empty() && this.waiting.is_empty() => {
+                Poll::Ready(None)
+            }
             None => Poll::Pending,
         }
     }

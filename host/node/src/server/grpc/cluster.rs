@@ -23,7 +23,8 @@ pub(crate) struct ClusterService {
 #[tonic::async_trait]
 impl Cluster for ClusterService {
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {
-        let members = if request.into_inner().local { vec![self.reporter.own()] } else { self.reporter.all().await };
+        let members =
+            if request.into_inner().local { vec![self.reporter.own()] } else { self.reporter.all().await };
         let leader_id = self.front.raft.leadership().current().leader.map_or(0, |leader| leader.0);
         Ok(Response::new(StatusReply { header: Some(self.front.present_header()), leader_id, members }))
     }
@@ -33,13 +34,24 @@ impl Cluster for ClusterService {
         let applied = self.front.member.applied();
         let wait = Duration::from_millis(wait_ms).min(DIGEST_WAIT);
         if tokio::time::timeout(wait, applied.index.reach(index)).await.is_err() {
-            let message = format!("entry {index} is not applied here yet, the last one is {}; wait longer", applied.index.get());
+            let message = format!(
+                "entry {index} is not applied here yet, the last one is {}; wait longer",
+                applied.index.get()
+            );
             return Err(Status::out_of_range(message));
         }
         let digest = applied.digest_at(index).ok_or_else(|| {
-            Status::not_found(format!("the digests after entry {index} are not kept any more, only the last {}", synod_service::DIGESTS))
+            Status::not_found(format!(
+                "the digests after entry {index} are not kept any more, only the last {}",
+                synod_service::DIGESTS
+            ))
         })?;
         let (chain_digest, state_digest) = (digest.chain.to_vec(), digest.state.to_vec());
-        Ok(Response::new(DigestAtReply { header: Some(self.front.present_header()), index, chain_digest, state_digest }))
+        Ok(Response::new(DigestAtReply {
+            header: Some(self.front.present_header()),
+            index,
+            chain_digest,
+            state_digest,
+        }))
     }
 }

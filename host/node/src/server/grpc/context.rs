@@ -1,7 +1,8 @@
 //! A call's `Context` and `wait_ms`: which request of which session it is.
 //!
-//! It checks what no member has to look up: lengths, and that nothing stands where it would be ignored. A request id without a
-//! session, quietly dropped, would be a promise of an effect once that nobody keeps.
+//! It checks what no member has to look up: lengths, and that nothing stands where it would be
+//! ignored. A request id without a session, quietly dropped, would be a promise of an effect once
+//! that nobody keeps.
 use std::collections::BTreeSet;
 
 use synod_abi::{RequestId, SessionId, limits};
@@ -38,7 +39,8 @@ pub(super) fn session_key(session: &[u8], secret: &[u8], field: &str) -> Result<
     Ok(SessionKey { session, secret: secret.try_into().map_err(|_| Rejected::wrong_secret())? })
 }
 
-/// The session that a query is made in, if any. Which request it would be means nothing: a query changes nothing.
+/// The session that a query is made in, if any. Which request it would be means nothing: a query
+/// changes nothing.
 pub(super) fn of_query(context: &Context) -> Result<Option<SessionKey>, CallFailure> {
     if context.session.is_empty() {
         return Ok(None);
@@ -47,21 +49,45 @@ pub(super) fn of_query(context: &Context) -> Result<Option<SessionKey>, CallFail
 }
 
 /// What a call says about its session; none if it is made outside of any.
-pub(super) fn of_call(context: Option<Context>, wait_ms: Option<u64>) -> Result<Option<InSession>, CallFailure> {
-    let Context { session, secret, request_id, acknowledged_below, after, acknowledged, at_least_revision: _ } =
-        context.unwrap_or_default();
+pub(super) fn of_call(
+    context: Option<Context>,
+    wait_ms: Option<u64>,
+) -> Result<Option<InSession>, CallFailure> {
+    let Context {
+        session,
+        secret,
+        request_id,
+        acknowledged_below,
+        after,
+        acknowledged,
+        at_least_revision: _,
+    } = context.unwrap_or_default();
     if session.is_empty() {
         if wait_ms.is_some() {
-            return Err(invalid("wait_ms", "only a call in a session can wait: open one, or leave this field out"));
+            return Err(invalid(
+                "wait_ms",
+                "only a call in a session can wait: open one, or leave this field out",
+            ));
         }
-        if !secret.is_empty() || request_id != 0 || acknowledged_below != 0 || after != 0 || !acknowledged.is_empty() {
-            return Err(invalid("context.session", "the context has a secret or a request but no session: name it, or leave them out"));
+        if !secret.is_empty()
+            || request_id != 0
+            || acknowledged_below != 0
+            || after != 0
+            || !acknowledged.is_empty()
+        {
+            return Err(invalid(
+                "context.session",
+                "the context has a secret or a request but no session: name it, or leave them out",
+            ));
         }
         return Ok(None);
     }
     let key = session_key(&session, &secret, "context.session")?;
     if request_id == 0 {
-        return Err(invalid("context.request_id", "a call in a session needs a request id: its client counts them from 1"));
+        return Err(invalid(
+            "context.request_id",
+            "a call in a session needs a request id: its client counts them from 1",
+        ));
     }
     if acknowledged.len() > limits::SESSION_OUTCOMES as usize {
         let message = format!(
@@ -124,11 +150,23 @@ mod tests {
     fn what_is_wrong_is_told_by_field() {
         let many = vec![1; limits::SESSION_OUTCOMES as usize + 1];
         let table = [
-            (Context { session: vec![1; 15], ..context() }, Some("context.session"), Reason::InvalidArguments),
-            (Context { session: vec![1; 17], ..context() }, Some("context.session"), Reason::InvalidArguments),
+            (
+                Context { session: vec![1; 15], ..context() },
+                Some("context.session"),
+                Reason::InvalidArguments,
+            ),
+            (
+                Context { session: vec![1; 17], ..context() },
+                Some("context.session"),
+                Reason::InvalidArguments,
+            ),
             (Context { session: vec![], ..context() }, Some("context.session"), Reason::InvalidArguments),
             (Context { request_id: 0, ..context() }, Some("context.request_id"), Reason::InvalidArguments),
-            (Context { acknowledged: many, ..context() }, Some("context.acknowledged"), Reason::InvalidArguments),
+            (
+                Context { acknowledged: many, ..context() },
+                Some("context.acknowledged"),
+                Reason::InvalidArguments,
+            ),
             (Context { secret: vec![], ..context() }, None, Reason::WrongSecret),
             (Context { secret: vec![2; 17], ..context() }, None, Reason::WrongSecret),
         ];

@@ -47,8 +47,13 @@ pub(super) fn failure(front: &Front, failure: CallFailure) -> Failure {
     };
     match failure {
         CallFailure::Rejected(rejected) => {
-            let Rejected { reason, message, status, code, error, fault, field, limit, revision, time } = *rejected;
-            let header = if revision == Revision(0) && time == Time(0) { front.present_header() } else { front.header(revision, time) };
+            let Rejected { reason, message, status, code, error, fault, field, limit, revision, time } =
+                *rejected;
+            let header = if revision == Revision(0) && time == Time(0) {
+                front.present_header()
+            } else {
+                front.header(revision, time)
+            };
             Failure {
                 code,
                 error: error.map(value),
@@ -60,10 +65,13 @@ pub(super) fn failure(front: &Front, failure: CallFailure) -> Failure {
                 ..failed(Kind::Rejected, code_of(status), reason.as_str(), message)
             }
         }
-        CallFailure::Unavailable { reason, message, retry_after_ms } => {
-            Failure { retry_after_ms, ..failed(Kind::Unavailable, Code::Unavailable, reason.as_str(), message) }
+        CallFailure::Unavailable { reason, message, retry_after_ms } => Failure {
+            retry_after_ms,
+            ..failed(Kind::Unavailable, Code::Unavailable, reason.as_str(), message)
+        },
+        CallFailure::OutcomeUnknown(message) => {
+            failed(Kind::OutcomeUnknown, Code::Unknown, "OUTCOME_UNKNOWN", message)
         }
-        CallFailure::OutcomeUnknown(message) => failed(Kind::OutcomeUnknown, Code::Unknown, "OUTCOME_UNKNOWN", message),
     }
 }
 
@@ -98,14 +106,21 @@ pub(super) fn space_info(SpaceListing { record, log, failures }: &SpaceListing) 
 }
 
 /// A space, with its bindings.
-pub(super) fn space_description(SpaceDescription { entry, log, failures, bindings }: SpaceDescription) -> SpaceInfo {
+pub(super) fn space_description(
+    SpaceDescription { entry, log, failures, bindings }: SpaceDescription,
+) -> SpaceInfo {
     let listing = SpaceListing { record: entry.record.clone(), log, failures };
     SpaceInfo { bindings: bindings.into_iter().map(binding).collect(), ..space_info(&listing) }
 }
 
 /// A space from the answer of the command that made it.
 pub(super) fn created(space: &Created) -> SpaceInfo {
-    SpaceInfo { name: space.name.to_string(), id: space.space.0, recipe: Some(recipe_ref(&space.recipe)), ..SpaceInfo::default() }
+    SpaceInfo {
+        name: space.name.to_string(),
+        id: space.space.0,
+        recipe: Some(recipe_ref(&space.recipe)),
+        ..SpaceInfo::default()
+    }
 }
 
 fn hook_failures(HookFailures { count, revision, why }: HookFailures) -> api::HookFailures {
@@ -194,18 +209,33 @@ mod tests {
         let fault = failures(DeliveryFailure::Fault(synod_abi::Fault::Panic));
         assert_eq!((fault.count, fault.revision, fault.fault()), (3, 9, api::Fault::Panic));
         let refused = failures(DeliveryFailure::Refused { code: 7 });
-        assert_eq!((refused.fault(), refused.why.as_str()), (api::Fault::Unspecified, "it refused with code 7"));
+        assert_eq!(
+            (refused.fault(), refused.why.as_str()),
+            (api::Fault::Unspecified, "it refused with code 7")
+        );
     }
 
     #[test]
     fn what_a_space_keeps_is_told_with_its_limits() {
-        let log =
-            EventLog { compacted: Revision(4), last: Revision(9), events: 2, bytes: 80, oldest_at: Some(Time(7)), ..EventLog::default() };
+        let log = EventLog {
+            compacted: Revision(4),
+            last: Revision(9),
+            events: 2,
+            bytes: 80,
+            oldest_at: Some(Time(7)),
+            ..EventLog::default()
+        };
         let told = event_log(&log);
-        assert_eq!((told.compacted_revision, told.last_revision, told.events, told.bytes, told.oldest_at_ms), (4, 9, 2, 80, 7));
+        assert_eq!(
+            (told.compacted_revision, told.last_revision, told.events, told.bytes, told.oldest_at_ms),
+            (4, 9, 2, 80, 7)
+        );
         let retention = told.retention.expect("it is there");
         assert_eq!(retention.events, Some(synod_abi::limits::EVENTS_DEFAULT));
-        assert_eq!((event_log(&EventLog::default()).oldest_at_ms, retention.age_ms), (0, Some(synod_abi::limits::EVENT_AGE_DEFAULT_MS)));
+        assert_eq!(
+            (event_log(&EventLog::default()).oldest_at_ms, retention.age_ms),
+            (0, Some(synod_abi::limits::EVENT_AGE_DEFAULT_MS))
+        );
     }
 
     #[test]

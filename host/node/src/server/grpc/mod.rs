@@ -1,5 +1,5 @@
-//! The client port: the services of `proto/v1/synod.proto`. They translate between prost types and the service crate's, which
-//! no prost type passes, and decide nothing.
+//! The client port: the services of `proto/v1/synod.proto`. They translate between prost types and
+//! the service crate's, which no prost type passes, and decide nothing.
 mod call_stream;
 mod cluster;
 mod context;
@@ -79,30 +79,48 @@ impl Front {
 
     /// How long the client of `request` waits; as long as it likes, if it does not say.
     fn deadline<T>(&self, request: &Request<T>) -> Option<Instant> {
-        let asked = request.metadata().get("grpc-timeout").and_then(|value| convert::grpc_timeout(value.to_str().ok()?));
+        let asked = request
+            .metadata()
+            .get("grpc-timeout")
+            .and_then(|value| convert::grpc_timeout(value.to_str().ok()?));
         asked.and_then(|asked| Instant::now().checked_add(asked))
     }
 
     /// Waits until `deadline` for the answer to a call that is parked.
-    async fn by<T>(&self, deadline: Option<Instant>, answer: impl Future<Output = Result<T, CallFailure>>) -> Result<T, CallFailure> {
+    async fn by<T>(
+        &self,
+        deadline: Option<Instant>,
+        answer: impl Future<Output = Result<T, CallFailure>>,
+    ) -> Result<T, CallFailure> {
         match deadline {
             None => answer.await,
-            Some(deadline) => tokio::time::timeout_at(deadline.into(), answer).await.unwrap_or_else(|_| Err(still_waiting())),
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), answer)
+                .await
+                .unwrap_or_else(|_| Err(still_waiting())),
         }
     }
 
-    /// How long `request` may wait: as long as its client says, but not longer than this member's limit.
+    /// How long `request` may wait: as long as its client says, but not longer than this member's
+    /// limit.
     fn timeout<T>(&self, request: &Request<T>) -> Duration {
-        let asked = request.metadata().get("grpc-timeout").and_then(|value| convert::grpc_timeout(value.to_str().ok()?));
+        let asked = request
+            .metadata()
+            .get("grpc-timeout")
+            .and_then(|value| convert::grpc_timeout(value.to_str().ok()?));
         asked.map_or(self.call_timeout, |asked| asked.min(self.call_timeout))
     }
 }
 
 fn still_waiting() -> CallFailure {
-    CallFailure::OutcomeUnknown("the call still waits; send it again, with the same request id, to hear its outcome".to_owned())
+    CallFailure::OutcomeUnknown(
+        "the call still waits; send it again, with the same request id, to hear its outcome".to_owned(),
+    )
 }
 
 /// What is told when this member cannot go on.
 fn stopped(fatal: Fatal) -> CallFailure {
-    CallFailure::unavailable(UnavailableReason::ShuttingDown, format!("this member stopped: {fatal}; use another one"))
+    CallFailure::unavailable(
+        UnavailableReason::ShuttingDown,
+        format!("this member stopped: {fatal}; use another one"),
+    )
 }

@@ -8,12 +8,14 @@ use synod_abi::SpaceId;
 use synod_api::v1::describe_recipe_request::Target;
 use synod_api::v1::recipes_server::Recipes;
 use synod_api::v1::{
-    DescribeRecipeReply, DescribeRecipeRequest, InstallReply, InstallRequest, ListRecipesReply, ListRecipesRequest, LogLine, LogsRequest,
-    RecipeInfo, RemoveRecipeReply, RemoveRecipeRequest,
+    DescribeRecipeReply, DescribeRecipeRequest, InstallReply, InstallRequest, ListRecipesReply,
+    ListRecipesRequest, LogLine, LogsRequest, RecipeInfo, RemoveRecipeReply, RemoveRecipeRequest,
 };
 use synod_machine::directory::{self, SpaceRecord};
 use synod_machine::{Caller, Fatal};
-use synod_service::{CallFailure, Consistency, LogRecord, NewSpace, Reason, RecipeEntry, Rejected, SpaceListing, SpaceMade};
+use synod_service::{
+    CallFailure, Consistency, LogRecord, NewSpace, Reason, RecipeEntry, Rejected, SpaceListing, SpaceMade,
+};
 use synod_storage::StateStore;
 use tonic::{Request, Response, Status};
 
@@ -48,7 +50,12 @@ impl RecipesService {
         }
     }
 
-    async fn described(&self, name: &str, version: Option<u32>, timeout: Duration) -> Result<RecipeEntry, CallFailure> {
+    async fn described(
+        &self,
+        name: &str,
+        version: Option<u32>,
+        timeout: Duration,
+    ) -> Result<RecipeEntry, CallFailure> {
         self.0.member.describe_recipe(name, version, Consistency::Linearizable, timeout).await
     }
 
@@ -81,15 +88,20 @@ impl RecipesService {
                 member_id: self.0.identity.me.0,
                 time_ms: record.time.0,
                 recipe: space.as_ref().map(|space| convert::recipe_ref(&space.recipe)),
-                space: space.map_or_else(|| format!("(deleted space {})", record.space), |space| space.name.to_string()),
+                space: space.map_or_else(
+                    || format!("(deleted space {})", record.space),
+                    |space| space.name.to_string(),
+                ),
                 entry_point: String::new(),
                 level: u32::from(record.level),
                 text: record.text,
                 dropped: 0,
             }
         });
-        let recipe_fits =
-            |line: &LogLine| wanted.recipe.is_empty() || line.recipe.as_ref().is_some_and(|recipe| recipe.name == wanted.recipe);
+        let recipe_fits = |line: &LogLine| {
+            wanted.recipe.is_empty()
+                || line.recipe.as_ref().is_some_and(|recipe| recipe.name == wanted.recipe)
+        };
         let space_fits = |line: &LogLine| wanted.space.is_empty() || line.space == wanted.space;
         let level_fits = |line: &LogLine| wanted.max_level == 0 || line.level <= wanted.max_level;
         lines.filter(|line| recipe_fits(line) && space_fits(line) && level_fits(line)).collect()
@@ -97,7 +109,8 @@ impl RecipesService {
 }
 
 fn replace_is_off() -> CallFailure {
-    let message = "this member does not replace installed recipes: count the version up, or start it with --replace (development only)";
+    let message = "this member does not replace installed recipes: count the version up, or start it with \
+        --replace (development only)";
     Rejected::new(Reason::NotAllowed, message).into()
 }
 
@@ -117,17 +130,27 @@ impl Recipes for RecipesService {
             (false, false) => NewSpace::Named(space),
         };
         let reply = async {
-            let installed = self.0.member.install(module, replace, new_space, Caller::default(), timeout).await?;
+            let installed =
+                self.0.member.install(module, replace, new_space, Caller::default(), timeout).await?;
             let (name, version) = (installed.recipe.name.as_str(), Some(installed.recipe.version));
-            let entry = self.0.member.describe_recipe(name, version, Consistency::Serializable, timeout).await?;
+            let entry =
+                self.0.member.describe_recipe(name, version, Consistency::Serializable, timeout).await?;
             let spaces = all_spaces(&self.0, timeout).await?;
             let (space, space_already) = match &installed.space {
                 SpaceMade::None => (None, false),
                 SpaceMade::Created(created) => (Some(convert::created(created)), created.already),
-                SpaceMade::Kept { name, .. } => (spaces.iter().find(|space| space.record.name == *name).map(convert::space_info), true),
+                SpaceMade::Kept { name, .. } => {
+                    (spaces.iter().find(|space| space.record.name == *name).map(convert::space_info), true)
+                }
             };
             let header = Some(self.0.header(installed.revision, self.0.member.applied().time()));
-            Ok(InstallReply { header, recipe: Some(self.info(&entry, &spaces)), already: installed.already, space, space_already })
+            Ok(InstallReply {
+                header,
+                recipe: Some(self.info(&entry, &spaces)),
+                already: installed.already,
+                space,
+                space_already,
+            })
         };
         reply.await.map(Response::new).map_err(|failure| self.0.status(failure))
     }
@@ -142,13 +165,20 @@ impl Recipes for RecipesService {
         reply.await.map(Response::new).map_err(|failure| self.0.status(failure))
     }
 
-    async fn describe(&self, request: Request<DescribeRecipeRequest>) -> Result<Response<DescribeRecipeReply>, Status> {
+    async fn describe(
+        &self,
+        request: Request<DescribeRecipeRequest>,
+    ) -> Result<Response<DescribeRecipeReply>, Status> {
         let timeout = self.0.timeout(&request);
         let target = request.into_inner().target;
-        let target = target.ok_or_else(|| Status::invalid_argument("`target` is missing: name a recipe or a space"))?;
+        let target = target
+            .ok_or_else(|| Status::invalid_argument("`target` is missing: name a recipe or a space"))?;
         let reply = async {
             let entry = match target {
-                Target::Recipe(recipe) => self.described(&recipe.name, (recipe.version != 0).then_some(recipe.version), timeout).await?,
+                Target::Recipe(recipe) => {
+                    self.described(&recipe.name, (recipe.version != 0).then_some(recipe.version), timeout)
+                        .await?
+                }
                 Target::Space(space) => {
                     let recipe = self.0.member.describe_space(&space, timeout).await?.entry.record.recipe;
                     self.described(recipe.name.as_str(), Some(recipe.version), timeout).await?
@@ -156,9 +186,16 @@ impl Recipes for RecipesService {
             };
             let spaces = all_spaces(&self.0, timeout).await?;
             let view = self.0.state.view().map_err(|error| stopped(Fatal(error.to_string())))?;
-            let schema = directory::schema_bytes(&view, entry.record.hash).map_err(stopped)?.unwrap_or_default();
-            let schema_json = serde_json::to_string(&*entry.schema).map_err(|error| stopped(Fatal(error.to_string())))?;
-            Ok(DescribeRecipeReply { header: Some(self.0.present_header()), recipe: Some(self.info(&entry, &spaces)), schema, schema_json })
+            let schema =
+                directory::schema_bytes(&view, entry.record.hash).map_err(stopped)?.unwrap_or_default();
+            let schema_json =
+                serde_json::to_string(&*entry.schema).map_err(|error| stopped(Fatal(error.to_string())))?;
+            Ok(DescribeRecipeReply {
+                header: Some(self.0.present_header()),
+                recipe: Some(self.info(&entry, &spaces)),
+                schema,
+                schema_json,
+            })
         };
         reply.await.map(Response::new).map_err(|failure| self.0.status(failure))
     }
@@ -177,26 +214,33 @@ impl Recipes for RecipesService {
             return Ok(Response::new(past.boxed()));
         }
         let service = self.clone();
-        let future = stream::unfold((next, service, ring, wanted), |(seen, service, ring, wanted)| async move {
-            ring.more_than(seen).await;
-            let records = ring.after(seen, LOG_LINES);
-            let dropped = records.first().map_or(0, |record| record.number.saturating_sub(seen + 1));
-            let next = records.last().map_or(seen, |record| record.number);
-            let mut lines = service.lines(records, &wanted);
-            if let Some(first) = lines.first_mut() {
-                first.dropped = dropped;
-            }
-            Some((stream::iter(lines.into_iter().map(Ok)), (next, service, ring, wanted)))
-        });
+        let future =
+            stream::unfold((next, service, ring, wanted), |(seen, service, ring, wanted)| async move {
+                ring.more_than(seen).await;
+                let records = ring.after(seen, LOG_LINES);
+                let dropped = records.first().map_or(0, |record| record.number.saturating_sub(seen + 1));
+                let next = records.last().map_or(seen, |record| record.number);
+                let mut lines = service.lines(records, &wanted);
+                if let Some(first) = lines.first_mut() {
+                    first.dropped = dropped;
+                }
+                Some((stream::iter(lines.into_iter().map(Ok)), (next, service, ring, wanted)))
+            });
         Ok(Response::new(past.chain(future.flatten()).boxed()))
     }
 
-    async fn remove(&self, request: Request<RemoveRecipeRequest>) -> Result<Response<RemoveRecipeReply>, Status> {
+    async fn remove(
+        &self,
+        request: Request<RemoveRecipeRequest>,
+    ) -> Result<Response<RemoveRecipeReply>, Status> {
         let timeout = self.0.timeout(&request);
         let recipe = request.into_inner().recipe.filter(|recipe| recipe.version != 0);
         let recipe = recipe.ok_or_else(|| Status::invalid_argument("`recipe` needs a name and a version"))?;
-        let revision = self.0.member.remove_recipe(&recipe.name, recipe.version, Caller::default(), timeout).await;
+        let revision =
+            self.0.member.remove_recipe(&recipe.name, recipe.version, Caller::default(), timeout).await;
         let revision = revision.map_err(|failure| self.0.status(failure))?;
-        Ok(Response::new(RemoveRecipeReply { header: Some(self.0.header(revision, self.0.member.applied().time())) }))
+        Ok(Response::new(RemoveRecipeReply {
+            header: Some(self.0.header(revision, self.0.member.applied().time())),
+        }))
     }
 }

@@ -1,7 +1,8 @@
 //! `synod.v1.Sessions`: opening, keeping alive, describing and ending sessions.
 //!
-//! A keep-alive stream carries the touches of any number of sessions. What it holds is bounded by [`STREAM_TOUCHES`]: beyond
-//! that it is not read, and a client that does not read its replies stops being asked for more.
+//! A keep-alive stream carries the touches of any number of sessions. What it holds is bounded by
+//! [`STREAM_TOUCHES`]: beyond that it is not read, and a client that does not read its replies
+//! stops being asked for more.
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use futures::stream::BoxStream;
 use synod_abi::{RequestId, SessionId, SpaceId};
 use synod_api::v1::sessions_server::Sessions;
 use synod_api::v1::{
-    CancelReply, CancelRequest, Cancelled, CloseSessionReply, CloseSessionRequest, DescribeSessionReply, DescribeSessionRequest,
-    KeepAliveReply, KeepAliveRequest, ListSessionsReply, ListSessionsRequest, OpenSessionReply, OpenSessionRequest, SessionBounds,
-    SessionBoundsReply, SessionBoundsRequest, SessionInfo, SetSessionBoundsReply, SetSessionBoundsRequest, TtlPolicy,
+    CancelReply, CancelRequest, Cancelled, CloseSessionReply, CloseSessionRequest, DescribeSessionReply,
+    DescribeSessionRequest, KeepAliveReply, KeepAliveRequest, ListSessionsReply, ListSessionsRequest,
+    OpenSessionReply, OpenSessionRequest, SessionBounds, SessionBoundsReply, SessionBoundsRequest,
+    SessionInfo, SetSessionBoundsReply, SetSessionBoundsRequest, TtlPolicy,
 };
 use synod_machine::sessions::SessionRecord;
 use synod_machine::{Caller, Fatal, directory};
@@ -86,12 +88,19 @@ async fn touch(front: Front, KeepAliveRequest { session, secret, tag }: KeepAliv
     touch_reply(&front, session, tag, touched)
 }
 
-fn touch_reply(front: &Front, session: Vec<u8>, tag: u64, touched: Result<Touched, CallFailure>) -> KeepAliveReply {
+fn touch_reply(
+    front: &Front,
+    session: Vec<u8>,
+    tag: u64,
+    touched: Result<Touched, CallFailure>,
+) -> KeepAliveReply {
     let reply = KeepAliveReply { tag, session, ..KeepAliveReply::default() };
     match touched {
         Ok(Touched::Alive { ttl_ms }) => KeepAliveReply { ttl_ms, ..reply },
         Ok(Touched::Ended | Touched::Ending) => KeepAliveReply { ended: true, ..reply },
-        Err(CallFailure::Rejected(rejected)) if rejected.reason == Reason::SessionExpired => KeepAliveReply { ended: true, ..reply },
+        Err(CallFailure::Rejected(rejected)) if rejected.reason == Reason::SessionExpired => {
+            KeepAliveReply { ended: true, ..reply }
+        }
         Err(failure) => KeepAliveReply { failure: Some(convert::failure(front, failure)), ..reply },
     }
 }
@@ -108,13 +117,23 @@ impl Sessions for SessionsService {
         };
         let opened = opened.map_err(|failure| self.0.status(failure))?;
         let header = Some(self.0.header(opened.revision, opened.time));
-        Ok(Response::new(OpenSessionReply { header, session: opened.session.0.to_vec(), ttl_ms: opened.ttl_ms, already: opened.already }))
+        Ok(Response::new(OpenSessionReply {
+            header,
+            session: opened.session.0.to_vec(),
+            ttl_ms: opened.ttl_ms,
+            already: opened.already,
+        }))
     }
 
-    async fn keep_alive(&self, request: Request<Streaming<KeepAliveRequest>>) -> Result<Response<Self::KeepAliveStream>, Status> {
+    async fn keep_alive(
+        &self,
+        request: Request<Streaming<KeepAliveRequest>>,
+    ) -> Result<Response<Self::KeepAliveStream>, Status> {
         let front = self.0.clone();
-        let requests =
-            request.into_inner().take_while(|request| std::future::ready(request.is_ok())).filter_map(|request| async { request.ok() });
+        let requests = request
+            .into_inner()
+            .take_while(|request| std::future::ready(request.is_ok()))
+            .filter_map(|request| async { request.ok() });
         let touches = requests.take_until(self.0.stopping()).map(move |request| {
             let front = front.clone();
             async move { Ok(touch(front, request).await) }
@@ -122,7 +141,10 @@ impl Sessions for SessionsService {
         Ok(Response::new(touches.buffer_unordered(STREAM_TOUCHES).boxed()))
     }
 
-    async fn close(&self, request: Request<CloseSessionRequest>) -> Result<Response<CloseSessionReply>, Status> {
+    async fn close(
+        &self,
+        request: Request<CloseSessionRequest>,
+    ) -> Result<Response<CloseSessionReply>, Status> {
         let timeout = self.0.timeout(&request);
         let closed = match context::session_id(&request.into_inner().session, "session") {
             Ok(session) => self.0.member.close_session(session, Caller::default(), timeout).await,
@@ -132,7 +154,10 @@ impl Sessions for SessionsService {
         Ok(Response::new(CloseSessionReply { header: Some(self.0.present_header()) }))
     }
 
-    async fn describe(&self, request: Request<DescribeSessionRequest>) -> Result<Response<DescribeSessionReply>, Status> {
+    async fn describe(
+        &self,
+        request: Request<DescribeSessionRequest>,
+    ) -> Result<Response<DescribeSessionReply>, Status> {
         let timeout = self.0.timeout(&request);
         let info = async {
             let id = context::session_id(&request.into_inner().session, "session")?;
@@ -143,7 +168,10 @@ impl Sessions for SessionsService {
         Ok(Response::new(DescribeSessionReply { header: Some(self.0.present_header()), session }))
     }
 
-    async fn list(&self, request: Request<ListSessionsRequest>) -> Result<Response<ListSessionsReply>, Status> {
+    async fn list(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsReply>, Status> {
         let timeout = self.0.timeout(&request);
         let ListSessionsRequest { after, limit } = request.into_inner();
         let page = async {
@@ -162,7 +190,10 @@ impl Sessions for SessionsService {
         let was = async {
             let key = context::session_key(&session, &secret, "session")?;
             if request_id == 0 {
-                let rejected = Rejected::new(Reason::InvalidArguments, "which request is cancelled? Requests are counted from 1");
+                let rejected = Rejected::new(
+                    Reason::InvalidArguments,
+                    "which request is cancelled? Requests are counted from 1",
+                );
                 return Err(rejected.in_field("request_id").into());
             }
             self.0.member.cancel_request(key, RequestId(request_id), Caller::default(), timeout).await
@@ -176,20 +207,33 @@ impl Sessions for SessionsService {
         Ok(Response::new(CancelReply { header: Some(self.0.present_header()), was: was.into() }))
     }
 
-    async fn bounds(&self, request: Request<SessionBoundsRequest>) -> Result<Response<SessionBoundsReply>, Status> {
-        let bounds = self.0.member.session_bounds(self.0.timeout(&request)).await.map_err(|failure| self.0.status(failure))?;
+    async fn bounds(
+        &self,
+        request: Request<SessionBoundsRequest>,
+    ) -> Result<Response<SessionBoundsReply>, Status> {
+        let bounds = self
+            .0
+            .member
+            .session_bounds(self.0.timeout(&request))
+            .await
+            .map_err(|failure| self.0.status(failure))?;
         let bounds = SessionBounds { min_ttl_ms: bounds.min_ttl_ms, max_ttl_ms: bounds.max_ttl_ms };
         Ok(Response::new(SessionBoundsReply { header: Some(self.0.present_header()), bounds: Some(bounds) }))
     }
 
-    async fn set_bounds(&self, request: Request<SetSessionBoundsRequest>) -> Result<Response<SetSessionBoundsReply>, Status> {
+    async fn set_bounds(
+        &self,
+        request: Request<SetSessionBoundsRequest>,
+    ) -> Result<Response<SetSessionBoundsReply>, Status> {
         let timeout = self.0.timeout(&request);
         let set = match request.into_inner().bounds {
             Some(SessionBounds { min_ttl_ms, max_ttl_ms }) => {
                 let bounds = synod_machine::SessionBounds { min_ttl_ms, max_ttl_ms };
                 self.0.member.set_session_bounds(bounds, Caller::default(), timeout).await
             }
-            None => Err(Rejected::new(Reason::InvalidArguments, "the bounds are missing").in_field("bounds").into()),
+            None => Err(Rejected::new(Reason::InvalidArguments, "the bounds are missing")
+                .in_field("bounds")
+                .into()),
         };
         set.map_err(|failure| self.0.status(failure))?;
         Ok(Response::new(SetSessionBoundsReply { header: Some(self.0.present_header()) }))
@@ -202,9 +246,17 @@ mod tests {
 
     #[test]
     fn a_session_is_opened_with_sixteen_bytes_of_each() {
-        let request = OpenSessionRequest { nonce: vec![1; 16], secret: vec![2; 16], label: "l".into(), ..OpenSessionRequest::default() };
+        let request = OpenSessionRequest {
+            nonce: vec![1; 16],
+            secret: vec![2; 16],
+            label: "l".into(),
+            ..OpenSessionRequest::default()
+        };
         let session = new_session(request.clone()).expect("good");
-        assert_eq!((session.nonce, session.secret, session.ttl_policy), ([1; 16], [2; 16], synod_machine::TtlPolicy::Exact));
+        assert_eq!(
+            (session.nonce, session.secret, session.ttl_policy),
+            ([1; 16], [2; 16], synod_machine::TtlPolicy::Exact)
+        );
         let nearest = OpenSessionRequest { ttl_policy: TtlPolicy::Nearest.into(), ..request.clone() };
         assert_eq!(new_session(nearest).expect("good").ttl_policy, synod_machine::TtlPolicy::Nearest);
         let table = [

@@ -4,7 +4,9 @@ use std::time::Duration;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use synod_api::v1::spaces_server::Spaces;
-use synod_api::v1::{CallReply, CallRequest, Consistency, QueryReply, QueryRequest, WatchReply, WatchRequest};
+use synod_api::v1::{
+    CallReply, CallRequest, Consistency, QueryReply, QueryRequest, WatchReply, WatchRequest,
+};
 use synod_machine::Caller;
 use synod_service::{CallAnswer, CallFailure, QueryOptions, SessionAnswer, Waiting};
 use tonic::{Request, Response, Status, Streaming};
@@ -23,22 +25,36 @@ async fn call(front: &Front, request: CallRequest, timeout: Duration) -> Result<
     let CallRequest { space, operation, args, context, wait_ms, .. } = request;
     let args = convert::args(args);
     match context::of_call(context, wait_ms)? {
-        None => front.member.call(&space, &operation, args, Caller::default(), timeout).await.map(SessionAnswer::Done),
+        None => front
+            .member
+            .call(&space, &operation, args, Caller::default(), timeout)
+            .await
+            .map(SessionAnswer::Done),
         Some(InSession { key, request }) => {
-            front.member.call_in_session(&space, &operation, args, key, request, Caller::default(), timeout).await
+            front
+                .member
+                .call_in_session(&space, &operation, args, key, request, Caller::default(), timeout)
+                .await
         }
     }
 }
 
 fn reply(front: &Front, answer: CallAnswer, tag: u64) -> CallReply {
     let header = front.header(answer.revision, answer.time);
-    CallReply { header: Some(header), result: Some(convert::value(answer.value)), tag, ..CallReply::default() }
+    CallReply {
+        header: Some(header),
+        result: Some(convert::value(answer.value)),
+        tag,
+        ..CallReply::default()
+    }
 }
 
 fn reply_or_failure(front: &Front, result: Result<CallAnswer, CallFailure>, tag: u64) -> CallReply {
     match result {
         Ok(answer) => reply(front, answer, tag),
-        Err(failure) => CallReply { tag, failure: Some(convert::failure(front, failure)), ..CallReply::default() },
+        Err(failure) => {
+            CallReply { tag, failure: Some(convert::failure(front, failure)), ..CallReply::default() }
+        }
     }
 }
 
@@ -65,7 +81,10 @@ impl Spaces for SpacesService {
         Ok(Response::new(reply(&self.0, answer.map_err(|failure| self.0.status(failure))?, tag)))
     }
 
-    async fn call_stream(&self, request: Request<Streaming<CallRequest>>) -> Result<Response<Self::CallStreamStream>, Status> {
+    async fn call_stream(
+        &self,
+        request: Request<Streaming<CallRequest>>,
+    ) -> Result<Response<Self::CallStreamStream>, Status> {
         let front = self.0.clone();
         let begin = move |request: CallRequest| {
             let front = front.clone();
@@ -74,7 +93,10 @@ impl Spaces for SpacesService {
                 match call(&front, request, front.call_timeout).await {
                     Ok(SessionAnswer::Parked(waiting)) => {
                         let interim = parked(&front, &waiting, tag);
-                        Step::Parked(interim, waiting.answer().map(move |result| reply_or_failure(&front, result, tag)))
+                        Step::Parked(
+                            interim,
+                            waiting.answer().map(move |result| reply_or_failure(&front, result, tag)),
+                        )
                     }
                     Ok(SessionAnswer::Done(answer)) => Step::Answered(reply(&front, answer, tag)),
                     Err(failure) => Step::Answered(reply_or_failure(&front, Err(failure), tag)),
@@ -95,14 +117,20 @@ impl Spaces for SpacesService {
             let context = request.context.unwrap_or_default();
             let session = context::of_query(&context)?;
             let options = QueryOptions { consistency, at_least_revision: context.at_least_revision, session };
-            self.0.member.query(&request.space, &request.query, convert::args(request.args), options, timeout).await
+            self.0
+                .member
+                .query(&request.space, &request.query, convert::args(request.args), options, timeout)
+                .await
         };
         let answer = answer.await.map_err(|failure| self.0.status(failure))?;
         let header = self.0.header(answer.revision, answer.time);
         Ok(Response::new(QueryReply { header: Some(header), result: Some(convert::value(answer.value)) }))
     }
 
-    async fn watch(&self, request: Request<Streaming<WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(
+        &self,
+        request: Request<Streaming<WatchRequest>>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
         let watches = MemberWatches::new(self.0.clone());
         Ok(Response::new(WatchReplies::new(request.into_inner(), watches).boxed()))
     }

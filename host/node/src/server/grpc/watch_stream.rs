@@ -1,12 +1,14 @@
 //! The watches of one stream: requests taken in, updates given out as the transport asks for them.
 //!
-//! It keeps no events. A batch is taken from the member when the transport has room for a message and at no other time, so HTTP/2's flow
-//! control is the back-pressure: a client that does not read stops being served, and then being read. What it costs while it
-//! is stuck are the two messages that hyper holds for it, about 1 MiB each, beside the 400 KiB that h2 buffers for a stream; what it does
-//! not take in time the member takes away, see [`synod_service::watch`].
+//! It keeps no events. A batch is taken from the member when the transport has room for a message
+//! and at no other time, so HTTP/2's flow control is the back-pressure: a client that does not read
+//! stops being served, and then being read. What it costs while it is stuck are the two messages
+//! that hyper holds for it, about 1 MiB each, beside the 400 KiB that h2 buffers for a stream; what
+//! it does not take in time the member takes away, see [`synod_service::watch`].
 //!
-//! A bad request is answered with a failure, and other watches go on; so they do when requests cannot be read any more. Everything
-//! is driven by whoever reads the stream, so that dropping it leaves nothing behind.
+//! A bad request is answered with a failure, and other watches go on; so they do when requests
+//! cannot be read any more. Everything is driven by whoever reads the stream, so that dropping it
+//! leaves nothing behind.
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,7 +18,9 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, Stream, StreamExt};
 use synod_api::v1::watch_request::Request;
 use synod_api::v1::watch_update::Update;
-use synod_api::v1::{CancelWatch, CreateWatch, Failure, Header, WatchCancelled, WatchReply, WatchRequest, WatchUpdate};
+use synod_api::v1::{
+    CancelWatch, CreateWatch, Failure, Header, WatchCancelled, WatchReply, WatchRequest, WatchUpdate,
+};
 use synod_service::watch::{NewWatch, WATCH_CREATES, WatchBatch, WatchId};
 use synod_service::{CallFailure, Reason, Rejected};
 use tonic::Status;
@@ -64,7 +68,13 @@ where
 {
     /// What `requests` ask of `watches`.
     pub(super) fn new(requests: R, watches: W) -> Self {
-        Self { requests: Some(requests), watches, creating: FuturesUnordered::new(), refused: Vec::new(), open: BTreeSet::new() }
+        Self {
+            requests: Some(requests),
+            watches,
+            creating: FuturesUnordered::new(),
+            refused: Vec::new(),
+            open: BTreeSet::new(),
+        }
     }
 
     fn take_in(&mut self, cx: &mut Context<'_>) {
@@ -93,7 +103,10 @@ where
     fn begin(&mut self, WatchRequest { request }: WatchRequest, cx: &mut Context<'_>) {
         match request {
             Some(Request::Create(CreateWatch { watch_id: NO_WATCH, .. })) => {
-                self.refuse(NO_WATCH, invalid("create.watch_id", "watches are numbered by their client, from 1"));
+                self.refuse(
+                    NO_WATCH,
+                    invalid("create.watch_id", "watches are numbered by their client, from 1"),
+                );
             }
             Some(Request::Create(create)) => {
                 let id = create.watch_id;
@@ -110,21 +123,29 @@ where
             }
             Some(Request::Cancel(CancelWatch { watch_id })) => self.watches.cancel(WatchId(watch_id)),
             Some(Request::Progress(_)) => self.watches.request_progress(),
-            None => {
-                self.refuse(NO_WATCH, invalid("request", "the request is empty: create a watch, cancel one, or ask for a progress mark"))
-            }
+            None => self.refuse(
+                NO_WATCH,
+                invalid(
+                    "request",
+                    "the request is empty: create a watch, cancel one, or ask for a progress mark",
+                ),
+            ),
         }
     }
 
     fn refuse(&mut self, watch_id: u64, failure: CallFailure) {
-        let cancelled = WatchCancelled { failure: Some(self.watches.failure(failure)), ..WatchCancelled::default() };
+        let cancelled =
+            WatchCancelled { failure: Some(self.watches.failure(failure)), ..WatchCancelled::default() };
         self.refused.push(WatchUpdate { watch_id, update: Some(Update::Cancelled(cancelled)) });
     }
 
     fn reply(&mut self, batch: WatchBatch) -> WatchReply {
         let header = self.watches.header(Some(&batch));
-        let updates: Vec<_> =
-            batch.updates.into_iter().map(|update| watches::update(update, |failure| self.watches.failure(failure))).collect();
+        let updates: Vec<_> = batch
+            .updates
+            .into_iter()
+            .map(|update| watches::update(update, |failure| self.watches.failure(failure)))
+            .collect();
         for WatchUpdate { watch_id, update } in &updates {
             if let Some(Update::Cancelled(WatchCancelled { failure, .. })) = update
                 && !failure.as_ref().is_some_and(|failure| OF_NO_WATCH.contains(&failure.reason.as_str()))
@@ -142,7 +163,8 @@ fn invalid(field: &str, message: &str) -> CallFailure {
 
 fn unreadable(status: &Status) -> CallFailure {
     let message = format!(
-        "a request could not be read, so that none is read from this stream any more; its watches go on, open another stream for more: {}",
+        "a request could not be read, so that none is read from this stream any more; its watches go on, \
+            open another stream for more: {}",
         status.message()
     );
     Rejected::new(Reason::InvalidArguments, message).into()
@@ -173,7 +195,9 @@ where
         match this.watches.poll_next(cx) {
             Poll::Ready(Some(batch)) => Poll::Ready(Some(Ok(this.reply(batch)))),
             Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending if this.requests.is_none() && this.creating.is_empty() && this.open.is_empty() => Poll::Ready(None),
+            Poll::Pending if this.requests.is_none() && this.creating.is_empty() && this.open.is_empty() => {
+                Poll::Ready(None)
+            }
             Poll::Pending => Poll::Pending,
         }
     }

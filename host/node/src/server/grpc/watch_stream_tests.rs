@@ -33,7 +33,9 @@ impl Member {
     }
 
     fn tell(&self, updates: Vec<Told>) {
-        self.with(|state| state.batches.push_back(Some(WatchBatch { revision: Revision(9), time: Time(90), updates })));
+        self.with(|state| {
+            state.batches.push_back(Some(WatchBatch { revision: Revision(9), time: Time(90), updates }))
+        });
     }
 
     fn stop(&self) {
@@ -81,9 +83,16 @@ impl Watches for Member {
     }
 
     fn failure(&self, failure: CallFailure) -> Failure {
-        let CallFailure::Rejected(rejected) = failure else { return Failure { kind: Kind::Unavailable.into(), ..Failure::default() } };
+        let CallFailure::Rejected(rejected) = failure else {
+            return Failure { kind: Kind::Unavailable.into(), ..Failure::default() };
+        };
         let field = rejected.field.unwrap_or_default();
-        Failure { kind: Kind::Rejected.into(), reason: rejected.reason.as_str().to_owned(), field, ..Failure::default() }
+        Failure {
+            kind: Kind::Rejected.into(),
+            reason: rejected.reason.as_str().to_owned(),
+            field,
+            ..Failure::default()
+        }
     }
 }
 
@@ -130,7 +139,10 @@ fn requests_reach_the_member_in_their_order() {
     send(&sender, Request::Progress(RequestProgress {}));
     assert_eq!(next(&mut replies), None);
     member.with(|state| {
-        assert_eq!((state.created.len(), state.created[0].id, state.cancelled.as_slice(), state.progress), (1, WatchId(7), &[7][..], 1));
+        assert_eq!(
+            (state.created.len(), state.created[0].id, state.cancelled.as_slice(), state.progress),
+            (1, WatchId(7), &[7][..], 1)
+        );
         assert!(state.waker.is_some(), "who has nothing to tell wakes the stream later");
     });
 }
@@ -146,7 +158,13 @@ fn a_batch_becomes_one_message_with_the_header_of_its_revision() {
         topic: "a",
         payload: &synod_service::Value::Json("1".into()),
     });
-    let created = Told::Created { id: WatchId(7), revision: Revision(3), space: SpaceId(2), result: None, time: Time(1) };
+    let created = Told::Created {
+        id: WatchId(7),
+        revision: Revision(3),
+        space: SpaceId(2),
+        result: None,
+        time: Time(1),
+    };
     member.tell(vec![
         created,
         Told::Events { id: WatchId(7), events: vec![bytes.into()], partial: true },
@@ -154,11 +172,15 @@ fn a_batch_becomes_one_message_with_the_header_of_its_revision() {
     ]);
     let reply = next(&mut replies).expect("a reply").expect("it goes on");
     assert_eq!(reply.header.as_ref().map(|header| header.revision), Some(9));
-    let sent = <WatchReply as prost::Message>::decode(&*prost::Message::encode_to_vec(&reply)).expect("it is one");
+    let sent =
+        <WatchReply as prost::Message>::decode(&*prost::Message::encode_to_vec(&reply)).expect("it is one");
     assert_eq!(sent.updates.iter().map(|update| update.watch_id).collect::<Vec<_>>(), [7, 7, 0]);
     let Some(Update::Events(events)) = &sent.updates[1].update else { panic!("events") };
     let event = &events.events[0];
-    assert_eq!((event.revision, event.number, event.time_ms, event.topic.as_str(), events.partial), (8, 2, 5, "a", true));
+    assert_eq!(
+        (event.revision, event.number, event.time_ms, event.topic.as_str(), events.partial),
+        (8, 2, 5, "a", true)
+    );
 }
 
 #[test]
@@ -172,8 +194,20 @@ fn a_bad_request_is_answered_and_the_others_go_on() {
     send(&sender, create(NO_WATCH));
     sender.unbounded_send(Ok(WatchRequest { request: None })).expect("open");
     let reply = next(&mut replies).expect("a reply").expect("it goes on");
-    let told: Vec<_> = reply.updates.into_iter().map(cancelled).map(|(id, failure)| (id, failure.expect("why").field)).collect();
-    assert_eq!(told, [(2, "context.session".to_owned()), (NO_WATCH, "create.watch_id".to_owned()), (NO_WATCH, "request".to_owned())]);
+    let told: Vec<_> = reply
+        .updates
+        .into_iter()
+        .map(cancelled)
+        .map(|(id, failure)| (id, failure.expect("why").field))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (2, "context.session".to_owned()),
+            (NO_WATCH, "create.watch_id".to_owned()),
+            (NO_WATCH, "request".to_owned())
+        ]
+    );
     assert_eq!(next(&mut replies), None);
     member.tell(vec![over(1, None)]);
     assert_eq!(cancelled(only_update(&mut replies)), (1, None));
@@ -247,6 +281,9 @@ fn dropping_a_stream_leaves_nothing_behind() {
     send(&sender, create(1));
     assert_eq!(next(&mut replies), None);
     drop(replies);
-    assert!(member.with(|state| state.waiting[0].is_canceled()), "the watch that is being created is dropped");
+    assert!(
+        member.with(|state| state.waiting[0].is_canceled()),
+        "the watch that is being created is dropped"
+    );
     assert_eq!(Arc::strong_count(&member.0), 1);
 }

@@ -1,6 +1,7 @@
 //! Watches between prost types and the service crate's, and the member's end of a stream of them.
 //!
-//! An event is encoded here once, however many watches it goes to: [`encode_event`] is handed to the member, which keeps the bytes.
+//! An event is encoded here once, however many watches it goes to: [`encode_event`] is handed to
+//! the member, which keeps the bytes.
 use std::num::NonZeroU32;
 use std::task::{Context, Poll};
 
@@ -10,8 +11,13 @@ use prost::Message;
 use synod_abi::{Revision, SpaceId, TopicFilter};
 use synod_api::v1::create_watch::Start;
 use synod_api::v1::watch_update::Update;
-use synod_api::v1::{self as api, CreateWatch, Event, Failure, Header, WatchCancelled, WatchCreated, WatchEvents, WatchProgress};
-use synod_service::watch::{EventForm, EventRef, NewWatch, WatchBatch, WatchId, WatchStart, WatchStream, WatchUpdate};
+use synod_api::v1::{
+    self as api, CreateWatch, Event, Failure, Header, WatchCancelled, WatchCreated, WatchEvents,
+    WatchProgress,
+};
+use synod_service::watch::{
+    EventForm, EventRef, NewWatch, WatchBatch, WatchId, WatchStart, WatchStream, WatchUpdate,
+};
 use synod_service::{CallFailure, Consistency, QueryOptions};
 
 use super::watch_stream::Watches;
@@ -47,12 +53,24 @@ pub(super) fn new_watch(create: CreateWatch) -> Result<NewWatch, CallFailure> {
         Some(Start::Query(query)) => {
             let context = query.context.unwrap_or_default();
             let session = context::of_query(&context)?;
-            let options = QueryOptions { consistency: Consistency::Linearizable, at_least_revision: context.at_least_revision, session };
+            let options = QueryOptions {
+                consistency: Consistency::Linearizable,
+                at_least_revision: context.at_least_revision,
+                session,
+            };
             WatchStart::Query { query: query.query, args: convert::args(query.args), options }
         }
     };
     let space_id = NonZeroU32::new(space_id).map(|id| SpaceId(id.get()));
-    Ok(NewWatch { id: WatchId(watch_id), space, filter: filter(topic, prefix), start, form, signature, space_id })
+    Ok(NewWatch {
+        id: WatchId(watch_id),
+        space,
+        filter: filter(topic, prefix),
+        start,
+        form,
+        signature,
+        space_id,
+    })
 }
 
 /// One update, with `failure` saying how a failure is told.
@@ -60,12 +78,26 @@ pub(super) fn update(update: WatchUpdate, failure: impl Fn(CallFailure) -> Failu
     let (watch_id, update) = match update {
         WatchUpdate::Created { id, revision, space, result, time } => {
             let result = result.map(convert::value);
-            (id.0, Update::Created(WatchCreated { revision: revision.0, space_id: space.0, result, time_ms: time.0 }))
+            (
+                id.0,
+                Update::Created(WatchCreated {
+                    revision: revision.0,
+                    space_id: space.0,
+                    result,
+                    time_ms: time.0,
+                }),
+            )
         }
-        WatchUpdate::Events { id, events, partial } => {
-            (id.0, Update::Events(WatchEvents { events: events.into_iter().map(Event::from_encoded).collect(), partial }))
+        WatchUpdate::Events { id, events, partial } => (
+            id.0,
+            Update::Events(WatchEvents {
+                events: events.into_iter().map(Event::from_encoded).collect(),
+                partial,
+            }),
+        ),
+        WatchUpdate::Progress { revision, time } => {
+            (0, Update::Progress(WatchProgress { revision: revision.0, time_ms: time.0 }))
         }
-        WatchUpdate::Progress { revision, time } => (0, Update::Progress(WatchProgress { revision: revision.0, time_ms: time.0 })),
         WatchUpdate::Cancelled { id, failure: why, resume, compacted } => {
             let cancelled = WatchCancelled {
                 failure: why.map(failure),
@@ -82,7 +114,15 @@ pub(super) fn update(update: WatchUpdate, failure: impl Fn(CallFailure) -> Failu
 pub(crate) fn encode_event(event: EventRef<'_>) -> Vec<u8> {
     let EventRef { revision, number, time, topic, payload } = event;
     let payload = Some(convert::value(payload.clone()));
-    Event { revision: revision.0, number, time_ms: time.0, topic: topic.to_owned(), payload, ..Event::default() }.encode_to_vec()
+    Event {
+        revision: revision.0,
+        number,
+        time_ms: time.0,
+        topic: topic.to_owned(),
+        payload,
+        ..Event::default()
+    }
+    .encode_to_vec()
 }
 
 /// The member's end of a stream.
@@ -118,7 +158,10 @@ impl Watches for MemberWatches {
     }
 
     fn header(&self, batch: Option<&WatchBatch>) -> Header {
-        batch.map_or_else(|| self.front.present_header(), |batch| self.front.header(batch.revision, batch.time))
+        batch.map_or_else(
+            || self.front.present_header(),
+            |batch| self.front.header(batch.revision, batch.time),
+        )
     }
 
     fn failure(&self, failure: CallFailure) -> Failure {

@@ -82,7 +82,9 @@ fn a_call_that_came_too_early_and_whose_predecessor_does_not_wait_here_is_told_s
     assert!(next(&mut ledger).is_some());
     ledger.applied(1, vec![early(1), early(2)]).send();
     for reply in [&mut second, &mut third] {
-        assert!(matches!(reply.try_recv(), Ok(Some(Ok(outcome))) if outcome.result == Err(Rejection::OutOfOrder)));
+        assert!(
+            matches!(reply.try_recv(), Ok(Some(Ok(outcome))) if outcome.result == Err(Rejection::OutOfOrder))
+        );
     }
 }
 
@@ -138,14 +140,23 @@ fn a_follower_sends_nothing_in_a_term_whose_first_entry_it_has_not_applied() {
     ledger.welcomed(5, 0).send();
     let _first = submit_step(&mut ledger, 1, 1);
     assert!(ledger.next_frame(5, NOW).is_some());
-    ledger.observe(Leadership { me: ME.member, term: 6, leader: Some(OTHER.member), role: Role::Follower }).send();
+    ledger
+        .observe(Leadership { me: ME.member, term: 6, leader: Some(OTHER.member), role: Role::Follower })
+        .send();
     ledger.welcomed(6, 0).send();
     let _second = submit_step(&mut ledger, 2, 2);
     assert!(ledger.next_frame(6, NOW).is_none());
     ledger.applied(6, Vec::new()).send();
     let frame = ledger.next_frame(6, NOW).expect("a frame");
-    let crate::forward::ToLeader::Commands { commands, .. } = synod_abi::decode(&frame).expect("a frame") else { panic!("commands") };
-    let sequences: Vec<_> = commands.iter().filter_map(|one| Packed::parse(&one.command)).map(|one| one.origin.sequence).collect();
+    let crate::forward::ToLeader::Commands { commands, .. } = synod_abi::decode(&frame).expect("a frame")
+    else {
+        panic!("commands")
+    };
+    let sequences: Vec<_> = commands
+        .iter()
+        .filter_map(|one| Packed::parse(&one.command))
+        .map(|one| one.origin.sequence)
+        .collect();
     assert_eq!(sequences, [1, 2]);
 }
 
@@ -188,7 +199,11 @@ fn a_refused_decision_of_an_ended_term_does_not_go_back_into_the_queue() {
     let mut decided = ledger.submit_as_leader(1, end(1), LATER).expect("it leads");
     let entry = next(&mut ledger).expect("an entry");
     ledger.observe(Leadership { me: ME.member, term: 2, leader: Some(ME.member), role: Role::Leader }).send();
-    assert!(proposed(&mut ledger, entry.id, Err(ProposeError::Refused("not the leader of that term".into()))));
+    assert!(proposed(
+        &mut ledger,
+        entry.id,
+        Err(ProposeError::Refused("not the leader of that term".into()))
+    ));
     assert!(is_unavailable(&mut decided));
 }
 

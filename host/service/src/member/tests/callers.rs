@@ -11,9 +11,17 @@ use crate::reader::Consistency;
 use crate::testing::cluster::{Cluster, TIMEOUT, look};
 use crate::testing::recipe;
 
-fn call(cluster: &mut Cluster, number: u64, space: &str, operation: &str, args: Args) -> Result<Value, CallFailure> {
+fn call(
+    cluster: &mut Cluster,
+    number: u64,
+    space: &str,
+    operation: &str,
+    args: Args,
+) -> Result<Value, CallFailure> {
     let (member, space, operation) = (cluster.member(number), space.to_owned(), operation.to_owned());
-    cluster.wait(async move { member.call(&space, &operation, args, Caller::default(), TIMEOUT).await }).map(|answer| answer.value)
+    cluster
+        .wait(async move { member.call(&space, &operation, args, Caller::default(), TIMEOUT).await })
+        .map(|answer| answer.value)
 }
 
 fn json(text: &str) -> Args {
@@ -43,7 +51,10 @@ fn wrong_requests_are_rejected_with_reason_and_path_before_anything_is_proposed(
         assert!(!rejected.message.is_empty());
     }
     assert_eq!(cluster.committed().len(), before);
-    assert_eq!(call(&mut cluster, 2, "counter", "add", json("{\"key\":\"k\",\"n\":\"1\"}")), Ok(Value::Json("\"1\"".into())));
+    assert_eq!(
+        call(&mut cluster, 2, "counter", "add", json("{\"key\":\"k\",\"n\":\"1\"}")),
+        Ok(Value::Json("\"1\"".into()))
+    );
 }
 
 #[test]
@@ -60,11 +71,14 @@ fn a_space_created_on_another_member_is_found_by_one_that_lags() {
     let mut cluster = Cluster::ready(3);
     cluster.hold_apply(2, true);
     let member = cluster.member(1);
-    let created = cluster.wait(async move { member.create_space("team/a", "counter", None, Caller::default(), TIMEOUT).await });
+    let created = cluster.wait(async move {
+        member.create_space("team/a", "counter", None, Caller::default(), TIMEOUT).await
+    });
     assert!(!created.expect("created").already);
     let member = cluster.member(2);
-    let mut pending =
-        cluster.sim.start(async move { member.call("team/a", "add", json("{\"key\":\"k\",\"n\":1}"), Caller::default(), TIMEOUT).await });
+    let mut pending = cluster.sim.start(async move {
+        member.call("team/a", "add", json("{\"key\":\"k\",\"n\":1}"), Caller::default(), TIMEOUT).await
+    });
     cluster.run();
     assert!(look(&mut pending).is_none());
     cluster.hold_apply(2, false);
@@ -76,11 +90,18 @@ fn a_space_created_on_another_member_is_found_by_one_that_lags() {
 fn callers_built_with_an_earlier_version_go_on_after_an_upgrade() {
     let mut cluster = Cluster::ready(2);
     let old = Args::Postcard { bytes: recipe::add_args("k", 1).0, signature: recipe::ADD_SIGNATURE };
-    let new = Args::Postcard { bytes: synod_abi::encode(&("k", 1_u64, Some("note"))), signature: recipe::ADD_2_SIGNATURE };
-    assert_eq!(rejection(call(&mut cluster, 2, "counter", "add", new.clone())).reason, Reason::SchemaMismatch);
+    let new = Args::Postcard {
+        bytes: synod_abi::encode(&("k", 1_u64, Some("note"))),
+        signature: recipe::ADD_2_SIGNATURE,
+    };
+    assert_eq!(
+        rejection(call(&mut cluster, 2, "counter", "add", new.clone())).reason,
+        Reason::SchemaMismatch
+    );
     let member = cluster.member(1);
     let installed = cluster.wait(async move {
-        let installed = member.install(recipe::module(2), false, NewSpace::OfRecipe, Caller::default(), TIMEOUT).await?;
+        let installed =
+            member.install(recipe::module(2), false, NewSpace::OfRecipe, Caller::default(), TIMEOUT).await?;
         member.upgrade_space("counter", 2, Caller::default(), TIMEOUT).await?;
         Ok::<_, CallFailure>(installed)
     });
@@ -88,7 +109,10 @@ fn callers_built_with_an_earlier_version_go_on_after_an_upgrade() {
     assert!(matches!(installed.space, SpaceMade::Kept { recipe, .. } if recipe.version == 1));
     assert_eq!(call(&mut cluster, 2, "counter", "add", old), Ok(Value::Postcard(vec![1])));
     assert_eq!(call(&mut cluster, 2, "counter", "add", new), Ok(Value::Postcard(vec![2])));
-    assert_eq!(call(&mut cluster, 2, "counter", "add", json("{\"key\":\"k\",\"n\":1}")), Ok(Value::Json("\"3\"".into())));
+    assert_eq!(
+        call(&mut cluster, 2, "counter", "add", json("{\"key\":\"k\",\"n\":1}")),
+        Ok(Value::Json("\"3\"".into()))
+    );
 }
 
 #[test]
@@ -97,7 +121,9 @@ fn a_module_is_admitted_and_prepared_before_it_is_proposed() {
     let before = cluster.committed().len();
     let install = |cluster: &mut Cluster, module: Vec<u8>| {
         let member = cluster.member(1);
-        cluster.wait(async move { member.install(module, false, NewSpace::None, Caller::default(), TIMEOUT).await })
+        cluster.wait(async move {
+            member.install(module, false, NewSpace::None, Caller::default(), TIMEOUT).await
+        })
     };
     assert_eq!(rejection(install(&mut cluster, b"not a module".to_vec())).reason, Reason::NotAdmitted);
     let too_long = rejection(install(&mut cluster, vec![0; limits::MODULE_BYTES + 1]));
@@ -117,7 +143,9 @@ fn what_is_compiled_of_removed_recipes_goes_on_every_member() {
     let mut cluster = Cluster::ready(2);
     let hash = |version| recipe::admit(&recipe::module(version)).expect("it is admitted").hash;
     let member = cluster.member(1);
-    let install = async move { member.install(recipe::module(2), false, NewSpace::None, Caller::default(), TIMEOUT).await };
+    let install = async move {
+        member.install(recipe::module(2), false, NewSpace::None, Caller::default(), TIMEOUT).await
+    };
     cluster.wait(install).expect("installed");
     for number in [1, 2] {
         let loaded = cluster.node(number).vm.loaded();
@@ -168,8 +196,12 @@ fn a_cluster_that_is_not_formed_yet_asks_to_try_again() {
     let mut cluster = Cluster::new(1);
     cluster.elect(1);
     let member = cluster.member(1);
-    let early = cluster.wait(async move { member.create_space("a", "counter", None, Caller::default(), TIMEOUT).await });
-    assert!(matches!(early, Err(CallFailure::Unavailable { reason: UnavailableReason::NotReady, .. })), "{early:?}");
+    let early = cluster
+        .wait(async move { member.create_space("a", "counter", None, Caller::default(), TIMEOUT).await });
+    assert!(
+        matches!(early, Err(CallFailure::Unavailable { reason: UnavailableReason::NotReady, .. })),
+        "{early:?}"
+    );
 }
 
 #[test]
@@ -178,7 +210,8 @@ fn status_says_who_leads_and_how_far_the_state_is() {
     let mut add = cluster.start_add(2, "k", 1);
     cluster.run();
     let revision = look(&mut add).expect("an answer").expect("a sum").revision;
-    let (leader, follower) = (cluster.member(1).status().expect("a status"), cluster.member(2).status().expect("a status"));
+    let (leader, follower) =
+        (cluster.member(1).status().expect("a status"), cluster.member(2).status().expect("a status"));
     assert_eq!((leader.leadership.role, follower.leadership.role), (Role::Leader, Role::Follower));
     assert_eq!(follower.leadership.leader, Some(MemberId(1)));
     assert_eq!((leader.revision, leader.spaces, leader.recipes), (revision, 1, 1));

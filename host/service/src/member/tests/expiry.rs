@@ -1,5 +1,5 @@
-//! When sessions end by themselves: after their time, by the leader of the present term only, and never because a leader was
-//! stopped, cut off or new.
+//! When sessions end by themselves: after their time, by the leader of the present term only, and
+//! never because a leader was stopped, cut off or new.
 use std::time::Duration;
 
 use synod_machine::{Action, EndCause};
@@ -30,7 +30,9 @@ fn sessions(cluster: &Cluster, member: u64) -> usize {
 
 fn ends(cluster: &Cluster) -> usize {
     let commands = cluster.committed().into_iter().flat_map(|entry| entry.commands);
-    commands.filter(|command| matches!(command.action, Action::EndSession { cause: EndCause::Expired, .. })).count()
+    commands
+        .filter(|command| matches!(command.action, Action::EndSession { cause: EndCause::Expired, .. }))
+        .count()
 }
 
 #[test]

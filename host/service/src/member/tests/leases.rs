@@ -1,5 +1,6 @@
-//! Random schedules of touches, changes of leaders, stopped and cut-off members: a client that counts its time from when it sent
-//! a touch that was answered never believes in a session that the cluster has ended.
+//! Random schedules of touches, changes of leaders, stopped and cut-off members: a client that
+//! counts its time from when it sent a touch that was answered never believes in a session that the
+//! cluster has ended.
 use std::time::Duration;
 
 use proptest::prelude::*;

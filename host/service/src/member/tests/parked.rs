@@ -1,4 +1,5 @@
-//! Calls that wait: answered by another command, whoever leads, whatever this member missed meanwhile.
+//! Calls that wait: answered by another command, whoever leads, whatever this member missed
+//! meanwhile.
 use std::time::Duration;
 
 use synod_abi::RequestId;
@@ -64,7 +65,10 @@ fn a_parked_call_is_answered_by_the_command_that_completes_it() {
     let given = give(&mut cluster, 3, 42);
     assert_eq!(given.value, Value::Json("\"1\"".into()));
     let answer = look(&mut first).expect("an answer").expect("a result");
-    assert_eq!((answer.value, answer.revision, answer.time), (Value::Json("\"42\"".into()), given.revision, given.time));
+    assert_eq!(
+        (answer.value, answer.revision, answer.time),
+        (Value::Json("\"42\"".into()), given.revision, given.time)
+    );
     assert!(answer.revision > at);
     assert!(nobody_waits(&cluster));
     assert_eq!(waiting(&cluster), 0);
@@ -73,7 +77,8 @@ fn a_parked_call_is_answered_by_the_command_that_completes_it() {
 #[test]
 fn a_call_that_is_completed_in_the_entry_that_parks_it_is_answered() {
     let (mut cluster, key) = ready();
-    let (mut call, mut given) = (cluster.start_request(1, key, request(1), WAIT), cluster.start_plain(1, ("give", "k", 5)));
+    let (mut call, mut given) =
+        (cluster.start_request(1, key, request(1), WAIT), cluster.start_plain(1, ("give", "k", 5)));
     cluster.run();
     assert_eq!((value(&mut call), value(&mut given)), (json("\"5\""), json("\"1\"")));
     assert_eq!(cluster.committed().last().map(|entry| entry.commands.len()), Some(2));
@@ -126,7 +131,8 @@ fn after_a_snapshot_a_waiter_whose_request_is_gone_asks_again() {
     let (mut acknowledged, mut ended) = (parked(&mut cluster, 3, key, 1), parked(&mut cluster, 3, other, 1));
     cluster.hold_apply(3, true);
     give(&mut cluster, 1, 7);
-    let acknowledging = Request { acknowledged_below: RequestId(2), acknowledged: vec![RequestId(1)], ..request(2) };
+    let acknowledging =
+        Request { acknowledged_below: RequestId(2), acknowledged: vec![RequestId(1)], ..request(2) };
     let mut next = cluster.start_request(1, key, acknowledging, ("add", "n", 1));
     cluster.run();
     assert_eq!(value(&mut next), json("\"1\""));
@@ -190,9 +196,13 @@ fn a_retry_on_another_member_waits_for_the_same_outcome() {
 #[test]
 fn the_waiters_of_a_request_are_bounded_and_dropping_them_leaves_nothing() {
     let (mut cluster, key) = ready();
-    let mut calls: Vec<_> = (0..=WAITERS_PER_REQUEST).map(|_| cluster.start_call(2, key, request(1), WAIT)).collect();
+    let mut calls: Vec<_> =
+        (0..=WAITERS_PER_REQUEST).map(|_| cluster.start_call(2, key, request(1), WAIT)).collect();
     cluster.run();
-    assert!(is_unavailable(calls.pop().map(|mut call| look(&mut call).expect("an answer")), UnavailableReason::Busy));
+    assert!(is_unavailable(
+        calls.pop().map(|mut call| look(&mut call).expect("an answer")),
+        UnavailableReason::Busy
+    ));
     let waiters: Vec<_> = calls.iter_mut().map(look).collect();
     assert!(waiters.iter().all(|waiter| matches!(waiter, Some(Ok(SessionAnswer::Parked(_))))));
     let (requests, waiters_there, bytes) = cluster.member(2).0.parked.counts();
@@ -210,8 +220,12 @@ fn the_waiters_of_a_request_are_bounded_and_dropping_them_leaves_nothing() {
 fn ten_thousand_parked_calls_are_limited_per_space_and_leave_nothing() {
     let (mut cluster, _) = ready();
     let keys: Vec<_> = (10..20).map(|number| cluster.open(1, number, TTL_MS)).collect();
-    let mut calls: Vec<_> =
-        keys.iter().flat_map(|key| (1..=1_000).map(|id| cluster.start_request(2, *key, request(id), WAIT)).collect::<Vec<_>>()).collect();
+    let mut calls: Vec<_> = keys
+        .iter()
+        .flat_map(|key| {
+            (1..=1_000).map(|id| cluster.start_request(2, *key, request(id), WAIT)).collect::<Vec<_>>()
+        })
+        .collect();
     cluster.advance(Duration::from_secs(1));
     let refused: Vec<_> = calls.iter_mut().filter_map(look).map(|answer| rejection(answer).reason).collect();
     let limit = synod_abi::limits::SPACE_TICKETS as usize;
@@ -245,7 +259,8 @@ fn cancelling_ends_the_waiting() {
     let (mut cluster, key) = ready();
     let mut call = parked(&mut cluster, 2, key, 1);
     let member = cluster.member(3);
-    let was = cluster.wait(async move { member.cancel_request(key, RequestId(1), Caller::default(), TIMEOUT).await });
+    let was = cluster
+        .wait(async move { member.cancel_request(key, RequestId(1), Caller::default(), TIMEOUT).await });
     assert_eq!(was, Ok(Cancelled::Waiting));
     cluster.run();
     assert_eq!(rejection(look(&mut call).expect("an answer")).reason, Reason::Cancelled);
@@ -263,7 +278,10 @@ fn cancelling_what_was_answered_and_not_acknowledged_gives_it_back() {
         let member = member.clone();
         async move { member.cancel_request(key, RequestId(1), Caller::default(), TIMEOUT).await }
     };
-    assert_eq!((cluster.wait(cancel()), cluster.wait(cancel())), (Ok(Cancelled::Granted), Ok(Cancelled::Final)));
+    assert_eq!(
+        (cluster.wait(cancel()), cluster.wait(cancel())),
+        (Ok(Cancelled::Granted), Ok(Cancelled::Final))
+    );
     assert_eq!(cluster.number(1, CANCELLED), 1);
 }
 
@@ -286,7 +304,10 @@ fn a_call_that_parks_though_its_schema_does_not_say_so_waits_all_the_same() {
     assert_eq!(look(&mut call), None);
     give(&mut cluster, 1, 6);
     assert_eq!(value(&mut call), json("\"6\""));
-    let (mut fast, mut given) = (cluster.start_request(1, key, request(2), ("sneak", "k", 0)), cluster.start_plain(1, ("give", "k", 7)));
+    let (mut fast, mut given) = (
+        cluster.start_request(1, key, request(2), ("sneak", "k", 0)),
+        cluster.start_plain(1, ("give", "k", 7)),
+    );
     cluster.run();
     assert_eq!((value(&mut fast), value(&mut given)), (json("\"7\""), json("\"1\"")));
     assert!(nobody_waits(&cluster));

@@ -268,7 +268,8 @@ fn deferred_commands_are_packed_again() {
     let mut pending: Vec<_> = (0..calls).map(|_| cluster.start_fill(2)).collect();
     cluster.run();
     expect_all(&mut pending);
-    let commands: usize = cluster.committed().split_off(before).iter().map(|entry| entry.commands.len()).sum();
+    let commands: usize =
+        cluster.committed().split_off(before).iter().map(|entry| entry.commands.len()).sum();
     assert!(commands > calls, "nothing was deferred: {commands}");
     let revisions = cluster.member(1).applied().revision.get();
     assert_eq!(revisions, 4 + calls as u64);
@@ -283,7 +284,8 @@ fn a_full_queue_refuses_with_its_limit_and_takes_commands_again_later() {
     cluster.hold_commits(true);
     let mut pending = adds(&cluster, 1, 0, 9);
     cluster.run();
-    let Some(Err(CallFailure::Unavailable { reason, message, retry_after_ms })) = look(&mut pending[8]) else {
+    let Some(Err(CallFailure::Unavailable { reason, message, retry_after_ms })) = look(&mut pending[8])
+    else {
         panic!("the ninth command is refused")
     };
     assert_eq!(reason, UnavailableReason::QueueFull);
@@ -408,7 +410,10 @@ fn a_rejection_of_the_recipe_keeps_its_code_and_changes_nothing() {
     cluster.run();
     let Some(Err(CallFailure::Rejected(rejected))) = look(&mut pending) else { panic!("a rejection") };
     assert_eq!((rejected.reason, rejected.code), (Reason::RecipeError, 7));
-    assert_eq!(rejected.error, Some(Value::Json(format!("{{\"TooMuch\":{{\"most\":\"{}\"}}}}", recipe::MOST))));
+    assert_eq!(
+        rejected.error,
+        Some(Value::Json(format!("{{\"TooMuch\":{{\"most\":\"{}\"}}}}", recipe::MOST)))
+    );
     assert_eq!(rejected.status, synod_abi::schema::Status::ResourceExhausted);
     assert!(rejected.revision > Revision(0));
     assert!(rejected.message.contains("Add at most"), "{}", rejected.message);

@@ -21,7 +21,8 @@ fn json(text: &str) -> Option<Value> {
     Some(Value::Json(text.into()))
 }
 
-const LOCAL: QueryOptions = QueryOptions { consistency: Consistency::Serializable, at_least_revision: 0, session: None };
+const LOCAL: QueryOptions =
+    QueryOptions { consistency: Consistency::Serializable, at_least_revision: 0, session: None };
 
 #[test]
 fn reads_that_arrive_while_a_read_index_is_asked_for_share_the_next() {
@@ -46,7 +47,8 @@ fn a_linearizable_read_on_a_lagging_member_waits_and_a_serializable_one_does_not
     let mut add = cluster.start_add(1, "k", 5);
     cluster.run();
     assert_eq!(value(&mut add), json("\"5\""));
-    let (mut fresh, mut local) = (start_get(&cluster, 2, QueryOptions::default()), start_get(&cluster, 2, LOCAL));
+    let (mut fresh, mut local) =
+        (start_get(&cluster, 2, QueryOptions::default()), start_get(&cluster, 2, LOCAL));
     cluster.run();
     assert_eq!(value(&mut local), json("\"0\""));
     assert_eq!(value(&mut fresh), None);
@@ -74,7 +76,8 @@ fn a_serializable_read_waits_for_the_revision_it_asks_for() {
 fn a_revision_that_the_cluster_has_not_reached_is_rejected() {
     let mut cluster = Cluster::ready(2);
     for consistency in [Consistency::Serializable, Consistency::Linearizable] {
-        let mut read = start_get(&cluster, 2, QueryOptions { consistency, at_least_revision: 1_000, session: None });
+        let mut read =
+            start_get(&cluster, 2, QueryOptions { consistency, at_least_revision: 1_000, session: None });
         cluster.run();
         let Some(Err(CallFailure::Rejected(rejected))) = look(&mut read) else { panic!("a rejection") };
         assert_eq!(rejected.reason, Reason::RevisionNotReached);
@@ -85,7 +88,8 @@ fn a_revision_that_the_cluster_has_not_reached_is_rejected() {
 fn without_a_leader_only_serializable_reads_are_answered() {
     let mut cluster = Cluster::ready(3);
     cluster.depose();
-    let (mut fresh, mut local) = (start_get(&cluster, 2, QueryOptions::default()), start_get(&cluster, 2, LOCAL));
+    let (mut fresh, mut local) =
+        (start_get(&cluster, 2, QueryOptions::default()), start_get(&cluster, 2, LOCAL));
     cluster.advance(TIMEOUT + Duration::from_secs(1));
     assert!(is_unavailable(look(&mut fresh), UnavailableReason::Deadline));
     assert_eq!(value(&mut local), json("\"0\""));
@@ -99,7 +103,8 @@ fn an_answer_in_postcard_carries_the_revision_of_the_state_it_read() {
     let added = look(&mut add).expect("an answer").expect("a sum");
     let member = cluster.member(2);
     let args = Args::Postcard { bytes: synod_abi::encode("k"), signature: recipe::GET_SIGNATURE };
-    let read = cluster.wait(async move { member.query("counter", "get", args, QueryOptions::default(), TIMEOUT).await });
+    let read = cluster
+        .wait(async move { member.query("counter", "get", args, QueryOptions::default(), TIMEOUT).await });
     let read = read.expect("a result");
     assert_eq!(read.value, Value::Postcard(synod_abi::encode(&41_u64)));
     assert_eq!((read.revision, read.time), (added.revision, added.time));

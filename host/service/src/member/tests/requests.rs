@@ -49,7 +49,10 @@ fn a_retry_on_any_member_gets_the_first_answer_bit_for_bit() {
 fn a_recipes_refusal_is_kept_like_any_answer() {
     let (mut cluster, key) = ready(2);
     let refused = ("add", "k", crate::testing::recipe::MOST + 1);
-    let (mut first, mut again) = (cluster.start_request(1, key, request(1), refused), cluster.start_request(2, key, request(1), refused));
+    let (mut first, mut again) = (
+        cluster.start_request(1, key, request(1), refused),
+        cluster.start_request(2, key, request(1), refused),
+    );
     cluster.run();
     let first = rejection(look(&mut first).expect("an answer"));
     assert_eq!((first.reason, first.code), (Reason::RecipeError, 7));
@@ -64,12 +67,14 @@ fn misused_requests_are_told_what_is_wrong() {
     assert!(look(&mut done).is_some_and(|answer| answer.is_ok()));
     let mut reused = cluster.start_request(2, key, request(1), ("add", "k", 2));
     let mut zero = cluster.start_request(2, key, request(0), ADD);
-    let mut ahead = cluster.start_request(2, key, Request { acknowledged_below: RequestId(9), ..request(2) }, ADD);
+    let mut ahead =
+        cluster.start_request(2, key, Request { acknowledged_below: RequestId(9), ..request(2) }, ADD);
     cluster.run();
     assert_eq!(reason(&mut reused), Reason::RequestReused);
     assert_eq!(reason(&mut zero), Reason::InvalidRequest);
     assert_eq!(reason(&mut ahead), Reason::InvalidRequest);
-    let mut acknowledging = cluster.start_request(1, key, Request { acknowledged_below: RequestId(2), ..request(2) }, ADD);
+    let mut acknowledging =
+        cluster.start_request(1, key, Request { acknowledged_below: RequestId(2), ..request(2) }, ADD);
     cluster.run();
     assert!(look(&mut acknowledging).is_some_and(|answer| answer.is_ok()));
     let mut late = cluster.start_request(2, key, request(1), ADD);
@@ -82,7 +87,8 @@ fn misused_requests_are_told_what_is_wrong() {
 fn a_cancelled_request_never_runs() {
     let (mut cluster, key) = ready(2);
     let member = cluster.member(2);
-    let was = cluster.wait(async move { member.cancel_request(key, RequestId(1), Caller::default(), TIMEOUT).await });
+    let was = cluster
+        .wait(async move { member.cancel_request(key, RequestId(1), Caller::default(), TIMEOUT).await });
     assert_eq!(was, Ok(Cancelled::NotRun));
     let mut late = cluster.start_request(1, key, request(1), ADD);
     cluster.run();
@@ -94,7 +100,8 @@ fn a_cancelled_request_never_runs() {
 fn requests_of_entries_that_a_new_leader_does_not_have_run_once() {
     let (mut cluster, key) = ready(3);
     cluster.hold_commits(true);
-    let mut calls: Vec<_> = (1..=40).map(|id| cluster.start_request(1 + id % 3, key, request(id), ADD)).collect();
+    let mut calls: Vec<_> =
+        (1..=40).map(|id| cluster.start_request(1 + id % 3, key, request(id), ADD)).collect();
     cluster.run();
     cluster.elect(2);
     cluster.hold_commits(false);
@@ -154,8 +161,10 @@ fn a_request_that_comes_before_the_one_it_follows_is_to_be_sent_again() {
     let mut early = cluster.start_request(2, key, next_request(2), ADD);
     cluster.run();
     assert!(is_unavailable(look(&mut early), UnavailableReason::OutOfOrder));
-    let (mut first, mut second) =
-        (cluster.start_request(1, key, next_request(1), ADD), cluster.start_request(1, key, next_request(2), ADD));
+    let (mut first, mut second) = (
+        cluster.start_request(1, key, next_request(1), ADD),
+        cluster.start_request(1, key, next_request(2), ADD),
+    );
     cluster.run();
     assert!(answer(&mut first).revision < answer(&mut second).revision);
 }
@@ -235,11 +244,17 @@ fn calls_behind_deferred_ones_wait_for_them() {
 fn a_session_has_a_bounded_number_of_outcomes() {
     let (mut cluster, key) = ready(1);
     let limit = u64::from(synod_abi::limits::SESSION_OUTCOMES);
-    let mut calls: Vec<_> = (1..=limit + 1).map(|id| cluster.start_request(1, key, request(id), ADD)).collect();
+    let mut calls: Vec<_> =
+        (1..=limit + 1).map(|id| cluster.start_request(1, key, request(id), ADD)).collect();
     cluster.run();
     let last = rejection(look(&mut calls[limit as usize]).expect("an answer"));
     assert_eq!((last.reason, last.limit.map(|limit| limit.value)), (Reason::TooManyOutcomes, Some(limit)));
-    let mut again = cluster.start_request(1, key, Request { acknowledged_below: RequestId(limit), ..request(limit + 1) }, ADD);
+    let mut again = cluster.start_request(
+        1,
+        key,
+        Request { acknowledged_below: RequestId(limit), ..request(limit + 1) },
+        ADD,
+    );
     cluster.run();
     assert!(look(&mut again).is_some_and(|answer| answer.is_ok()));
     assert_eq!(cluster.member(1).status().expect("a status").requests, 2);

@@ -1,6 +1,7 @@
-//! Random schedules of calls, changes of leaders, broken links and lost answers: whatever happens, a call that was answered was
-//! run once, one that was unavailable was not run, and one that is unknown was run at most once; a session's calls, sent again
-//! until they are answered, run once and in their order.
+//! Random schedules of calls, changes of leaders, broken links and lost answers: whatever happens,
+//! a call that was answered was run once, one that was unavailable was not run, and one that is
+//! unknown was run at most once; a session's calls, sent again until they are answered, run once
+//! and in their order.
 use std::time::Duration;
 
 use proptest::prelude::*;

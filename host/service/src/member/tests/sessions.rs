@@ -32,14 +32,21 @@ fn start_query(cluster: &Cluster, key: SessionKey) -> Pending<CallAnswer> {
 #[test]
 fn a_session_is_opened_once_per_nonce_and_known_on_every_member() {
     let mut cluster = Cluster::ready(3);
-    let (mut first, mut again) = (start_open(&cluster, 2, new_session(1, TTL_MS)), start_open(&cluster, 3, new_session(1, TTL_MS)));
+    let (mut first, mut again) =
+        (start_open(&cluster, 2, new_session(1, TTL_MS)), start_open(&cluster, 3, new_session(1, TTL_MS)));
     cluster.run();
-    let (first, again) = (look(&mut first).expect("an answer").expect("open"), look(&mut again).expect("an answer").expect("open"));
+    let (first, again) = (
+        look(&mut first).expect("an answer").expect("open"),
+        look(&mut again).expect("an answer").expect("open"),
+    );
     assert_eq!((first.session, first.ttl_ms), (again.session, TTL_MS));
     assert_ne!(first.already, again.already);
     let member = cluster.member(1);
     let (record, list) = cluster.wait(async move {
-        (member.session(first.session, TIMEOUT).await.expect("a session"), member.sessions(None, 9, TIMEOUT).await.expect("sessions"))
+        (
+            member.session(first.session, TIMEOUT).await.expect("a session"),
+            member.sessions(None, 9, TIMEOUT).await.expect("sessions"),
+        )
     });
     assert_eq!((record.label.as_str(), list.items.len(), list.more), ("client 1", 1, false));
     assert!((1..=3).all(|member| cluster.member(member).0.sessions.known() == 1));
@@ -73,8 +80,10 @@ fn a_time_to_live_out_of_bounds_is_rejected_or_brought_within() {
     });
     assert_eq!(set, Ok(bounds));
     let mut exact = start_open(&cluster, 1, new_session(1, 1_000));
-    let mut nearest = start_open(&cluster, 1, NewSession { ttl_policy: TtlPolicy::Nearest, ..new_session(2, 1_000) });
-    let mut labelled = start_open(&cluster, 1, NewSession { label: "x".repeat(300), ..new_session(3, TTL_MS) });
+    let mut nearest =
+        start_open(&cluster, 1, NewSession { ttl_policy: TtlPolicy::Nearest, ..new_session(2, 1_000) });
+    let mut labelled =
+        start_open(&cluster, 1, NewSession { label: "x".repeat(300), ..new_session(3, TTL_MS) });
     cluster.run();
     assert_eq!(rejection(look(&mut exact).expect("an answer")).reason, Reason::TtlOutOfBounds);
     assert_eq!(look(&mut nearest).expect("an answer").expect("open").ttl_ms, 5_000);
@@ -91,7 +100,9 @@ fn only_the_secret_takes_a_session_up() {
     for (key, reason) in [(wrong, Reason::WrongSecret), (unknown, Reason::SessionExpired)] {
         let mut call = cluster.start_request(2, key, request(1), ("add", "k", 1));
         let (member, mut touch) = (cluster.member(2), cluster.start_touch(2, key));
-        let mut cancel = cluster.sim.start(async move { member.cancel_request(key, request(1).id, Caller::default(), TIMEOUT).await });
+        let mut cancel = cluster.sim.start(async move {
+            member.cancel_request(key, request(1).id, Caller::default(), TIMEOUT).await
+        });
         let mut query = start_query(&cluster, key);
         cluster.run();
         assert_eq!(rejection(look(&mut call).expect("an answer")).reason, reason);
@@ -145,7 +156,8 @@ fn a_close_that_a_snapshot_jumps_over_is_repeated_and_done() {
     let key = cluster.open(3, 1, TTL_MS);
     cluster.hold_apply(3, true);
     let member = cluster.member(3);
-    let mut close = cluster.sim.start(async move { member.close_session(key.session, Caller::default(), TIMEOUT).await });
+    let mut close =
+        cluster.sim.start(async move { member.close_session(key.session, Caller::default(), TIMEOUT).await });
     cluster.run();
     cluster.hold_apply(3, false);
     cluster.install_snapshot(1, 3);
@@ -169,11 +181,15 @@ fn touches_are_answered_on_every_member_and_log_nothing() {
 #[test]
 fn touches_go_in_bundles_of_bounded_size_one_at_a_time() {
     let mut cluster = Cluster::ready(2);
-    let mut opened: Vec<_> = (0..10_000).map(|number| start_open(&cluster, 1, new_session(number, TTL_MS))).collect();
+    let mut opened: Vec<_> =
+        (0..10_000).map(|number| start_open(&cluster, 1, new_session(number, TTL_MS))).collect();
     cluster.run();
     let keys: Vec<_> = (0..)
         .zip(&mut opened)
-        .map(|(number, opened)| SessionKey { session: look(opened).expect("an answer").expect("open").session, secret: secret(number) })
+        .map(|(number, opened)| SessionKey {
+            session: look(opened).expect("an answer").expect("open").session,
+            secret: secret(number),
+        })
         .collect();
     cluster.hold_commits(true);
     let mut touches = vec![cluster.start_touch(2, keys[0])];
@@ -184,7 +200,10 @@ fn touches_go_in_bundles_of_bounded_size_one_at_a_time() {
     assert_eq!(cluster.member(2).0.touches.waiting(), keys.len() - 1);
     cluster.hold_commits(false);
     cluster.run();
-    assert_eq!(cluster.bundles(), [1, TOUCHES_PER_BUNDLE, TOUCHES_PER_BUNDLE, keys.len() - 1 - 2 * TOUCHES_PER_BUNDLE]);
+    assert_eq!(
+        cluster.bundles(),
+        [1, TOUCHES_PER_BUNDLE, TOUCHES_PER_BUNDLE, keys.len() - 1 - 2 * TOUCHES_PER_BUNDLE]
+    );
     assert!(touches.iter_mut().all(|touch| look(touch) == Some(Ok(ALIVE))));
     cluster.advance(Duration::from_millis(2 * TTL_MS));
     for member in 1..=2 {

@@ -1,4 +1,5 @@
-//! Timers: fired by the leader's ticks, in order, never before their time, and by whoever leads then.
+//! Timers: fired by the leader's ticks, in order, never before their time, and by whoever leads
+//! then.
 use std::time::Duration;
 
 use synod_machine::Action;
@@ -28,7 +29,12 @@ fn names(cluster: &Cluster, member: u64) -> Vec<String> {
 }
 
 fn ticks(cluster: &Cluster) -> usize {
-    cluster.committed().iter().flat_map(|entry| &entry.commands).filter(|command| command.action == Action::Tick).count()
+    cluster
+        .committed()
+        .iter()
+        .flat_map(|entry| &entry.commands)
+        .filter(|command| command.action == Action::Tick)
+        .count()
 }
 
 #[test]
@@ -47,7 +53,9 @@ fn timers_fire_in_order_and_never_early() {
     cluster.advance(ms(60_000));
     assert_eq!(names(&cluster, 3), ["past", "a", "b", "c", "d"]);
     let due = [1, WALL_MS + 1_500, WALL_MS + 2_000, WALL_MS + 2_000, WALL_MS + 9_000];
-    assert!(fired(&cluster, 3).iter().zip(due).all(|((_, at), due)| *at >= due && *at <= due.max(WALL_MS) + 1));
+    assert!(
+        fired(&cluster, 3).iter().zip(due).all(|((_, at), due)| *at >= due && *at <= due.max(WALL_MS) + 1)
+    );
     assert_eq!(ticks(&cluster), 4);
     assert_eq!(cluster.member(2).status().expect("a status").timers, 0);
     cluster.assert_members_agree();
@@ -81,8 +89,9 @@ fn timers_fire_after_a_change_of_leaders_and_on_a_leader_that_had_a_snapshot() {
 fn many_timers_that_are_due_at_once_fire_in_as_many_ticks_as_it_takes() {
     let mut cluster = Cluster::ready(2);
     let count = 5 * synod_abi::limits::TICK_TIMERS + 1;
-    let mut pending: Vec<_> =
-        (0..count).map(|number| cluster.start_plain(2, ("alarm", &format!("{number:04}"), WALL_MS + 1_000))).collect();
+    let mut pending: Vec<_> = (0..count)
+        .map(|number| cluster.start_plain(2, ("alarm", &format!("{number:04}"), WALL_MS + 1_000)))
+        .collect();
     cluster.run();
     assert!(pending.iter_mut().all(|one| look(one).is_some_and(|answer| answer.is_ok())));
     cluster.advance(ms(1_000));
@@ -108,7 +117,8 @@ fn a_tick_of_a_deposed_leader_is_never_appended_later() {
 fn timers_of_tomorrow_cost_nothing_while_idle() {
     let mut cluster = Cluster::ready(1);
     let tomorrow = WALL_MS + 86_400_000;
-    let mut pending: Vec<_> = (0..10_000).map(|number| cluster.start_plain(1, ("alarm", "x", tomorrow + number))).collect();
+    let mut pending: Vec<_> =
+        (0..10_000).map(|number| cluster.start_plain(1, ("alarm", "x", tomorrow + number))).collect();
     cluster.run();
     assert!(pending.iter_mut().all(|one| look(one).is_some_and(|answer| answer.is_ok())));
     let polls = cluster.sim.polls();

@@ -21,8 +21,9 @@ fn ten_thousand_watches_on_one_stream_get_what_is_theirs_and_leave_nothing() {
     let mut created = 0;
     for first in (1..=10_000).step_by(WATCH_CREATES) {
         let last = (first + WATCH_CREATES as u64 - 1).min(10_000);
-        let _pending: Vec<_> =
-            (first..=last).map(|id| stream.start(&cluster, watch(id, exact(&format!("topic-{id}")), WatchStart::Now))).collect();
+        let _pending: Vec<_> = (first..=last)
+            .map(|id| stream.start(&cluster, watch(id, exact(&format!("topic-{id}")), WatchStart::Now)))
+            .collect();
         cluster.run();
         created += stream.drain().len();
     }
@@ -31,7 +32,9 @@ fn ten_thousand_watches_on_one_stream_get_what_is_theirs_and_leave_nothing() {
         cluster.emit(1, "counter", &["other", &format!("topic-{id}"), "topic"], 0);
         cluster.run();
         match &stream.drain()[..] {
-            [WatchUpdate::Events { id: told, events, partial: false }] => assert_eq!((told.0, events.len()), (id, 1)),
+            [WatchUpdate::Events { id: told, events, partial: false }] => {
+                assert_eq!((told.0, events.len()), (id, 1))
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -92,11 +95,13 @@ fn a_burst_is_no_reason_to_cancel_a_stream_that_takes() {
     let stream = TestStream::on(&cluster, 1);
     stream.create(&mut cluster, watch(1, exact("a"), WatchStart::Now));
     let kept = stream.follow(&cluster);
-    let mut pending: Vec<_> = (0..40).map(|_| cluster.start_emit(1, "counter", &HALF_A_MEGABYTE, LARGE)).collect();
+    let mut pending: Vec<_> =
+        (0..40).map(|_| cluster.start_emit(1, "counter", &HALF_A_MEGABYTE, LARGE)).collect();
     cluster.run();
     cluster.advance(Duration::from_secs(1));
     assert!(pending.iter_mut().all(|one| look(one).is_some_and(|answer| answer.is_ok())));
-    let told = crate::progress::lock(&kept).iter().cloned().filter_map(|update| watching::told(update, 1)).collect();
+    let told =
+        crate::progress::lock(&kept).iter().cloned().filter_map(|update| watching::told(update, 1)).collect();
     assert_eq!(watching::events(told).len(), 80);
 }
 
@@ -109,7 +114,8 @@ fn what_the_hub_has_no_room_for_is_read_in_the_store() {
     }
     assert_eq!(stream.drain().len(), 3);
     cluster.stop_tasks(1, true);
-    let commands: Vec<_> = (0..100).map(|number| (["a", "b", "c"], if number % 2 == 0 { LARGE } else { 10 })).collect();
+    let commands: Vec<_> =
+        (0..100).map(|number| (["a", "b", "c"], if number % 2 == 0 { LARGE } else { 10 })).collect();
     cluster.append_emits(&commands);
     cluster.run();
     cluster.stop_tasks(1, false);
@@ -129,8 +135,9 @@ fn what_the_hub_has_no_room_for_is_read_in_the_store() {
 fn creating_waits_for_a_transport_that_does_not_take() {
     let mut cluster = Cluster::ready(1);
     let stream = TestStream::on(&cluster, 1);
-    let mut pending: Vec<_> =
-        (1..=3 * WATCH_CREATES as u64).map(|id| stream.start(&cluster, watch(id, exact("a"), WatchStart::Now))).collect();
+    let mut pending: Vec<_> = (1..=3 * WATCH_CREATES as u64)
+        .map(|id| stream.start(&cluster, watch(id, exact("a"), WatchStart::Now)))
+        .collect();
     cluster.run();
     assert_eq!(pending.iter_mut().filter_map(look).count(), WATCH_CREATES);
     assert_eq!(cluster.member(1).status().expect("a status").watches, WATCH_CREATES as u64);
@@ -146,7 +153,8 @@ fn a_create_that_is_dropped_leaves_nothing() {
     let mut cluster = Cluster::ready(1);
     cluster.hold_commits(true);
     let stream = TestStream::on(&cluster, 1);
-    let mut create = Box::pin(stream.stream.create(watch(1, exact("a"), WatchStart::Now), Duration::from_secs(5)));
+    let mut create =
+        Box::pin(stream.stream.create(watch(1, exact("a"), WatchStart::Now), Duration::from_secs(5)));
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(create.as_mut().poll(&mut cx).is_pending());
     drop(create);
@@ -173,7 +181,9 @@ fn more_watches_than_a_stream_may_have_are_refused() {
     let stream = TestStream::on(&cluster, 1);
     let most = crate::watch::WATCHES_PER_STREAM as u64;
     let mut told = Vec::new();
-    let _pending: Vec<_> = (1..=most + 1).map(|id| stream.start(&cluster, watch(id, TopicFilter::all(), WatchStart::Now))).collect();
+    let _pending: Vec<_> = (1..=most + 1)
+        .map(|id| stream.start(&cluster, watch(id, TopicFilter::all(), WatchStart::Now)))
+        .collect();
     while told.len() < most as usize + 1 {
         cluster.run();
         told.extend(stream.drain());

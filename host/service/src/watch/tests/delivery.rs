@@ -1,4 +1,5 @@
-//! What watches are told: everything that they want, once, in order, a revision's together, in the form that they asked for.
+//! What watches are told: everything that they want, once, in order, a revision's together, in the
+//! form that they asked for.
 use synod_abi::{Revision, TopicFilter, limits};
 use synod_machine::{Binding, Caller, Emitted, OnFailure};
 
@@ -32,7 +33,9 @@ fn every_watch_gets_what_it_wants_once_and_in_order_on_every_member() {
     for stream in &streams {
         let updates = stream.drain();
         for (id, filter) in (1..).zip(&filters) {
-            let seen = watching::events(updates.iter().cloned().filter_map(|update| watching::told(update, id)).collect());
+            let seen = watching::events(
+                updates.iter().cloned().filter_map(|update| watching::told(update, id)).collect(),
+            );
             assert_eq!(seen, oracle.matching(filter, from), "{filter}");
         }
     }
@@ -68,7 +71,10 @@ fn an_event_is_encoded_once_for_each_form_however_many_watch_it() {
     let before = encoded();
     for stream in &streams {
         let updates = stream.drain();
-        assert!((1..=50).all(|id| watching::events(updates.iter().cloned().filter_map(|update| told(update, id)).collect()).len() == 2));
+        assert!((1..=50).all(|id| {
+            watching::events(updates.iter().cloned().filter_map(|update| told(update, id)).collect()).len()
+                == 2
+        }));
     }
     assert_eq!(encoded() - before, 4);
     let late: Vec<_> = (0..20).map(|_| TestStream::on(&cluster, 1)).collect();
@@ -119,7 +125,10 @@ fn payloads_are_json_by_the_schema_or_postcard_as_they_are() {
     let mut cluster = Cluster::ready(1);
     let stream = TestStream::on(&cluster, 1);
     stream.create(&mut cluster, watch(1, exact("a"), WatchStart::Now));
-    stream.create(&mut cluster, NewWatch { form: EventForm::Postcard, ..watch(2, exact("a"), WatchStart::Now) });
+    stream.create(
+        &mut cluster,
+        NewWatch { form: EventForm::Postcard, ..watch(2, exact("a"), WatchStart::Now) },
+    );
     cluster.emit(1, "counter", &["b", "a"], 3);
     cluster.run();
     let events: Vec<_> = stream
@@ -152,7 +161,8 @@ fn a_revision_that_is_too_large_for_an_update_comes_in_parts_that_nothing_interr
     for (name, stream) in [("live", &live), ("late", &late)] {
         let updates = stream.drain();
         for (id, filter) in [(1, exact("a")), (2, TopicFilter::all())] {
-            let told: Vec<_> = updates.iter().cloned().filter_map(|update| watching::told(update, id)).collect();
+            let told: Vec<_> =
+                updates.iter().cloned().filter_map(|update| watching::told(update, id)).collect();
             assert_eq!(watching::events(told.clone()), oracle.matching(&filter, Revision(0)), "{name} {id}");
             let mut open = None;
             for told in told {
@@ -182,7 +192,10 @@ fn a_progress_mark_comes_when_none_is_behind_and_by_itself_at_times() {
     stream.stream.request_progress();
     cluster.run();
     let updates = stream.drain();
-    assert!(matches!(updates.last(), Some(WatchUpdate::Progress { revision: upto, .. }) if *upto == revision), "{updates:?}");
+    assert!(
+        matches!(updates.last(), Some(WatchUpdate::Progress { revision: upto, .. }) if *upto == revision),
+        "{updates:?}"
+    );
     assert_eq!(updates.len(), 5);
     let mut pending = cluster.start_add(1, "k", 1);
     cluster.run();
@@ -214,7 +227,10 @@ fn a_member_that_is_cut_off_gives_no_progress_marks() {
     cluster.advance(super::super::PROGRESS_INTERVAL);
     let updates = stream.drain();
     assert!(matches!(updates[0], WatchUpdate::Events { .. }), "{updates:?}");
-    assert!(matches!(updates.last(), Some(WatchUpdate::Progress { revision: upto, .. }) if *upto >= revision), "{updates:?}");
+    assert!(
+        matches!(updates.last(), Some(WatchUpdate::Progress { revision: upto, .. }) if *upto >= revision),
+        "{updates:?}"
+    );
 }
 
 #[test]
@@ -242,7 +258,10 @@ fn a_deleted_space_is_told_behind_its_events_and_a_new_one_of_its_name_is_anothe
             if id == 1 { vec![last.0] } else { vec![] }
         );
     }
-    let back = NewWatch { space_id: Some(space), ..watch(3, TopicFilter::all(), WatchStart::Revision(Revision(last.0 + 1))) };
+    let back = NewWatch {
+        space_id: Some(space),
+        ..watch(3, TopicFilter::all(), WatchStart::Revision(Revision(last.0 + 1)))
+    };
     stream.create(&mut cluster, back);
     assert_eq!(watching::cancelled(&stream.told(3)).0.reason, Reason::SpaceDeleted);
     stream.create(&mut cluster, watch(4, TopicFilter::all(), WatchStart::Oldest));
@@ -271,10 +290,16 @@ fn a_failing_handler_rejects_the_call_and_is_named() {
             member.describe_space("audit/main", TIMEOUT).await
         })
         .expect("bound");
-    assert_eq!(described.bindings.iter().map(|named| (&named.binding, named.on_failure)).collect::<Vec<_>>(), [(&again, reject)]);
+    assert_eq!(
+        described.bindings.iter().map(|named| (&named.binding, named.on_failure)).collect::<Vec<_>>(),
+        [(&again, reject)]
+    );
     let stream = TestStream::on(&cluster, 1);
     stream.create(&mut cluster, watch(1, TopicFilter::all(), WatchStart::Now));
-    stream.create(&mut cluster, NewWatch { space: "audit/main".into(), ..watch(2, TopicFilter::all(), WatchStart::Now) });
+    stream.create(
+        &mut cluster,
+        NewWatch { space: "audit/main".into(), ..watch(2, TopicFilter::all(), WatchStart::Now) },
+    );
     let mut failing = cluster.start_emit(1, "counter", &["good", "bad/one"], 0);
     cluster.run();
     let Some(Err(CallFailure::Rejected(rejected))) = look(&mut failing) else { panic!("not rejected") };
@@ -282,7 +307,9 @@ fn a_failing_handler_rejects_the_call_and_is_named() {
     assert!(rejected.message.contains("`audit/main`"), "{}", rejected.message);
     cluster.emit(1, "counter", &["good"], 0);
     let member = cluster.member(1);
-    cluster.wait(async move { member.bind_space(again, skip, Caller::default(), TIMEOUT).await }).expect("bound again");
+    cluster
+        .wait(async move { member.bind_space(again, skip, Caller::default(), TIMEOUT).await })
+        .expect("bound again");
     cluster.emit(1, "counter", &["bad/two", "fine"], 0);
     let updates = stream.drain();
     let topics = |id| {
@@ -292,7 +319,8 @@ fn a_failing_handler_rejects_the_call_and_is_named() {
     assert_eq!(topics(1), ["good", "bad/two", "fine"]);
     assert_eq!(topics(2), ["heard/good", "heard/fine"]);
     let member = cluster.member(1);
-    let described = cluster.wait(async move { member.describe_space("audit/main", TIMEOUT).await }).expect("described");
+    let described =
+        cluster.wait(async move { member.describe_space("audit/main", TIMEOUT).await }).expect("described");
     assert_eq!((described.log.events, described.failures.map(|failures| failures.count)), (2, Some(1)));
 }
 
@@ -301,8 +329,11 @@ fn a_send_that_fails_rejects_the_call_and_names_where_it_went() {
     let mut cluster = Cluster::ready(1);
     let member = cluster.member(1);
     let send = |space: &str, n: u64| {
-        let (member, args) = (member.clone(), crate::Args::Json(format!("{{\"space\":{space:?},\"key\":\"k\",\"n\":{n}}}")));
-        cluster.sim.start(async move { member.call("counter", "send", args, Caller::default(), TIMEOUT).await })
+        let (member, args) =
+            (member.clone(), crate::Args::Json(format!("{{\"space\":{space:?},\"key\":\"k\",\"n\":{n}}}")));
+        cluster
+            .sim
+            .start(async move { member.call("counter", "send", args, Caller::default(), TIMEOUT).await })
     };
     let (mut nowhere, mut refused) = (send("nowhere", 1), send("counter", recipe::MOST + 1));
     let mut sent = send("counter", 5);
@@ -327,7 +358,10 @@ fn a_member_that_stops_tells_where_to_go_on_and_ends_the_stream() {
     let member = cluster.member(2);
     cluster.wait(async move { member.shut_down(TIMEOUT).await });
     let told = stream.told(1);
-    let Some(Told::Cancelled(Some(CallFailure::Unavailable { reason, .. }), resume, None)) = told.last() else { panic!("{told:?}") };
+    let Some(Told::Cancelled(Some(CallFailure::Unavailable { reason, .. }), resume, None)) = told.last()
+    else {
+        panic!("{told:?}")
+    };
     assert_eq!((*reason, *resume), (UnavailableReason::ShuttingDown, Some(Revision(last.0 + 1))));
     assert_eq!(stream.pull(), Pulled::End);
     let late = TestStream::on(&cluster, 2);

@@ -1,5 +1,5 @@
-//! Leaders keep spaces to how much of their past they may keep: by count, bytes and age, in their own term, and no more often than
-//! they must.
+//! Leaders keep spaces to how much of their past they may keep: by count, bytes and age, in their
+//! own term, and no more often than they must.
 use std::time::Duration;
 
 use synod_abi::Revision;
@@ -13,7 +13,9 @@ use crate::testing::oracle::Oracle;
 
 fn keep(cluster: &mut Cluster, change: RetentionChange) -> EventLog {
     let member = cluster.member(2);
-    cluster.wait(async move { member.set_event_retention("counter", change, Caller::default(), TIMEOUT).await }).expect("set")
+    cluster
+        .wait(async move { member.set_event_retention("counter", change, Caller::default(), TIMEOUT).await })
+        .expect("set")
 }
 
 fn log(cluster: &Cluster) -> EventLog {
@@ -28,7 +30,8 @@ fn compactions(cluster: &Cluster) -> usize {
 #[test]
 fn by_count_whole_revisions_go_and_steady_writing_costs_one_compaction_a_second() {
     let mut cluster = Cluster::ready(2);
-    let retention = keep(&mut cluster, RetentionChange { events: Some(100), ..RetentionChange::default() }).retention;
+    let retention =
+        keep(&mut cluster, RetentionChange { events: Some(100), ..RetentionChange::default() }).retention;
     assert_eq!(retention, EventRetention { events: 100, ..EventRetention::default() });
     let mut last = Revision(0);
     for _ in 0..1_000 {
@@ -115,7 +118,11 @@ fn what_a_deposed_leader_decided_is_not_appended_later_and_the_next_one_decides_
     cluster.mood(Mood::Refuse);
     cluster.hold_commits(false);
     cluster.advance(Duration::from_secs(3));
-    assert_eq!((log(&cluster).events, compactions(&cluster)), (10, before), "the leader's proposals are refused");
+    assert_eq!(
+        (log(&cluster).events, compactions(&cluster)),
+        (10, before),
+        "the leader's proposals are refused"
+    );
     cluster.mood(Mood::Accept);
     cluster.elect(3);
     cluster.advance(Duration::from_secs(3));
@@ -129,6 +136,9 @@ fn retention_out_of_bounds_is_refused() {
     let mut cluster = Cluster::ready(2);
     let member = cluster.member(1);
     let change = RetentionChange { age_ms: Some(1), ..RetentionChange::default() };
-    let refused = cluster.wait(async move { member.set_event_retention("counter", change, Caller::default(), TIMEOUT).await });
-    assert!(matches!(refused, Err(crate::CallFailure::Rejected(rejected)) if rejected.reason == Reason::RetentionOutOfBounds));
+    let refused = cluster
+        .wait(async move { member.set_event_retention("counter", change, Caller::default(), TIMEOUT).await });
+    assert!(
+        matches!(refused, Err(crate::CallFailure::Rejected(rejected)) if rejected.reason == Reason::RetentionOutOfBounds)
+    );
 }

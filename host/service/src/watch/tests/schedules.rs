@@ -1,8 +1,10 @@
-//! Random schedules of events, changes of leaders, restarts, snapshots, compaction, dropped streams, overflow and slow readers: whatever
-//! happens, watches that come back where they were have every event that they want once, in order, a revision's together; what a
-//! progress mark says is true; and only what was forgotten is missing, which they were told.
+//! Random schedules of events, changes of leaders, restarts, snapshots, compaction, dropped
+//! streams, overflow and slow readers: whatever happens, watches that come back where they were
+//! have every event that they want once, in order, a revision's together; what a progress mark says
+//! is true; and only what was forgotten is missing, which they were told.
 //!
-//! The properties are etcd's, by their names: a test each, and one that holds everything against a replay of the log.
+//! The properties are etcd's, by their names: a test each, and one that holds everything against a
+//! replay of the log.
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -177,7 +179,11 @@ impl Client {
                 self.parts.extend(events);
                 if !partial {
                     if let (Some(last), Some(first)) = (self.got.last(), self.parts.first()) {
-                        assert!(last.revision < first.revision, "revision {} came in two updates", first.revision);
+                        assert!(
+                            last.revision < first.revision,
+                            "revision {} came in two updates",
+                            first.revision
+                        );
                     }
                     self.got.append(&mut self.parts);
                     self.next = self.next.max(Revision(self.got.last().map_or(0, |last| last.revision + 1)));
@@ -197,7 +203,13 @@ impl Client {
                 match failure {
                     None | Some(CallFailure::Unavailable { .. }) => {}
                     Some(CallFailure::Rejected(rejected)) => {
-                        assert!(matches!(rejected.reason, Reason::Compacted | Reason::WatchTooSlow | Reason::UnknownWatch), "{rejected}")
+                        assert!(
+                            matches!(
+                                rejected.reason,
+                                Reason::Compacted | Reason::WatchTooSlow | Reason::UnknownWatch
+                            ),
+                            "{rejected}"
+                        )
                     }
                     Some(other) => panic!("{other}"),
                 }
@@ -212,7 +224,9 @@ impl Client {
 
     /// What it must have by the end.
     fn expected(&self, oracle: &Oracle) -> Vec<Seen> {
-        let lost = |seen: &Seen| self.lost.iter().any(|(from, through)| (from.0..=through.0).contains(&seen.revision));
+        let lost = |seen: &Seen| {
+            self.lost.iter().any(|(from, through)| (from.0..=through.0).contains(&seen.revision))
+        };
         let all = oracle.matching(&self.filter, self.base.expect("it began"));
         all.into_iter().filter(|seen| !lost(seen)).collect()
     }
@@ -279,8 +293,11 @@ fn calm(cluster: &mut Cluster, clients: &mut [Client]) {
 /// Lets it all happen, then tells what each client has and what the log says.
 fn each_client(limits: WatchLimits, happenings: &[Happening], check: impl Fn(&Client, &Oracle)) {
     let mut cluster = Cluster::ready_to_hold(MEMBERS, limits);
-    let mut clients: Vec<_> =
-        filters().into_iter().zip([1, 2, 3, 1]).map(|(filter, member)| Client::new(&cluster, filter, member)).collect();
+    let mut clients: Vec<_> = filters()
+        .into_iter()
+        .zip([1, 2, 3, 1])
+        .map(|(filter, member)| Client::new(&cluster, filter, member))
+        .collect();
     for happening in happenings {
         happen(&mut cluster, &mut clients, happening);
     }
@@ -309,7 +326,8 @@ fn unique(client: &Client, _: &Oracle) {
     assert_eq!(places.len(), client.got.len());
 }
 
-/// Of a revision it has all that it wants or nothing: that none comes in two updates, [`Client::take`] sees to.
+/// Of a revision it has all that it wants or nothing: that none comes in two updates,
+/// [`Client::take`] sees to.
 fn atomic(client: &Client, oracle: &Oracle) {
     assert!(client.parts.is_empty(), "the rest of a revision never came");
     let of = |seen: &[Seen], revision| seen.iter().filter(|seen| seen.revision == revision).count();
@@ -345,7 +363,11 @@ fn bookmarkable(client: &Client, oracle: &Oracle) {
 fn filtered(client: &Client, oracle: &Oracle) {
     let all = oracle.matching(&TopicFilter::all(), Revision(0));
     for seen in &client.got {
-        assert!(client.filter.matches(&seen.topic) && all.contains(seen), "{seen:?} is not for {}", client.filter);
+        assert!(
+            client.filter.matches(&seen.topic) && all.contains(seen),
+            "{seen:?} is not for {}",
+            client.filter
+        );
     }
 }
 

@@ -33,7 +33,8 @@ fn from_now_is_behind_whatever_was_acknowledged_anywhere() {
 #[test]
 fn from_a_revision_it_goes_on_there_on_another_member() {
     let mut cluster = Cluster::ready(2);
-    let revisions: Vec<_> = (0..300).map(|number| cluster.emit(1 + number % 2, "counter", &["a", "b"], 100).0).collect();
+    let revisions: Vec<_> =
+        (0..300).map(|number| cluster.emit(1 + number % 2, "counter", &["a", "b"], 100).0).collect();
     cluster.run();
     let oracle = Oracle::of(&cluster);
     for member in [1, 2] {
@@ -62,7 +63,8 @@ fn the_future_is_waited_for_unless_the_cluster_is_behind_it() {
     cluster.hold_apply(2, false);
     cluster.run();
     let updates = stream.drain();
-    let told = |id| updates.iter().cloned().filter_map(|update| watching::told(update, id)).collect::<Vec<_>>();
+    let told =
+        |id| updates.iter().cloned().filter_map(|update| watching::told(update, id)).collect::<Vec<_>>();
     assert_eq!(told(1), [Told::Created(Revision(next), SpaceId(1), None)]);
     for id in [2, 3] {
         assert_eq!(watching::cancelled(&told(id)).0.reason, Reason::RevisionNotReached);
@@ -94,7 +96,11 @@ fn a_query_comes_first_and_nothing_is_missed_behind_it() {
         let told = stream.told(1);
         let Told::Created(revision, _, Some(Value::Json(sum))) = &told[0] else { panic!("{told:?}") };
         let adds = cluster.revisions_of_adds();
-        assert_eq!(*sum, format!("\"{}\"", adds.iter().filter(|add| *add <= revision).count()), "the state of that revision");
+        assert_eq!(
+            *sum,
+            format!("\"{}\"", adds.iter().filter(|add| *add <= revision).count()),
+            "the state of that revision"
+        );
         assert_eq!(watching::events(told.clone()), Oracle::of(&cluster).matching(&exact("k"), *revision));
     }
 }
@@ -103,8 +109,14 @@ fn a_query_comes_first_and_nothing_is_missed_behind_it() {
 fn a_query_that_fails_is_no_watch() {
     let mut cluster = Cluster::ready(1);
     let stream = TestStream::on(&cluster, 1);
-    for (id, query, args, reason) in [(1, "add", "{}", Reason::UnknownQuery), (2, "get", "{\"kay\":1}", Reason::InvalidArguments)] {
-        let start = WatchStart::Query { query: query.into(), args: Args::Json(args.into()), options: QueryOptions::default() };
+    for (id, query, args, reason) in
+        [(1, "add", "{}", Reason::UnknownQuery), (2, "get", "{\"kay\":1}", Reason::InvalidArguments)]
+    {
+        let start = WatchStart::Query {
+            query: query.into(),
+            args: Args::Json(args.into()),
+            options: QueryOptions::default(),
+        };
         stream.create(&mut cluster, watch(id, exact("k"), start));
         assert_eq!(watching::cancelled(&stream.told(id)).0.reason, reason);
     }
@@ -117,14 +129,20 @@ fn what_is_forgotten_is_said_with_where_to_go_on() {
     let revisions: Vec<_> = (0..10).map(|_| cluster.emit(1, "counter", &["a", "b"], 0)).collect();
     let member = cluster.member(2);
     let through = revisions[4];
-    let done =
-        cluster.wait(async move { member.compact_events("counter", Some(through), Caller::default(), TIMEOUT).await }).expect("done");
+    let done = cluster
+        .wait(
+            async move { member.compact_events("counter", Some(through), Caller::default(), TIMEOUT).await },
+        )
+        .expect("done");
     assert_eq!((done.through, done.events), (through, 10));
     let stream = TestStream::on(&cluster, 2);
     for (id, start) in [(1, at(1)), (2, at(through.0))] {
         stream.create(&mut cluster, watch(id, exact("a"), start));
         let (rejected, resume, compacted) = watching::cancelled(&stream.told(id));
-        assert_eq!((rejected.reason, resume, compacted), (Reason::Compacted, Some(Revision(through.0 + 1)), Some(through)));
+        assert_eq!(
+            (rejected.reason, resume, compacted),
+            (Reason::Compacted, Some(Revision(through.0 + 1)), Some(through))
+        );
     }
     let expected = Oracle::of(&cluster).matching(&exact("a"), through);
     for (id, start) in [(3, at(through.0 + 1)), (4, WatchStart::Oldest)] {
@@ -134,7 +152,9 @@ fn what_is_forgotten_is_said_with_where_to_go_on() {
         assert_eq!(watching::events(told), expected);
     }
     let member = cluster.member(1);
-    let all = cluster.wait(async move { member.compact_events("counter", None, Caller::default(), TIMEOUT).await }).expect("done");
+    let all = cluster
+        .wait(async move { member.compact_events("counter", None, Caller::default(), TIMEOUT).await })
+        .expect("done");
     assert_eq!(all.events, 10);
     assert_eq!(cluster.member(1).status().expect("a status").events, 0);
 }
@@ -150,7 +170,10 @@ fn nonsense_is_refused_with_its_reason_and_other_watches_go_on() {
     let cases = [
         (NewWatch { space: "No Name".into(), ..now(exact("a")) }, Reason::InvalidName),
         (NewWatch { space: "nowhere".into(), ..now(exact("a")) }, Reason::UnknownSpace),
-        (NewWatch { space: "nowhere".into(), space_id: Some(SpaceId(1)), ..now(exact("a")) }, Reason::SpaceDeleted),
+        (
+            NewWatch { space: "nowhere".into(), space_id: Some(SpaceId(1)), ..now(exact("a")) },
+            Reason::SpaceDeleted,
+        ),
         (NewWatch { space_id: Some(SpaceId(7)), ..now(exact("a")) }, Reason::SpaceDeleted),
         (now(exact("")), Reason::InvalidTopic),
         (now(exact(&long)), Reason::InvalidTopic),
@@ -171,9 +194,13 @@ fn nonsense_is_refused_with_its_reason_and_other_watches_go_on() {
     stream.stream.cancel(WatchId(5));
     assert_eq!(watching::cancelled(&stream.told(5)).0.reason, Reason::UnknownWatch);
     let member = cluster.member(1);
-    let described = cluster.wait(async move { member.describe_space("counter", TIMEOUT).await }).expect("a space");
+    let described =
+        cluster.wait(async move { member.describe_space("counter", TIMEOUT).await }).expect("a space");
     let signature = described.entry.schema.emits.as_ref().expect("it emits").signature;
-    stream.create(&mut cluster, NewWatch { form: EventForm::Postcard, signature, ..watch(2, exact("a"), WatchStart::Now) });
+    stream.create(
+        &mut cluster,
+        NewWatch { form: EventForm::Postcard, signature, ..watch(2, exact("a"), WatchStart::Now) },
+    );
     assert!(matches!(stream.told(2)[..], [Told::Created(..)]));
     cluster.emit(1, "counter", &["a"], 0);
     assert_eq!(stream.events(1).len(), 1);
@@ -188,7 +215,11 @@ fn a_cancelled_watch_says_where_it_was_and_its_number_is_free() {
     cluster.run();
     stream.stream.cancel(WatchId(1));
     let told = stream.told(1);
-    assert_eq!(told.last(), Some(&Told::Cancelled(None, Some(first), None)), "what was not taken comes again");
+    assert_eq!(
+        told.last(),
+        Some(&Told::Cancelled(None, Some(first), None)),
+        "what was not taken comes again"
+    );
     assert_eq!(watching::events(told), []);
     stream.create(&mut cluster, watch(1, exact("a"), at(first.0)));
     assert_eq!(stream.events(1).len(), 1);
@@ -212,5 +243,8 @@ fn a_watch_that_cannot_be_confirmed_in_time_is_unavailable() {
     cluster.hold_commits(true);
     stream.create(&mut cluster, watch(1, exact("a"), WatchStart::Now));
     cluster.advance(TIMEOUT);
-    assert!(matches!(stream.told(1)[..], [Told::Cancelled(Some(CallFailure::Unavailable { .. }), None, None)]));
+    assert!(matches!(
+        stream.told(1)[..],
+        [Told::Cancelled(Some(CallFailure::Unavailable { .. }), None, None)]
+    ));
 }

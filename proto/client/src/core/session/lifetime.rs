@@ -1,8 +1,9 @@
 //! How long a session may be relied upon, and when its client must give the next sign of life.
 //!
-//! The rule that keeps two clients from believing that they hold the same lock: the cluster counts a session's time to live from
-//! when it *heard* of its client, the client counts nine tenths of it from when it *sent* what was answered. So the client stops
-//! first, whatever the network did to request and answer, as long as no two clocks drift apart by a tenth.
+//! The rule that keeps two clients from believing that they hold the same lock: the cluster counts
+//! a session's time to live from when it *heard* of its client, the client counts nine tenths of it
+//! from when it *sent* what was answered. So the client stops first, whatever the network did to
+//! request and answer, as long as no two clocks drift apart by a tenth.
 //!
 //! Times are milliseconds of one clock that counts the time that the machine sleeps.
 use crate::core::Backoff;
@@ -21,8 +22,9 @@ const TOUCH_PART: u64 = 3;
 pub enum SessionState {
     /// Open, and in contact with the cluster.
     Connected,
-    /// Out of contact: it may live or have ended. What is bound to it, such as a lock, must not be relied upon for anything new;
-    /// [`Session::deadline`](crate::Session::deadline) says until when the cluster surely has not given it away.
+    /// Out of contact: it may live or have ended. What is bound to it, such as a lock, must not be
+    /// relied upon for anything new; [`Session::deadline`](crate::Session::deadline) says until
+    /// when the cluster surely has not given it away.
     Suspended,
     /// In contact again; it never ended.
     Reconnected,
@@ -56,9 +58,18 @@ pub struct Lifetime {
 }
 
 impl Lifetime {
-    /// Of a session of which the cluster said that it lives for `ttl_ms`, in answer to something sent at `sent_ms`.
+    /// Of a session of which the cluster said that it lives for `ttl_ms`, in answer to something
+    /// sent at `sent_ms`.
     pub fn new(ttl_ms: u64, sent_ms: u64, backoff: Backoff) -> Self {
-        let mut new = Self { ttl_ms, deadline_ms: 0, next_ms: 0, sent_ms: None, failures: 0, backoff, state: SessionState::Connected };
+        let mut new = Self {
+            ttl_ms,
+            deadline_ms: 0,
+            next_ms: 0,
+            sent_ms: None,
+            failures: 0,
+            backoff,
+            state: SessionState::Connected,
+        };
         new.count_from(sent_ms);
         new
     }
@@ -94,7 +105,8 @@ impl Lifetime {
         }
         match self.sent_ms {
             Some(sent_ms) => {
-                let until_ms = sent_ms.saturating_add((self.ttl_ms / ANSWER_PART).clamp(ANSWER_MIN_MS, ANSWER_MAX_MS));
+                let until_ms =
+                    sent_ms.saturating_add((self.ttl_ms / ANSWER_PART).clamp(ANSWER_MIN_MS, ANSWER_MAX_MS));
                 if now_ms < until_ms {
                     return Touch::WaitUntil(until_ms.min(self.deadline_ms));
                 }
@@ -120,7 +132,8 @@ impl Lifetime {
         }
     }
 
-    /// The touch failed: nothing is known. The next one follows soon, after `least_ms` at the earliest.
+    /// The touch failed: nothing is known. The next one follows soon, after `least_ms` at the
+    /// earliest.
     pub fn failed(&mut self, now_ms: u64, least_ms: u64, jitter: u32) {
         self.sent_ms = None;
         self.failures = self.failures.saturating_add(1);
@@ -154,7 +167,10 @@ mod tests {
         assert_eq!(life.next(3_060), Touch::WaitUntil(4_050));
         life.answered(6_000);
         assert_eq!(life.next(3_900), Touch::WaitUntil(5_050));
-        assert_eq!((life.state(), life.remaining_ms(3_900)), (SessionState::Connected, 3_050 + 5_400 - 3_900));
+        assert_eq!(
+            (life.state(), life.remaining_ms(3_900)),
+            (SessionState::Connected, 3_050 + 5_400 - 3_900)
+        );
     }
 
     #[test]

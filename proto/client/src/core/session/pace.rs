@@ -1,10 +1,12 @@
-//! How many requests of a session are sent at a time, and which of them wait, after one of them could not run.
+//! How many requests of a session are sent at a time, and which of them wait, after one of them
+//! could not run.
 //!
-//! Pipelined requests are a chain: when one is refused without a trace, everything that was sent behind it comes back as out of
-//! order. If all of that were sent again at once, and the next one were refused too, `n` requests would cost the square of `n`
-//! sendings. So from there on one is in flight at a time, and one more for every request that gets through. What the next break
-//! of the chain sends back is then no more than what got through since the last one, and sendings stay in proportion to requests;
-//! without another break, the window doubles with every round trip.
+//! Pipelined requests are a chain: when one is refused without a trace, everything that was sent
+//! behind it comes back as out of order. If all of that were sent again at once, and the next one
+//! were refused too, `n` requests would cost the square of `n` sendings. So from there on one is in
+//! flight at a time, and one more for every request that gets through. What the next break of the
+//! chain sends back is then no more than what got through since the last one, and sendings stay in
+//! proportion to requests; without another break, the window doubles with every round trip.
 //!
 //! It does not keep the requests: [`Requests`](super::Requests) does, and asks.
 use std::collections::BTreeSet;
@@ -57,7 +59,11 @@ impl Pace {
     pub(super) fn hold(&mut self, id: u64, until: Until, backoff: Backoff, now_ms: u64, jitter: u32) {
         if self.hold.is_none_or(|hold| id < hold.from) {
             self.holds = self.holds.saturating_add(1);
-            self.hold = Some(Hold { from: id, until, until_ms: now_ms.saturating_add(backoff.delay_ms(self.holds, jitter)) });
+            self.hold = Some(Hold {
+                from: id,
+                until,
+                until_ms: now_ms.saturating_add(backoff.delay_ms(self.holds, jitter)),
+            });
         }
     }
 
@@ -81,9 +87,15 @@ impl Pace {
         self.hold.map(|hold| hold.until_ms).filter(|until_ms| *until_ms > now_ms)
     }
 
-    /// Whether `id` may be sent while these are in flight. `came`: whether what a hold waits for has come. The lowest one always
-    /// may: what is in flight behind it only comes back.
-    pub(super) fn allows(&mut self, id: u64, flying: &BTreeSet<u64>, now_ms: u64, came: impl Fn(Until) -> bool) -> bool {
+    /// Whether `id` may be sent while these are in flight. `came`: whether what a hold waits for
+    /// has come. The lowest one always may: what is in flight behind it only comes back.
+    pub(super) fn allows(
+        &mut self,
+        id: u64,
+        flying: &BTreeSet<u64>,
+        now_ms: u64,
+        came: impl Fn(Until) -> bool,
+    ) -> bool {
         let mut tried = false;
         if let Some(hold) = self.hold.filter(|hold| hold.from <= id) {
             tried = now_ms >= hold.until_ms;
@@ -109,7 +121,9 @@ mod tests {
     #[test]
     fn after_one_came_back_the_window_grows_with_what_gets_through() {
         let mut pace = Pace::new(4);
-        let width = |pace: &mut Pace| (0..9).take_while(|count| pace.allows(99, &flying(*count), 0, |_| true)).count();
+        let width = |pace: &mut Pace| {
+            (0..9).take_while(|count| pace.allows(99, &flying(*count), 0, |_| true)).count()
+        };
         assert_eq!(width(&mut pace), 4);
         pace.came_back();
         let widths: Vec<usize> = (0..5)

@@ -1,18 +1,22 @@
-//! The requests of one session: their numbers, what is sent when and again, and what is acknowledged.
+//! The requests of one session: their numbers, what is sent when and again, and what is
+//! acknowledged.
 //!
-//! Numbers. Ids count from 1 in the order in which calls are made. A request names in `after` the nearest one before it that is not
-//! settled, so that pipelined requests run in their order however often and wherever they are sent. `acknowledged_below` is the
-//! lowest id that is not settled, ignoring those that the cluster said are parked: one that waits for an hour must not keep the
-//! outcomes of all others. Parked ones are acknowledged singly, and so is whatever was sent more than once, because the word that
-//! it parked may have been lost.
+//! Numbers. Ids count from 1 in the order in which calls are made. A request names in `after` the
+//! nearest one before it that is not settled, so that pipelined requests run in their order however
+//! often and wherever they are sent. `acknowledged_below` is the lowest id that is not settled,
+//! ignoring those that the cluster said are parked: one that waits for an hour must not keep the
+//! outcomes of all others. Parked ones are acknowledged singly, and so is whatever was sent more
+//! than once, because the word that it parked may have been lost.
 //!
-//! Settled means that the caller has taken the answer, not only that it came: a lock that was granted to a caller that gave up in
-//! that very moment is given back by a cancel, and a cancel finds only what is not acknowledged.
+//! Settled means that the caller has taken the answer, not only that it came: a lock that was
+//! granted to a caller that gave up in that very moment is given back by a cancel, and a cancel
+//! finds only what is not acknowledged.
 //!
-//! Rounds. What is in flight is in flight to one member, in a round. When the member fails, the round is over, and the next one
-//! sends everything that runs again, in the order of ids; parked requests stay where they wait until that stream breaks. Nothing
-//! here can run twice, so everything is sent again until it has an outcome, its caller gives up, or there was no word from the
-//! cluster for the policy's time.
+//! Rounds. What is in flight is in flight to one member, in a round. When the member fails, the
+//! round is over, and the next one sends everything that runs again, in the order of ids; parked
+//! requests stay where they wait until that stream breaks. Nothing here can run twice, so
+//! everything is sent again until it has an outcome, its caller gives up, or there was no word from
+//! the cluster for the policy's time.
 use std::collections::{BTreeMap, BTreeSet};
 
 use synod_abi::limits;
@@ -25,9 +29,11 @@ use crate::core::{Policy, Trouble};
 use crate::error::Refusal;
 use crate::{Error, api};
 
-/// Requests of a session that run, and do not wait in a recipe, at a time; further calls wait for one of them.
+/// Requests of a session that run, and do not wait in a recipe, at a time; further calls wait for
+/// one of them.
 pub const MAX_RUNNING: usize = 512;
-/// Requests of a session without an outcome, waiting ones among them; further calls are refused. The cluster keeps as many.
+/// Requests of a session without an outcome, waiting ones among them; further calls are refused.
+/// The cluster keeps as many.
 pub const MAX_PENDING: usize = limits::SESSION_OUTCOMES as usize;
 /// Parked requests that one request acknowledges; the rest follow with the next.
 const MAX_ACKNOWLEDGED: usize = 256;
@@ -37,7 +43,8 @@ const GIVE_UP_CHECK_MS: u64 = 100;
 /// How long to be patient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// How long callers wait while there is no word from the cluster, and the pauses between rounds.
+    /// How long callers wait while there is no word from the cluster, and the pauses between
+    /// rounds.
     pub policy: Policy,
     /// How long a member may take for an answer, or the word that the request is parked.
     pub attempt_ms: u64,
@@ -95,7 +102,8 @@ enum Place {
     Flight { round: u64, at_ms: u64, below: u64 },
     /// Its result is with the caller, who has not taken it yet.
     Delivered,
-    /// Given up by its caller, or, with an error, not to be told to its caller before it is certain that it cannot run any more.
+    /// Given up by its caller, or, with an error, not to be told to its caller before it is certain
+    /// that it cannot run any more.
     Cancelling { verdict: Option<Error> },
 }
 
@@ -179,13 +187,26 @@ impl Requests {
             return Err(Error::Refused(Refusal {
                 reason: reason::TOO_MANY_OUTCOMES.into(),
                 limit: Some(("SESSION_OUTCOMES".into(), MAX_PENDING as u64)),
-                message: format!("{MAX_PENDING} calls of the session have no outcome yet; wait for some, or use another session"),
+                message: format!(
+                    "{MAX_PENDING} calls of the session have no outcome yet; wait for some, or use another \
+                        session"
+                ),
                 ..Refusal::default()
             }));
         }
         let id = self.next;
         self.next += 1;
-        self.calls.insert(id, Call { place: Place::Here, parked: false, ran: false, sendings: 0, made_ms: now_ms, carries: Vec::new() });
+        self.calls.insert(
+            id,
+            Call {
+                place: Place::Here,
+                parked: false,
+                ran: false,
+                sendings: 0,
+                made_ms: now_ms,
+                carries: Vec::new(),
+            },
+        );
         self.running.insert(id);
         self.here.insert(id);
         Ok(id)
@@ -271,7 +292,8 @@ impl Requests {
         }
         let below = self.floor().min(id);
         let carries: Vec<u64> = if first {
-            let free = self.acks.range_mut(..id).filter(|(_, carrier)| carrier.is_none()).take(MAX_ACKNOWLEDGED);
+            let free =
+                self.acks.range_mut(..id).filter(|(_, carrier)| carrier.is_none()).take(MAX_ACKNOWLEDGED);
             free.map(|(acknowledged, carrier)| {
                 *carrier = Some(id);
                 *acknowledged
@@ -296,7 +318,8 @@ impl Requests {
         Some(Sending { id, round, acknowledged_below: below, after, acknowledged })
     }
 
-    /// The last sending of a request surely has no effect: it did not leave, or was refused without a trace.
+    /// The last sending of a request surely has no effect: it did not leave, or was refused without
+    /// a trace.
     pub fn not_sent(&mut self, id: u64) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.sendings = call.sendings.saturating_sub(1);
@@ -351,9 +374,14 @@ impl Requests {
                 Kind::Rejected if failure.reason == reason::SESSION_EXPIRED => Step::Over(if once {
                     Error::SessionExpired(failure.message)
                 } else {
-                    Error::OutcomeUnknown(format!("the session ended before the call was answered: {}", failure.message))
+                    Error::OutcomeUnknown(format!(
+                        "the session ended before the call was answered: {}",
+                        failure.message
+                    ))
                 }),
-                Kind::Rejected if failure.reason == reason::TOO_MANY_OUTCOMES && self.frees_more(id, below, once) => {
+                Kind::Rejected
+                    if failure.reason == reason::TOO_MANY_OUTCOMES && self.frees_more(id, below, once) =>
+                {
                     let floor = self.floor().min(id);
                     let until = if floor < id { Until::Settled(floor) } else { Until::Later };
                     self.came_back(id, (floor == below).then_some(until), now_ms, jitter)
@@ -392,10 +420,13 @@ impl Requests {
         Step::Nothing
     }
 
-    /// Whether sending `id` again would acknowledge more than when it was sent with this floor, or will soon.
+    /// Whether sending `id` again would acknowledge more than when it was sent with this floor, or
+    /// will soon.
     fn frees_more(&self, id: u64, below: u64, once: bool) -> bool {
         let floor = self.floor();
-        floor < id || floor.min(id) > below || (once && self.acks.range(..id).any(|(_, carrier)| carrier.is_none()))
+        floor < id
+            || floor.min(id) > below
+            || (once && self.acks.range(..id).any(|(_, carrier)| carrier.is_none()))
     }
 
     fn place(&mut self, id: u64, place: Place) {
@@ -459,7 +490,8 @@ impl Requests {
 
     /// What a request carried has arrived.
     fn confirm(&mut self, id: u64) {
-        let carried = self.calls.get_mut(&id).map(|call| std::mem::take(&mut call.carries)).unwrap_or_default();
+        let carried =
+            self.calls.get_mut(&id).map(|call| std::mem::take(&mut call.carries)).unwrap_or_default();
         for acknowledged in carried {
             self.acks.remove(&acknowledged);
         }
@@ -504,8 +536,9 @@ impl Requests {
         }
     }
 
-    /// A request to be cancelled on the cluster, if there is one; it counts as under way. One that may not have run waits for those
-    /// before it: cancelled, it would not hold back those behind it any more.
+    /// A request to be cancelled on the cluster, if there is one; it counts as under way. One that
+    /// may not have run waits for those before it: cancelled, it would not hold back those behind
+    /// it any more.
     pub fn next_cancel(&mut self) -> Option<u64> {
         let ran = |id: &u64| has_run(&self.calls, *id);
         let barrier = self.running.iter().find(|id| !ran(id)).copied();
@@ -514,13 +547,16 @@ impl Requests {
         Some(id)
     }
 
-    /// The cancel was answered, with what the request was; `None`: nothing can be learned. What the caller is told, if it waits.
+    /// The cancel was answered, with what the request was; `None`: nothing can be learned. What the
+    /// caller is told, if it waits.
     pub fn cancelled(&mut self, id: u64, was: Option<api::Cancelled>) -> Option<Error> {
         let call = self.calls.get(&id)?;
         let Place::Cancelling { verdict } = &call.place else { return None };
         let verdict = verdict.clone().map(|error| match was {
             Some(api::Cancelled::NotRun | api::Cancelled::Waiting | api::Cancelled::Granted) => error,
-            _ => Error::OutcomeUnknown(format!("an earlier sending of the call may have run; the last one was refused: {error}")),
+            _ => Error::OutcomeUnknown(format!(
+                "an earlier sending of the call may have run; the last one was refused: {error}"
+            )),
         });
         self.settle(id, false);
         if was != Some(api::Cancelled::NotRun) {
@@ -534,11 +570,15 @@ impl Requests {
         let Place::Cancelling { verdict } = &mut self.calls.get_mut(&id)?.place else { return None };
         let verdict = verdict.take();
         self.cancels.insert(id);
-        verdict
-            .map(|error| Error::OutcomeUnknown(format!("an earlier sending of the call may have run; the last one was refused: {error}")))
+        verdict.map(|error| {
+            Error::OutcomeUnknown(format!(
+                "an earlier sending of the call may have run; the last one was refused: {error}"
+            ))
+        })
     }
 
-    /// When to call [`overdue`](Self::overdue) and [`given_up`](Self::given_up), and to look for something to do.
+    /// When to call [`overdue`](Self::overdue) and [`given_up`](Self::given_up), and to look for
+    /// something to do.
     pub fn wake_at(&self, now_ms: u64) -> Option<u64> {
         let round = (self.round.is_none() && !self.here.is_empty()).then_some(self.retry_at_ms);
         let hold = self.pace.held_until(now_ms).filter(|_| self.round.is_some());
@@ -567,8 +607,9 @@ impl Requests {
         Some(why)
     }
 
-    /// Calls that waited as long as the policy says without a word from the cluster, and what their callers are told. Parked ones
-    /// wait on: they have had an answer of sorts, and the session's own deadline bounds them.
+    /// Calls that waited as long as the policy says without a word from the cluster, and what their
+    /// callers are told. Parked ones wait on: they have had an answer of sorts, and the session's
+    /// own deadline bounds them.
     pub fn given_up(&mut self, now_ms: u64) -> Vec<(u64, Error)> {
         let Some(Silence { since_ms, why }) = self.silence.clone() else { return Vec::new() };
         let give_up_ms = self.patience.policy.give_up_ms;
@@ -576,7 +617,11 @@ impl Requests {
             let call = self.calls.get(id)?;
             let waits = matches!(call.place, Place::Here | Place::Flight { .. });
             let late = call.made_ms.max(since_ms).saturating_add(give_up_ms) <= now_ms;
-            let error = if call.sendings == 0 { Error::Unavailable(why.clone()) } else { Error::OutcomeUnknown(why.clone()) };
+            let error = if call.sendings == 0 {
+                Error::Unavailable(why.clone())
+            } else {
+                Error::OutcomeUnknown(why.clone())
+            };
             (waits && late).then_some((*id, error))
         };
         let given_up: Vec<_> = self.running.iter().filter_map(late).collect();
@@ -586,14 +631,16 @@ impl Requests {
         given_up
     }
 
-    /// Whether nothing was heard from the cluster for the policy's time: further calls need not wait.
+    /// Whether nothing was heard from the cluster for the policy's time: further calls need not
+    /// wait.
     pub fn is_silent(&self, now_ms: u64) -> Option<&str> {
         let silence = self.silence.as_ref()?;
         let late = silence.since_ms.saturating_add(self.patience.policy.give_up_ms) <= now_ms;
         late.then_some(silence.why.as_str())
     }
 
-    /// The session is over: every call that waits, and what its caller is told. Nothing is sent any more.
+    /// The session is over: every call that waits, and what its caller is told. Nothing is sent any
+    /// more.
     pub fn over(&mut self, why: &str) -> Vec<(u64, Error)> {
         self.round = None;
         self.running.clear();
@@ -606,10 +653,12 @@ impl Requests {
         self.silence = None;
         let told = |call: &Call| match &call.place {
             Place::Delivered => None,
-            Place::Cancelling { verdict } => {
-                verdict.as_ref().map(|error| Error::OutcomeUnknown(format!("{why}; the last sending of the call was refused: {error}")))
+            Place::Cancelling { verdict } => verdict.as_ref().map(|error| {
+                Error::OutcomeUnknown(format!("{why}; the last sending of the call was refused: {error}"))
+            }),
+            Place::Here | Place::Flight { .. } if call.sendings == 0 || call.parked => {
+                Some(Error::SessionExpired(why.to_owned()))
             }
-            Place::Here | Place::Flight { .. } if call.sendings == 0 || call.parked => Some(Error::SessionExpired(why.to_owned())),
             Place::Here | Place::Flight { .. } => Some(Error::OutcomeUnknown(why.to_owned())),
         };
         std::mem::take(&mut self.calls).iter().filter_map(|(id, call)| Some((*id, told(call)?))).collect()
@@ -620,10 +669,17 @@ fn has_run(calls: &BTreeMap<u64, Call>, id: u64) -> bool {
     calls.get(&id).is_some_and(|call| call.ran)
 }
 
-/// Rejections that are surely kept as the request's outcome: those behind it go on, and a retry gets the same one. Of others it is
-/// not known: some never are, and a member refuses some before it proposes them.
-const RECORDED: [&str; 6] =
-    [reason::RECIPE_ERROR, "RECIPE_FAULT", reason::WAIT_TIMEOUT, reason::CANCELLED, reason::TOO_MANY_WAITING, reason::TOO_MANY_SPACES];
+/// Rejections that are surely kept as the request's outcome: those behind it go on, and a retry
+/// gets the same one. Of others it is not known: some never are, and a member refuses some before
+/// it proposes them.
+const RECORDED: [&str; 6] = [
+    reason::RECIPE_ERROR,
+    "RECIPE_FAULT",
+    reason::WAIT_TIMEOUT,
+    reason::CANCELLED,
+    reason::TOO_MANY_WAITING,
+    reason::TOO_MANY_SPACES,
+];
 
 fn is_recorded(of: &str) -> bool {
     RECORDED.contains(&of)

@@ -1,5 +1,6 @@
-//! What a session's requests cost when some of them are refused and leave no trace, so that those behind them come back: sendings
-//! are counted, against a cluster that keeps the order and answers after a while.
+//! What a session's requests cost when some of them are refused and leave no trace, so that those
+//! behind them come back: sendings are counted, against a cluster that keeps the order and answers
+//! after a while.
 use std::collections::{BTreeSet, VecDeque};
 
 use super::*;
@@ -28,7 +29,11 @@ impl Cluster {
     fn answer(&mut self, sending: &Sending) -> Landed {
         let floor = self.floor.max(sending.acknowledged_below);
         let failure = |kind: Kind, reason: &str| {
-            Landed::Failed(Trouble::Answered(Box::new(Failure { kind: kind as i32, reason: reason.into(), ..Failure::default() })))
+            Landed::Failed(Trouble::Answered(Box::new(Failure {
+                kind: kind as i32,
+                reason: reason.into(),
+                ..Failure::default()
+            })))
         };
         let refused = (self.refuse)(sending.id, self.every);
         if refused == Some(EARLY) {
@@ -69,7 +74,12 @@ fn sendings(refuse: Rule, every: u64, room: usize, trip_ms: u64) -> u64 {
             return count;
         }
         let next_ms = under_way.front().map(|(at_ms, _)| *at_ms);
-        now_ms = [next_ms, requests.wake_at(now_ms)].into_iter().flatten().min().expect("it stands still").max(now_ms);
+        now_ms = [next_ms, requests.wake_at(now_ms)]
+            .into_iter()
+            .flatten()
+            .min()
+            .expect("it stands still")
+            .max(now_ms);
         let Some((_, sending)) = under_way.pop_front_if(|(at_ms, _)| *at_ms <= now_ms) else { continue };
         let landed = cluster.answer(&sending);
         match requests.landed(sending.id, sending.round, landed, now_ms, 0) {
@@ -89,13 +99,18 @@ const TRIPS_MS: [u64; 3] = [1, 30, 400];
 
 #[test]
 fn sendings_stay_in_proportion_however_many_are_refused_without_a_trace() {
-    let rules: [(&str, Rule); 2] =
-        [(EARLY, |id, every| id.is_multiple_of(every).then_some(EARLY)), (LATE, |id, every| id.is_multiple_of(every).then_some(LATE))];
+    let rules: [(&str, Rule); 2] = [
+        (EARLY, |id, every| id.is_multiple_of(every).then_some(EARLY)),
+        (LATE, |id, every| id.is_multiple_of(every).then_some(LATE)),
+    ];
     for every in [1, 2, 3, 5, 8, 20, 50, 100, 511] {
         for (reason, rule) in rules {
             for trip_ms in TRIPS_MS {
                 let count = sendings(rule, every, MAX_PENDING, trip_ms);
-                assert!(count <= 4 * CALLS, "1 of {every}: {reason}, {trip_ms} ms: {count} sendings for {CALLS} calls");
+                assert!(
+                    count <= 4 * CALLS,
+                    "1 of {every}: {reason}, {trip_ms} ms: {count} sendings for {CALLS} calls"
+                );
             }
         }
     }

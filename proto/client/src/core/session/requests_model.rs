@@ -1,5 +1,6 @@
-//! The requests of a session against a model of the cluster, over a network that loses, delays and breaks at random: whatever
-//! happens, calls run once and in order, answers reach their callers, what was dropped is given back, and nothing is left over.
+//! The requests of a session against a model of the cluster, over a network that loses, delays and
+//! breaks at random: whatever happens, calls run once and in order, answers reach their callers,
+//! what was dropped is given back, and nothing is left over.
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::*;
@@ -40,7 +41,10 @@ struct Cluster {
 impl Cluster {
     fn apply(&mut self, sending: &Sending) -> Answer {
         let Sending { id, acknowledged_below: below, after, ref acknowledged, .. } = *sending;
-        assert!(below <= id && after < id && acknowledged.iter().all(|other| *other < id), "valid: {sending:?}");
+        assert!(
+            below <= id && after < id && acknowledged.iter().all(|other| *other < id),
+            "valid: {sending:?}"
+        );
         if id.is_multiple_of(11) {
             return Answer::Invalid;
         }
@@ -134,7 +138,8 @@ impl World {
         let policy = Policy { give_up_ms: u64::MAX, backoff: Backoff { base_ms: 1, max_ms: 4 } };
         let patience = Patience { policy, attempt_ms: u64::MAX };
         let room = if seed.is_multiple_of(2) { MAX_PENDING } else { 16 };
-        let cluster = Cluster { room, floor: 1, records: BTreeMap::new(), ran: Vec::new(), effects: BTreeSet::new() };
+        let cluster =
+            Cluster { room, floor: 1, records: BTreeMap::new(), ran: Vec::new(), effects: BTreeSet::new() };
         Self {
             seed: mix(seed),
             cluster,
@@ -169,7 +174,8 @@ impl World {
         }
     }
 
-    /// The stream breaks: answers on it are lost, and what is on its way may still arrive, much later.
+    /// The stream breaks: answers on it are lost, and what is on its way may still arrive, much
+    /// later.
     fn break_round(&mut self) {
         let Some(round) = self.requests.round() else { return };
         self.back.remove(&round);
@@ -193,9 +199,12 @@ impl World {
     }
 
     fn arrive(&mut self) {
-        let rounds: Vec<u64> = self.there.iter().filter(|(_, queue)| !queue.is_empty()).map(|(round, _)| *round).collect();
+        let rounds: Vec<u64> =
+            self.there.iter().filter(|(_, queue)| !queue.is_empty()).map(|(round, _)| *round).collect();
         let at = self.draw(rounds.len() as u64) as usize;
-        let Some(sending) = rounds.get(at).and_then(|round| self.there.get_mut(round)?.pop_front()) else { return };
+        let Some(sending) = rounds.get(at).and_then(|round| self.there.get_mut(round)?.pop_front()) else {
+            return;
+        };
         let answer = if self.draw(20) == 0 { None } else { Some(self.cluster.apply(&sending)) };
         match answer {
             Some(answer) => self.back.entry(sending.round).or_default().push_back((sending.id, answer)),
@@ -216,12 +225,17 @@ impl World {
     }
 
     fn answer(&mut self) {
-        let rounds: Vec<u64> = self.back.iter().filter(|(_, queue)| !queue.is_empty()).map(|(round, _)| *round).collect();
+        let rounds: Vec<u64> =
+            self.back.iter().filter(|(_, queue)| !queue.is_empty()).map(|(round, _)| *round).collect();
         let at = self.draw(rounds.len() as u64) as usize;
         let Some(round) = rounds.get(at).copied() else { return };
         let Some((id, answer)) = self.back.get_mut(&round).and_then(VecDeque::pop_front) else { return };
         let refused = |kind: Kind, reason: &str| {
-            Landed::Failed(Trouble::Answered(Box::new(Failure { kind: kind as i32, reason: reason.into(), ..Failure::default() })))
+            Landed::Failed(Trouble::Answered(Box::new(Failure {
+                kind: kind as i32,
+                reason: reason.into(),
+                ..Failure::default()
+            })))
         };
         let landed = match answer {
             Answer::Parked => Landed::Parked,
@@ -250,7 +264,8 @@ impl World {
     }
 
     fn take(&mut self) {
-        let untaken: Vec<u64> = self.delivered.difference(&self.taken).copied().filter(|id| !self.dropped.contains(id)).collect();
+        let untaken: Vec<u64> =
+            self.delivered.difference(&self.taken).copied().filter(|id| !self.dropped.contains(id)).collect();
         let at = self.draw(untaken.len() as u64) as usize;
         if let Some(id) = untaken.get(at) {
             self.requests.taken(*id);
@@ -260,7 +275,11 @@ impl World {
 
     fn drop_one(&mut self) {
         let id = self.draw(self.made) + 1;
-        if id <= self.made && !self.taken.contains(&id) && !self.failed.contains(&id) && self.dropped.insert(id) {
+        if id <= self.made
+            && !self.taken.contains(&id)
+            && !self.failed.contains(&id)
+            && self.dropped.insert(id)
+        {
             self.requests.abandon(id);
         }
     }
@@ -276,7 +295,8 @@ impl World {
     }
 
     fn settled(&self) -> bool {
-        let over = |id: &u64| self.taken.contains(id) || self.dropped.contains(id) || self.failed.contains(id);
+        let over =
+            |id: &u64| self.taken.contains(id) || self.dropped.contains(id) || self.failed.contains(id);
         (1..=self.made).all(|id| over(&id)) && !self.requests.has_cancels() && self.requests.calls.is_empty()
     }
 
@@ -322,8 +342,12 @@ fn whatever_the_network_does_calls_run_once_in_order_and_nothing_is_left_over() 
         }
         let World { cluster, taken, dropped, failed, .. } = &world;
         assert!(cluster.ran.is_sorted_by(|a, b| a < b), "seed {seed}: once and in order: {:?}", cluster.ran);
-        assert!(taken.iter().all(|id| cluster.ran.contains(id)), "seed {seed}: results are of calls that ran");
-        let leaked: Vec<_> = cluster.effects.iter().filter(|id| dropped.contains(id) && !taken.contains(id)).collect();
+        assert!(
+            taken.iter().all(|id| cluster.ran.contains(id)),
+            "seed {seed}: results are of calls that ran"
+        );
+        let leaked: Vec<_> =
+            cluster.effects.iter().filter(|id| dropped.contains(id) && !taken.contains(id)).collect();
         assert_eq!(leaked, Vec::<&u64>::new(), "seed {seed}: what was dropped is given back");
         let told: Vec<_> = failed.iter().filter(|id| cluster.effects.contains(id)).collect();
         assert_eq!(told, Vec::<&u64>::new(), "seed {seed}: what was refused did not run");

@@ -2,8 +2,10 @@
 use super::*;
 use crate::core::Backoff;
 
-const PATIENCE: Patience =
-    Patience { policy: Policy { give_up_ms: 1_000, backoff: Backoff { base_ms: 10, max_ms: 100 } }, attempt_ms: 500 };
+const PATIENCE: Patience = Patience {
+    policy: Policy { give_up_ms: 1_000, backoff: Backoff { base_ms: 10, max_ms: 100 } },
+    attempt_ms: 500,
+};
 const FULL: u32 = u32::MAX;
 
 /// Requests in a round, with `count` calls made at time 0.
@@ -20,7 +22,9 @@ fn made(count: u64) -> Requests {
 /// What is sent now, as `id after floor [acknowledged]`.
 fn sent(requests: &mut Requests, now_ms: u64) -> Vec<String> {
     std::iter::from_fn(|| requests.next_to_send(now_ms))
-        .map(|Sending { id, after, acknowledged_below, acknowledged, .. }| format!("{id} {after} {acknowledged_below} {acknowledged:?}"))
+        .map(|Sending { id, after, acknowledged_below, acknowledged, .. }| {
+            format!("{id} {after} {acknowledged_below} {acknowledged:?}")
+        })
         .collect()
 }
 
@@ -100,13 +104,21 @@ fn parked_calls_are_passed_over_by_the_floor_only_after_the_word_came_and_are_ac
     assert_eq!(sent(&mut requests, 0), ["5 4 4 [1]"]);
     assert_eq!(requests.add(0), Ok(6));
     assert_eq!(sent(&mut requests, 0), ["6 5 4 []"], "5 carries it");
-    assert_eq!(land(&mut requests, 5, failure(Kind::Rejected, "UNKNOWN_SPACE")), Step::Fail(Error::from(unknown_space())));
+    assert_eq!(
+        land(&mut requests, 5, failure(Kind::Rejected, "UNKNOWN_SPACE")),
+        Step::Fail(Error::from(unknown_space()))
+    );
     assert_eq!(requests.add(0), Ok(7));
     assert_eq!(sent(&mut requests, 0), ["7 6 4 [1]"], "5 may have been refused before it got anywhere");
 }
 
 fn unknown_space() -> Failure {
-    Failure { kind: Kind::Rejected as i32, reason: "UNKNOWN_SPACE".into(), message: "m".into(), ..Failure::default() }
+    Failure {
+        kind: Kind::Rejected as i32,
+        reason: "UNKNOWN_SPACE".into(),
+        message: "m".into(),
+        ..Failure::default()
+    }
 }
 
 #[test]
@@ -119,15 +131,27 @@ fn when_the_member_fails_all_that_runs_is_sent_again_in_order_and_parked_ones_st
     assert!(!requests.wants_round(9) && requests.wants_round(10), "after a pause");
     change_member(&mut requests);
     assert_eq!(sent(&mut requests, 10), ["2 0 2 []", "3 2 2 []", "4 3 2 []"]);
-    assert_eq!(requests.landed(2, 1, Landed::Result, 10, FULL), Step::Nothing, "what the old member says now is not heard");
-    assert_eq!(requests.landed(1, 1, lost(), 10, FULL), Step::Nothing, "the old stream broke: no fault of the new member");
+    assert_eq!(
+        requests.landed(2, 1, Landed::Result, 10, FULL),
+        Step::Nothing,
+        "what the old member says now is not heard"
+    );
+    assert_eq!(
+        requests.landed(1, 1, lost(), 10, FULL),
+        Step::Nothing,
+        "the old stream broke: no fault of the new member"
+    );
     assert_eq!(sent(&mut requests, 10), ["1 0 1 []"]);
     finish(&mut requests, 1);
     for id in 2..=4 {
         finish(&mut requests, id);
     }
     requests.add(10).expect("there is room");
-    assert_eq!(sent(&mut requests, 10), ["5 0 5 [1, 2, 3, 4]"], "the word that they parked may have been lost with the answers");
+    assert_eq!(
+        sent(&mut requests, 10),
+        ["5 0 5 [1, 2, 3, 4]"],
+        "the word that they parked may have been lost with the answers"
+    );
 }
 
 #[test]
@@ -137,7 +161,9 @@ fn what_surely_was_not_applied_counts_as_never_sent() {
     assert_eq!(land(&mut requests, 1, failure(Kind::Unavailable, "NO_LEADER")), Step::Leave);
     change_member(&mut requests);
     sent(&mut requests, 10);
-    let Step::Over(error) = land(&mut requests, 1, failure(Kind::Rejected, "SESSION_EXPIRED")) else { panic!("it is over") };
+    let Step::Over(error) = land(&mut requests, 1, failure(Kind::Rejected, "SESSION_EXPIRED")) else {
+        panic!("it is over")
+    };
     assert_eq!(error, Error::SessionExpired("m".into()));
 }
 
@@ -148,7 +174,9 @@ fn a_session_that_ended_is_told_to_a_first_sending_and_unknown_to_a_retry() {
     assert_eq!(land(&mut requests, 1, lost()), Step::Leave);
     change_member(&mut requests);
     sent(&mut requests, 10);
-    let Step::Over(error) = land(&mut requests, 1, failure(Kind::Rejected, "SESSION_EXPIRED")) else { panic!("it is over") };
+    let Step::Over(error) = land(&mut requests, 1, failure(Kind::Rejected, "SESSION_EXPIRED")) else {
+        panic!("it is over")
+    };
     assert!(matches!(error, Error::OutcomeUnknown(_)), "{error}");
 }
 
@@ -177,7 +205,10 @@ fn out_of_order_waits_for_the_one_before_and_those_behind_it_follow_at_a_growing
 fn a_refused_call_is_skipped_by_those_behind_it() {
     let mut requests = made(3);
     sent(&mut requests, 0);
-    assert!(matches!(land(&mut requests, 1, failure(Kind::Rejected, "INVALID_ARGUMENTS")), Step::Fail(Error::Refused(_))));
+    assert!(matches!(
+        land(&mut requests, 1, failure(Kind::Rejected, "INVALID_ARGUMENTS")),
+        Step::Fail(Error::Refused(_))
+    ));
     land(&mut requests, 2, failure(Kind::Unavailable, "OUT_OF_ORDER"));
     land(&mut requests, 3, failure(Kind::Unavailable, "OUT_OF_ORDER"));
     assert_eq!(sent(&mut requests, 0), ["2 0 2 []"]);
@@ -213,7 +244,10 @@ fn a_full_table_is_tried_again_once_more_can_be_acknowledged_and_told_otherwise(
     assert_eq!(sent(&mut requests, 0), [""; 0]);
     finish(&mut requests, 1);
     assert_eq!(sent(&mut requests, 0), ["2 0 2 []"]);
-    assert!(matches!(land(&mut requests, 2, full()), Step::Fail(Error::Refused(_))), "nothing more to acknowledge");
+    assert!(
+        matches!(land(&mut requests, 2, full()), Step::Fail(Error::Refused(_))),
+        "nothing more to acknowledge"
+    );
 }
 
 #[test]
@@ -227,7 +261,9 @@ fn a_refusal_of_a_retry_is_told_only_when_the_first_sending_surely_cannot_run_an
         requests
     };
     let refused = || failure(Kind::Rejected, "INVALID_ARGUMENTS");
-    for (was, unknown) in [(api::Cancelled::NotRun, false), (api::Cancelled::Granted, false), (api::Cancelled::Final, true)] {
+    for (was, unknown) in
+        [(api::Cancelled::NotRun, false), (api::Cancelled::Granted, false), (api::Cancelled::Final, true)]
+    {
         let mut requests = retried();
         assert_eq!(land(&mut requests, 1, refused()), Step::Nothing);
         assert_eq!(requests.next_cancel(), Some(1));
@@ -236,8 +272,13 @@ fn a_refusal_of_a_retry_is_told_only_when_the_first_sending_surely_cannot_run_an
     }
     for reason in ["RECIPE_ERROR", "TOO_MANY_WAITING", "TOO_MANY_SPACES", "WAIT_TIMEOUT"] {
         let mut requests = retried();
-        let Step::Fail(told) = land(&mut requests, 1, failure(Kind::Rejected, reason)) else { panic!("{reason} is recorded") };
-        assert!(matches!(told, Error::Rejected(_) | Error::Refused(_) | Error::WaitTimeout), "{reason}: {told}");
+        let Step::Fail(told) = land(&mut requests, 1, failure(Kind::Rejected, reason)) else {
+            panic!("{reason} is recorded")
+        };
+        assert!(
+            matches!(told, Error::Rejected(_) | Error::Refused(_) | Error::WaitTimeout),
+            "{reason}: {told}"
+        );
         assert_eq!((requests.next_cancel(), requests.is_known(1)), (None, false), "{reason}");
         requests.add(10).expect("there is room");
         assert_eq!(sent(&mut requests, 10), ["2 0 2 [1]"], "{reason}");
@@ -261,7 +302,11 @@ fn a_dropped_call_that_was_never_sent_uses_up_its_id_and_one_that_was_sent_is_ca
     assert_eq!(land(&mut requests, 1, Landed::Result), Step::Nothing, "too late");
     finish(&mut requests, 3);
     requests.add(0).expect("there is room");
-    assert_eq!(sent(&mut requests, 0), ["4 1 1 []"], "the floor stays until the cancel is answered: it would find nothing");
+    assert_eq!(
+        sent(&mut requests, 0),
+        ["4 1 1 []"],
+        "the floor stays until the cancel is answered: it would find nothing"
+    );
     assert_eq!(requests.cancelled(1, Some(api::Cancelled::NotRun)), None);
     requests.add(0).expect("there is room");
     assert_eq!(sent(&mut requests, 0), ["5 4 4 []"]);
@@ -312,7 +357,13 @@ fn a_good_word_ends_the_silence_and_the_pauses_grow_without_one() {
     let mut pauses = Vec::new();
     for now_ms in [0, 100, 200] {
         sent(&mut requests, now_ms);
-        requests.landed(1, requests.round().expect("a round is on"), failure(Kind::Unavailable, "NO_LEADER"), now_ms, FULL);
+        requests.landed(
+            1,
+            requests.round().expect("a round is on"),
+            failure(Kind::Unavailable, "NO_LEADER"),
+            now_ms,
+            FULL,
+        );
         pauses.push(requests.wake_at(now_ms).expect("a round is wanted") - now_ms);
         requests.begin_round();
     }

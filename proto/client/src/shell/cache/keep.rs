@@ -1,4 +1,5 @@
-//! The task that keeps a cache: it reads the watch, folds or asks again, and starts over when it missed too much.
+//! The task that keeps a cache: it reads the watch, folds or asks again, and starts over when it
+//! missed too much.
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +14,9 @@ use crate::{Error, WatchError};
 
 type Asking = Pin<Box<dyn Future<Output = Result<QueryReply, Error>> + Send>>;
 
-pub(super) async fn open<F: Form, T: Send + Sync + 'static>(plan: CacheBuilder<F, T>) -> Result<Cache<T>, WatchError> {
+pub(super) async fn open<F: Form, T: Send + Sync + 'static>(
+    plan: CacheBuilder<F, T>,
+) -> Result<Cache<T>, WatchError> {
     let (begun, watch) = begin(&plan, 0).await?;
     let held = Held {
         value: Arc::new((plan.read)(begun.result)?),
@@ -23,18 +26,26 @@ pub(super) async fn open<F: Form, T: Send + Sync + 'static>(plan: CacheBuilder<F
         standing: watch.standing(),
         over: None,
     };
-    let shared = Arc::new(Shared { held: held.into(), values: watch::Sender::new(0), news: watch::Sender::new(0) });
+    let shared =
+        Arc::new(Shared { held: held.into(), values: watch::Sender::new(0), news: watch::Sender::new(0) });
     let task = tokio::spawn(keep(plan, Arc::clone(&shared), watch));
     let values = shared.values.subscribe();
     Ok(Cache { shared, values, _keeper: Arc::new(Keeper(task.abort_handle())) })
 }
 
-async fn begin<F: Form, T>(plan: &CacheBuilder<F, T>, at_least: u64) -> Result<(Begun, Watch<F>), WatchError> {
+async fn begin<F: Form, T>(
+    plan: &CacheBuilder<F, T>,
+    at_least: u64,
+) -> Result<(Begun, Watch<F>), WatchError> {
     plan.watch.clone().begin_with(&plan.query, plan.args.clone(), at_least).await
 }
 
 /// Runs until the cache can't be kept any more.
-async fn keep<F: Form, T: Send + Sync + 'static>(plan: CacheBuilder<F, T>, shared: Arc<Shared<T>>, watch: Watch<F>) {
+async fn keep<F: Form, T: Send + Sync + 'static>(
+    plan: CacheBuilder<F, T>,
+    shared: Arc<Shared<T>>,
+    watch: Watch<F>,
+) {
     let mut watch = watch;
     let why = loop {
         match follow(&plan, &shared, &mut watch).await {
@@ -54,7 +65,11 @@ async fn keep<F: Form, T: Send + Sync + 'static>(plan: CacheBuilder<F, T>, share
 }
 
 /// Follows the watch until it ends; returns why.
-async fn follow<F: Form, T: Send + Sync + 'static>(plan: &CacheBuilder<F, T>, shared: &Shared<T>, watch: &mut Watch<F>) -> WatchError {
+async fn follow<F: Form, T: Send + Sync + 'static>(
+    plan: &CacheBuilder<F, T>,
+    shared: &Shared<T>,
+    watch: &mut Watch<F>,
+) -> WatchError {
     let mut asking: Option<Asking> = None;
     let mut wanted = 0;
     let mut failures = 0;
@@ -130,7 +145,8 @@ fn hear<F: Form, T>(plan: &CacheBuilder<F, T>, shared: &Shared<T>, item: WatchIt
     asks
 }
 
-/// Takes in what the query answered from the state of `revision`. `current`: it has every event that the watch told, which is at `told`.
+/// Takes in what the query answered from the state of `revision`. `current`: it has every event
+/// that the watch told, which is at `told`.
 fn read<T>(shared: &Shared<T>, value: T, revision: u64, current: bool, told: u64) {
     shared.change(|held| {
         if revision < held.revision {
@@ -168,7 +184,10 @@ async fn answered(asking: &mut Option<Asking>) -> Result<QueryReply, Error> {
 }
 
 /// Reads the whole state again, not older than what is held, and watches from there.
-async fn start_over<F: Form, T: Send + Sync + 'static>(plan: &CacheBuilder<F, T>, shared: &Shared<T>) -> Result<Watch<F>, WatchError> {
+async fn start_over<F: Form, T: Send + Sync + 'static>(
+    plan: &CacheBuilder<F, T>,
+    shared: &Shared<T>,
+) -> Result<Watch<F>, WatchError> {
     let mut failures = 0;
     loop {
         let as_of = shared.held().as_of;

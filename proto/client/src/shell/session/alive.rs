@@ -1,4 +1,5 @@
-//! The task of a session that gives its signs of life, notices when it is lost, and closes it after its last handle is gone.
+//! The task of a session that gives its signs of life, notices when it is lost, and closes it after
+//! its last handle is gone.
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use super::shared::Shared;
 use crate::Error;
 use crate::core::{Lifetime, Touch, Trouble};
 
-/// Timers stop while the machine sleeps and the session's clock does not: so it is looked at this often, in milliseconds.
+/// Timers stop while the machine sleeps and the session's clock does not: so it is looked at this
+/// often, in milliseconds.
 const SLEEP_CHECK_MS: u64 = 1_000;
 
 struct Touching {
@@ -37,7 +39,11 @@ pub(super) async fn run(session: Arc<Shared>) {
             Touch::Send => touching = Some(send(&session)),
             Touch::GiveUp => {
                 if let Some(Touching { address, .. }) = touching.take() {
-                    unanswered(&session, &address, Trouble::NoAnswer("a sign of life was not answered in time".into()));
+                    unanswered(
+                        &session,
+                        &address,
+                        Trouble::NoAnswer("a sign of life was not answered in time".into()),
+                    );
                 }
             }
             Touch::WaitUntil(until_ms) => {
@@ -68,9 +74,13 @@ async fn answered(touching: &mut Option<Touching>) -> (String, Result<KeepAliveR
 fn send(session: &Arc<Shared>) -> Touching {
     let client = session.client.clone();
     let address = client.nearest();
-    let request = KeepAliveRequest { session: session.id.0.to_vec(), secret: session.secret.to_vec(), tag: 0 };
+    let request =
+        KeepAliveRequest { session: session.id.0.to_vec(), secret: session.secret.to_vec(), tag: 0 };
     let to = address.clone();
-    let answer = Box::pin(async move { client.link(&to).await?.touch(request, client.options().attempt_timeout_ms).await });
+    let answer =
+        Box::pin(
+            async move { client.link(&to).await?.touch(request, client.options().attempt_timeout_ms).await },
+        );
     Touching { address, answer }
 }
 
@@ -84,7 +94,8 @@ fn settle(session: &Arc<Shared>, address: &str, answer: Result<KeepAliveReply, T
             session.life(|life| life.answered(reply.ttl_ms));
         }
         Err(Trouble::Answered(failure)) => {
-            let is_final = [reason::SESSION_EXPIRED, reason::WRONG_SECRET, reason::FOREIGN_SESSION].contains(&failure.reason.as_str());
+            let is_final = [reason::SESSION_EXPIRED, reason::WRONG_SECRET, reason::FOREIGN_SESSION]
+                .contains(&failure.reason.as_str());
             if failure.kind() == Kind::Rejected && is_final {
                 session.finish(&failure.message, false);
                 return;
@@ -114,6 +125,8 @@ fn unanswered(session: &Arc<Shared>, address: &str, trouble: Trouble) {
 async fn close_quietly(session: &Arc<Shared>) {
     match session.client.close_session(session.id).await {
         Ok(()) | Err(Error::SessionExpired(_)) => {}
-        Err(error) => tracing::debug!(session = %session.id, %error, "the session could not be closed; it will expire"),
+        Err(error) => {
+            tracing::debug!(session = %session.id, %error, "the session could not be closed; it will expire")
+        }
     }
 }

@@ -25,14 +25,16 @@ pub struct SessionBuilder {
 }
 
 impl SessionBuilder {
-    /// How long the session is to live without a sign of life; otherwise the cluster's default. The shorter, the sooner what it holds
-    /// is free after its client died; the longer, the longer an interruption that it survives.
+    /// How long the session is to live without a sign of life; otherwise the cluster's default. The
+    /// shorter, the sooner what it holds is free after its client died; the longer, the longer an
+    /// interruption that it survives.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
         self
     }
 
-    /// Takes the nearest time to live that the cluster allows, if it does not allow the wanted one; otherwise that is refused.
+    /// Takes the nearest time to live that the cluster allows, if it does not allow the wanted one;
+    /// otherwise that is refused.
     pub fn nearest_ttl(mut self) -> Self {
         self.ttl_policy = TtlPolicy::Nearest;
         self
@@ -44,15 +46,22 @@ impl SessionBuilder {
         self
     }
 
-    /// Opens the session, and keeps it alive from now on. Tried again on any member by the client's policy; it is one session even so.
+    /// Opens the session, and keeps it alive from now on. Tried again on any member by the client's
+    /// policy; it is one session even so.
     ///
     /// # Errors
-    /// See [`Error`]; [`Error::Refused`] with the reason `TTL_OUT_OF_BOUNDS` or `LABEL_TOO_LONG` for what its name says.
+    /// See [`Error`]; [`Error::Refused`] with the reason `TTL_OUT_OF_BOUNDS` or `LABEL_TOO_LONG`
+    /// for what its name says.
     pub async fn open(self) -> Result<Session, Error> {
         let Self { client, ttl_ms, ttl_policy, label } = self;
         let secret = random()?;
-        let request =
-            OpenSessionRequest { nonce: random()?.to_vec(), secret: secret.to_vec(), ttl_ms, ttl_policy: ttl_policy as i32, label };
+        let request = OpenSessionRequest {
+            nonce: random()?.to_vec(),
+            secret: secret.to_vec(),
+            ttl_ms,
+            ttl_policy: ttl_policy as i32,
+            label,
+        };
         let first_sent_ms = clock::now_ms();
         let sent_ms = &AtomicU64::new(first_sent_ms);
         let request = &request;
@@ -62,7 +71,8 @@ impl SessionBuilder {
         };
         let reply = client.unary(Effect::Idempotent, client.options().attempt_timeout_ms, open).await?;
         client.heard(reply.header.as_ref());
-        let id = reply.session.as_slice().try_into().map(SessionId).map_err(|_| missing("session of 16 bytes"))?;
+        let id =
+            reply.session.as_slice().try_into().map(SessionId).map_err(|_| missing("session of 16 bytes"))?;
         let sent_ms = if reply.already { first_sent_ms } else { sent_ms.load(Ordering::Relaxed) };
         let life = Lifetime::new(reply.ttl_ms, sent_ms, client.options().policy.backoff);
         if life.remaining_ms(clock::now_ms()) == 0 {
@@ -85,31 +95,43 @@ impl Client {
         SessionBuilder { client: self.clone(), ttl_ms: 0, ttl_policy: TtlPolicy::Exact, label: String::new() }
     }
 
-    /// Takes up a session that another client has let go, by [`Session::detach`] or because it died, and keeps it alive from now on.
-    /// Requests are counted from `next_request_id`, and whatever is below is acknowledged: `last_request_id + 1` of
-    /// [`Client::describe_session`] if nothing is known. At most one client may have a session at a time.
+    /// Takes up a session that another client has let go, by [`Session::detach`] or because it
+    /// died, and keeps it alive from now on. Requests are counted from `next_request_id`, and
+    /// whatever is below is acknowledged: `last_request_id + 1` of [`Client::describe_session`] if
+    /// nothing is known. At most one client may have a session at a time.
     ///
     /// # Errors
-    /// [`Error::SessionExpired`] if there is no such session, [`Error::Refused`] if the secret is wrong, or see [`Error`].
-    pub async fn resume(&self, session: SessionId, secret: [u8; 16], next_request_id: u64) -> Result<Session, Error> {
+    /// [`Error::SessionExpired`] if there is no such session, [`Error::Refused`] if the secret is
+    /// wrong, or see [`Error`].
+    pub async fn resume(
+        &self,
+        session: SessionId,
+        secret: [u8; 16],
+        next_request_id: u64,
+    ) -> Result<Session, Error> {
         let sent_ms = &AtomicU64::new(0);
         let reply = self
             .run(Effect::Idempotent, |link| async move {
                 sent_ms.store(clock::now_ms(), Ordering::Relaxed);
-                let request = KeepAliveRequest { session: session.0.to_vec(), secret: secret.to_vec(), tag: 0 };
+                let request =
+                    KeepAliveRequest { session: session.0.to_vec(), secret: secret.to_vec(), tag: 0 };
                 link.touch(request, self.options().attempt_timeout_ms).await
             })
             .await?;
         if reply.ended {
-            return Err(Error::SessionExpired("there is no such session: it was closed, it expired, or it never was".into()));
+            return Err(Error::SessionExpired(
+                "there is no such session: it was closed, it expired, or it never was".into(),
+            ));
         }
-        let life = Lifetime::new(reply.ttl_ms, sent_ms.load(Ordering::Relaxed), self.options().policy.backoff);
+        let life =
+            Lifetime::new(reply.ttl_ms, sent_ms.load(Ordering::Relaxed), self.options().policy.backoff);
         Ok(Session::start(self.clone(), session, secret, next_request_id, life))
     }
 }
 
 fn random() -> Result<[u8; 16], Error> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Error::Internal(format!("this machine has no random numbers: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::Internal(format!("this machine has no random numbers: {error}")))?;
     Ok(bytes)
 }

@@ -1,8 +1,9 @@
-//! The task of a session that does what takes time: it connects, stands in line for a slot of a full queue, pauses, gives up, and
-//! cancels what callers dropped.
+//! The task of a session that does what takes time: it connects, stands in line for a slot of a
+//! full queue, pauses, gives up, and cancels what callers dropped.
 //!
-//! A slot that it gets is used for the session's next request. The line is first come, first served, and whoever wants more than
-//! one slot goes to its end: so the sessions of a crowded link take turns.
+//! A slot that it gets is used for the session's next request. The line is first come, first
+//! served, and whoever wants more than one slot goes to its end: so the sessions of a crowded link
+//! take turns.
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,7 +37,8 @@ pub(super) async fn run(session: Arc<Shared>) {
     let mut connecting: Option<Connecting> = None;
     let (mut line, mut slot) = (None, None);
     loop {
-        let Turn { over, connect, crowded, cancels: new, wake_ms } = session.turn(MAX_CANCELS.saturating_sub(cancels.len()), slot.take());
+        let Turn { over, connect, crowded, cancels: new, wake_ms } =
+            session.turn(MAX_CANCELS.saturating_sub(cancels.len()), slot.take());
         if over {
             return;
         }
@@ -105,7 +107,9 @@ async fn cancel(session: Arc<Shared>, id: u64) {
     match session.client.cancel_request(session.id, session.secret, RequestId(id)).await {
         Ok(was) => session.cancelled(id, Some(was)),
         Err(Error::SessionExpired(why)) => session.finish(&why, false),
-        Err(Error::Refused(refusal)) if refusal.reason != reason::TOO_MANY_OUTCOMES => session.cancelled(id, None),
+        Err(Error::Refused(refusal)) if refusal.reason != reason::TOO_MANY_OUTCOMES => {
+            session.cancelled(id, None)
+        }
         Err(error) => {
             tracing::debug!(%error, id, "a request could not be cancelled yet");
             tokio::time::sleep(Duration::from_millis(session.client.options().policy.backoff.max_ms)).await;

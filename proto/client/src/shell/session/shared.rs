@@ -1,8 +1,10 @@
-//! What the handles of a session and its two tasks share: the requests and who waits for them, the lifetime, the states.
+//! What the handles of a session and its two tasks share: the requests and who waits for them, the
+//! lifetime, the states.
 //!
-//! Whoever has news carries it out at once, under one lock: a caller sends its own request, the reader of a stream hands over the
-//! answer and sends what that made possible. The task in [`pump`](super::pump) is there for what takes time: connecting, waiting
-//! for room, pauses, cancels.
+//! Whoever has news carries it out at once, under one lock: a caller sends its own request, the
+//! reader of a stream hands over the answer and sends what that made possible. The task in
+//! [`pump`](super::pump) is there for what takes time: connecting, waiting for room, pauses,
+//! cancels.
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -94,7 +96,13 @@ pub(super) struct Turn {
 }
 
 impl Shared {
-    pub(super) fn new(client: Client, id: SessionId, secret: [u8; 16], next_request_id: u64, life: Lifetime) -> Arc<Self> {
+    pub(super) fn new(
+        client: Client,
+        id: SessionId,
+        secret: [u8; 16],
+        next_request_id: u64,
+        life: Lifetime,
+    ) -> Arc<Self> {
         let options = client.options();
         let patience = Patience { policy: options.policy, attempt_ms: options.attempt_timeout_ms };
         let calls = Calls {
@@ -146,7 +154,10 @@ impl Shared {
     }
 
     fn expired(&self, over: Option<&Over>) -> Error {
-        Error::SessionExpired(over.map_or_else(|| "its deadline passed without contact to the cluster".to_owned(), |over| over.why.clone()))
+        Error::SessionExpired(over.map_or_else(
+            || "its deadline passed without contact to the cluster".to_owned(),
+            |over| over.why.clone(),
+        ))
     }
 
     /// Makes a call, and waits for its outcome. Dropping the future gives the call up.
@@ -191,7 +202,9 @@ impl Shared {
         }
         let id = calls.requests.add(self.client.now_ms())?;
         let (sender, answer) = oneshot::channel();
-        calls.waiting.insert(id, Waiting { request, answer: Some(sender), permit: Some(permit), flight: None });
+        calls
+            .waiting
+            .insert(id, Waiting { request, answer: Some(sender), permit: Some(permit), flight: None });
         self.go_on(&mut calls);
         Ok((id, answer))
     }
@@ -201,13 +214,20 @@ impl Shared {
         self.send(calls, None);
         let now_ms = self.client.now_ms();
         let wake_ms = calls.requests.wake_at(now_ms).unwrap_or(u64::MAX);
-        let stands = calls.crowded_by().is_none_or(|link| calls.line.as_ref().is_some_and(|line| Arc::ptr_eq(line, link)));
-        if wake_ms < calls.wakes_ms || !stands || calls.requests.has_cancels() || calls.requests.wants_round(now_ms) {
+        let stands = calls
+            .crowded_by()
+            .is_none_or(|link| calls.line.as_ref().is_some_and(|line| Arc::ptr_eq(line, link)));
+        if wake_ms < calls.wakes_ms
+            || !stands
+            || calls.requests.has_cancels()
+            || calls.requests.wants_round(now_ms)
+        {
             self.pump.notify_one();
         }
     }
 
-    /// Sends what can be sent, the first of it with `slot`. While others stand in line for slots, there is none but that.
+    /// Sends what can be sent, the first of it with `slot`. While others stand in line for slots,
+    /// there is none but that.
     fn send(self: &Arc<Self>, calls: &mut Calls, mut slot: Option<Slot>) {
         calls.crowded = false;
         if calls.requests.has_work()
@@ -274,7 +294,8 @@ impl Shared {
             Err(trouble) => (Landed::Failed(trouble.clone()), Err(trouble)),
         };
         let interim = landed == Landed::Parked;
-        let step = calls.requests.landed(key.id, key.round, landed, self.client.now_ms(), self.client.jitter());
+        let step =
+            calls.requests.landed(key.id, key.round, landed, self.client.now_ms(), self.client.jitter());
         if let Ok(reply) = &reply {
             self.client.heard(reply.header.as_ref());
             self.praise(calls, key.round);
@@ -294,7 +315,11 @@ impl Shared {
             (Step::Leave, Err(trouble)) => self.leave(calls, trouble),
             (Step::Over(error), _) => {
                 answer(calls.waiting.remove(&key.id), Err(error));
-                self.end(calls, "the cluster has no such session any more: it was closed, or it expired", false);
+                self.end(
+                    calls,
+                    "the cluster has no such session any more: it was closed, or it expired",
+                    false,
+                );
             }
             (Step::Deliver | Step::Leave, _) => {}
         }
@@ -320,11 +345,15 @@ impl Shared {
         }
     }
 
-    /// The member at `address` does not answer sessions' touches: what was sent there is sent elsewhere, parked calls too.
+    /// The member at `address` does not answer sessions' touches: what was sent there is sent
+    /// elsewhere, parked calls too.
     pub(super) fn suspect(self: &Arc<Self>, address: &str, why: &str) {
         let mut calls = self.calls();
-        let there = |waiting: &Waiting| waiting.flight.as_ref().is_some_and(|flight| &*flight.aboard.address == address);
-        let ids: Vec<u64> = calls.waiting.iter().filter(|(_, waiting)| there(waiting)).map(|(id, _)| *id).collect();
+        let there = |waiting: &Waiting| {
+            waiting.flight.as_ref().is_some_and(|flight| &*flight.aboard.address == address)
+        };
+        let ids: Vec<u64> =
+            calls.waiting.iter().filter(|(_, waiting)| there(waiting)).map(|(id, _)| *id).collect();
         for id in ids {
             ground(&mut calls, id);
         }
@@ -350,12 +379,18 @@ impl Shared {
             }
             Err(trouble) => {
                 let trouble = self.client.noted(&address, trouble);
-                calls.requests.failed(trouble.why().to_owned(), 0, self.client.now_ms(), self.client.jitter());
+                calls.requests.failed(
+                    trouble.why().to_owned(),
+                    0,
+                    self.client.now_ms(),
+                    self.client.jitter(),
+                );
             }
         }
     }
 
-    /// What the pump has to do now. `cancels`: for how many cancels there is room; `slot`: what it has got from standing in line.
+    /// What the pump has to do now. `cancels`: for how many cancels there is room; `slot`: what it
+    /// has got from standing in line.
     pub(super) fn turn(self: &Arc<Self>, cancels: usize, slot: Option<Slot>) -> Turn {
         let mut calls = self.calls();
         let now_ms = self.client.now_ms();
@@ -376,7 +411,13 @@ impl Shared {
         let cancels = std::iter::from_fn(|| calls.requests.next_cancel()).take(cancels).collect();
         let wake_ms = calls.requests.wake_at(now_ms);
         calls.wakes_ms = wake_ms.unwrap_or(u64::MAX);
-        Turn { over: calls.over.is_some(), connect: calls.requests.wants_round(now_ms), crowded: calls.line.clone(), cancels, wake_ms }
+        Turn {
+            over: calls.over.is_some(),
+            connect: calls.requests.wants_round(now_ms),
+            crowded: calls.line.clone(),
+            cancels,
+            wake_ms,
+        }
     }
 
     /// A cancel was answered.

@@ -30,12 +30,19 @@ pub struct WatchBuilder<F: Form> {
 
 impl<F: Form> Clone for WatchBuilder<F> {
     fn clone(&self) -> Self {
-        Self { client: self.client.clone(), space: self.space.clone(), filter: self.filter.clone(), from: self.from, form: PhantomData }
+        Self {
+            client: self.client.clone(),
+            space: self.space.clone(),
+            filter: self.filter.clone(),
+            from: self.from,
+            form: PhantomData,
+        }
     }
 }
 
 impl Client {
-    /// Watches the events of a space: unless told otherwise those of every topic, from now on, with their payloads as JSON.
+    /// Watches the events of a space: unless told otherwise those of every topic, from now on, with
+    /// their payloads as JSON.
     ///
     /// ```no_run
     /// # async fn example(synod: synod_client::Client) -> Result<(), synod_client::WatchError> {
@@ -54,7 +61,13 @@ impl Client {
     /// ```
     pub fn watch(&self, space: &str) -> WatchBuilder<Json> {
         let filter = TopicFilter::all();
-        WatchBuilder { client: self.clone(), space: space.to_owned(), filter, from: Begin::Now, form: PhantomData }
+        WatchBuilder {
+            client: self.clone(),
+            space: space.to_owned(),
+            filter,
+            from: Begin::Now,
+            form: PhantomData,
+        }
     }
 }
 
@@ -114,12 +127,16 @@ impl<F: Form> WatchBuilder<F> {
         Ok(watch)
     }
 
-    /// Runs a query, and watches from the state on that it read: nothing is missed between the answer and the first event. From where the
-    /// watch was to begin otherwise does not matter.
+    /// Runs a query, and watches from the state on that it read: nothing is missed between the
+    /// answer and the first event. From where the watch was to begin otherwise does not matter.
     ///
     /// # Errors
     /// As [`open`](Self::open), and those of the query.
-    pub async fn open_with_json(self, query: &str, args: &str) -> Result<(Answer<String>, Watch<F>), WatchError> {
+    pub async fn open_with_json(
+        self,
+        query: &str,
+        args: &str,
+    ) -> Result<(Answer<String>, Watch<F>), WatchError> {
         let args = Value { form: Some(ValueForm::Json(args.to_owned())), signature: 0 };
         let (begun, watch) = self.begin_with(query, args, 0).await?;
         Ok((answer(&begun, json_of(begun.result.clone())?), watch))
@@ -129,33 +146,48 @@ impl<F: Form> WatchBuilder<F> {
     ///
     /// # Errors
     /// As [`open_with_json`](Self::open_with_json).
-    pub async fn open_with_raw(self, query: &str, signature: u64, args: Vec<u8>) -> Result<(Answer<Vec<u8>>, Watch<F>), WatchError> {
+    pub async fn open_with_raw(
+        self,
+        query: &str,
+        signature: u64,
+        args: Vec<u8>,
+    ) -> Result<(Answer<Vec<u8>>, Watch<F>), WatchError> {
         let args = Value { form: Some(ValueForm::Postcard(args)), signature };
         let (begun, watch) = self.begin_with(query, args, 0).await?;
         Ok((answer(&begun, postcard_of(begun.result.clone())?), watch))
     }
 
-    /// The same with a query of a typed client, which asks through what it is given and waits for nothing else:
-    /// `.open_with(|t| async move { Kv::client(&t, "kv").get("a".into()).await })`.
+    /// The same with a query of a typed client, which asks through what it is given and waits for
+    /// nothing else: `.open_with(|t| async move { Kv::client(&t, "kv").get("a".into()).await })`.
     ///
     /// # Errors
     /// As [`open_with_json`](Self::open_with_json).
-    pub async fn open_with<T, E, A>(self, query: impl Fn(OneQuery) -> A) -> Result<(Answer<T>, Watch<F>), WatchError>
+    pub async fn open_with<T, E, A>(
+        self,
+        query: impl Fn(OneQuery) -> A,
+    ) -> Result<(Answer<T>, Watch<F>), WatchError>
     where
         E: Display,
         A: Future<Output = Result<T, E>>,
     {
         let RawQuery { query: name, signature, args, .. } = one_query::asked(&self.space, &query)?;
-        let (Answer { value, revision, time_ms, member_id }, watch) = self.open_with_raw(name, signature, args).await?;
+        let (Answer { value, revision, time_ms, member_id }, watch) =
+            self.open_with_raw(name, signature, args).await?;
         let value = one_query::answered(&query, revision, value)?;
         Ok((Answer { value, revision, time_ms, member_id }, watch))
     }
 
     /// As [`open_with_raw`](Self::open_with_raw), from a state of at least `revision`.
-    pub(crate) async fn begin_with(self, query: &str, args: Value, revision: u64) -> Result<(Begun, Watch<F>), WatchError> {
+    pub(crate) async fn begin_with(
+        self,
+        query: &str,
+        args: Value,
+        revision: u64,
+    ) -> Result<(Begun, Watch<F>), WatchError> {
         let at_least_revision = self.client.seen_revision().max(revision);
         let context = Some(Context { at_least_revision, ..Context::default() });
-        self.begin(Begin::Query, Some(WatchQuery { query: query.to_owned(), args: Some(args), context })).await
+        self.begin(Begin::Query, Some(WatchQuery { query: query.to_owned(), args: Some(args), context }))
+            .await
     }
 
     async fn begin(self, from: Begin, query: Option<WatchQuery>) -> Result<(Begun, Watch<F>), WatchError> {
@@ -164,14 +196,24 @@ impl<F: Form> WatchBuilder<F> {
             TopicFilter::Exact(topic) => (topic, false),
             TopicFilter::Prefix(prefix) => (prefix, true),
         };
-        let wanted = CreateWatch { space, topic, prefix, form: F::FORM as i32, signature: F::SIGNATURE, ..CreateWatch::default() };
+        let wanted = CreateWatch {
+            space,
+            topic,
+            prefix,
+            form: F::FORM as i32,
+            signature: F::SIGNATURE,
+            ..CreateWatch::default()
+        };
         let size = wanted.encoded_len() + query.as_ref().map_or(0, Message::encoded_len);
         if let Err(Trouble::Answered(failure)) = check_size(size) {
             return Err(Error::from(*failure).into());
         }
-        let (give_up_ms, attempt_ms) = (client.options().policy.give_up_ms, client.options().attempt_timeout_ms);
+        let (give_up_ms, attempt_ms) =
+            (client.options().policy.give_up_ms, client.options().attempt_timeout_ms);
         let handle = Handle(Shared::begin(client, wanted, from, query));
-        let begun = |wait_ms| tokio::time::timeout(Duration::from_millis(wait_ms), poll_fn(|cx| handle.0.poll_begun(cx)));
+        let begun = |wait_ms| {
+            tokio::time::timeout(Duration::from_millis(wait_ms), poll_fn(|cx| handle.0.poll_begun(cx)))
+        };
         let begun = match begun(give_up_ms).await {
             Err(_late) if handle.0.is_asked() => begun(attempt_ms).await,
             begun => begun,

@@ -21,7 +21,8 @@ pub enum Json {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Postcard {}
 
-/// Payloads as what their recipe emits. A member whose recipe emits something else refuses the watch.
+/// Payloads as what their recipe emits. A member whose recipe emits something else refuses the
+/// watch.
 pub struct Typed<T>(PhantomData<fn() -> T>);
 
 impl<T> fmt::Debug for Typed<T> {
@@ -57,8 +58,9 @@ impl<T: EventPayload> private::Form for Typed<T> {
 
     fn read(payload: Option<Value>) -> Result<T, Error> {
         let bytes = postcard_of(payload)?;
-        synod_abi::decode(&bytes)
-            .map_err(|_| Error::Internal("an event's payload is not what its recipe emits; rebuild this client".into()))
+        synod_abi::decode(&bytes).map_err(|_| {
+            Error::Internal("an event's payload is not what its recipe emits; rebuild this client".into())
+        })
     }
 }
 

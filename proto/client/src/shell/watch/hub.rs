@@ -1,7 +1,7 @@
 //! Begins watches, and begins them again: one task per client, while there is something to do.
 //!
-//! All of a client's watches go to the member that its router names, over one stream; so does whoever lost a member, one after another,
-//! and not with a connection each.
+//! All of a client's watches go to the member that its router names, over one stream; so does
+//! whoever lost a member, one after another, and not with a connection each.
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,10 +1,11 @@
-//! What a watch has heard and its application has not read yet: bounded, with progress marks that stand behind each other made one.
+//! What a watch has heard and its application has not read yet: bounded, with progress marks that
+//! stand behind each other made one.
 use std::collections::VecDeque;
 
 use crate::core::Whole;
 
-/// Bytes of events that a watch holds for its application. At this many it takes no more; what is taken at once may exceed it, by at most
-/// what one message, or one revision, holds.
+/// Bytes of events that a watch holds for its application. At this many it takes no more; what is
+/// taken at once may exceed it, by at most what one message, or one revision, holds.
 pub(super) const INBOX_BYTES: usize = 4 << 20;
 
 /// Something for the application.

@@ -1,7 +1,7 @@
 //! A stream of watches to one member: which watches it carries, and the task that reads it.
 //!
-//! The task never waits for an application: it hands each watch what is the watch's, and a watch that takes no more is cancelled on the
-//! member, so that the others of the stream go on.
+//! The task never waits for an application: it hands each watch what is the watch's, and a watch
+//! that takes no more is cancelled on the member, so that the others of the stream go on.
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -92,7 +92,13 @@ impl WatchLane {
     }
 
     /// Begins a watch; returns its id on the stream, or none if that is over.
-    pub(super) fn begin(&self, watch: Arc<Shared>, create: CreateWatch, permit: OwnedSemaphorePermit, timeout_ms: u64) -> Option<u64> {
+    pub(super) fn begin(
+        &self,
+        watch: Arc<Shared>,
+        create: CreateWatch,
+        permit: OwnedSemaphorePermit,
+        timeout_ms: u64,
+    ) -> Option<u64> {
         let mut table = self.table();
         if table.closed {
             return None;
@@ -145,7 +151,8 @@ impl WatchLane {
         let (entries, served, overdue) = {
             let table = self.table();
             let creating = table.entries.values().filter_map(|entry| entry.creating.as_ref());
-            let (count, overdue) = creating.fold((0, false), |(count, late), (deadline, _)| (count + 1, late || *deadline <= now));
+            let (count, overdue) = creating
+                .fold((0, false), |(count, late), (deadline, _)| (count + 1, late || *deadline <= now));
             (table.entries.len(), table.entries.len() - count, overdue)
         };
         if entries > 0 {
@@ -228,11 +235,15 @@ impl WatchLane {
         }
     }
 
-    /// The member can't serve a watch: the router hears of it, but not once for each of the stream's watches.
+    /// The member can't serve a watch: the router hears of it, but not once for each of the
+    /// stream's watches.
     fn blame(&self, client: &Client, failure: Box<Failure>) {
         self.praised.store(false, Ordering::Relaxed);
         if !self.blamed.swap(true, Ordering::Relaxed) {
-            client.noted(&self.address, Trouble::Answered(Box::new(Failure { kind: Kind::Unavailable as i32, ..*failure })));
+            client.noted(
+                &self.address,
+                Trouble::Answered(Box::new(Failure { kind: Kind::Unavailable as i32, ..*failure })),
+            );
         }
     }
 }
@@ -254,7 +265,11 @@ async fn drive(lane: Arc<WatchLane>, client: Client, channel: Channel) {
         match &trouble {
             Trouble::Answered(failure) => {
                 let failure = Some(Failure::clone(failure));
-                entry.watch.cancelled(&lane, watch_id, WatchCancelled { failure, ..WatchCancelled::default() });
+                entry.watch.cancelled(
+                    &lane,
+                    watch_id,
+                    WatchCancelled { failure, ..WatchCancelled::default() },
+                );
             }
             Trouble::NotSent(why) | Trouble::NoAnswer(why) => entry.watch.grounded(&lane, watch_id, why),
         }
@@ -267,7 +282,9 @@ async fn read(lane: &Arc<WatchLane>, client: &Client, channel: Channel) -> Resul
     let mut liveness = Liveness::new(silence_ms, client.now_ms());
     let mut idle_since = Instant::now();
     let mut looks = tokio::time::interval(Duration::from_millis((silence_ms / 8).clamp(10, LOOK_MS)));
-    let mut spaces = SpacesClient::new(channel).max_decoding_message_size(REPLY_BYTES).max_encoding_message_size(REQUEST_BYTES);
+    let mut spaces = SpacesClient::new(channel)
+        .max_decoding_message_size(REPLY_BYTES)
+        .max_encoding_message_size(REQUEST_BYTES);
     let start = spaces.watch(Outgoing(Arc::clone(&lane.outbox)));
     tokio::pin!(start);
     let mut replies = None;
@@ -289,7 +306,9 @@ async fn read(lane: &Arc<WatchLane>, client: &Client, channel: Channel) -> Resul
         match read {
             Ok(Read::Open(stream)) => replies = Some(stream),
             Ok(Read::Message(Some(reply))) => lane.dispatch(client, reply, &mut liveness),
-            Ok(Read::Message(None)) => return Err(Trouble::NoAnswer("the member ended the stream".to_owned())),
+            Ok(Read::Message(None)) => {
+                return Err(Trouble::NoAnswer("the member ended the stream".to_owned()));
+            }
             Err(status) => return Err(trouble_of(&status)),
         }
     }

@@ -1,7 +1,7 @@
 //! What goes to the member over a stream of watches.
 //!
-//! It is bounded by what it is about: there is at most one create for each permit of the stream, and one cancel for each watch whose
-//! create has left.
+//! It is bounded by what it is about: there is at most one create for each permit of the stream,
+//! and one cancel for each watch whose create has left.
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,7 +63,9 @@ impl Outbox {
 
     /// Ends the stream, as far as the client is concerned.
     pub(super) fn close(&self) {
-        self.change(|pending| *pending = Pending { closed: true, waker: pending.waker.take(), ..Pending::default() });
+        self.change(|pending| {
+            *pending = Pending { closed: true, waker: pending.waker.take(), ..Pending::default() }
+        });
     }
 }
 
@@ -111,8 +113,14 @@ mod tests {
         outbox.request_progress();
         assert_eq!(outgoing.next().await.and_then(|sent| sent.request), Some(Request::Create(create(2))));
         outbox.cancel(2);
-        assert_eq!(outgoing.next().await.and_then(|sent| sent.request), Some(Request::Cancel(CancelWatch { watch_id: 2 })));
-        assert_eq!(outgoing.next().await.and_then(|sent| sent.request), Some(Request::Progress(RequestProgress {})));
+        assert_eq!(
+            outgoing.next().await.and_then(|sent| sent.request),
+            Some(Request::Cancel(CancelWatch { watch_id: 2 }))
+        );
+        assert_eq!(
+            outgoing.next().await.and_then(|sent| sent.request),
+            Some(Request::Progress(RequestProgress {}))
+        );
         outbox.create(create(3));
         outbox.close();
         assert_eq!(outgoing.next().await, None);

@@ -1,4 +1,5 @@
-//! A watch as its handle, its stream and the hub see it: where it stands, where it is served, and what it has heard.
+//! A watch as its handle, its stream and the hub see it: where it stands, where it is served, and
+//! what it has heard.
 //!
 //! It is served by at most one stream, under one id; what comes from another is not heard.
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -92,7 +93,12 @@ pub(super) struct Shared {
 
 impl Shared {
     /// A watch that begins as soon as a member can be reached.
-    pub(super) fn begin(client: Client, wanted: CreateWatch, from: Begin, query: Option<WatchQuery>) -> Arc<Self> {
+    pub(super) fn begin(
+        client: Client,
+        wanted: CreateWatch,
+        from: Begin,
+        query: Option<WatchQuery>,
+    ) -> Arc<Self> {
         let inner = Inner {
             watching: Watching::new(from, client.options().policy.backoff),
             inbox: Inbox::default(),
@@ -116,7 +122,12 @@ impl Shared {
     }
 
     /// Changes it if `lane` serves it under `watch_id`, and wakes who waits for it.
-    fn change<T>(&self, lane: &Arc<WatchLane>, watch_id: u64, change: impl FnOnce(&mut Inner) -> T) -> Option<T> {
+    fn change<T>(
+        &self,
+        lane: &Arc<WatchLane>,
+        watch_id: u64,
+        change: impl FnOnce(&mut Inner) -> T,
+    ) -> Option<T> {
         let (result, waker) = {
             let mut inner = self.inner();
             if !matches!(&inner.place, Place::At(at, id) if *id == watch_id && Arc::ptr_eq(at, lane)) {
@@ -164,7 +175,12 @@ impl Shared {
     }
 
     /// The member created it.
-    pub(super) fn created(self: &Arc<Self>, lane: &Arc<WatchLane>, watch_id: u64, created: WatchCreated) -> Verdict {
+    pub(super) fn created(
+        self: &Arc<Self>,
+        lane: &Arc<WatchLane>,
+        watch_id: u64,
+        created: WatchCreated,
+    ) -> Verdict {
         let verdict = self.change(lane, watch_id, |inner| {
             let WatchCreated { revision, space_id, result, time_ms } = created;
             if let Err(error) = inner.watching.created(revision, space_id) {
@@ -185,7 +201,13 @@ impl Shared {
     }
 
     /// The member sent events.
-    pub(super) fn events(&self, lane: &Arc<WatchLane>, watch_id: u64, events: Vec<Event>, partial: bool) -> Verdict {
+    pub(super) fn events(
+        &self,
+        lane: &Arc<WatchLane>,
+        watch_id: u64,
+        events: Vec<Event>,
+        partial: bool,
+    ) -> Verdict {
         let verdict = self.change(lane, watch_id, |inner| {
             if inner.inbox.is_full() {
                 inner.watching.grounded();
@@ -222,12 +244,20 @@ impl Shared {
     }
 
     /// The member cancelled it, or did not create it.
-    pub(super) fn cancelled(self: &Arc<Self>, lane: &Arc<WatchLane>, watch_id: u64, cancelled: WatchCancelled) -> Verdict {
+    pub(super) fn cancelled(
+        self: &Arc<Self>,
+        lane: &Arc<WatchLane>,
+        watch_id: u64,
+        cancelled: WatchCancelled,
+    ) -> Verdict {
         let WatchCancelled { failure, resume_revision, compacted_revision } = cancelled;
-        let failure = failure.unwrap_or_else(|| Failure { message: "the member ended the watch".into(), ..Failure::default() });
+        let failure = failure.unwrap_or_else(|| Failure {
+            message: "the member ended the watch".into(),
+            ..Failure::default()
+        });
         let (failed, jitter) = (failure.clone(), self.client.jitter());
-        let again =
-            self.change(lane, watch_id, |inner| match inner.watching.cancelled(failed, compacted_revision, resume_revision, jitter) {
+        let again = self.change(lane, watch_id, |inner| {
+            match inner.watching.cancelled(failed, compacted_revision, resume_revision, jitter) {
                 Next::Over(error) => {
                     inner.over(error);
                     None
@@ -236,7 +266,8 @@ impl Shared {
                     inner.down(&failure.message);
                     Some((after_ms, elsewhere))
                 }
-            });
+            }
+        });
         let Some((after_ms, elsewhere)) = again.flatten() else { return Verdict::Keep };
         self.client.hub().begin(&self.client, Arc::clone(self), after_ms);
         if elsewhere { Verdict::Elsewhere(Box::new(failure)) } else { Verdict::Keep }
