@@ -235,13 +235,4 @@ impl crate::Fault {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slices_become_pointer_and_length() {
-        let put = HOST_CALLS.iter().find(|call| call.name == "put").expect("put is in the table");
-        assert_eq!(put.params, &[ValueKind::I32; 4]);
-        assert_eq!(put.access, Access::Write);
-    }
-}
+mod tests;

@@ -12,7 +12,8 @@ use crate::directory::{
     self, RecipeRecord, SpaceRecord, StoredRecipe, StoredSpace, hash_key, hook_failures_key, recipe_key,
     space_id_key, space_key, space_sum_key,
 };
-use crate::outcome::{Rejection, Reply};
+use crate::outcome::Reply;
+use crate::rejection::Rejection;
 use crate::upgrade::{check_upgrade, not_newer};
 use crate::workspace::Workspace;
 use crate::{Admitted, Fatal, StateView, Table, Vm};

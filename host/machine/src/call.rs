@@ -11,7 +11,8 @@ use synod_abi::schema::{Hooks, Schema};
 use synod_abi::{Blob, Context, EntryPoint, Fault, ModuleHash, OperationId, SpaceId, limits};
 
 use crate::apply::{Carried, Decided, Machine, Turn};
-use crate::outcome::{Rejection, Reply};
+use crate::outcome::Reply;
+use crate::rejection::Rejection;
 use crate::workspace::{Mark, Workspace};
 use crate::{Call, Completion, Fatal, Invocation, OnFailure, StateView, Vm, directory};
 

@@ -21,7 +21,7 @@ use crate::bindings::Source;
 use crate::call::{Answered, Target, answered, invoke};
 use crate::directory::{HookFailures, StoredSpace, hook_failures_key, space_key};
 use crate::emission::Outgoing;
-use crate::outcome::{DeliveryFailure, Rejection};
+use crate::rejection::{DeliveryFailure, Rejection};
 use crate::workspace::Workspace;
 use crate::{Completion, Fatal, Invocation, OnFailure, StateView, Table, Vm};
 

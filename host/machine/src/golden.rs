@@ -12,7 +12,7 @@ use synod_abi::{
 
 use crate::directory::{FORMAT, Head, HookFailures, StoredRecipe, StoredSpace};
 use crate::events::{EventLog, EventPosition, StoredBinding, StoredEvent};
-use crate::outcome::{Change, Incompatible};
+use crate::rejection::{Change, Incompatible};
 use crate::sessions::{RequestRecord, RequestState, SessionRecord};
 use crate::timers::Fires;
 use crate::waiting::StoredTicket;

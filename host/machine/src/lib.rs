@@ -30,6 +30,7 @@ mod outcome;
 mod overlay;
 mod ports;
 mod query;
+mod rejection;
 mod request;
 mod retention;
 mod session;
@@ -49,11 +50,12 @@ pub use digest::{RowSum, module_hash, verify};
 pub use environment::Environment;
 pub use memory::MemoryState;
 pub use outcome::{
-    Applied, Cancelled, Change, CommandOutcome, Completed, DeliveryFailure, Emitted, EventLogChange,
-    Incompatible, LogLine, Outcome, Rejection, Reply, SessionChange,
+    Applied, Cancelled, CommandOutcome, Completed, Emitted, EventLogChange, LogLine, Outcome, Reply,
+    SessionChange,
 };
 pub use ports::{Admitted, Completion, Fatal, Invocation, RangeLimit, Row, StateView, Table, Vm, Write};
 pub use query::{Answer, Query, query};
+pub use rejection::{Change, DeliveryFailure, Incompatible, Rejection};
 pub use upgrade::check_upgrade;
 pub use workspace::Workspace;
 

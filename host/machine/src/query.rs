@@ -9,7 +9,8 @@ use synod_abi::{Context, EntryPoint, Fault, OperationId, Revision, SessionId, Sp
 
 use crate::call::{Answered, answered, load};
 use crate::directory::{self, Head, SpaceRecord};
-use crate::outcome::{LogLine, Rejection};
+use crate::outcome::LogLine;
+use crate::rejection::Rejection;
 use crate::workspace::Workspace;
 use crate::{Fatal, Invocation, StateView, Vm};
 

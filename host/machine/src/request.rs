@@ -13,7 +13,8 @@ use synod_abi::{Direction, RequestId, SessionId, SpaceId, TicketId, limits};
 use crate::apply::{Carried, Decided, Machine, Stop, Turn, rejected};
 use crate::call::{Answered, answered, invoke, undo};
 use crate::hook::Hook;
-use crate::outcome::{Cancelled, Outcome, Rejection, Reply};
+use crate::outcome::{Cancelled, Outcome, Reply};
+use crate::rejection::Rejection;
 use crate::session::record_of;
 use crate::sessions::{
     RequestRecord, RequestState, SessionRecord, decode, request_key, request_of_key, session_key,

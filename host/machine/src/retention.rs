@@ -7,7 +7,8 @@ use synod_abi::{Direction, Revision, SpaceId, SpaceName, limits};
 use crate::apply::{Machine, Stop, Turn};
 use crate::directory::{self, space_id_key};
 use crate::events::{EventLog, EventPosition, event_key, event_log_key, event_position, events};
-use crate::outcome::{Rejection, Reply};
+use crate::outcome::Reply;
+use crate::rejection::Rejection;
 use crate::workspace::Workspace;
 use crate::{EventRetention, Fatal, RangeLimit, StateView, Table};
 

@@ -9,8 +9,9 @@ use synod_abi::{Direction, RequestId, SessionId, limits};
 
 use crate::apply::{Carried, Decided, Machine, Stop, Turn};
 use crate::hook::Hook;
-use crate::outcome::{Completed, Outcome, Rejection, Reply, SessionChange};
+use crate::outcome::{Completed, Outcome, Reply, SessionChange};
 use crate::overlay::behind;
+use crate::rejection::Rejection;
 use crate::sessions::{
     self, BOUNDS, RequestRecord, RequestState, SessionRecord, damaged, decode, nonce_key, request_of_key,
     request_prefix, session_key,

@@ -13,7 +13,8 @@ use synod_abi::{Blob, Direction, Fault, RequestId, SessionId, SpaceId, Time, Tim
 
 use crate::apply::{Carried, Decided, Machine, Turn};
 use crate::hook::Hook;
-use crate::outcome::{Rejection, Reply};
+use crate::outcome::Reply;
+use crate::rejection::Rejection;
 use crate::sessions::{damaged, time_of_timer, timer_index_key, timer_index_prefix, timer_key};
 use crate::waiting::StoredTicket;
 use crate::workspace::Workspace;

@@ -10,8 +10,9 @@ use synod_abi::{
 
 use crate::apply::{Machine, Stop, Turn};
 use crate::hook::Hook;
-use crate::outcome::{Completed, Outcome, Rejection, Reply};
+use crate::outcome::{Completed, Outcome, Reply};
 use crate::overlay::behind;
+use crate::rejection::Rejection;
 use crate::sessions::{
     RequestRecord, RequestState, SessionRecord, damaged, decode, request_key, session_key, ticket_key,
     ticket_prefix, waiting_key,

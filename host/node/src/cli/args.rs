@@ -213,5 +213,4 @@ pub(crate) fn bytes(text: &str) -> Result<Vec<u8>, String> {
 }
 
 #[cfg(test)]
-#[path = "args_tests.rs"]
 mod tests;

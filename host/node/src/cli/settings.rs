@@ -254,5 +254,4 @@ fn parse_peers(texts: Vec<String>) -> Result<Vec<PeerSpec>, Failed> {
 }
 
 #[cfg(test)]
-#[path = "settings_tests.rs"]
 mod tests;

@@ -233,8 +233,6 @@ fn broken(message: String) -> WatchError {
 }
 
 #[cfg(test)]
-#[path = "watch_model.rs"]
 mod model;
 #[cfg(test)]
-#[path = "watch_tests.rs"]
 mod tests;

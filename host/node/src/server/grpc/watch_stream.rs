@@ -204,5 +204,4 @@ where
 }
 
 #[cfg(test)]
-#[path = "watch_stream_tests.rs"]
 mod tests;

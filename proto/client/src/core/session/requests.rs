@@ -686,13 +686,10 @@ fn is_recorded(of: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "requests_tests.rs"]
 mod tests;
 
 #[cfg(test)]
-#[path = "requests_model.rs"]
 mod model;
 
 #[cfg(test)]
-#[path = "requests_cost.rs"]
 mod cost;

@@ -73,13 +73,4 @@ fn write<T: Serialize>(cx: &mut Ctx<'_>, key: &[u8], value: &T) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn behind_carries_over_full_bytes() {
-        assert_eq!(behind(vec![1, 2]), [1, 3]);
-        assert_eq!(behind(vec![1, 0xff, 0xff]), [2]);
-        assert!(behind(vec![0xff]).is_empty());
-    }
-}
+mod tests;

@@ -1,0 +1,88 @@
+//! Unit tests of `packing`.
+use synod_abi::{Blob, ClusterId, MemberId, OperationId, SpaceId};
+use synod_machine::{Call, Entry, Request, SessionCall};
+
+use super::*;
+
+fn call(sequence: u64, args: usize) -> (Command, Packed) {
+    let origin = Origin { member: MemberId(7), incarnation: u64::MAX, sequence };
+    let action =
+        Action::Call(Call { space: SpaceId(300), operation: OperationId(9), args: Blob(vec![1; args]) });
+    let command = Command { origin, caller: Caller::default(), action: action.clone() };
+    (command, Packed::new(origin, Caller::default(), &action))
+}
+
+#[test]
+fn a_packed_entry_is_the_encoded_entry() {
+    for count in [0, 1, 2, 127, 128, 300] {
+        let (commands, packed): (Vec<_>, Vec<_>) =
+            (1..=count).map(|sequence| call(sequence, sequence as usize)).unzip();
+        let mut packer = Packer::default();
+        packed.iter().for_each(|command| packer.add(command, 1));
+        let stamp = Time(1_700_000_000_000);
+        assert_eq!(packer.entry(stamp), encode(&Entry { stamp, commands }));
+    }
+}
+
+#[test]
+fn an_install_is_alone_in_its_entry() {
+    let install = Packed::new(
+        Origin::default(),
+        Caller::default(),
+        &Action::InstallRecipe { module: Blob(vec![0; 9]), replace: false },
+    );
+    let (_, call) = call(1, 1);
+    let mut packer = Packer::default();
+    assert!(packer.fits(&install, 1));
+    packer.add(&install, 1);
+    assert!(!packer.fits(&call, 1) && !packer.fits(&install, 1));
+    let mut packer = Packer::default();
+    packer.add(&call, 1);
+    assert!(!packer.fits(&install, 1));
+}
+
+#[test]
+fn an_entry_is_limited_by_count_bytes_and_fuel() {
+    let (_, small) = call(1, 1);
+    let (_, large) = call(1, limits::ENTRY_BYTES / 2);
+    let mut by_count = Packer::default();
+    (0..limits::ENTRY_COMMANDS).for_each(|_| by_count.add(&small, 1));
+    assert!(!by_count.fits(&small, 1));
+    let mut by_bytes = Packer::default();
+    by_bytes.add(&large, 1);
+    assert!(by_bytes.fits(&small, 1) && !by_bytes.fits(&large, 1));
+    let mut by_fuel = Packer::default();
+    by_fuel.add(&small, limits::ENTRY_FUEL);
+    assert!(!by_fuel.fits(&small, 1));
+}
+
+#[test]
+fn a_forwarded_command_is_read_back_and_garbage_is_not() {
+    let (_, packed) = call(3, 5);
+    assert_eq!(Packed::parse(&packed.bytes), Some(packed.clone()));
+    assert_eq!(Packed::parse(&packed.bytes[1..]), None);
+    assert_eq!(Packed::parse(&[]), None);
+    let form = Packed::new(
+        Origin::default(),
+        Caller::default(),
+        &Action::FormCluster { cluster: ClusterId([1; 16]) },
+    );
+    assert_eq!(form.repeat, Repeat::Unknown);
+}
+
+#[test]
+fn what_belongs_to_a_session_may_be_repeated_and_what_a_leader_decided_may_not() {
+    let session = SessionId([7; 16]);
+    let caller = Caller { session: Some(session), ..Caller::default() };
+    let packed = |action| Packed::new(Origin::default(), caller, &action);
+    let request = Request { id: RequestId(3), after: Some(RequestId(2)), ..Request::default() };
+    let call = Call { space: SpaceId(300), operation: OperationId(9), args: Blob(vec![1]) };
+    let call = packed(Action::SessionCall(SessionCall { call, request }));
+    assert_eq!(call.step, Some(Step { session, request: RequestId(3), after: Some(RequestId(2)) }));
+    assert_eq!((call.repeat, call.fuel_key), (Repeat::Harmless, Some((SpaceId(300), OperationId(9)))));
+    assert_eq!(Packed::parse(&call.bytes), Some(call));
+    let end = |cause| packed(Action::EndSession { session, cause }).repeat;
+    assert_eq!((end(EndCause::Closed), end(EndCause::Expired)), (Repeat::Harmless, Repeat::Unknown));
+    assert_eq!(packed(Action::CancelRequest { request: RequestId(1) }).repeat, Repeat::Harmless);
+    assert_eq!(packed(Action::Tick).repeat, Repeat::Unknown);
+}

@@ -1,0 +1,64 @@
+//! Unit tests of `parked`.
+use futures::FutureExt;
+use synod_abi::{Revision, Time};
+use synod_machine::{MemoryState, Reply};
+
+use super::*;
+
+const SESSION: SessionId = SessionId([1; 16]);
+
+fn place(calls: &ParkedCalls, id: u64, bytes: usize) -> Result<Place, CallFailure> {
+    calls.wait(SESSION, RequestId(id), bytes)
+}
+
+fn completed(id: u64) -> Completed {
+    let outcome = Outcome { revision: Revision(9), time: Time(1), result: Ok(Reply::Done) };
+    Completed { session: SESSION, request: RequestId(id), outcome }
+}
+
+#[test]
+fn calls_and_their_bytes_are_bounded_and_one_large_call_may_wait() {
+    let calls = ParkedCalls::default();
+    let large = place(&calls, 1, WAITING_CALL_BYTES + 1);
+    assert!(large.is_ok() && place(&calls, 2, 1).is_err());
+    drop(large);
+    let places: Vec<_> = (0..WAITING_CALLS as u64).map(|id| place(&calls, id, 1)).collect();
+    assert!(places.iter().all(Result::is_ok) && place(&calls, u64::MAX, 0).is_err());
+    drop(places);
+    assert_eq!(calls.counts(), (0, 0, 0));
+}
+
+#[test]
+fn a_completion_reaches_only_those_who_wait_for_it() {
+    let calls = ParkedCalls::default();
+    let (mut one, mut two) = (place(&calls, 1, 0).expect("room"), place(&calls, 2, 0).expect("room"));
+    calls.complete(vec![completed(2), completed(3)]);
+    assert!(one.news().now_or_never().is_none());
+    assert!(
+        matches!(two.news().now_or_never(), Some(Some(News::Outcome(outcome))) if outcome.revision == Revision(9))
+    );
+}
+
+#[test]
+fn who_is_lost_hears_again_when_the_place_is_renewed() {
+    let calls = ParkedCalls::default();
+    let mut place = place(&calls, 1, 0).expect("room");
+    calls.restored(&MemoryState::default()).expect("rows in memory");
+    assert!(matches!(place.news().now_or_never(), Some(Some(News::Lost))));
+    place.renew();
+    assert!(place.news().now_or_never().is_none());
+    calls.complete(vec![completed(1)]);
+    assert!(matches!(place.news().now_or_never(), Some(Some(News::Outcome(_)))));
+}
+
+#[test]
+fn the_end_is_heard_by_those_who_wait_and_those_who_come_later() {
+    let calls = ParkedCalls::default();
+    let mut before = place(&calls, 1, 0).expect("room");
+    calls.close();
+    let mut after = place(&calls, 1, 0).expect("room");
+    after.renew();
+    assert!(matches!((before.news().now_or_never(), after.news().now_or_never()), (Some(None), Some(None))));
+    drop((before, after));
+    assert_eq!(calls.counts(), (0, 0, 0));
+}
