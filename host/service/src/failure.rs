@@ -29,6 +29,9 @@ pub enum ProposalError {
     OutcomeUnknown(String),
 }
 
+/// What a proposal became: its outcome, or why there is none.
+pub type ProposalResult = Result<Outcome, ProposalError>;
+
 impl ProposalError {
     pub(crate) fn unavailable(reason: UnavailableReason, message: impl Into<String>) -> Self {
         Self::Unavailable { reason, message: message.into() }

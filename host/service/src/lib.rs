@@ -10,36 +10,23 @@
 //! It knows no gRPC, no Raft messages, no RocksDB and no wasmtime, and starts no thread.
 #![forbid(unsafe_code)]
 
-mod directory;
-mod executor;
+mod apply;
 mod failure;
-mod forward;
-mod fuel;
 mod lead;
-mod ledger;
-mod logs;
 mod member;
-mod packing;
 mod parked;
 pub mod ports;
 mod progress;
-mod proposer;
-mod reader;
-mod retention;
+mod propose;
+mod read;
 mod sessions;
 pub mod transcode;
-mod waiters;
 pub mod watch;
 
-pub use directory::{DirectoryCache, Kind, RecipeEntry, SpaceEntry};
-pub use executor::{AppliedState, Committed, DIGESTS, DigestRecord, Executor, MachineReplica, Payload};
-pub use failure::{CallFailure, Limit, ProposalError, Reason, Rejected, UnavailableReason, Value};
-pub use forward::{FORWARD_FRAME_BYTES, ForwardError};
-pub use ledger::{
-    ENTRIES_IN_FLIGHT, FORWARDED_BYTES, FORWARDED_COMMANDS, OWN_BYTES, OWN_COMMANDS, ProposerLimits,
-    ProposerStats,
+pub use apply::{Committed, Executor, LogRecord, LogRing, MachineReplica, Payload};
+pub use failure::{
+    CallFailure, Limit, ProposalError, ProposalResult, Reason, Rejected, UnavailableReason, Value,
 };
-pub use logs::{LogRecord, LogRing};
 pub use member::{
     Args, Bound, CallAnswer, CompactionDone, Created, Installed, Member, MemberParts, NamedBinding,
     NewSession, NewSpace, QueryOptions, RetentionChange, SessionAnswer, SessionOpened, SpaceDescription,
@@ -48,8 +35,14 @@ pub use member::{
 pub use parked::{WAITERS_PER_REQUEST, WAITING_CALL_BYTES, WAITING_CALLS};
 pub use ports::Ports;
 pub use progress::{Progress, Reach};
-pub use proposer::{Proposal, Proposer};
-pub use reader::{Consistency, Reader, WAITING_READS};
+pub use propose::{
+    ENTRIES_IN_FLIGHT, FORWARD_FRAME_BYTES, FORWARDED_BYTES, FORWARDED_COMMANDS, ForwardError, OWN_BYTES,
+    OWN_COMMANDS, Proposal, Proposer, ProposerLimits, ProposerStats,
+};
+pub use read::{
+    AppliedState, Consistency, DIGESTS, DigestRecord, DirectoryCache, Kind, Reader, RecipeEntry, SpaceEntry,
+    WAITING_READS,
+};
 pub use sessions::SessionKey;
 pub use sessions::touches::{TOUCHES_PER_BUNDLE, WAITING_TOUCHES};
 

@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use synod_abi::{AdmissionError, MemberId, ModuleHash, OperationId, SessionId, SpaceName};
 use synod_machine::directory::Head;
-use synod_machine::{Admitted, Answer, Applied, Fatal, Outcome, StateView, Write};
+use synod_machine::{Admitted, Answer, Applied, Fatal, StateView, Write};
 
 /// Time on this member's monotonic clock, since a start that only this process knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -273,6 +273,3 @@ pub trait Ports: Send + Sync + 'static {
     /// Compilation across members.
     type Preparer: Preparer;
 }
-
-/// What a proposal became: its outcome, or why there is none.
-pub type ProposalResult = Result<Outcome, crate::ProposalError>;

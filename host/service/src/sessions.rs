@@ -1,7 +1,7 @@
 //! What a member knows of sessions without reading its store: their secrets' hashes, the next
 //! timer, and, while it leads, when each session was last heard of.
 //!
-//! The [`executor`](crate::executor) tells what was opened and ended before it publishes the index,
+//! The [`executor`](crate::apply) tells what was opened and ended before it publishes the index,
 //! so whoever waited for an index finds everything up to it here. Deadlines are the [`clock`]'s;
 //! the [`driver`] turns them into commands; [`touches`] carries what clients say to the leader.
 //!

@@ -9,10 +9,10 @@ use synod_machine::{Action, Caller, Environment, Outcome, Rejection, Reply};
 use super::call::space_name;
 use super::events::SpaceListing;
 use super::{Member, rejected};
-use crate::directory::RecipeEntry;
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason};
 use crate::ports::{Monotonic, Ports, Preparer, Unavailable};
-use crate::reader::Consistency;
+use crate::read::Consistency;
+use crate::read::RecipeEntry;
 
 /// Whether installing creates a space.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use synod_abi::{Blob, SpaceName, limits};
 use synod_machine::{Action, Answer, Call, Caller, Outcome, Rejection, Reply, directory};
 
 use super::{Args, CallAnswer, Member, QueryOptions, rejected};
-use crate::directory::{Kind, SpaceEntry};
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason, Value};
 use crate::ports::{Monotonic, Ports, QueryCall, QueryError, QueryRunner, Store};
-use crate::reader::Consistency;
+use crate::read::Consistency;
+use crate::read::{Kind, SpaceEntry};
 use crate::transcode::{self, WriteError};
 
 /// Most names that an error lists.

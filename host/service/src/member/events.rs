@@ -11,10 +11,10 @@ use synod_machine::{Action, Binding, Caller, EventRetention, Fatal, OnFailure, R
 use super::Member;
 use super::administer::failed;
 use super::call::{space_name, unknown_space};
-use crate::directory::{DirectoryCache, SpaceEntry};
 use crate::failure::{CallFailure, Reason, Rejected};
 use crate::ports::{Monotonic, Ports, Store};
-use crate::reader::Consistency;
+use crate::read::Consistency;
+use crate::read::{DirectoryCache, SpaceEntry};
 use crate::watch::{EncodeEvent, Hub, WatchStream};
 
 /// A space is bound.

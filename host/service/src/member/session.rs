@@ -21,12 +21,12 @@ use synod_machine::{
 use super::administer::failed;
 use super::call::{Form, space_name};
 use super::{Args, CallAnswer, Member, rejected};
-use crate::directory::{Kind, SpaceEntry};
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason};
 use crate::parked::{News, Place};
 use crate::ports::{Monotonic, Ports, Runtime, Touched, Unavailable};
-use crate::proposer::Proposal;
-use crate::reader::Consistency;
+use crate::propose::Proposal;
+use crate::read::Consistency;
+use crate::read::{Kind, SpaceEntry};
 use crate::sessions::{SessionKey, Verified, hash_of};
 
 /// How long a waiting call that asks again tries, before it tries anew.

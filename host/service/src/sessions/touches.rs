@@ -17,7 +17,7 @@ use super::Sessions;
 use crate::failure::{CallFailure, UnavailableReason};
 use crate::ports::{Replication, Role, Runtime, Touched, Unavailable};
 use crate::progress::lock;
-use crate::reader::{Consistency, Reader};
+use crate::read::{Consistency, Reader};
 
 /// Most sessions in one bundle.
 pub const TOUCHES_PER_BUNDLE: usize = 4_096;

@@ -9,11 +9,11 @@ use super::deliver::{compacted, deleted};
 use super::event::WatchedSpace;
 use super::hub::{Begin, refused};
 use super::{EventForm, NewWatch, WatchId, WatchStart, WatchStream, WatchUpdate};
-use crate::directory::SpaceEntry;
 use crate::failure::{CallFailure, Reason, Rejected, Value};
 use crate::member::{space_name, unknown_space};
 use crate::ports::{Monotonic, Ports};
-use crate::reader::Consistency;
+use crate::read::Consistency;
+use crate::read::SpaceEntry;
 
 /// Why a watch does not begin, as its stream is told.
 pub(super) type Refusal = Box<dyn FnOnce(WatchId) -> WatchUpdate + Send>;

@@ -15,7 +15,7 @@ use super::hub::Hub;
 use super::streams::StreamKey;
 use crate::ports::{Monotonic, Replication, Runtime};
 use crate::progress::Alarm;
-use crate::reader::{Consistency, Reader};
+use crate::read::{Consistency, Reader};
 
 struct Task<R, N> {
     hub: Hub,

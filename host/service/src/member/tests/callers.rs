@@ -7,7 +7,7 @@ use crate::failure::{CallFailure, Reason, UnavailableReason, Value};
 use crate::member::{Args, NewSpace, SpaceMade};
 use crate::ports::{Role, Unavailable};
 use crate::progress::lock;
-use crate::reader::Consistency;
+use crate::read::Consistency;
 use crate::testing::cluster::{Cluster, TIMEOUT, look};
 use crate::testing::recipe;
 

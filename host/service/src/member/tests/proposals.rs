@@ -5,8 +5,8 @@ use synod_abi::{MemberId, Revision, limits};
 use synod_machine::{Caller, Rejection};
 
 use crate::failure::{CallFailure, UnavailableReason, Value};
-use crate::ledger::{ENTRIES_IN_FLIGHT, ProposerLimits};
 use crate::member::NewSpace;
+use crate::propose::ledger::{ENTRIES_IN_FLIGHT, ProposerLimits};
 use crate::testing::cluster::{Cluster, Mood, Pending, TIMEOUT, is_unavailable, look};
 use crate::testing::recipe;
 use crate::testing::sim::WALL_MS;
@@ -51,7 +51,7 @@ fn commands_gather_while_entries_are_in_flight() {
 #[test]
 fn fuel_estimates_learned_from_apply_make_entries_larger() {
     let mut cluster = Cluster::ready(1);
-    let most_unknown = (limits::ENTRY_FUEL / crate::fuel::UNKNOWN_FUEL) as usize;
+    let most_unknown = (limits::ENTRY_FUEL / crate::propose::fuel::UNKNOWN_FUEL) as usize;
     let mut pending = adds(&cluster, 1, 0, 3 * most_unknown as u64);
     cluster.run();
     expect_all(&mut pending);

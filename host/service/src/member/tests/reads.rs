@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::failure::{CallFailure, Reason, UnavailableReason, Value};
 use crate::member::QueryOptions;
-use crate::reader::Consistency;
+use crate::read::Consistency;
 use crate::testing::cluster::{Cluster, Pending, TIMEOUT, is_unavailable, look};
 use crate::testing::recipe;
 use crate::{Args, CallAnswer};

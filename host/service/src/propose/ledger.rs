@@ -15,7 +15,7 @@
 //! is only proposed in its own term, and answered as unavailable at its end.
 //!
 //! It is one value behind a mutex, with no futures in it, so that every step can be tested by
-//! itself. The [`proposer`](crate::proposer) drives it.
+//! itself. The [`proposer`](super::proposer) drives it.
 mod follower;
 mod links;
 
@@ -26,12 +26,12 @@ use futures::channel::oneshot;
 use synod_abi::{MemberId, Time};
 use synod_machine::{CommandOutcome, Origin, Rejection};
 
-use crate::failure::{ProposalError, UnavailableReason};
-use crate::forward::DropReason;
-use crate::fuel::{FuelEstimates, FuelKey};
-use crate::packing::{Packed, Packer, Repeat};
-use crate::ports::{Leadership, Monotonic, ProposalResult, ProposeError, Role};
-use crate::waiters::{Answers, Binding, Waiter, Waiters};
+use super::forward::DropReason;
+use super::fuel::{FuelEstimates, FuelKey};
+use super::packing::{Packed, Packer, Repeat};
+use super::waiters::{Answers, Binding, Waiter, Waiters};
+use crate::failure::{ProposalError, ProposalResult, UnavailableReason};
+use crate::ports::{Leadership, Monotonic, ProposeError, Role};
 use links::LinkState;
 
 pub(crate) use links::{Link, Taken};

@@ -4,10 +4,10 @@ use synod_abi::{Blob, encode, limits};
 
 use super::{Item, Ledger};
 use crate::failure::{ProposalError, UnavailableReason};
-use crate::forward::{DropReason, ForwardedCommand, ToLeader};
-use crate::packing::Sharing;
 use crate::ports::{Monotonic, Role};
-use crate::waiters::{Answers, Binding};
+use crate::propose::forward::{DropReason, ForwardedCommand, ToLeader};
+use crate::propose::packing::Sharing;
+use crate::propose::waiters::{Answers, Binding};
 
 impl Ledger {
     /// The leader of `term` has taken every position up to `received`, and none after it.

@@ -7,7 +7,7 @@ use synod_abi::{Blob, ClusterId, OperationId, Revision, SpaceId};
 use synod_machine::{Action, Call, Caller, Entry, Outcome, Reply};
 
 use super::*;
-use crate::packing::Packed;
+use crate::propose::packing::Packed;
 
 const ME: Origin = Origin { member: MemberId(1), incarnation: 5, sequence: 0 };
 const OTHER: Origin = Origin { member: MemberId(2), incarnation: 9, sequence: 0 };

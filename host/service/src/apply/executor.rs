@@ -3,26 +3,20 @@
 //! It runs on one thread of its own, which the node gives it, because a store blocks and Wasm
 //! computes. An entry's effects are written before anybody hears of them, and nobody reads them
 //! before they are written.
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use synod_abi::{Revision, Time};
 use synod_machine::directory::{self, Head};
 use synod_machine::{Environment, Fatal, Machine, StateView, Vm, Workspace};
 
-use crate::directory::DirectoryCache;
+use super::logs::LogRing;
 use crate::failure::UnavailableReason;
-use crate::logs::LogRing;
+use crate::lead::retention::Retention;
 use crate::parked::ParkedCalls;
 use crate::ports::{Replica, Store, StoreError};
-use crate::progress::{Progress, lock};
-use crate::proposer::Proposer;
-use crate::retention::Retention;
+use crate::propose::Proposer;
+use crate::read::{AppliedState, DigestRecord, DirectoryCache};
 use crate::sessions::Sessions;
 use crate::watch::Hub;
-
-/// Entries whose digests are remembered.
-pub const DIGESTS: usize = 4_096;
 
 /// The real machine with something that runs its recipes.
 #[derive(Debug)]
@@ -82,84 +76,6 @@ pub struct Committed<M> {
     pub mark: M,
     /// What it holds.
     pub payload: Payload,
-}
-
-/// Digests after an entry.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DigestRecord {
-    /// Its index.
-    pub index: u64,
-    /// Of everything that was done up to it.
-    pub chain: [u8; 32],
-    /// Of the state after it.
-    pub state: [u8; 32],
-}
-
-/// What is known of the applied state. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct AppliedState {
-    /// Index of the last applied entry.
-    pub index: Progress,
-    /// Revision of the state.
-    pub revision: Progress,
-    recent: Arc<Mutex<Recent>>,
-}
-
-#[derive(Debug, Default)]
-struct Recent {
-    time: Time,
-    entries: u64,
-    commands: u64,
-    digests: VecDeque<DigestRecord>,
-}
-
-impl AppliedState {
-    /// Cluster time of the state.
-    pub fn time(&self) -> Time {
-        lock(&self.recent).time
-    }
-
-    /// Entries with commands that were applied since the start, and the commands in them.
-    pub fn counts(&self) -> (u64, u64) {
-        let recent = lock(&self.recent);
-        (recent.entries, recent.commands)
-    }
-
-    fn count(&self, commands: usize) {
-        let mut recent = lock(&self.recent);
-        recent.entries += 1;
-        recent.commands += commands as u64;
-    }
-
-    /// The last digests.
-    pub fn digest(&self) -> DigestRecord {
-        lock(&self.recent).digests.back().copied().unwrap_or_default()
-    }
-
-    /// The digests after the entry at `index`, if it is one of the last [`DIGESTS`] that were
-    /// applied.
-    pub fn digest_at(&self, index: u64) -> Option<DigestRecord> {
-        let recent = lock(&self.recent);
-        let at = recent.digests.binary_search_by_key(&index, |digest| digest.index).ok()?;
-        recent.digests.get(at).copied()
-    }
-
-    fn record(&self, digest: DigestRecord, time: Time) {
-        let mut recent = lock(&self.recent);
-        recent.time = time;
-        if recent.digests.back().is_some_and(|last| last.index >= digest.index) {
-            recent.digests.clear();
-        }
-        if recent.digests.len() == DIGESTS {
-            recent.digests.pop_front();
-        }
-        recent.digests.push_back(digest);
-    }
-
-    fn publish(&self, index: u64, revision: Revision) {
-        self.revision.advance(revision.0);
-        self.index.advance(index);
-    }
 }
 
 /// Who hears of what was applied.

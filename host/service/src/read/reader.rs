@@ -10,10 +10,10 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::{self, Either};
 
-use crate::executor::AppliedState;
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason};
 use crate::ports::{Monotonic, Replication, Runtime, Unavailable};
 use crate::progress::lock;
+use crate::read::AppliedState;
 
 /// Most reads that wait for a read index.
 pub const WAITING_READS: usize = 65_536;

@@ -148,7 +148,8 @@ fn a_follower_sends_nothing_in_a_term_whose_first_entry_it_has_not_applied() {
     assert!(ledger.next_frame(6, NOW).is_none());
     ledger.applied(6, Vec::new()).send();
     let frame = ledger.next_frame(6, NOW).expect("a frame");
-    let crate::forward::ToLeader::Commands { commands, .. } = synod_abi::decode(&frame).expect("a frame")
+    let crate::propose::forward::ToLeader::Commands { commands, .. } =
+        synod_abi::decode(&frame).expect("a frame")
     else {
         panic!("commands")
     };

@@ -3,7 +3,7 @@
 //!
 //! No timer and no lingering: while entries are in flight, commands gather, and the next entry
 //! takes all of them. So batches grow with the load, across members. What it knows is in the
-//! [`ledger`](crate::ledger); here are only the futures: one task that drives proposals, the link
+//! [`ledger`](super::ledger); here are only the futures: one task that drives proposals, the link
 //! to the leader, and deadlines.
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,15 +18,13 @@ use futures::{FutureExt, StreamExt};
 use synod_abi::{MemberId, Time, decode, encode};
 use synod_machine::{Action, Caller, CommandOutcome, Origin};
 
-use crate::failure::{ProposalError, UnavailableReason};
-use crate::forward::{self, FORWARD_FRAME_BYTES, ForwardError, ToFollower, ToLeader};
-use crate::ledger::{Ledger, ProposerLimits, ProposerStats, REFUSED_PAUSE};
-use crate::packing::Packed;
-use crate::ports::{
-    Clock, ForwardLink, Monotonic, ProposalResult, ProposeError, Replication, Role, Runtime, Unavailable,
-};
+use super::forward::{self, FORWARD_FRAME_BYTES, ForwardError, ToFollower, ToLeader};
+use super::ledger::{Ledger, ProposerLimits, ProposerStats, REFUSED_PAUSE};
+use super::packing::Packed;
+use super::waiters::Answers;
+use crate::failure::{ProposalError, ProposalResult, UnavailableReason};
+use crate::ports::{Clock, ForwardLink, Monotonic, ProposeError, Replication, Role, Runtime, Unavailable};
 use crate::progress::{Signal, lock};
-use crate::waiters::Answers;
 
 /// How long a follower waits after a link to the leader failed.
 const LINK_PAUSE: Duration = Duration::from_millis(25);

@@ -3,16 +3,16 @@
 //! Each is either queued, so surely in no log, or bound to a term, so possibly in the log of that
 //! term. The difference decides what its client is told when its deadline passes. This module keeps
 //! them and answers them; what moves them from one state to the other is the
-//! [`ledger`](crate::ledger).
+//! [`ledger`](super::ledger).
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::channel::oneshot;
 use synod_abi::{RequestId, SessionId};
 use synod_machine::Origin;
 
-use crate::failure::ProposalError;
-use crate::packing::{Packed, Step};
-use crate::ports::{Monotonic, ProposalResult};
+use super::packing::{Packed, Step};
+use crate::failure::{ProposalError, ProposalResult};
+use crate::ports::Monotonic;
 
 /// Where a proposal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use synod_abi::{RequestId, SessionId, Time, encode, encode_into, limits};
 use synod_machine::{Action, Caller, Command, EndCause, Origin};
 
-use crate::fuel::{self, FuelKey};
+use super::fuel::{self, FuelKey};
 
 /// Longest encoded command: an install of the largest module, and what surrounds it.
 pub(crate) const COMMAND_BYTES: usize = limits::MODULE_BYTES + 4_096;

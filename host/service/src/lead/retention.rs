@@ -1,7 +1,7 @@
 //! Keeps spaces to how much of their past they may keep: the leader's duty, by commands that forget
 //! the oldest events.
 //!
-//! What spaces keep is in memory, as the [`executor`](crate::executor) tells it; the rows
+//! What spaces keep is in memory, as the [`executor`](crate::apply) tells it; the rows
 //! themselves are read only when a space has too much, to find out up to which revision. A space is
 //! visited once a second at most, unless one compaction did not suffice, so that steady writing
 //! costs one command a second and not one for each event.

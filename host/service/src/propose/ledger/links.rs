@@ -4,10 +4,10 @@ use synod_abi::MemberId;
 use synod_machine::Origin;
 
 use super::{Forwarded, Item, LINKS_PER_TERM, Ledger, LinkKey, Queued};
-use crate::forward::DropReason;
-use crate::packing::Packed;
 use crate::ports::Monotonic;
 use crate::progress::Signal;
+use crate::propose::forward::DropReason;
+use crate::propose::packing::Packed;
 
 /// A follower's link, as the task that serves it holds it.
 #[derive(Debug)]

@@ -15,10 +15,10 @@ use futures::{SinkExt, StreamExt};
 use serde::{Deserialize, Serialize};
 use synod_abi::{Blob, MemberId, decode, encode, limits};
 
-use crate::ledger::{Link, Taken};
-use crate::packing::{COMMAND_BYTES, Packed};
+use super::ledger::{Link, Taken};
+use super::packing::{COMMAND_BYTES, Packed};
+use super::proposer::Shared;
 use crate::ports::{ForwardLink, Monotonic, Runtime};
-use crate::proposer::Shared;
 
 /// Largest frame on a link; the transport's message limit is to be larger.
 pub const FORWARD_FRAME_BYTES: usize = limits::ENTRY_BYTES + COMMAND_BYTES + 64 * 1_024;

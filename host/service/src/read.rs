@@ -1,0 +1,11 @@
+//! What a member reads: how far its state is, when a read may be served from it, and the spaces and
+//! schemas that it knows.
+//!
+//! Nothing here writes or proposes.
+mod applied;
+pub(crate) mod directory;
+mod reader;
+
+pub use applied::{AppliedState, DIGESTS, DigestRecord};
+pub use directory::{DirectoryCache, Kind, RecipeEntry, SpaceEntry};
+pub use reader::{Consistency, Reader, WAITING_READS};

@@ -1,0 +1,91 @@
+//! What is known of the applied state without reading the store: how far it is, its time and its
+//! digests.
+//!
+//! Apply writes it, reads wait for it. The rows themselves are the store's.
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use synod_abi::{Revision, Time};
+
+use crate::progress::{Progress, lock};
+
+/// Entries whose digests are remembered.
+pub const DIGESTS: usize = 4_096;
+
+/// Digests after an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DigestRecord {
+    /// Its index.
+    pub index: u64,
+    /// Of everything that was done up to it.
+    pub chain: [u8; 32],
+    /// Of the state after it.
+    pub state: [u8; 32],
+}
+
+/// What is known of the applied state. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct AppliedState {
+    /// Index of the last applied entry.
+    pub index: Progress,
+    /// Revision of the state.
+    pub revision: Progress,
+    recent: Arc<Mutex<Recent>>,
+}
+
+#[derive(Debug, Default)]
+struct Recent {
+    time: Time,
+    entries: u64,
+    commands: u64,
+    digests: VecDeque<DigestRecord>,
+}
+
+impl AppliedState {
+    /// Cluster time of the state.
+    pub fn time(&self) -> Time {
+        lock(&self.recent).time
+    }
+
+    /// Entries with commands that were applied since the start, and the commands in them.
+    pub fn counts(&self) -> (u64, u64) {
+        let recent = lock(&self.recent);
+        (recent.entries, recent.commands)
+    }
+
+    pub(crate) fn count(&self, commands: usize) {
+        let mut recent = lock(&self.recent);
+        recent.entries += 1;
+        recent.commands += commands as u64;
+    }
+
+    /// The last digests.
+    pub fn digest(&self) -> DigestRecord {
+        lock(&self.recent).digests.back().copied().unwrap_or_default()
+    }
+
+    /// The digests after the entry at `index`, if it is one of the last [`DIGESTS`] that were
+    /// applied.
+    pub fn digest_at(&self, index: u64) -> Option<DigestRecord> {
+        let recent = lock(&self.recent);
+        let at = recent.digests.binary_search_by_key(&index, |digest| digest.index).ok()?;
+        recent.digests.get(at).copied()
+    }
+
+    pub(crate) fn record(&self, digest: DigestRecord, time: Time) {
+        let mut recent = lock(&self.recent);
+        recent.time = time;
+        if recent.digests.back().is_some_and(|last| last.index >= digest.index) {
+            recent.digests.clear();
+        }
+        if recent.digests.len() == DIGESTS {
+            recent.digests.pop_front();
+        }
+        recent.digests.push_back(digest);
+    }
+
+    pub(crate) fn publish(&self, index: u64, revision: Revision) {
+        self.revision.advance(revision.0);
+        self.index.advance(index);
+    }
+}
