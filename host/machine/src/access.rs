@@ -5,7 +5,7 @@
 //! principal may do everything.
 use synod_abi::{OperationId, RecipeName, RecipeRef, SessionId, SpaceId, SpaceName};
 
-use crate::{Action, EndCause, Principal};
+use crate::log::command::{Action, EndCause, Principal};
 
 /// Something that a command does to something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,17 +20,20 @@ use alloc::vec::Vec;
 use synod_abi::{Context, ModuleHash, Revision, SessionId, SpaceId, Time, limits};
 
 use crate::access::access_set;
-use crate::bindings::Sources;
-use crate::call::{Interface, Target};
-use crate::digest::RowSum;
-use crate::directory::{self, Head, head_key, space_sum, space_sum_key};
-use crate::outcome::{Applied, CommandOutcome, EventLogChange, Outcome, Reply};
-use crate::overlay::Overlay;
-use crate::rejection::Rejection;
-use crate::retention::set_event_retention;
-use crate::session::set_session_bounds;
-use crate::workspace::{Counts, Effects, Workspace};
-use crate::{Action, Caller, Command, Entry, Environment, Fatal, StateView, Table, Vm, Write, sessions};
+use crate::commands::bindings::Sources;
+use crate::commands::retention::set_event_retention;
+use crate::commands::sessions::set_session_bounds;
+use crate::draft::draft::{Counts, Effects, Workspace};
+use crate::log::command::{Action, Caller, Command, Entry};
+use crate::log::environment::Environment;
+use crate::log::outcome::{Applied, CommandOutcome, EventLogChange, Outcome, Reply};
+use crate::log::rejection::Rejection;
+use crate::ports::{Fatal, StateView, Table, Vm, Write};
+use crate::rows::digest::RowSum;
+use crate::rows::directory::{self, Head, head_key, space_sum, space_sum_key};
+use crate::rows::overlay::Overlay;
+use crate::rows::sessions;
+use crate::run::call::{Interface, Target};
 
 /// Bytes of outcomes and writes that are collected before they are hashed.
 const TRANSCRIPT_BYTES: usize = 16 * 1_024;

@@ -10,12 +10,12 @@ use synod_abi::{
     TopicFilter, decode, encode,
 };
 
-use crate::directory::{FORMAT, Head, HookFailures, StoredRecipe, StoredSpace};
-use crate::events::{EventLog, EventPosition, StoredBinding, StoredEvent};
-use crate::rejection::{Change, Incompatible};
-use crate::sessions::{RequestRecord, RequestState, SessionRecord};
-use crate::timers::Fires;
-use crate::waiting::StoredTicket;
+use crate::commands::ticks::Fires;
+use crate::draft::tickets::StoredTicket;
+use crate::log::rejection::{Change, Incompatible};
+use crate::rows::directory::{FORMAT, Head, HookFailures, StoredRecipe, StoredSpace};
+use crate::rows::events::{EventLog, EventPosition, StoredBinding, StoredEvent};
+use crate::rows::sessions::{RequestRecord, RequestState, SessionRecord};
 use crate::*;
 
 fn hex(bytes: &[u8]) -> String {

@@ -13,51 +13,35 @@
 extern crate alloc;
 
 mod access;
-mod administer;
 mod apply;
-mod bindings;
-mod call;
-mod command;
-mod delivery;
-mod digest;
-pub mod directory;
-mod emission;
-mod environment;
-pub mod events;
-mod hook;
-mod memory;
-mod outcome;
-mod overlay;
+mod commands;
+mod draft;
+mod log;
 mod ports;
 mod query;
-mod rejection;
-mod request;
-mod retention;
-mod session;
-pub mod sessions;
-mod timers;
+mod rows;
+mod run;
 mod upgrade;
-mod waiting;
-mod workspace;
 
 pub use access::{AccessSet, Right, access_set};
 pub use apply::Machine;
-pub use command::{
+pub use draft::draft::Workspace;
+pub use log::command::{
     Action, Binding, Call, Caller, Command, EndCause, Entry, EventRetention, OnFailure, OpenSession, Origin,
     Principal, Request, SessionBounds, SessionCall, TtlPolicy,
 };
-pub use digest::{RowSum, module_hash, verify};
-pub use environment::Environment;
-pub use memory::MemoryState;
-pub use outcome::{
+pub use log::environment::Environment;
+pub use log::outcome::{
     Applied, Cancelled, CommandOutcome, Completed, Emitted, EventLogChange, LogLine, Outcome, Reply,
     SessionChange,
 };
+pub use log::rejection::{Change, DeliveryFailure, Incompatible, Rejection};
 pub use ports::{Admitted, Completion, Fatal, Invocation, RangeLimit, Row, StateView, Table, Vm, Write};
 pub use query::{Answer, Query, query};
-pub use rejection::{Change, DeliveryFailure, Incompatible, Rejection};
+pub use rows::digest::{RowSum, module_hash, verify};
+pub use rows::memory::MemoryState;
+pub use rows::{directory, events, sessions};
 pub use upgrade::check_upgrade;
-pub use workspace::Workspace;
 
 #[cfg(test)]
 mod golden;

@@ -7,12 +7,12 @@ use alloc::vec::Vec;
 
 use synod_abi::{Context, EntryPoint, Fault, OperationId, Revision, SessionId, SpaceName, Time, limits};
 
-use crate::call::{Answered, answered, load};
-use crate::directory::{self, Head, SpaceRecord};
-use crate::outcome::LogLine;
-use crate::rejection::Rejection;
-use crate::workspace::Workspace;
-use crate::{Fatal, Invocation, StateView, Vm};
+use crate::draft::draft::Workspace;
+use crate::log::outcome::LogLine;
+use crate::log::rejection::Rejection;
+use crate::ports::{Fatal, Invocation, StateView, Vm};
+use crate::rows::directory::{self, Head, SpaceRecord};
+use crate::run::call::{Answered, answered, load};
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]

@@ -16,8 +16,8 @@ use synod_abi::{
 
 mod events;
 
-use crate::sessions::{RequestRecord, RequestState, SessionRecord};
-use crate::timers::Fires;
+use crate::commands::ticks::Fires;
+use crate::rows::sessions::{RequestRecord, RequestState, SessionRecord};
 use crate::*;
 
 /// What the recipe is told to do.

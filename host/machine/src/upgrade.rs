@@ -12,7 +12,7 @@ use alloc::string::{String, ToString};
 
 use synod_abi::schema::{Emits, EntryPointSchema, Errors, Field, Hooks, Schema, StateField, Type};
 
-use crate::rejection::{Change, Incompatible};
+use crate::log::rejection::{Change, Incompatible};
 
 /// Whether spaces of `old` can run `new` on the rows that they have.
 ///

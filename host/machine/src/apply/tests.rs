@@ -2,7 +2,7 @@
 use proptest::prelude::*;
 use synod_abi::{AdmissionError, Blob, ClusterId, Direction, Fault, Revision, SpaceId, Time, encode, limits};
 
-use crate::rejection::{Change, Incompatible};
+use crate::log::rejection::{Change, Incompatible};
 use crate::testing::*;
 use crate::*;
 

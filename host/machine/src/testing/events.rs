@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use synod_abi::{Revision, SpaceId, Time};
 
-use crate::digest::RowSum;
-use crate::directory::{Head, space_by_id, space_sum};
-use crate::events::{
+use crate::rows::digest::RowSum;
+use crate::rows::directory::{Head, space_by_id, space_sum};
+use crate::rows::events::{
     EventLog, EventPosition, StoredEvent, binding_keys, bindings_of_handler, bindings_of_source, event_key,
     event_log, event_logs, event_position, events, space_at,
 };
@@ -130,7 +130,7 @@ fn told(state: &MemoryState, applied: &Applied) {
     }
     assert!(applied.event_logs.is_sorted_by_key(|change| change.space));
     for change in &applied.event_logs {
-        let row = state.get(Table::System, &crate::events::event_log_key(change.space)).unwrap();
+        let row = state.get(Table::System, &crate::rows::events::event_log_key(change.space)).unwrap();
         assert_eq!(row, change.log.map(|log| synod_abi::encode(&log)));
     }
     let one = RangeLimit { rows: 1, bytes: 0 };

@@ -1,0 +1,197 @@
+//! Parked calls: their tickets, how they get their outcomes, and how they are given up.
+//!
+//! A ticket lies under its space, so that a space completes nobody else's calls and a deleted one
+//! finds its own. Completing costs neither the write budget of a call nor its session's table: at
+//! most `limits::SPACE_TICKETS` calls wait in a space, and whatever waits can be answered at once.
+use serde::{Deserialize, Serialize};
+use synod_abi::{
+    Direction, REPLY_ERROR, REPLY_RESULT, RequestId, SessionId, SpaceId, TicketId, Time, TimerId, limits,
+};
+
+use crate::apply::{Machine, Stop, Turn};
+use crate::commands::ticks::Fires;
+use crate::draft::draft::Workspace;
+use crate::log::outcome::{Completed, Outcome, Reply};
+use crate::log::rejection::Rejection;
+use crate::ports::{Fatal, RangeLimit, StateView, Table, Vm};
+use crate::rows::overlay::behind;
+use crate::rows::sessions::{
+    RequestRecord, RequestState, SessionRecord, damaged, decode, request_key, session_key, ticket_key,
+    ticket_prefix, waiting_key,
+};
+use crate::run::hook::Hook;
+
+/// All tickets of a space, whose rows have less than 64 bytes.
+const TICKETS: RangeLimit =
+    RangeLimit { rows: limits::SPACE_TICKETS as usize, bytes: limits::SPACE_TICKETS as usize * 64 };
+
+/// Who waits for a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredTicket {
+    pub(crate) session: SessionId,
+    pub(crate) request: RequestId,
+}
+
+/// The result in a reply that a recipe completes a call with; `None` if it is malformed or too
+/// long.
+pub(crate) fn reply_of(reply: &[u8]) -> Option<Result<Reply, Rejection>> {
+    let (status, payload) = reply.split_first()?;
+    match *status {
+        REPLY_RESULT if payload.len() <= limits::REPLY_BYTES => Some(Ok(Reply::Result(payload.into()))),
+        REPLY_ERROR => {
+            let (code, error) = payload.split_first_chunk()?;
+            let rejection = || Rejection::Recipe { code: u32::from_le_bytes(*code), error: error.into() };
+            (error.len() <= limits::REPLY_BYTES).then(|| Err(rejection()))
+        }
+        _ => None,
+    }
+}
+
+impl<S: StateView> Workspace<S> {
+    /// Makes the call that runs wait: it has the command's revision as its ticket.
+    pub(crate) fn park(
+        &mut self,
+        space: SpaceId,
+        by: StoredTicket,
+        wait_ms: Option<u64>,
+    ) -> Result<RequestState, Stop> {
+        let ticket = TicketId(self.revision().0);
+        let waiting = self.waiting_in(space)?;
+        if waiting >= limits::SPACE_TICKETS {
+            return Err(Rejection::TooManyWaiting.into());
+        }
+        let deadline = match wait_ms {
+            None => None,
+            Some(ms) => {
+                let at = self.time().plus_ms(ms);
+                let fires = Fires::Deadline { session: by.session, request: by.request };
+                Some((at, self.add_timer(at, &fires).map_err(Rejection::Fault)?))
+            }
+        };
+        self.set_waiting_in(space, waiting + 1);
+        self.counts().waiting += 1;
+        self.overlay().put_new(Table::Sessions, &ticket_key(space, ticket), synod_abi::encode(&by));
+        Ok(RequestState::Waiting { ticket, deadline })
+    }
+
+    /// Answers the call that waits for `ticket` in `space`, and tells whether one did.
+    pub(crate) fn complete_ticket(
+        &mut self,
+        space: SpaceId,
+        ticket: TicketId,
+        result: Result<Reply, Rejection>,
+    ) -> Result<bool, Fatal> {
+        let key = ticket_key(space, ticket);
+        let Some(StoredTicket { session, request }) = self.read(Table::Sessions, &key, "a ticket")? else {
+            return Ok(false);
+        };
+        self.settle(session, request, result, true)?;
+        Ok(true)
+    }
+
+    /// Gives a waiting request its outcome and tells its space and ticket; `keep_ticket`, if a
+    /// recipe may take the result back.
+    pub(crate) fn settle(
+        &mut self,
+        session: SessionId,
+        request: RequestId,
+        result: Result<Reply, Rejection>,
+        keep_ticket: bool,
+    ) -> Result<(SpaceId, TicketId), Fatal> {
+        let key = request_key(session, request);
+        let row = self.row(Table::Sessions, &key)?.ok_or_else(|| damaged("a request that waits"))?;
+        let (former, record) = (row.len() as u64, decode::<RequestRecord>(&row, "a request that waits")?);
+        let RequestState::Waiting { ticket, deadline } = record.state else {
+            return Err(damaged("a request that waits"));
+        };
+        self.unpark(record.space, ticket, deadline)?;
+        let outcome = Outcome { revision: self.revision(), time: self.time(), result };
+        let state = RequestState::Done { outcome, ticket: keep_ticket.then_some(ticket), parked: true };
+        let record = RequestRecord { state, ..record };
+        self.replace_request(StoredTicket { session, request }, former, &record, 1)?;
+        if let RequestState::Done { outcome, .. } = record.state {
+            self.effects().completions.push(Completed { session, request, outcome });
+        }
+        Ok((record.space, ticket))
+    }
+
+    /// Takes the ticket and the deadline of a waiting call away.
+    pub(crate) fn unpark(
+        &mut self,
+        space: SpaceId,
+        ticket: TicketId,
+        deadline: Option<(Time, TimerId)>,
+    ) -> Result<(), Fatal> {
+        self.overlay().delete(Table::Sessions, &ticket_key(space, ticket));
+        if let Some((at, timer)) = deadline {
+            self.remove_timer(at, timer, None);
+        }
+        self.counts().waiting = self.counts().waiting.saturating_sub(1);
+        let waiting = self.waiting_in(space)?;
+        self.set_waiting_in(space, waiting.saturating_sub(1));
+        Ok(())
+    }
+
+    /// Gives up whatever waits in a space that is deleted. No hook hears of it.
+    pub(crate) fn abandon_tickets(&mut self, space: SpaceId) -> Result<(), Fatal> {
+        let prefix = ticket_prefix(space);
+        let (rows, _) =
+            self.range(Table::Sessions, &prefix, &behind(&prefix), Direction::Forward, TICKETS)?;
+        for (_, value) in rows {
+            let StoredTicket { session, request } = decode(&value, "a ticket")?;
+            self.settle(session, request, Err(Rejection::UnknownSpace), false)?;
+        }
+        Ok(())
+    }
+
+    /// Writes another record of a request in place of one of `former` bytes, after which so many
+    /// less wait.
+    pub(crate) fn replace_request(
+        &mut self,
+        of: StoredTicket,
+        former: u64,
+        record: &RequestRecord,
+        less: u32,
+    ) -> Result<(), Fatal> {
+        let (key, bytes) = (session_key(of.session), synod_abi::encode(record));
+        let mut session: SessionRecord = self
+            .read(Table::Sessions, &key, "the record of a session")?
+            .ok_or_else(|| damaged("the record of a session"))?;
+        session.waiting = session.waiting.saturating_sub(less);
+        session.outcome_bytes = (session.outcome_bytes + bytes.len() as u64).saturating_sub(former);
+        self.overlay().put(Table::Sessions, &key, synod_abi::encode(&session));
+        self.overlay().put(Table::Sessions, &request_key(of.session, of.request), bytes);
+        Ok(())
+    }
+
+    fn waiting_in(&mut self, space: SpaceId) -> Result<u32, Fatal> {
+        Ok(self.read(Table::Sessions, &waiting_key(space), "the number of waiting calls")?.unwrap_or(0))
+    }
+
+    fn set_waiting_in(&mut self, space: SpaceId, waiting: u32) {
+        let key = waiting_key(space);
+        match waiting {
+            0 => self.overlay().delete(Table::Sessions, &key),
+            waiting => self.overlay().put(Table::Sessions, &key, synod_abi::encode(&waiting)),
+        }
+    }
+}
+
+impl Machine {
+    /// Gives a waiting call up, and tells its recipe.
+    pub(crate) fn give_up<S: StateView, V: Vm<Workspace<S>>>(
+        &mut self,
+        mut workspace: Workspace<S>,
+        vm: &mut V,
+        by: StoredTicket,
+        why: Rejection,
+        turn: &mut Turn,
+    ) -> Result<Workspace<S>, Fatal> {
+        let StoredTicket { session, request } = by;
+        let (space, ticket) = workspace.settle(session, request, Err(why), false)?;
+        self.run_hook(workspace, vm, space, Hook::Cancel { session, ticket, granted: false }, turn)
+    }
+}
+
+#[cfg(test)]
+mod tests;

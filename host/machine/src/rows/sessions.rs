@@ -1,0 +1,236 @@
+//! Sessions, their requests and the timers, as rows: read by the machine through its overlay, by
+//! the service from any view.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | system | `b` | [`SessionBounds`], once they were set |
+//! | sessions | `s` session | the session's record |
+//! | sessions | `n` nonce | session |
+//! | sessions | `r` session request | the request's record |
+//! | sessions | `t` space ticket | session and request that wait |
+//! | sessions | `c` space | number of calls that wait in it, if any |
+//! | timers | `t` time timer | what it fires |
+//! | timers | `i` space timer | its time, if it is a recipe's |
+//!
+//! Numbers in keys are big-endian. It decides nothing: what becomes of them is in the modules that
+//! apply commands.
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use synod_abi::{Direction, RequestId, Revision, SessionId, SpaceId, TicketId, Time, TimerId, limits};
+
+use crate::log::command::{Principal, SessionBounds};
+use crate::log::outcome::Outcome;
+use crate::ports::{Fatal, RangeLimit, StateView, Table};
+use crate::rows::directory::Page;
+
+const PAGE_BYTES: usize = 1_024 * 1_024;
+
+impl Default for SessionBounds {
+    /// From 2 seconds to an hour.
+    fn default() -> Self {
+        Self { min_ttl_ms: 2_000, max_ttl_ms: 3_600_000 }
+    }
+}
+
+/// A session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// Whose.
+    pub principal: Principal,
+    /// The nonce it was opened with.
+    pub nonce: [u8; 16],
+    /// BLAKE3 of its secret.
+    pub secret_hash: [u8; 32],
+    /// Its time to live, in milliseconds.
+    pub ttl_ms: u64,
+    /// For people.
+    pub label: String,
+    /// Revision that opened it.
+    pub opened: Revision,
+    /// When.
+    pub opened_at: Time,
+    /// Every request below is acknowledged, but for parked ones.
+    pub floor: RequestId,
+    /// The largest request id that was used.
+    pub last_request: RequestId,
+    /// Requests that are not acknowledged, those that wait among them.
+    pub requests: u32,
+    /// Bytes of their records, which are little more than those of their outcomes.
+    pub outcome_bytes: u64,
+    /// Requests that wait.
+    pub waiting: u32,
+    /// Spaces that hear of its end, ascending; at most `limits::SESSION_SPACES`.
+    pub spaces: Vec<SpaceId>,
+}
+
+/// What is kept of a request until it is acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestRecord {
+    /// First bytes of BLAKE3 of what was called with which arguments; zeros if it was cancelled
+    /// before it ran.
+    pub fingerprint: [u8; 16],
+    /// Where; 0 if it was cancelled before it ran.
+    pub space: SpaceId,
+    /// How far it is.
+    pub state: RequestState,
+}
+
+/// How far a request is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RequestState {
+    /// It waits.
+    Waiting {
+        /// Its ticket.
+        ticket: TicketId,
+        /// When it stops to, and the timer of that.
+        deadline: Option<(Time, TimerId)>,
+    },
+    /// It has its outcome.
+    Done {
+        /// The outcome.
+        outcome: Outcome,
+        /// The ticket, if a recipe can take the result back until it is acknowledged.
+        ticket: Option<TicketId>,
+        /// Whether it waited: then it is acknowledged singly.
+        parked: bool,
+    },
+}
+
+/// A session; `None` if it ended or never was.
+///
+/// # Errors
+/// [`Fatal`] if the store cannot be read.
+pub fn session(view: &impl StateView, id: SessionId) -> Result<Option<SessionRecord>, Fatal> {
+    let Some(bytes) = view.get(Table::Sessions, &session_key(id))? else { return Ok(None) };
+    decode(&bytes, "the record of a session").map(Some)
+}
+
+/// At most `limit` sessions behind `after`, by id, which is by age.
+///
+/// # Errors
+/// [`Fatal`] if the store cannot be read.
+pub fn sessions(
+    view: &impl StateView,
+    after: Option<SessionId>,
+    limit: usize,
+) -> Result<Page<(SessionId, SessionRecord)>, Fatal> {
+    let mut from = Vec::from(*b"s");
+    if let Some(after) = after {
+        from = session_key(after);
+        from.push(0);
+    }
+    let limit = RangeLimit { rows: limit.max(1), bytes: PAGE_BYTES };
+    let (rows, more) = view.range(Table::Sessions, &from, b"t", Direction::Forward, limit)?;
+    let items = rows.iter().map(|(key, value)| {
+        let id = key
+            .get(1..)
+            .and_then(|id| id.try_into().ok())
+            .map(SessionId)
+            .ok_or_else(|| damaged("the id of a session"))?;
+        Ok((id, decode(value, "the record of a session")?))
+    });
+    Ok(Page { items: items.collect::<Result<_, Fatal>>()?, more })
+}
+
+/// A request of a session that is not acknowledged.
+///
+/// # Errors
+/// [`Fatal`] if the store cannot be read.
+pub fn request(
+    view: &impl StateView,
+    session: SessionId,
+    id: RequestId,
+) -> Result<Option<RequestRecord>, Fatal> {
+    let Some(bytes) = view.get(Table::Sessions, &request_key(session, id))? else { return Ok(None) };
+    decode(&bytes, "the record of a request").map(Some)
+}
+
+/// Between which times to live sessions are opened.
+///
+/// # Errors
+/// [`Fatal`] if the store cannot be read.
+pub fn bounds(view: &impl StateView) -> Result<SessionBounds, Fatal> {
+    view.get(Table::System, BOUNDS)?
+        .map_or_else(|| Ok(SessionBounds::default()), |bytes| decode(&bytes, "the bounds of sessions"))
+}
+
+/// When the next timer is due.
+///
+/// # Errors
+/// [`Fatal`] if the store cannot be read.
+pub fn next_timer(view: &impl StateView) -> Result<Option<Time>, Fatal> {
+    let limit = RangeLimit { rows: 1, bytes: limits::TIMER_PAYLOAD_BYTES };
+    let (rows, _) = view.range(Table::Timers, b"t", b"u", Direction::Forward, limit)?;
+    rows.first().map(|(key, _)| time_of_timer(key).map(|(at, _)| at)).transpose()
+}
+
+pub(crate) const BOUNDS: &[u8] = b"b";
+
+pub(crate) fn session_key(id: SessionId) -> Vec<u8> {
+    [b"s".as_slice(), &id.0].concat()
+}
+
+pub(crate) fn request_key(session: SessionId, id: RequestId) -> Vec<u8> {
+    [b"r".as_slice(), &session.0, &id.0.to_be_bytes()].concat()
+}
+
+/// What all keys of a session's requests begin with.
+pub(crate) fn request_prefix(session: SessionId) -> Vec<u8> {
+    [b"r".as_slice(), &session.0].concat()
+}
+
+pub(crate) fn request_of_key(key: &[u8]) -> Result<RequestId, Fatal> {
+    key.last_chunk()
+        .map(|id| RequestId(u64::from_be_bytes(*id)))
+        .ok_or_else(|| damaged("the id of a request"))
+}
+
+pub(crate) fn nonce_key(nonce: [u8; 16]) -> Vec<u8> {
+    [b"n".as_slice(), &nonce].concat()
+}
+
+pub(crate) fn ticket_key(space: SpaceId, ticket: TicketId) -> Vec<u8> {
+    [b"t".as_slice(), &space.0.to_be_bytes(), &ticket.0.to_be_bytes()].concat()
+}
+
+/// What all keys of a space's tickets begin with.
+pub(crate) fn ticket_prefix(space: SpaceId) -> Vec<u8> {
+    [b"t".as_slice(), &space.0.to_be_bytes()].concat()
+}
+
+pub(crate) fn waiting_key(space: SpaceId) -> Vec<u8> {
+    [b"c".as_slice(), &space.0.to_be_bytes()].concat()
+}
+
+pub(crate) fn timer_key(at: Time, timer: TimerId) -> Vec<u8> {
+    [b"t".as_slice(), &at.0.to_be_bytes(), &timer.0.to_be_bytes()].concat()
+}
+
+pub(crate) fn time_of_timer(key: &[u8]) -> Result<(Time, TimerId), Fatal> {
+    let parts = key.strip_prefix(b"t").and_then(|key| Some((*key.first_chunk()?, *key.last_chunk()?)));
+    let (at, timer) = parts.ok_or_else(|| damaged("the time of a timer"))?;
+    Ok((Time(u64::from_be_bytes(at)), TimerId(u64::from_be_bytes(timer))))
+}
+
+pub(crate) fn timer_index_key(space: SpaceId, timer: TimerId) -> Vec<u8> {
+    [b"i".as_slice(), &space.0.to_be_bytes(), &timer.0.to_be_bytes()].concat()
+}
+
+/// What all keys of the index of a space's timers begin with.
+pub(crate) fn timer_index_prefix(space: SpaceId) -> Vec<u8> {
+    [b"i".as_slice(), &space.0.to_be_bytes()].concat()
+}
+
+pub(crate) fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Fatal> {
+    synod_abi::decode(bytes).map_err(|_| damaged(what))
+}
+
+pub(crate) fn damaged(what: &str) -> Fatal {
+    Fatal(format!(
+        "{what} is missing or does not decode: the data of this member is damaged; remove its data \
+            directory and let it join again"
+    ))
+}
