@@ -73,7 +73,7 @@ impl Pace {
     }
 
     /// The cluster does something for the session.
-    pub(super) fn good_word(&mut self) {
+    pub(super) fn answered(&mut self) {
         self.holds = 0;
     }
 

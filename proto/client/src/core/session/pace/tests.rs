@@ -46,7 +46,7 @@ fn what_is_held_waits_for_the_word_or_its_time_which_grows_until_there_is_one() 
     pace.hold(5, Until::Later, BACKOFF, 0, u32::MAX);
     assert_eq!((pace.held_until(0), pace.held_until(20)), (Some(20), None));
     assert!(pace.allows(5, &flying(9), 20, |_| false), "tried, however many are in flight");
-    pace.good_word();
+    pace.answered();
     pace.hold(5, Until::Later, BACKOFF, 0, u32::MAX);
     assert_eq!(pace.held_until(0), Some(10));
     pace.release();

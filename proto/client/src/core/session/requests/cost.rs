@@ -3,8 +3,12 @@
 //! after a while.
 use std::collections::{BTreeSet, VecDeque};
 
+use synod_api::v1::Failure;
+use synod_api::v1::failure::Kind;
+
+use super::land::RECORDED;
 use super::*;
-use crate::core::Backoff;
+use crate::core::{Backoff, Trouble};
 
 const CALLS: u64 = MAX_RUNNING as u64;
 

@@ -3,8 +3,12 @@
 //! what was dropped is given back, and nothing is left over.
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use synod_api::v1::Failure;
+use synod_api::v1::failure::Kind;
+
 use super::*;
-use crate::core::{Backoff, mix};
+use crate::api;
+use crate::core::{Backoff, Trouble, mix};
 
 const CALLS: u64 = 40;
 const SEEDS: u64 = 3_000;

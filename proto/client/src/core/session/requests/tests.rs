@@ -1,6 +1,10 @@
 //! Transcripts: what is made, sent, answered and given up, line by line.
+use synod_api::v1::Failure;
+use synod_api::v1::failure::Kind;
+
 use super::*;
-use crate::core::Backoff;
+use crate::api;
+use crate::core::{Backoff, Trouble};
 
 const PATIENCE: Patience = Patience {
     policy: Policy { give_up_ms: 1_000, backoff: Backoff { base_ms: 10, max_ms: 100 } },
@@ -352,7 +356,7 @@ fn without_a_word_from_the_cluster_running_calls_give_up_and_parked_ones_wait_on
 }
 
 #[test]
-fn a_good_word_ends_the_silence_and_the_pauses_grow_without_one() {
+fn a_answered_ends_the_silence_and_the_pauses_grow_without_one() {
     let mut requests = made(1);
     let mut pauses = Vec::new();
     for now_ms in [0, 100, 200] {
