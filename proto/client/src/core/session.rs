@@ -11,3 +11,6 @@ mod requests;
 
 pub use lifetime::{Lifetime, SessionState, Touch};
 pub use requests::{Landed, MAX_PENDING, MAX_RUNNING, Patience, Requests, Sending, Step};
+
+#[cfg(test)]
+mod tests;

@@ -148,6 +148,3 @@ impl Lifetime {
         self.state = SessionState::Lost;
     }
 }
-
-#[cfg(test)]
-mod tests;

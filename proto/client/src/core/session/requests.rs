@@ -322,5 +322,3 @@ fn has_run(calls: &BTreeMap<u64, Call>, id: u64) -> bool {
 mod cost;
 #[cfg(test)]
 mod model;
-#[cfg(test)]
-mod tests;
