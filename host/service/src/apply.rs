@@ -1,7 +1,9 @@
-//! From the log to the rows, and to everyone who waits for them.
+//! From the log to the rows, and to everyone who waits for them: the executor, the order in which
+//! an applied entry is published, and the log lines of recipes.
 mod executor;
-pub(crate) mod logs;
+mod logs;
+mod publish;
 
-pub(crate) use executor::Listeners;
 pub use executor::{Committed, Executor, MachineReplica, Payload};
 pub use logs::{LogRecord, LogRing};
+pub(crate) use publish::Listeners;

@@ -1,5 +1,14 @@
-//! What only a leader does.
+//! What only a leader does, and how a member knows that it leads.
+//!
+//! The [`observer`] is the one place that follows the log's leadership; everything else asks it or
+//! is woken by it. A [`duty`] turns decisions that only a leader takes into commands, by the
+//! cluster time of its [`time_base`]; the [`retention`] of events is one of them. How a decision
+//! gets into the log is the business of the caller, through [`Propose`].
 mod duty;
-pub(crate) mod retention;
+mod observer;
+mod retention;
+mod time_base;
 
-pub(crate) use duty::{Duty, Lead, LeaderTask, Round, Standing};
+pub(crate) use duty::{Duty, LeaderTask, Propose, REFUSED_PAUSE, Round};
+pub(crate) use observer::Observer;
+pub(crate) use retention::{Retention, RetentionDuty};

@@ -17,12 +17,11 @@ use synod_machine::{Action, Caller, Fatal, Outcome, directory};
 
 use crate::apply::{Executor, Listeners, LogRing};
 use crate::failure::{CallFailure, Rejected, UnavailableReason, Value};
-use crate::lead::LeaderTask;
-use crate::lead::retention::{Retention, RetentionDuty};
+use crate::lead::{LeaderTask, Observer, Retention, RetentionDuty};
 use crate::parked::ParkedCalls;
-use crate::ports::{ForwardLink, Leadership, Monotonic, Ports, Replica, Replication, Runtime, Store};
+use crate::ports::{ForwardLink, Leadership, Monotonic, Ports, Replica, Runtime, Store};
 use crate::progress::{Progress, lock};
-use crate::propose::{ForwardError, Proposal, Proposer, ProposerLimits, ProposerStats};
+use crate::propose::{self, ForwardError, Proposal, Proposer, ProposerLimits, ProposerStats};
 use crate::read::{AppliedState, Consistency, DigestRecord, DirectoryCache, Reader};
 use crate::sessions::driver::SessionDuty;
 use crate::sessions::touches::{TouchServer, Touches};
@@ -142,7 +141,7 @@ pub struct Member<P: Ports>(Arc<Inner<P>>);
 
 struct Inner<P: Ports> {
     runtime: P::Runtime,
-    replication: P::Replication,
+    observer: Observer,
     store: P::Store,
     queries: Arc<P::Queries>,
     preparer: Arc<P::Preparer>,
@@ -155,7 +154,6 @@ struct Inner<P: Ports> {
     parked: ParkedCalls,
     touches: Touches,
     touch_server: TouchServer<P::Runtime, P::Replication>,
-    retention: Retention,
     watches: Hub,
     encode_event: EncodeEvent,
     failure: Mutex<Option<Fatal>>,
@@ -206,20 +204,23 @@ impl<P: Ports> Member<P> {
         } = parts;
         let (applied, logs, directory) =
             (AppliedState::default(), LogRing::default(), DirectoryCache::default());
-        let at = (applied_term, replica.head().time);
+        let observer = Observer::start(&runtime, replication.clone(), applied_term, replica.head().time);
         let proposer = Proposer::start(
             member,
             incarnation,
             limits,
-            at,
-            runtime.clone(),
+            &runtime,
             clock.clone(),
             replication.clone(),
+            observer.clone(),
         );
         let now = runtime.clone();
-        let (sessions, parked) = (Sessions::new(applied_term, move || now.now()), ParkedCalls::default());
-        let (retention, watches) = (Retention::new(applied_term), Hub::new(watch_limits));
+        let sessions = Sessions::new(observer.clone(), move || now.now());
+        let parked = ParkedCalls::default();
+        let retention = Retention::default();
+        let watches = Hub::new(watch_limits);
         let listeners = Listeners {
+            observer: observer.clone(),
             proposer: proposer.clone(),
             directory: directory.clone(),
             applied: applied.clone(),
@@ -232,18 +233,19 @@ impl<P: Ports> Member<P> {
         let executor = Executor::new(store.clone(), replica, applied_index, listeners)?;
         let reader = Reader::new(runtime.clone(), replication.clone(), applied.clone());
         watches.start(runtime.clone(), reader.clone());
-        let lead = (proposer.clone(), runtime.clone(), clock, replication.clone());
-        LeaderTask::start(SessionDuty::new(sessions.clone()), lead.clone());
-        LeaderTask::start(RetentionDuty::new(retention.clone(), store.clone()), lead);
+        let ends = SessionDuty::new(sessions.clone());
+        LeaderTask::start(ends, observer.clone(), proposer.clone(), &runtime, clock.clone());
+        let compactions = RetentionDuty::new(retention, store.clone());
+        LeaderTask::start(compactions, observer.clone(), proposer.clone(), &runtime, clock);
         let touch_server = TouchServer {
             sessions: sessions.clone(),
             reader: reader.clone(),
             runtime: runtime.clone(),
-            replication: replication.clone(),
+            replication,
         };
         let inner = Inner {
             runtime,
-            replication,
+            observer,
             store,
             queries,
             preparer,
@@ -256,7 +258,6 @@ impl<P: Ports> Member<P> {
             parked,
             touches: Touches::default(),
             touch_server,
-            retention,
             watches,
             encode_event,
             failure: Mutex::new(None),
@@ -289,7 +290,7 @@ impl<P: Ports> Member<P> {
         let head = self.fatal(directory::head(&view))?;
         Ok(Status {
             cluster: head.and_then(|head| head.cluster),
-            leadership: self.0.replication.leadership(),
+            leadership: self.0.observer.leadership(),
             revision: Revision(self.0.applied.revision.get()),
             time: self.0.applied.time(),
             applied: self.0.applied.digest(),
@@ -306,25 +307,12 @@ impl<P: Ports> Member<P> {
         })
     }
 
-    /// Proposes `action` and waits for its outcome, which may be a rejection.
-    ///
-    /// # Errors
-    /// Unavailable, or outcome unknown.
-    pub async fn propose(
-        &self,
-        action: Action,
-        caller: Caller,
-        timeout: Duration,
-    ) -> Result<Outcome, CallFailure> {
-        self.propose_by(action, caller, self.deadline(timeout)).await
-    }
-
     /// Serves the leader's end of a follower's link, until it ends.
     ///
     /// # Errors
     /// [`ForwardError`] if the follower does not speak the protocol.
     pub async fn serve_forward(&self, link: ForwardLink) -> Result<(), ForwardError> {
-        self.0.proposer.serve_forward(self.0.runtime.clone(), link).await
+        propose::serve_forward(&self.0.proposer, &self.0.runtime, link).await
     }
 
     /// Resolves when this member's state includes every write acknowledged before the call.
@@ -358,9 +346,8 @@ impl<P: Ports> Member<P> {
 
     fn close(&self, message: &str) {
         self.0.watches.close(&CallFailure::unavailable(UnavailableReason::ShuttingDown, message));
+        self.0.observer.close();
         self.0.proposer.close(message);
-        self.0.sessions.close();
-        self.0.retention.close();
         self.0.parked.close();
     }
 
@@ -384,7 +371,8 @@ impl<P: Ports> Member<P> {
         self.0.reader.ready(consistency, at_least_revision, deadline).await
     }
 
-    async fn propose_by(
+    /// Proposes `action` and waits for its outcome, which may be a rejection.
+    async fn propose(
         &self,
         action: Action,
         caller: Caller,

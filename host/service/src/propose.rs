@@ -1,14 +1,17 @@
 //! From a command to the log: the queue of a member's commands, the entries that a leader packs of
 //! them, and the link over which a follower hands them to its leader.
 //!
-//! The [`ledger`] decides and has no futures; the [`proposer`] drives it.
-pub(crate) mod forward;
+//! The [`ledger`] decides and has no futures; the [`driver`] does what it decides; callers have a
+//! [`Proposer`].
+mod driver;
+mod forward;
 pub(crate) mod fuel;
-pub(crate) mod ledger;
-pub(crate) mod packing;
-pub(crate) mod proposer;
-pub(crate) mod waiters;
+mod ledger;
+mod packing;
+mod proposer;
+mod waiters;
 
+pub(crate) use forward::serve as serve_forward;
 pub use forward::{FORWARD_FRAME_BYTES, ForwardError};
 pub use ledger::{
     ENTRIES_IN_FLIGHT, FORWARDED_BYTES, FORWARDED_COMMANDS, OWN_BYTES, OWN_COMMANDS, ProposerLimits,

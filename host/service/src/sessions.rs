@@ -1,8 +1,8 @@
 //! What a member knows of sessions without reading its store: their secrets' hashes, the next
 //! timer, and, while it leads, when each session was last heard of.
 //!
-//! The [`executor`](crate::apply) tells what was opened and ended before it publishes the index,
-//! so whoever waited for an index finds everything up to it here. Deadlines are the [`clock`]'s;
+//! What was opened and ended is here before the index of its entry is published, so a read that
+//! waited for an index finds everything up to it. Deadlines are the [`clock`]'s;
 //! the [`driver`] turns them into commands; [`touches`] carries what clients say to the leader.
 //!
 //! Why a deposed leader cannot prolong a session: it notes a touch when it arrives, and answers
@@ -21,7 +21,7 @@ use std::time::Duration;
 use synod_abi::{SessionId, Time};
 use synod_machine::{Fatal, SessionChange, StateView, sessions};
 
-use crate::lead::Standing;
+use crate::lead::Observer;
 use crate::ports::{Monotonic, Touched};
 use crate::progress::{Signal, lock};
 use clock::{Life, SessionClock};
@@ -73,13 +73,15 @@ impl Known {
 struct State {
     known: HashMap<SessionId, Known>,
     next_timer: Option<Time>,
-    standing: Standing,
+    /// The term that this member leads and that `clock` is of.
+    lead: Option<u64>,
     clock: SessionClock,
 }
 
 struct Shared {
     state: Mutex<State>,
     signal: Signal,
+    observer: Observer,
     now: Box<dyn Fn() -> Monotonic + Send + Sync>,
 }
 
@@ -94,18 +96,17 @@ impl fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    pub(crate) fn new(applied_term: u64, now: impl Fn() -> Monotonic + Send + Sync + 'static) -> Self {
-        let state = State { standing: Standing::after(applied_term), ..State::default() };
-        Self(Arc::new(Shared { state: Mutex::new(state), signal: Signal::default(), now: Box::new(now) }))
+    pub(crate) fn new(observer: Observer, now: impl Fn() -> Monotonic + Send + Sync + 'static) -> Self {
+        let (state, signal) = (Mutex::default(), Signal::default());
+        Self(Arc::new(Shared { state, signal, observer, now: Box::new(now) }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.0.state)
     }
 
-    /// Reads everything from `view` again, which is as of an entry of `term`. The clock starts
-    /// anew.
-    pub(crate) fn reload(&self, view: &impl StateView, term: Option<u64>) -> Result<(), Fatal> {
+    /// Reads everything from `view` again; a leader's clock starts again.
+    pub(crate) fn reload(&self, view: &impl StateView) -> Result<(), Fatal> {
         let (mut known, mut after) = (HashMap::new(), None);
         loop {
             let page = sessions::sessions(view, after, PAGE)?;
@@ -124,31 +125,26 @@ impl Sessions {
             }
         }
         let next_timer = sessions::next_timer(view)?;
-        {
-            let mut state = self.state();
-            let state = &mut *state;
-            (state.known, state.next_timer, state.clock) = (known, next_timer, SessionClock::default());
-            state.standing.reloaded(term);
-        }
+        *self.state() = State { known, next_timer, ..State::default() };
         self.0.signal.raise();
         Ok(())
     }
 
-    /// An entry of `term` was applied; to be called before its index is published. `next_timer` is
-    /// that after it, if it had commands.
-    pub(crate) fn applied(&self, term: u64, changes: &[SessionChange], next_timer: Option<Option<Time>>) {
+    /// An entry with commands was applied; call it before its index is published. `next_timer` is
+    /// the one after it.
+    pub(crate) fn applied(&self, changes: &[SessionChange], next_timer: Option<Time>) {
         let mut changed = !changes.is_empty();
         {
             let mut state = self.state();
             let state = &mut *state;
-            changed |= state.standing.applied(term) | next_timer.is_some_and(|next| next != state.next_timer);
-            state.next_timer = next_timer.unwrap_or(state.next_timer);
+            changed |= next_timer != state.next_timer;
+            state.next_timer = next_timer;
             for change in changes {
                 match *change {
                     SessionChange::Opened { session, ttl_ms, secret_hash } => {
                         let known = Known { secret_hash: blake3::Hash::from_bytes(secret_hash), ttl_ms };
                         state.known.insert(session, known);
-                        if state.standing.leading.is_some() {
+                        if state.lead.is_some() {
                             state.clock.opened(session, known.ttl(), (self.0.now)());
                         }
                     }
@@ -180,7 +176,8 @@ impl Sessions {
     /// Notes that touches of `sessions` have arrived; the term that this member leads, if it does.
     pub(crate) fn arrived(&self, touched: &[SessionId]) -> Option<u64> {
         let mut state = self.state();
-        let (term, now) = (state.standing.leading?, (self.0.now)());
+        let term = self.leading(&state)?;
+        let now = (self.0.now)();
         touched.iter().for_each(|session| state.clock.touch(*session, now));
         Some(term)
     }
@@ -189,7 +186,7 @@ impl Sessions {
     /// no entry of a later one.
     pub(crate) fn answers(&self, term: u64, touched: &[SessionId]) -> Option<Vec<Touched>> {
         let state = self.state();
-        if state.standing.leading != Some(term) || state.standing.applied_term > term {
+        if self.leading(&state) != Some(term) || self.0.observer.applied_term() > term {
             return None;
         }
         let answer = |session: &SessionId| match state.clock.life(*session) {
@@ -202,14 +199,9 @@ impl Sessions {
         Some(touched.iter().map(answer).collect())
     }
 
-    /// Ends the driver, and refuses touches.
-    pub(crate) fn close(&self) {
-        {
-            let mut state = self.state();
-            state.standing.close();
-            state.clock = SessionClock::default();
-        }
-        self.0.signal.raise();
+    /// The term that this member leads, if its clock is of that term.
+    fn leading(&self, state: &State) -> Option<u64> {
+        state.lead.filter(|term| self.0.observer.leading() == Some(*term))
     }
 
     #[cfg(test)]

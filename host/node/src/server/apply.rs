@@ -75,7 +75,7 @@ impl ApplyThread {
 
 fn apply(executor: &mut NodeExecutor, tripwire: &Tripwire, entry: CommittedEntry) -> Result<(), Fatal> {
     tripwire.arm(entry.index).map_err(Fatal)?;
-    executor.apply(vec![committed(entry)]).map_err(|fatal| Fatal(fatal.0))?;
+    executor.apply(committed(entry)).map_err(|fatal| Fatal(fatal.0))?;
     tripwire.disarm().map_err(Fatal)
 }
 

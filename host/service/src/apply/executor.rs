@@ -1,22 +1,17 @@
 //! Applies committed entries: machine, then store, then everyone who waits.
 //!
 //! It runs on one thread of its own, which the node gives it, because a store blocks and Wasm
-//! computes. An entry's effects are written before anybody hears of them, and nobody reads them
+//! computes. An entry's effects are written before anyone can learn of them, and nobody reads them
 //! before they are written.
 use std::sync::Arc;
 
 use synod_machine::directory::{self, Head};
-use synod_machine::{Environment, Fatal, Machine, StateView, Vm, Workspace};
+use synod_machine::{Applied, Environment, Fatal, Machine, StateView, Vm, Workspace, Write};
 
-use super::logs::LogRing;
+use super::publish::Listeners;
 use crate::failure::UnavailableReason;
-use crate::lead::retention::Retention;
-use crate::parked::ParkedCalls;
 use crate::ports::{Replica, Store, StoreError};
-use crate::propose::Proposer;
-use crate::read::{AppliedState, DigestRecord, DirectoryCache};
-use crate::sessions::Sessions;
-use crate::watch::Hub;
+use crate::read::{AppliedState, DigestRecord};
 
 /// The real machine with something that runs its recipes.
 #[derive(Debug)]
@@ -37,7 +32,7 @@ impl<V> MachineReplica<V> {
 }
 
 impl<S: StateView, V: Vm<Workspace<S>> + Send + 'static> Replica<S> for MachineReplica<V> {
-    fn apply(&mut self, view: S, index: u64, entry: &[u8]) -> Result<synod_machine::Applied, Fatal> {
+    fn apply(&mut self, view: S, index: u64, entry: &[u8]) -> Result<Applied, Fatal> {
         self.machine.apply(view, &mut self.vm, index, entry)
     }
 
@@ -78,19 +73,6 @@ pub struct Committed<M> {
     pub payload: Payload,
 }
 
-/// Who hears of what was applied.
-#[derive(Clone, Debug)]
-pub(crate) struct Listeners {
-    pub(crate) proposer: Proposer,
-    pub(crate) directory: DirectoryCache,
-    pub(crate) applied: AppliedState,
-    pub(crate) logs: LogRing,
-    pub(crate) sessions: Sessions,
-    pub(crate) parked: ParkedCalls,
-    pub(crate) retention: Retention,
-    pub(crate) watches: Hub,
-}
-
 /// Applies committed entries, in order, on one thread.
 #[derive(Debug)]
 pub struct Executor<S, R> {
@@ -103,7 +85,7 @@ pub struct Executor<S, R> {
 impl<S: Store, R: Replica<S::View>> Executor<S, R> {
     pub(crate) fn new(store: S, replica: R, index: u64, listeners: Listeners) -> Result<Self, Fatal> {
         let mut executor = Self { store, replica, listeners, digest: DigestRecord::default() };
-        executor.take_up(index, None)?;
+        executor.load(index, executor.listeners.observer.applied_term())?;
         Ok(executor)
     }
 
@@ -112,96 +94,65 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
         &self.listeners.applied
     }
 
-    /// Applies entries that follow the last applied one.
+    /// Applies the entry that follows the last applied one.
     ///
     /// # Errors
     /// [`Fatal`]: this member stops.
-    pub fn apply(&mut self, entries: Vec<Committed<S::Mark>>) -> Result<(), Fatal> {
-        entries.into_iter().try_for_each(|entry| self.apply_one(entry))
-    }
-
-    /// Whoever waits for the index finds everything else in place; events are published and
-    /// completions told before the outcomes of their entry.
-    fn apply_one(&mut self, entry: Committed<S::Mark>) -> Result<(), Fatal> {
+    pub fn apply(&mut self, entry: Committed<S::Mark>) -> Result<(), Fatal> {
         let Committed { index, term, mark, payload } = entry;
-        let Listeners { proposer, directory, applied: state, logs, sessions, parked, retention, watches } =
-            &self.listeners;
-        let Payload::Entry(bytes) = payload else {
-            self.store.wait_written(index)?;
-            self.commit(&[], &mark)?;
-            self.digest.index = index;
-            state.record(self.digest, self.replica.head().time);
-            sessions.applied(term, &[], None);
-            retention.applied(term, &[]);
-            state.publish(index, self.replica.head().revision);
-            proposer.applied(term, Vec::new());
-            return Ok(());
+        let effects = match payload {
+            Payload::Blank => None,
+            Payload::Entry(bytes) => Some(self.replica.apply(self.store.latest()?, index, &bytes)?),
         };
-        let applied = self.replica.apply(self.store.latest()?, index, &bytes)?;
-        let modules_changed = directory::change_modules(&applied.writes);
         self.store.wait_written(index)?;
-        self.commit(&applied.writes, &mark)?;
-        if applied.directory_changed {
-            directory.invalidate();
+        let writes = effects.as_ref().map_or(&[][..], |effects| &effects.writes);
+        let modules_changed = directory::change_modules(writes);
+        self.commit(writes, &mark)?;
+        self.digest.index = index;
+        if let Some(Applied { chain, state, .. }) = effects {
+            self.digest = DigestRecord { index, chain, state };
         }
-        self.digest = DigestRecord { index, chain: applied.chain, state: applied.state };
-        let head = self.replica.head();
-        state.record(self.digest, head.time);
-        logs.extend(head.time, applied.logs);
-        state.count(applied.outcomes.len());
-        sessions.applied(term, &applied.sessions, Some(applied.next_timer));
-        retention.applied(term, &applied.event_logs);
-        watches.applied(head.revision, head.time, applied.events, &applied.event_logs);
-        state.publish(index, head.revision);
-        parked.complete(applied.completions);
-        proposer.applied(term, applied.outcomes);
+        self.listeners.publish(term, self.digest, self.replica.head(), effects);
         if modules_changed {
             self.replica.modules_changed(&self.store.latest()?)?;
         }
         Ok(())
     }
 
-    fn commit(&self, writes: &[synod_machine::Write], mark: &S::Mark) -> Result<(), Fatal> {
+    /// Writes an entry, waiting for space on the disk if there is none.
+    fn commit(&self, writes: &[Write], mark: &S::Mark) -> Result<(), Fatal> {
+        let proposer = &self.listeners.proposer;
         loop {
             match self.store.commit(writes, mark) {
                 Ok(()) => return Ok(()),
                 Err(StoreError::Fatal(fatal)) => return Err(fatal),
                 Err(StoreError::Full(message)) => {
                     tracing::error!(message, "the disk is full: no command is accepted until there is space");
-                    self.listeners.proposer.refuse(UnavailableReason::DiskFull, message);
+                    proposer.refuse(UnavailableReason::DiskFull, message);
                     self.store.wait_for_space()?;
-                    self.listeners.proposer.accept(UnavailableReason::DiskFull);
+                    proposer.accept(UnavailableReason::DiskFull);
                 }
             }
         }
     }
 
-    /// To be called when a snapshot was installed whose last entry is the one at `index`, of
-    /// `term`.
+    /// Call when a snapshot was installed whose last entry is the one at `index`, of `term`.
     ///
     /// # Errors
     /// [`Fatal`]: this member stops.
     pub fn restored(&mut self, index: u64, term: u64) -> Result<(), Fatal> {
         let view = self.store.view()?;
         self.replica.reload(&view)?;
-        self.take_up(index, Some(term))?;
-        self.listeners.parked.restored(&view)?;
-        self.listeners.proposer.restored(term, self.replica.head().time);
-        Ok(())
+        self.load(index, term)?;
+        self.listeners.restored(term, &view)
     }
 
-    fn take_up(&mut self, index: u64, term: Option<u64>) -> Result<(), Fatal> {
-        let Listeners { directory, applied, sessions, retention, watches, .. } = &self.listeners;
+    /// Reads what is kept in memory of the state after the entry at `index`, of `term`.
+    fn load(&mut self, index: u64, term: u64) -> Result<(), Fatal> {
         let view = self.store.latest()?;
-        directory.invalidate();
         self.replica.modules_changed(&view)?;
-        sessions.reload(&view, term)?;
-        retention.reload(&view, term)?;
         let head = self.replica.head();
-        watches.restored(head.revision, head.time);
         self.digest = DigestRecord { index, chain: head.chain, state: head.state_digest() };
-        applied.record(self.digest, head.time);
-        applied.publish(index, head.revision);
-        Ok(())
+        self.listeners.load(term, self.digest, head, &view)
     }
 }

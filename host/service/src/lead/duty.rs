@@ -1,9 +1,9 @@
-//! What only a leader decides, turned into commands: one task for each [`Duty`].
+//! Decisions of a leader, turned into commands: one task for each [`Duty`].
 //!
-//! A decision is proposed in the term in which it was made, or never; one of an earlier lead is
-//! forgotten, whatever became of it. Nothing is decided while this member follows, or has not
-//! applied the first entry of its own term. After a refusal the task pauses, so that a leader
-//! without majority does not spin.
+//! A decision is proposed in the term in which it was made, or never; the outcome of one of an
+//! earlier lead is ignored. Nothing is decided while this member follows, or has not applied the
+//! first entry of its own term. After a refusal the task pauses, so that a leader without majority
+//! does not spin.
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -14,61 +14,28 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use synod_abi::Time;
-use synod_machine::{Action, Caller, Outcome, Principal};
+use synod_machine::{Action, Outcome};
 
-use crate::ports::{Clock, Leadership, Monotonic, Replication, Role, Runtime};
+use super::observer::Observer;
+use crate::failure::ProposalResult;
+use crate::ports::{Clock, Monotonic, Runtime};
 use crate::progress::{Alarm, Signal};
-use crate::propose::ledger::REFUSED_PAUSE;
-use crate::propose::proposer::{Proposal, Proposer};
 
 /// How long a decision waits for its outcome before it may be made again.
 const OUTCOME_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Whether this member leads, as far as whoever decides by it knows.
-#[derive(Debug, Default)]
-pub(crate) struct Standing {
-    pub(crate) applied_term: u64,
-    pub(crate) leading: Option<u64>,
-    pub(crate) closed: bool,
-}
+/// How long a leader waits after a refusal before it proposes again.
+pub(crate) const REFUSED_PAUSE: Duration = Duration::from_millis(20);
 
-impl Standing {
-    pub(crate) fn after(applied_term: u64) -> Self {
-        Self { applied_term, ..Self::default() }
-    }
-
-    /// An entry of `term` was applied; whether it is the first one.
-    pub(crate) fn applied(&mut self, term: u64) -> bool {
-        let first = term > self.applied_term;
-        self.applied_term = self.applied_term.max(term);
-        first
-    }
-
-    /// What is decided by was read again, as of an entry of `term`: whoever leads takes it up anew.
-    pub(crate) fn reloaded(&mut self, term: Option<u64>) {
-        self.leading = None;
-        self.applied(term.unwrap_or_default());
-    }
-
-    /// Takes note of `leadership`; whether leading began, ended, or began anew.
-    pub(crate) fn observe(&mut self, leadership: Leadership) -> bool {
-        let leads = leadership.role == Role::Leader && self.applied_term >= leadership.term && !self.closed;
-        let leading = leads.then_some(leadership.term);
-        std::mem::replace(&mut self.leading, leading) != leading
-    }
-
-    pub(crate) fn close(&mut self) {
-        (self.closed, self.leading) = (true, None);
-    }
-}
-
-/// How this member stands to what it may decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lead {
-    /// The member ends.
-    Closed,
-    /// The term that it leads, if it does, and whether that began or ended just now.
-    Of { term: Option<u64>, anew: bool },
+/// The way of a decision into the log.
+pub(crate) trait Propose: Clone + Send + 'static {
+    /// Proposes `action` in the name of the system, in `term` or never.
+    fn propose_as_leader(
+        &self,
+        term: u64,
+        action: Action,
+        deadline: Monotonic,
+    ) -> BoxFuture<'static, ProposalResult>;
 }
 
 /// Something that a leader decides.
@@ -77,7 +44,9 @@ pub(crate) trait Duty: Send + 'static {
 
     /// Raised when there may be something to decide.
     fn signal(&self) -> &Signal;
-    fn take_up(&mut self, leadership: Leadership, now: Monotonic) -> Lead;
+    /// Takes note of the term that this member leads, if it does; whether leading began, ended, or
+    /// began again because the state was replaced.
+    fn take_up(&mut self, leading: Option<u64>, now: Monotonic) -> bool;
     /// Decides what is due; when there may be more to decide.
     fn decide(&mut self, round: &mut Round<'_, Self::Decision>) -> Option<Monotonic>;
     /// The outcome of a decision of this lead; `None` if it has none, or was rejected, so that it
@@ -120,13 +89,12 @@ struct Decided<D> {
 }
 
 /// See the module.
-pub(crate) struct LeaderTask<D: Duty, R, C, N> {
+pub(crate) struct LeaderTask<D: Duty, P, R, C> {
     duty: D,
-    proposer: Proposer,
+    observer: Observer,
+    proposer: P,
     runtime: R,
     clock: Arc<C>,
-    replication: N,
-    leadership_changed: BoxFuture<'static, ()>,
     /// Counts the times that this member took up leading, or gave it up.
     lead: u64,
     decided: FuturesUnordered<BoxFuture<'static, Decided<D::Decision>>>,
@@ -134,16 +102,16 @@ pub(crate) struct LeaderTask<D: Duty, R, C, N> {
     alarm: Alarm,
 }
 
-impl<D: Duty, R: Runtime, C: Clock, N: Replication> LeaderTask<D, R, C, N> {
-    /// Starts the task, which ends when its duty is closed.
-    pub(crate) fn start(duty: D, (proposer, runtime, clock, replication): (Proposer, R, Arc<C>, N)) {
+impl<D: Duty, P: Propose, R: Runtime, C: Clock> LeaderTask<D, P, R, C> {
+    /// Starts the task, which ends when `observer` is closed.
+    pub(crate) fn start(duty: D, observer: Observer, proposer: P, runtime: &R, clock: Arc<C>) {
+        observer.follow(duty.signal().clone());
         let mut task = Self {
-            leadership_changed: replication.leadership_changed(replication.leadership()),
             duty,
+            observer,
             proposer,
             runtime: runtime.clone(),
             clock,
-            replication,
             lead: 0,
             decided: FuturesUnordered::new(),
             paused_until: None,
@@ -155,18 +123,16 @@ impl<D: Duty, R: Runtime, C: Clock, N: Replication> LeaderTask<D, R, C, N> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             while self.duty.signal().poll_raised(cx).is_ready() {}
-            while self.leadership_changed.poll_unpin(cx).is_ready() {
-                self.leadership_changed = self.replication.leadership_changed(self.replication.leadership());
+            if self.observer.is_closed() {
+                return Poll::Ready(());
             }
             let now = self.runtime.now();
-            let Lead::Of { term, anew } = self.duty.take_up(self.replication.leadership(), now) else {
-                return Poll::Ready(());
-            };
-            if anew {
+            let leading = self.observer.leading();
+            if self.duty.take_up(leading, now) {
                 self.lead += 1;
                 self.paused_until = None;
             }
-            let wake = term.and_then(|term| self.decide(term, now));
+            let wake = leading.and_then(|term| self.decide(term, now));
             let mut again = false;
             while let Poll::Ready(Some(decided)) = self.decided.poll_next_unpin(cx) {
                 self.resolve(decided, now);
@@ -179,37 +145,34 @@ impl<D: Duty, R: Runtime, C: Clock, N: Replication> LeaderTask<D, R, C, N> {
     }
 
     fn decide(&mut self, term: u64, now: Monotonic) -> Option<Monotonic> {
-        let stamp = || self.proposer.stamp_in(term, now, || self.clock.wall_ms());
+        let stamp = || self.observer.stamp(term, now, || self.clock.wall_ms());
         let paused_until = self.paused_until.filter(|until| *until > now);
         let mut round = Round { now, paused_until, stamp: &stamp, decisions: Vec::new() };
         let wake = self.duty.decide(&mut round);
         let Round { paused_until, decisions, .. } = round;
         self.paused_until = paused_until;
         for (decision, action) in decisions {
-            let caller = Caller { principal: Principal::System, session: None };
-            let proposal = Proposal { action, caller, deadline: now.after(OUTCOME_TIMEOUT) };
-            let (lead, proposer) = (self.lead, self.proposer.clone());
-            let decided = async move {
-                let result = proposer.propose_as_leader(term, &proposal).await;
-                let outcome = result
-                    .inspect_err(
-                        |error| tracing::debug!(?decision, %error, "what the leader decided has no outcome"),
-                    )
-                    .ok();
-                Decided { lead, decision, outcome: outcome.filter(|outcome| outcome.result.is_ok()) }
-            };
+            let lead = self.lead;
+            let outcome = self.proposer.propose_as_leader(term, action, now.after(OUTCOME_TIMEOUT));
+            let decided = outcome.map(move |result| {
+                if let Err(error) = &result {
+                    tracing::debug!(?decision, %error, "a decision of the leader has no outcome");
+                }
+                let outcome = result.ok().filter(|outcome| outcome.result.is_ok());
+                Decided { lead, decision, outcome }
+            });
             self.decided.push(decided.boxed());
         }
         [wake, paused_until].into_iter().flatten().min()
     }
 
-    /// What became of a decision; of one of an earlier lead it does not matter any more.
+    /// Hands on the outcome of a decision of this lead; of an earlier lead it does not matter.
     fn resolve(&mut self, Decided { lead, decision, outcome }: Decided<D::Decision>, now: Monotonic) {
         if lead != self.lead {
             return;
         }
         if outcome.is_none() {
-            tracing::debug!(?decision, "what the leader decided is decided again");
+            tracing::debug!(?decision, "a decision of the leader is taken again");
             self.paused_until = Some(now.after(REFUSED_PAUSE));
         }
         self.duty.resolved(decision, outcome.as_ref(), now);

@@ -13,8 +13,8 @@ use synod_abi::{Revision, SpaceId, Time, encode, limits};
 use synod_machine::events::{self, EventLog, EventPosition};
 use synod_machine::{Action, EventLogChange, EventRetention, Fatal, Outcome, RangeLimit, Reply, StateView};
 
-use crate::lead::{Duty, Lead, Round, Standing};
-use crate::ports::{Leadership, Monotonic, Store};
+use super::duty::{Duty, Round};
+use crate::ports::{Monotonic, Store};
 use crate::progress::{Signal, lock};
 
 /// Compactions that are proposed at once.
@@ -30,7 +30,8 @@ const KEY_BYTES: u64 = 16;
 
 #[derive(Debug, Default)]
 struct State {
-    standing: Standing,
+    /// The term whose lead was taken up.
+    lead: Option<u64>,
     logs: HashMap<SpaceId, EventLog>,
     /// When spaces are to be looked at, by cluster time; not those in `busy`.
     due: BTreeSet<(Time, SpaceId)>,
@@ -63,7 +64,7 @@ impl State {
         }
     }
 
-    fn begin_anew(&mut self) {
+    fn begin_again(&mut self) {
         self.resting.clear();
         for space in std::mem::take(&mut self.busy) {
             self.release(space);
@@ -89,17 +90,12 @@ fn due_at(log: &EventLog) -> Option<Time> {
 pub(crate) struct Retention(Arc<(Mutex<State>, Signal)>);
 
 impl Retention {
-    pub(crate) fn new(applied_term: u64) -> Self {
-        let state = State { standing: Standing::after(applied_term), ..State::default() };
-        Self(Arc::new((Mutex::new(state), Signal::default())))
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.0.0)
     }
 
-    /// Reads everything from `view` again, which is as of an entry of `term`.
-    pub(crate) fn reload(&self, view: &impl StateView, term: Option<u64>) -> Result<(), Fatal> {
+    /// Reads everything from `view` again; a leader takes its duty up again.
+    pub(crate) fn reload(&self, view: &impl StateView) -> Result<(), Fatal> {
         let (mut logs, mut after, mut more) = (Vec::new(), None, true);
         while more {
             let page;
@@ -109,33 +105,27 @@ impl Retention {
         }
         {
             let mut state = self.state();
-            state.standing.reloaded(term);
-            let standing = std::mem::take(&mut state.standing);
-            *state = State { standing, ..State::default() };
+            *state = State::default();
             logs.into_iter().for_each(|(space, log)| state.set(space, Some(log)));
         }
         self.0.1.raise();
         Ok(())
     }
 
-    /// An entry of `term` was applied.
-    pub(crate) fn applied(&self, term: u64, changes: &[EventLogChange]) {
+    /// An entry was applied that changed these.
+    pub(crate) fn applied(&self, changes: &[EventLogChange]) {
+        if changes.is_empty() {
+            return;
+        }
         let raise = {
             let mut state = self.state();
             let before = state.due.first().copied();
-            let first = state.standing.applied(term);
             changes.iter().for_each(|change| state.set(change.space, change.log));
-            first || (state.standing.leading.is_some() && state.due.first().copied() != before)
+            state.lead.is_some() && state.due.first().copied() != before
         };
         if raise {
             self.0.1.raise();
         }
-    }
-
-    /// Ends the leader's duty.
-    pub(crate) fn close(&self) {
-        self.state().standing.close();
-        self.0.1.raise();
     }
 }
 
@@ -187,17 +177,14 @@ impl<S: Store> Duty for RetentionDuty<S> {
         &self.retention.0.1
     }
 
-    fn take_up(&mut self, leadership: Leadership, _: Monotonic) -> Lead {
+    fn take_up(&mut self, leading: Option<u64>, _: Monotonic) -> bool {
         let mut state = self.retention.state();
-        if state.standing.closed {
-            return Lead::Closed;
+        if std::mem::replace(&mut state.lead, leading) == leading {
+            return false;
         }
-        let anew = state.standing.observe(leadership);
-        if anew {
-            state.begin_anew();
-            self.in_flight = 0;
-        }
-        Lead::Of { term: state.standing.leading, anew }
+        state.begin_again();
+        self.in_flight = 0;
+        true
     }
 
     fn decide(&mut self, round: &mut Round<'_, Decision>) -> Option<Monotonic> {

@@ -110,7 +110,7 @@ impl<P: Ports> Member<P> {
         prepared
             .map_err(|Unavailable(message)| CallFailure::unavailable(UnavailableReason::NotReady, message))?;
         let action = Action::InstallRecipe { module: Blob(module.to_vec()), replace };
-        let outcome = self.propose_by(action, caller, deadline).await?;
+        let outcome = self.propose(action, caller, deadline).await?;
         let (recipe, hash, already) = match &outcome.result {
             Ok(Reply::Installed { recipe, hash, already }) => (recipe.clone(), *hash, *already),
             _ => return failed(&outcome),
@@ -173,7 +173,7 @@ impl<P: Ports> Member<P> {
         deadline: Monotonic,
     ) -> Result<Outcome, CallFailure> {
         let action = Action::CreateSpace { name: name.clone(), recipe: recipe.clone(), version };
-        self.propose_by(action, caller, deadline).await
+        self.propose(action, caller, deadline).await
     }
 
     /// Moves a space to another version of its recipe.
@@ -188,7 +188,9 @@ impl<P: Ports> Member<P> {
         timeout: Duration,
     ) -> Result<Created, CallFailure> {
         let name = space_name(space)?;
-        let outcome = self.propose(Action::UpgradeSpace { name: name.clone(), to }, caller, timeout).await?;
+        let outcome = self
+            .propose(Action::UpgradeSpace { name: name.clone(), to }, caller, self.deadline(timeout))
+            .await?;
         created(&name, &outcome).map_or_else(|| failed(&outcome), Ok)
     }
 
@@ -238,7 +240,7 @@ impl<P: Ports> Member<P> {
         caller: Caller,
         timeout: Duration,
     ) -> Result<Revision, CallFailure> {
-        let outcome = self.propose(action, caller, timeout).await?;
+        let outcome = self.propose(action, caller, self.deadline(timeout)).await?;
         if outcome.result.is_ok() { Ok(outcome.revision) } else { failed(&outcome) }
     }
 

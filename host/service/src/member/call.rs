@@ -49,7 +49,7 @@ impl<P: Ports> Member<P> {
         let name = space_name(space)?;
         let form = args.form();
         let (entry, call) = self.target(&name, operation, args, deadline).await?;
-        let outcome = self.propose_by(Action::Call(call), caller, deadline).await?;
+        let outcome = self.propose(Action::Call(call), caller, deadline).await?;
         self.answer(&name, operation, entry, form, &outcome)
     }
 

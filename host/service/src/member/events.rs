@@ -143,7 +143,8 @@ impl<P: Ports> Member<P> {
         caller: Caller,
         timeout: Duration,
     ) -> Result<Bound, CallFailure> {
-        let outcome = self.propose(Action::BindSpace { binding, on_failure }, caller, timeout).await?;
+        let outcome =
+            self.propose(Action::BindSpace { binding, on_failure }, caller, self.deadline(timeout)).await?;
         match &outcome.result {
             Ok(Reply::Bound { already }) => Ok(Bound { already: *already, revision: outcome.revision }),
             _ => failed(&outcome),
@@ -184,7 +185,7 @@ impl<P: Ports> Member<P> {
             age_ms: change.age_ms.unwrap_or(age_ms),
         };
         let outcome = self
-            .propose_by(Action::SetEventRetention { name: name.clone(), retention }, caller, deadline)
+            .propose(Action::SetEventRetention { name: name.clone(), retention }, caller, deadline)
             .await?;
         if outcome.result.is_err() {
             return failed(&outcome);
@@ -212,7 +213,7 @@ impl<P: Ports> Member<P> {
         let mut taken = 0;
         loop {
             let outcome =
-                self.propose_by(Action::CompactEvents { space, through: wanted }, caller, deadline).await?;
+                self.propose(Action::CompactEvents { space, through: wanted }, caller, deadline).await?;
             let Ok(Reply::Compacted { through, events, more }) = outcome.result else {
                 return failed(&outcome);
             };

@@ -141,7 +141,7 @@ impl<P: Ports> Member<P> {
             ttl_policy,
             label,
         });
-        let outcome = self.propose_by(action, caller, deadline).await?;
+        let outcome = self.propose(action, caller, deadline).await?;
         let Ok(Reply::Session { session, ttl_ms, already }) = outcome.result else { return failed(&outcome) };
         if already {
             let left = deadline.since(self.0.runtime.now());
@@ -170,9 +170,8 @@ impl<P: Ports> Member<P> {
                 return rejected(Rejected::of(&Rejection::SessionEnded));
             }
         }
-        let outcome = self
-            .propose_by(Action::EndSession { session, cause: EndCause::Closed }, caller, deadline)
-            .await?;
+        let outcome =
+            self.propose(Action::EndSession { session, cause: EndCause::Closed }, caller, deadline).await?;
         match &outcome.result {
             Ok(_) | Err(Rejection::SessionEnded) => Ok(()),
             Err(_) => failed(&outcome),
@@ -328,7 +327,7 @@ impl<P: Ports> Member<P> {
         let deadline = self.deadline(timeout);
         self.verify(&key, deadline).await?;
         let caller = Caller { session: Some(key.session), ..caller };
-        let outcome = self.propose_by(Action::CancelRequest { request }, caller, deadline).await?;
+        let outcome = self.propose(Action::CancelRequest { request }, caller, deadline).await?;
         match &outcome.result {
             Ok(Reply::Cancelled { was }) => Ok(*was),
             _ => failed(&outcome),

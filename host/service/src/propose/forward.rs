@@ -7,7 +7,6 @@
 //! one cannot be taken any more. What the leader took and will surely not propose, it says with
 //! [`ToFollower::Dropped`]; everything else the follower learns from its own apply.
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use synod_abi::{Blob, MemberId, decode, encode, limits};
 
 use super::ledger::{Link, Taken};
 use super::packing::{COMMAND_BYTES, Packed};
-use super::proposer::Shared;
+use super::proposer::{Proposer, Shared};
 use crate::ports::{ForwardLink, Monotonic, Runtime};
 
 /// Largest frame on a link; the transport's message limit is to be larger.
@@ -65,12 +64,13 @@ pub enum ForwardError {
     Protocol(&'static str),
 }
 
-/// Serves the leader's end of a link until it ends.
-pub(crate) async fn serve<R: Runtime>(
-    shared: Arc<Shared>,
-    runtime: R,
+/// Serves the leader's end of a follower's link until it ends.
+pub(crate) async fn serve(
+    proposer: &Proposer,
+    runtime: &impl Runtime,
     link: ForwardLink,
 ) -> Result<(), ForwardError> {
+    let shared = proposer.shared();
     let ForwardLink { mut outgoing, mut incoming } = link;
     let Some(first) = incoming.next().await else { return Ok(()) };
     let Some(ToLeader::Hello { member, incarnation, term }) = read(&first) else {
@@ -109,7 +109,7 @@ pub(crate) async fn serve<R: Runtime>(
                 let Some(ToLeader::Commands { first_position, commands }) = read(&frame) else {
                     return Err(ForwardError::Protocol("a frame cannot be read"));
                 };
-                if !take(&shared, &link, first_position, commands, runtime.now()).await? {
+                if !take(shared, &link, first_position, commands, runtime.now()).await? {
                     return Ok(());
                 }
             }

@@ -20,7 +20,6 @@ mod follower;
 mod links;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::Duration;
 
 use futures::channel::oneshot;
 use synod_abi::{MemberId, Time};
@@ -129,13 +128,6 @@ pub(crate) struct ReadyEntry {
     pub(crate) bytes: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct TimeBase {
-    term: u64,
-    stamp: Time,
-    at: Monotonic,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -150,8 +142,6 @@ pub(crate) struct Ledger {
     held: HashMap<u64, Vec<u64>>,
     leadership: Leadership,
     applied_term: u64,
-    machine_time: Time,
-    time_base: Option<TimeBase>,
     estimates: FuelEstimates,
     earliest: Option<Monotonic>,
     sent_term: u64,
@@ -168,12 +158,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(
-        template: Origin,
-        limits: ProposerLimits,
-        applied_term: u64,
-        machine_time: Time,
-    ) -> Self {
+    pub(crate) fn new(template: Origin, limits: ProposerLimits, applied_term: u64) -> Self {
         Self {
             limits,
             waiters: Waiters::new(template),
@@ -186,8 +171,6 @@ impl Ledger {
             held: HashMap::new(),
             leadership: Leadership::default(),
             applied_term,
-            machine_time,
-            time_base: None,
             estimates: FuelEstimates::default(),
             earliest: None,
             sent_term: 0,
@@ -525,8 +508,8 @@ impl Ledger {
     }
 
     /// The next entry to propose, if this member leads, has applied its term's first entry, and has
-    /// not enough in flight.
-    pub(crate) fn next_entry(&mut self, now: Monotonic, wall_ms: impl FnOnce() -> u64) -> Option<ReadyEntry> {
+    /// not enough in flight. `stamp` is the time of an entry of a term; none if it has ended.
+    pub(crate) fn next_entry(&mut self, stamp: impl FnOnce(u64) -> Option<Time>) -> Option<ReadyEntry> {
         let term = self.leading_term()?;
         if self.applied_term < term
             || self.in_flight.len() >= self.limits.entries_in_flight
@@ -534,6 +517,7 @@ impl Ledger {
         {
             return None;
         }
+        let stamp = stamp(term)?;
         let mut packer = Packer::default();
         let mut items: Vec<(Queued, Option<FuelKey>)> = Vec::new();
         let mut first = Origin::default();
@@ -574,32 +558,11 @@ impl Ledger {
         if packer.is_empty() {
             return None;
         }
-        let stamp = self.stamp(term, now, wall_ms);
         self.next_entry += 1;
         self.stats.entries += 1;
         self.stats.commands += items.len() as u64;
         self.in_flight.push(InFlight { id: self.next_entry, term, first, items });
         Some(ReadyEntry { id: self.next_entry, term, bytes: packer.entry(stamp) })
-    }
-
-    /// What an entry would be stamped with now, if this member leads `term`.
-    pub(crate) fn stamp_in(
-        &mut self,
-        term: u64,
-        now: Monotonic,
-        wall_ms: impl FnOnce() -> u64,
-    ) -> Option<Time> {
-        (self.leading_term() == Some(term) && self.applied_term >= term)
-            .then(|| self.stamp(term, now, wall_ms))
-    }
-
-    fn stamp(&mut self, term: u64, now: Monotonic, wall_ms: impl FnOnce() -> u64) -> Time {
-        let base = match self.time_base {
-            Some(base) if base.term == term => base,
-            _ => TimeBase { term, stamp: self.machine_time.max(Time(wall_ms())), at: now },
-        };
-        self.time_base = Some(base);
-        base.stamp.plus_ms(u64::try_from(now.since(base.at).as_millis()).unwrap_or(u64::MAX))
     }
 
     /// The answer to the proposal of an entry. True if it was refused, so that it is better to wait
@@ -667,7 +630,6 @@ impl Ledger {
         }
         let mut deferred = Vec::new();
         for CommandOutcome { origin, outcome, .. } in outcomes {
-            self.machine_time = self.machine_time.max(outcome.time);
             let Some(sequence) = self.waiters.waiting(origin) else { continue };
             match &outcome.result {
                 Err(Rejection::Deferred) => deferred.push(sequence),
@@ -683,11 +645,10 @@ impl Ledger {
         answers
     }
 
-    /// A snapshot was installed that ends in `term` at `time`; entries of this term and before may
-    /// have been jumped over.
-    pub(crate) fn restored(&mut self, term: u64, time: Time) -> Answers {
+    /// A snapshot was installed that ends in `term`; entries of this term and before may have been
+    /// jumped over.
+    pub(crate) fn restored(&mut self, term: u64) -> Answers {
         self.applied_term = self.applied_term.max(term);
-        self.machine_time = self.machine_time.max(time);
         self.in_flight.retain(|entry| entry.term > term);
         let skipped =
             |waiter: &Waiter| matches!(waiter.binding, Binding::Bound { term: bound, .. } if bound <= term);
@@ -714,9 +675,6 @@ fn not_leading(term: u64) -> ProposalError {
         format!("this member does not lead term {term} any more, which decided this"),
     )
 }
-
-/// How long a leader waits after a refusal before it proposes again.
-pub(crate) const REFUSED_PAUSE: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,8 @@ use synod_abi::SessionId;
 use synod_machine::{Action, EndCause, Outcome};
 
 use super::{SessionClock, Sessions};
-use crate::lead::{Duty, Lead, Round};
-use crate::ports::{Leadership, Monotonic};
+use crate::lead::{Duty, Round};
+use crate::ports::Monotonic;
 use crate::progress::Signal;
 
 /// How often a leader with sessions looks whether it was stopped.
@@ -47,24 +47,19 @@ impl Duty for SessionDuty {
     }
 
     /// A clock that begins grants every session its whole time.
-    fn take_up(&mut self, leadership: Leadership, now: Monotonic) -> Lead {
+    fn take_up(&mut self, leading: Option<u64>, now: Monotonic) -> bool {
         let mut state = self.sessions.state();
-        if state.standing.closed {
-            return Lead::Closed;
+        if std::mem::replace(&mut state.lead, leading) == leading {
+            return false;
         }
-        let anew = state.standing.observe(leadership);
-        let term = state.standing.leading;
-        if anew {
-            state.clock = match term {
-                Some(_) => {
-                    SessionClock::granting(state.known.iter().map(|(id, known)| (*id, known.ttl())), now)
-                }
-                None => SessionClock::default(),
-            };
-            (self.ends, self.ticking) = (0, false);
-            self.again.clear();
-        }
-        Lead::Of { term, anew }
+        state.clock = match leading {
+            Some(_) => SessionClock::granting(state.known.iter().map(|(id, known)| (*id, known.ttl())), now),
+            None => SessionClock::default(),
+        };
+        self.ends = 0;
+        self.ticking = false;
+        self.again.clear();
+        true
     }
 
     fn decide(&mut self, round: &mut Round<'_, Decision>) -> Option<Monotonic> {

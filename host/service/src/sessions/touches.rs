@@ -123,17 +123,18 @@ impl Touches {
 }
 
 async fn send_until_none_waits<R: Runtime, N: Replication>(touches: Touches, server: TouchServer<R, N>) {
-    let TouchServer { runtime, replication, .. } = &server;
+    let TouchServer { sessions, runtime, replication, .. } = &server;
+    let observer = &sessions.0.observer;
     while let Some(bundle) = touches.next_bundle() {
-        let sessions: Vec<SessionId> = bundle.iter().map(|(session, _)| *session).collect();
-        let leadership = replication.leadership();
+        let touched: Vec<SessionId> = bundle.iter().map(|(session, _)| *session).collect();
+        let leadership = observer.leadership();
         let answers = match leadership.leader {
-            _ if leadership.role == Role::Leader => server.serve(sessions).boxed(),
-            Some(leader) if leader != leadership.me => replication.touch(leader, sessions),
+            _ if leadership.role == Role::Leader => server.serve(touched).boxed(),
+            Some(leader) if leader != leadership.me => replication.touch(leader, touched),
             _ => future::ready(Err(Unavailable("the cluster has no leader at present".to_owned()))).boxed(),
         };
-        let given_up =
-            future::select(runtime.sleep(BUNDLE_TIMEOUT), replication.leadership_changed(leadership));
+        let changed = observer.changed(leadership).boxed();
+        let given_up = future::select(runtime.sleep(BUNDLE_TIMEOUT), changed);
         let error = match future::select(answers, given_up).await {
             Either::Left((Ok(answers), _)) if answers.len() == bundle.len() => {
                 for ((_, reply), touched) in bundle.into_iter().zip(answers) {
@@ -149,6 +150,6 @@ async fn send_until_none_waits<R: Runtime, N: Replication>(touches: Touches, ser
         };
         tracing::debug!(error, touches = bundle.len(), "a bundle of touches is sent again");
         touches.put_back(bundle);
-        future::select(runtime.sleep(RETRY_PAUSE), replication.leadership_changed(leadership)).await;
+        future::select(runtime.sleep(RETRY_PAUSE), observer.changed(leadership).boxed()).await;
     }
 }

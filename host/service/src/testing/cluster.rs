@@ -690,9 +690,7 @@ fn pump(log: &Mutex<Log>, nodes: &mut [Node]) -> bool {
         for (term, payload) in entries {
             node.applied += 1;
             let index = node.applied as u64;
-            node.executor
-                .apply(vec![Committed { index, term, mark: index, payload }])
-                .expect("entries apply");
+            node.executor.apply(Committed { index, term, mark: index, payload }).expect("entries apply");
         }
     }
     worked

@@ -6,7 +6,7 @@ use synod_machine::{Caller, Rejection};
 
 use crate::failure::{CallFailure, UnavailableReason, Value};
 use crate::member::NewSpace;
-use crate::propose::ledger::{ENTRIES_IN_FLIGHT, ProposerLimits};
+use crate::propose::{ENTRIES_IN_FLIGHT, ProposerLimits};
 use crate::testing::cluster::{Cluster, Mood, Pending, TIMEOUT, is_unavailable, look};
 use crate::testing::recipe;
 use crate::testing::sim::WALL_MS;

@@ -2,12 +2,12 @@
 //! position.
 use synod_abi::{Blob, encode, limits};
 
+use super::super::forward::{DropReason, ForwardedCommand, ToLeader};
+use super::super::packing::Sharing;
+use super::super::waiters::{Answers, Binding};
 use super::{Item, Ledger};
 use crate::failure::{ProposalError, UnavailableReason};
 use crate::ports::{Monotonic, Role};
-use crate::propose::forward::{DropReason, ForwardedCommand, ToLeader};
-use crate::propose::packing::Sharing;
-use crate::propose::waiters::{Answers, Binding};
 
 impl Ledger {
     /// The leader of `term` has taken every position up to `received`, and none after it.

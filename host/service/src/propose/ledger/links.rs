@@ -3,11 +3,11 @@ use futures::channel::oneshot;
 use synod_abi::MemberId;
 use synod_machine::Origin;
 
+use super::super::forward::DropReason;
+use super::super::packing::Packed;
 use super::{Forwarded, Item, LINKS_PER_TERM, Ledger, LinkKey, Queued};
 use crate::ports::Monotonic;
 use crate::progress::Signal;
-use crate::propose::forward::DropReason;
-use crate::propose::packing::Packed;
 
 /// A follower's link, as the task that serves it holds it.
 #[derive(Debug)]

@@ -2,6 +2,8 @@
 //! links.
 mod order;
 
+use std::time::Duration;
+
 use futures::channel::oneshot;
 use synod_abi::{Blob, ClusterId, OperationId, Revision, SpaceId};
 use synod_machine::{Action, Call, Caller, Entry, Outcome, Reply};
@@ -22,7 +24,7 @@ fn packed(origin: Origin, sequence: u64) -> Packed {
 }
 
 fn ledger() -> Ledger {
-    Ledger::new(ME, ProposerLimits::default(), 0, Time(0))
+    Ledger::new(ME, ProposerLimits::default(), 0)
 }
 
 fn lead(ledger: &mut Ledger, term: u64) {
@@ -59,7 +61,7 @@ fn sequences(entry: &ReadyEntry) -> Vec<u64> {
 }
 
 fn next(ledger: &mut Ledger) -> Option<ReadyEntry> {
-    ledger.next_entry(NOW, || 1_000)
+    ledger.next_entry(|_| Some(Time(1_000)))
 }
 
 #[test]
@@ -73,17 +75,14 @@ fn a_leader_proposes_nothing_before_it_has_applied_its_terms_first_entry() {
 }
 
 #[test]
-fn a_stamp_begins_at_the_larger_of_wall_clock_and_state_and_follows_the_monotonic_clock() {
-    let mut ledger = Ledger::new(ME, ProposerLimits::default(), 0, Time(5_000));
+fn an_entry_has_the_stamp_of_its_term_and_none_is_proposed_once_that_has_ended() {
+    let mut ledger = ledger();
     lead(&mut ledger, 1);
-    let stamp = |ledger: &mut Ledger, sequence, ms| {
-        let _reply = submit(ledger, sequence);
-        let entry = ledger.next_entry(NOW.after(Duration::from_millis(ms)), || 1_000).expect("an entry");
-        let entry: Entry = synod_abi::decode(&entry.bytes).expect("an entry");
-        entry.stamp.0
-    };
-    assert_eq!(stamp(&mut ledger, 1, 0), 5_000);
-    assert_eq!(stamp(&mut ledger, 2, 250), 5_250);
+    let _reply = submit(&mut ledger, 1);
+    assert_eq!(ledger.next_entry(|_| None), None);
+    let entry = ledger.next_entry(|term| Some(Time(7_000 + term))).expect("an entry");
+    let entry: Entry = synod_abi::decode(&entry.bytes).expect("an entry");
+    assert_eq!((entry.stamp, entry.commands.len()), (Time(7_001), 1));
 }
 
 #[test]
@@ -149,9 +148,9 @@ fn a_snapshot_of_an_earlier_term_leaves_later_proposals_alone() {
     ledger.welcomed(5, 0).send();
     let mut reply = submit(&mut ledger, 1);
     assert!(ledger.next_frame(5, NOW).is_some());
-    ledger.restored(4, Time(1)).send();
+    ledger.restored(4).send();
     assert_eq!(reply.try_recv(), Ok(None));
-    ledger.restored(5, Time(1)).send();
+    ledger.restored(5).send();
     assert!(matches!(reply.try_recv(), Ok(Some(Err(ProposalError::OutcomeUnknown(_))))));
 }
 

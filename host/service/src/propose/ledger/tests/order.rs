@@ -1,4 +1,6 @@
 //! Order of a session's calls, and what only the leader of one term may propose.
+use std::time::Duration;
+
 use synod_abi::{RequestId, SessionId};
 use synod_machine::{EndCause, Request, SessionCall};
 
@@ -214,28 +216,18 @@ fn a_decision_that_a_snapshot_jumps_over_is_unknown() {
     lead(&mut ledger, 1);
     let mut decided = ledger.submit_as_leader(1, end(1), LATER).expect("it leads");
     assert!(next(&mut ledger).is_some());
-    ledger.restored(1, Time(1)).send();
+    ledger.restored(1).send();
     assert!(matches!(decided.try_recv(), Ok(Some(Err(ProposalError::OutcomeUnknown(_))))));
 }
 
 #[test]
 fn a_full_queue_of_clients_does_not_keep_the_leader_from_deciding() {
     let limits = ProposerLimits { own_commands: 1, ..ProposerLimits::default() };
-    let mut ledger = Ledger::new(ME, limits, 0, Time(0));
+    let mut ledger = Ledger::new(ME, limits, 0);
     lead(&mut ledger, 1);
     let _client = submit(&mut ledger, 1);
     assert!(ledger.submit(packed(ME, 2), LATER, NOW).is_err());
     assert!(ledger.submit_as_leader(1, end(3), LATER).is_ok());
     ledger.refuse_proposals(UnavailableReason::DiskFull, "full".into());
     assert!(ledger.submit_as_leader(1, end(4), LATER).is_err());
-}
-
-#[test]
-fn the_stamp_of_a_decision_is_that_of_entries() {
-    let mut ledger = Ledger::new(ME, ProposerLimits::default(), 0, Time(5_000));
-    assert_eq!(ledger.stamp_in(1, NOW, || 1_000), None);
-    lead(&mut ledger, 1);
-    assert_eq!(ledger.stamp_in(2, NOW, || 1_000), None);
-    assert_eq!(ledger.stamp_in(1, NOW, || 1_000), Some(Time(5_000)));
-    assert_eq!(ledger.stamp_in(1, NOW.after(Duration::from_millis(70)), || 9_000), Some(Time(5_070)));
 }
