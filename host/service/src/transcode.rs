@@ -10,7 +10,9 @@
 //! No input makes it panic, recurse without end, or allocate more than a small multiple of the
 //! limits. It is no general JSON library: it reads numbers as integers only, and keeps no order or
 //! formatting.
+mod describe;
 mod json;
+mod path;
 mod read;
 mod write;
 

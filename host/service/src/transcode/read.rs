@@ -1,52 +1,20 @@
-//! JSON to postcard.
+//! JSON to postcard, by a type of the schema.
+//!
+//! Bytes are appended as values are read, so a value costs no tree of its own. The limit on bytes is
+//! checked after each value; it does not parse JSON text, see [`json`](super::json).
 use std::collections::HashSet;
-use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use synod_abi::limits;
-use synod_abi::schema::{Enum, Field, Type, Variant};
+use synod_abi::schema::{Enum, Field, Type};
 
 use super::JsonError;
+use super::describe::{description, names, variant_form, variants};
 use super::json::Json;
+use super::path::Path;
 
-/// Most names that an error lists.
-const LISTED_NAMES: usize = 16;
-
-/// A step of a path; borrowed, so that a path costs nothing until there is an error.
-#[derive(Clone, Copy)]
-enum Path<'a> {
-    Root,
-    Field(&'a Path<'a>, &'a str),
-    Item(&'a Path<'a>, usize),
-}
-
-impl Path<'_> {
-    fn write(&self, out: &mut String) {
-        match self {
-            Self::Root => out.push('$'),
-            Self::Field(parent, name) => {
-                parent.write(out);
-                if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-                    let _ = write!(out, ".{name}");
-                } else {
-                    let _ = write!(out, "[{name:?}]");
-                }
-            }
-            Self::Item(parent, at) => {
-                parent.write(out);
-                let _ = write!(out, "[{at}]");
-            }
-        }
-    }
-
-    fn error(&self, message: impl Into<String>) -> JsonError {
-        let mut path = String::new();
-        self.write(&mut path);
-        JsonError { path, message: message.into() }
-    }
-}
-
+/// Encodes one value.
 pub(super) struct Reader {
     out: Vec<u8>,
     limit_bytes: usize,
@@ -81,7 +49,41 @@ impl Reader {
         if depth > limits::SHAPE_DEPTH {
             return Err(path.error(format!("the type is nested more than {} deep", limits::SHAPE_DEPTH)));
         }
-        let expected = |what: &str| path.error(format!("expected {what}, not {}", value.kind()));
+        match (ty, value) {
+            (Type::Option(_), Json::Null) => self.out.push(0),
+            (Type::Option(item), value) => {
+                self.out.push(1);
+                self.any(item, value, path, depth + 1)?;
+            }
+            (Type::List(item), Json::List(values)) => {
+                self.varint(values.len() as u128);
+                for (at, value) in values.iter().enumerate() {
+                    self.any(item, value, &Path::Item(path, at), depth + 1)?;
+                }
+            }
+            (Type::Map(key, item), Json::Object(fields)) if **key == Type::String => {
+                self.object(item, fields, path, depth)?;
+            }
+            (Type::Map(key, item), Json::List(pairs)) if **key != Type::String => {
+                self.pairs(key, item, pairs, path, depth)?;
+            }
+            (Type::Tuple(items), Json::List(values)) => self.tuple(items, values, path, depth)?,
+            (Type::Struct(of), Json::Object(fields)) => {
+                self.fields(&of.fields, fields, path, depth, "field")?;
+            }
+            (Type::Enum(of), Json::Text(_) | Json::Object(_)) => self.variant(of, value, path, depth)?,
+            _ => self.scalar(ty, value, path)?,
+        }
+        if self.out.len() > self.limit_bytes {
+            return Err(
+                path.error(format!("the encoded value is longer than {} bytes; send less", self.limit_bytes))
+            );
+        }
+        Ok(())
+    }
+
+    /// A value that contains no other; every mismatch of a type and a value ends here.
+    fn scalar(&mut self, ty: &Type, value: &Json, path: &Path<'_>) -> Result<(), JsonError> {
         match (ty, value) {
             (Type::Unit, Json::Null) => {}
             (Type::Bool, Json::Bool(value)) => self.out.push(u8::from(*value)),
@@ -117,64 +119,68 @@ impl Reader {
                     session(text).ok_or_else(|| path.error("expected a session: 32 hexadecimal digits"))?;
                 self.out.extend_from_slice(&id);
             }
-            (Type::Option(_), Json::Null) => self.out.push(0),
-            (Type::Option(item), value) => {
-                self.out.push(1);
-                self.any(item, value, path, depth + 1)?;
-            }
-            (Type::List(item), Json::List(values)) => {
-                self.varint(values.len() as u128);
-                for (at, value) in values.iter().enumerate() {
-                    self.any(item, value, &Path::Item(path, at), depth + 1)?;
-                }
-            }
-            (Type::Map(key, item), Json::Object(fields)) if **key == Type::String => {
-                self.varint(fields.len() as u128);
-                let mut seen = HashSet::with_capacity(fields.len());
-                for (name, value) in fields {
-                    if !seen.insert(name.as_str()) {
-                        return Err(Path::Field(path, name).error("the key is given twice"));
-                    }
-                    self.bytes(name.as_bytes());
-                    self.any(item, value, &Path::Field(path, name), depth + 1)?;
-                }
-            }
-            (Type::Map(key, item), Json::List(pairs)) if **key != Type::String => {
-                self.varint(pairs.len() as u128);
-                for (at, pair) in pairs.iter().enumerate() {
-                    let path = Path::Item(path, at);
-                    let Json::List(pair) = pair else {
-                        return Err(path.error("expected a pair: [key, value]"));
-                    };
-                    let [name, value] = pair.as_slice() else {
-                        return Err(path.error("expected a pair: [key, value]"));
-                    };
-                    self.any(key, name, &Path::Item(&path, 0), depth + 1)?;
-                    self.any(item, value, &Path::Item(&path, 1), depth + 1)?;
-                }
-            }
-            (Type::Tuple(items), Json::List(values)) => {
-                if items.len() != values.len() {
-                    return Err(path.error(format!(
-                        "expected a list of {} items, not of {}",
-                        items.len(),
-                        values.len()
-                    )));
-                }
-                for (at, (item, value)) in items.iter().zip(values).enumerate() {
-                    self.any(item, value, &Path::Item(path, at), depth + 1)?;
-                }
-            }
-            (Type::Struct(of), Json::Object(fields)) => {
-                self.fields(&of.fields, fields, path, depth, "field")?
-            }
-            (Type::Enum(of), Json::Text(_) | Json::Object(_)) => self.variant(of, value, path, depth)?,
-            (ty, _) => return Err(expected(&description(ty))),
+            _ => return Err(path.error(format!("expected {}, not {}", description(ty), value.kind()))),
         }
-        if self.out.len() > self.limit_bytes {
-            return Err(
-                path.error(format!("the encoded value is longer than {} bytes; send less", self.limit_bytes))
-            );
+        Ok(())
+    }
+
+    /// A map whose keys are strings.
+    fn object(
+        &mut self,
+        item: &Type,
+        fields: &[(String, Json)],
+        path: &Path<'_>,
+        depth: usize,
+    ) -> Result<(), JsonError> {
+        self.varint(fields.len() as u128);
+        let mut seen = HashSet::with_capacity(fields.len());
+        for (name, value) in fields {
+            if !seen.insert(name.as_str()) {
+                return Err(Path::Field(path, name).error("the key is given twice"));
+            }
+            self.bytes(name.as_bytes());
+            self.any(item, value, &Path::Field(path, name), depth + 1)?;
+        }
+        Ok(())
+    }
+
+    /// A map with other keys.
+    fn pairs(
+        &mut self,
+        key: &Type,
+        item: &Type,
+        pairs: &[Json],
+        path: &Path<'_>,
+        depth: usize,
+    ) -> Result<(), JsonError> {
+        self.varint(pairs.len() as u128);
+        for (at, pair) in pairs.iter().enumerate() {
+            let path = Path::Item(path, at);
+            let Json::List(pair) = pair else {
+                return Err(path.error("expected a pair: [key, value]"));
+            };
+            let [name, value] = pair.as_slice() else {
+                return Err(path.error("expected a pair: [key, value]"));
+            };
+            self.any(key, name, &Path::Item(&path, 0), depth + 1)?;
+            self.any(item, value, &Path::Item(&path, 1), depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn tuple(
+        &mut self,
+        items: &[Type],
+        values: &[Json],
+        path: &Path<'_>,
+        depth: usize,
+    ) -> Result<(), JsonError> {
+        if items.len() != values.len() {
+            let message = format!("expected a list of {} items, not of {}", items.len(), values.len());
+            return Err(path.error(message));
+        }
+        for (at, (item, value)) in items.iter().zip(values).enumerate() {
+            self.any(item, value, &Path::Item(path, at), depth + 1)?;
         }
         Ok(())
     }
@@ -314,64 +320,4 @@ fn session(text: &str) -> Option<[u8; 16]> {
         return None;
     }
     u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes)
-}
-
-fn names(fields: &[Field]) -> String {
-    if fields.is_empty() {
-        return "are none".to_owned();
-    }
-    let mut list: Vec<&str> = fields.iter().take(LISTED_NAMES).map(|field| field.name.as_str()).collect();
-    if fields.len() > LISTED_NAMES {
-        list.push("…");
-    }
-    format!("{} {}", if fields.len() == 1 { "is" } else { "are" }, list.join(", "))
-}
-
-fn variant_form(variant: &Variant) -> String {
-    if variant.fields.is_empty() {
-        return format!("{:?}", variant.name);
-    }
-    let fields: Vec<String> =
-        variant.fields.iter().take(LISTED_NAMES).map(|field| format!("{:?}: …", field.name)).collect();
-    format!("{{{:?}: {{{}}}}}", variant.name, fields.join(", "))
-}
-
-fn variants(of: &Enum) -> String {
-    let mut list: Vec<String> = of.variants.iter().take(LISTED_NAMES).map(variant_form).collect();
-    if of.variants.len() > LISTED_NAMES {
-        list.push("…".to_owned());
-    }
-    list.join(" or ")
-}
-
-/// What a type looks like in JSON, in words.
-fn description(ty: &Type) -> String {
-    let wide = |least: String, most: String| {
-        format!("an integer from {least} to {most}, as a number or a decimal string")
-    };
-    match ty {
-        Type::Unit => "null".to_owned(),
-        Type::Bool => "true or false".to_owned(),
-        Type::U8 => format!("an integer from 0 to {}", u8::MAX),
-        Type::U16 => format!("an integer from 0 to {}", u16::MAX),
-        Type::U32 => format!("an integer from 0 to {}", u32::MAX),
-        Type::U64 | Type::Token | Type::Time | Type::Revision => wide("0".to_owned(), u64::MAX.to_string()),
-        Type::U128 => wide("0".to_owned(), u128::MAX.to_string()),
-        Type::I8 => format!("an integer from {} to {}", i8::MIN, i8::MAX),
-        Type::I16 => format!("an integer from {} to {}", i16::MIN, i16::MAX),
-        Type::I32 => format!("an integer from {} to {}", i32::MIN, i32::MAX),
-        Type::I64 => wide(i64::MIN.to_string(), i64::MAX.to_string()),
-        Type::I128 => wide(i128::MIN.to_string(), i128::MAX.to_string()),
-        Type::Char => "a string of one character".to_owned(),
-        Type::String => "a string".to_owned(),
-        Type::Bytes => "bytes in base64".to_owned(),
-        Type::SessionId => "a session: 32 hexadecimal digits".to_owned(),
-        Type::Option(item) => format!("null or {}", description(item)),
-        Type::List(_) => "a list".to_owned(),
-        Type::Map(key, _) if **key == Type::String => "an object".to_owned(),
-        Type::Map(..) => "a list of pairs: [[key, value], …]".to_owned(),
-        Type::Tuple(items) => format!("a list of {} items", items.len()),
-        Type::Struct(of) => format!("an object; its fields {}", names(&of.fields)),
-        Type::Enum(of) => variants(of),
-    }
 }

@@ -239,8 +239,9 @@ fn values_of_every_kind_have_the_bytes_that_serde_gives_them() {
     assert_eq!(
         text,
         format!(
-            "{{\"bytes\":\"AP8H\",\"session\":\"{}\",\"letter\":\"é\",\"small\":-128,\"middle\":-300,\"pair\":[65535,-2147483648],\
-             \"token\":\"812\",\"when\":\"1\",\"nothing\":null,\"wide\":\"-170141183460469231731687303715884105728\"}}",
+            "{{\"bytes\":\"AP8H\",\"session\":\"{}\",\"letter\":\"é\",\"small\":-128,\"middle\":-300,\
+             \"pair\":[65535,-2147483648],\"token\":\"812\",\"when\":\"1\",\"nothing\":null,\
+             \"wide\":\"-170141183460469231731687303715884105728\"}}",
             "ab".repeat(16)
         )
     );
@@ -443,7 +444,10 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic_and_what_is_read_can_be_written_again(ty in types(), bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn arbitrary_bytes_never_panic_and_what_is_read_can_be_written_again(
+        ty in types(),
+        bytes in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
         if let Ok(text) = to_json(&ty, &bytes)
             && let Ok(again) = from_json(&ty, &text)
         {

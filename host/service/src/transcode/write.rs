@@ -44,57 +44,6 @@ impl<'a> Writer<'a> {
             return Err(WriteError::Malformed);
         }
         match ty {
-            Type::Unit => self.raw("null"),
-            Type::Bool => match self.byte()? {
-                0 => self.raw("false"),
-                1 => self.raw("true"),
-                _ => return Err(WriteError::Malformed),
-            },
-            Type::U8 => {
-                let number = self.byte()?;
-                self.raw(&number.to_string());
-            }
-            Type::U16 | Type::U32 => {
-                let number = self.varint(if *ty == Type::U16 { 16 } else { 32 })?;
-                self.raw(&number.to_string());
-            }
-            Type::U64 | Type::Token | Type::Time | Type::Revision | Type::U128 => {
-                let number = self.varint(if *ty == Type::U128 { 128 } else { 64 })?;
-                self.raw(&format!("\"{number}\""));
-            }
-            Type::I8 => {
-                let number = self.byte()? as i8;
-                self.raw(&number.to_string());
-            }
-            Type::I16 | Type::I32 => {
-                let number = self.zigzag(if *ty == Type::I16 { 16 } else { 32 })?;
-                self.raw(&number.to_string());
-            }
-            Type::I64 | Type::I128 => {
-                let number = self.zigzag(if *ty == Type::I128 { 128 } else { 64 })?;
-                self.raw(&format!("\"{number}\""));
-            }
-            Type::Char => {
-                let text = self.text()?;
-                let mut chars = text.chars();
-                if chars.next().is_none() || chars.next().is_some() {
-                    return Err(WriteError::Malformed);
-                }
-                self.quoted(text)?;
-            }
-            Type::String => {
-                let text = self.text()?;
-                self.quoted(text)?;
-            }
-            Type::Bytes => {
-                let bytes = self.bytes()?;
-                self.raw(&format!("\"{}\"", STANDARD.encode(bytes)));
-            }
-            Type::SessionId => {
-                let mut id = [0; 16];
-                id.copy_from_slice(self.take(16)?);
-                self.raw(&format!("\"{:032x}\"", u128::from_be_bytes(id)));
-            }
             Type::Option(item) => match self.byte()? {
                 0 => self.raw("null"),
                 1 => self.any(item, depth + 1)?,
@@ -109,20 +58,7 @@ impl<'a> Writer<'a> {
                 }
                 self.raw("]");
             }
-            Type::Map(key, item) => {
-                let count = self.count()?;
-                let object = **key == Type::String;
-                self.raw(if object { "{" } else { "[" });
-                for at in 0..count {
-                    self.comma(at);
-                    self.raw(if object { "" } else { "[" });
-                    self.any(key, depth + 1)?;
-                    self.raw(if object { ":" } else { "," });
-                    self.any(item, depth + 1)?;
-                    self.raw(if object { "" } else { "]" });
-                }
-                self.raw(if object { "}" } else { "]" });
-            }
+            Type::Map(key, item) => self.map(key, item, depth)?,
             Type::Tuple(items) => {
                 self.raw("[");
                 for (at, item) in items.iter().enumerate() {
@@ -133,8 +69,78 @@ impl<'a> Writer<'a> {
             }
             Type::Struct(of) => self.fields(&of.fields, depth)?,
             Type::Enum(of) => self.variant(of, depth)?,
+            Type::Unit => self.raw("null"),
+            Type::Bool => match self.byte()? {
+                0 => self.raw("false"),
+                1 => self.raw("true"),
+                _ => return Err(WriteError::Malformed),
+            },
+            Type::Char | Type::String | Type::Bytes | Type::SessionId => self.string(ty)?,
+            Type::U8 | Type::U16 | Type::U32 | Type::U64 | Type::U128 => self.integer(ty)?,
+            Type::I8 | Type::I16 | Type::I32 | Type::I64 | Type::I128 => self.integer(ty)?,
+            Type::Token | Type::Time | Type::Revision => self.integer(ty)?,
         }
         if self.out.len() > JSON_BYTES { Err(WriteError::TooLarge) } else { Ok(()) }
+    }
+
+    /// Integers of 64 bits and more are strings, as proto3 has them.
+    fn integer(&mut self, ty: &Type) -> Result<(), WriteError> {
+        let number = match ty {
+            Type::U8 => self.byte()?.to_string(),
+            Type::U16 => self.varint(16)?.to_string(),
+            Type::U32 => self.varint(32)?.to_string(),
+            Type::U64 | Type::Token | Type::Time | Type::Revision => format!("\"{}\"", self.varint(64)?),
+            Type::U128 => format!("\"{}\"", self.varint(128)?),
+            Type::I8 => (self.byte()? as i8).to_string(),
+            Type::I16 => self.zigzag(16)?.to_string(),
+            Type::I32 => self.zigzag(32)?.to_string(),
+            Type::I64 => format!("\"{}\"", self.zigzag(64)?),
+            Type::I128 => format!("\"{}\"", self.zigzag(128)?),
+            _ => return Err(WriteError::Malformed),
+        };
+        self.raw(&number);
+        Ok(())
+    }
+
+    /// What is a string in JSON, except integers.
+    fn string(&mut self, ty: &Type) -> Result<(), WriteError> {
+        match ty {
+            Type::Bytes => {
+                let bytes = self.bytes()?;
+                self.raw(&format!("\"{}\"", STANDARD.encode(bytes)));
+                Ok(())
+            }
+            Type::SessionId => {
+                let mut id = [0; 16];
+                id.copy_from_slice(self.take(16)?);
+                self.raw(&format!("\"{:032x}\"", u128::from_be_bytes(id)));
+                Ok(())
+            }
+            _ => {
+                let text = self.text()?;
+                let mut chars = text.chars();
+                if *ty == Type::Char && (chars.next().is_none() || chars.next().is_some()) {
+                    return Err(WriteError::Malformed);
+                }
+                self.quoted(text)
+            }
+        }
+    }
+
+    fn map(&mut self, key: &Type, item: &Type, depth: usize) -> Result<(), WriteError> {
+        let count = self.count()?;
+        let object = *key == Type::String;
+        self.raw(if object { "{" } else { "[" });
+        for at in 0..count {
+            self.comma(at);
+            self.raw(if object { "" } else { "[" });
+            self.any(key, depth + 1)?;
+            self.raw(if object { ":" } else { "," });
+            self.any(item, depth + 1)?;
+            self.raw(if object { "" } else { "]" });
+        }
+        self.raw(if object { "}" } else { "]" });
+        Ok(())
     }
 
     fn fields(&mut self, fields: &[Field], depth: usize) -> Result<(), WriteError> {
