@@ -7,6 +7,8 @@ mod administer;
 mod call;
 mod events;
 mod session;
+mod watch_start;
+mod watches;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -28,11 +30,11 @@ use crate::sessions::touches::{TouchServer, Touches};
 use crate::sessions::{SessionKey, Sessions};
 use crate::watch::{EncodeEvent, Hub, WatchLimits};
 
-pub(crate) use call::{space_name, unknown_space};
-
 pub use administer::{Created, Installed, NewSpace, SpaceMade};
 pub use events::{Bound, CompactionDone, NamedBinding, RetentionChange, SpaceDescription, SpaceListing};
 pub use session::{NewSession, SessionAnswer, SessionOpened, Waiting};
+pub use watch_start::{NewWatch, WatchStart};
+pub use watches::WatchStream;
 
 /// What a member is made of.
 #[derive(Debug)]

@@ -2,7 +2,6 @@
 //! space's description.
 use std::time::Duration;
 
-use synod_abi::schema::Schema;
 use synod_abi::{Revision, SpaceId, SpaceName};
 use synod_machine::directory::{self, HookFailures, SpaceRecord};
 use synod_machine::events::{self, EventLog};
@@ -11,11 +10,9 @@ use synod_machine::{Action, Binding, Caller, EventRetention, Fatal, OnFailure, R
 use super::Member;
 use super::administer::failed;
 use super::call::{space_name, unknown_space};
-use crate::failure::{CallFailure, Reason, Rejected};
+use crate::failure::CallFailure;
 use crate::ports::{Monotonic, Ports, Store};
-use crate::read::Consistency;
-use crate::read::{DirectoryCache, SpaceEntry};
-use crate::watch::{EncodeEvent, Hub, WatchStream};
+use crate::read::{Consistency, SpaceEntry};
 
 /// A space is bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,49 +86,7 @@ impl SpaceListing {
     }
 }
 
-/// What watches need of their member.
-pub(crate) struct WatchParts<'a, S> {
-    pub(crate) directory: &'a DirectoryCache,
-    pub(crate) store: &'a S,
-    pub(crate) encode_event: EncodeEvent,
-}
-
 impl<P: Ports> Member<P> {
-    pub(crate) fn watch_hub(&self) -> &Hub {
-        &self.0.watches
-    }
-
-    pub(crate) fn parts_of_watches(&self) -> WatchParts<'_, P::Store> {
-        WatchParts { directory: &self.0.directory, store: &self.0.store, encode_event: self.0.encode_event }
-    }
-
-    /// Refuses a watch that decodes payloads as another type than that of the space, or of an
-    /// earlier installed version.
-    pub(crate) fn check_emits(&self, entry: &SpaceEntry, signature: u64) -> Result<(), CallFailure> {
-        let known = |schema: &Schema| schema.emits.as_ref().is_some_and(|emits| emits.signature == signature);
-        if known(&entry.schema) {
-            return Ok(());
-        }
-        let view = self.view()?;
-        match self.fatal(self.0.directory.earlier_version(&view, entry, known))? {
-            true => Ok(()),
-            false => {
-                let recipe = &entry.record.recipe;
-                let message = format!(
-                    "the caller was built with another type of events than that of {recipe} or an earlier \
-                        installed version; rebuild it with the \
-                     installed recipe, or ask for JSON"
-                );
-                Err(Rejected::new(Reason::SchemaMismatch, message).into())
-            }
-        }
-    }
-
-    /// A stream for the watches of one client.
-    pub fn watch_stream(&self) -> WatchStream<P> {
-        WatchStream::new(self.clone())
-    }
-
     /// Binds a space to another's events.
     ///
     /// # Errors

@@ -12,7 +12,8 @@ use synod_abi::{Revision, SpaceId, Time, TopicFilter, decode, encode};
 use super::cluster::{Cluster, Pending, TIMEOUT, TestPorts};
 use crate::failure::{CallFailure, Rejected, Value};
 use crate::progress::lock;
-use crate::watch::{EventForm, EventRef, NewWatch, WatchId, WatchStart, WatchStream, WatchUpdate};
+use crate::watch::{EventForm, EventRef, WatchId, WatchUpdate};
+use crate::{NewWatch, WatchStart, WatchStream};
 
 type Hook = Box<dyn FnOnce()>;
 

@@ -1,4 +1,5 @@
-//! An event, shared by all who want it, and encoded at most once in each form.
+//! An event, shared by all watches that want it and encoded at most once in each form; and the
+//! space that it belongs to, whose schema makes JSON of its payload.
 use std::sync::{Arc, Mutex, OnceLock};
 
 use base64::Engine as _;
@@ -8,23 +9,23 @@ use synod_abi::schema::Schema;
 use synod_abi::{SpaceId, SpaceName};
 use synod_machine::events::{EventPosition, StoredEvent};
 
-use super::{EncodeEvent, EventForm, EventRef};
+use super::update::{EncodeEvent, EventForm, EventRef};
 use crate::failure::Value;
 use crate::progress::lock;
 use crate::transcode;
 
-/// Longest JSON of a payload; what would be longer is told as a base64 string.
+/// Longest JSON of a payload; a longer one is sent as a base64 string.
 const JSON_BYTES: usize = 1_024 * 1_024;
-/// What an event counts for beside its topic and payload, where memory is bounded.
+/// Memory of an event beside its topic and payload, about.
 const OVERHEAD: usize = 256;
-/// How much longer than its topic and payload an encoded event is taken to be, before it is.
+/// Estimate of what encoding adds to topic and payload.
 const FRAME: usize = 24;
 
 /// A space that is watched.
 #[derive(Debug)]
-pub(super) struct WatchedSpace {
-    pub(super) id: SpaceId,
-    pub(super) name: SpaceName,
+pub(crate) struct WatchedSpace {
+    pub(crate) id: SpaceId,
+    pub(crate) name: SpaceName,
     schema: Mutex<Arc<Schema>>,
 }
 
@@ -33,12 +34,13 @@ impl WatchedSpace {
         Self { id, name, schema: Mutex::new(schema) }
     }
 
-    /// The last schema that was known of it: a deleted space's events are still told.
-    pub(super) fn schema(&self) -> Arc<Schema> {
+    /// Its last known schema: events of a deleted space are still sent.
+    pub(crate) fn schema(&self) -> Arc<Schema> {
         lock(&self.schema).clone()
     }
 
-    pub(super) fn learn(&self, schema: &Arc<Schema>) {
+    /// Its recipe may have been upgraded.
+    pub(crate) fn learn(&self, schema: &Arc<Schema>) {
         *lock(&self.schema) = schema.clone();
     }
 }
@@ -69,17 +71,17 @@ impl SharedEvent {
         self.stored.topic.len() + self.stored.payload.0.len()
     }
 
-    /// What it counts for in memory, encoded in both forms.
+    /// Its share of the tails' memory, encoded in both forms.
     pub(super) fn cost(&self) -> usize {
         OVERHEAD + 4 * self.bytes()
     }
 
-    /// How long it is encoded, as far as that is known.
+    /// Its encoded length, or an estimate if it is not encoded yet.
     pub(super) fn size(&self, form: EventForm) -> usize {
         self.form(form).get().map_or_else(|| self.bytes() + FRAME, Bytes::len)
     }
 
-    /// Encodes it, unless that was done.
+    /// Its encoded bytes.
     pub(super) fn encoded(&self, form: EventForm, schema: &Schema, encode: EncodeEvent) -> Bytes {
         let make = || {
             let payload = match form {

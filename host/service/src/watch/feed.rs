@@ -1,42 +1,41 @@
-//! From the apply thread to the hub: what was emitted in spaces that are watched, in order,
-//! bounded.
+//! From the apply thread to the hub: what was emitted in watched spaces, in order, bounded.
 //!
-//! The apply thread appends and goes on. When more waits than may, all of it is dropped, and so it
-//! is when a snapshot jumped over entries: the hub is told the revision up to which watches have to
-//! look in the store.
+//! The apply thread appends and goes on. When more waits than may, and when a snapshot skips
+//! entries, all of it is dropped: the hub gets the revision up to which watches look in the store.
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 
 use synod_abi::{Revision, SpaceId, Time};
 use synod_machine::{Emitted, EventLogChange};
 
-use super::WatchLimits;
+use super::limits::WatchLimits;
 use crate::progress::{Signal, lock};
 
 /// Entries that the hub takes at once.
 const TAKEN_ENTRIES: usize = 64;
 
-/// What an entry did.
+/// What an entry did to watched spaces.
 #[derive(Debug)]
 pub(super) struct Fed {
     pub(super) revision: Revision,
     pub(super) time: Time,
     pub(super) events: Vec<Emitted>,
+    /// Spaces that it deleted.
     pub(super) deleted: Vec<SpaceId>,
 }
 
 /// What the hub takes, in this order.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    /// Everything up to this revision is to be looked for in the store.
+    /// Events up to this revision were dropped.
     pub(super) lost: Option<Revision>,
     pub(super) entries: Vec<Fed>,
-    /// How far this is; nothing if more waits.
+    /// The last applied revision and its time; `None` if more waits.
     pub(super) upto: Option<(Revision, Time)>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Waiting {
     watched: HashSet<SpaceId>,
     lost: Option<Revision>,
     entries: VecDeque<Fed>,
@@ -46,10 +45,12 @@ struct State {
     time: Time,
 }
 
-impl State {
+impl Waiting {
     fn lose(&mut self) {
         self.entries.clear();
-        (self.events, self.bytes, self.lost) = (0, 0, Some(self.revision));
+        self.events = 0;
+        self.bytes = 0;
+        self.lost = Some(self.revision);
     }
 }
 
@@ -57,7 +58,7 @@ impl State {
 #[derive(Debug)]
 pub(super) struct Feed {
     limits: WatchLimits,
-    state: Mutex<State>,
+    waiting: Mutex<Waiting>,
     pub(super) signal: Signal,
 }
 
@@ -67,11 +68,11 @@ fn size(events: &[Emitted]) -> usize {
 
 impl Feed {
     pub(super) fn new(limits: WatchLimits) -> Self {
-        Self { limits, state: Mutex::default(), signal: Signal::default() }
+        Self { limits, waiting: Mutex::default(), signal: Signal::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        lock(&self.waiting)
     }
 
     /// An entry was applied and written.
@@ -83,26 +84,27 @@ impl Feed {
         logs: &[EventLogChange],
     ) {
         {
-            let mut state = self.state();
-            let state = &mut *state;
-            (state.revision, state.time) = (revision, time);
-            if state.watched.is_empty() || (events.is_empty() && logs.is_empty()) {
+            let mut waiting = self.waiting();
+            let waiting = &mut *waiting;
+            waiting.revision = revision;
+            waiting.time = time;
+            if waiting.watched.is_empty() || (events.is_empty() && logs.is_empty()) {
                 return;
             }
-            events.retain(|emitted| state.watched.contains(&emitted.space));
-            let deleted =
-                logs.iter().filter(|change| change.log.is_none() && state.watched.contains(&change.space));
-            let deleted: Vec<_> = deleted.map(|change| change.space).collect();
+            events.retain(|emitted| waiting.watched.contains(&emitted.space));
+            let was_watched = |change: &&EventLogChange| waiting.watched.contains(&change.space);
+            let deleted = logs.iter().filter(|change| change.log.is_none()).filter(was_watched);
+            let deleted: Vec<SpaceId> = deleted.map(|change| change.space).collect();
             if events.is_empty() && deleted.is_empty() {
                 return;
             }
-            state.events += events.len();
-            state.bytes += size(&events);
-            if state.events > self.limits.feed_events || state.bytes > self.limits.feed_bytes {
-                tracing::warn!(%revision, "watches are behind: they read on in the store");
-                state.lose();
+            waiting.events += events.len();
+            waiting.bytes += size(&events);
+            if waiting.events > self.limits.feed_events || waiting.bytes > self.limits.feed_bytes {
+                tracing::warn!(%revision, "the watch feed is full: watches go on in the store");
+                waiting.lose();
             } else {
-                state.entries.push_back(Fed { revision, time, events, deleted });
+                waiting.entries.push_back(Fed { revision, time, events, deleted });
             }
         }
         self.signal.raise();
@@ -111,39 +113,42 @@ impl Feed {
     /// A snapshot was installed that ends at `revision`.
     pub(super) fn restored(&self, revision: Revision, time: Time) {
         {
-            let mut state = self.state();
-            (state.revision, state.time) = (revision, time);
-            state.lose();
+            let mut waiting = self.waiting();
+            waiting.revision = revision;
+            waiting.time = time;
+            waiting.lose();
         }
         self.signal.raise();
     }
 
-    /// Feeds the events of `space` from now on; the revision behind which that is.
+    /// Feeds the events of `space` from now on. Returns the last revision that is not fed.
     pub(super) fn watch(&self, space: SpaceId) -> Revision {
-        let mut state = self.state();
-        state.watched.insert(space);
-        state.revision
+        let mut waiting = self.waiting();
+        waiting.watched.insert(space);
+        waiting.revision
     }
 
+    /// Feeds the events of `space` no more.
     pub(super) fn unwatch(&self, space: SpaceId) {
-        self.state().watched.remove(&space);
+        self.waiting().watched.remove(&space);
     }
 
     /// The revision of the last entry, and its time.
     pub(super) fn present(&self) -> (Revision, Time) {
-        let state = self.state();
-        (state.revision, state.time)
+        let waiting = self.waiting();
+        (waiting.revision, waiting.time)
     }
 
+    /// Takes what waits, up to [`TAKEN_ENTRIES`].
     pub(super) fn take(&self) -> Taken {
-        let mut state = self.state();
-        let count = state.entries.len().min(TAKEN_ENTRIES);
-        let entries: Vec<Fed> = state.entries.drain(..count).collect();
+        let mut waiting = self.waiting();
+        let count = waiting.entries.len().min(TAKEN_ENTRIES);
+        let entries: Vec<Fed> = waiting.entries.drain(..count).collect();
         for entry in &entries {
-            state.events -= entry.events.len();
-            state.bytes -= size(&entry.events);
+            waiting.events -= entry.events.len();
+            waiting.bytes -= size(&entry.events);
         }
-        let upto = state.entries.is_empty().then_some((state.revision, state.time));
-        Taken { lost: state.lost.take(), entries, upto }
+        let upto = waiting.entries.is_empty().then_some((waiting.revision, waiting.time));
+        Taken { lost: waiting.lost.take(), entries, upto }
     }
 }

@@ -1,7 +1,7 @@
-//! Which watches of a space want a topic.
+//! The watches of a space that want a topic.
 //!
-//! Exact topics are found by one look-up, prefixes by one for each distinct length of them that is
-//! not longer than the topic. So finding costs what is found, and not what watches there are.
+//! Exact topics take one look-up; prefixes take one for each of their distinct lengths up to the
+//! topic's. So the cost is that of the matches, not of the watches.
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use synod_abi::TopicFilter;
@@ -51,7 +51,7 @@ impl Index {
         }
     }
 
-    /// Adds the watches that want `topic` to `found`; how many look-ups it took.
+    /// Adds the watches that want `topic` to `found`. Returns how many look-ups that took.
     pub(super) fn find(&self, topic: &str, found: &mut Vec<WatchKey>) -> usize {
         found.extend(self.exact.get(topic.as_bytes()).into_iter().flatten());
         let mut looked_up = 1;
@@ -62,7 +62,7 @@ impl Index {
         looked_up
     }
 
-    /// All of them.
+    /// All watches.
     pub(super) fn all(&self) -> impl Iterator<Item = WatchKey> {
         self.exact.values().chain(self.prefixes.values().flat_map(HashMap::values)).flatten().copied()
     }

@@ -1,5 +1,6 @@
-//! Events of a space from the store, for watches that are behind what is in memory. Pages are
-//! shared: many watches that come back at once read, and encode, each of them once.
+//! Pages of events from the store, for watches whose position lies before their tail.
+//!
+//! Pages are shared: many watches that resume at once read, and encode, each page once.
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
@@ -10,10 +11,10 @@ use synod_machine::{Fatal, RangeLimit, StateView, directory};
 use super::event::SharedEvent;
 use crate::progress::lock;
 
-/// Pages that are kept.
+/// Pages in the cache.
 const PAGES: usize = 16;
 
-/// All events of a space from one place to another.
+/// All events of a space from one position to another.
 #[derive(Debug)]
 pub(super) struct Page {
     space: SpaceId,
@@ -28,17 +29,17 @@ impl Page {
     }
 }
 
-/// What is at a place.
+/// What a space has at a position.
 #[derive(Debug)]
 pub(super) enum Found {
     Page(Arc<Page>),
-    /// Everything up to this revision is forgotten.
+    /// Everything up to this revision is compacted.
     Compacted(Revision),
-    /// There is no such space any more.
+    /// The space does not exist.
     Deleted,
 }
 
-/// The pages that were read last.
+/// The pages read last.
 #[derive(Debug)]
 pub(super) struct PageCache {
     page_bytes: usize,
@@ -50,12 +51,12 @@ impl PageCache {
         Self { page_bytes, pages: Mutex::default() }
     }
 
-    /// Forgets them all.
+    /// Drops all pages.
     pub(super) fn clear(&self) {
         lock(&self.pages).clear();
     }
 
-    /// The page that has the events of `space` at `position`, and whether it had to be read.
+    /// The page with the events of `space` at `position`, and whether it was read from the store.
     pub(super) fn find<V: StateView>(
         &self,
         space: SpaceId,

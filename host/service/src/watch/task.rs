@@ -1,43 +1,55 @@
-//! The hub's own task: takes what the apply thread fed, finds out whom it concerns, and looks at
-//! the time for streams that take nothing and for progress marks.
+//! The hub's own task: publishes what the apply thread fed, and minds the time, for streams that
+//! take nothing and for progress marks.
 //!
-//! A mark is given only after a read index that was asked for later than the mark: so a mark tells
-//! a client that this member still hears of what the cluster does, and a member that is cut off
-//! falls silent. One is asked for at a time.
+//! A mark is sent only after a read index that was asked for later than the mark. So a mark proves
+//! to a client that this member still hears from the cluster, and a member that is cut off sends
+//! none. One read index is asked for at a time.
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::PROGRESS_INTERVAL;
 use super::hub::Hub;
+use super::limits::PROGRESS_INTERVAL;
 use super::streams::StreamKey;
 use crate::ports::{Monotonic, Replication, Runtime};
 use crate::progress::Alarm;
 use crate::read::{Consistency, Reader};
 
-struct Task<R, N> {
+struct HubTask<R, N> {
     hub: Hub,
     runtime: R,
     reader: Reader<R, N>,
     alarm: Alarm,
+    /// When every stream with watches gets its next mark.
     progress_at: Option<Monotonic>,
-    /// The streams that get a mark when this member is known to be up to date, and whether it is.
-    checking: Option<(Vec<StreamKey>, BoxFuture<'static, bool>)>,
+    checking: Option<Checking>,
+}
+
+/// The streams that get a mark once this member is known to be up to date.
+struct Checking {
+    streams: Vec<StreamKey>,
+    /// Whether it is, or gave up.
+    up_to_date: BoxFuture<'static, bool>,
 }
 
 impl Hub {
-    /// Starts the hub's task, which ends when it is closed.
+    /// Starts the hub's task, which ends when the hub is closed.
     pub(crate) fn start<R: Runtime, N: Replication>(&self, runtime: R, reader: Reader<R, N>) {
-        let (hub, alarm) = (self.clone(), Alarm::default());
-        let mut task =
-            Task { hub, runtime: runtime.clone(), reader, alarm, progress_at: None, checking: None };
+        let mut task = HubTask {
+            hub: self.clone(),
+            runtime: runtime.clone(),
+            reader,
+            alarm: Alarm::default(),
+            progress_at: None,
+            checking: None,
+        };
         runtime.spawn(async move { poll_fn(|cx| task.poll(cx)).await }.boxed());
     }
 }
 
-impl<R: Runtime, N: Replication> Task<R, N> {
+impl<R: Runtime, N: Replication> HubTask<R, N> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let raised = self.hub.feed().signal.poll_raised(cx).is_ready();
@@ -59,7 +71,7 @@ impl<R: Runtime, N: Replication> Task<R, N> {
         }
     }
 
-    /// While there are watches, at every interval.
+    /// Asks for marks at every interval while there are watches.
     fn want_progress(&mut self, now: Monotonic) {
         let watches = match self.progress_at {
             Some(at) if at <= now => self.hub.want_progress_of_all(),
@@ -74,23 +86,26 @@ impl<R: Runtime, N: Replication> Task<R, N> {
         };
     }
 
-    /// Marks the streams that want it, once this member is up to date; whether it did, or gave up.
+    /// Sends the marks that are asked for once this member is up to date. Returns whether it sent
+    /// them, or gave up.
     fn mark_progress(&mut self, cx: &mut Context<'_>, now: Monotonic) -> bool {
         if self.checking.is_none() {
-            let wanted = self.hub.take_wanting_progress();
-            if wanted.is_empty() {
+            let streams = self.hub.take_wanting_progress();
+            if streams.is_empty() {
                 return false;
             }
-            let (reader, deadline) = (self.reader.clone(), now.after(PROGRESS_INTERVAL));
-            let ready = async move { reader.ready(Consistency::Linearizable, 0, deadline).await.is_ok() };
-            self.checking = Some((wanted, ready.boxed()));
+            let reader = self.reader.clone();
+            let deadline = now.after(PROGRESS_INTERVAL);
+            let up_to_date =
+                async move { reader.ready(Consistency::Linearizable, 0, deadline).await.is_ok() }.boxed();
+            self.checking = Some(Checking { streams, up_to_date });
         }
-        let Some((_, ready)) = &mut self.checking else { return false };
-        let Poll::Ready(up_to_date) = ready.poll_unpin(cx) else { return false };
-        let Some((wanted, _)) = self.checking.take() else { return false };
+        let Some(checking) = &mut self.checking else { return false };
+        let Poll::Ready(up_to_date) = checking.up_to_date.poll_unpin(cx) else { return false };
+        let Some(Checking { streams, .. }) = self.checking.take() else { return false };
         if up_to_date {
             while self.hub.step(now) {}
-            self.hub.mark_progress(&wanted);
+            self.hub.mark_progress(&streams);
         }
         true
     }

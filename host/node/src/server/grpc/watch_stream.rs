@@ -21,7 +21,8 @@ use synod_api::v1::watch_update::Update;
 use synod_api::v1::{
     CancelWatch, CreateWatch, Failure, Header, WatchCancelled, WatchReply, WatchRequest, WatchUpdate,
 };
-use synod_service::watch::{NewWatch, WATCH_CREATES, WatchBatch, WatchId};
+use synod_service::NewWatch;
+use synod_service::watch::{WATCH_CREATES, WatchBatch, WatchId};
 use synod_service::{CallFailure, Reason, Rejected};
 use tonic::Status;
 

@@ -15,10 +15,8 @@ use synod_api::v1::{
     self as api, CreateWatch, Event, Failure, Header, WatchCancelled, WatchCreated, WatchEvents,
     WatchProgress,
 };
-use synod_service::watch::{
-    EventForm, EventRef, NewWatch, WatchBatch, WatchId, WatchStart, WatchStream, WatchUpdate,
-};
-use synod_service::{CallFailure, Consistency, QueryOptions};
+use synod_service::watch::{EventForm, EventRef, WatchBatch, WatchId, WatchUpdate};
+use synod_service::{CallFailure, Consistency, NewWatch, QueryOptions, WatchStart, WatchStream};
 
 use super::watch_stream::Watches;
 use super::{Front, context, convert};

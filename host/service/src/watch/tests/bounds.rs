@@ -4,11 +4,12 @@ use std::time::Duration;
 use synod_abi::{Revision, TopicFilter, limits};
 
 use super::{exact, prefix};
+use crate::WatchStart;
 use crate::failure::Reason;
 use crate::testing::cluster::{Cluster, look};
 use crate::testing::oracle::Oracle;
 use crate::testing::watching::{self, Pulled, TestStream, Told, watch};
-use crate::watch::{WATCH_CREATES, WATCH_STUCK, WATCH_UNREAD_BYTES, WatchId, WatchStart, WatchUpdate};
+use crate::watch::{WATCH_CREATES, WATCH_STUCK, WATCH_UNREAD_BYTES, WatchId, WatchUpdate};
 
 /// Topics for one command that emits about half a megabyte.
 const HALF_A_MEGABYTE: [&str; 2] = ["a", "a"];

@@ -4,14 +4,14 @@ use synod_abi::{Revision, TopicFilter, limits};
 use synod_machine::{Binding, Caller, Emitted, OnFailure};
 
 use super::{exact, prefix};
-use crate::CallFailure;
 use crate::failure::{Reason, UnavailableReason};
 use crate::progress::lock;
 use crate::testing::cluster::{Cluster, TIMEOUT, look};
 use crate::testing::oracle::Oracle;
 use crate::testing::watching::{self, Pulled, TestStream, Told, read, told, watch};
 use crate::testing::{recipe, watching::encoded};
-use crate::watch::{EventForm, NewWatch, UPDATE_BYTES, WatchId, WatchStart, WatchUpdate};
+use crate::watch::{EventForm, UPDATE_BYTES, WatchId, WatchUpdate};
+use crate::{CallFailure, NewWatch, WatchStart};
 
 #[test]
 fn every_watch_gets_what_it_wants_once_and_in_order_on_every_member() {

@@ -12,11 +12,12 @@ use synod_abi::{Revision, TopicFilter};
 use synod_machine::Caller;
 
 use super::{exact, prefix};
+use crate::WatchStart;
 use crate::failure::{CallFailure, Reason};
 use crate::testing::cluster::{Cluster, TIMEOUT};
 use crate::testing::oracle::Oracle;
 use crate::testing::watching::{Pulled, Seen, TestStream, Told, told, watch};
-use crate::watch::{WatchLimits, WatchStart, WatchUpdate};
+use crate::watch::{WatchLimits, WatchUpdate};
 
 const MEMBERS: u64 = 3;
 const TOPICS: [&str; 5] = ["a", "a/b", "a/c", "b", "b/c"];

@@ -8,7 +8,8 @@ use crate::member::{Args, QueryOptions};
 use crate::testing::cluster::{Cluster, TIMEOUT, look};
 use crate::testing::oracle::Oracle;
 use crate::testing::watching::{self, TestStream, Told, watch};
-use crate::watch::{EventForm, NewWatch, WatchId, WatchStart};
+use crate::watch::{EventForm, WatchId};
+use crate::{NewWatch, WatchStart};
 
 fn at(revision: u64) -> WatchStart {
     WatchStart::Revision(Revision(revision))
