@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::one_query::{self, OneQuery};
-use super::watch::{Form, Standing, WatchBuilder, WatchEvent, WatchState};
+use super::watch::{Form, WatchBuilder, WatchEvent, WatchObserver, WatchState};
 use crate::error::{json_of, postcard_of};
 use crate::{Error, WatchError};
 
@@ -76,7 +76,7 @@ struct Held<T> {
     as_of: u64,
     /// Whether events came that the value does not have yet.
     stale: bool,
-    standing: Standing,
+    observer: WatchObserver,
     over: Option<WatchError>,
 }
 
@@ -139,7 +139,7 @@ impl<T> Cache<T> {
     /// What it holds now, and how fresh that is.
     pub fn get(&self) -> Snapshot<T> {
         let held = self.shared.held();
-        let state = match held.standing.state() {
+        let state = match held.observer.state() {
             _ if held.over.is_some() => CacheState::Over,
             WatchState::Live if !held.stale => CacheState::Live,
             WatchState::Disconnected { since } => CacheState::Disconnected { since },
@@ -147,7 +147,7 @@ impl<T> Cache<T> {
                 CacheState::CatchingUp
             }
         };
-        let heard_at = held.standing.heard_at();
+        let heard_at = held.observer.heard_at();
         Snapshot {
             value: Arc::clone(&held.value),
             revision: held.revision,
@@ -178,18 +178,18 @@ impl<T> Cache<T> {
         let mut news = self.shared.news.subscribe();
         loop {
             news.mark_unchanged();
-            let standing = {
+            let observer = {
                 let held = self.shared.held();
                 if let Some(why) = &held.over {
                     return Err(why.clone());
                 }
-                held.standing.clone()
+                held.observer.clone()
             };
             let snapshot = self.get();
             if snapshot.as_of_revision >= revision {
                 return Ok(snapshot);
             }
-            standing.request_progress();
+            observer.request_progress();
             let _late = tokio::time::timeout(ASK_EVERY, news.changed()).await;
         }
     }

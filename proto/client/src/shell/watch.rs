@@ -152,9 +152,9 @@ impl<F: Form> Watch<F> {
         self.handle.0.heard_at()
     }
 
-    /// What tells how it stands, without it.
-    pub(crate) fn standing(&self) -> Standing {
-        Standing(Arc::clone(&self.handle.0))
+    /// An observer of its state, which does not keep it alive.
+    pub(crate) fn observer(&self) -> WatchObserver {
+        WatchObserver(Arc::clone(&self.handle.0))
     }
 
     /// Asks the member how far it is; otherwise it tells that every few seconds.
@@ -163,11 +163,11 @@ impl<F: Form> Watch<F> {
     }
 }
 
-/// Tells how a watch stands, and does not keep it from ending.
+/// Observes the state of a watch without keeping it alive.
 #[derive(Clone)]
-pub(crate) struct Standing(Arc<Shared>);
+pub(crate) struct WatchObserver(Arc<Shared>);
 
-impl Standing {
+impl WatchObserver {
     /// How it stands.
     pub(crate) fn state(&self) -> WatchState {
         self.0.state()

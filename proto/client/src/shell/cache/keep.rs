@@ -23,7 +23,7 @@ pub(super) async fn open<F: Form, T: Send + Sync + 'static>(
         revision: begun.revision,
         as_of: begun.revision,
         stale: false,
-        standing: watch.standing(),
+        observer: watch.observer(),
         over: None,
     };
     let shared =
@@ -204,7 +204,7 @@ async fn start_over<F: Form, T: Send + Sync + 'static>(
             Err(why) => return Err(why),
         };
         let value = (plan.read)(begun.result)?;
-        shared.held().standing = watch.standing();
+        shared.held().observer = watch.observer();
         read(shared, value, begun.revision, true, watch.revision());
         return Ok(watch);
     }
