@@ -46,4 +46,4 @@ pub use ids::{
 pub use key::{Key, KeyError, OwnedKey};
 pub use range::{RangeRequest, Rows};
 pub use shape::{EnumShape, FieldShape, Shape, Shaped, StructShape, VariantShape};
-pub use transport::{CallError, RawCall, RawError, RawQuery, RawReply, Transport};
+pub use transport::{CallError, EncodedError, RawCall, RawError, RawQuery, RawReply, Transport};

@@ -45,33 +45,17 @@ pub struct RawReply {
     pub result: Vec<u8>,
 }
 
-/// Why there is no result, before the recipe's own error is decoded.
+/// A recipe's error as it travels.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RawError {
-    /// The recipe refused: its error code and the encoded error.
-    Rejected {
-        /// The code in `#[error(code)]`.
-        code: u32,
-        /// postcard of the error.
-        error: Vec<u8>,
-    },
-    /// The host ended the call, or the request is not valid; nothing was changed.
-    Fault {
-        /// The fault, when the recipe was running.
-        fault: Option<Fault>,
-        /// For people.
-        message: String,
-    },
-    /// Surely not applied: it may be tried again.
-    Unavailable(String),
-    /// It may or may not have been applied.
-    OutcomeUnknown(String),
-    /// The call waited as long as its caller allowed, and does not any more.
-    WaitTimeout,
-    /// The session ended, or never was. What its calls did before stays; whether a call that was
-    /// under way ran is not known.
-    SessionExpired(String),
+pub struct EncodedError {
+    /// The code in `#[error(code)]`.
+    pub code: u32,
+    /// postcard of the error.
+    pub error: Vec<u8>,
 }
+
+/// Why there is no result, before the recipe's own error is decoded.
+pub type RawError = CallError<EncodedError>;
 
 /// Carries calls and queries to a cluster.
 pub trait Transport {
@@ -81,7 +65,7 @@ pub trait Transport {
     fn query(&self, query: RawQuery) -> impl Future<Output = Result<RawReply, RawError>> + Send;
 }
 
-/// Why a typed call has no result; `E` is the recipe's error.
+/// Why a call has no result; `E` is the recipe's error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallError<E> {
     /// The recipe refused; nothing was changed.
@@ -96,20 +80,19 @@ pub enum CallError<E> {
     },
     /// Surely not applied: it may be tried again.
     Unavailable(String),
-    /// It may or may not have been applied; only the caller can know whether trying again does
-    /// harm.
+    /// It may or may not have been applied; only the caller knows whether trying again does harm.
     OutcomeUnknown(String),
-    /// The call waited as long as `waiting_ms` allowed, and does not any more; nothing was changed.
+    /// The call waited as long as its caller allowed, and was given up; nothing was changed.
     WaitTimeout,
-    /// The session ended: it was closed, it expired, or it never was. What was bound to it is
-    /// released; whether a call that was under way ran before is not known.
+    /// The session was closed, expired, or never existed. What was bound to it is released, and what
+    /// its calls did before stays; whether a call that was under way ran is not known.
     SessionExpired(String),
 }
 
 impl<E: serde::de::DeserializeOwned> From<RawError> for CallError<E> {
     fn from(error: RawError) -> Self {
         match error {
-            RawError::Rejected { code, error } => match crate::decode(&error) {
+            RawError::Rejected(EncodedError { code, error }) => match crate::decode(&error) {
                 Ok(error) => Self::Rejected(error),
                 Err(DecodeError) => Self::Fault {
                     fault: None,

@@ -4,7 +4,7 @@ mod common;
 
 use common::Local;
 use synod_sdk::abi::schema::{Schema, StateKind, Status, Type};
-use synod_sdk::abi::{EntryPoint, Fault, OperationId, RawError, Shape, Time, fnv1a_32};
+use synod_sdk::abi::{EncodedError, EntryPoint, Fault, OperationId, RawError, Shape, Time, fnv1a_32};
 use synod_sdk::native::NativeRecipe;
 use synod_sdk::prelude::*;
 
@@ -188,7 +188,7 @@ fn the_async_client_is_send() {
             Err(RawError::Unavailable(call.space))
         }
         async fn query(&self, _: synod_sdk::abi::RawQuery) -> Result<synod_sdk::abi::RawReply, RawError> {
-            Err(RawError::Rejected { code: 99, error: vec![9] })
+            Err(RawError::Rejected(EncodedError { code: 99, error: vec![9] }))
         }
     }
     let client = Sample::client(&Down, "team-a/notes");

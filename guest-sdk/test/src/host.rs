@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use synod_abi::schema::{EntryPointSchema, Schema};
 use synod_abi::{
-    ClusterId, Direction, ModuleHash, OperationId, RawCall, RawError, RawQuery, RawReply, RecipeName,
-    RequestId, Revision, SessionId, SpaceId, SpaceName, Time, Transport, limits,
+    ClusterId, Direction, EncodedError, ModuleHash, OperationId, RawCall, RawError, RawQuery, RawReply,
+    RecipeName, RequestId, Revision, SessionId, SpaceId, SpaceName, Time, Transport, limits,
 };
 use synod_machine::directory::Head;
 use synod_machine::{
@@ -397,7 +397,7 @@ pub(crate) fn answer(outcome: Outcome) -> Result<RawReply, RawError> {
 
 fn raw(rejection: Rejection) -> RawError {
     match rejection {
-        Rejection::Recipe { code, error } => RawError::Rejected { code, error: error.0 },
+        Rejection::Recipe { code, error } => RawError::Rejected(EncodedError { code, error: error.0 }),
         Rejection::Fault(fault) => RawError::Fault { fault: Some(fault), message: fault.to_string() },
         Rejection::Handler { why: DeliveryFailure::Fault(fault), .. }
         | Rejection::Send { why: DeliveryFailure::Fault(fault), .. } => {

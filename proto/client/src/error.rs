@@ -2,7 +2,7 @@
 //! clients of recipes see.
 use std::fmt;
 
-use synod_abi::{Fault, RawError};
+use synod_abi::{EncodedError, Fault, RawError};
 use synod_api::reason;
 use synod_api::v1::failure::Kind;
 use synod_api::v1::{self, Failure, value::Form};
@@ -157,7 +157,7 @@ impl From<Error> for RawError {
     fn from(error: Error) -> Self {
         match error {
             Error::Rejected(RecipeError { code, postcard: Some(error), .. }) => {
-                Self::Rejected { code, error }
+                Self::Rejected(EncodedError { code, error })
             }
             Error::Rejected(RecipeError { message, .. }) => Self::Fault { fault: None, message },
             Error::Refused(refused) => Self::Fault { fault: refused.fault, message: refused.to_string() },

@@ -51,6 +51,8 @@ pub use shell::{
     Postcard, Session, SessionBuilder, SessionState, Snapshot, Typed, Watch, WatchBuilder, WatchEvent,
     WatchItem, WatchState, connect,
 };
-pub use synod_abi::{CallError, EventPayload, RawCall, RawError, RawQuery, RawReply, TopicFilter, Transport};
+pub use synod_abi::{
+    CallError, EncodedError, EventPayload, RawCall, RawError, RawQuery, RawReply, TopicFilter, Transport,
+};
 /// The types of the gRPC surface, as the administration methods return them.
 pub use synod_api::v1 as api;

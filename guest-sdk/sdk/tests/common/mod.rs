@@ -9,8 +9,8 @@ use std::marker::PhantomData;
 
 use synod_sdk::Recipe;
 use synod_sdk::abi::{
-    Context, Direction, EntryPoint, Fault, HostCalls, OperationId, RangeRequest, RawCall, RawError, RawQuery,
-    RawReply, Revision, Rows, Transport, check_topic, limits,
+    Context, Direction, EncodedError, EntryPoint, Fault, HostCalls, OperationId, RangeRequest, RawCall,
+    RawError, RawQuery, RawReply, Revision, Rows, Transport, check_topic, limits,
 };
 use synod_sdk::native::NativeRecipe;
 
@@ -145,7 +145,10 @@ impl<R: Recipe> Local<R> {
                 Some((0 | 4, result)) => Ok(RawReply { revision: context.revision, result: result.to_vec() }),
                 Some((1, error)) => {
                     let (code, error) = error.split_first_chunk().expect("an error begins with its code");
-                    Err(RawError::Rejected { code: u32::from_le_bytes(*code), error: error.to_vec() })
+                    Err(RawError::Rejected(EncodedError {
+                        code: u32::from_le_bytes(*code),
+                        error: error.to_vec(),
+                    }))
                 }
                 _ => Err(RawError::Fault {
                     fault: Some(Fault::BadArguments),

@@ -10,7 +10,10 @@ fn a_recipes_error_reaches_typed_clients_with_code_and_bytes() {
     let mut rejected = failure(Kind::Rejected, "RECIPE_ERROR");
     rejected.code = 7;
     rejected.error = Some(v1::Value { form: Some(Form::Postcard(vec![1, 2])), signature: 0 });
-    assert_eq!(RawError::from(Error::from(rejected)), RawError::Rejected { code: 7, error: vec![1, 2] });
+    assert_eq!(
+        RawError::from(Error::from(rejected)),
+        RawError::Rejected(EncodedError { code: 7, error: vec![1, 2] })
+    );
 }
 
 #[test]

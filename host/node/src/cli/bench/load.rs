@@ -72,7 +72,9 @@ impl Outcome {
 
     fn count(&mut self, error: &RawError) {
         match error {
-            RawError::Rejected { code, .. } => self.rejected(format!("the recipe refused with code {code}")),
+            RawError::Rejected(refusal) => {
+                self.rejected(format!("the recipe refused with code {}", refusal.code))
+            }
             RawError::Fault { message, .. } => self.rejected(message.clone()),
             RawError::WaitTimeout => self.rejected("a call waited in vain".to_owned()),
             RawError::Unavailable(message) => self.unavailable(message.clone()),
