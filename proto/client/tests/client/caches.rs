@@ -1,12 +1,11 @@
 //! Caches against members that are made up: what they hold, and how fresh they say it is.
-mod watching;
-
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use synod_api::v1::failure::Kind;
 use synod_client::{Cache, CacheState, Client, Error, OneQuery, RawQuery, Transport, WatchError};
-use watching::{Cluster, Does};
+
+use crate::cluster::{Cluster, Watches, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -36,11 +35,7 @@ async fn asked(client: &Client) -> Cache<u64> {
 }
 
 async fn until<T>(what: &str, cache: &Cache<T>, mut wanted: impl FnMut(&Cache<T>) -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !wanted(cache) {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    eventually(what, || wanted(cache)).await;
 }
 
 /// Everything up to `revision` is in it.
@@ -59,14 +54,15 @@ fn many(cluster: &Cluster, count: usize) -> u64 {
 #[tokio::test]
 async fn it_follows_and_says_how_fresh_it_is() {
     let cluster = Cluster::start(1).await;
-    let client = cluster.client().await;
-    cluster.emit(&[("t", "1")]);
-    let (folded, asked) = (folded(&client).await, asked(&client).await);
+    let client = cluster.watcher().await;
+    let first = cluster.emit(&[("t", "1")]);
+    let folded = folded(&client).await;
+    let asked = asked(&client).await;
     for cache in [&folded, &asked] {
         let snapshot = cache.get();
         assert_eq!(
             (*snapshot.value, snapshot.revision, snapshot.as_of_revision, snapshot.state),
-            (1, 2, 2, CacheState::Live)
+            (1, first, first, CacheState::Live)
         );
         assert!(snapshot.age() < PATIENCE);
     }
@@ -76,7 +72,7 @@ async fn it_follows_and_says_how_fresh_it_is() {
     assert_eq!((*heard.get().value, heard.get().revision), (3, revision));
     has(&folded, revision, 3).await;
     has(&asked, revision, 3).await;
-    cluster.ledger().revision += 1;
+    cluster.log().revision += 1;
     has(&folded, revision + 1, 3).await;
     has(&asked, revision + 1, 3).await;
     assert_eq!(folded.get().revision, revision, "nothing has changed it since");
@@ -86,19 +82,19 @@ async fn it_follows_and_says_how_fresh_it_is() {
 #[tokio::test]
 async fn many_events_are_one_question() {
     let cluster = Cluster::start(1).await;
-    cluster.members[0].cuts_revisions();
-    let cache = asked(&cluster.client().await).await;
-    cluster.ledger().query_delay_ms = 50;
+    cluster.members[0].cut_revisions();
+    let cache = asked(&cluster.watcher().await).await;
+    cluster.log().query_delay_ms = 50;
     let last = many(&cluster, 500);
     has(&cache, last, 500).await;
-    let queries = cluster.ledger().queries;
+    let queries = cluster.log().queries;
     assert!((1..=20).contains(&queries), "{queries}");
 }
 
 #[tokio::test]
 async fn a_snapshot_stays_as_it_was() {
     let cluster = Cluster::start(1).await;
-    let cache = folded(&cluster.client().await).await;
+    let cache = folded(&cluster.watcher().await).await;
     let before = cache.get();
     let revision = cluster.emit(&[("t", "1")]);
     has(&cache, revision, 1).await;
@@ -107,9 +103,9 @@ async fn a_snapshot_stays_as_it_was() {
 
 #[tokio::test]
 async fn it_survives_its_members_says_so_and_never_goes_back() {
-    for fails in [Does::Down, Does::Silent, Does::Cancel(Kind::Unavailable, "SHUTTING_DOWN")] {
+    for fails in [Watches::Down, Watches::Silent, Watches::Cancel(Kind::Unavailable, "SHUTTING_DOWN")] {
         let cluster = Cluster::start(3).await;
-        let client = cluster.client().await;
+        let client = cluster.watcher().await;
         for cache in [folded(&client).await, asked(&client).await] {
             let watcher = cache.clone();
             let grows = tokio::spawn(async move {
@@ -126,17 +122,17 @@ async fn it_survives_its_members_says_so_and_never_goes_back() {
                 }
             });
             for _ in 0..3 {
-                let serving = cluster.ledger().creates.last().map_or(1, |(id, _)| *id);
+                let serving = cluster.log().creates.last().map_or(1, |(id, _)| *id);
                 let member = &cluster.members[usize::try_from(serving - 1).expect("small")];
-                let before = cluster.ledger().creates.len();
-                member.does(fails.clone());
+                let before = cluster.log().creates.len();
+                member.watches(fails.clone());
                 cluster.emit(&[("t", "1")]);
                 cluster
-                    .until("it moves", |ledger| {
-                        ledger.creates.iter().skip(before).any(|(id, _)| *id != serving)
+                    .until_log("it moves", |log| {
+                        log.creates.iter().skip(before).any(|(id, _)| *id != serving)
                     })
                     .await;
-                member.does(Does::Serve);
+                member.watches(Watches::Serve);
                 let revision = cluster.emit(&[("t", "1")]);
                 let all = cluster.count();
                 has(&cache, revision, all).await;
@@ -150,14 +146,14 @@ async fn it_survives_its_members_says_so_and_never_goes_back() {
 #[tokio::test]
 async fn without_a_member_it_keeps_what_it_has_and_says_since_when() {
     let cluster = Cluster::start(1).await;
-    let cache = folded(&cluster.client().await).await;
-    cluster.members[0].does(Does::Down);
+    let cache = folded(&cluster.watcher().await).await;
+    cluster.members[0].watches(Watches::Down);
     until("it says so", &cache, |cache| matches!(cache.get().state, CacheState::Disconnected { .. })).await;
     let CacheState::Disconnected { since } = cache.get().state else { panic!("it is disconnected") };
     let heard = cache.get().heard_at;
     assert!(heard <= since && *cache.get().value == 0);
     let revision = cluster.emit(&[("t", "1")]);
-    cluster.members[0].does(Does::Serve);
+    cluster.members[0].watches(Watches::Serve);
     has(&cache, revision, 1).await;
     until("it is fresh", &cache, |cache| cache.get().state == CacheState::Live).await;
     assert!(cache.get().heard_at > heard);
@@ -166,15 +162,15 @@ async fn without_a_member_it_keeps_what_it_has_and_says_since_when() {
 #[tokio::test]
 async fn what_is_compacted_meanwhile_is_read_again() {
     let cluster = Cluster::start(1).await;
-    let client = cluster.client().await;
+    let client = cluster.watcher().await;
     for cache in [folded(&client).await, asked(&client).await] {
         let value = cluster.count();
-        cluster.members[0].does(Does::Down);
+        cluster.members[0].watches(Watches::Down);
         until("it is cut off", &cache, |cache| matches!(cache.get().state, CacheState::Disconnected { .. }))
             .await;
         let last = many(&cluster, 10);
         cluster.compact(last);
-        cluster.members[0].does(Does::Serve);
+        cluster.members[0].watches(Watches::Serve);
         has(&cache, last, value + 10).await;
         let next = cluster.emit(&[("t", "1")]);
         has(&cache, next, value + 11).await;
@@ -184,12 +180,12 @@ async fn what_is_compacted_meanwhile_is_read_again() {
 #[tokio::test]
 async fn the_end_of_its_space_is_told_and_its_last_value_stays() {
     let cluster = Cluster::start(1).await;
-    let mut cache = folded(&cluster.client().await).await;
+    let mut cache = folded(&cluster.watcher().await).await;
     let revision = cluster.emit(&[("t", "1")]);
     has(&cache, revision, 1).await;
     let waits = cache.clone();
     let waiting = tokio::spawn(async move { waits.wait_for(u64::MAX).await.map(|_| ()) });
-    cluster.ledger().deleted = true;
+    cluster.log().deleted = true;
     cluster.stir();
     let told = tokio::time::timeout(PATIENCE, async {
         loop {
@@ -207,11 +203,11 @@ async fn the_end_of_its_space_is_told_and_its_last_value_stays() {
 #[tokio::test]
 async fn it_ends_with_its_last_handle() {
     let cluster = Cluster::start(1).await;
-    let cache = Arc::new(folded(&cluster.client().await).await);
+    let cache = Arc::new(folded(&cluster.watcher().await).await);
     let clone = (*cache).clone();
     drop(cache);
     has(&clone, cluster.emit(&[("t", "1")]), 1).await;
-    assert_eq!(cluster.ledger().watches, 1);
+    assert_eq!(cluster.log().watches, 1);
     drop(clone);
-    cluster.until("its watch is cancelled", |ledger| ledger.watches == 0).await;
+    cluster.until_log("its watch is cancelled", |log| log.watches == 0).await;
 }

@@ -1,14 +1,13 @@
 //! Sessions against members that are made up: what goes over the wire when they fail, and what the
 //! owner is told.
-mod support;
-
 use std::time::{Duration, Instant};
 
-use support::{Calls, Cluster, SESSION, Seen, Touches};
 use synod_abi::SessionId;
-use synod_client::api::SessionBounds;
+use synod_client::api::{Context, SessionBounds};
 use synod_client::core::{Backoff, Policy};
 use synod_client::{Client, Error, Options, RawCall, RawError, RawQuery, Session, SessionState, Transport};
+
+use crate::cluster::{Calls, Cluster, FIRST_REVISION, SESSION, Seen, Touches};
 
 const LONG_MS: u64 = 60_000;
 
@@ -41,7 +40,7 @@ fn call(id: u64, after: u64, below: u64) -> Seen {
 
 #[tokio::test]
 async fn calls_one_by_one_acknowledge_the_one_before() {
-    let cluster = Cluster::start(1, LONG_MS).await;
+    let cluster = Cluster::with_ttl(1, LONG_MS).await;
     let session = opened(&cluster.client().await).await;
     for n in 1..=3 {
         echo(&session, n).await;
@@ -51,7 +50,7 @@ async fn calls_one_by_one_acknowledge_the_one_before() {
 
 #[tokio::test]
 async fn queries_say_in_which_session_they_are_asked() {
-    let cluster = Cluster::start(1, LONG_MS).await;
+    let cluster = Cluster::with_ttl(1, LONG_MS).await;
     let client = cluster.client().await;
     let session = opened(&client).await;
     let consistency = synod_client::api::Consistency::Linearizable;
@@ -60,12 +59,14 @@ async fn queries_say_in_which_session_they_are_asked() {
     Transport::query(&session, raw).await.expect("it is answered");
     client.query_json("s", "q", "1", consistency).await.expect("it is answered");
     let own = (SESSION.to_vec(), session.secret().to_vec());
-    assert_eq!(cluster.ledger().asked, [own.clone(), own, (vec![], vec![])]);
+    let told = |context: &Context| (context.session.clone(), context.secret.clone());
+    let asked: Vec<_> = cluster.ledger().asked.iter().map(told).collect();
+    assert_eq!(asked, [own.clone(), own, (vec![], vec![])]);
 }
 
 #[tokio::test]
 async fn a_thousand_pipelined_calls_run_once_each_and_in_the_order_they_were_made() {
-    let cluster = Cluster::start(1, LONG_MS).await;
+    let cluster = Cluster::with_ttl(1, LONG_MS).await;
     let session = opened(&cluster.client().await).await;
     futures::future::join_all((1..=1_000).map(|n| echo(&session, n))).await;
     let ledger = cluster.ledger();
@@ -77,7 +78,7 @@ async fn a_thousand_pipelined_calls_run_once_each_and_in_the_order_they_were_mad
 /// Far more sessions than a link's queue has slots make calls at once over one link: the order in
 /// which these arrived.
 async fn crowd(sessions: usize, calls: u64) -> Vec<(Vec<u8>, u64)> {
-    let cluster = Cluster::start(1, LONG_MS).await;
+    let cluster = Cluster::with_ttl(1, LONG_MS).await;
     cluster.members[0].calls(Calls::ServeAny);
     let client = cluster.client().await;
     let opened = futures::future::join_all((0..sessions).map(|_| opened(&client))).await;
@@ -115,7 +116,7 @@ async fn sessions_that_crowd_a_link_from_several_threads_are_all_answered() {
 
 #[tokio::test]
 async fn after_a_broken_stream_everything_pending_is_sent_again_in_order_and_runs_once() {
-    let cluster = Cluster::start(2, LONG_MS).await;
+    let cluster = Cluster::with_ttl(2, LONG_MS).await;
     cluster.members[0].calls(Calls::RunAndHangUpAt(20));
     let session = opened(&cluster.client().await).await;
     futures::future::join_all((1..=50).map(|n| echo(&session, n))).await;
@@ -128,7 +129,7 @@ async fn after_a_broken_stream_everything_pending_is_sent_again_in_order_and_run
 
 #[tokio::test]
 async fn what_is_surely_not_applied_goes_to_another_member() {
-    let cluster = Cluster::start(2, LONG_MS).await;
+    let cluster = Cluster::with_ttl(2, LONG_MS).await;
     cluster.members[0].calls(Calls::NoLeader);
     let session = opened(&cluster.client().await).await;
     futures::future::join_all((1..=10).map(|n| echo(&session, n))).await;
@@ -137,7 +138,7 @@ async fn what_is_surely_not_applied_goes_to_another_member() {
 
 #[tokio::test]
 async fn a_parked_call_waits_past_every_time_limit_and_is_acknowledged_singly() {
-    let cluster = Cluster::start(1, LONG_MS).await;
+    let cluster = Cluster::with_ttl(1, LONG_MS).await;
     let policy = Policy { give_up_ms: 100, backoff: Backoff { base_ms: 1, max_ms: 5 } };
     let client = cluster.client_with(Options { policy, attempt_timeout_ms: 100, ..Options::default() }).await;
     let session = opened(&client).await;
@@ -164,7 +165,7 @@ async fn a_parked_call_waits_past_every_time_limit_and_is_acknowledged_singly() 
 
 #[tokio::test]
 async fn a_parked_call_is_taken_up_on_another_member_when_its_stream_breaks() {
-    let cluster = Cluster::start(2, LONG_MS).await;
+    let cluster = Cluster::with_ttl(2, LONG_MS).await;
     let session = opened(&cluster.client().await).await;
     let parked = spawn(&session, "park");
     cluster.until("the call is parked", |ledger| ledger.ran == [1]).await;
@@ -182,7 +183,7 @@ async fn a_parked_call_is_taken_up_on_another_member_when_its_stream_breaks() {
 
 #[tokio::test]
 async fn a_dropped_call_that_waits_is_cancelled_and_harms_no_other() {
-    let cluster = Cluster::start(1, LONG_MS).await;
+    let cluster = Cluster::with_ttl(1, LONG_MS).await;
     let session = opened(&cluster.client().await).await;
     let parked = spawn(&session, "park");
     cluster.until("the call is parked", |ledger| ledger.ran == [1]).await;
@@ -195,7 +196,7 @@ async fn a_dropped_call_that_waits_is_cancelled_and_harms_no_other() {
 
 #[tokio::test]
 async fn a_dropped_call_without_an_answer_is_cancelled_and_those_behind_it_run() {
-    let cluster = Cluster::start(1, LONG_MS).await;
+    let cluster = Cluster::with_ttl(1, LONG_MS).await;
     cluster.members[0].calls(Calls::Ignore);
     let session = opened(&cluster.client().await).await;
     let dropped = spawn(&session, "echo");
@@ -212,7 +213,7 @@ async fn a_dropped_call_without_an_answer_is_cancelled_and_those_behind_it_run()
 
 #[tokio::test]
 async fn a_call_gives_up_when_no_member_has_a_word_for_the_policys_time() {
-    let cluster = Cluster::start(2, LONG_MS).await;
+    let cluster = Cluster::with_ttl(2, LONG_MS).await;
     let policy = Policy { give_up_ms: 200, backoff: Backoff { base_ms: 1, max_ms: 5 } };
     let client = cluster.client_with(Options { policy, ..Options::default() }).await;
     let session = opened(&client).await;
@@ -230,7 +231,7 @@ async fn a_call_gives_up_when_no_member_has_a_word_for_the_policys_time() {
 
 #[tokio::test]
 async fn a_member_that_owes_an_answer_is_left_for_another() {
-    let cluster = Cluster::start(2, LONG_MS).await;
+    let cluster = Cluster::with_ttl(2, LONG_MS).await;
     cluster.members[0].calls(Calls::Ignore);
     let policy = Policy { give_up_ms: 5_000, backoff: Backoff { base_ms: 1, max_ms: 5 } };
     let client = cluster.client_with(Options { policy, attempt_timeout_ms: 100, ..Options::default() }).await;
@@ -241,7 +242,7 @@ async fn a_member_that_owes_an_answer_is_left_for_another() {
 
 #[tokio::test]
 async fn a_call_that_waited_as_long_as_allowed_says_so_to_typed_clients() {
-    let cluster = Cluster::start(1, LONG_MS).await;
+    let cluster = Cluster::with_ttl(1, LONG_MS).await;
     let session = opened(&cluster.client().await).await;
     let call =
         |operation| RawCall { space: "s".into(), operation, signature: 9, args: vec![7], wait_ms: Some(5) };
@@ -249,13 +250,13 @@ async fn a_call_that_waited_as_long_as_allowed_says_so_to_typed_clients() {
     assert_eq!(cluster.ledger().seen[0].wait_ms, Some(5));
     assert_eq!(
         Transport::call(&session, call("echo")).await.map(|reply| (reply.revision.0, reply.result)),
-        Ok((7, vec![7]))
+        Ok((FIRST_REVISION, vec![7]))
     );
 }
 
 #[tokio::test]
 async fn signs_of_life_go_to_another_member_when_one_fails_and_the_owner_is_told() {
-    let cluster = Cluster::start(2, 900).await;
+    let cluster = Cluster::with_ttl(2, 900).await;
     let session = opened(&cluster.client().await).await;
     assert_eq!(session.state(), SessionState::Connected);
     cluster.until("a first sign of life", |ledger| ledger.touched == [1]).await;
@@ -277,7 +278,7 @@ async fn signs_of_life_go_to_another_member_when_one_fails_and_the_owner_is_told
 
 #[tokio::test]
 async fn when_a_member_does_not_answer_signs_of_life_its_calls_move_too() {
-    let cluster = Cluster::start(2, 900).await;
+    let cluster = Cluster::with_ttl(2, 900).await;
     let session = opened(&cluster.client().await).await;
     let parked = spawn(&session, "park");
     cluster.until("the call is parked", |ledger| ledger.ran == [1]).await;
@@ -297,7 +298,7 @@ async fn when_a_member_does_not_answer_signs_of_life_its_calls_move_too() {
 
 #[tokio::test]
 async fn without_contact_it_is_lost_at_nine_tenths_of_its_time_to_live_and_nothing_is_sent_any_more() {
-    let cluster = Cluster::start(2, 1_000).await;
+    let cluster = Cluster::with_ttl(2, 1_000).await;
     let session = opened(&cluster.client().await).await;
     cluster.until("a first sign of life", |ledger| !ledger.touched.is_empty()).await;
     let parked = spawn(&session, "park");
@@ -327,13 +328,13 @@ async fn without_contact_it_is_lost_at_nine_tenths_of_its_time_to_live_and_nothi
 
 #[tokio::test]
 async fn what_the_cluster_ended_is_lost_at_once_by_a_sign_of_life_or_a_call() {
-    let cluster = Cluster::start(1, 600).await;
+    let cluster = Cluster::with_ttl(1, 600).await;
     let client = cluster.client().await;
     let session = opened(&client).await;
     cluster.ledger().alive = false;
     session.lost().await;
     assert!(cluster.ledger().touched.len() == 1);
-    let cluster = Cluster::start(1, LONG_MS).await;
+    let cluster = Cluster::with_ttl(1, LONG_MS).await;
     let session = opened(&cluster.client().await).await;
     cluster.ledger().alive = false;
     let told = session.call_json("s", "echo", "1").await;
@@ -343,7 +344,7 @@ async fn what_the_cluster_ended_is_lost_at_once_by_a_sign_of_life_or_a_call() {
 
 #[tokio::test]
 async fn a_session_that_ended_under_a_retry_leaves_its_outcome_unknown() {
-    let cluster = Cluster::start(2, LONG_MS).await;
+    let cluster = Cluster::with_ttl(2, LONG_MS).await;
     cluster.members[0].calls(Calls::Ignore);
     let client = cluster.client_with(Options { attempt_timeout_ms: 100, ..Options::default() }).await;
     let session = opened(&client).await;
@@ -354,7 +355,7 @@ async fn a_session_that_ended_under_a_retry_leaves_its_outcome_unknown() {
 
 #[tokio::test]
 async fn closing_ends_it_on_the_cluster_gives_calls_up_and_is_no_error_twice() {
-    let cluster = Cluster::start(2, LONG_MS).await;
+    let cluster = Cluster::with_ttl(2, LONG_MS).await;
     let session = opened(&cluster.client().await).await;
     let parked = spawn(&session, "park");
     cluster.until("the call is parked", |ledger| ledger.ran == [1]).await;
@@ -369,7 +370,7 @@ async fn closing_ends_it_on_the_cluster_gives_calls_up_and_is_no_error_twice() {
 
 #[tokio::test]
 async fn dropping_the_last_handle_closes_it_and_detaching_does_not() {
-    let cluster = Cluster::start(1, LONG_MS).await;
+    let cluster = Cluster::with_ttl(1, LONG_MS).await;
     let client = cluster.client().await;
     let session = opened(&client).await;
     echo(&session, 1).await;
@@ -391,7 +392,7 @@ async fn dropping_the_last_handle_closes_it_and_detaching_does_not() {
 
 #[tokio::test]
 async fn opening_is_one_session_however_often_it_is_tried() {
-    let cluster = Cluster::start(2, LONG_MS).await;
+    let cluster = Cluster::with_ttl(2, LONG_MS).await;
     cluster.members[0].hang_up_on_open();
     let session = opened(&cluster.client().await).await;
     let opened = cluster.ledger().opened.clone();
@@ -402,7 +403,7 @@ async fn opening_is_one_session_however_often_it_is_tried() {
 
 #[tokio::test]
 async fn what_cannot_be_opened_or_taken_up_is_refused() {
-    let cluster = Cluster::start(1, LONG_MS).await;
+    let cluster = Cluster::with_ttl(1, LONG_MS).await;
     let client = cluster.client().await;
     let told = client.session().label("too long").open().await.map(|_| ());
     assert!(matches!(&told, Err(Error::Refused(refusal)) if refusal.reason == "LABEL_TOO_LONG"), "{told:?}");
@@ -414,7 +415,7 @@ async fn what_cannot_be_opened_or_taken_up_is_refused() {
 
 #[tokio::test]
 async fn operators_list_describe_close_and_bound_sessions() {
-    let cluster = Cluster::start(1, LONG_MS).await;
+    let cluster = Cluster::with_ttl(1, LONG_MS).await;
     let client = cluster.client().await;
     let page = client.list_sessions(None, 1).await.expect("a page");
     assert!(page.more && page.sessions[0].session == SESSION);

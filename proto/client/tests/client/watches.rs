@@ -1,7 +1,5 @@
 //! Watches against members that are made up: what the application is told when members fail, and
 //! what goes over the wire.
-mod watching;
-
 use std::time::{Duration, Instant};
 
 use synod_abi::{EventPayload, Shape, Shaped};
@@ -13,7 +11,8 @@ use synod_client::{
     WatchState,
 };
 use tokio_stream::StreamExt;
-use watching::{Cluster, Does, SIGNATURE};
+
+use crate::cluster::{Cluster, SIGNATURE, SPACE, Watches, eventually, vacant_address};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -48,19 +47,10 @@ fn told(revision: u64, events: &[(&str, &str)]) -> (u64, Vec<(String, String)>) 
     (revision, events.iter().map(|(topic, payload)| ((*topic).to_owned(), (*payload).to_owned())).collect())
 }
 
-/// Waits until a watch is as wanted.
-async fn until(what: &str, mut wanted: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !wanted() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
 #[tokio::test]
 async fn it_tells_what_it_wants_from_where_it_was_told_to_begin() {
     let cluster = Cluster::start(1).await;
-    let client = cluster.client().await;
+    let client = cluster.watcher().await;
     let first = cluster.emit(&[("a/1", "1"), ("b", "2"), ("a/2", "3")]);
     let mut now = client.watch("s").open().await.expect("it begins");
     let mut oldest = client.watch("s").prefix("a/").from_oldest().open().await.expect("it begins");
@@ -80,7 +70,7 @@ async fn it_tells_what_it_wants_from_where_it_was_told_to_begin() {
     assert_eq!(some(&mut exact).await, told(second, &[("b", "4")]));
     assert_eq!(some(&mut filter).await, told(second, &[("a/1", "5")]));
     assert_eq!(now.state(), WatchState::Live);
-    assert_eq!(cluster.ledger().streams.get(&1), Some(&1), "they share a stream");
+    assert_eq!(cluster.log().streams.get(&1), Some(&1), "they share a stream");
 }
 
 /// What a typed client does.
@@ -93,7 +83,7 @@ async fn counted(transport: OneQuery) -> Result<u64, String> {
 #[tokio::test]
 async fn a_querys_result_and_the_events_behind_it_have_no_gap() {
     let cluster = std::sync::Arc::new(Cluster::start(1).await);
-    let client = cluster.client().await;
+    let client = cluster.watcher().await;
     let writer = tokio::spawn({
         let cluster = std::sync::Arc::clone(&cluster);
         async move {
@@ -125,8 +115,8 @@ async fn a_querys_result_and_the_events_behind_it_have_no_gap() {
 #[tokio::test]
 async fn revisions_that_come_in_parts_are_told_whole() {
     let cluster = Cluster::start(1).await;
-    cluster.members[0].cuts_revisions();
-    let mut watch = cluster.client().await.watch("s").open().await.expect("it begins");
+    cluster.members[0].cut_revisions();
+    let mut watch = cluster.watcher().await.watch("s").open().await.expect("it begins");
     let many: Vec<(String, String)> = (0..40).map(|n| (format!("t{n}"), n.to_string())).collect();
     let many: Vec<(&str, &str)> =
         many.iter().map(|(topic, payload)| (topic.as_str(), payload.as_str())).collect();
@@ -138,9 +128,9 @@ async fn revisions_that_come_in_parts_are_told_whole() {
 
 /// Lets each member in turn do `fails` while there are writes, and checks that every watch gets
 /// everything.
-async fn survives(fails: Does) {
+async fn survives(fails: Watches) {
     let cluster = Cluster::start(3).await;
-    let client = cluster.client().await;
+    let client = cluster.watcher().await;
     let mut watches = Vec::new();
     for n in 0..30 {
         watches.push(client.watch("s").topic(&format!("t{}", n % 3)).open().await.expect("it begins"));
@@ -163,16 +153,16 @@ async fn survives(fails: Does) {
             written[topic].push(cluster.emit(&[(["t0", "t1", "t2"][topic], "1"), ("other", "2")]));
         }
         if round % 40 == 10 {
-            let serving = cluster.ledger().creates.last().map_or(1, |(id, _)| *id);
+            let serving = cluster.log().creates.last().map_or(1, |(id, _)| *id);
             let member = &cluster.members[usize::try_from(serving - 1).expect("small")];
-            let before = cluster.ledger().creates.len();
-            member.does(fails.clone());
+            let before = cluster.log().creates.len();
+            member.watches(fails.clone());
             cluster
-                .until("the watches move", |ledger| {
-                    ledger.creates.iter().skip(before).any(|(id, _)| *id != serving)
+                .until_log("the watches move", |log| {
+                    log.creates.iter().skip(before).any(|(id, _)| *id != serving)
                 })
                 .await;
-            member.does(Does::Serve);
+            member.watches(Watches::Serve);
         }
         tokio::task::yield_now().await;
     }
@@ -180,41 +170,41 @@ async fn survives(fails: Does) {
         let (topic, got) = reader.await.expect("it got everything");
         assert_eq!(got, written[usize::try_from(topic).expect("small")], "every event once, and in order");
     }
-    let streams: u64 = cluster.ledger().streams.values().sum();
+    let streams: u64 = cluster.log().streams.values().sum();
     assert!(streams <= 30, "the watches of a client move together, over {streams} streams");
 }
 
 #[tokio::test]
 async fn it_survives_members_that_go_down() {
-    survives(Does::Down).await;
+    survives(Watches::Down).await;
 }
 
 #[tokio::test]
 async fn it_survives_members_that_fall_silent() {
-    survives(Does::Silent).await;
+    survives(Watches::Silent).await;
 }
 
 #[tokio::test]
 async fn it_survives_members_that_stop() {
-    survives(Does::Cancel(Kind::Unavailable, "SHUTTING_DOWN")).await;
+    survives(Watches::Cancel(Kind::Unavailable, "SHUTTING_DOWN")).await;
 }
 
 #[tokio::test]
 async fn a_watch_that_was_too_slow_comes_back_at_the_same_member() {
     let cluster = Cluster::start(2).await;
-    let mut watch = cluster.client().await.watch("s").open().await.expect("it begins");
-    cluster.members[0].does(Does::Cancel(Kind::Rejected, "WATCH_TOO_SLOW"));
-    cluster.until("it comes back", |ledger| ledger.creates.len() > 1).await;
-    cluster.members[0].does(Does::Serve);
+    let mut watch = cluster.watcher().await.watch("s").open().await.expect("it begins");
+    cluster.members[0].watches(Watches::Cancel(Kind::Rejected, "WATCH_TOO_SLOW"));
+    cluster.until_log("it comes back", |log| log.creates.len() > 1).await;
+    cluster.members[0].watches(Watches::Serve);
     let revision = cluster.emit(&[("t", "1")]);
     assert_eq!(some(&mut watch).await, told(revision, &[("t", "1")]));
-    assert!(cluster.ledger().creates.iter().all(|(member, _)| *member == 1));
+    assert!(cluster.log().creates.iter().all(|(member, _)| *member == 1));
 }
 
 #[tokio::test]
 async fn an_application_that_does_not_read_holds_up_nobody_and_misses_nothing() {
     let cluster = Cluster::start(1).await;
-    let client = cluster.client().await;
+    let client = cluster.watcher().await;
     let mut slow = client.watch("s").topic("t").open().await.expect("it begins");
     let mut fast = client.watch("s").topic("t").open().await.expect("it begins");
     let large = "x".repeat(64 << 10);
@@ -223,28 +213,28 @@ async fn an_application_that_does_not_read_holds_up_nobody_and_misses_nothing() 
         written.push(cluster.emit(&[("t", &large)]));
         assert_eq!(some(&mut fast).await.0, *written.last().expect("it was pushed"));
     }
-    until("it waits for its reader", || slow.state() == WatchState::Waiting).await;
-    cluster.until("it is off the stream", |ledger| ledger.watches == 1 && ledger.cancels == 1).await;
+    eventually("it waits for its reader", || slow.state() == WatchState::Waiting).await;
+    cluster.until_log("it is off the stream", |log| log.watches == 1 && log.cancels == 1).await;
     for revision in &written {
         assert_eq!(some(&mut slow).await.0, *revision);
     }
     let last = cluster.emit(&[("t", "1")]);
     assert_eq!(some(&mut slow).await, told(last, &[("t", "1")]));
-    let ledger = cluster.ledger();
+    let log = cluster.log();
     let resumed: Vec<_> =
-        ledger.creates.iter().skip(2).map(|(_, create)| (create.start.clone(), create.space_id)).collect();
+        log.creates.iter().skip(2).map(|(_, create)| (create.start.clone(), create.space_id)).collect();
     assert!(
         !resumed.is_empty()
             && resumed
                 .iter()
-                .all(|(start, id)| matches!(start, Some(Start::FromRevision(_))) && *id == watching::SPACE)
+                .all(|(start, id)| matches!(start, Some(Start::FromRevision(_))) && *id == SPACE)
     );
 }
 
 #[tokio::test]
 async fn compaction_and_deletion_end_it_with_what_it_takes_to_go_on() {
     let cluster = Cluster::start(1).await;
-    let client = cluster.client().await;
+    let client = cluster.watcher().await;
     for _ in 0..5 {
         cluster.emit(&[("t", "1")]);
     }
@@ -259,7 +249,7 @@ async fn compaction_and_deletion_end_it_with_what_it_takes_to_go_on() {
     let mut watch = client.watch("s").from_revision(5).open().await.expect("it begins");
     assert_eq!(some(&mut watch).await.0, 5);
     assert_eq!(some(&mut watch).await.0, 6);
-    cluster.ledger().revision = 20;
+    cluster.log().revision = 20;
     cluster.compact(15);
     let ended = events(&mut watch).await.expect_err("it is overtaken");
     assert_eq!(
@@ -271,7 +261,7 @@ async fn compaction_and_deletion_end_it_with_what_it_takes_to_go_on() {
     let mut watch = client.watch("s").open().await.expect("it begins");
     let last = cluster.emit(&[("t", "1")]);
     assert_eq!(some(&mut watch).await.0, last);
-    cluster.ledger().deleted = true;
+    cluster.log().deleted = true;
     cluster.stir();
     assert!(matches!(events(&mut watch).await, Err(WatchError::SpaceDeleted { .. })));
     assert!(matches!(client.watch("s").open().await, Err(WatchError::SpaceDeleted { .. })));
@@ -280,7 +270,7 @@ async fn compaction_and_deletion_end_it_with_what_it_takes_to_go_on() {
 #[tokio::test]
 async fn a_refused_watch_is_told_at_once_and_harms_no_other() {
     let cluster = Cluster::start(2).await;
-    let client = cluster.client().await;
+    let client = cluster.watcher().await;
     let mut good = client.watch("s").open().await.expect("it begins");
     for (watch, reason) in [
         (client.watch("nowhere"), "UNKNOWN_SPACE"),
@@ -294,14 +284,14 @@ async fn a_refused_watch_is_told_at_once_and_harms_no_other() {
     }
     let revision = cluster.emit(&[("t", "1")]);
     assert_eq!(some(&mut good).await.0, revision);
-    let ledger = cluster.ledger();
-    assert_eq!((ledger.watches, ledger.streams.len()), (1, 1));
+    let log = cluster.log();
+    assert_eq!((log.watches, log.streams.len()), (1, 1));
 }
 
 #[tokio::test]
 async fn a_watch_that_is_dropped_leaves_nothing() {
     let cluster = Cluster::start(1).await;
-    let client = cluster.client().await;
+    let client = cluster.watcher().await;
     let mut watches = Vec::new();
     for opening in
         futures::future::join_all((0..2_000).map(|n| client.watch("s").topic(&format!("t{}", n % 2)).open()))
@@ -310,42 +300,40 @@ async fn a_watch_that_is_dropped_leaves_nothing() {
         watches.push(opening.expect("it begins"));
     }
     {
-        let ledger = cluster.ledger();
-        assert_eq!((ledger.watches, ledger.streams.get(&1)), (2_000, Some(&1)));
+        let log = cluster.log();
+        assert_eq!((log.watches, log.streams.get(&1)), (2_000, Some(&1)));
     }
     let revision = cluster.emit(&[("t1", "1")]);
     for watch in watches.iter_mut().skip(1).step_by(2) {
         assert_eq!(some(watch).await.0, revision);
     }
     drop(watches);
-    cluster.until("they are cancelled", |ledger| ledger.watches == 0).await;
+    cluster.until_log("they are cancelled", |log| log.watches == 0).await;
     let opening = client.watch("s").open();
     drop(opening);
     let opened = tokio::time::timeout(Duration::from_nanos(1), client.watch("s").open()).await;
     drop(opened);
-    cluster.until("they are cancelled", |ledger| ledger.watches == 0).await;
+    cluster.until_log("they are cancelled", |log| log.watches == 0).await;
 }
 
 #[tokio::test]
 async fn when_nobody_serves_opening_fails_in_time_and_an_open_one_goes_on() {
     let cluster = Cluster::start(2).await;
-    let client = cluster.client().await;
+    let client = cluster.watcher().await;
     let mut watch = client.watch("s").open().await.expect("it begins");
     for member in &cluster.members {
-        member.does(Does::Down);
+        member.watches(Watches::Down);
     }
-    until("it says so", || matches!(watch.state(), WatchState::Disconnected { .. })).await;
+    eventually("it says so", || matches!(watch.state(), WatchState::Disconnected { .. })).await;
     let began = Instant::now();
     let error = client.watch("s").open().await.expect_err("nobody serves");
     assert!(matches!(&error, WatchError::Failed(Error::Unavailable(_))), "{error}");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let revision = cluster.emit(&[("t", "1")]);
-    cluster.members[1].does(Does::Serve);
+    cluster.members[1].watches(Watches::Serve);
     assert_eq!(some(&mut watch).await.0, revision);
-    until("it has caught up", || watch.state() == WatchState::Live).await;
-    let address = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port");
+    eventually("it has caught up", || watch.state() == WatchState::Live).await;
+    let address = vacant_address().await;
     let policy = Policy { give_up_ms: 100, backoff: Backoff { base_ms: 1, max_ms: 5 } };
     let nobody = Client::connect_with(
         address.to_string(),
@@ -362,8 +350,8 @@ async fn when_nobody_serves_opening_fails_in_time_and_an_open_one_goes_on() {
 #[tokio::test]
 async fn a_member_that_knows_no_watches_refuses_them() {
     let cluster = Cluster::start(1).await;
-    cluster.members[0].does(Does::Old);
-    let error = cluster.client().await.watch("s").open().await.expect_err("it is refused");
+    cluster.members[0].watches(Watches::Old);
+    let error = cluster.watcher().await.watch("s").open().await.expect_err("it is refused");
     assert!(
         matches!(&error, WatchError::Failed(Error::Refused(refusal)) if refusal.reason == "Unimplemented"),
         "{error}"
@@ -373,7 +361,7 @@ async fn a_member_that_knows_no_watches_refuses_them() {
 #[tokio::test]
 async fn it_tells_how_far_it_is_when_it_is_asked_and_is_a_stream() {
     let cluster = Cluster::start(1).await;
-    let mut watch = cluster.client().await.watch("s").topic("t").open().await.expect("it begins");
+    let mut watch = cluster.watcher().await.watch("s").topic("t").open().await.expect("it begins");
     let revision = cluster.emit(&[("other", "1")]);
     watch.request_progress();
     let mark = tokio::time::timeout(PATIENCE, StreamExt::next(&mut watch)).await.expect("in time");
@@ -432,7 +420,7 @@ impl EventPayload for Other {
 #[tokio::test]
 async fn payloads_come_as_what_the_recipe_emits_and_never_as_anything_else() {
     let cluster = Cluster::start(1).await;
-    let client = cluster.client().await;
+    let client = cluster.watcher().await;
     let mut typed = client.watch("s").typed::<Text>().open().await.expect("it begins");
     let mut raw = client.watch("s").postcard().open().await.expect("it begins");
     let revision = cluster.emit(&[("t", "ü")]);

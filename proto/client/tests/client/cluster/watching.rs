@@ -1,30 +1,20 @@
-//! A made-up cluster for tests of watches: real gRPC on loopback, one log of events behind all
-//! members, and members that break off, fall silent, cut revisions into parts, or can't serve, as
-//! they are told.
+//! Watches: what a member does with them, and the log of events that all members serve.
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use synod_api::v1::create_watch::Start;
 use synod_api::v1::failure::Kind;
-use synod_api::v1::spaces_server::{Spaces, SpacesServer};
 use synod_api::v1::watch_request::Request as Asked;
 use synod_api::v1::watch_update::Update;
 use synod_api::v1::{
-    CallReply, CallRequest, CreateWatch, Event, EventForm, Failure, Header, QueryReply, QueryRequest, Value,
-    WatchCancelled, WatchCreated, WatchEvents, WatchProgress, WatchReply, WatchRequest, WatchUpdate,
-    value::Form,
+    CreateWatch, Event, EventForm, Value, WatchCancelled, WatchCreated, WatchEvents, WatchProgress,
+    WatchReply, WatchRequest, WatchUpdate, value::Form,
 };
-use synod_client::core::{Backoff, Policy};
-use synod_client::{Client, Follow, Options};
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_stream::{Stream, StreamExt};
-use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status, Streaming};
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tonic::{Status, Streaming};
+
+use super::{Member, failure};
 
 /// The number of the space.
 pub(crate) const SPACE: u32 = 7;
@@ -33,165 +23,68 @@ pub(crate) const SIGNATURE: u64 = 0xfeed;
 /// Events per message of a member that does not cut revisions.
 const MESSAGE_EVENTS: usize = 64;
 
-/// What a member does.
+/// What a member does with watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Does {
+pub(crate) enum Watches {
     Serve,
-    /// Takes requests, and says nothing.
+    /// Takes requests, and answers none.
     Silent,
     /// Breaks every stream, and takes no new one.
     Down,
     /// Knows no watches: it is of an older version.
     Old,
-    /// Cancels every watch so, and those that are created.
+    /// Cancels every watch with this failure, and those that are created.
     Cancel(Kind, &'static str),
 }
 
-/// What the members share.
+/// What the members keep of events and watches.
 #[derive(Default)]
-pub(crate) struct Ledger {
+pub(crate) struct Log {
     pub(crate) revision: u64,
     pub(crate) compacted: u64,
     /// Topics and payloads of each revision.
-    pub(crate) events: BTreeMap<u64, Vec<(String, String)>>,
+    pub(super) events: BTreeMap<u64, Vec<(String, String)>>,
+    /// Whether the space was deleted.
     pub(crate) deleted: bool,
-    /// By which member, and what.
+    /// Each watch that was created, with the member.
     pub(crate) creates: Vec<(u64, CreateWatch)>,
     pub(crate) cancels: usize,
+    /// How many streams each member has served.
     pub(crate) streams: BTreeMap<u64, u64>,
+    /// How many watches are open.
     pub(crate) watches: i64,
     pub(crate) queries: u64,
-    /// Queries are answered with this much delay.
+    /// How long a query takes.
     pub(crate) query_delay_ms: u64,
 }
 
-pub(crate) struct Member {
-    id: u64,
-    pub(crate) address: SocketAddr,
-    does: watch::Sender<Does>,
-    /// Whether it sends every event of a revision in a part of its own.
-    parts: Mutex<bool>,
-    ledger: Arc<Mutex<Ledger>>,
-    news: watch::Sender<u64>,
-}
-
-pub(crate) struct Cluster {
-    pub(crate) members: Vec<Arc<Member>>,
-    ledger: Arc<Mutex<Ledger>>,
-    news: watch::Sender<u64>,
-}
-
-impl Cluster {
-    pub(crate) async fn start(members: u64) -> Self {
-        let ledger = Arc::new(Mutex::new(Ledger { revision: 1, ..Ledger::default() }));
-        let news = watch::Sender::new(0);
-        let mut started = Vec::new();
-        for id in 1..=members {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            let member = Arc::new(Member {
-                id,
-                address: listener.local_addr().expect("it is bound"),
-                does: watch::Sender::new(Does::Serve),
-                parts: Mutex::new(false),
-                ledger: Arc::clone(&ledger),
-                news: news.clone(),
-            });
-            let server = tonic::transport::Server::builder()
-                .add_service(SpacesServer::new(Served(Arc::clone(&member))));
-            tokio::spawn(async move {
-                let _ended =
-                    server.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))).await;
-            });
-            started.push(member);
-        }
-        Self { members: started, ledger, news }
-    }
-
-    pub(crate) async fn client(&self) -> Client {
-        let policy = Policy { give_up_ms: 2_000, backoff: Backoff { base_ms: 1, max_ms: 10 } };
-        let options = Options {
-            follow: Follow::Nearest,
-            learn_members: false,
-            policy,
-            member_backoff: Backoff { base_ms: 20, max_ms: 60 },
-            watch_silence_ms: 400,
-            attempt_timeout_ms: 1_000,
-            ..Options::default()
-        };
-        let endpoints =
-            self.members.iter().map(|member| member.address.to_string()).collect::<Vec<_>>().join(",");
-        Client::connect_with(endpoints, options).await.expect("nobody is contacted")
-    }
-
-    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().expect("nobody panicked")
-    }
-
+impl Log {
     /// How many events there were.
-    pub(crate) fn count(&self) -> u64 {
-        events_of(&self.ledger())
+    pub(super) fn count(&self) -> u64 {
+        self.events.values().map(|events| events.len() as u64).sum()
     }
 
-    /// Emits events in one revision, and returns it.
-    pub(crate) fn emit(&self, events: &[(&str, &str)]) -> u64 {
-        let revision = {
-            let mut ledger = self.ledger();
-            ledger.revision += 1;
-            let revision = ledger.revision;
-            let events =
-                events.iter().map(|(topic, payload)| ((*topic).to_owned(), (*payload).to_owned())).collect();
-            ledger.events.insert(revision, events);
-            revision
+    /// Adds events in one revision, and returns it.
+    pub(super) fn append(&mut self, events: &[(&str, &str)]) -> u64 {
+        self.revision += 1;
+        let owned = |(topic, payload): &(&str, &str)| ((*topic).to_owned(), (*payload).to_owned());
+        self.events.insert(self.revision, events.iter().map(owned).collect());
+        self.revision
+    }
+
+    /// Answers the only query: how many events there were.
+    pub(super) fn answer(&self, args: Option<&Value>) -> Value {
+        let count = self.count();
+        let form = match args.and_then(|args| args.form.as_ref()) {
+            Some(Form::Postcard(_)) => Form::Postcard(synod_abi::encode(&count)),
+            _ => Form::Json(count.to_string()),
         };
-        self.stir();
-        revision
+        Value { form: Some(form), signature: 0 }
     }
-
-    /// Lets the members look at the log.
-    pub(crate) fn stir(&self) {
-        self.news.send_modify(|count| *count += 1);
-    }
-
-    /// Forgets what is up to `revision`.
-    pub(crate) fn compact(&self, revision: u64) {
-        self.ledger().compacted = revision;
-        self.stir();
-    }
-
-    /// Waits until the ledger is as wanted.
-    pub(crate) async fn until(&self, what: &str, mut wanted: impl FnMut(&Ledger) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !wanted(&self.ledger()) {
-            assert!(Instant::now() < deadline, "not in time: {what}");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-}
-
-impl Member {
-    pub(crate) fn does(&self, does: Does) {
-        self.does.send_replace(does);
-    }
-
-    pub(crate) fn cuts_revisions(&self) {
-        *self.parts.lock().expect("nobody panicked") = true;
-    }
-
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().expect("nobody panicked")
-    }
-
-    fn header(&self) -> Option<Header> {
-        Some(Header { member_id: self.id, term: 1, revision: self.ledger().revision, ..Header::default() })
-    }
-}
-
-fn failure(kind: Kind, reason: &str) -> Failure {
-    Failure { kind: kind as i32, reason: reason.into(), message: reason.into(), ..Failure::default() }
 }
 
 /// A watch on a member.
-struct Watching {
+pub(super) struct Watching {
     create: CreateWatch,
     next: u64,
 }
@@ -210,21 +103,7 @@ impl Watching {
     }
 }
 
-fn events_of(ledger: &Ledger) -> u64 {
-    ledger.events.values().map(|events| events.len() as u64).sum()
-}
-
-/// The only query: how many events there were.
-fn answer(args: Option<&Value>, ledger: &Ledger) -> Value {
-    let count = events_of(ledger);
-    let form = match args.and_then(|args| args.form.as_ref()) {
-        Some(Form::Postcard(_)) => Form::Postcard(synod_abi::encode(&count)),
-        _ => Form::Json(count.to_string()),
-    };
-    Value { form: Some(form), signature: 0 }
-}
-
-fn begin(create: &CreateWatch, ledger: &Ledger) -> Result<(u64, Option<Value>), Box<WatchCancelled>> {
+fn begin(create: &CreateWatch, log: &Log) -> Result<(u64, Option<Value>), Box<WatchCancelled>> {
     let refused = |reason: &str| {
         Box::new(WatchCancelled {
             failure: Some(failure(Kind::Rejected, reason)),
@@ -234,54 +113,52 @@ fn begin(create: &CreateWatch, ledger: &Ledger) -> Result<(u64, Option<Value>), 
     if create.space != "s" {
         return Err(refused("UNKNOWN_SPACE"));
     }
-    if ledger.deleted || ![0, SPACE].contains(&create.space_id) {
+    if log.deleted || ![0, SPACE].contains(&create.space_id) {
         return Err(refused("SPACE_DELETED"));
     }
     if ![0, SIGNATURE].contains(&create.signature) {
         return Err(refused("SIGNATURE_MISMATCH"));
     }
     match &create.start {
-        None => Ok((ledger.revision, None)),
-        Some(Start::FromOldest(_)) => Ok((ledger.compacted, None)),
-        Some(Start::FromRevision(revision)) if *revision <= ledger.compacted => {
-            Err(Box::new(compacted(ledger)))
-        }
-        Some(Start::FromRevision(revision)) if *revision > ledger.revision + 1 => {
+        None => Ok((log.revision, None)),
+        Some(Start::FromOldest(_)) => Ok((log.compacted, None)),
+        Some(Start::FromRevision(revision)) if *revision <= log.compacted => Err(Box::new(compacted(log))),
+        Some(Start::FromRevision(revision)) if *revision > log.revision + 1 => {
             Err(refused("REVISION_NOT_REACHED"))
         }
         Some(Start::FromRevision(revision)) => Ok((revision - 1, None)),
-        Some(Start::Query(query)) => Ok((ledger.revision, Some(answer(query.args.as_ref(), ledger)))),
+        Some(Start::Query(query)) => Ok((log.revision, Some(log.answer(query.args.as_ref())))),
     }
 }
 
-fn compacted(ledger: &Ledger) -> WatchCancelled {
+fn compacted(log: &Log) -> WatchCancelled {
     WatchCancelled {
         failure: Some(failure(Kind::Rejected, "COMPACTED")),
-        resume_revision: ledger.compacted + 1,
-        compacted_revision: ledger.compacted,
+        resume_revision: log.compacted + 1,
+        compacted_revision: log.compacted,
     }
 }
 
 /// One stream of watches.
-struct Serving {
-    member: Arc<Member>,
-    watches: BTreeMap<u64, Watching>,
-    replies: mpsc::Sender<Result<WatchReply, Status>>,
+pub(super) struct Serving {
+    pub(super) member: Arc<Member>,
+    pub(super) watches: BTreeMap<u64, Watching>,
+    pub(super) replies: mpsc::Sender<Result<WatchReply, Status>>,
 }
 
 impl Serving {
-    async fn run(mut self, mut requests: Streaming<WatchRequest>) {
-        let mut does = self.member.does.subscribe();
-        let mut news = self.member.news.subscribe();
+    pub(super) async fn run(mut self, mut requests: Streaming<WatchRequest>) {
+        let mut does = self.member.watches.subscribe();
+        let mut news = self.member.shared.news.subscribe();
         loop {
             let doing = does.borrow_and_update().clone();
             news.mark_unchanged();
             match doing {
-                Does::Down => {
+                Watches::Down => {
                     let _gone = self.replies.send(Err(Status::unavailable("the member is gone"))).await;
                     break;
                 }
-                Does::Cancel(kind, reason) => {
+                Watches::Cancel(kind, reason) => {
                     let updates = std::mem::take(&mut self.watches).into_iter().map(|(watch_id, watch)| {
                         let cancelled = WatchCancelled {
                             failure: Some(failure(kind, reason)),
@@ -291,22 +168,22 @@ impl Serving {
                         WatchUpdate { watch_id, update: Some(Update::Cancelled(cancelled)) }
                     });
                     let updates = updates.collect::<Vec<_>>();
-                    self.member.ledger().watches -= updates.len() as i64;
+                    self.member.log().watches -= updates.len() as i64;
                     if !updates.is_empty() && !self.send(updates).await {
                         break;
                     }
                 }
-                Does::Serve => {
+                Watches::Serve => {
                     if !self.serve().await {
                         break;
                     }
                 }
-                Does::Silent | Does::Old => {}
+                Watches::Silent | Watches::Old => {}
             }
             tokio::select! {
                 request = requests.next() => match request {
                     Some(Ok(WatchRequest { request: Some(request) })) => {
-                        if *does.borrow() != Does::Silent && !self.take(request).await {
+                        if *does.borrow() != Watches::Silent && !self.take(request).await {
                             break;
                         }
                     }
@@ -316,7 +193,7 @@ impl Serving {
                 _ = news.changed() => {}
             }
         }
-        self.member.ledger().watches -= self.watches.len() as i64;
+        self.member.log().watches -= self.watches.len() as i64;
     }
 
     async fn send(&self, updates: Vec<WatchUpdate>) -> bool {
@@ -327,27 +204,27 @@ impl Serving {
     async fn take(&mut self, request: Asked) -> bool {
         let (watch_id, update) = match request {
             Asked::Progress(_) => {
-                let mark = WatchProgress { revision: self.member.ledger().revision, time_ms: 1 };
+                let mark = WatchProgress { revision: self.member.log().revision, time_ms: 1 };
                 return !self.serve().await
                     || self
                         .send(vec![WatchUpdate { watch_id: 0, update: Some(Update::Progress(mark)) }])
                         .await;
             }
             Asked::Cancel(cancel) => {
-                let mut ledger = self.member.ledger();
-                ledger.cancels += 1;
-                ledger.watches -= i64::from(self.watches.remove(&cancel.watch_id).is_some());
+                let mut log = self.member.log();
+                log.cancels += 1;
+                log.watches -= i64::from(self.watches.remove(&cancel.watch_id).is_some());
                 (cancel.watch_id, Update::Cancelled(WatchCancelled::default()))
             }
             Asked::Create(create) => {
-                let mut ledger = self.member.ledger();
-                ledger.creates.push((self.member.id, create.clone()));
+                let mut log = self.member.log();
+                log.creates.push((self.member.id, create.clone()));
                 let watch_id = create.watch_id;
                 assert!(watch_id > 0 && !self.watches.contains_key(&watch_id), "an id of its own");
-                match begin(&create, &ledger) {
+                match begin(&create, &log) {
                     Err(cancelled) => (watch_id, Update::Cancelled(*cancelled)),
                     Ok((revision, result)) => {
-                        ledger.watches += 1;
+                        log.watches += 1;
                         self.watches.insert(watch_id, Watching { create, next: revision + 1 });
                         (
                             watch_id,
@@ -365,17 +242,17 @@ impl Serving {
         loop {
             let mut updates = Vec::new();
             {
-                let mut ledger = self.member.ledger();
-                let parts = *self.member.parts.lock().expect("nobody panicked");
+                let mut log = self.member.log();
+                let parts = self.member.behaviour().cuts_revisions;
                 let mut ended = Vec::new();
                 for (&watch_id, watch) in &mut self.watches {
-                    let cancelled = if ledger.deleted {
+                    let cancelled = if log.deleted {
                         Some(WatchCancelled {
                             failure: Some(failure(Kind::Rejected, "SPACE_DELETED")),
                             ..WatchCancelled::default()
                         })
-                    } else if watch.next <= ledger.compacted {
-                        Some(compacted(&ledger))
+                    } else if watch.next <= log.compacted {
+                        Some(compacted(&log))
                     } else {
                         None
                     };
@@ -385,7 +262,7 @@ impl Serving {
                         continue;
                     }
                     let mut whole = Vec::new();
-                    for (&revision, emitted) in ledger.events.range(watch.next..) {
+                    for (&revision, emitted) in log.events.range(watch.next..) {
                         if whole.len() >= MESSAGE_EVENTS {
                             break;
                         }
@@ -422,7 +299,7 @@ impl Serving {
                         });
                     }
                 }
-                ledger.watches -= ended.len() as i64;
+                log.watches -= ended.len() as i64;
                 self.watches.retain(|watch_id, _| !ended.contains(watch_id));
             }
             if updates.is_empty() {
@@ -432,65 +309,5 @@ impl Serving {
                 return false;
             }
         }
-    }
-}
-
-struct Served(Arc<Member>);
-
-type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
-#[tonic::async_trait]
-impl Spaces for Served {
-    async fn call(&self, _request: Request<CallRequest>) -> Result<Response<CallReply>, Status> {
-        Err(Status::unimplemented("not needed"))
-    }
-
-    type CallStreamStream = Replies<CallReply>;
-
-    async fn call_stream(
-        &self,
-        _request: Request<Streaming<CallRequest>>,
-    ) -> Result<Response<Self::CallStreamStream>, Status> {
-        Err(Status::unimplemented("not needed"))
-    }
-
-    type WatchStream = Replies<WatchReply>;
-
-    async fn watch(
-        &self,
-        request: Request<Streaming<WatchRequest>>,
-    ) -> Result<Response<Self::WatchStream>, Status> {
-        if *self.0.does.borrow() == Does::Down {
-            return Err(Status::unavailable("the member is down"));
-        }
-        if *self.0.does.borrow() == Does::Old {
-            return Err(Status::unimplemented(""));
-        }
-        *self.0.ledger().streams.entry(self.0.id).or_default() += 1;
-        let (replies, stream) = mpsc::channel(4);
-        let serving = Serving { member: Arc::clone(&self.0), watches: BTreeMap::new(), replies };
-        tokio::spawn(serving.run(request.into_inner()));
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
-    }
-
-    async fn query(&self, request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {
-        let QueryRequest { args, context, .. } = request.into_inner();
-        let delay_ms = {
-            let mut ledger = self.0.ledger();
-            ledger.queries += 1;
-            ledger.query_delay_ms
-        };
-        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
-        if *self.0.does.borrow() != Does::Serve {
-            return Err(synod_api::status_of_failure(&failure(Kind::Unavailable, "NO_LEADER")));
-        }
-        let ledger = self.0.ledger();
-        assert!(
-            context.unwrap_or_default().at_least_revision <= ledger.revision,
-            "nothing of the future is asked for"
-        );
-        let header =
-            Some(Header { member_id: self.0.id, term: 1, revision: ledger.revision, ..Header::default() });
-        Ok(Response::new(QueryReply { header, result: Some(answer(args.as_ref(), &ledger)) }))
     }
 }

