@@ -11,7 +11,7 @@ use synod_abi::{
     AdmissionError, Context, EntryPoint, Fault, HostCalls, ModuleHash, REPLY_BAD_ARGUMENTS, REPLY_ERROR,
     REPLY_LATER, REPLY_NOW, REPLY_RESULT, SpaceId, limits,
 };
-use synod_machine::{Admitted, Completion, Fatal, Invocation, MemoryState, Vm, Workspace, module_hash};
+use synod_machine::{Admitted, Completion, Fatal, Invocation, MemoryState, Vm, Draft, module_hash};
 use synod_sdk::native::NativeRecipe;
 
 const WASM_MAGIC: &[u8] = b"\0asm";
@@ -19,7 +19,7 @@ const WASM_MAGIC: &[u8] = b"\0asm";
 type Dispatch = fn(EntryPoint, &Context, &[u8], &mut dyn HostCalls) -> Result<Vec<u8>, Fault>;
 
 /// Runs compiled modules.
-pub(crate) type EngineVm = Box<dyn Vm<Workspace<MemoryState>> + Send>;
+pub(crate) type EngineVm = Box<dyn Vm<Draft<MemoryState>> + Send>;
 
 /// What compiled modules run on.
 pub(crate) trait Engine: Send + Sync {
@@ -86,7 +86,7 @@ impl TestVm {
     }
 }
 
-impl Vm<Workspace<MemoryState>> for TestVm {
+impl Vm<Draft<MemoryState>> for TestVm {
     fn admit(&self, module: &[u8]) -> Result<Admitted, AdmissionError> {
         let hash = module_hash(module);
         if self.native.contains_key(&hash) {
@@ -120,8 +120,8 @@ impl Vm<Workspace<MemoryState>> for TestVm {
     fn invoke(
         &mut self,
         call: Invocation<'_>,
-        mut host: Workspace<MemoryState>,
-    ) -> Result<(Workspace<MemoryState>, Completion), Fatal> {
+        mut host: Draft<MemoryState>,
+    ) -> Result<(Draft<MemoryState>, Completion), Fatal> {
         let Some(dispatch) = self.native.get(&call.module) else {
             let engine = self.engine()?;
             let done = engine.invoke(call, host)?;

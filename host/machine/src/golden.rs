@@ -10,12 +10,12 @@ use synod_abi::{
     TopicFilter, decode, encode,
 };
 
-use crate::commands::ticks::Fires;
-use crate::draft::tickets::StoredTicket;
 use crate::log::rejection::{Change, Incompatible};
 use crate::rows::directory::{FORMAT, Head, HookFailures, StoredRecipe, StoredSpace};
 use crate::rows::events::{EventLog, EventPosition, StoredBinding, StoredEvent};
+use crate::rows::sessions::StoredTicket;
 use crate::rows::sessions::{RequestRecord, RequestState, SessionRecord};
+use crate::rows::timers::{Fires, timer_index_key, timer_key};
 use crate::*;
 
 fn hex(bytes: &[u8]) -> String {
@@ -340,8 +340,8 @@ fn keys_of_stored_rows_sort_by_age() {
     assert_eq!(hex(&sessions::nonce_key([1; 16])), format!("6e{}", "01".repeat(16)));
     assert_eq!(hex(&sessions::ticket_key(SpaceId(1), TicketId(2))), "74000000010000000000000002");
     assert_eq!(hex(&sessions::waiting_key(SpaceId(1))), "6300000001");
-    assert_eq!(hex(&sessions::timer_key(Time(1), TimerId(2))), "7400000000000000010000000000000002");
-    assert_eq!(hex(&sessions::timer_index_key(SpaceId(1), TimerId(2))), "69000000010000000000000002");
+    assert_eq!(hex(&timer_key(Time(1), TimerId(2))), "7400000000000000010000000000000002");
+    assert_eq!(hex(&timer_index_key(SpaceId(1), TimerId(2))), "69000000010000000000000002");
 }
 
 #[test]

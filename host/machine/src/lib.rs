@@ -24,23 +24,24 @@ mod run;
 mod upgrade;
 
 pub use access::{AccessSet, Right, access_set};
-pub use apply::Machine;
-pub use draft::draft::Workspace;
+pub use apply::applied::Applied;
+pub use draft::draft::Draft;
+pub use draft::effects::{Completed, Emitted, EventLogChange, LogLine, SessionChange};
 pub use log::command::{
     Action, Binding, Call, Caller, Command, EndCause, Entry, EventRetention, OnFailure, OpenSession, Origin,
     Principal, Request, SessionBounds, SessionCall, TtlPolicy,
 };
 pub use log::environment::Environment;
-pub use log::outcome::{
-    Applied, Cancelled, CommandOutcome, Completed, Emitted, EventLogChange, LogLine, Outcome, Reply,
-    SessionChange,
-};
+pub use log::outcome::{Cancelled, CommandOutcome, Outcome, Reply};
 pub use log::rejection::{Change, DeliveryFailure, Incompatible, Rejection};
 pub use ports::{Admitted, Completion, Fatal, Invocation, RangeLimit, Row, StateView, Table, Vm, Write};
 pub use query::{Answer, Query, query};
-pub use rows::digest::{RowSum, module_hash, verify};
+pub use rows::digest::{RowSum, module_hash};
 pub use rows::memory::MemoryState;
+pub use rows::scan::Scan;
+pub use rows::verify::verify;
 pub use rows::{directory, events, sessions};
+pub use run::machine::Machine;
 pub use upgrade::check_upgrade;
 
 #[cfg(test)]

@@ -7,12 +7,13 @@ use alloc::vec::Vec;
 
 use synod_abi::{Context, EntryPoint, Fault, OperationId, Revision, SessionId, SpaceName, Time, limits};
 
-use crate::draft::draft::Workspace;
-use crate::log::outcome::LogLine;
+use crate::draft::draft::Draft;
+use crate::draft::effects::LogLine;
 use crate::log::rejection::Rejection;
 use crate::ports::{Fatal, Invocation, StateView, Vm};
 use crate::rows::directory::{self, Head, SpaceRecord};
-use crate::run::call::{Answered, answered, load};
+use crate::run::call::{Answered, answered};
+use crate::run::targets::load;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +46,7 @@ pub struct Answer {
 ///
 /// # Errors
 /// [`Fatal`] if the store cannot be read.
-pub fn query<S: StateView + Clone, V: Vm<Workspace<S>>>(
+pub fn query<S: StateView + Clone, V: Vm<Draft<S>>>(
     view: &S,
     vm: &mut V,
     query: Query<'_>,
@@ -70,14 +71,14 @@ pub fn query<S: StateView + Clone, V: Vm<Workspace<S>>>(
         args: query.args,
         fuel: limits::CALL_FUEL,
     };
-    let (mut workspace, completion) = vm.invoke(invocation, Workspace::for_query(view.clone(), space))?;
-    workspace.check()?;
+    let (mut draft, completion) = vm.invoke(invocation, Draft::for_query(view.clone(), space))?;
+    draft.check()?;
     let result = match answered(completion) {
         Ok(Answered::Result { result, reversible: false }) => Ok(result.0),
         Ok(_) => Err(Rejection::Fault(Fault::BadReply)),
         Err(rejection) => Err(rejection),
     };
-    Ok(Answer { revision, time, result, logs: workspace.take_logs() })
+    Ok(Answer { revision, time, result, logs: draft.take_logs() })
 }
 
 /// The same for every query of one state.

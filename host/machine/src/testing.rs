@@ -16,8 +16,8 @@ use synod_abi::{
 
 mod events;
 
-use crate::commands::ticks::Fires;
 use crate::rows::sessions::{RequestRecord, RequestState, SessionRecord};
+use crate::rows::timers::Fires;
 use crate::*;
 
 /// What the recipe is told to do.

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use synod_machine::{MemoryState, Workspace};
+use synod_machine::{MemoryState, Draft};
 use synod_vm::{Modules, WasmVm, spawn};
 
 #[path = "../../machine/benches/member/mod.rs"]
@@ -20,7 +20,7 @@ use member::{Member, entries};
 const WARM_UP_CALLS: u64 = 4_096;
 
 /// Time of `count` of `entries`, in turn.
-fn run(member: &mut Member<WasmVm<Workspace<MemoryState>>>, entries: &[Vec<u8>], count: u64) -> Duration {
+fn run(member: &mut Member<WasmVm<Draft<MemoryState>>>, entries: &[Vec<u8>], count: u64) -> Duration {
     let started = Instant::now();
     (0..count).zip(entries.iter().cycle()).for_each(|(_, entry)| drop(member.apply(entry)));
     started.elapsed()

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use synod_abi::schema::{EntryPointDef, HooksDef, SchemaDef};
 use synod_abi::{Blob, OperationId, RecipeName, Revision, Shape, SpaceId, SpaceName, TopicFilter, encode};
-use synod_machine::{Action, Binding, Call, MemoryState, OnFailure, Reply, Workspace};
+use synod_machine::{Action, Binding, Call, MemoryState, OnFailure, Reply, Draft};
 use synod_vm::{Modules, WasmVm, spawn};
 
 #[path = "../../machine/benches/member/mod.rs"]
@@ -68,10 +68,10 @@ enum Bound {
 }
 
 fn installed(
-    vm: WasmVm<Workspace<MemoryState>>,
+    vm: WasmVm<Draft<MemoryState>>,
     engine: [u8; 32],
     bound: Bound,
-) -> Member<WasmVm<Workspace<MemoryState>>> {
+) -> Member<WasmVm<Draft<MemoryState>>> {
     let module = |name| synod_bundle::recipe(name).expect("it is bundled").module;
     let mut member = Member::new(vm, engine, module("counter"), 0);
     for (name, module) in
@@ -114,7 +114,7 @@ fn entries(calls: u32) -> Vec<Vec<u8>> {
 }
 
 /// Time of `count` of `entries`, in turn.
-fn run(member: &mut Member<WasmVm<Workspace<MemoryState>>>, entries: &[Vec<u8>], mut count: u64) -> Duration {
+fn run(member: &mut Member<WasmVm<Draft<MemoryState>>>, entries: &[Vec<u8>], mut count: u64) -> Duration {
     let mut taken = Duration::ZERO;
     while count > 0 {
         let pass = &entries[..entries.len().min(count as usize)];
@@ -128,7 +128,7 @@ fn run(member: &mut Member<WasmVm<Workspace<MemoryState>>>, entries: &[Vec<u8>],
 }
 
 /// Forgets all events of `kv`.
-fn compact(member: &mut Member<WasmVm<Workspace<MemoryState>>>) {
+fn compact(member: &mut Member<WasmVm<Draft<MemoryState>>>) {
     let through = Revision(u64::MAX);
     while let Ok(Reply::Compacted { more: true, .. }) =
         member.apply(&entry([Action::CompactEvents { space: KV, through }])).outcomes[0].outcome.result

@@ -8,7 +8,7 @@ use synod_abi::{
 use synod_machine::directory::{Head, hook_failures};
 use synod_machine::{
     Action, Binding, Call, Caller, Command, CommandOutcome, DeliveryFailure, Entry, Environment, Machine,
-    MemoryState, OnFailure, Origin, Rejection, Reply, Workspace,
+    MemoryState, OnFailure, Origin, Rejection, Reply, Draft,
 };
 use synod_vm::{Modules, WasmVm, spawn};
 
@@ -79,7 +79,7 @@ fn module() -> Vec<u8> {
 struct Member {
     machine: Machine,
     state: MemoryState,
-    vm: WasmVm<Workspace<MemoryState>>,
+    vm: WasmVm<Draft<MemoryState>>,
     index: u64,
 }
 

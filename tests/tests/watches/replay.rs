@@ -9,7 +9,7 @@ use std::path::Path;
 use synod_abi::SpaceName;
 use synod_consensus::{CommittedPayload, payload_of_record};
 use synod_machine::directory;
-use synod_machine::{Environment, Machine, MemoryState, Workspace};
+use synod_machine::{Environment, Machine, MemoryState, Draft};
 use synod_storage::{LogStore, RocksOptions, RocksStore, StateStore};
 use synod_tests::watching::Logged;
 use synod_vm::{Modules, WasmVm};
@@ -38,7 +38,7 @@ fn replay(data: &Path, space: &SpaceName) -> Vec<Logged> {
     );
     let modules = Modules::in_memory().expect("the engines start");
     let environment = Environment { semantics: Environment::SEMANTICS, engine: modules.engine_fingerprint() };
-    let mut vm = WasmVm::<Workspace<MemoryState>>::new(modules).expect("the host calls link");
+    let mut vm = WasmVm::<Draft<MemoryState>>::new(modules).expect("the host calls link");
     let mut state = MemoryState::default();
     let mut machine = Machine::load(&state, environment).expect("an empty state loads");
     let (mut events, mut next) = (Vec::new(), 0);

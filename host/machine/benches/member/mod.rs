@@ -5,7 +5,7 @@
 //! their results compare.
 use synod_abi::{ClusterId, OperationId, RecipeName, SpaceId, SpaceName, Time, encode};
 use synod_machine::{
-    Action, Applied, Call, Caller, Command, Entry, Environment, Machine, MemoryState, Origin, Vm, Workspace,
+    Action, Applied, Call, Caller, Command, Draft, Entry, Environment, Machine, MemoryState, Origin, Vm,
 };
 
 /// Different entries that are applied in turn.
@@ -20,7 +20,7 @@ pub(crate) struct Member<V> {
     index: u64,
 }
 
-impl<V: Vm<Workspace<MemoryState>>> Member<V> {
+impl<V: Vm<Draft<MemoryState>>> Member<V> {
     /// With `module` installed, whose operation `add` takes a name and a number, and with
     /// `counters` counters.
     pub(crate) fn new(vm: V, engine: [u8; 32], module: &[u8], counters: u32) -> Self {

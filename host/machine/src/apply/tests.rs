@@ -369,7 +369,7 @@ fn a_newer_format_is_not_read() {
     let head = directory::Head { format: directory::FORMAT + 1, ..directory::Head::EMPTY };
     state.commit(&[Write::Put {
         table: Table::System,
-        key: directory::head_key(),
+        key: crate::rows::head::head_key(),
         value: [encode(&head), vec![1, 2]].concat(),
     }]);
     assert!(
@@ -380,7 +380,11 @@ fn a_newer_format_is_not_read() {
 #[test]
 fn an_older_format_is_not_read_either() {
     let mut state = MemoryState::default();
-    state.commit(&[Write::Put { table: Table::System, key: directory::head_key(), value: encode(&1_u32) }]);
+    state.commit(&[Write::Put {
+        table: Table::System,
+        key: crate::rows::head::head_key(),
+        value: encode(&1_u32),
+    }]);
     let refused = Machine::load(&state, ENVIRONMENT).unwrap_err();
     assert!(refused.0.contains("format 1, this binary reads format 3 and nothing older"), "{refused}");
 }

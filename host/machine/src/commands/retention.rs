@@ -2,22 +2,23 @@
 //!
 //! A compaction forgets whole revisions, oldest first, and says how far it came: whoever proposed
 //! it proposes it again. What should be forgotten when is not decided here.
-use synod_abi::{Direction, Revision, SpaceId, SpaceName, limits};
+use synod_abi::{Revision, SpaceId, SpaceName, limits};
 
-use crate::apply::{Machine, Stop, Turn};
-use crate::draft::draft::Workspace;
+use crate::draft::draft::Draft;
+use crate::draft::stop::Stop;
 use crate::log::command::EventRetention;
 use crate::log::outcome::Reply;
 use crate::log::rejection::Rejection;
-use crate::ports::{Fatal, RangeLimit, StateView, Table};
+use crate::ports::{Fatal, RangeLimit, StateView, Table, Vm};
+use crate::rows::counter::Counter;
 use crate::rows::directory::{self, space_id_key};
-use crate::rows::events::{EventLog, EventPosition, event_key, event_log_key, event_position, events};
+use crate::rows::events::{EventLog, EventPosition, event_key, event_position, events};
+use crate::rows::scan::Scan;
+use crate::run::run::Run;
 
 /// Bytes of events that one compaction takes away, rounded up to a whole revision: their digests
 /// are taken out, so they are read.
 pub(crate) const COMPACTION_BYTES: usize = 16 * 1_024 * 1_024;
-/// Rows of events that are read at a time.
-const PAGE: RangeLimit = RangeLimit { rows: 512, bytes: 1_024 * 1_024 };
 const ONE: RangeLimit = RangeLimit { rows: 1, bytes: 0 };
 
 /// What a compaction takes away.
@@ -26,6 +27,8 @@ struct Forgotten {
     last: Revision,
     events: u64,
     bytes: usize,
+    /// Whether some of what should be forgotten is left.
+    more: bool,
 }
 
 impl Forgotten {
@@ -34,102 +37,77 @@ impl Forgotten {
     }
 }
 
-pub(crate) fn set_event_retention<S: StateView>(
-    workspace: &mut Workspace<S>,
-    name: &SpaceName,
-    retention: EventRetention,
-) -> Result<Reply, Stop> {
-    let space = directory::space(workspace, name)?.ok_or(Rejection::UnknownSpace)?.id;
-    let EventRetention { events, bytes, age_ms } = retention;
-    if events > limits::EVENTS_CEILING
-        || bytes > limits::EVENT_BYTES_CEILING
-        || age_ms < limits::EVENT_AGE_FLOOR_MS
-    {
-        return Err(Rejection::RetentionOutOfBounds.into());
-    }
-    let log = workspace.event_log(space)?;
-    workspace.set_event_log(space, &EventLog { retention, ..log });
-    Ok(Reply::Done)
-}
-
-impl Machine {
-    pub(crate) fn compact_events<S: StateView>(
-        &self,
-        workspace: &mut Workspace<S>,
-        space: SpaceId,
-        through: Revision,
-        turn: &Turn,
+impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
+    pub(crate) fn set_event_retention(
+        &mut self,
+        name: &SpaceName,
+        retention: EventRetention,
     ) -> Result<Reply, Stop> {
-        if workspace.row(Table::System, &space_id_key(space))?.is_none() {
+        let space = directory::space(&*self.draft, name)?.ok_or(Rejection::UnknownSpace)?.id;
+        let EventRetention { events, bytes, age_ms } = retention;
+        if events > limits::EVENTS_CEILING
+            || bytes > limits::EVENT_BYTES_CEILING
+            || age_ms < limits::EVENT_AGE_FLOOR_MS
+        {
+            return Err(Rejection::RetentionOutOfBounds.into());
+        }
+        let log = self.draft.event_log(space)?;
+        self.draft.set_event_log(space, &EventLog { retention, ..log });
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn compact_events(&mut self, space: SpaceId, through: Revision) -> Result<Reply, Stop> {
+        if self.draft.row(Table::System, &space_id_key(space))?.is_none() {
             return Err(Rejection::UnknownSpace.into());
         }
-        let log = workspace.event_log(space)?;
-        let through = through.min(Revision(turn.revision.0.saturating_sub(1)));
+        let mut log = self.draft.event_log(space)?;
+        let through = through.min(self.machine.head.revision);
         if through <= log.compacted {
             return Ok(Reply::Compacted { through: log.compacted, events: 0, more: false });
         }
-        let (Forgotten { last, events: forgotten, bytes }, more) = if log.events > 0 {
-            forget(workspace, space, log.compacted, through)?
+        let forgotten = if log.events > 0 {
+            forget(&mut self.draft, space, log.compacted, through)?
         } else {
-            (Forgotten::default(), false)
+            Forgotten::default()
         };
-        let compacted = last.max(log.compacted);
-        workspace.counts().events = workspace.counts().events.saturating_sub(forgotten);
-        workspace.counts().event_bytes = workspace.counts().event_bytes.saturating_sub(bytes as u64);
-        let oldest_at = events(workspace, space, EventPosition::at(next(compacted)), ONE)?
-            .events
-            .first()
-            .map(|(_, event)| event.time);
-        let (events, bytes) = (log.events.saturating_sub(forgotten), log.bytes.saturating_sub(bytes as u64));
-        workspace.set_event_log(space, &EventLog { compacted, events, bytes, oldest_at, ..log });
-        Ok(Reply::Compacted { through: compacted, events: forgotten, more })
+        let Forgotten { last, events: count, bytes, more } = forgotten;
+        let bytes = bytes as u64;
+        self.draft.counts().events.take(count, "events")?;
+        self.draft.counts().event_bytes.take(bytes, "bytes of events")?;
+        log.events.take(count, "events of a space")?;
+        log.bytes.take(bytes, "bytes of a space's events")?;
+        log.compacted = last.max(log.compacted);
+        let oldest = events(&*self.draft, space, EventPosition::at(next(log.compacted)), ONE)?;
+        log.oldest_at = oldest.events.first().map(|(_, event)| event.time);
+        self.draft.set_event_log(space, &log);
+        Ok(Reply::Compacted { through: log.compacted, events: count, more })
     }
 }
 
-impl<S: StateView> Workspace<S> {
-    /// Forgets all events of a space that is deleted, and what it keeps of them.
-    pub(crate) fn delete_events(&mut self, space: SpaceId) -> Result<(), Fatal> {
-        let log = self.event_log(space)?;
-        self.counts().events = self.counts().events.saturating_sub(log.events);
-        self.counts().event_bytes = self.counts().event_bytes.saturating_sub(log.bytes);
-        self.overlay().delete_prefix(Table::Events, &space.0.to_be_bytes());
-        self.overlay().delete(Table::System, &event_log_key(space));
-        Ok(())
-    }
-}
-
-/// Deletes events behind `after` up to `through`, and tells whether some of those are left.
+/// Deletes events behind `after` up to `through`, as many as one compaction takes.
 fn forget<S: StateView>(
-    workspace: &mut Workspace<S>,
+    draft: &mut Draft<S>,
     space: SpaceId,
     after: Revision,
     through: Revision,
-) -> Result<(Forgotten, bool), Fatal> {
-    let (mut from, to) = (
-        event_key(space, EventPosition::at(next(after))),
-        event_key(space, EventPosition::at(next(through))),
-    );
+) -> Result<Forgotten, Fatal> {
+    let from = event_key(space, EventPosition::at(next(after)));
+    let to = event_key(space, EventPosition::at(next(through)));
+    let mut scan = Scan::range(Table::Events, from, to);
     let mut forgotten = Forgotten::default();
-    loop {
-        let (rows, more) = workspace.range(Table::Events, &from, &to, Direction::Forward, PAGE)?;
+    while let Some(rows) = scan.next_page(draft)? {
         for (key, value) in &rows {
             let EventPosition { revision, .. } = event_position(key)?;
             if forgotten.is_enough() && revision != forgotten.last {
-                return Ok((forgotten, true));
+                return Ok(Forgotten { more: true, ..forgotten });
             }
-            workspace.overlay().delete_known(Table::Events, key, value);
+            draft.overlay().delete_known(Table::Events, key, value);
             forgotten.events += 1;
             forgotten.bytes += key.len() + value.len();
             forgotten.last = revision;
         }
-        match rows.into_iter().next_back() {
-            Some((last, _)) if more => {
-                from = last;
-                from.push(0);
-            }
-            _ => return Ok((forgotten, false)),
-        }
     }
+    Ok(forgotten)
 }
 
 fn next(revision: Revision) -> Revision {

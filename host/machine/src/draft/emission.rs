@@ -1,25 +1,15 @@
-//! What the commands of an entry emit and send: the two host calls, and what spaces keep of their
-//! events.
+//! What the commands of an entry emit and send: the list of events, and the outbox that deliveries
+//! are made from.
 //!
-//! An event costs its row and nothing else while commands run: what its space keeps is counted from
-//! the list of events when a command asks for it, or when the entry ends, and is one row a space
-//! however many there were. That list, the numbers in it and what waits to be delivered are put
-//! back with the rows when a command is rolled back.
+//! The list, the numbers in it and the outbox are put back with the rows when a command is rolled
+//! back. It writes no rows: that is the [event log](crate::draft::event_log).
 use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use synod_abi::{Blob, Fault, OperationId, SpaceId, SpaceName, check_topic, limits};
 
-use crate::draft::draft::Workspace;
-use crate::log::outcome::{Emitted, EventLogChange};
-use crate::ports::{Fatal, StateView, Table};
-use crate::rows::events::{EventLog, EventPosition, StoredEvent, event_key, event_log_key, space_at};
-
-/// What the keys of all rows begin with that say what spaces keep of their events.
-const LOGS: &[u8] = b"e";
-/// What an encoded event has beside topic and payload, at most: two lengths and a time.
-const EVENT_OVERHEAD_BYTES: usize = 16;
+use crate::draft::effects::Emitted;
+use crate::rows::events::EventLog;
 
 /// What a call wants to reach others, in the order in which it said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +91,8 @@ impl Emissions {
         }
         self.sizes.truncate(events);
         self.outbox.truncate(outbox);
-        (self.logged, self.caused) = (logged, caused);
+        self.logged = logged;
+        self.caused = caused;
     }
 
     /// Whether something waits to be delivered that did not at `mark`.
@@ -128,8 +119,35 @@ impl Emissions {
         self.events
     }
 
+    /// Counts an event of `space` towards its cause, and numbers it.
+    pub(crate) fn number(&mut self, space: SpaceId, bytes: usize) -> Result<u32, Fault> {
+        self.caused.events += 1;
+        self.caused.bytes += bytes;
+        if self.caused.events > limits::CAUSE_EVENTS || self.caused.bytes > limits::CAUSE_EVENT_BYTES {
+            return Err(Fault::TooManyEvents);
+        }
+        let next = self.numbers.entry(space).or_default();
+        let number = *next;
+        *next += 1;
+        Ok(number)
+    }
+
+    /// Adds a numbered event, whose row has `size` bytes.
+    pub(crate) fn emit(&mut self, event: Emitted, size: usize) {
+        if self.heard {
+            self.outbox.push(Outgoing::Event(self.events.len()));
+        }
+        self.events.push(event);
+        self.sizes.push(size as u32);
+    }
+
+    /// Adds an operation to run when the call has its result.
+    pub(crate) fn send(&mut self, space: Option<SpaceName>, operation: OperationId, args: Blob) {
+        self.outbox.push(Outgoing::Send { space, operation, args });
+    }
+
     /// What the events that no row knows of yet add to what their spaces keep.
-    fn unlogged(&mut self) -> BTreeMap<SpaceId, EventLog> {
+    pub(crate) fn unlogged(&mut self) -> BTreeMap<SpaceId, EventLog> {
         let mut added = BTreeMap::new();
         for (event, size) in self.events.iter().zip(&self.sizes).skip(self.logged) {
             let log: &mut EventLog = added.entry(event.space).or_default();
@@ -142,91 +160,3 @@ impl Emissions {
         added
     }
 }
-
-impl<S: StateView> Workspace<S> {
-    /// An event of `space`, within the limits of its cause.
-    pub(crate) fn add_event(&mut self, space: SpaceId, topic: &str, payload: &[u8]) -> Result<(), Fault> {
-        let (revision, time) = (self.revision(), self.time());
-        let emissions = self.emissions();
-        emissions.caused.events += 1;
-        emissions.caused.bytes += topic.len() + payload.len();
-        if emissions.caused.events > limits::CAUSE_EVENTS
-            || emissions.caused.bytes > limits::CAUSE_EVENT_BYTES
-        {
-            return Err(Fault::TooManyEvents);
-        }
-        let next = emissions.numbers.entry(space).or_default();
-        let number = *next;
-        *next += 1;
-        let event = StoredEvent { topic: String::from(topic), payload: payload.into(), time };
-        let row = synod_abi::encode_into(
-            &event,
-            Vec::with_capacity(EVENT_OVERHEAD_BYTES + topic.len() + payload.len()),
-        );
-        let key = event_key(space, EventPosition { revision, number });
-        let size = key.len() + row.len();
-        if emissions.heard {
-            emissions.outbox.push(Outgoing::Event(emissions.events.len()));
-        }
-        emissions.events.push(Emitted { space, revision, number, event });
-        emissions.sizes.push(size as u32);
-        self.counts().events += 1;
-        self.counts().event_bytes += size as u64;
-        self.overlay().put_new(Table::Events, &key, row);
-        Ok(())
-    }
-
-    /// An operation to run when the call has its result.
-    pub(crate) fn add_send(&mut self, space: &[u8], operation: u32, args: &[u8]) {
-        let space = core::str::from_utf8(space).ok().and_then(|name| SpaceName::new(name).ok());
-        self.emissions().outbox.push(Outgoing::Send {
-            space,
-            operation: OperationId(operation),
-            args: args.into(),
-        });
-    }
-
-    /// What `space` keeps of its events, those of this entry included.
-    pub(crate) fn event_log(&mut self, space: SpaceId) -> Result<EventLog, Fatal> {
-        self.write_event_logs()?;
-        self.stored_event_log(space)
-    }
-
-    pub(crate) fn set_event_log(&mut self, space: SpaceId, log: &EventLog) {
-        self.overlay().put(Table::System, &event_log_key(space), synod_abi::encode(log));
-    }
-
-    /// Brings the rows of what spaces keep up to date with what was emitted.
-    pub(crate) fn write_event_logs(&mut self) -> Result<(), Fatal> {
-        for (space, added) in self.emissions().unlogged() {
-            let log = self.stored_event_log(space)?;
-            let oldest_at = if log.events == 0 { added.oldest_at } else { log.oldest_at };
-            let (events, bytes) = (log.events + added.events, log.bytes + added.bytes);
-            self.set_event_log(space, &EventLog { last: added.last, events, bytes, oldest_at, ..log });
-        }
-        Ok(())
-    }
-
-    /// What became of what spaces keep, of those where this entry changed it.
-    pub(crate) fn event_log_changes(&mut self) -> Result<Vec<EventLogChange>, Fatal> {
-        let changed =
-            self.overlay().changed(Table::System, LOGS).take_while(|(key, _)| key.starts_with(LOGS));
-        let changed = changed
-            .map(|(key, there)| Ok((space_at(key, LOGS.len())?, there)))
-            .collect::<Result<Vec<_>, Fatal>>()?;
-        let log = |(space, there)| {
-            let log = if there { Some(self.stored_event_log(space)?) } else { None };
-            Ok(EventLogChange { space, log })
-        };
-        changed.into_iter().map(log).collect()
-    }
-
-    fn stored_event_log(&mut self, space: SpaceId) -> Result<EventLog, Fatal> {
-        Ok(self
-            .read(Table::System, &event_log_key(space), "what a space keeps of its events")?
-            .unwrap_or_default())
-    }
-}
-
-#[cfg(test)]
-mod tests;

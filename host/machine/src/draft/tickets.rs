@@ -1,36 +1,30 @@
-//! Parked calls: their tickets, how they get their outcomes, and how they are given up.
+//! Parked calls: their tickets, and how they get their outcomes.
 //!
 //! A ticket lies under its space, so that a space completes nobody else's calls and a deleted one
 //! finds its own. Completing costs neither the write budget of a call nor its session's table: at
 //! most `limits::SPACE_TICKETS` calls wait in a space, and whatever waits can be answered at once.
-use serde::{Deserialize, Serialize};
 use synod_abi::{
     Direction, REPLY_ERROR, REPLY_RESULT, RequestId, SessionId, SpaceId, TicketId, Time, TimerId, limits,
 };
 
-use crate::apply::{Machine, Stop, Turn};
-use crate::commands::ticks::Fires;
-use crate::draft::draft::Workspace;
-use crate::log::outcome::{Completed, Outcome, Reply};
+use crate::draft::draft::Draft;
+use crate::draft::effects::Completed;
+use crate::draft::stop::Stop;
+use crate::log::outcome::{Outcome, Reply};
 use crate::log::rejection::Rejection;
-use crate::ports::{Fatal, RangeLimit, StateView, Table, Vm};
-use crate::rows::overlay::behind;
+use crate::ports::{Fatal, RangeLimit, StateView, Table};
+use crate::rows::codec::{damaged, decode};
+use crate::rows::counter::Counter;
+use crate::rows::scan::behind;
 use crate::rows::sessions::{
-    RequestRecord, RequestState, SessionRecord, damaged, decode, request_key, session_key, ticket_key,
+    RequestRecord, RequestState, SessionRecord, StoredTicket, request_key, session_key, ticket_key,
     ticket_prefix, waiting_key,
 };
-use crate::run::hook::Hook;
+use crate::rows::timers::Fires;
 
 /// All tickets of a space, whose rows have less than 64 bytes.
 const TICKETS: RangeLimit =
     RangeLimit { rows: limits::SPACE_TICKETS as usize, bytes: limits::SPACE_TICKETS as usize * 64 };
-
-/// Who waits for a ticket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StoredTicket {
-    pub(crate) session: SessionId,
-    pub(crate) request: RequestId,
-}
 
 /// The result in a reply that a recipe completes a call with; `None` if it is malformed or too
 /// long.
@@ -47,7 +41,7 @@ pub(crate) fn reply_of(reply: &[u8]) -> Option<Result<Reply, Rejection>> {
     }
 }
 
-impl<S: StateView> Workspace<S> {
+impl<S: StateView> Draft<S> {
     /// Makes the call that runs wait: it has the command's revision as its ticket.
     pub(crate) fn park(
         &mut self,
@@ -100,7 +94,8 @@ impl<S: StateView> Workspace<S> {
     ) -> Result<(SpaceId, TicketId), Fatal> {
         let key = request_key(session, request);
         let row = self.row(Table::Sessions, &key)?.ok_or_else(|| damaged("a request that waits"))?;
-        let (former, record) = (row.len() as u64, decode::<RequestRecord>(&row, "a request that waits")?);
+        let former = row.len() as u64;
+        let record: RequestRecord = decode(&row, "a request that waits")?;
         let RequestState::Waiting { ticket, deadline } = record.state else {
             return Err(damaged("a request that waits"));
         };
@@ -124,11 +119,12 @@ impl<S: StateView> Workspace<S> {
     ) -> Result<(), Fatal> {
         self.overlay().delete(Table::Sessions, &ticket_key(space, ticket));
         if let Some((at, timer)) = deadline {
-            self.remove_timer(at, timer, None);
+            self.remove_timer(at, timer, None)?;
         }
-        self.counts().waiting = self.counts().waiting.saturating_sub(1);
-        let waiting = self.waiting_in(space)?;
-        self.set_waiting_in(space, waiting.saturating_sub(1));
+        self.counts().waiting.take(1, "calls that wait")?;
+        let mut waiting = self.waiting_in(space)?;
+        waiting.take(1, "calls that wait in a space")?;
+        self.set_waiting_in(space, waiting);
         Ok(())
     }
 
@@ -153,12 +149,14 @@ impl<S: StateView> Workspace<S> {
         record: &RequestRecord,
         less: u32,
     ) -> Result<(), Fatal> {
-        let (key, bytes) = (session_key(of.session), synod_abi::encode(record));
+        let key = session_key(of.session);
+        let bytes = synod_abi::encode(record);
         let mut session: SessionRecord = self
             .read(Table::Sessions, &key, "the record of a session")?
             .ok_or_else(|| damaged("the record of a session"))?;
-        session.waiting = session.waiting.saturating_sub(less);
-        session.outcome_bytes = (session.outcome_bytes + bytes.len() as u64).saturating_sub(former);
+        session.waiting.take(less, "a session's calls that wait")?;
+        session.outcome_bytes += bytes.len() as u64;
+        session.outcome_bytes.take(former, "bytes of a session's outcomes")?;
         self.overlay().put(Table::Sessions, &key, synod_abi::encode(&session));
         self.overlay().put(Table::Sessions, &request_key(of.session, of.request), bytes);
         Ok(())
@@ -174,22 +172,6 @@ impl<S: StateView> Workspace<S> {
             0 => self.overlay().delete(Table::Sessions, &key),
             waiting => self.overlay().put(Table::Sessions, &key, synod_abi::encode(&waiting)),
         }
-    }
-}
-
-impl Machine {
-    /// Gives a waiting call up, and tells its recipe.
-    pub(crate) fn give_up<S: StateView, V: Vm<Workspace<S>>>(
-        &mut self,
-        mut workspace: Workspace<S>,
-        vm: &mut V,
-        by: StoredTicket,
-        why: Rejection,
-        turn: &mut Turn,
-    ) -> Result<Workspace<S>, Fatal> {
-        let StoredTicket { session, request } = by;
-        let (space, ticket) = workspace.settle(session, request, Err(why), false)?;
-        self.run_hook(workspace, vm, space, Hook::Cancel { session, ticket, granted: false }, turn)
     }
 }
 

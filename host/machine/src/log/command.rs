@@ -191,7 +191,7 @@ pub enum OnFailure {
     #[default]
     Reject,
     /// It goes on: the handler leaves nothing but a count, see
-    /// [`HookFailures`](crate::rows::directory::HookFailures). What it sends and sets off is skipped
+    /// [`HookFailures`](crate::directory::HookFailures). What it sends and sets off is skipped
     /// alike, each by itself.
     Skip,
 }

@@ -11,13 +11,9 @@
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use synod_abi::{Direction, ModuleHash};
+use synod_abi::ModuleHash;
 
-use crate::ports::{Fatal, RangeLimit, StateView, Table};
-use crate::rows::directory::{self, Head};
-
-/// Rows read at a time when a digest is computed again.
-const SCAN: RangeLimit = RangeLimit { rows: 1_024, bytes: 1_024 * 1_024 };
+use crate::ports::Table;
 
 /// Order-independent sum of hashes of rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,40 +76,4 @@ impl RowSum {
 /// The name of a module: the BLAKE3 hash of its bytes.
 pub fn module_hash(module: &[u8]) -> ModuleHash {
     ModuleHash(*blake3::hash(module).as_bytes())
-}
-
-/// Sums every row of `view` that counts, and compares with what the head says.
-///
-/// # Errors
-/// [`Fatal`] if the rows cannot be read, or are not those that the head stands for: they were
-/// damaged outside of apply.
-pub fn verify(view: &impl StateView) -> Result<(), Fatal> {
-    let kept = directory::head(view)?.map_or_else(RowSum::default, |head: Head| head.rows);
-    let (mut sum, mut buffer) = (RowSum::default(), Vec::new());
-    for table in Table::ALL {
-        let mut from = Vec::new();
-        loop {
-            let (rows, more) = view.range(table, &from, &[], Direction::Forward, SCAN)?;
-            for (key, value) in &rows {
-                if directory::is_counted(table, key) {
-                    sum.add(table, key, value, &mut buffer);
-                }
-            }
-            match rows.into_iter().next_back() {
-                Some((last, _)) if more => {
-                    from = last;
-                    from.push(0);
-                }
-                _ => break,
-            }
-        }
-    }
-    if sum == kept {
-        return Ok(());
-    }
-    Err(Fatal(
-        "the rows of the state do not have the digest that was recorded with them: the data of this \
-        member is damaged; remove its data directory and let it join again"
-            .into(),
-    ))
 }

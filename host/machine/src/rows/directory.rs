@@ -1,6 +1,6 @@
-//! The head of the machine and the directory of spaces and recipes, as rows: read by the machine
-//! through its overlay, by the service and queries from any view, so that a query's name, module,
-//! schema and rows are of one moment.
+//! The directory of spaces and recipes, as rows: read by the machine through its draft, by the
+//! service and queries from any view, so that a query's name, module, schema and rows are of one
+//! moment.
 //!
 //! | table | key | value |
 //! |---|---|---|
@@ -18,109 +18,19 @@
 //!
 //! Numbers in keys are big-endian. It decides nothing: who may change what is `apply`'s.
 use alloc::collections::BTreeSet;
-use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use synod_abi::schema::Schema;
-use synod_abi::{
-    ClusterId, Direction, ModuleHash, RecipeName, RecipeRef, Revision, SpaceId, SpaceName, Time,
-};
+use synod_abi::{Direction, ModuleHash, RecipeName, RecipeRef, Revision, SpaceId, SpaceName, Time};
 
-use crate::log::environment::Environment;
 use crate::log::rejection::DeliveryFailure;
-use crate::ports::{Fatal, RangeLimit, StateView, Table, Write};
+use crate::ports::{Fatal, StateView, Table, Write};
+use crate::rows::codec::{damaged, decode};
 use crate::rows::digest::RowSum;
-use crate::rows::overlay::behind;
-
-/// Version of the rows that this build writes and reads.
-pub const FORMAT: u32 = 3;
-
-const HEAD: &[u8] = b"h";
-const PAGE_BYTES: usize = 1_024 * 1_024;
-const PAGE_ROWS: usize = 256;
-
-/// What the machine knows beside its rows. Written with every entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
-    /// Version of the rows, see [`FORMAT`].
-    pub format: u32,
-    /// The cluster's name, once it is formed.
-    pub cluster: Option<ClusterId>,
-    /// The execution environment, once it is set.
-    pub environment: Option<Environment>,
-    /// Revision of the last command that was not rejected.
-    pub revision: Revision,
-    /// Cluster time of the last entry.
-    pub time: Time,
-    /// The last fencing token that was drawn.
-    pub tokens: u64,
-    /// Commands executed, rejected ones counted and deferred ones not: what seeds are made from.
-    pub commands: u64,
-    /// The last id that was given to a space.
-    pub last_space: u32,
-    /// Installed recipes.
-    pub recipes: u32,
-    /// Spaces.
-    pub spaces: u32,
-    /// Sessions.
-    pub sessions: u32,
-    /// Requests of sessions whose outcomes are not acknowledged, those that wait among them.
-    pub requests: u64,
-    /// Calls that wait.
-    pub waiting: u64,
-    /// Pending timers, the deadlines of waiting calls among them.
-    pub timers: u64,
-    /// The last id that was given to a timer.
-    pub last_timer: u64,
-    /// Events that are kept.
-    pub events: u64,
-    /// Bytes of their keys and values.
-    pub event_bytes: u64,
-    /// Bindings of spaces to others' events.
-    pub bindings: u32,
-    /// Sum of all rows that count.
-    pub rows: RowSum,
-    /// Index of the last entry that was applied. Blank and membership entries are not.
-    pub index: u64,
-    /// The digest chain up to it.
-    pub chain: [u8; 32],
-}
-
-impl Head {
-    pub(crate) const EMPTY: Self = Self {
-        format: FORMAT,
-        cluster: None,
-        environment: None,
-        revision: Revision(0),
-        time: Time(0),
-        tokens: 0,
-        commands: 0,
-        last_space: 0,
-        recipes: 0,
-        spaces: 0,
-        sessions: 0,
-        requests: 0,
-        waiting: 0,
-        timers: 0,
-        last_timer: 0,
-        events: 0,
-        event_bytes: 0,
-        bindings: 0,
-        rows: RowSum::ZERO,
-        index: 0,
-        chain: [0; 32],
-    };
-
-    /// Digest of the state: of its rows and of the numbers here, but of neither index nor chain, so
-    /// that it is the same however the commands were packed into entries.
-    pub fn state_digest(&self) -> [u8; 32] {
-        let counted = Self { index: 0, chain: [0; 32], ..*self };
-        *blake3::hash(&synod_abi::encode(&counted)).as_bytes()
-    }
-}
+pub use crate::rows::head::{FORMAT, Head, head};
+pub use crate::rows::scan::Page;
+use crate::rows::scan::{Scan, behind, page_of, successor};
 
 /// A space.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,15 +78,6 @@ pub struct HookFailures {
     pub why: DeliveryFailure,
 }
 
-/// A page of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page<T> {
-    /// Its items, by name.
-    pub items: Vec<T>,
-    /// Whether more follow.
-    pub more: bool,
-}
-
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StoredSpace {
     pub(crate) id: SpaceId,
@@ -191,25 +92,6 @@ pub(crate) struct StoredRecipe {
     pub(crate) module_bytes: u64,
     pub(crate) installed: Revision,
     pub(crate) installed_at: Time,
-}
-
-/// The head; `None` before the first entry.
-///
-/// # Errors
-/// [`Fatal`] if the store cannot be read, or its rows are of another format.
-pub fn head(view: &impl StateView) -> Result<Option<Head>, Fatal> {
-    let Some(bytes) = view.get(Table::System, HEAD)? else { return Ok(None) };
-    match synod_abi::decode_from::<u32>(&mut bytes.as_slice()) {
-        Ok(format) if format > FORMAT => Err(Fatal(format!(
-            "the state has format {format}, this binary reads format {FORMAT}: start this member with a \
-                newer binary"
-        ))),
-        Ok(format) if format < FORMAT => Err(Fatal(format!(
-            "the state has format {format}, this binary reads format {FORMAT} and nothing older: start this \
-                member with the binary that wrote it, or remove its data directory and let it join again"
-        ))),
-        _ => decode(&bytes, "the head").map(Some),
-    }
 }
 
 /// The space called `name`.
@@ -240,10 +122,9 @@ pub fn spaces(
     after: Option<&SpaceName>,
     limit: usize,
 ) -> Result<Page<SpaceRecord>, Fatal> {
-    let from = after.map_or_else(|| space_key(""), |name| next(space_key(name.as_str())));
-    let limit = RangeLimit { rows: limit.max(1), bytes: PAGE_BYTES };
+    let from = after.map_or_else(|| space_key(""), |name| successor(space_key(name.as_str())));
     let (rows, more) =
-        view.range(Table::System, &from, &behind(&space_key("")), Direction::Forward, limit)?;
+        view.range(Table::System, &from, &behind(&space_key("")), Direction::Forward, page_of(limit))?;
     let items = rows
         .iter()
         .map(|(key, value)| space_record(view, space_name(&key[1..])?, value))
@@ -266,8 +147,8 @@ pub fn recipe(view: &impl StateView, recipe: &RecipeRef) -> Result<Option<Recipe
 /// [`Fatal`] if the store cannot be read.
 pub fn latest(view: &impl StateView, name: &RecipeName) -> Result<Option<RecipeRecord>, Fatal> {
     let key = |version| recipe_key(b'r', &RecipeRef { name: name.clone(), version });
-    let limit = RangeLimit { rows: 1, bytes: PAGE_BYTES };
-    let (rows, _) = view.range(Table::Recipes, &key(0), &next(key(u32::MAX)), Direction::Backward, limit)?;
+    let to = successor(key(u32::MAX));
+    let (rows, _) = view.range(Table::Recipes, &key(0), &to, Direction::Backward, page_of(1))?;
     rows.first().map(|(key, value)| recipe_record(view, recipe_ref(key)?, value)).transpose()
 }
 
@@ -280,9 +161,8 @@ pub fn recipes(
     after: Option<&RecipeRef>,
     limit: usize,
 ) -> Result<Page<RecipeRecord>, Fatal> {
-    let from = after.map_or_else(|| Vec::from(*b"r"), |recipe| next(recipe_key(b'r', recipe)));
-    let limit = RangeLimit { rows: limit.max(1), bytes: PAGE_BYTES };
-    let (rows, more) = view.range(Table::Recipes, &from, b"s", Direction::Forward, limit)?;
+    let from = after.map_or_else(|| Vec::from(*b"r"), |recipe| successor(recipe_key(b'r', recipe)));
+    let (rows, more) = view.range(Table::Recipes, &from, b"s", Direction::Forward, page_of(limit))?;
     let items = rows
         .iter()
         .map(|(key, value)| recipe_record(view, recipe_ref(key)?, value))
@@ -295,18 +175,14 @@ pub fn recipes(
 /// # Errors
 /// [`Fatal`] if the store cannot be read.
 pub fn installed(view: &impl StateView) -> Result<BTreeSet<ModuleHash>, Fatal> {
-    let (mut hashes, mut from) = (BTreeSet::new(), Vec::from(*b"r"));
-    let limit = RangeLimit { rows: PAGE_ROWS, bytes: PAGE_BYTES };
-    loop {
-        let (rows, more) = view.range(Table::Recipes, &from, b"s", Direction::Forward, limit)?;
+    let mut hashes = BTreeSet::new();
+    let mut scan = Scan::prefix(Table::Recipes, Vec::from(*b"r"));
+    while let Some(rows) = scan.next_page(view)? {
         for (_, value) in &rows {
             hashes.insert(decode::<StoredRecipe>(value, "the record of a recipe")?.hash);
         }
-        match rows.into_iter().next_back() {
-            Some((last, _)) if more => from = next(last),
-            _ => return Ok(hashes),
-        }
     }
+    Ok(hashes)
 }
 
 /// Whether `writes` install or remove a module.
@@ -356,10 +232,6 @@ pub fn hook_failures(view: &impl StateView, id: SpaceId) -> Result<Option<HookFa
 /// Whether a row is part of the sum in the head: all are but those that hold sums.
 pub(crate) fn is_counted(table: Table, key: &[u8]) -> bool {
     table != Table::System || !matches!(key.first(), Some(b'h' | b'd'))
-}
-
-pub(crate) fn head_key() -> Vec<u8> {
-    HEAD.to_vec()
 }
 
 pub(crate) fn space_key(name: &str) -> Vec<u8> {
@@ -424,21 +296,4 @@ fn recipe_ref(key: &[u8]) -> Result<RecipeRef, Fatal> {
         Some(RecipeRef { name, version: u32::from_be_bytes(*version) })
     });
     parts.ok_or_else(|| damaged("the name of a recipe"))
-}
-
-fn next(mut key: Vec<u8>) -> Vec<u8> {
-    key.push(0);
-    key
-}
-
-fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Fatal> {
-    synod_abi::decode(bytes).map_err(|_| damaged(what))
-}
-
-fn damaged(what: &str) -> Fatal {
-    let what: String = what.into();
-    Fatal(format!(
-        "{what} is missing or does not decode: the data of this member is damaged; remove its data \
-            directory and let it join again"
-    ))
 }

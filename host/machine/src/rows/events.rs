@@ -8,8 +8,7 @@
 //! | system | `o` source handler filter | [`StoredBinding`] |
 //! | system | `p` handler source filter | nothing: the same from the other side |
 //!
-//! Numbers in keys are big-endian; a filter is `e` or `p` and its text. It decides nothing: what
-//! becomes of them is in the modules that apply commands.
+//! Numbers in keys are big-endian; a filter is `e` or `p` and its text. It decides nothing.
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -18,8 +17,8 @@ use synod_abi::{Blob, Direction, Revision, SpaceId, Time, TopicFilter, limits};
 
 use crate::log::command::{EventRetention, OnFailure};
 use crate::ports::{Fatal, RangeLimit, StateView, Table};
-use crate::rows::overlay::behind;
-use crate::rows::sessions::{damaged, decode};
+use crate::rows::codec::{damaged, decode};
+use crate::rows::scan::{self, behind, page_of};
 
 /// What is stored of an event, under its space, revision and number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,10 +115,8 @@ pub fn event_logs(
     after: Option<SpaceId>,
     limit: usize,
 ) -> Result<(Vec<(SpaceId, EventLog)>, bool), Fatal> {
-    let from =
-        after.map_or_else(|| Vec::from(*b"e"), |after| [event_log_key(after).as_slice(), &[0]].concat());
-    let limit = RangeLimit { rows: limit.max(1), bytes: PAGE_BYTES };
-    let (rows, more) = view.range(Table::System, &from, b"f", Direction::Forward, limit)?;
+    let from = after.map_or_else(|| Vec::from(*b"e"), |after| scan::successor(event_log_key(after)));
+    let (rows, more) = view.range(Table::System, &from, b"f", Direction::Forward, page_of(limit))?;
     let item = |(key, value): &(Vec<u8>, Vec<u8>)| {
         Ok((space_at(key, 1)?, decode(value, "what a space keeps of its events")?))
     };
@@ -170,8 +167,7 @@ pub fn bindings_of_handler(
 }
 
 /// All bindings of which one space is the source, or the handler.
-const BINDINGS: RangeLimit = RangeLimit { rows: limits::SPACE_BINDINGS, bytes: PAGE_BYTES };
-const PAGE_BYTES: usize = 1_024 * 1_024;
+const BINDINGS: RangeLimit = page_of(limits::SPACE_BINDINGS);
 
 pub(crate) fn event_log_key(space: SpaceId) -> Vec<u8> {
     [b"e".as_slice(), &space.0.to_be_bytes()].concat()

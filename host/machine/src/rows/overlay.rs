@@ -6,14 +6,18 @@
 //! the committed value that was read into it, up to a budget: it saves later reads of the entry,
 //! and the digest needs it at the end. It does not outlive the entry.
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
 use synod_abi::Direction;
 
-use crate::ports::{Fatal, RangeLimit, Row, StateView, Table, Write};
+use self::committed::CommittedRows;
+pub(crate) use self::committed::Range;
+use crate::ports::{Fatal, StateView, Table, Write};
+
+mod committed;
 
 /// Most bytes of committed rows that an entry keeps in memory.
 const CACHE_BYTES: usize = 8 * 1_024 * 1_024;
@@ -56,16 +60,6 @@ pub(crate) struct Savepoint {
     slots: usize,
     written_bytes: usize,
     cached_bytes: usize,
-}
-
-/// Which rows are wanted, as in [`StateView::range`]; `limit` is how many committed ones are read
-/// at a time.
-pub(crate) struct Range<'a> {
-    pub(crate) table: Table,
-    pub(crate) from: &'a [u8],
-    pub(crate) to: &'a [u8],
-    pub(crate) direction: Direction,
-    pub(crate) limit: RangeLimit,
 }
 
 /// A row that the entry changed, with what it replaces.
@@ -285,17 +279,9 @@ impl Overlay {
             .range::<[u8], _>((Bound::Included(from), end))
             .filter(|(_, slot)| !matches!(self.slots[**slot].now, Now::Unchanged));
         let mut next_own = || if forward { own.next() } else { own.next_back() };
-        let mut theirs = CommittedRows {
-            view,
-            table,
-            direction,
-            limit,
-            from: from.to_vec(),
-            to: to.to_vec(),
-            rows: VecDeque::new(),
-            more: true,
-        };
-        let (mut mine, mut other) = (next_own(), theirs.next(self)?);
+        let mut theirs =
+            CommittedRows::new(view, Range { table, from, to, direction, limit }, &self.prefixes);
+        let (mut mine, mut other) = (next_own(), theirs.next()?);
         loop {
             let order = match (&mine, &other) {
                 (None, None) => return Ok(false),
@@ -318,7 +304,7 @@ impl Overlay {
                 return Ok(true);
             }
             if order.is_ge() {
-                other = theirs.next(self)?;
+                other = theirs.next()?;
             }
         }
     }
@@ -407,95 +393,6 @@ fn prefixed<'a>(
     index
         .range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded))
         .take_while(move |(key, _)| key.starts_with(prefix))
-}
-
-/// The smallest key behind all that begin with `prefix`; empty if there is none.
-pub(crate) fn behind(prefix: &[u8]) -> Vec<u8> {
-    let mut key = prefix.to_vec();
-    while let Some(last) = key.pop() {
-        if last != u8::MAX {
-            key.push(last + 1);
-            break;
-        }
-    }
-    key
-}
-
-/// Committed rows of a range that no deleted prefix covers, chunk by chunk.
-struct CommittedRows<'a, S> {
-    view: &'a S,
-    table: Table,
-    direction: Direction,
-    limit: RangeLimit,
-    from: Vec<u8>,
-    to: Vec<u8>,
-    rows: VecDeque<Row>,
-    more: bool,
-}
-
-impl<S: StateView> CommittedRows<'_, S> {
-    fn next(&mut self, overlay: &Overlay) -> Result<Option<Row>, Fatal> {
-        loop {
-            if self.rows.is_empty() && !self.fetch()? {
-                return Ok(None);
-            }
-            let Some((key, value)) = self.rows.pop_front() else { return Ok(None) };
-            let covering =
-                overlay.prefixes.iter().find(|(of, prefix)| *of == self.table && key.starts_with(prefix));
-            let Some((_, prefix)) = covering else { return Ok(Some((key, value))) };
-            self.skip(prefix);
-        }
-    }
-
-    fn fetch(&mut self) -> Result<bool, Fatal> {
-        if !self.more {
-            return Ok(false);
-        }
-        let (rows, more) = self.view.range(self.table, &self.from, &self.to, self.direction, self.limit)?;
-        self.more = more;
-        if let Some((last, _)) = rows.last() {
-            match self.direction {
-                Direction::Forward => {
-                    self.from.clear();
-                    self.from.extend_from_slice(last);
-                    self.from.push(0);
-                }
-                Direction::Backward => {
-                    self.to.clear();
-                    self.to.extend_from_slice(last);
-                    self.more &= self.from < self.to;
-                }
-            }
-        }
-        self.rows = rows.into();
-        Ok(!self.rows.is_empty())
-    }
-
-    /// Goes on behind the rows of `prefix`.
-    fn skip(&mut self, prefix: &[u8]) {
-        while self.rows.front().is_some_and(|(key, _)| key.starts_with(prefix)) {
-            self.rows.pop_front();
-        }
-        if !self.rows.is_empty() || !self.more {
-            return;
-        }
-        match self.direction {
-            Direction::Forward => {
-                let next = behind(prefix);
-                if next.is_empty() || (!self.to.is_empty() && next >= self.to) {
-                    self.more = false;
-                } else if next > self.from {
-                    self.from = next;
-                }
-            }
-            Direction::Backward => {
-                if self.to.is_empty() || prefix < self.to.as_slice() {
-                    self.to = prefix.to_vec();
-                }
-                self.more = !self.to.is_empty() && self.from < self.to;
-            }
-        }
-    }
 }
 
 #[cfg(test)]

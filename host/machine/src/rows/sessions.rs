@@ -14,19 +14,18 @@
 //!
 //! Numbers in keys are big-endian. It decides nothing: what becomes of them is in the modules that
 //! apply commands.
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use synod_abi::{Direction, RequestId, Revision, SessionId, SpaceId, TicketId, Time, TimerId, limits};
+use synod_abi::{Direction, RequestId, Revision, SessionId, SpaceId, TicketId, Time, TimerId};
 
 use crate::log::command::{Principal, SessionBounds};
 use crate::log::outcome::Outcome;
-use crate::ports::{Fatal, RangeLimit, StateView, Table};
-use crate::rows::directory::Page;
-
-const PAGE_BYTES: usize = 1_024 * 1_024;
+use crate::ports::{Fatal, StateView, Table};
+use crate::rows::codec::{damaged, decode};
+use crate::rows::scan::{self, Page, page_of};
+pub use crate::rows::timers::next_timer;
 
 impl Default for SessionBounds {
     /// From 2 seconds to an hour.
@@ -99,6 +98,13 @@ pub enum RequestState {
     },
 }
 
+/// Who waits for a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredTicket {
+    pub(crate) session: SessionId,
+    pub(crate) request: RequestId,
+}
+
 /// A session; `None` if it ended or never was.
 ///
 /// # Errors
@@ -119,11 +125,9 @@ pub fn sessions(
 ) -> Result<Page<(SessionId, SessionRecord)>, Fatal> {
     let mut from = Vec::from(*b"s");
     if let Some(after) = after {
-        from = session_key(after);
-        from.push(0);
+        from = scan::successor(session_key(after));
     }
-    let limit = RangeLimit { rows: limit.max(1), bytes: PAGE_BYTES };
-    let (rows, more) = view.range(Table::Sessions, &from, b"t", Direction::Forward, limit)?;
+    let (rows, more) = view.range(Table::Sessions, &from, b"t", Direction::Forward, page_of(limit))?;
     let items = rows.iter().map(|(key, value)| {
         let id = key
             .get(1..)
@@ -155,16 +159,6 @@ pub fn request(
 pub fn bounds(view: &impl StateView) -> Result<SessionBounds, Fatal> {
     view.get(Table::System, BOUNDS)?
         .map_or_else(|| Ok(SessionBounds::default()), |bytes| decode(&bytes, "the bounds of sessions"))
-}
-
-/// When the next timer is due.
-///
-/// # Errors
-/// [`Fatal`] if the store cannot be read.
-pub fn next_timer(view: &impl StateView) -> Result<Option<Time>, Fatal> {
-    let limit = RangeLimit { rows: 1, bytes: limits::TIMER_PAYLOAD_BYTES };
-    let (rows, _) = view.range(Table::Timers, b"t", b"u", Direction::Forward, limit)?;
-    rows.first().map(|(key, _)| time_of_timer(key).map(|(at, _)| at)).transpose()
 }
 
 pub(crate) const BOUNDS: &[u8] = b"b";
@@ -203,34 +197,4 @@ pub(crate) fn ticket_prefix(space: SpaceId) -> Vec<u8> {
 
 pub(crate) fn waiting_key(space: SpaceId) -> Vec<u8> {
     [b"c".as_slice(), &space.0.to_be_bytes()].concat()
-}
-
-pub(crate) fn timer_key(at: Time, timer: TimerId) -> Vec<u8> {
-    [b"t".as_slice(), &at.0.to_be_bytes(), &timer.0.to_be_bytes()].concat()
-}
-
-pub(crate) fn time_of_timer(key: &[u8]) -> Result<(Time, TimerId), Fatal> {
-    let parts = key.strip_prefix(b"t").and_then(|key| Some((*key.first_chunk()?, *key.last_chunk()?)));
-    let (at, timer) = parts.ok_or_else(|| damaged("the time of a timer"))?;
-    Ok((Time(u64::from_be_bytes(at)), TimerId(u64::from_be_bytes(timer))))
-}
-
-pub(crate) fn timer_index_key(space: SpaceId, timer: TimerId) -> Vec<u8> {
-    [b"i".as_slice(), &space.0.to_be_bytes(), &timer.0.to_be_bytes()].concat()
-}
-
-/// What all keys of the index of a space's timers begin with.
-pub(crate) fn timer_index_prefix(space: SpaceId) -> Vec<u8> {
-    [b"i".as_slice(), &space.0.to_be_bytes()].concat()
-}
-
-pub(crate) fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Fatal> {
-    synod_abi::decode(bytes).map_err(|_| damaged(what))
-}
-
-pub(crate) fn damaged(what: &str) -> Fatal {
-    Fatal(format!(
-        "{what} is missing or does not decode: the data of this member is damaged; remove its data \
-            directory and let it join again"
-    ))
 }

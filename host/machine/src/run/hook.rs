@@ -3,19 +3,20 @@
 //!
 //! Each runs under its own savepoint, with its whole fuel and budgets. One that fails leaves
 //! nothing but a count in the row of its space, see
-//! [`HookFailures`](crate::rows::directory::HookFailures); the command that ran it goes on, because it
+//! [`HookFailures`](crate::directory::HookFailures); the command that ran it goes on, because it
 //! can't be rejected. A space that is gone and a recipe that has no such hook are passed over. What
 //! a hook emits and sends is delivered when it has ended, on the fuel of one further call.
 use alloc::vec::Vec;
 
 use synod_abi::{EntryPoint, Fault, SessionId, SpaceId, TicketId, TimerId, limits};
 
-use crate::apply::{Machine, Turn};
-use crate::draft::draft::Workspace;
+use crate::draft::draft::Draft;
+use crate::draft::stop::or_rejected;
 use crate::log::command::OnFailure;
-use crate::log::rejection::DeliveryFailure;
-use crate::ports::{Completion, Fatal, Invocation, StateView, Vm};
-use crate::run::call::invoke;
+use crate::log::rejection::{DeliveryFailure, Rejection};
+use crate::ports::{Completion, Fatal, StateView, Vm};
+use crate::rows::sessions::StoredTicket;
+use crate::run::run::{Entering, Run};
 
 /// What a recipe is to hear.
 #[derive(Clone, Copy, Debug)]
@@ -54,47 +55,42 @@ impl Hook<'_> {
     }
 }
 
-impl Machine {
-    pub(crate) fn run_hook<S: StateView, V: Vm<Workspace<S>>>(
-        &mut self,
-        mut workspace: Workspace<S>,
-        vm: &mut V,
-        space: SpaceId,
-        hook: Hook<'_>,
-        turn: &mut Turn,
-    ) -> Result<Workspace<S>, Fatal> {
-        let Some(target) =
-            self.target(&workspace, space)?.filter(|target| target.interface.has(hook.entry_point()))
-        else {
-            return Ok(workspace);
-        };
-        turn.hooks += 1;
-        let context = self.context(turn, hook.session(), false);
-        let mark = workspace.savepoint();
-        workspace.begin_cause();
-        let (entry_point, args) = (hook.entry_point(), hook.args());
-        let invocation = Invocation {
+impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
+    /// Runs a hook of `space`, if there is such a space and its recipe has that hook.
+    pub(crate) fn hook(&mut self, space: SpaceId, hook: Hook<'_>) -> Result<(), Fatal> {
+        let entry_point = hook.entry_point();
+        let target = self.target(space)?.filter(|target| target.interface.has(entry_point));
+        let Some(target) = target else { return Ok(()) };
+        self.turn.reactions += 1;
+        let mark = self.draft.savepoint();
+        self.draft.begin_cause();
+        let completion = self.invoke(&Entering {
             space,
-            module: target.module,
+            target: &target,
             entry_point,
-            context: &context,
-            args: &args,
+            args: &hook.args(),
+            session: hook.session(),
+            may_wait: false,
             fuel: limits::CALL_FUEL,
-        };
-        let (mut workspace, completion) = invoke(workspace, vm, invocation, turn)?;
+        })?;
         let fault = match completion {
-            Completion::Done(_) if workspace.emissions().is_quiet() => return Ok(workspace),
+            Completion::Done(_) if self.draft.emissions().is_quiet() => return Ok(()),
             Completion::Done(_) => {
-                let (workspace, _never_rejected) =
-                    self.deliver(workspace, vm, (OnFailure::Skip, space, limits::CALL_FUEL), turn)?;
-                return Ok(workspace);
+                let _never_rejected = or_rejected(self.deliver(space, OnFailure::Skip, limits::CALL_FUEL))?;
+                return Ok(());
             }
             Completion::Faulted(fault) => fault,
             Completion::Refused { .. } | Completion::Now(_) | Completion::Later => Fault::BadReply,
         };
-        vm.discard(space);
-        workspace.rollback(&mark);
-        workspace.count_failure(space, turn.revision, DeliveryFailure::Fault(fault))?;
-        Ok(workspace)
+        self.vm.discard(space);
+        self.draft.rollback(&mark);
+        self.draft.count_failure(space, self.turn.revision, DeliveryFailure::Fault(fault))
+    }
+
+    /// Gives up a waiting call, and tells its recipe.
+    pub(crate) fn give_up(&mut self, by: StoredTicket, why: Rejection) -> Result<(), Fatal> {
+        let StoredTicket { session, request } = by;
+        let (space, ticket) = self.draft.settle(session, request, Err(why), false)?;
+        self.hook(space, Hook::Cancel { session, ticket, granted: false })
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::mpsc;
 
 use synod_consensus::{Applier, CommittedEntry, CommittedPayload, EntryId, Fatal};
-use synod_machine::Workspace;
+use synod_machine::Draft;
 use synod_service::ports::Store;
 use synod_service::{Committed, Executor, MachineReplica, Payload};
 use synod_storage::{AppliedMark, StateStore};
@@ -18,7 +18,7 @@ use super::tripwire::Tripwire;
 type View = <Rows as Store>::View;
 
 /// The executor over the real store and the real recipes.
-pub(crate) type NodeExecutor = Executor<Rows, MachineReplica<WasmVm<Workspace<View>>>>;
+pub(crate) type NodeExecutor = Executor<Rows, MachineReplica<WasmVm<Draft<View>>>>;
 
 /// Batches that wait for the thread: the consensus hands over one at a time.
 const QUEUE_BATCHES: usize = 4;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use synod_machine::directory::{self, Head};
-use synod_machine::{Applied, Environment, Fatal, Machine, StateView, Vm, Workspace, Write};
+use synod_machine::{Applied, Draft, Environment, Fatal, Machine, StateView, Vm, Write};
 
 use super::publish::Listeners;
 use crate::failure::UnavailableReason;
@@ -31,7 +31,7 @@ impl<V> MachineReplica<V> {
     }
 }
 
-impl<S: StateView, V: Vm<Workspace<S>> + Send + 'static> Replica<S> for MachineReplica<V> {
+impl<S: StateView, V: Vm<Draft<S>> + Send + 'static> Replica<S> for MachineReplica<V> {
     fn apply(&mut self, view: S, index: u64, entry: &[u8]) -> Result<Applied, Fatal> {
         self.machine.apply(view, &mut self.vm, index, entry)
     }

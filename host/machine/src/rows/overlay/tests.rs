@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{MemoryState, RowSum};
+use crate::{MemoryState, RangeLimit, Row, RowSum};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 

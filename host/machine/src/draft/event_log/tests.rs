@@ -2,7 +2,8 @@
 use synod_abi::limits::*;
 use synod_abi::{Direction, Fault, HostCalls, OperationId, Revision, SpaceId, Time, encode};
 
-use crate::draft::draft::{Counts, Workspace};
+use crate::draft::counts::Counts;
+use crate::draft::draft::Draft;
 use crate::rows::directory::Head;
 use crate::rows::events::{EventLog, EventPosition, event_log, events};
 use crate::testing::*;
@@ -27,11 +28,11 @@ fn event(
     (space, revision, number, topic.into(), payload.into())
 }
 
-fn host() -> Workspace<MemoryState> {
-    let mut workspace = Workspace::for_entry(MemoryState::default(), Counts::default());
-    workspace.begin_command(Revision(1), &Head { time: Time(2), bindings: 1, ..Head::EMPTY });
-    workspace.begin_call(SpaceId(1));
-    workspace
+fn host() -> Draft<MemoryState> {
+    let mut draft = Draft::for_entry(MemoryState::default(), Counts::default());
+    draft.begin_command(Revision(1), &Head { time: Time(2), bindings: 1, ..Head::EMPTY });
+    draft.begin_call(SpaceId(1));
+    draft
 }
 
 #[test]
@@ -177,7 +178,7 @@ fn a_call_sends_so_many_operations_and_bytes() {
 #[test]
 fn calls_of_one_cause_share_its_events() {
     let mut emitting = host();
-    let emit_all = |host: &mut Workspace<MemoryState>, payload: &[u8]| {
+    let emit_all = |host: &mut Draft<MemoryState>, payload: &[u8]| {
         host.begin_call(SpaceId(1));
         core::iter::repeat_with(|| host.emit(b"t", payload))
             .take(CALL_EVENTS)

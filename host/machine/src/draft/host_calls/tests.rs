@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use synod_abi::limits::*;
 use synod_abi::{Direction, Fault, HostCalls, RangeRequest, Rows, SpaceId};
 
-use super::{CALL_COMPLETION_BYTES, Counts, Workspace};
+use super::Draft;
 use crate::MemoryState;
+use crate::draft::budget::CALL_COMPLETION_BYTES;
+use crate::draft::counts::Counts;
 
-fn workspace() -> Workspace<MemoryState> {
-    let mut workspace = Workspace::for_entry(MemoryState::default(), Counts::default());
-    workspace.begin_call(SpaceId(1));
-    workspace
+fn draft() -> Draft<MemoryState> {
+    let mut draft = Draft::for_entry(MemoryState::default(), Counts::default());
+    draft.begin_call(SpaceId(1));
+    draft
 }
 
 fn request(from: &[u8], to: &[u8], rows: u32) -> Vec<u8> {
@@ -19,7 +21,7 @@ fn request(from: &[u8], to: &[u8], rows: u32) -> Vec<u8> {
 
 #[test]
 fn keys_and_values_have_a_longest() {
-    let mut host = workspace();
+    let mut host = draft();
     let (key, value) = (vec![1; KEY_BYTES], vec![2; VALUE_BYTES]);
     assert_eq!(host.put(&key, &value), Ok(()));
     assert_eq!(host.put(&[&key[..], &[0]].concat(), &[]), Err(Fault::KeyTooLong));
@@ -30,7 +32,7 @@ fn keys_and_values_have_a_longest() {
 
 #[test]
 fn a_value_larger_than_the_buffer_is_not_written() {
-    let mut host = workspace();
+    let mut host = draft();
     host.put(b"k", b"value").unwrap();
     let mut small = [7; 4];
     assert_eq!((host.get(b"k", &mut small), small), (Ok(5), [7; 4]));
@@ -41,7 +43,7 @@ fn a_value_larger_than_the_buffer_is_not_written() {
 
 #[test]
 fn a_call_writes_so_many_rows_and_bytes() {
-    let mut host = workspace();
+    let mut host = draft();
     for n in 0..CALL_WRITE_ROWS {
         host.put(&n.to_be_bytes(), &[]).unwrap();
     }
@@ -57,7 +59,7 @@ fn a_call_writes_so_many_rows_and_bytes() {
 
 #[test]
 fn a_call_reads_so_many_bytes() {
-    let mut host = workspace();
+    let mut host = draft();
     host.put(b"k", &vec![0; VALUE_BYTES]).unwrap();
     let (mut out, mut read) = (vec![0; RANGE_CHUNK_BYTES], 0);
     let fault = loop {
@@ -73,7 +75,7 @@ fn a_call_reads_so_many_bytes() {
 
 #[test]
 fn a_call_makes_so_many_host_calls() {
-    let mut host = workspace();
+    let mut host = draft();
     for _ in 0..CALL_HOST_CALLS {
         host.next_token().unwrap();
     }
@@ -85,7 +87,7 @@ fn a_call_makes_so_many_host_calls() {
 
 #[test]
 fn timers_are_bounded_in_size_and_number_and_count_as_writes() {
-    let mut host = workspace();
+    let mut host = draft();
     assert_eq!(host.set_timer(5, &vec![0; TIMER_PAYLOAD_BYTES]), Ok(1));
     assert_eq!(host.set_timer(5, &vec![0; TIMER_PAYLOAD_BYTES + 1]), Err(Fault::ValueTooLong));
     host.counts().timers = TIMERS;
@@ -103,7 +105,7 @@ fn timers_are_bounded_in_size_and_number_and_count_as_writes() {
 
 #[test]
 fn another_spaces_timer_is_not_cancelled() {
-    let mut host = workspace();
+    let mut host = draft();
     let timer = host.set_timer(5, b"").unwrap();
     host.begin_call(SpaceId(2));
     assert_eq!(host.cancel_timer(timer), Ok(0));
@@ -113,7 +115,7 @@ fn another_spaces_timer_is_not_cancelled() {
 
 #[test]
 fn replies_that_complete_calls_are_checked_and_bounded() {
-    let mut host = workspace();
+    let mut host = draft();
     for malformed in [&[][..], &[2], &[3], &[4, 0], &[1, 0, 0, 0]] {
         assert_eq!(host.complete(1, malformed), Err(Fault::BadReply), "{malformed:?}");
     }
@@ -128,7 +130,7 @@ fn replies_that_complete_calls_are_checked_and_bounded() {
 
 #[test]
 fn ranges_stay_in_the_space_and_come_in_chunks() {
-    let mut host = workspace();
+    let mut host = draft();
     host.begin_call(SpaceId(2));
     host.put(b"other", b"space").unwrap();
     host.begin_call(SpaceId(1));
@@ -149,7 +151,7 @@ fn ranges_stay_in_the_space_and_come_in_chunks() {
 
 #[test]
 fn bad_requests_fault() {
-    let mut host = workspace();
+    let mut host = draft();
     host.put(b"k", b"value").unwrap();
     let mut out = [0; 64];
     assert_eq!(host.range(b"", &mut out), Err(Fault::BadHostCall));
@@ -166,7 +168,7 @@ fn bad_requests_fault() {
 
 #[test]
 fn aborts_are_coded_and_their_text_is_kept_for_people() {
-    let mut host = workspace();
+    let mut host = draft();
     for (code, fault) in [
         (0, Fault::Panic),
         (1, Fault::CorruptState),
@@ -184,7 +186,7 @@ fn aborts_are_coded_and_their_text_is_kept_for_people() {
 
 #[test]
 fn a_query_can_only_read() {
-    let mut host = Workspace::for_query(MemoryState::default(), SpaceId(1));
+    let mut host = Draft::for_query(MemoryState::default(), SpaceId(1));
     assert_eq!(host.put(b"k", b"v"), Err(Fault::BadHostCall));
     assert_eq!(host.delete(b"k"), Err(Fault::BadHostCall));
     assert_eq!(host.next_token(), Err(Fault::BadHostCall));
@@ -196,7 +198,7 @@ fn a_query_can_only_read() {
 
 #[test]
 fn what_a_cause_reads_is_bounded_over_its_calls_and_no_rollback_gives_it_back() {
-    let mut host = Workspace::for_entry(MemoryState::default(), Counts::default());
+    let mut host = Draft::for_entry(MemoryState::default(), Counts::default());
     let value = vec![7; VALUE_BYTES];
     host.begin_cause();
     host.begin_call(SpaceId(1));

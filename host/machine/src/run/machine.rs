@@ -1,0 +1,69 @@
+//! [`Machine`]: what a member's replicated machine keeps in memory between entries.
+//!
+//! All of it is in the rows as well: the head, where spaces and operations are, who is bound to
+//! whose events, and when the next timer is due. After a [`Fatal`] it refuses to go on, since that
+//! memory may then be ahead of the rows.
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use synod_abi::{ModuleHash, SpaceId, Time};
+
+use crate::log::environment::Environment;
+use crate::ports::{Fatal, StateView};
+use crate::rows::digest::RowSum;
+use crate::rows::head::{self, Head};
+use crate::rows::timers;
+use crate::run::targets::{Interface, Sources, Target};
+
+/// Bytes of outcomes and writes that are collected before they are hashed.
+pub(crate) const TRANSCRIPT_BYTES: usize = 16 * 1_024;
+
+/// The replicated machine of one member.
+#[derive(Debug)]
+pub struct Machine {
+    pub(crate) head: Head,
+    /// The environment of this member's binary.
+    pub(crate) own: Environment,
+    pub(crate) targets: BTreeMap<SpaceId, Target>,
+    pub(crate) interfaces: BTreeMap<ModuleHash, Arc<Interface>>,
+    pub(crate) sources: Sources,
+    pub(crate) sums: BTreeMap<SpaceId, RowSum>,
+    /// Spaces that the entry deleted.
+    pub(crate) deleted: Vec<SpaceId>,
+    pub(crate) directory_changed: bool,
+    /// Outcomes and writes that are not hashed yet.
+    pub(crate) transcript: Vec<u8>,
+    /// A buffer for what is hashed.
+    pub(crate) hashed: Vec<u8>,
+    pub(crate) next_timer: Option<Time>,
+    pub(crate) stopped: bool,
+}
+
+impl Machine {
+    /// The machine as of the rows in `view`, in a member whose execution environment is `own`.
+    ///
+    /// # Errors
+    /// [`Fatal`] if the rows cannot be read or are of another format.
+    pub fn load(view: &impl StateView, own: Environment) -> Result<Self, Fatal> {
+        Ok(Self {
+            head: head::head(view)?.unwrap_or(Head::EMPTY),
+            own,
+            targets: BTreeMap::new(),
+            interfaces: BTreeMap::new(),
+            sources: Sources::new(),
+            sums: BTreeMap::new(),
+            deleted: Vec::new(),
+            directory_changed: false,
+            transcript: Vec::with_capacity(TRANSCRIPT_BYTES),
+            hashed: Vec::new(),
+            next_timer: timers::next_timer(view)?,
+            stopped: false,
+        })
+    }
+
+    /// The head after the last entry.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+}

@@ -1,0 +1,109 @@
+//! [`Run`]: what a command is carried out with, and the one place where a recipe is entered.
+use synod_abi::{Context, EntryPoint, Revision, SessionId, SpaceId};
+
+use crate::draft::counts::Counts;
+use crate::draft::draft::{Draft, Mark};
+use crate::log::command::Caller;
+use crate::log::outcome::{Outcome, Reply};
+use crate::log::rejection::Rejection;
+use crate::ports::{Completion, Fatal, Invocation, StateView, Vm};
+use crate::run::lend::Lent;
+use crate::run::machine::Machine;
+use crate::run::targets::{Target, load};
+
+/// What a command does if it isn't rejected.
+#[derive(Debug)]
+pub(crate) enum Decided {
+    /// It takes its revision, and what it wrote stays.
+    Done(Reply),
+    /// A session's request has this outcome, from now on or since it first ran: the command takes
+    /// no revision of its own, and what it wrote stays.
+    Recorded(Outcome),
+}
+
+/// A command that is carried out.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) caller: Caller,
+    /// Which it takes, unless it is rejected.
+    pub(crate) revision: Revision,
+    /// Hooks and deliveries that it has run: numbers them for their seeds.
+    pub(crate) reactions: u32,
+    /// Fuel that it has used.
+    pub(crate) fuel: u64,
+}
+
+impl Turn {
+    pub(crate) fn new(caller: Caller, revision: Revision) -> Self {
+        Self { caller, revision, reactions: 0, fuel: 0 }
+    }
+}
+
+/// What the commands of an entry are carried out with.
+pub(crate) struct Run<'a, S, V> {
+    pub(crate) machine: &'a mut Machine,
+    pub(crate) vm: &'a mut V,
+    /// The engine is lent it while a recipe runs.
+    pub(crate) draft: Lent<Draft<S>>,
+    /// The present command.
+    pub(crate) turn: Turn,
+}
+
+/// An entry point of a recipe, with what it is entered with.
+pub(crate) struct Entering<'a> {
+    pub(crate) space: SpaceId,
+    pub(crate) target: &'a Target,
+    pub(crate) entry_point: EntryPoint,
+    pub(crate) args: &'a [u8],
+    pub(crate) session: Option<SessionId>,
+    pub(crate) may_wait: bool,
+    pub(crate) fuel: u64,
+}
+
+impl<'a, S: StateView, V: Vm<Draft<S>>> Run<'a, S, V> {
+    /// For the commands of an entry, on the rows in `view`.
+    pub(crate) fn for_entry(machine: &'a mut Machine, vm: &'a mut V, view: S) -> Self {
+        let draft = Lent::new(Draft::for_entry(view, Counts::of(&machine.head)));
+        let turn = Turn::new(Caller::default(), machine.head.revision);
+        Self { machine, vm, draft, turn }
+    }
+
+    /// Enters a recipe, with the budgets of a call.
+    pub(crate) fn invoke(&mut self, entering: &Entering<'_>) -> Result<Completion, Fatal> {
+        let Entering { space, target, entry_point, args, session, may_wait, fuel } = *entering;
+        let context = self.context(session, may_wait);
+        let invocation =
+            Invocation { space, module: target.module, entry_point, context: &context, args, fuel };
+        load(&*self.draft, self.vm, target.module)?;
+        self.draft.begin_call(space);
+        let (draft, completion) = self.vm.invoke(invocation, self.draft.lend())?;
+        self.draft.give_back(draft);
+        self.draft.check()?;
+        self.turn.fuel += self.vm.fuel_used();
+        Ok(completion)
+    }
+
+    /// The seed is made from the cluster's name, the command's number and that of the reaction in
+    /// it, so that it depends neither on the entry that the command was packed into, nor on its
+    /// place there.
+    fn context(&self, session: Option<SessionId>, may_wait: bool) -> Context {
+        let Self { machine: Machine { head, .. }, turn, .. } = self;
+        let mut input = [0; 28];
+        input[..16].copy_from_slice(&head.cluster.unwrap_or_default().0);
+        input[16..24].copy_from_slice(&head.commands.to_le_bytes());
+        input[24..].copy_from_slice(&turn.reactions.to_le_bytes());
+        let input = if turn.reactions == 0 { &input[..24] } else { &input[..] };
+        let mut seed = [0; 16];
+        seed.copy_from_slice(&blake3::hash(input).as_bytes()[..16]);
+        Context { revision: turn.revision, now: head.time, session, may_wait, seed }
+    }
+
+    /// Undoes what a rejected call wrote since `mark`. Its instance is dropped if it wrote anything,
+    /// because its memory may remember that.
+    pub(crate) fn undo(&mut self, space: SpaceId, mark: &Mark, rejection: &Rejection) {
+        if matches!(rejection, Rejection::Fault(_)) || self.draft.changed_since(mark) {
+            self.vm.discard(space);
+        }
+        self.draft.rollback(mark);
+    }
+}
