@@ -11,7 +11,7 @@ use synod_abi::{
     AdmissionError, Context, EntryPoint, Fault, HostCalls, ModuleHash, REPLY_BAD_ARGUMENTS, REPLY_ERROR,
     REPLY_LATER, REPLY_NOW, REPLY_RESULT, SpaceId, limits,
 };
-use synod_machine::{Admitted, Completion, Fatal, Invocation, MemoryState, Vm, Draft, module_hash};
+use synod_machine::{Admitted, Completion, Draft, Fatal, Invocation, MemoryState, Vm, module_hash};
 use synod_sdk::native::NativeRecipe;
 
 const WASM_MAGIC: &[u8] = b"\0asm";

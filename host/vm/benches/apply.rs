@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use synod_machine::{MemoryState, Draft};
+use synod_machine::{Draft, MemoryState};
 use synod_vm::{Modules, WasmVm, spawn};
 
 #[path = "../../machine/benches/member/mod.rs"]

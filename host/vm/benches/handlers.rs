@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use synod_abi::schema::{EntryPointDef, HooksDef, SchemaDef};
 use synod_abi::{Blob, OperationId, RecipeName, Revision, Shape, SpaceId, SpaceName, TopicFilter, encode};
-use synod_machine::{Action, Binding, Call, MemoryState, OnFailure, Reply, Draft};
+use synod_machine::{Action, Binding, Call, Draft, MemoryState, OnFailure, Reply};
 use synod_vm::{Modules, WasmVm, spawn};
 
 #[path = "../../machine/benches/member/mod.rs"]

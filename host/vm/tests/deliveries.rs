@@ -7,8 +7,8 @@ use synod_abi::{
 };
 use synod_machine::directory::{Head, hook_failures};
 use synod_machine::{
-    Action, Binding, Call, Caller, Command, CommandOutcome, DeliveryFailure, Entry, Environment, Machine,
-    MemoryState, OnFailure, Origin, Rejection, Reply, Draft,
+    Action, Binding, Call, Caller, Command, CommandOutcome, DeliveryFailure, Draft, Entry, Environment,
+    Machine, MemoryState, OnFailure, Origin, Rejection, Reply,
 };
 use synod_vm::{Modules, WasmVm, spawn};
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use synod_abi::SpaceName;
 use synod_consensus::{CommittedPayload, payload_of_record};
 use synod_machine::directory;
-use synod_machine::{Environment, Machine, MemoryState, Draft};
+use synod_machine::{Draft, Environment, Machine, MemoryState};
 use synod_storage::{LogStore, RocksOptions, RocksStore, StateStore};
 use synod_tests::watching::Logged;
 use synod_vm::{Modules, WasmVm};
