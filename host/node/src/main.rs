@@ -1,11 +1,13 @@
 //! The `synod` binary: a member of a cluster, and the command line to clusters and recipes.
 //!
-//! This file only starts: it reads the command line, makes the runtime, runs the command, and ends
-//! with the exit code that tells scripts what happened.
+//! Four parts: `cli` reads the command line and runs commands, `bench` is the load generator of
+//! `synod bench`, `settings` describes what a member runs with, and `server` runs it. `server` and
+//! `settings` know nothing of the command line.
 
+mod bench;
 mod cli;
-mod options;
 mod server;
+mod settings;
 
 use std::process::ExitCode;
 

@@ -54,7 +54,7 @@ use self::runtime::{TokioTasks, WallClock};
 use self::standing::Standing;
 use self::status::Reporter;
 use self::tripwire::Tripwire;
-use crate::options::{ServerOptions, StartError};
+use crate::settings::{ServerOptions, StartError};
 
 /// Share of the entries between two compactions that stay in the log behind one.
 const KEEP_OF_COMPACTION: u64 = 5;

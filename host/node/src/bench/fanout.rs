@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use synod_client::Client;
 
 use super::histogram::Histogram;
+use super::measured::{Measured, milliseconds};
 use super::watchers::{Board, Watchers};
 use super::workload::Putter;
-use super::{Measured, milliseconds};
-use crate::cli::fail::Failed;
-use crate::cli::progress::Spinner;
+use crate::cli::io::fail::Failed;
+use crate::cli::io::progress::Spinner;
+use crate::cli::values::units::micros;
 
 /// Of the topics.
 const PREFIX: &str = "bench-fanout-";
@@ -68,7 +69,8 @@ impl Fanout {
         putter: &Putter,
         length: Duration,
     ) -> Result<Times, Failed> {
-        let (mut times, end) = (Times::default(), Instant::now() + length);
+        let mut times = Times::default();
+        let end = Instant::now() + length;
         let mut expected = board.received();
         drop(board.take_latencies());
         while Instant::now() < end {
@@ -91,9 +93,14 @@ impl Fanout {
             format!("{name:<28} p50 {p50}   p99 {p99}   max {max}\n")
         };
         let json = |histogram: &Histogram| -> Value {
-            json!({ "p50_us": histogram.quantile(500), "p99_us": histogram.quantile(990), "max_us": histogram.max() })
+            json!({
+                "p50_us": histogram.quantile(500),
+                "p99_us": histogram.quantile(990),
+                "max_us": histogram.max(),
+            })
         };
-        let (watchers, connections, events) = (self.watchers, self.connections, calls.total());
+        let Self { watchers, connections, .. } = self;
+        let events = calls.total();
         let text = format!(
             "watch-fanout of one event to {watchers} watchers over {connections} connections, {events} \
                 events, {} receipts\n\n{}{}{}",
@@ -103,13 +110,15 @@ impl Fanout {
             line("the call itself", calls),
         );
         let json = json!({
-            "workload": "watch-fanout", "watchers": watchers, "connections": connections, "events": events,
-            "receipts": receipts.total(), "each": json(receipts), "last": json(last), "call": json(calls),
+            "workload": "watch-fanout",
+            "watchers": watchers,
+            "connections": connections,
+            "events": events,
+            "receipts": receipts.total(),
+            "each": json(receipts),
+            "last": json(last),
+            "call": json(calls),
         });
         Measured { json, text, calls: events, errors: Vec::new() }
     }
-}
-
-pub(super) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -8,10 +8,10 @@ use synod_client::Client;
 use synod_client::api::{Binding, OnFailure};
 
 use super::load::{self, Outcome};
+use super::measured::{Measured, milliseconds, rate};
 use super::workload::Caller;
-use super::{Measured, milliseconds, rate};
-use crate::cli::fail::Failed;
-use crate::cli::table::table;
+use crate::cli::io::fail::Failed;
+use crate::cli::io::table::table;
 
 /// The space that is written to.
 pub(super) const SOURCE: &str = "synod-bench/kv";
@@ -80,13 +80,22 @@ fn report(clients: usize, phases: &[(bool, Outcome)]) -> Measured {
     phases.iter().for_each(|(_, outcome)| all.merge(outcome.clone()));
     let phases = phases.iter().map(|(bound, outcome)| {
         json!({
-            "bound": bound, "calls_per_second": calls_per_second(outcome), "calls": outcome.latencies.total(),
-            "p50_us": outcome.latencies.quantile(500), "p99_us": outcome.latencies.quantile(990),
+            "bound": bound,
+            "calls_per_second": calls_per_second(outcome),
+            "calls": outcome.latencies.total(),
+            "p50_us": outcome.latencies.quantile(500),
+            "p99_us": outcome.latencies.quantile(990),
         })
     });
     let json = json!({
-        "workload": "handler", "clients": clients, "cost_us_per_call": cost_us, "phases": phases.collect::<Vec<_>>(),
-        "rejected": all.rejected, "unavailable": all.unavailable, "outcome_unknown": all.unknown, "errors": all.errors,
+        "workload": "handler",
+        "clients": clients,
+        "cost_us_per_call": cost_us,
+        "phases": phases.collect::<Vec<_>>(),
+        "rejected": all.rejected,
+        "unavailable": all.unavailable,
+        "outcome_unknown": all.unknown,
+        "errors": all.errors,
     });
     Measured { json, text, calls: all.latencies.total(), errors: all.errors }
 }

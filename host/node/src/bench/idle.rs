@@ -12,11 +12,13 @@ use synod_client::api::{CloseSessionRequest, KeepAliveReply, KeepAliveRequest, O
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use super::load::{Outcome, show_time};
-use crate::cli::fail::{Exit, Failed};
-use crate::cli::progress::Spinner;
+use super::wire::connect;
+use crate::cli::io::fail::{Exit, Failed};
+use crate::cli::io::progress::Spinner;
+use crate::cli::values::units::{micros, ms};
 
 /// Sessions that are opened or closed at the same time.
 const AT_ONCE: usize = 256;
@@ -26,9 +28,6 @@ const QUEUE: usize = 4_096;
 const BEAT: Duration = Duration::from_millis(5);
 /// Part of its time to live after which a session gives a sign of life.
 const TOUCH_PART: u32 = 3;
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// An open session.
 struct Idle {
     session: Vec<u8>,
@@ -102,21 +101,12 @@ fn unavailable(status: &Status) -> Failed {
     Failed::new(Exit::Unavailable, format!("the sessions could not be opened or kept: {}", status.message()))
 }
 
-pub(super) async fn connect(address: &str) -> Result<Channel, Failed> {
-    let failed = |error: tonic::transport::Error| {
-        Failed::new(Exit::Unavailable, format!("cannot connect to {address}: {error}"))
-    };
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(failed)?;
-    endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect().await.map_err(failed)
-}
-
 async fn open(mut client: SessionsClient<Channel>, ttl: Duration) -> Result<(Idle, Duration), Failed> {
-    let (nonce, secret) = (random()?, random()?);
-    let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+    let secret = random()?;
     let request = OpenSessionRequest {
-        nonce,
+        nonce: random()?,
         secret: secret.clone(),
-        ttl_ms,
+        ttl_ms: ms(ttl),
         label: "synod bench".to_owned(),
         ..OpenSessionRequest::default()
     };
@@ -183,9 +173,7 @@ fn count(outcome: &mut Outcome, sent: &mut [Option<Instant>], reply: &KeepAliveR
     match (&reply.failure, reply.ended, sent) {
         (Some(failure), _, _) => outcome.unavailable(failure.message.clone()),
         (None, true, _) => outcome.rejected("a session has ended".to_owned()),
-        (None, false, Some(sent)) => {
-            outcome.latencies.add(u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX))
-        }
+        (None, false, Some(sent)) => outcome.latencies.add(micros(sent.elapsed())),
         (None, false, None) => {}
     }
 }

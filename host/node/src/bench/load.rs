@@ -7,8 +7,9 @@ use tokio::task::JoinSet;
 
 use super::histogram::Histogram;
 use super::workload::Caller;
-use crate::cli::fail::{Exit, Failed};
-use crate::cli::progress::seconds_bar;
+use crate::cli::io::fail::{Exit, Failed};
+use crate::cli::io::progress::seconds_bar;
+use crate::cli::values::units::micros;
 
 /// Different error messages that are kept for the report.
 const KEPT_ERRORS: usize = 5;
@@ -116,8 +117,7 @@ async fn call_until(caller: &Caller, end: Instant) -> Outcome {
         if sent >= end {
             return outcome;
         }
-        let called =
-            caller.run().await.map(|()| u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX));
+        let called = caller.run().await.map(|()| micros(sent.elapsed()));
         let over = matches!(called, Err(RawError::SessionExpired(_)));
         outcome.add(called);
         if over {

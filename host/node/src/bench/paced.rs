@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use synod_client::Client;
+use synod_client::{Client, RawError};
 
-use super::fanout::micros;
 use super::load::Outcome;
 use super::watchers::Board;
 use super::workload::Putter;
+use crate::cli::values::units::micros;
 
 /// Calls in flight; beyond that it falls behind.
 const IN_FLIGHT: usize = 1_024;
@@ -24,7 +24,9 @@ pub(super) async fn put(
     rate: u64,
     end: Instant,
 ) -> Outcome {
-    let (began, mut outcome, mut next) = (Instant::now(), Outcome::default(), 0_u64);
+    let began = Instant::now();
+    let mut outcome = Outcome::default();
+    let mut next = 0_u64;
     let mut running = FuturesUnordered::new();
     let mut beat = tokio::time::interval(BEAT);
     loop {
@@ -50,12 +52,7 @@ pub(super) async fn put(
     outcome
 }
 
-async fn one(
-    client: &Client,
-    board: &Board,
-    putter: &Putter,
-    number: usize,
-) -> Result<u64, synod_client::RawError> {
+async fn one(client: &Client, board: &Board, putter: &Putter, number: usize) -> Result<u64, RawError> {
     let sent = Instant::now();
     board.send(number);
     putter.try_put(client, &board.topic(number)).await.map(|()| micros(sent.elapsed()))

@@ -5,12 +5,12 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use synod_client::api::StatusReply;
 
+use super::args::BenchArgs;
 use super::load::Outcome;
+use super::measured::{Measured, milliseconds, rate, ratio};
 use super::workload::Kind;
-use super::{BenchArgs, Measured, milliseconds, rate, ratio};
-use crate::cli::session::ms;
-use crate::cli::table::table;
-use crate::cli::token::in_seconds;
+use crate::cli::io::table::table;
+use crate::cli::values::units::{in_seconds, ms};
 
 /// What one member did during the run.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,18 +146,32 @@ impl Report {
     fn json(&self) -> Value {
         let members = self.members.iter().map(|member| {
             json!({
-                "name": member.name, "fsyncs_per_second": member.fsyncs_per_second, "entries": member.entries,
-                "commands": member.commands, "calls_per_entry": member.commands_per_entry(),
+                "name": member.name,
+                "fsyncs_per_second": member.fsyncs_per_second,
+                "entries": member.entries,
+                "commands": member.commands,
+                "calls_per_entry": member.commands_per_entry(),
             })
         });
         json!({
-            "workload": self.workload, "space": self.space, "clients": self.clients, "seconds": self.seconds, "value_bytes": self.value_bytes,
-            "unit": self.unit, "ttl_ms": self.ttl.map(ms),
+            "workload": self.workload,
+            "space": self.space,
+            "clients": self.clients,
+            "seconds": self.seconds,
+            "value_bytes": self.value_bytes,
+            "unit": self.unit,
+            "ttl_ms": self.ttl.map(ms),
             "messages_per_second_per_session": self.ttl.map(|_| self.per_session()),
-            "calls": self.calls, "calls_per_second": rate(self.calls, self.seconds),
-            "p50_us": self.p50_us, "p99_us": self.p99_us, "max_us": self.max_us,
-            "rejected": self.rejected, "unavailable": self.unavailable, "outcome_unknown": self.unknown,
-            "errors": self.errors, "members": members.collect::<Vec<_>>(),
+            "calls": self.calls,
+            "calls_per_second": rate(self.calls, self.seconds),
+            "p50_us": self.p50_us,
+            "p99_us": self.p99_us,
+            "max_us": self.max_us,
+            "rejected": self.rejected,
+            "unavailable": self.unavailable,
+            "outcome_unknown": self.unknown,
+            "errors": self.errors,
+            "members": members.collect::<Vec<_>>(),
         })
     }
 }

@@ -12,12 +12,13 @@ use synod_client::Client;
 
 use super::histogram::Histogram;
 use super::load::{self, Outcome};
+use super::measured::{Measured, milliseconds, rate};
+use super::paced;
 use super::watchers::{Board, Watchers};
 use super::workload::{Caller, Putter};
-use super::{Measured, milliseconds, paced, rate};
-use crate::cli::fail::Failed;
-use crate::cli::progress::Spinner;
-use crate::cli::table::table;
+use crate::cli::io::fail::Failed;
+use crate::cli::io::progress::Spinner;
+use crate::cli::io::table::table;
 
 /// Of the topics.
 const PREFIX: &str = "bench-load-";
@@ -107,36 +108,10 @@ impl WatchLoad {
     }
 
     fn report(&self, phases: &[Phase]) -> Measured {
-        let mean = |watched: bool| {
-            let phases: Vec<_> = phases
-                .iter()
-                .filter(|phase| phase.watched == watched)
-                .map(Phase::writes_per_second)
-                .collect();
-            phases.iter().sum::<f64>() / rate(phases.len() as u64, 1.0)
-        };
-        let (without, with) = (mean(false), mean(true));
+        let without = mean_writes(phases, false);
+        let with = mean_writes(phases, true);
         let slowdown = if without > 0.0 { 100.0 * (1.0 - with / without) } else { 0.0 };
-        let rows = phases.iter().map(|phase| {
-            let [writes, puts, receipts] = [&phase.writes.latencies, &phase.puts.latencies, &phase.receipts];
-            let both = |histogram: &Histogram| match histogram.total() {
-                0 => String::new(),
-                _ => format!(
-                    "{} / {}",
-                    milliseconds(histogram.quantile(500)),
-                    milliseconds(histogram.quantile(990))
-                ),
-            };
-            [
-                if phase.watched { self.watchers.to_string() } else { "0".to_owned() },
-                format!("{:.0}", phase.writes_per_second()),
-                both(writes),
-                format!("{:.0}", rate(puts.total(), phase.puts.elapsed.as_secs_f64())),
-                both(puts),
-                receipts.total().to_string(),
-                both(receipts),
-            ]
-        });
+        let rows = phases.iter().map(|phase| self.row(phase));
         let columns =
             ["WATCHERS>", "WRITES/S>", "P50 / P99>", "EVENTS/S>", "P50 / P99>", "RECEIPTS>", "P50 / P99>"];
         let text = format!(
@@ -154,21 +129,68 @@ impl WatchLoad {
             all.merge(phase.puts.clone());
         }
         let json = json!({
-            "workload": "watch-load", "watchers": self.watchers, "matching": self.matching, "connections": self.connections,
-            "wanted_events_per_second": self.events_per_second, "slowdown_percent": slowdown,
+            "workload": "watch-load",
+            "watchers": self.watchers,
+            "matching": self.matching,
+            "connections": self.connections,
+            "wanted_events_per_second": self.events_per_second,
+            "slowdown_percent": slowdown,
             "phases": phases.iter().map(phase_json).collect::<Vec<_>>(),
-            "rejected": all.rejected, "unavailable": all.unavailable, "outcome_unknown": all.unknown, "errors": all.errors,
+            "rejected": all.rejected,
+            "unavailable": all.unavailable,
+            "outcome_unknown": all.unknown,
+            "errors": all.errors,
         });
         Measured { json, text, calls: all.latencies.total(), errors: all.errors }
     }
+
+    fn row(&self, phase: &Phase) -> [String; 7] {
+        let puts = &phase.puts.latencies;
+        let watchers = if phase.watched { self.watchers } else { 0 };
+        [
+            watchers.to_string(),
+            format!("{:.0}", phase.writes_per_second()),
+            times_text(&phase.writes.latencies),
+            format!("{:.0}", rate(puts.total(), phase.puts.elapsed.as_secs_f64())),
+            times_text(puts),
+            phase.receipts.total().to_string(),
+            times_text(&phase.receipts),
+        ]
+    }
+}
+
+/// Mean of the writes a second in the phases with or without watches.
+fn mean_writes(phases: &[Phase], watched: bool) -> f64 {
+    let rates: Vec<_> =
+        phases.iter().filter(|phase| phase.watched == watched).map(Phase::writes_per_second).collect();
+    rates.iter().sum::<f64>() / rate(rates.len() as u64, 1.0)
+}
+
+/// Median and 99th percentile; empty without any.
+fn times_text(histogram: &Histogram) -> String {
+    if histogram.total() == 0 {
+        return String::new();
+    }
+    let [p50, p99] = [500, 990].map(|per_mille| milliseconds(histogram.quantile(per_mille)));
+    format!("{p50} / {p99}")
 }
 
 fn phase_json(phase: &Phase) -> Value {
-    let times = |histogram: &Histogram| json!({ "count": histogram.total(), "p50_us": histogram.quantile(500), "p99_us": histogram.quantile(990) });
     json!({
-        "watched": phase.watched, "writes_per_second": phase.writes_per_second(),
+        "watched": phase.watched,
+        "writes_per_second": phase.writes_per_second(),
         "events_per_second": rate(phase.puts.latencies.total(), phase.puts.elapsed.as_secs_f64()),
-        "writes": times(&phase.writes.latencies), "puts": times(&phase.puts.latencies), "receipts": times(&phase.receipts),
+        "writes": times_json(&phase.writes.latencies),
+        "puts": times_json(&phase.puts.latencies),
+        "receipts": times_json(&phase.receipts),
+    })
+}
+
+fn times_json(histogram: &Histogram) -> Value {
+    json!({
+        "count": histogram.total(),
+        "p50_us": histogram.quantile(500),
+        "p99_us": histogram.quantile(990),
     })
 }
 

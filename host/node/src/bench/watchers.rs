@@ -17,8 +17,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::histogram::Histogram;
-use super::idle::connect;
-use crate::cli::fail::{Exit, Failed};
+use super::wire::connect;
+use crate::cli::io::fail::{Exit, Failed};
+use crate::cli::values::units::micros;
 
 /// Requests that wait for the connection.
 const QUEUE: usize = 256;
@@ -52,7 +53,7 @@ impl Board {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+        micros(self.began.elapsed())
     }
 
     /// The topic with this number.

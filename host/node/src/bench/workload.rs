@@ -11,7 +11,7 @@ use synod_abi::{Blob, encode};
 use synod_client::core::mix;
 use synod_client::{Client, RawCall, RawError, RawQuery, Session, Transport};
 
-use crate::cli::fail::{Exit, Failed};
+use crate::cli::io::fail::{Exit, Failed};
 
 /// Sessions that are opened or closed at the same time.
 const AT_ONCE: usize = 64;

@@ -1,6 +1,7 @@
 //! Unit tests of `cli`.
 use super::*;
 use clap::CommandFactory;
+use output::Format;
 
 #[test]
 fn the_command_line_is_consistent() {

@@ -18,7 +18,7 @@ use super::member::NodeRaft;
 use super::peers::Peers;
 use super::roster::Roster;
 use super::standing::Standing;
-use crate::options::StartError;
+use crate::settings::StartError;
 
 /// How often the others are asked.
 const ASK_EVERY: Duration = Duration::from_millis(100);

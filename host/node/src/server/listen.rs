@@ -24,7 +24,7 @@ use super::grpc::{ClusterService, Front, RecipesService, SessionsService, SpaceA
 use super::peer_service::PeerService;
 use super::peers::PEER_MESSAGE_BYTES;
 use super::status::Reporter;
-use crate::options::{HostPort, StartError};
+use crate::settings::{HostPort, StartError};
 
 /// Streams of one connection at a time; the client library uses one for all calls.
 const STREAMS: u32 = 1_024;

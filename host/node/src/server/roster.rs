@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use synod_abi::MemberId;
 
-use crate::options::{PeerSpec, ServerOptions};
+use crate::settings::{PeerSpec, ServerOptions};
 
 /// Every member, by id.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::options::StartError;
+use crate::settings::StartError;
 
 /// Crashes on one entry after which the member does not start.
 const CRASHES: u64 = 2;

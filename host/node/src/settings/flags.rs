@@ -1,16 +1,35 @@
-//! What a member can be told, by flags and by a config file: one list for both, merged into the
+//! The settings of a member, from flags and from a config file: one list for both, merged into the
 //! server's options.
 //!
-//! A flag wins over the file, the file over the default. The file is TOML with the flags' names; a
-//! name that it does not know is an error, because a misspelt setting that is silently ignored is
-//! found out at the worst time.
+//! A flag wins over the file, the file over the default. The file is TOML with the flags' names; an
+//! unknown name is an error, because a misspelt setting that is silently ignored is found out at
+//! the worst time.
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Deserialize;
 
-use super::fail::Failed;
-use crate::options::{HostPort, LogFormat, PeerSpec, ServerOptions, check_member_name};
+use super::address::{HostPort, PeerSpec, check_member_name};
+use super::options::{LogFormat, ServerOptions};
+
+/// A setting that is missing, malformed or contradicts another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Invalid {
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What to do about it.
+    pub(crate) next: Option<String>,
+}
+
+impl Invalid {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), next: None }
+    }
+
+    fn next(self, next: impl Into<String>) -> Self {
+        Self { next: Some(next.into()), ..self }
+    }
+}
 
 /// Which of the two commands runs the member: their defaults differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +43,12 @@ pub(crate) enum Mode {
 const DEFAULT_CLIENT_ADDR: &str = "127.0.0.1:7070";
 const DEFAULT_DEV_DATA: &str = "synod-data";
 const HEARTBEAT_MS: u64 = 100;
-const ELECTION_MS: (u64, u64) = (400, 600);
+const ELECTION_MIN_MS: u64 = 400;
+const ELECTION_MAX_MS: u64 = 600;
 const SNAPSHOT_ENTRIES: u64 = 50_000;
 const CALL_TIMEOUT_MS: u64 = 10_000;
 const SHUTDOWN_GRACE_MS: u64 = 5_000;
-/// The consensus library tells at `info` what only its authors need.
+/// At `info` the consensus library logs what only its authors need.
 const DEFAULT_LOG_LEVEL: &str = "info,openraft=warn";
 /// Shortest election timeout, in heartbeats: fewer, and one late packet elects.
 const HEARTBEATS_PER_ELECTION: u64 = 2;
@@ -40,7 +60,7 @@ pub(crate) struct Settings {
     /// Name of this member, one of those in --peers [dev: dev].
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Folder of this member's data; made if it is not there [dev: ./synod-data].
+    /// Folder of this member's data; created if it is missing [dev: ./synod-data].
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Where to listen for clients [default: 127.0.0.1:7070].
@@ -97,11 +117,11 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Reads a config file.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failed> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Invalid> {
         let text = std::fs::read_to_string(path)
-            .map_err(|error| Failed::usage(format!("cannot read {}: {error}", path.display())))?;
+            .map_err(|error| Invalid::new(format!("cannot read {}: {error}", path.display())))?;
         Self::parse(&text).map_err(|error| {
-            Failed::usage(format!("{}: {error}", path.display()))
+            Invalid::new(format!("{}: {error}", path.display()))
                 .next("`synod start --help` lists the settings; the file has the flags' names")
         })
     }
@@ -134,42 +154,37 @@ impl Settings {
         }
     }
 
-    /// How to log.
+    /// The log's format and its level or filter.
     pub(crate) fn log(&self) -> (LogFormat, String) {
-        (
-            self.log_format.unwrap_or_default(),
-            self.log_level.clone().unwrap_or_else(|| DEFAULT_LOG_LEVEL.to_owned()),
-        )
+        let format = self.log_format.unwrap_or_default();
+        let level = self.log_level.clone().unwrap_or_else(|| DEFAULT_LOG_LEVEL.to_owned());
+        (format, level)
     }
 
-    /// The server's options: defaults filled in, everything checked that can be without the machine
-    /// around it.
-    pub(crate) fn into_options(self, mode: Mode) -> Result<ServerOptions, Failed> {
+    /// The server's options, with defaults filled in and checked as far as that needs no network or
+    /// disk.
+    pub(crate) fn into_options(self, mode: Mode) -> Result<ServerOptions, Invalid> {
         let dev = mode == Mode::Dev;
         let peers = parse_peers(self.peers.unwrap_or_default())?;
         if dev && !peers.is_empty() {
-            return Err(Failed::usage("`synod dev` is a cluster of one and takes no --peers")
+            return Err(Invalid::new("`synod dev` is a cluster of one and takes no --peers")
                 .next("use `synod start` for a member of a cluster"));
         }
         let needed =
-            |flag: &str| Failed::usage(format!("a member needs --{flag}, as a flag or in the config file"));
+            |flag: &str| Invalid::new(format!("a member needs --{flag}, as a flag or in the config file"));
         let name = self.name.or_else(|| dev.then(|| "dev".to_owned())).ok_or_else(|| needed("name"))?;
-        check_member_name(&name).map_err(|error| Failed::usage(format!("--name: {error}")))?;
+        check_member_name(&name).map_err(|error| Invalid::new(format!("--name: {error}")))?;
         let own = peers.iter().find(|peer| peer.name == name);
         if !peers.is_empty() && own.is_none() {
             let names = peers.iter().map(|peer| peer.name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(Failed::usage(format!(
+            return Err(Invalid::new(format!(
                 "--name is `{name}`, but --peers has only {names}: every member is in the list, itself too"
             )));
         }
         let listed_client = own.and_then(|peer| peer.client.clone());
-        let client_addr = match parse_address("client-addr", self.client_addr)? {
+        let client_addr = match parse_address("client-addr", self.client_addr)?.or(listed_client.clone()) {
             Some(address) => address,
-            None => match listed_client.clone() {
-                Some(address) => address,
-                None => parse_address("client-addr", Some(DEFAULT_CLIENT_ADDR.to_owned()))?
-                    .ok_or_else(|| needed("client-addr"))?,
-            },
+            None => DEFAULT_CLIENT_ADDR.parse().map_err(Invalid::new)?,
         };
         let peer_addr =
             parse_address("peer-addr", self.peer_addr)?.or_else(|| own.map(|peer| peer.peer.clone()));
@@ -185,8 +200,8 @@ impl Settings {
             peer_addr,
             peers,
             heartbeat_ms: self.heartbeat_ms.unwrap_or(HEARTBEAT_MS),
-            election_min_ms: self.election_min_ms.unwrap_or(ELECTION_MS.0),
-            election_max_ms: self.election_max_ms.unwrap_or(ELECTION_MS.1),
+            election_min_ms: self.election_min_ms.unwrap_or(ELECTION_MIN_MS),
+            election_max_ms: self.election_max_ms.unwrap_or(ELECTION_MAX_MS),
             snapshot_entries: self.snapshot_entries.unwrap_or(SNAPSHOT_ENTRIES),
             call_timeout_ms: self.call_timeout_ms.unwrap_or(CALL_TIMEOUT_MS),
             shutdown_grace_ms: self.shutdown_grace_ms.unwrap_or(SHUTDOWN_GRACE_MS),
@@ -199,7 +214,7 @@ impl Settings {
     }
 }
 
-fn check_times(options: &ServerOptions) -> Result<(), Failed> {
+fn check_times(options: &ServerOptions) -> Result<(), Invalid> {
     let ServerOptions {
         heartbeat_ms,
         election_min_ms,
@@ -214,7 +229,7 @@ fn check_times(options: &ServerOptions) -> Result<(), Failed> {
         ("call-timeout-ms", call_timeout_ms),
     ] {
         if value == 0 {
-            return Err(Failed::usage(format!("--{flag} is 0; it must be at least 1")));
+            return Err(Invalid::new(format!("--{flag} is 0; it must be at least 1")));
         }
     }
     let least = heartbeat_ms.saturating_mul(HEARTBEATS_PER_ELECTION);
@@ -222,10 +237,10 @@ fn check_times(options: &ServerOptions) -> Result<(), Failed> {
         let why = format!(
             "--election-min-ms is {election_min_ms}; it must be at least twice the heartbeat, {least}"
         );
-        return Err(Failed::usage(why).next("raise it, or lower --heartbeat-ms"));
+        return Err(Invalid::new(why).next("raise it, or lower --heartbeat-ms"));
     }
     if election_max_ms <= election_min_ms {
-        return Err(Failed::usage(format!(
+        return Err(Invalid::new(format!(
             "--election-max-ms is {election_max_ms}; it must be larger than --election-min-ms, \
                 {election_min_ms}, so that members do not stand at the same time"
         )));
@@ -233,16 +248,16 @@ fn check_times(options: &ServerOptions) -> Result<(), Failed> {
     Ok(())
 }
 
-fn parse_address(flag: &str, text: Option<String>) -> Result<Option<HostPort>, Failed> {
-    text.map(|text| text.parse().map_err(|error| Failed::usage(format!("--{flag}: {error}")))).transpose()
+fn parse_address(flag: &str, text: Option<String>) -> Result<Option<HostPort>, Invalid> {
+    text.map(|text| text.parse().map_err(|error| Invalid::new(format!("--{flag}: {error}")))).transpose()
 }
 
-fn parse_peers(texts: Vec<String>) -> Result<Vec<PeerSpec>, Failed> {
+fn parse_peers(texts: Vec<String>) -> Result<Vec<PeerSpec>, Invalid> {
     let mut peers: Vec<PeerSpec> = Vec::with_capacity(texts.len());
     for text in texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
-        let peer: PeerSpec = text.parse().map_err(|error| Failed::usage(format!("--peers: {error}")))?;
+        let peer: PeerSpec = text.parse().map_err(|error| Invalid::new(format!("--peers: {error}")))?;
         if let Some(other) = peers.iter().find(|other| other.name == peer.name || other.peer == peer.peer) {
-            return Err(Failed::usage(format!(
+            return Err(Invalid::new(format!(
                 "--peers: `{}` and `{}` have the same name or address",
                 other.name, peer.name
             )));

@@ -11,14 +11,17 @@ use synod_api::reason;
 use synod_client::{Client, Error, Session, Typed, Watch, WatchError, WatchItem};
 use synod_election::{Election, ElectionEvent, Leadership};
 
-use super::fail::Failed;
 use super::held::{self, HeldArgs, Holding};
-use super::session::{default_label, ms};
-use super::{Global, args};
+use crate::cli::io::cluster::Global;
+use crate::cli::io::fail::Failed;
+use crate::cli::io::wish::default_label;
+use crate::cli::values::args;
+use crate::cli::values::units::ms;
 
 /// How long it waits before it watches the election again, if it could not.
 const WATCH_AGAIN: Duration = Duration::from_secs(1);
 
+/// What the help ends with.
 pub(crate) const AFTER_HELP: &str = "\
 COMMAND runs while this candidate leads: in a process group of its own, with standard
 input, output and error inherited, and with SYNOD_ELECTION (the election's name),

@@ -18,13 +18,15 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use synod_client::{CallError, Client, Session};
 
-use super::fail::{Exit, Failed};
-use super::session::{Wish, ms};
-use super::signals::Signals;
-use super::token::seconds;
-use super::{Global, output};
 use child::Child;
 use supervise::{End, Grace, supervise};
+
+use crate::cli::io::cluster::Global;
+use crate::cli::io::fail::{Exit, Failed};
+use crate::cli::io::output;
+use crate::cli::io::signals::Signals;
+use crate::cli::io::wish::Wish;
+use crate::cli::values::units::{hex, in_seconds, ms, seconds};
 
 /// How long giving back may take after the command has ended; after that it is free when the
 /// session has expired.
@@ -120,7 +122,7 @@ async fn hold<H: Holding>(
         return Err(session_lost("the session was lost before the command could be run; it did not run"));
     }
     let mut environment = holding.environment(held);
-    environment.push(("SYNOD_SESSION", output::hex(&session.id().0)));
+    environment.push(("SYNOD_SESSION", hex(&session.id().0)));
     let grace = Grace::new(args.grace, session.ttl());
     let child = match Child::start(&args.command, &environment) {
         Ok(child) => child,
@@ -186,8 +188,7 @@ async fn close(holding: &impl Holding, session: Session) {
         return;
     }
     if !matches!(tokio::time::timeout(RELEASE_TIMEOUT.min(left), session.close()).await, Ok(Ok(()))) {
-        let (subcommand, noun, expiry) =
-            (holding.subcommand(), holding.noun(), super::token::in_seconds(ttl_ms));
+        let (subcommand, noun, expiry) = (holding.subcommand(), holding.noun(), in_seconds(ttl_ms));
         output::remark(&format!(
             "synod {subcommand}: the cluster did not answer; the {noun} is free when the session has \
                 expired, within {expiry}"

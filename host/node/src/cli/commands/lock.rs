@@ -6,11 +6,12 @@ use clap::Args;
 use synod_client::{Client, Session};
 use synod_lock::{Held, Lock};
 
-use super::Global;
-use super::fail::Failed;
 use super::held::{self, HeldArgs, Holding};
-use super::session::ms;
+use crate::cli::io::cluster::Global;
+use crate::cli::io::fail::Failed;
+use crate::cli::values::units::ms;
 
+/// What the help ends with.
 pub(crate) const AFTER_HELP: &str = "\
 COMMAND runs in a process group of its own, with standard input, output and error
 inherited, and with SYNOD_LOCK (the lock's name), SYNOD_TOKEN (its fencing token) and

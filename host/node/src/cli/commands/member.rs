@@ -1,12 +1,13 @@
-//! `synod dev` and `synod start`: settings from flags and file, a log, and then the server.
+//! `synod dev` and `synod start`: reads settings from flags and file, starts the log, runs the
+//! server.
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::fail::Failed;
-use super::logging;
-use super::settings::{Mode, Settings};
+use crate::cli::io::fail::Failed;
+use crate::cli::io::logging;
 use crate::server;
+use crate::settings::{Mode, Settings};
 
 /// Flags of a member.
 #[derive(Args, Clone, Debug)]

@@ -3,9 +3,11 @@ use clap::Args;
 use serde_json::{Value, json};
 use synod_client::api::{MemberStatus, Role, StatusReply};
 
-use super::fail::{Exit, Failed};
-use super::table::{bytes, table};
-use super::{Global, output};
+use crate::cli::io::cluster::Global;
+use crate::cli::io::fail::{Exit, Failed};
+use crate::cli::io::output;
+use crate::cli::io::table::table;
+use crate::cli::values::units::{bytes, hex, short_hex};
 
 /// Flags of `synod status`.
 #[derive(Args, Clone, Debug)]
@@ -18,11 +20,13 @@ pub(crate) struct StatusArgs {
     digest_at: Option<u64>,
 }
 
+/// Shows the status; without a leader the command fails after that.
 pub(crate) async fn run(args: StatusArgs, global: &Global) -> Result<(), Failed> {
     let client = global.client().await?;
     if let Some(index) = args.digest_at {
         let reply = client.digest_at(index, global.timeout_ms).await?;
-        let (chain, state) = (output::hex(&reply.chain_digest), output::hex(&reply.state_digest));
+        let chain = hex(&reply.chain_digest);
+        let state = hex(&reply.state_digest);
         let json = json!({ "index": reply.index, "chain_digest": chain, "state_digest": state });
         return output::answer(global.output, &json, || {
             format!("entry {}\nchain {chain}\nstate {state}", reply.index)
@@ -66,8 +70,8 @@ fn text(status: &StatusReply) -> String {
             number(member.revision),
             number(member.applied_index),
             number(member.committed_index),
-            output::short_hex(&member.chain_digest),
-            output::short_hex(&member.state_digest),
+            short_hex(&member.chain_digest),
+            short_hex(&member.state_digest),
             member.client_address.clone(),
             member.problem.clone(),
         ]
@@ -84,7 +88,7 @@ fn text(status: &StatusReply) -> String {
         "CLIENTS",
         "PROBLEM",
     ];
-    let cluster = output::hex(&header.cluster_id);
+    let cluster = hex(&header.cluster_id);
     let MemberStatus { sessions, waiting, timers, events, event_bytes, .. } = furthest(status);
     let watches: u64 = status.members.iter().map(|member| member.watches).sum();
     format!(
@@ -112,7 +116,7 @@ fn furthest(status: &StatusReply) -> MemberStatus {
 fn to_json(status: &StatusReply) -> Value {
     let header = status.header.clone().unwrap_or_default();
     json!({
-        "cluster_id": output::hex(&header.cluster_id),
+        "cluster_id": hex(&header.cluster_id),
         "leader_id": status.leader_id,
         "leader": name_of(status, status.leader_id),
         "term": header.term,
@@ -145,9 +149,9 @@ fn member_json(member: &MemberStatus) -> Value {
         "applied_index": member.applied_index,
         "snapshot_index": member.snapshot_index,
         "purged_index": member.purged_index,
-        "chain_digest": output::hex(&member.chain_digest),
-        "state_digest": output::hex(&member.state_digest),
-        "cluster_id": output::hex(&member.cluster_id),
+        "chain_digest": hex(&member.chain_digest),
+        "state_digest": hex(&member.state_digest),
+        "cluster_id": hex(&member.cluster_id),
         "version": member.version,
         "fsyncs": member.fsyncs,
         "entries_applied": member.entries_applied,

@@ -9,15 +9,17 @@ use serde_json::{Value, json};
 use synod_abi::TopicFilter;
 use synod_client::{Answer, Watch, WatchError, WatchEvent, WatchItem, WatchState};
 
-use super::fail::{Exit, Failed};
-use super::time::utc;
-use super::{Format, Global, output};
+use crate::cli::io::cluster::Global;
+use crate::cli::io::fail::{Exit, Failed};
+use crate::cli::io::output::{self, Format};
+use crate::cli::values::time::utc;
 
 /// How often it looks whether the watch has lost its member.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Widest topic that columns are aligned for.
 const TOPIC_WIDTH: usize = 40;
 
+/// What the help ends with.
 pub(crate) const AFTER_HELP: &str = "\
 A line is an event: its revision, cluster time, topic, and payload as JSON. Events of one
 revision stand together; each comes once, in order, also when members fail meanwhile.
@@ -79,6 +81,7 @@ impl FromStr for From {
     }
 }
 
+/// Shows events until the watch, its reader or the wanted number of events ends.
 pub(crate) async fn run(args: WatchArgs, global: &Global) -> Result<(), Failed> {
     let client = global.learning_client().await?;
     let builder = client.watch(&args.space).filter(TopicFilter::parse(&args.topic));

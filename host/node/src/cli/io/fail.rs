@@ -6,7 +6,9 @@ use synod_api::reason;
 use synod_build::BuildError;
 use synod_client::Error;
 
-use crate::options::StartError;
+use super::hints::SESSION_NEEDED;
+use crate::cli::values::args::Misfit;
+use crate::settings::{Invalid, StartError};
 
 /// What kind of thing happened: the process's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +136,7 @@ fn next_step(reason: &str) -> Option<&'static str> {
         "RECIPE_FAULT" => "`synod recipe logs` shows panics and what the recipe logged",
         "RECIPE_EXISTS" => "count up `version` in #[recipe(…)]; `synod dev` also takes `--replace`",
         "RECIPE_IN_USE" => "`synod recipe describe NAME@VERSION` names the spaces that run it",
-        reason::SESSION_REQUIRED | reason::CANNOT_WAIT => super::calling::SESSION_NEEDED,
+        reason::SESSION_REQUIRED | reason::CANNOT_WAIT => SESSION_NEEDED,
         reason::WRONG_SECRET => {
             "the token is ID:SECRET as `synod session open` printed it; whoever has not got it opens a \
                 session of its own"
@@ -227,6 +229,18 @@ impl From<StartError> for Failed {
             StartError::Fatal(_) => Exit::Internal,
         };
         Self::new(exit, error.to_string())
+    }
+}
+
+impl From<Invalid> for Failed {
+    fn from(Invalid { message, next }: Invalid) -> Self {
+        Self { next, ..Self::usage(message) }
+    }
+}
+
+impl From<Misfit> for Failed {
+    fn from(Misfit { message, expected }: Misfit) -> Self {
+        Self::usage(message).next(expected)
     }
 }
 

@@ -1,11 +1,11 @@
-//! Sets up the log of a member: structured lines on standard error.
+//! The log of a member: structured lines on standard error.
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::fail::Failed;
-use crate::options::LogFormat;
+use crate::settings::LogFormat;
 
 /// Starts logging at `level`: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as
 /// `info,synod_consensus=debug`.

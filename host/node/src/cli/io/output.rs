@@ -1,13 +1,23 @@
-//! Writes answers to standard output and errors to standard error.
+//! Writes answers to standard output; errors and remarks to standard error.
 use std::io::Write;
 use std::os::fd::AsFd;
 
+use clap::ValueEnum;
 use serde_json::Value;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::Format;
 use super::fail::{Exit, Failed};
+
+/// How answers look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Tables for people.
+    #[default]
+    Table,
+    /// One JSON value for programs; errors are one JSON line on standard error.
+    Json,
+}
 
 /// Writes an answer: `table` makes the text for people.
 pub(crate) fn answer(format: Format, json: &Value, table: impl FnOnce() -> String) -> Result<(), Failed> {
@@ -63,16 +73,3 @@ pub(crate) fn error(format: Format, failed: &Failed) {
 pub(crate) fn pretty(json: &Value) -> String {
     format!("{json:#}")
 }
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The first digits of a hash, for tables: enough to tell apart, short enough to compare by eye.
-pub(crate) fn short_hex(bytes: &[u8]) -> String {
-    if bytes.is_empty() { "-".to_owned() } else { hex(&bytes[..bytes.len().min(6)]) }
-}
-
-#[cfg(test)]
-mod tests;

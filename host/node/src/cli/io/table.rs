@@ -26,27 +26,5 @@ pub(crate) fn table<const N: usize>(
     table.trim_fmt()
 }
 
-/// The first sentence of a documentation, on one line.
-pub(crate) fn summary(docs: &str) -> String {
-    let paragraph =
-        docs.trim().split("\n\n").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-    match paragraph.find(". ") {
-        Some(end) => paragraph[..=end].to_owned(),
-        None => paragraph,
-    }
-}
-
-/// A number of bytes: `2.0 KiB`.
-#[allow(clippy::cast_precision_loss, reason = "a size for people")]
-pub(crate) fn bytes(count: u64) -> String {
-    let scaled = |unit: u64| count as f64 / unit as f64;
-    match count {
-        0..=1_023 => format!("{count} B"),
-        1_024..=1_048_575 => format!("{:.1} KiB", scaled(1_024)),
-        1_048_576..=1_073_741_823 => format!("{:.1} MiB", scaled(1_048_576)),
-        _ => format!("{:.1} GiB", scaled(1_073_741_824)),
-    }
-}
-
 #[cfg(test)]
 mod tests;

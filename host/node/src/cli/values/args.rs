@@ -1,9 +1,9 @@
 //! Turns `--key api --n 1` into the JSON object of an operation's arguments, by its schema.
 //!
-//! A flag is an argument's name; `-` and `_` are the same. What a value looks like follows from the
-//! argument's type: numbers, strings and bytes as they are, `--flag` alone for true, a flag
-//! repeated for a list, JSON for everything with parts. Names and ranges are checked here, because
-//! here the message can name the flag; the member checks again.
+//! A flag is an argument's name; `-` and `_` are the same. The argument's type decides how its
+//! value is written: numbers, strings and bytes literally, `--flag` alone for true, a repeated flag
+//! for a list, JSON for everything with parts. Names and ranges are checked here, where the message
+//! can name the flag; the member checks again.
 use std::fmt::Write as _;
 
 use base64::Engine as _;
@@ -11,12 +11,20 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
 use synod_abi::schema::{EntryPointSchema, Field, Type};
 
-use super::fail::Failed;
-use super::schema::{signature, type_name};
+use super::schema::{signature, summary, type_name};
+
+/// Why flags are not the arguments of an operation or query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Misfit {
+    /// What is wrong.
+    pub(crate) message: String,
+    /// The arguments that it takes.
+    pub(crate) expected: String,
+}
 
 /// The arguments in `flags` as a JSON object.
-pub(crate) fn object(point: &EntryPointSchema, flags: &[String]) -> Result<Map<String, Value>, Failed> {
-    let wrong = |message: String| Failed::usage(message).next(listing(point));
+pub(crate) fn object(point: &EntryPointSchema, flags: &[String]) -> Result<Map<String, Value>, Misfit> {
+    let wrong = |message: String| Misfit { message, expected: listing(point) };
     let mut object = Map::new();
     let mut words = flags.iter().peekable();
     while let Some(word) = words.next() {
@@ -99,7 +107,7 @@ fn listing(point: &EntryPointSchema) -> String {
     for field in &point.args {
         let _infallible = write!(text, "\n    --{} {}", field.name.replace('_', "-"), describe(&field.shape));
         if !field.docs.is_empty() {
-            let _infallible = write!(text, "  {}", super::table::summary(&field.docs));
+            let _infallible = write!(text, "  {}", summary(&field.docs));
         }
     }
     text

@@ -1,10 +1,10 @@
-//! Shows a recipe's schema to people: what its operations and queries are called, take, answer and
-//! refuse with.
+//! A recipe's schema as text for people: its operations and queries with their arguments, results
+//! and errors, its hooks, and its types.
 use std::fmt::Write as _;
 
 use synod_abi::schema::{EntryPointSchema, Enum, Hooks, Schema, Type};
 
-/// What is said of an operation that may answer later.
+/// Note on an operation that may wait for another call.
 pub(crate) const WAITS: &str = "May wait: call it in a session.";
 
 /// `take(key: String, n: u32) -> Taken`.
@@ -163,12 +163,22 @@ fn enumeration(out: &mut String, of: &Enum) {
             .iter()
             .map(|field| format!("{}: {}", field.name, type_name(&field.shape)))
             .collect::<Vec<_>>();
-        let docs = super::table::summary(&variant.docs);
+        let docs = summary(&variant.docs);
         let separator = if docs.is_empty() { "" } else { "  " };
         let _infallible = match fields.is_empty() {
             true => writeln!(out, "    | {}{separator}{docs}", variant.name),
             false => writeln!(out, "    | {} {{ {} }}{separator}{docs}", variant.name, fields.join(", ")),
         };
+    }
+}
+
+/// The first sentence of a documentation, on one line.
+pub(crate) fn summary(docs: &str) -> String {
+    let paragraph =
+        docs.trim().split("\n\n").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    match paragraph.find(". ") {
+        Some(end) => paragraph[..=end].to_owned(),
+        None => paragraph,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Unit tests of `options`.
+//! Unit tests of `settings::address`.
 use super::*;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Tests of merging and checking a member's settings.
+//! Unit tests of `settings::flags`.
 use super::*;
 
 fn settings(text: &str) -> Settings {
@@ -6,7 +6,7 @@ fn settings(text: &str) -> Settings {
 }
 
 fn refused(text: &str, mode: Mode) -> String {
-    settings(text).into_options(mode).expect_err(text).text()
+    settings(text).into_options(mode).expect_err(text).message
 }
 
 #[test]

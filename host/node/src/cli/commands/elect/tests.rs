@@ -1,6 +1,7 @@
-//! Unit tests of `elect`.
-use super::super::{Cli, Command};
+//! Unit tests of `commands::elect`.
 use super::*;
+use crate::cli::Cli;
+use crate::cli::commands::Command;
 use clap::Parser;
 use synod_client::Refusal;
 

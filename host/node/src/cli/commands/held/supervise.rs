@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use libc::c_int;
 
 use super::child::Child;
-use crate::cli::signals::Signals;
+use crate::cli::io::signals::Signals;
 
 /// How often it looks how much time is left, also because timers stand still while the machine
 /// sleeps.

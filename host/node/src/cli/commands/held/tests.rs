@@ -1,4 +1,4 @@
-//! Unit tests of `held`.
+//! Unit tests of `commands::held`.
 use super::*;
 
 #[test]

@@ -1,8 +1,9 @@
-//! Unit tests of `lock`.
+//! Unit tests of `commands::lock`.
 use std::time::Duration;
 
-use super::super::{Cli, Command};
 use super::*;
+use crate::cli::Cli;
+use crate::cli::commands::Command;
 use clap::Parser;
 
 fn parse(line: &str) -> Result<LockArgs, clap::Error> {

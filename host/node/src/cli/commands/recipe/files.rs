@@ -1,24 +1,68 @@
-//! The half of `synod recipe` that works on files: make, build, check and test. No cluster is
-//! asked.
+//! `synod recipe new`, `build`, `check` and `test`: work on files, without a cluster.
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use serde_json::json;
 use synod_abi::limits;
 use synod_build::test::Against;
 use synod_build::{Options, build as builder, scaffold, test as tests};
 
-use super::fail::{Exit, Failed};
-use super::{Format, output};
+use crate::cli::io::fail::{Exit, Failed};
+use crate::cli::io::output::{self, Format};
 
-pub(crate) fn new(
-    format: Format,
-    name: &str,
+/// Flags of `synod recipe new`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct NewArgs {
+    /// Its name.
+    name: String,
+    /// The folder [default: ./NAME].
+    #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Use Synod's sources from here instead of those in this binary.
+    #[arg(long, value_name = "DIR")]
     sdk_path: Option<PathBuf>,
-) -> Result<(), Failed> {
-    let dir = dir.unwrap_or_else(|| PathBuf::from(name));
-    scaffold::create(name, &dir, sdk_path.as_deref())?;
+}
+
+/// Flags of `synod recipe build`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BuildArgs {
+    /// The crate's folder.
+    #[arg(default_value = ".", value_name = "DIR")]
+    dir: PathBuf,
+    /// Also write the module here.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Flags of `synod recipe check`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CheckArgs {
+    /// A module, or a crate's folder, which is built.
+    #[arg(default_value = ".", value_name = "FILE|DIR")]
+    path: PathBuf,
+}
+
+/// Flags of `synod recipe test`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TestArgs {
+    /// The crate's folder.
+    #[arg(default_value = ".", value_name = "DIR")]
+    dir: PathBuf,
+    /// Run them against the compiled module, on the engine that members use. Compiling that
+    /// engine takes minutes, once.
+    #[arg(long)]
+    wasm: bool,
+    /// Further arguments for `cargo test`.
+    #[arg(last = true, value_name = "ARGUMENTS")]
+    args: Vec<OsString>,
+}
+
+/// Makes the crate of a new recipe.
+pub(crate) fn new(args: NewArgs, format: Format) -> Result<(), Failed> {
+    let NewArgs { name, dir, sdk_path } = args;
+    let dir = dir.unwrap_or_else(|| PathBuf::from(&name));
+    scaffold::create(&name, &dir, sdk_path.as_deref())?;
     let shown = dir.display();
     output::answer(format, &json!({ "name": name, "dir": dir }), || {
         format!(
@@ -27,7 +71,8 @@ pub(crate) fn new(
     })
 }
 
-pub(crate) fn build(format: Format, dir: &Path, out: Option<&Path>) -> Result<(), Failed> {
+/// Builds a crate to a module, and admits it.
+pub(crate) fn build(BuildArgs { dir, out }: &BuildArgs, format: Format) -> Result<(), Failed> {
     let built = builder::recipe(dir, &Options::interactive())?;
     let admitted = synod_vm::admit(&built.wasm).map_err(|_| refused(&built.wasm))?;
     let path = match out {
@@ -38,27 +83,35 @@ pub(crate) fn build(format: Format, dir: &Path, out: Option<&Path>) -> Result<()
         None => &built.path,
     };
     let json = json!({
-        "path": path, "bytes": built.wasm.len(), "hash": admitted.hash.to_string(),
-        "recipe": admitted.schema.recipe.name, "version": admitted.schema.recipe.version,
+        "path": path,
+        "bytes": built.wasm.len(),
+        "hash": admitted.hash.to_string(),
+        "recipe": admitted.schema.recipe.name,
+        "version": admitted.schema.recipe.version,
     });
     output::answer(format, &json, || {
         format!("{}: {} bytes in {}", admitted.schema.recipe, built.wasm.len(), path.display())
     })
 }
 
-pub(crate) fn check(format: Format, path: &Path) -> Result<(), Failed> {
+/// Admits a module as a member would.
+pub(crate) fn check(CheckArgs { path }: &CheckArgs, format: Format) -> Result<(), Failed> {
     let module = module(path)?;
     let admitted = synod_vm::admit(&module).map_err(|_| refused(&module))?;
     let json = json!({
-        "admitted": true, "bytes": module.len(), "hash": admitted.hash.to_string(),
-        "recipe": admitted.schema.recipe.name, "version": admitted.schema.recipe.version,
+        "admitted": true,
+        "bytes": module.len(),
+        "hash": admitted.hash.to_string(),
+        "recipe": admitted.schema.recipe.name,
+        "version": admitted.schema.recipe.version,
         "schema": serde_json::to_value(&admitted.schema).unwrap_or_default(),
     });
     output::answer(format, &json, || synod_vm::explain(&module))
 }
 
-pub(crate) fn test(dir: &Path, wasm: bool, args: &[OsString]) -> Result<(), Failed> {
-    let against = if wasm { Against::Wasm } else { Against::Native };
+/// Runs a recipe's tests.
+pub(crate) fn test(TestArgs { dir, wasm, args }: &TestArgs) -> Result<(), Failed> {
+    let against = if *wasm { Against::Wasm } else { Against::Native };
     let status = tests::run(dir, against, args, &Options::interactive())?;
     if status.success() {
         Ok(())
@@ -96,22 +149,4 @@ pub(crate) fn module(path: &Path) -> Result<Vec<u8>, Failed> {
 }
 
 #[cfg(test)]
-mod unit {
-    use super::*;
-
-    #[test]
-    fn a_file_that_is_missing_or_too_large_is_refused_before_anything_is_sent() {
-        assert_eq!(module(Path::new("/nowhere/at/all.wasm")).expect_err("missing").exit, Exit::Usage);
-        let large = std::env::temp_dir().join(format!("synod-large-{}.wasm", std::process::id()));
-        std::fs::write(&large, vec![0; limits::MODULE_BYTES + 1]).expect("the temporary folder is writable");
-        let failed = module(&large).expect_err("too large");
-        std::fs::remove_file(&large).expect("it was just written");
-        assert_eq!(failed.exit, Exit::Rejected);
-        assert!(failed.message.contains("the limit of a module is 1048576"), "{}", failed.message);
-    }
-
-    #[test]
-    fn what_is_not_wasm_is_explained() {
-        assert!(refused(b"#!/bin/sh").message.contains("not a WebAssembly module"));
-    }
-}
+mod tests;

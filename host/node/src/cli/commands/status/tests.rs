@@ -1,4 +1,4 @@
-//! Unit tests of `status`.
+//! Unit tests of `commands::status`.
 use super::*;
 use synod_client::api::Header;
 

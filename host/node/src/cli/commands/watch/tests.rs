@@ -1,6 +1,7 @@
-//! Unit tests of `watch`.
-use super::super::{Cli, Command};
+//! Unit tests of `commands::watch`.
 use super::*;
+use crate::cli::Cli;
+use crate::cli::commands::Command;
 use clap::Parser;
 
 fn parse(line: &str) -> Result<WatchArgs, clap::Error> {

@@ -1,4 +1,4 @@
-//! Unit tests of `fail`.
+//! Unit tests of `io::fail`.
 use super::*;
 use synod_client::{RecipeError, Refusal};
 
@@ -57,4 +57,14 @@ fn a_recipes_error_is_shown_as_json_to_programs() {
 fn people_are_told_the_field_and_the_next_step() {
     let text = Failed::from(refused("INVALID_ARGUMENTS")).text();
     assert!(text.starts_with("error: $.by: m\n  next: `synod space describe"), "{text}");
+}
+
+#[test]
+fn wrong_arguments_and_settings_are_wrong_usage() {
+    let misfit = Misfit { message: "`take` also needs --n".into(), expected: "take(n: u32)".into() };
+    let failed = Failed::from(misfit);
+    assert_eq!(failed.exit, Exit::Usage);
+    assert_eq!(failed.text(), "error: `take` also needs --n\n  next: take(n: u32)");
+    let failed = Failed::from(Invalid { message: "m".into(), next: None });
+    assert_eq!((failed.exit, failed.next), (Exit::Usage, None));
 }

@@ -1,4 +1,4 @@
-//! Unit tests of `table`.
+//! Unit tests of `io::table`.
 use super::*;
 
 #[test]
@@ -11,20 +11,4 @@ fn columns_line_up_and_numbers_stand_right() {
     let text = table(["NAME", "COUNT>"], rows);
     let expected = "NAME    COUNT\na           9\nlonger   1000\n-           1";
     assert_eq!(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"), expected);
-}
-
-#[test]
-fn sizes_have_the_unit_that_fits() {
-    let table =
-        [(0, "0 B"), (1_023, "1023 B"), (1_536, "1.5 KiB"), (64 << 20, "64.0 MiB"), (16 << 30, "16.0 GiB")];
-    for (count, text) in table {
-        assert_eq!(bytes(count), text);
-    }
-}
-
-#[test]
-fn a_summary_is_one_sentence_on_one_line() {
-    assert_eq!(summary(" Takes `n`\n tokens. All or none.\n\nMore."), "Takes `n` tokens.");
-    assert_eq!(summary("No full stop\n\nMore."), "No full stop");
-    assert_eq!(summary(""), "");
 }

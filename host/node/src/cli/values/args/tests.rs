@@ -1,4 +1,4 @@
-//! Tests of turning flags into JSON.
+//! Unit tests of `values::args`.
 use serde_json::json;
 use synod_abi::schema::{Enum, Variant};
 
@@ -20,7 +20,7 @@ fn point(args: Vec<Field>) -> EntryPointSchema {
     }
 }
 
-fn read(args: Vec<Field>, flags: &str) -> Result<Value, Failed> {
+fn read(args: Vec<Field>, flags: &str) -> Result<Value, Misfit> {
     let flags: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
     object(&point(args), &flags).map(Value::Object)
 }
@@ -53,7 +53,7 @@ fn flags_become_values_of_their_types() {
         (Type::Tuple(vec![Type::U8, Type::U8]), "--x [1,2]", json!([1, 2])),
     ];
     for (shape, flags, expected) in table {
-        let read = read(vec![field("x", shape.clone())], flags).map_err(|failed| failed.text());
+        let read = read(vec![field("x", shape.clone())], flags);
         assert_eq!(read, Ok(json!({ "x": expected })), "{shape:?} {flags}");
     }
 }
@@ -84,17 +84,15 @@ fn errors_name_the_flag_and_list_the_arguments() {
         ("a 1", "`a` is not a flag"),
     ];
     for (flags, expected) in table {
-        let failed = read(args(), flags).expect_err(flags);
-        let text = failed.text();
-        assert!(text.contains(expected), "{text}");
-        assert!(text.contains("--burst-n an integer from 0 to 4294967295"), "{text}");
-        assert_eq!(failed.exit, super::super::fail::Exit::Usage);
+        let misfit = read(args(), flags).expect_err(flags);
+        assert!(misfit.message.contains(expected), "{misfit:?}");
+        assert!(misfit.expected.contains("--burst-n an integer from 0 to 4294967295"), "{misfit:?}");
     }
 }
 
 #[test]
-fn what_should_be_json_and_is_not_is_told_so() {
-    let failed =
-        read(vec![field("pair", Type::Tuple(vec![Type::U8, Type::U8]))], "--pair 1,2").expect_err("not JSON");
-    assert!(failed.text().contains("expected JSON of (u8, u8)"), "{}", failed.text());
+fn a_value_that_is_not_json_is_refused_with_its_type() {
+    let pair = vec![field("pair", Type::Tuple(vec![Type::U8, Type::U8]))];
+    let misfit = read(pair, "--pair 1,2").expect_err("not JSON");
+    assert!(misfit.message.contains("expected JSON of (u8, u8)"), "{misfit:?}");
 }

@@ -1,4 +1,4 @@
-//! Unit tests of `schema`.
+//! Unit tests of `values::schema`.
 use super::*;
 use synod_abi::schema::{Emits, Errors, Field, Status, Struct, Variant};
 use synod_abi::{RecipeName, RecipeRef};
@@ -55,4 +55,11 @@ fn a_recipe_is_shown_with_operations_errors_and_types() {
 
 fn arg(name: &str, shape: Type) -> Field {
     Field { name: name.into(), docs: String::new(), shape }
+}
+
+#[test]
+fn a_summary_is_one_sentence_on_one_line() {
+    assert_eq!(summary(" Takes `n`\n tokens. All or none.\n\nMore."), "Takes `n` tokens.");
+    assert_eq!(summary("No full stop\n\nMore."), "No full stop");
+    assert_eq!(summary(""), "");
 }

@@ -1,4 +1,4 @@
-//! Unit tests of `time`.
+//! Unit tests of `values::time`.
 use super::*;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Unit tests of `supervise`.
+//! Unit tests of `commands::held::supervise`.
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,14 +1,5 @@
-//! Unit tests of `recipe`.
+//! Unit tests of `commands::recipe::logs`.
 use super::*;
-
-#[test]
-fn recipes_are_named_with_or_without_a_version() {
-    assert_eq!("kv".parse(), Ok(RecipeAt { name: "kv".into(), version: None }));
-    assert_eq!("kv@3".parse(), Ok(RecipeAt { name: "kv".into(), version: Some(3) }));
-    for bad in ["", "kv@", "kv@0", "kv@x", "K", "a/b"] {
-        assert!(bad.parse::<RecipeAt>().is_err(), "{bad}");
-    }
-}
 
 #[test]
 fn a_log_line_says_when_where_and_how_much_was_lost() {

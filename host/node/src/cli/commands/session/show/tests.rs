@@ -1,4 +1,4 @@
-//! Unit tests of `session`.
+//! Unit tests of `commands::session::show`.
 use super::*;
 
 fn info() -> SessionInfo {
@@ -16,10 +16,10 @@ fn info() -> SessionInfo {
 
 #[test]
 fn people_see_whose_a_session_is_and_what_it_waits_for() {
-    let text = list(&[info()], 62_000);
+    let text = list_text(&[info()], 62_000);
     let row: Vec<_> = text.lines().nth(1).expect("a row").split_whitespace().collect();
     assert_eq!(row, [&"ab".repeat(16), "me", "10", "s", "61", "s", "0", "3", "1", "lock,kv"]);
-    let text = describe(&SessionInfo { spaces: vec![], ..info() }, 62_000);
+    let text = describe_text(&SessionInfo { spaces: vec![], ..info() }, 62_000);
     assert!(text.contains("outcomes kept     2,") && text.ends_with("its end is told   none"), "{text}");
 }
 

@@ -1,4 +1,4 @@
-//! Unit tests of `calling`.
+//! Unit tests of `commands::target`.
 use super::*;
 
 fn global() -> Global {

@@ -1,0 +1,76 @@
+//! `synod space list` and `describe`.
+use std::fmt::Write as _;
+
+use clap::Args;
+use serde_json::Value;
+use synod_client::api::{HookFailures, SpaceInfo};
+
+use super::bindings::binding_text;
+use super::events::log_text;
+use crate::cli::io::cluster::{Global, decode};
+use crate::cli::io::fail::Failed;
+use crate::cli::io::output;
+use crate::cli::io::table::table;
+use crate::cli::values::names::recipe_text;
+use crate::cli::values::units::bytes;
+use crate::cli::values::{json, schema};
+
+/// Flags of `synod space describe`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DescribeArgs {
+    /// The space.
+    space: String,
+}
+
+/// Lists the spaces.
+pub(crate) async fn list(global: &Global) -> Result<(), Failed> {
+    let spaces = global.client().await?.list_spaces().await?;
+    let json: Value = spaces.iter().map(json::space).collect();
+    output::answer(global.output, &json, || {
+        table(["SPACE", "RECIPE", "ID>", "EVENTS>", "IN>", "FAILED HOOKS>"], spaces.iter().map(row))
+    })
+}
+
+fn row(space: &SpaceInfo) -> [String; 6] {
+    let events = space.events.unwrap_or_default();
+    let failures = space.hook_failures.as_ref().map_or(0, |failures| failures.count);
+    [
+        space.name.clone(),
+        recipe_text(space.recipe.as_ref()),
+        space.id.to_string(),
+        events.events.to_string(),
+        bytes(events.bytes),
+        failures.to_string(),
+    ]
+}
+
+/// Shows a space's recipe, and its events, bindings and failures.
+pub(crate) async fn describe(DescribeArgs { space }: &DescribeArgs, global: &Global) -> Result<(), Failed> {
+    let client = global.client().await?;
+    let info = client.space_info(space).await?;
+    let schema = decode(&client.describe_space(space).await?.schema)?;
+    let mut json = serde_json::to_value(&schema).unwrap_or_default();
+    json["space"] = json::space(&info);
+    output::answer(global.output, &json, || {
+        let schema = schema::text(&schema);
+        format!("space {space} runs {}\n\n{}", schema.trim_end(), text(&info))
+    })
+}
+
+/// What `describe` shows beside the recipe.
+fn text(space: &SpaceInfo) -> String {
+    let mut text = log_text(&space.name, &space.events.unwrap_or_default());
+    for binding in &space.bindings {
+        let _infallible = write!(text, "\n{}", binding_text(&space.name, binding));
+    }
+    if let Some(HookFailures { count, revision, why, .. }) = &space.hook_failures {
+        let _infallible = write!(
+            text,
+            "\n{count} of its hooks and handlers failed, the last at revision {revision}: {why}"
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! The entry point that `synod call` and `synod query` name, its arguments, and its answer.
+//!
+//! Arguments are flags by the recipe's schema, one JSON object, or standard input. Flags of synod
+//! may stand among them; they are taken out first.
+use std::io::Read;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use synod_abi::schema::{EntryPointSchema, Schema};
+use synod_client::{Answer, Client};
+
+use crate::cli::io::cluster::{Global, schema_of_space};
+use crate::cli::io::fail::{Exit, Failed};
+use crate::cli::io::output::{self, Format};
+use crate::cli::values::token::Token;
+use crate::cli::values::units::seconds;
+use crate::cli::values::{args, schema};
+
+/// What the help of both commands ends with.
+pub(crate) const AFTER_HELP: &str = "\
+Arguments are flags named after the operation's arguments, or one JSON object,
+or `-` to read it from standard input:
+  synod call limits take --key api --n 1
+  synod call limits take '{\"key\": \"api\", \"n\": 1}'
+`synod space describe SPACE` lists operations, queries and their arguments.
+An argument called as one of synod's own flags is given in JSON.
+An operation that waits for another call, such as `acquire` of a lock, needs --session;
+`synod call lock acquire --name a --session TOKEN --wait 5`.
+Bytes are written as text, base64:… or @FILE. Results are JSON, with bytes as
+base64; with --output json they stand beside revision, time and member.";
+
+/// Longest arguments read from standard input, in bytes: no request may be longer.
+const STDIN_BYTES: u64 = synod_api::REQUEST_BYTES as u64;
+
+/// What to call.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Target {
+    /// The space.
+    pub(crate) space: String,
+    /// The operation or query.
+    pub(crate) name: String,
+    /// Its arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    pub(crate) rest: Vec<String>,
+}
+
+/// In which session a call is made, and how long it may wait there.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Within {
+    /// The session to call in, ID:SECRET as `synod session open` printed it: the call has its
+    /// effect once however often it is sent again, and may wait. One caller at a time.
+    #[arg(long, value_name = "TOKEN", env = "SYNOD_SESSION_TOKEN", hide_env_values = true)]
+    pub(crate) session: Option<Token>,
+    /// How long an operation that waits may do so, in seconds; 0: not at all [default: as long as
+    /// the session lives].
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub(crate) wait: Option<Duration>,
+}
+
+/// The two kinds of entry points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Reads and writes; `synod call`.
+    Operation,
+    /// Only reads; `synod query`.
+    Query,
+}
+
+/// Takes synod's own flags out of an operation's arguments, so that they may follow them.
+/// Flags of `within` are only taken out for a call.
+pub(crate) fn own_flags(
+    mut target: Target,
+    global: &Global,
+    mut within: Option<&mut Within>,
+) -> Result<(Target, Global), Failed> {
+    let mut global = global.clone();
+    let mut rest = Vec::with_capacity(target.rest.len());
+    let mut words = target.rest.into_iter();
+    while let Some(word) = words.next() {
+        let (flag, inline) = match word.split_once('=') {
+            Some((flag, value)) if flag.starts_with("--") => (flag.to_owned(), Some(value.to_owned())),
+            _ => (word.clone(), None),
+        };
+        let calls = within.is_some() && matches!(flag.as_str(), "--session" | "--wait");
+        let own = matches!(flag.as_str(), "--output" | "-o" | "--endpoint" | "-e" | "--timeout-ms");
+        if !own && !calls {
+            rest.push(word);
+            continue;
+        }
+        let value =
+            inline.or_else(|| words.next()).ok_or_else(|| Failed::usage(format!("{flag} needs a value")))?;
+        let wrong = |error: String| Failed::usage(format!("{flag}: {error}"));
+        match (flag.as_str(), &mut within) {
+            ("--session", Some(within)) => within.session = Some(value.parse().map_err(wrong)?),
+            ("--wait", Some(within)) => within.wait = Some(seconds(&value).map_err(wrong)?),
+            ("--output" | "-o", _) => global.output = Format::from_str(&value, false).map_err(wrong)?,
+            ("--timeout-ms", _) => {
+                global.timeout_ms = value.parse().map_err(|_| {
+                    Failed::usage(format!("{flag}: `{value}` is not a number of milliseconds"))
+                })?;
+            }
+            _ => global.endpoint = value,
+        }
+    }
+    target.rest = rest;
+    Ok((target, global))
+}
+
+/// The arguments as JSON; none if help was asked for, which is then shown.
+pub(crate) async fn arguments(
+    client: &Client,
+    target: &Target,
+    kind: Kind,
+) -> Result<Option<String>, Failed> {
+    let help = target.rest.iter().any(|word| word == "--help" || word == "-h");
+    match target.rest.as_slice() {
+        [dash] if dash == "-" => {
+            let mut text = String::new();
+            let read = std::io::stdin().lock().take(STDIN_BYTES).read_to_string(&mut text);
+            read.map_err(|error| Failed::usage(format!("cannot read standard input: {error}")))?;
+            Ok(Some(text))
+        }
+        [json] if json.trim_start().starts_with('{') => Ok(Some(json.clone())),
+        flags => {
+            let schema = schema_of_space(client, &target.space).await?;
+            let point = find(&schema, target, kind)?;
+            if help {
+                output::line(&format!("{}\n{}", schema::signature(point), point.docs.trim()))?;
+                return Ok(None);
+            }
+            Ok(Some(Value::Object(args::object(point, flags)?).to_string()))
+        }
+    }
+}
+
+fn find<'a>(schema: &'a Schema, target: &Target, kind: Kind) -> Result<&'a EntryPointSchema, Failed> {
+    let Target { space, name, .. } = target;
+    let operation = schema.operation(name);
+    let query = schema.query(name);
+    let (found, other) = match kind {
+        Kind::Operation => (operation, query.map(|_| "query")),
+        Kind::Query => (query, operation.map(|_| "call")),
+    };
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    let (what, points) = match kind {
+        Kind::Operation => ("operation", &schema.operations),
+        Kind::Query => ("query", &schema.queries),
+    };
+    let message = format!("the recipe of `{space}`, {}, has no {what} `{name}`", schema.recipe);
+    let next = match other {
+        Some(command) => format!("`{name}` is there: `synod {command} {space} {name}`"),
+        None => {
+            let names = points.iter().map(|point| point.name.as_str()).collect::<Vec<_>>().join(", ");
+            format!("it has {names}; `synod space describe {space}` shows them")
+        }
+    };
+    Err(Failed::new(Exit::Rejected, message).next(next))
+}
+
+/// Shows the answer of an operation or query.
+pub(crate) fn show(format: Format, answer: Answer<String>) -> Result<(), Failed> {
+    let result: Value = serde_json::from_str(&answer.value)
+        .map_err(|error| Failed::new(Exit::Internal, format!("the member's answer is not JSON: {error}")))?;
+    let json = json!({
+        "result": result,
+        "revision": answer.revision,
+        "time_ms": answer.time_ms,
+        "member_id": answer.member_id,
+    });
+    output::answer(format, &json, || output::pretty(&result))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+//! How a command reaches a cluster: the flags that every command takes, and the client made of
+//! them.
+use clap::Args;
+use synod_abi::schema::Schema;
+use synod_client::core::Policy;
+use synod_client::{Client, Options};
+
+use super::fail::{Exit, Failed};
+use super::output::Format;
+
+/// The help's heading for flags of every command, apart from the command's own.
+const TALKING: &str = "Talking to a cluster";
+
+/// What every command takes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Global {
+    /// Members to talk to, host:port, separated by commas; any one will do.
+    #[arg(short, long, global = true, help_heading = TALKING, env = "SYNOD_ENDPOINTS", default_value = "127.0.0.1:7070", value_name = "HOST:PORT,…")]
+    pub(crate) endpoint: String,
+    /// How answers and errors look.
+    #[arg(short, long, global = true, help_heading = TALKING, value_enum, default_value_t)]
+    pub(crate) output: Format,
+    /// How long to keep trying while the cluster is unavailable, in milliseconds.
+    #[arg(long, global = true, help_heading = TALKING, default_value_t = 5_000, value_name = "MS")]
+    pub(crate) timeout_ms: u64,
+}
+
+impl Global {
+    /// A client that knows only the given endpoints: one command needs no more.
+    pub(crate) async fn client(&self) -> Result<Client, Failed> {
+        Ok(Client::connect_with(&self.endpoint, self.client_options()).await?)
+    }
+
+    /// A client that learns the members and follows the leader: for commands that stay.
+    pub(crate) async fn learning_client(&self) -> Result<Client, Failed> {
+        let options = Options { learn_members: true, ..self.client_options() };
+        Ok(Client::connect_with(&self.endpoint, options).await?)
+    }
+
+    pub(crate) fn client_options(&self) -> Options {
+        let policy = Policy { give_up_ms: self.timeout_ms, ..Policy::default() };
+        Options { learn_members: false, policy, ..Options::default() }
+    }
+}
+
+/// The schema of the recipe that a space runs.
+pub(crate) async fn schema_of_space(client: &Client, space: &str) -> Result<Schema, Failed> {
+    decode(&client.describe_space(space).await?.schema)
+}
+
+pub(crate) fn decode(schema: &[u8]) -> Result<Schema, Failed> {
+    Schema::decode(schema).map_err(|error| {
+        Failed::new(Exit::Internal, format!("the member sent a schema that is not valid: {error}"))
+            .next("use a `synod` of the member's version")
+    })
+}

@@ -1,0 +1,46 @@
+//! The session that a command opens for itself: its flags, its label, and how it is opened.
+use std::time::Duration;
+
+use clap::Args;
+use synod_client::{Client, Session};
+
+use super::fail::Failed;
+use crate::cli::values::units::seconds;
+
+/// What kind of session is wanted.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Wish {
+    /// Time to live, in seconds: how long the session outlives the last sign of its client
+    /// [default: the cluster's, 10].
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub(crate) ttl: Option<Duration>,
+    /// What others see in `synod session list` [default: synod, host and process].
+    #[arg(long)]
+    pub(crate) label: Option<String>,
+    /// If the time to live is out of the cluster's bounds, take the nearest that is allowed.
+    #[arg(long)]
+    pub(crate) nearest: bool,
+}
+
+/// Who this process is, for operators who wonder whose a session is.
+pub(crate) fn default_label() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match host.trim() {
+        "" => format!("synod, process {}", std::process::id()),
+        host => format!("synod on {host}, process {}", std::process::id()),
+    }
+}
+
+impl Wish {
+    /// Opens it.
+    pub(crate) async fn open(&self, client: &Client) -> Result<Session, Failed> {
+        let mut wanted = client.session().label(self.label.clone().unwrap_or_else(default_label));
+        if let Some(ttl) = self.ttl {
+            wanted = wanted.ttl(ttl);
+        }
+        if self.nearest {
+            wanted = wanted.nearest_ttl();
+        }
+        Ok(wanted.open().await?)
+    }
+}

@@ -1,0 +1,79 @@
+//! Recipes and spaces as JSON, in answers of several commands. What only one command shows, that
+//! command's file turns into JSON.
+use serde_json::{Value, json};
+use synod_client::api::{self, Binding, EventLog, HookFailures, RecipeInfo, Retention, SpaceInfo};
+
+use super::names::topics;
+use super::units::hex;
+
+/// An installed recipe.
+pub(crate) fn recipe(info: &RecipeInfo) -> Value {
+    let recipe = info.recipe.clone().unwrap_or_default();
+    json!({
+        "name": recipe.name,
+        "version": recipe.version,
+        "hash": hex(&info.hash),
+        "module_bytes": info.module_bytes,
+        "spaces": info.spaces,
+        "operations": info.operations,
+        "queries": info.queries,
+        "docs": info.docs,
+    })
+}
+
+/// A space.
+pub(crate) fn space(space: &SpaceInfo) -> Value {
+    let recipe = space.recipe.clone().unwrap_or_default();
+    let bindings: Value = space.bindings.iter().map(binding).collect();
+    json!({
+        "name": space.name,
+        "id": space.id,
+        "recipe": recipe.name,
+        "version": recipe.version,
+        "hook_failures": space.hook_failures.as_ref().map(hook_failures),
+        "events": space.events.as_ref().map(event_log),
+        "bindings": bindings,
+    })
+}
+
+fn hook_failures(failures: &HookFailures) -> Value {
+    json!({
+        "count": failures.count,
+        "revision": failures.revision,
+        "fault": failures.fault().as_str_name(),
+        "why": failures.why,
+    })
+}
+
+/// The events that a space keeps.
+pub(crate) fn event_log(log: &EventLog) -> Value {
+    let Retention { events, bytes, age_ms } = log.retention.unwrap_or_default();
+    json!({
+        "events": log.events,
+        "bytes": log.bytes,
+        "oldest_at_ms": log.oldest_at_ms,
+        "compacted_revision": log.compacted_revision,
+        "last_revision": log.last_revision,
+        "retention": { "events": events, "bytes": bytes, "age_ms": age_ms },
+    })
+}
+
+/// A binding of a space to another's events.
+pub(crate) fn binding(binding: &Binding) -> Value {
+    let on_failure = match binding.on_failure() {
+        api::OnFailure::Skip => "skip",
+        api::OnFailure::Reject | api::OnFailure::Unspecified => "reject",
+    };
+    json!({
+        "space": binding.space,
+        "source": binding.source,
+        "topics": topics(binding).to_string(),
+        "topic": binding.topic,
+        "prefix": binding.prefix,
+        "on_failure": on_failure,
+        "bound_revision": binding.bound_revision,
+    })
+}
+
+#[cfg(test)]
+mod tests;
