@@ -24,10 +24,12 @@ pub(crate) struct BenchArgs {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub(super) seconds: u64,
     /// How long to run before measuring, in seconds.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=600), value_name = "SECONDS")]
+    #[arg(long, default_value_t = 1, value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=600))]
     pub(super) warmup_seconds: u64,
     /// Size of the values that are put, in bytes.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=255 * 1_024), value_name = "BYTES")]
+    #[arg(long, default_value_t = 100, value_name = "BYTES")]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=255 * 1_024))]
     pub(super) value_bytes: u64,
     /// How many keys are used.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -51,13 +53,16 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) watch_at: Option<String>,
     /// Events a second of watch-load.
-    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub(super) events_per_second: u64,
     /// Watches that each event of watch-load matches.
-    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=WATCHERS))]
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=WATCHERS))]
     pub(super) matching: u64,
     /// How often watch-load has watches come and go.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=100))]
     pub(super) rounds: u64,
 }
 

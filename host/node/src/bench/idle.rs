@@ -154,14 +154,20 @@ async fn keep_alive(
                     let Ok(permit) = sender.try_reserve() else { break };
                     let Idle { session, secret } = &sessions[index];
                     sent[index] = Some(Instant::now());
-                    permit.send(KeepAliveRequest { session: session.clone(), secret: secret.clone(), tag: index as u64 });
+                    permit.send(KeepAliveRequest {
+                        session: session.clone(),
+                        secret: secret.clone(),
+                        tag: index as u64,
+                    });
                     schedule.next += 1;
                 }
             }
             reply = replies.message() => match reply {
                 Ok(Some(reply)) => count(&mut outcome, &mut sent, &reply),
-                Ok(None) => return Err(Failed::new(Exit::Unavailable, "the member ended the stream that \
-                    kept sessions alive")),
+                Ok(None) => {
+                    let why = "the member ended the stream that kept sessions alive";
+                    return Err(Failed::new(Exit::Unavailable, why));
+                }
                 Err(status) => return Err(unavailable(&status)),
             },
         }

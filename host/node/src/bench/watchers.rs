@@ -102,7 +102,8 @@ impl Board {
     }
 
     fn receive(&self, reply: &WatchReply) {
-        let (now, mut receipts) = (self.now(), 0);
+        let now = self.now();
+        let mut receipts = 0;
         let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
         for update in &reply.updates {
             match &update.update {

@@ -135,6 +135,17 @@ impl Workload {
         })
     }
 
+    /// A call of the operation with this index.
+    fn call(&self, which: usize, args: Vec<u8>) -> RawCall {
+        RawCall {
+            space: self.space.clone(),
+            operation: self.kind.operations()[which],
+            signature: self.signatures[which],
+            args,
+            wait_ms: None,
+        }
+    }
+
     fn key(&self) -> String {
         format!("bench-{}", mix(self.drawn.fetch_add(1, Ordering::Relaxed)) % self.keys)
     }
@@ -163,9 +174,7 @@ impl Putter {
 
     /// One call.
     pub(crate) async fn try_put(&self, client: &Client, key: &str) -> Result<(), RawError> {
-        let Workload { kind, space, signatures, value, .. } = &self.workload;
-        let (space, operation, args) = (space.clone(), kind.operations()[0], encode(&(key, value)));
-        let call = RawCall { space, operation, signature: signatures[0], args, wait_ms: None };
+        let call = self.workload.call(0, encode(&(key, &self.workload.value)));
         Transport::call(client, call).await.map(drop)
     }
 
@@ -194,15 +203,9 @@ impl Caller {
         ttl: Option<Duration>,
     ) -> Result<Vec<Arc<Self>>, Failed> {
         let callers = connections.iter().cycle().take(count).enumerate().map(|(number, client)| async move {
-            let session = match workload.kind.in_session() {
-                true => Some(open(client, ttl).await?),
-                false => None,
-            };
-            let lock = if workload.kind == Kind::LockContended {
-                CONTENDED.to_owned()
-            } else {
-                format!("bench-{number}")
-            };
+            let session = if workload.kind.in_session() { Some(open(client, ttl).await?) } else { None };
+            let contended = workload.kind == Kind::LockContended;
+            let lock = if contended { CONTENDED.to_owned() } else { format!("bench-{number}") };
             Ok(Arc::new(Self { workload: Arc::clone(workload), client: client.clone(), session, lock }))
         });
         futures::stream::iter(callers).buffer_unordered(AT_ONCE).try_collect().await
@@ -211,10 +214,9 @@ impl Caller {
     /// Closes the sessions of `callers`. One that cannot be closed expires.
     pub(crate) async fn close(callers: Vec<Arc<Self>>) {
         let closing = callers.into_iter().map(|caller| async move {
-            if let Some(Err(error)) = match &caller.session {
-                Some(session) => Some(session.close().await),
-                None => None,
-            } {
+            if let Some(session) = &caller.session
+                && let Err(error) = session.close().await
+            {
                 tracing::debug!(%error, "a session was not closed");
             }
         });
@@ -228,9 +230,12 @@ impl Caller {
             Kind::CounterAdd | Kind::CounterOnce => self.call(0, encode(&(workload.key(), 1_i64))).await,
             Kind::KvPut => self.call(0, encode(&(workload.key(), &workload.value))).await,
             Kind::KvGet => {
-                let (space, query, signature) =
-                    (workload.space.clone(), workload.kind.queries()[0], workload.signatures[0]);
-                let query = RawQuery { space, query, signature, args: encode(&(workload.key(),)) };
+                let query = RawQuery {
+                    space: workload.space.clone(),
+                    query: workload.kind.queries()[0],
+                    signature: workload.signatures[0],
+                    args: encode(&(workload.key(),)),
+                };
                 Transport::query(&self.client, query).await.map(drop)
             }
             Kind::LockCycle | Kind::LockContended => {
@@ -243,9 +248,7 @@ impl Caller {
     }
 
     async fn call(&self, which: usize, args: Vec<u8>) -> Result<(), RawError> {
-        let Workload { kind, space, signatures, .. } = &*self.workload;
-        let (space, operation, signature) = (space.clone(), kind.operations()[which], signatures[which]);
-        let call = RawCall { space, operation, signature, args, wait_ms: None };
+        let call = self.workload.call(which, args);
         match &self.session {
             Some(session) => Transport::call(session, call).await.map(drop),
             None => Transport::call(&self.client, call).await.map(drop),

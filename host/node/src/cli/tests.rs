@@ -34,7 +34,8 @@ fn a_calls_session_may_stand_before_the_space() {
 
 #[test]
 fn sessions_are_named_by_id_or_token() {
-    let (id, secret) = ("0a".repeat(16), "0b".repeat(16));
+    let id = "0a".repeat(16);
+    let secret = "0b".repeat(16);
     for name in [id.clone(), format!("{id}:{secret}")] {
         assert!(Cli::try_parse_from(["synod", "session", "close", &name]).is_ok(), "{name}");
     }

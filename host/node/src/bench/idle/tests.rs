@@ -17,7 +17,8 @@ fn signs_of_life_are_spread_over_a_third_of_the_time_to_live() {
 
 #[test]
 fn answers_are_counted_by_what_they_say() {
-    let (mut outcome, mut sent) = (Outcome::default(), vec![Some(Instant::now()); 3]);
+    let mut outcome = Outcome::default();
+    let mut sent = vec![Some(Instant::now()); 3];
     count(&mut outcome, &mut sent, &KeepAliveReply { tag: 0, ttl_ms: 9, ..KeepAliveReply::default() });
     count(&mut outcome, &mut sent, &KeepAliveReply { tag: 1, ended: true, ..KeepAliveReply::default() });
     count(

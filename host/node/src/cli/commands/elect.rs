@@ -1,6 +1,6 @@
 //! `synod elect NAME -- COMMAND`: runs a command while this candidate leads an election of the
-//! recipe `election`, and stops it before the leadership can be lost, or as soon as it is: when an
-//! operator closed its session, say. How, is in [`held`].
+//! recipe `election`. Stops it before the leadership can be lost, or as soon as it is, for example
+//! because an operator closed its session, as [`held`] describes.
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use synod_election::{Election, ElectionEvent, Leadership};
 
 use super::held::{self, HeldArgs, Holding};
 use crate::cli::io::cluster::Global;
-use crate::cli::io::fail::Failed;
+use crate::cli::io::fail::{Exit, Failed};
 use crate::cli::io::wish::default_label;
 use crate::cli::values::args;
 use crate::cli::values::units::ms;
 
-/// How long it waits before it watches the election again, if it could not.
+/// Pause before the election is watched again after a failure.
 const WATCH_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the help ends with.
@@ -77,14 +77,24 @@ struct Candidacy {
     value: Blob,
 }
 
-/// Runs the command while the candidate leads; the exit code is the command's. To be called on the
-/// main thread.
+/// Runs the command while the candidate leads; the exit code is the command's. Call it on the main
+/// thread.
 pub(crate) async fn run(args: ElectArgs, global: &Global) -> Result<ExitCode, Failed> {
     let value =
         args::bytes(&args.value).map_err(|why| Failed::usage(format!("--value {}: {why}", args.value)))?;
     let candidate = args.candidate.clone().unwrap_or_else(default_label);
     let candidacy = Candidacy { candidate, value: Blob(value), args };
     held::run(&candidacy, &candidacy.args.held, global).await
+}
+
+impl Candidacy {
+    fn busy(&self) -> Failed {
+        let ElectArgs { name, space, .. } = &self.args;
+        let message = format!("`{}` was not elected in `{name}`: another leads", self.candidate);
+        Failed::new(Exit::WaitTimeout, message).next(format!(
+            "`synod query {space} leader --election {name}` shows who does; --wait S waits longer"
+        ))
+    }
 }
 
 impl Holding for Candidacy {
@@ -106,14 +116,7 @@ impl Holding for Candidacy {
             None => election,
         };
         let elected = election.campaign(args.name.as_str(), candidate.as_str(), value.clone()).await;
-        elected.map_err(|error| {
-            let (name, space) = (&args.name, &args.space);
-            let busy = format!("`{candidate}` was not elected in `{name}`: another leads");
-            let next = format!(
-                "`synod query {space} leader --election {name}` shows who does; --wait S waits longer"
-            );
-            held::not_acquired(error, "election", "leadership", (busy, next))
-        })
+        elected.map_err(|error| held::not_acquired(error, "election", "leadership", self.busy()))
     }
 
     fn environment(&self, held: &Leadership) -> Vec<(&'static str, String)> {
@@ -124,9 +127,10 @@ impl Holding for Candidacy {
         ]
     }
 
-    /// The watch begins with who leads, so that it does not matter when it begins.
+    /// The watch begins with a query of who leads, so nothing before it is missed.
     async fn lost(&self, client: &Client, held: &Leadership) {
-        let (name, query) = (&self.args.name, json!({ "election": self.args.name }).to_string());
+        let name = &self.args.name;
+        let query = json!({ "election": name }).to_string();
         loop {
             let watch = client.watch(&self.args.space).topic(name.as_str()).typed::<ElectionEvent>();
             match watch.open_with_json("leader", &query).await {
@@ -163,7 +167,7 @@ async fn until_over(mut watch: Watch<Typed<ElectionEvent>>, token: Token) -> Res
     Err(WatchError::Failed(Error::Unavailable("the watch has ended".to_owned())))
 }
 
-/// Whether there is no such election any more, because there is no such space.
+/// Whether the election is gone, because its space is.
 fn is_gone(error: &WatchError) -> bool {
     match error {
         WatchError::SpaceDeleted { .. } => true,
@@ -172,8 +176,8 @@ fn is_gone(error: &WatchError) -> bool {
     }
 }
 
-/// Whether the leader, as a query answered it in JSON, leads with this token. An answer that is not
-/// understood ends no leadership.
+/// Whether the leader in the JSON of a query's answer leads with this token. An answer that cannot
+/// be parsed ends no leadership.
 fn leads(leader: &str, token: Token) -> bool {
     match serde_json::from_str::<Value>(leader) {
         Ok(Value::Null) => false,
@@ -182,8 +186,8 @@ fn leads(leader: &str, token: Token) -> bool {
     }
 }
 
-/// Whether the leadership with this token has ended by this event. Tokens only grow; what is told
-/// of smaller ones was before.
+/// Whether the leadership with this token has ended by this event. Tokens only grow, so events of
+/// smaller ones are older.
 fn ends(event: &ElectionEvent, leadership: Token) -> bool {
     match event {
         ElectionEvent::Elected { token, .. } | ElectionEvent::Proclaimed { token, .. } => *token > leadership,

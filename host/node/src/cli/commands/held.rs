@@ -1,15 +1,15 @@
-//! Runs a command while something is held that belongs to a session: a lock, a leadership. Acquired
-//! first, given back after, and the command is stopped before it can be lost.
+//! Runs a command while a session holds something: a lock, a leadership. It is acquired before,
+//! given back after, and the command is stopped before it can be lost.
 //!
-//! Nothing of it is written to standard output, which is the command's. The session is this
-//! command's own: whatever becomes of this process, what it held is free again when the session has
-//! ended. What is held, and how it is acquired, the caller says: [`Holding`].
+//! Standard output is the command's; nothing else is written to it. The session is this process's
+//! own: if the process dies, what it held is free again when the session has expired. What is held,
+//! and how it is acquired, is the caller's implementation of [`Holding`].
 mod child;
 mod supervise;
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
@@ -28,8 +28,8 @@ use crate::cli::io::signals::Signals;
 use crate::cli::io::wish::Wish;
 use crate::cli::values::units::{hex, in_seconds, ms, seconds};
 
-/// How long giving back may take after the command has ended; after that it is free when the
-/// session has expired.
+/// How long giving back may take after the command has ended. If it takes longer, what was held is
+/// free when the session has expired.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Exit code of a command that is there but cannot be run, as shells have it.
 const CANNOT_RUN: u8 = 126;
@@ -75,7 +75,7 @@ pub(crate) trait Holding {
     /// Resolves when it is lost although the session lives.
     async fn lost(&self, client: &Client, held: &Self::Held);
 
-    /// Gives it back. Should that not work, closing the session does, or its end.
+    /// Gives it back. If that fails, closing the session does, or its end.
     async fn release(&self, session: &Session, held: &Self::Held);
 }
 
@@ -96,7 +96,10 @@ pub(crate) async fn run(
         signal = signals.next() => Err(signal),
     };
     let ended = match ended {
-        Ok(Ok(held)) => hold(holding, args, (&client, &session), &held, &mut signals).await,
+        Ok(Ok(held)) => {
+            let holder = Holder { holding, client: &client, session: &session, held: &held };
+            holder.hold(args, &mut signals).await
+        }
         Ok(Err(failed)) => Err(failed),
         Err(signal) => Ok(signalled(signal)),
     };
@@ -110,88 +113,112 @@ async fn open(args: &HeldArgs, global: &Global) -> Result<(Client, Session), Fai
     Ok((client, session))
 }
 
-/// Runs the command, then gives back what is held.
-async fn hold<H: Holding>(
-    holding: &H,
-    args: &HeldArgs,
-    (client, session): (&Client, &Session),
-    held: &H::Held,
-    signals: &mut Signals,
-) -> Result<ExitCode, Failed> {
-    if session.is_lost() {
-        return Err(session_lost("the session was lost before the command could be run; it did not run"));
-    }
-    let mut environment = holding.environment(held);
-    environment.push(("SYNOD_SESSION", hex(&session.id().0)));
-    let grace = Grace::new(args.grace, session.ttl());
-    let child = match Child::start(&args.command, &environment) {
-        Ok(child) => child,
-        Err(error) => {
-            output::remark(&format!(
-                "synod {}: cannot run {}: {error}",
-                holding.subcommand(),
-                args.command[0].display()
-            ));
-            release(holding, session, held).await;
-            return Ok(ExitCode::from(if error.kind() == io::ErrorKind::NotFound {
-                NOT_FOUND
-            } else {
-                CANNOT_RUN
-            }));
+/// Something held, and the session that holds it.
+struct Holder<'a, H: Holding> {
+    holding: &'a H,
+    client: &'a Client,
+    session: &'a Session,
+    held: &'a H::Held,
+}
+
+impl<H: Holding> Holder<'_, H> {
+    /// Runs the command, then gives back what is held.
+    async fn hold(&self, args: &HeldArgs, signals: &mut Signals) -> Result<ExitCode, Failed> {
+        if self.session.is_lost() {
+            return Err(session_lost("the session was lost before the command could be run; it did not run"));
         }
-    };
-    let stop_by = Cell::new(None);
-    let losing = async {
-        holding.lost(client, held).await;
-        stop_by.set(Some(Instant::now() + grace.0));
-        std::future::pending::<Infallible>().await
-    };
-    let left = || {
-        stop_by.get().map_or(session.deadline(), |by: Instant| {
-            session.deadline().min(by.saturating_duration_since(Instant::now()))
+        let mut environment = self.holding.environment(self.held);
+        environment.push(("SYNOD_SESSION", hex(&self.session.id().0)));
+        let child = match Child::start(&args.command, &environment) {
+            Ok(child) => child,
+            Err(error) => {
+                let code = self.cannot_run(&args.command[0], &error);
+                self.release().await;
+                return Ok(code);
+            }
+        };
+        match self.supervise(child, args, signals).await {
+            Ok(Ended::Itself(status)) => {
+                self.release().await;
+                Ok(exit_code(status))
+            }
+            Ok(Ended::Lost) => Err(Failed::new(
+                Exit::SessionLost,
+                format!("the {} was lost, so the command was stopped", self.holding.noun()),
+            )),
+            Ok(Ended::SessionInDoubt) => {
+                Err(session_lost("the session could not be relied upon any more, so the command was stopped"))
+            }
+            Err(error) => Err(Failed::new(
+                Exit::Internal,
+                format!("the command cannot be watched, so it was killed: {error}"),
+            )),
+        }
+    }
+
+    /// Lets the command run until it ends, or until what is held is or may be lost.
+    async fn supervise(&self, child: Child, args: &HeldArgs, signals: &mut Signals) -> io::Result<Ended> {
+        let grace = Grace::new(args.grace, self.session.ttl());
+        let stop_by = Cell::new(None);
+        let losing = async {
+            self.holding.lost(self.client, self.held).await;
+            stop_by.set(Some(Instant::now() + grace.0));
+            std::future::pending::<Infallible>().await
+        };
+        let left = || {
+            stop_by.get().map_or(self.session.deadline(), |by: Instant| {
+                self.session.deadline().min(by.saturating_duration_since(Instant::now()))
+            })
+        };
+        let end = tokio::select! {
+            end = supervise(child, signals, grace, left) => end?,
+            never = losing => match never {},
+        };
+        Ok(match end {
+            End::Itself(status) => Ended::Itself(status),
+            End::Stopped if stop_by.get().is_some() => Ended::Lost,
+            End::Stopped => Ended::SessionInDoubt,
         })
-    };
-    let ended = tokio::select! {
-        ended = supervise(child, signals, grace, left) => ended,
-        never = losing => match never {},
-    };
-    match ended {
-        Ok(End::Itself(status)) => {
-            release(holding, session, held).await;
-            Ok(exit_code(status))
-        }
-        Ok(End::Stopped) if stop_by.get().is_some() => {
-            let noun = holding.noun();
-            Err(Failed::new(Exit::SessionLost, format!("the {noun} was lost, so the command was stopped")))
-        }
-        Ok(End::Stopped) => {
-            Err(session_lost("the session could not be relied upon any more, so the command was stopped"))
-        }
-        Err(error) => Err(Failed::new(
-            Exit::Internal,
-            format!("the command cannot be watched, so it was killed: {error}"),
-        )),
+    }
+
+    async fn release(&self) {
+        let limit = RELEASE_TIMEOUT.min(self.session.deadline());
+        let released = tokio::time::timeout(limit, self.holding.release(self.session, self.held)).await;
+        tracing::debug!(in_time = released.is_ok(), "given back");
+    }
+
+    fn cannot_run(&self, program: &OsStr, error: &io::Error) -> ExitCode {
+        let subcommand = self.holding.subcommand();
+        output::remark(&format!("synod {subcommand}: cannot run {}: {error}", program.display()));
+        let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_RUN };
+        ExitCode::from(code)
     }
 }
 
-async fn release<H: Holding>(holding: &H, session: &Session, held: &H::Held) {
-    let released =
-        tokio::time::timeout(RELEASE_TIMEOUT.min(session.deadline()), holding.release(session, held)).await;
-    tracing::debug!(in_time = released.is_ok(), "given back");
+/// How a command ended, and if it was stopped, why.
+enum Ended {
+    /// By itself, or by a signal that was passed on to it.
+    Itself(ExitStatus),
+    /// What it needed was lost although the session lives.
+    Lost,
+    /// The session could not be relied upon any more.
+    SessionInDoubt,
 }
 
-/// Closes the session while that still tells the cluster something new: one that is lost expires
-/// about now.
+/// Closes the session. One that is lost needs no closing: it expires about now.
 async fn close(holding: &impl Holding, session: Session) {
-    let (ttl_ms, left) = (ms(session.ttl()), session.deadline());
+    let ttl_ms = ms(session.ttl());
+    let left = session.deadline();
     if left.is_zero() {
         return;
     }
-    if !matches!(tokio::time::timeout(RELEASE_TIMEOUT.min(left), session.close()).await, Ok(Ok(()))) {
-        let (subcommand, noun, expiry) = (holding.subcommand(), holding.noun(), in_seconds(ttl_ms));
+    let closed = tokio::time::timeout(RELEASE_TIMEOUT.min(left), session.close()).await;
+    if !matches!(closed, Ok(Ok(()))) {
         output::remark(&format!(
-            "synod {subcommand}: the cluster did not answer; the {noun} is free when the session has \
-                expired, within {expiry}"
+            "synod {}: the cluster did not answer; the {} is free when the session has expired, within {}",
+            holding.subcommand(),
+            holding.noun(),
+            in_seconds(ttl_ms)
         ));
     }
 }
@@ -200,30 +227,35 @@ fn session_lost(why: &str) -> Failed {
     Failed::new(Exit::SessionLost, why).next("`synod status` shows whether the cluster has a leader")
 }
 
-/// Why something was not acquired: what every recipe has in common. `busy` says what a vain wait
-/// means, and its next step; `recipe` is the recipe's name.
+/// The failure to acquire something of `recipe`, called `noun` in a sentence. `busy` is the failure
+/// after waiting in vain.
 pub(crate) fn not_acquired<E: std::fmt::Display>(
     error: CallError<E>,
     recipe: &str,
     noun: &str,
-    busy: (String, String),
+    busy: Failed,
 ) -> Failed {
     match error {
-        CallError::WaitTimeout => Failed::new(Exit::WaitTimeout, busy.0).next(busy.1),
-        CallError::Rejected(refused) => Failed::new(Exit::Rejected, format!("the {noun} was refused: \
-            {refused}")),
-        CallError::Fault { message, .. } => Failed::new(Exit::Rejected, message)
-            .next(format!("`synod space list` shows whether the space is there and runs the recipe {recipe}; `--space` names another")),
-        CallError::Unavailable(message) => Failed::new(Exit::Unavailable, format!("unavailable, surely not \
-            applied: {message}"))
-            .next("`synod status` shows whether the cluster has a leader; trying again is safe"),
-        CallError::OutcomeUnknown(message) => Failed::new(Exit::OutcomeUnknown, format!("outcome unknown: \
-            {message}"))
-            .next("nothing is left to do: the session is closed or expires, and with it whatever was acquired"),
-        CallError::SessionExpired(_) => {
-            session_lost(&format!("the session was lost while it waited for the {noun}; the command did not \
-                run"))
+        CallError::WaitTimeout => busy,
+        CallError::Rejected(refused) => {
+            Failed::new(Exit::Rejected, format!("the {noun} was refused: {refused}"))
         }
+        CallError::Fault { message, .. } => Failed::new(Exit::Rejected, message).next(format!(
+            "`synod space list` shows whether the space is there and runs the recipe {recipe}; \
+             `--space` names another"
+        )),
+        CallError::Unavailable(message) => {
+            Failed::new(Exit::Unavailable, format!("unavailable, surely not applied: {message}"))
+                .next("`synod status` shows whether the cluster has a leader; trying again is safe")
+        }
+        CallError::OutcomeUnknown(message) => {
+            Failed::new(Exit::OutcomeUnknown, format!("outcome unknown: {message}")).next(
+                "nothing is left to do: the session is closed or expires, and with it whatever was acquired",
+            )
+        }
+        CallError::SessionExpired(_) => session_lost(&format!(
+            "the session was lost while it waited for the {noun}; the command did not run"
+        )),
     }
 }
 

@@ -1,5 +1,5 @@
 //! `synod lock NAME -- COMMAND`: runs a command while a lock of the recipe `lock` is held, and
-//! stops it before the lock can be lost. How, is in [`held`].
+//! stops it before the lock can be lost, as [`held`] describes.
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,7 +8,7 @@ use synod_lock::{Held, Lock};
 
 use super::held::{self, HeldArgs, Holding};
 use crate::cli::io::cluster::Global;
-use crate::cli::io::fail::Failed;
+use crate::cli::io::fail::{Exit, Failed};
 use crate::cli::values::units::ms;
 
 /// What the help ends with.
@@ -53,10 +53,17 @@ pub(crate) struct LockArgs {
     held: HeldArgs,
 }
 
-/// Runs the command under the lock; the exit code is the command's. To be called on the main
-/// thread.
+/// Runs the command under the lock; the exit code is the command's. Call it on the main thread.
 pub(crate) async fn run(args: LockArgs, global: &Global) -> Result<ExitCode, Failed> {
     held::run(&args, &args.held, global).await
+}
+
+impl LockArgs {
+    fn busy(&self) -> Failed {
+        let Self { name, space, .. } = self;
+        Failed::new(Exit::WaitTimeout, format!("the lock `{name}` was not acquired: another holds it"))
+            .next(format!("`synod query {space} holder --name {name}` shows who does; --wait S waits longer"))
+    }
 }
 
 impl Holding for LockArgs {
@@ -77,13 +84,7 @@ impl Holding for LockArgs {
             None => lock,
         };
         let acquired = lock.acquire(self.name.as_str(), self.owner.clone()).await;
-        acquired.map_err(|error| {
-            let (name, space) = (&self.name, &self.space);
-            let busy = format!("the lock `{name}` was not acquired: another holds it");
-            let next =
-                format!("`synod query {space} holder --name {name}` shows who does; --wait S waits longer");
-            held::not_acquired(error, "lock", "lock", (busy, next))
-        })
+        acquired.map_err(|error| held::not_acquired(error, "lock", "lock", self.busy()))
     }
 
     fn environment(&self, held: &Held) -> Vec<(&'static str, String)> {

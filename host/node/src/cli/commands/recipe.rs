@@ -28,9 +28,9 @@ pub(crate) enum RecipeCommand {
     List,
     /// Shows a recipe: its operations, queries, arguments, errors and documentation.
     Describe(installed::DescribeArgs),
-    /// Shows what recipes logged on the member that is asked, panics among it.
+    /// Shows what recipes logged on the asked member, panics included.
     Logs(logs::LogsArgs),
-    /// Forgets one version of a recipe; refused while a space runs it.
+    /// Removes one version of a recipe; refused while a space runs it.
     Remove(installed::RemoveArgs),
 }
 

@@ -18,8 +18,7 @@ pub(crate) enum SpaceCommand {
     Create(admin::CreateArgs),
     /// Lists the spaces.
     List,
-    /// Shows the operations and queries of a space, what it keeps of its events, and whom it is
-    /// bound to.
+    /// Shows the operations and queries of a space, the events that it keeps, and its bindings.
     Describe(show::DescribeArgs),
     /// Moves a space to another version of its recipe, which only appends to the present one.
     Upgrade(admin::UpgradeArgs),
@@ -27,11 +26,12 @@ pub(crate) enum SpaceCommand {
     ///
     /// Example: synod space bind audit --on kv:config/ --on-failure skip
     Bind(bindings::BindArgs),
-    /// Takes a binding back: give the same SPACE and --on.
+    /// Removes a binding: give the same SPACE and --on.
     Unbind(bindings::BindingArgs),
-    /// Shows how much of its past a space keeps, or sets it; what is left out stays as it is.
+    /// Shows how many events a space keeps and for how long, or sets it; a limit that is not given
+    /// stays as it is.
     Retention(events::RetentionArgs),
-    /// Forgets events of a space now. Watches that still want them end with COMPACTED.
+    /// Deletes old events of a space now. Watches that have not received them end with COMPACTED.
     Compact(events::CompactArgs),
     /// Deletes a space and everything in it.
     Delete(admin::DeleteArgs),

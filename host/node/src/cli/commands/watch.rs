@@ -1,18 +1,20 @@
-//! `synod watch SPACE [TOPIC]`: events as they happen, a line each, in order and without a gap. The
-//! client library comes back by itself when members fail; what ends a watch, such as compaction, is
-//! an error that says where to go on.
+//! `synod watch SPACE [TOPIC]`: events as they happen, a line each, in order and without a gap.
+//!
+//! The client library resumes the watch when members fail. What ends a watch, such as compaction, is
+//! an error that names the revision to go on from.
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
 use synod_abi::TopicFilter;
-use synod_client::{Answer, Watch, WatchError, WatchEvent, WatchItem, WatchState};
+use synod_client::{Answer, Json, Watch, WatchError, WatchEvent, WatchItem, WatchState};
 
 use crate::cli::io::cluster::Global;
 use crate::cli::io::fail::{Exit, Failed};
 use crate::cli::io::output::{self, Format};
 use crate::cli::values::time::utc;
+use crate::cli::values::units::count;
 
 /// How often it looks whether the watch has lost its member.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -29,12 +31,12 @@ Without it, all of them. Quote a *, so that the shell leaves it alone.
 
 To come back where a watch ended, add one to the last revision that was shown:
   synod watch kv config/ --from 813
-With --query, the query's result comes first, then what happened behind the state that it
+With --query, the query's result comes first, then what happened after the state that it
 read:
   synod watch kv config/ --query list --args '{\"prefix\": \"config/\"}'
 
 It ends with --events, on Ctrl-C, or when its output is closed. Exit codes:
-  1        rejected: events from there on are forgotten (COMPACTED), or the space is gone
+  1        rejected: events from there on were compacted (COMPACTED), or the space is gone
   2-5      as for every other command of synod";
 
 /// Flags of `synod watch`.
@@ -104,12 +106,10 @@ pub(crate) async fn run(args: WatchArgs, global: &Global) -> Result<(), Failed> 
     follow(&args, watch, &mut lines).await
 }
 
-async fn follow(
-    args: &WatchArgs,
-    mut watch: Watch<synod_client::Json>,
-    lines: &mut Lines,
-) -> Result<(), Failed> {
-    let (mut left, mut looks, mut connected) = (args.events, tokio::time::interval(LOOK_EVERY), true);
+/// Shows what comes, until the watch, its reader or the wanted number of events ends.
+async fn follow(args: &WatchArgs, mut watch: Watch<Json>, lines: &mut Lines) -> Result<(), Failed> {
+    let mut left = args.events;
+    let mut looks = tokio::time::interval(LOOK_EVERY);
     let gone = output::reader_gone();
     tokio::pin!(gone);
     loop {
@@ -117,25 +117,20 @@ async fn follow(
             () = &mut gone => return Ok(()),
             item = watch.next() => item.map_err(|error| failed(args, error))?,
             _ = looks.tick() => {
-                let now = !matches!(watch.state(), WatchState::Disconnected { .. });
-                if now != connected && lines.format == Format::Table {
-                    output::remark(if now { "watching again, nothing was missed" } else { "no contact to \
-                        the cluster; trying again" });
-                }
-                connected = now;
+                lines.contact(!matches!(watch.state(), WatchState::Disconnected { .. }));
                 continue;
             }
         };
         let text = match item {
             None => return Ok(()),
-            Some(WatchItem::Progress { revision, time_ms }) if args.progress => {
-                lines.progress(revision, time_ms)
-            }
-            Some(WatchItem::Progress { .. }) => continue,
+            Some(WatchItem::Progress { .. }) if !args.progress => continue,
+            Some(WatchItem::Progress { revision, time_ms }) => lines.progress(revision, time_ms),
             Some(WatchItem::Events { mut events, .. }) => {
-                events.truncate(left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX)));
-                left = left.map(|left| left - events.len() as u64);
-                events.iter().map(|event| lines.event(event)).collect::<Result<Vec<_>, _>>()?.join("\n")
+                if let Some(left) = &mut left {
+                    events.truncate(count(*left));
+                    *left -= events.len() as u64;
+                }
+                lines.events(&events)?
             }
         };
         if !output::more(&text)? || left == Some(0) {
@@ -144,16 +139,34 @@ async fn follow(
     }
 }
 
-/// What is shown of what comes.
+/// Formats what comes, a line each.
 struct Lines {
     format: Format,
     revision_width: usize,
     topic_width: usize,
+    connected: bool,
 }
 
 impl Lines {
     const fn new(format: Format) -> Self {
-        Self { format, revision_width: 1, topic_width: 1 }
+        Self { format, revision_width: 1, topic_width: 1, connected: true }
+    }
+
+    /// Remarks that contact to the cluster was lost, or that it is back.
+    fn contact(&mut self, connected: bool) {
+        let changed = connected != self.connected;
+        self.connected = connected;
+        if changed && self.format == Format::Table {
+            output::remark(match connected {
+                true => "watching again, nothing was missed",
+                false => "no contact to the cluster; trying again",
+            });
+        }
+    }
+
+    fn events(&mut self, events: &[WatchEvent<String>]) -> Result<String, Failed> {
+        let lines: Result<Vec<_>, _> = events.iter().map(|event| self.event(event)).collect();
+        Ok(lines?.join("\n"))
     }
 
     fn event(&mut self, event: &WatchEvent<String>) -> Result<String, Failed> {
@@ -161,7 +174,14 @@ impl Lines {
         let value = value(payload)?;
         Ok(match self.format {
             Format::Json => {
-                json!({ "revision": revision, "number": number, "time_ms": time_ms, "topic": topic, "payload": value }).to_string()
+                let json = json!({
+                    "revision": revision,
+                    "number": number,
+                    "time_ms": time_ms,
+                    "topic": topic,
+                    "payload": value,
+                });
+                json.to_string()
             }
             Format::Table => self.line(*revision, *time_ms, &printable(topic), &value.to_string()),
         })
@@ -188,7 +208,9 @@ impl Lines {
         let revision = revision.to_string();
         self.revision_width = self.revision_width.max(revision.len());
         self.topic_width = self.topic_width.max(topic.chars().count().min(TOPIC_WIDTH));
-        let (revisions, topics, time) = (self.revision_width, self.topic_width, utc(time_ms));
+        let revisions = self.revision_width;
+        let topics = self.topic_width;
+        let time = utc(time_ms);
         format!("{revision:>revisions$}  {time}  {topic:<topics$}  {payload}").trim_end().to_owned()
     }
 }

@@ -15,7 +15,8 @@ const TALKING: &str = "Talking to a cluster";
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// Members to talk to, host:port, separated by commas; any one will do.
-    #[arg(short, long, global = true, help_heading = TALKING, env = "SYNOD_ENDPOINTS", default_value = "127.0.0.1:7070", value_name = "HOST:PORT,…")]
+    #[arg(short, long, global = true, help_heading = TALKING, value_name = "HOST:PORT,…")]
+    #[arg(env = "SYNOD_ENDPOINTS", default_value = "127.0.0.1:7070")]
     pub(crate) endpoint: String,
     /// How answers and errors look.
     #[arg(short, long, global = true, help_heading = TALKING, value_enum, default_value_t)]

@@ -100,7 +100,7 @@ pub(crate) fn text(schema: &Schema) -> String {
             event.then(|| "events of the spaces that it is bound to".to_owned()),
         ];
         let _infallible =
-            writeln!(out, "\nhears of: {}", hooks.into_iter().flatten().collect::<Vec<_>>().join(", "));
+            writeln!(out, "\nhandles: {}", hooks.into_iter().flatten().collect::<Vec<_>>().join(", "));
     }
     if let Some(emits) = &schema.emits {
         collect(&emits.shape, &mut types);

@@ -89,7 +89,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The first digits of a hash, for tables: enough to tell hashes apart, few enough to compare by eye.
+/// The first digits of a hash, for tables: enough to tell hashes apart, and short enough to compare
+/// by eye.
 pub(crate) fn short_hex(bytes: &[u8]) -> String {
     if bytes.is_empty() { "-".to_owned() } else { hex(&bytes[..bytes.len().min(6)]) }
 }

@@ -1,9 +1,9 @@
 //! Runs a command only while what it needs is surely held: stops it before the session can be lost.
 //!
-//! What it goes by is the session's client-side deadline, which lies before the moment at which the
-//! cluster may give what is held to another. While no touch is answered, the time left shrinks:
-//! [`Grace`] before the deadline the command is asked to stop, at the deadline it is killed. A
-//! command that was asked to stop is not spared when the cluster answers again.
+//! The session's client-side deadline decides. It lies before the moment at which the cluster may
+//! give what is held to another. While no touch is answered, the time left shrinks: the command is
+//! sent SIGTERM [`Grace`] before the deadline, and SIGKILL at the deadline. Once it was sent SIGTERM
+//! it will be stopped, even if the cluster answers again.
 use std::io;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ use libc::c_int;
 use super::child::Child;
 use crate::cli::io::signals::Signals;
 
-/// How often it looks how much time is left, also because timers stand still while the machine
-/// sleeps.
+/// How often the time left is checked. Timers do not run while the machine sleeps, so waiting for
+/// the deadline alone is not enough.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Part of a session's time to live that the grace may take at most.
 const GRACE_PART: u32 = 3;
@@ -40,7 +40,7 @@ pub(super) enum End {
     Stopped,
 }
 
-/// What the command has been told.
+/// Which request to stop the command has received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
     Nothing,
@@ -49,7 +49,7 @@ enum Told {
     Killed,
 }
 
-/// What to do now, with `left` until the deadline; and what the command has been told then.
+/// The signal to send now, with `left` until the deadline, and the state after that.
 fn decide(told: Told, left: Duration, grace: Grace, now: Instant) -> (Option<c_int>, Told) {
     match told {
         Told::Killed => (None, told),
@@ -60,7 +60,7 @@ fn decide(told: Told, left: Duration, grace: Grace, now: Instant) -> (Option<c_i
     }
 }
 
-/// How long nothing can become due.
+/// How long to wait until the next decision.
 fn pause(told: Told, left: Duration, grace: Grace, now: Instant) -> Duration {
     let due = match told {
         Told::Nothing => left.saturating_sub(grace.0),
@@ -70,8 +70,8 @@ fn pause(told: Told, left: Duration, grace: Grace, now: Instant) -> Duration {
     due.clamp(Duration::from_millis(1), LOOK_EVERY)
 }
 
-/// Lets `child` run until it ends or has to be stopped. `left` tells how long the session can still
-/// be relied upon: zero once it is lost.
+/// Lets `child` run until it ends or has to be stopped. `left` returns how long the session can
+/// still be relied upon: zero once it is lost.
 pub(super) async fn supervise(
     mut child: Child,
     signals: &mut Signals,
@@ -80,7 +80,8 @@ pub(super) async fn supervise(
 ) -> io::Result<End> {
     let mut told = Told::Nothing;
     loop {
-        let (now, remaining) = (Instant::now(), left());
+        let now = Instant::now();
+        let remaining = left();
         let (send, next) = decide(told, remaining, grace, now);
         if let Some(signal) = send {
             tracing::debug!(signal, ?remaining, "the session is about to be lost");

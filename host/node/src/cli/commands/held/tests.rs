@@ -19,6 +19,7 @@ fn why_something_was_not_acquired_has_an_exit_code() {
         (CallError::SessionExpired("m".into()), Exit::SessionLost),
     ];
     for (error, exit) in table {
-        assert_eq!(not_acquired(error, "lock", "lock", ("busy".into(), "wait".into())).exit, exit);
+        let busy = Failed::new(Exit::WaitTimeout, "busy");
+        assert_eq!(not_acquired(error, "lock", "lock", busy).exit, exit);
     }
 }

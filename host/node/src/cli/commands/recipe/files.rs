@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 use synod_abi::limits;
 use synod_build::test::Against;
-use synod_build::{Options, build as builder, scaffold, test as tests};
+use synod_build::{Options, build as builder, scaffold, test as runner};
 
 use crate::cli::io::fail::{Exit, Failed};
 use crate::cli::io::output::{self, Format};
@@ -112,7 +112,7 @@ pub(crate) fn check(CheckArgs { path }: &CheckArgs, format: Format) -> Result<()
 /// Runs a recipe's tests.
 pub(crate) fn test(TestArgs { dir, wasm, args }: &TestArgs) -> Result<(), Failed> {
     let against = if *wasm { Against::Wasm } else { Against::Native };
-    let status = tests::run(dir, against, args, &Options::interactive())?;
+    let status = runner::run(dir, against, args, &Options::interactive())?;
     if status.success() {
         Ok(())
     } else {

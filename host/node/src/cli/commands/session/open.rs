@@ -1,8 +1,8 @@
 //! `synod session open`: holds a session open for a shell.
 //!
 //! A program keeps its session alive through the client library. A shell has no program that stays,
-//! so this command is it: the session lives as long as the command runs. The token that it prints is
-//! all that other commands need to call in the session.
+//! so this command is it: the session lives as long as the command runs. The token that it prints
+//! is all that other commands need to call in the session.
 use clap::Args;
 use serde_json::json;
 use synod_client::{Session, SessionState};

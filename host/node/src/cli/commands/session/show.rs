@@ -91,9 +91,10 @@ fn list_text(sessions: &[SessionInfo], now_ms: u64) -> String {
 fn describe_text(session: &SessionInfo, now_ms: u64) -> String {
     let spaces = if session.spaces.is_empty() { "none".to_owned() } else { session.spaces.join(", ") };
     format!(
-        "session {}\n  label             {}\n  time to live      {}\n  opened            {} ago, at \
-            revision {}\n  last request      {}\n  \
-         outcomes kept     {}, {} bytes\n  waiting calls     {}\n  acknowledged      below {}\n  its end is told   {spaces}",
+        "session {}\n  label             {}\n  time to live      {}\n  \
+         opened            {} ago, at revision {}\n  last request      {}\n  \
+         outcomes kept     {}, {} bytes\n  waiting calls     {}\n  \
+         acknowledged      below {}\n  spaces            {spaces}",
         hex(&session.session),
         session.label,
         in_seconds(session.ttl_ms),

@@ -17,7 +17,7 @@ use crate::cli::values::names::topics;
 pub(crate) struct BindArgs {
     #[command(flatten)]
     binding: BindingArgs,
-    /// What becomes of a call whose event the handler fails at.
+    /// What happens to a call if the handler of its event fails.
     #[arg(long, value_enum, default_value_t)]
     on_failure: OnFailure,
 }
@@ -33,7 +33,7 @@ pub(crate) struct BindingArgs {
     on: Source,
 }
 
-/// What becomes of a call whose event the handler fails at.
+/// What happens to a call if the handler of its event fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OnFailure {
     /// It is rejected: neither the call nor the handler leaves anything.
@@ -94,7 +94,7 @@ pub(crate) async fn bind(BindArgs { binding, on_failure }: &BindArgs, global: &G
     output::answer(global.output, &json, || {
         let verb = if reply.already { "was bound already" } else { "bound" };
         format!(
-            "space {} {verb}: hears of {}, {}",
+            "space {} {verb}: reacts to {}, {}",
             binding.space,
             source_text(&binding),
             failure_text(&binding)
@@ -114,7 +114,7 @@ pub(crate) async fn unbind(args: &BindingArgs, global: &Global) -> Result<(), Fa
         },
     });
     output::answer(global.output, &json, || {
-        format!("space {} hears of {} no more", binding.space, source_text(&binding))
+        format!("space {} no longer reacts to {}", binding.space, source_text(&binding))
     })
 }
 
@@ -135,9 +135,9 @@ fn failure_text(binding: &Binding) -> &'static str {
 pub(crate) fn binding_text(space: &str, binding: &Binding) -> String {
     let failure = failure_text(binding);
     if binding.space == space {
-        format!("hears of {}; {failure}", source_text(binding))
+        format!("reacts to {}; {failure}", source_text(binding))
     } else {
-        format!("is heard by {}, of {}; {failure}", binding.space, topics(binding))
+        format!("{} reacts to {}; {failure}", binding.space, topics(binding))
     }
 }
 

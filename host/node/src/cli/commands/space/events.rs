@@ -33,7 +33,7 @@ pub(crate) struct RetentionArgs {
 pub(crate) struct CompactArgs {
     /// The space.
     space: String,
-    /// The last revision to forget [default: the present one].
+    /// The last revision whose events are deleted [default: the current one].
     #[arg(long, value_name = "REV", value_parser = clap::value_parser!(u64).range(1..))]
     through: Option<u64>,
 }
@@ -50,7 +50,7 @@ pub(crate) async fn retention(args: &RetentionArgs, global: &Global) -> Result<(
     output::answer(global.output, &json::event_log(&log), || log_text(&args.space, &log))
 }
 
-/// Forgets events.
+/// Deletes events up to a revision.
 pub(crate) async fn compact(args: &CompactArgs, global: &Global) -> Result<(), Failed> {
     let reply = global.client().await?.compact(&args.space, args.through.unwrap_or(0)).await?;
     let json = json!({
@@ -60,7 +60,7 @@ pub(crate) async fn compact(args: &CompactArgs, global: &Global) -> Result<(), F
     });
     output::answer(global.output, &json, || {
         format!(
-            "space {} forgot {} events, and has none up to revision {} any more",
+            "space {} deleted {} events, and keeps none up to revision {}",
             args.space, reply.events, reply.compacted_revision
         )
     })
@@ -75,7 +75,7 @@ pub(crate) fn log_text(space: &str, log: &EventLog) -> String {
     };
     let compacted = match log.compacted_revision {
         0 => String::new(),
-        revision => format!("; forgotten up to revision {revision}"),
+        revision => format!("; compacted up to revision {revision}"),
     };
     let last = match log.last_revision {
         0 => String::new(),

@@ -45,11 +45,13 @@ fn a_recipe_is_shown_with_operations_errors_and_types() {
         hooks,
         emits,
     };
-    let expected = "rate-limit@1\n  A bucket.\n\noperations:\n  take(key: String, n: Option<u32>) -> \
-        Taken\n      Takes `n`.\n      \
-                    May wait: call it in a session.\n      refuses with RateError: Limited (2)\n\n\
-                    hears of: the end of a session, timers (u64), events of the spaces that it is bound to\n\nemits: Change\n\n\
-                    types:\n  Taken { left: u32 }\n  RateError\n    | Limited { retry_ms: u64 }  Try later.\n  Change { left: u32 }\n";
+    let expected = "rate-limit@1\n  A bucket.\n\n\
+        operations:\n  take(key: String, n: Option<u32>) -> Taken\n      Takes `n`.\n      \
+        May wait: call it in a session.\n      refuses with RateError: Limited (2)\n\n\
+        handles: the end of a session, timers (u64), events of the spaces that it is bound to\n\n\
+        emits: Change\n\n\
+        types:\n  Taken { left: u32 }\n  RateError\n    | Limited { retry_ms: u64 }  Try later.\n  \
+        Change { left: u32 }\n";
     assert_eq!(text(&schema), expected);
 }
 

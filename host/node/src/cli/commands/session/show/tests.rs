@@ -20,7 +20,7 @@ fn people_see_whose_a_session_is_and_what_it_waits_for() {
     let row: Vec<_> = text.lines().nth(1).expect("a row").split_whitespace().collect();
     assert_eq!(row, [&"ab".repeat(16), "me", "10", "s", "61", "s", "0", "3", "1", "lock,kv"]);
     let text = describe_text(&SessionInfo { spaces: vec![], ..info() }, 62_000);
-    assert!(text.contains("outcomes kept     2,") && text.ends_with("its end is told   none"), "{text}");
+    assert!(text.contains("outcomes kept     2,") && text.ends_with("spaces            none"), "{text}");
 }
 
 #[test]

@@ -33,9 +33,10 @@ fn a_space_is_described_from_both_sides() {
         ..SpaceInfo::default()
     };
     let expected = "events of kv: 2 in 80 B, since 1970-01-01T00:00:01.000Z; the last at revision 9; \
-        forgotten up to revision 4\n  \
-                    keeps at most 10 of them, 1.0 MiB, for 1 d\nhears of lock; calls are rejected when it fails\n\
-                    is heard by audit, of *; calls are rejected when it fails\n\
-                    3 of its hooks and handlers failed, the last at revision 9: it refused with code 7";
+        compacted up to revision 4\n  \
+        keeps at most 10 of them, 1.0 MiB, for 1 d\n\
+        reacts to lock; calls are rejected when it fails\n\
+        audit reacts to *; calls are rejected when it fails\n\
+        3 of its hooks and handlers failed, the last at revision 9: it refused with code 7";
     assert_eq!(text(&space), expected);
 }
