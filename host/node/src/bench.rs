@@ -1,10 +1,12 @@
-//! `synod bench`: how many calls a running cluster takes, how long each takes, and what they cost
-//! it.
+//! `synod bench`: throughput and latencies of calls on a running cluster, and what they cost its
+//! members.
 //!
-//! Costs come from the members' own counters before and after: fsyncs a second and commands per
-//! entry. Every call is durable on a majority before it is answered, so calls per entry above 1 is
-//! what makes more calls than fsyncs possible. It measures the cluster and this client together; on
-//! one machine they share its cores.
+//! Costs are differences of the members' own counters: fsyncs a second and commands per entry.
+//! Every call is durable on a majority before it is answered, so only with more than one call per
+//! entry can there be more calls than fsyncs. Cluster and clients are measured together; on one
+//! machine they share its cores.
+//!
+//! This file sets workloads up and picks one; each measurement is in a file below.
 
 mod args;
 mod fanout;

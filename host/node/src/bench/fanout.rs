@@ -1,6 +1,5 @@
-//! `watch-fanout`: one event to many watches, one event at a time. What is timed is from the
-//! sending of the call that emits it to each receipt; the call's own time, which is in there,
-//! stands beside it.
+//! `watch-fanout`: one event to many watches, one event at a time. Measures the time from sending
+//! the call that emits the event to each receipt, and reports the call's own latency beside it.
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,10 +14,10 @@ use crate::cli::io::fail::Failed;
 use crate::cli::io::progress::Spinner;
 use crate::cli::values::units::micros;
 
-/// Of the topics.
+/// Prefix of the topics.
 const PREFIX: &str = "bench-fanout-";
 
-/// What is wanted.
+/// The parameters of the measurement.
 pub(super) struct Fanout {
     /// How many watches.
     pub(super) watchers: usize,
@@ -35,7 +34,7 @@ pub(super) struct Fanout {
 struct Times {
     calls: Histogram,
     receipts: Histogram,
-    /// Of the last watcher of each event.
+    /// Until the last watcher of an event had it.
     last: Histogram,
 }
 

@@ -1,5 +1,5 @@
-//! `handler`: what a bound handler costs each call. The same `put`s run unbound, bound to `audit`,
-//! and unbound again, in one run, in spaces of their own.
+//! `handler`: the cost of a bound handler per call. One run puts to a space of its own without a
+//! handler, with `audit` bound to it, and without again.
 use std::sync::Arc;
 use std::time::Duration;
 

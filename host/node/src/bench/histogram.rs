@@ -1,10 +1,10 @@
-//! Latencies in a fixed amount of memory: buckets that grow with the value, 64 per power of two, so
-//! that a quantile is right within 1.6 %.
+//! Latencies in a fixed amount of memory: buckets whose width grows with the value, 64 per power of
+//! two, so quantiles are exact to 1.6 %.
 
 /// Buckets per power of two, as a power of two.
 const SUB_BITS: u32 = 6;
 const SUB: usize = 1 << SUB_BITS;
-/// Largest power of two that is told apart: 2^36 µs is 19 hours.
+/// Largest power of two with buckets of its own: 2^36 µs is 19 hours.
 const POWERS: usize = 36;
 
 /// A histogram of microseconds.

@@ -1,9 +1,9 @@
-//! Sessions that do nothing: opened, kept alive over one stream per member, and closed again. What
-//! they cost is messages.
+//! `idle-sessions`: sessions that do nothing but live. They are opened, kept alive over one stream
+//! per member, and closed again.
 //!
-//! It speaks to the members directly, so that what is counted is what was sent and answered. Each
-//! session gives a sign of life after a third of its time to live, as the client library does; the
-//! signs are spread evenly over that time.
+//! The benchmark speaks to the members without the client library, so it counts exactly what was
+//! sent and answered. Like the library, each session gives a sign of life after a third of its time
+//! to live; the signs are spread evenly over that time.
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};

@@ -1,4 +1,4 @@
-//! Runs a workload with many clients for a while and counts what came of it.
+//! Runs a workload with many clients for some time and counts outcomes and latencies.
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::cli::values::units::micros;
 /// Different error messages that are kept for the report.
 const KEPT_ERRORS: usize = 5;
 
-/// What came of a run.
+/// The counts and latencies of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outcome {
     /// Latencies of what succeeded.
@@ -105,7 +105,7 @@ pub(crate) async fn run(callers: &[Arc<Caller>], length: Duration) -> Result<Out
     Ok(outcome)
 }
 
-/// A task of the benchmark ended as it should not.
+/// The failure of a benchmark whose task panicked.
 pub(crate) fn broken(error: &tokio::task::JoinError) -> Failed {
     Failed::new(Exit::Internal, format!("a caller of the benchmark failed: {error}"))
 }

@@ -1,4 +1,5 @@
-//! `put` at a rate, whatever becomes of the calls before: the load whose events are watched.
+//! `put` at a fixed rate, independent of how fast calls are answered: the load whose events are
+//! watched.
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

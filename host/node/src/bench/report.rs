@@ -1,4 +1,5 @@
-//! What came of calls, and what they cost each member: for people and for programs.
+//! The report of a run, as text and as JSON: outcomes and latencies of calls, and what they cost
+//! each member.
 use std::time::Duration;
 
 use clap::ValueEnum;

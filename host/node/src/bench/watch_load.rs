@@ -1,9 +1,9 @@
-//! `watch-load`: what watches cost those who write. The same writes run without watches, with them,
-//! and without them again, in one run, because machines and disks change their minds between runs.
+//! `watch-load`: what watches cost writers. The same writes run without watches, with them, and
+//! without again, within one run, because machines and disks vary between runs.
 //!
-//! The writes are two: `put` of kv at a rate, whose events the watches share out among them; and
-//! `add` of counter by clients in a closed loop, which emit nothing and take what is left of the
-//! machine. How many of these there are is the throughput that is compared.
+//! There are two kinds of writes: `put` of kv at a fixed rate, whose events the watches share; and
+//! `add` of counter by clients in a closed loop, which emit nothing and use the rest of the
+//! machine. The throughput of the latter is compared.
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,10 @@ use crate::cli::io::fail::Failed;
 use crate::cli::io::progress::Spinner;
 use crate::cli::io::table::table;
 
-/// Of the topics.
+/// Prefix of the topics.
 const PREFIX: &str = "bench-load-";
 
-/// What is wanted.
+/// The parameters of the measurement.
 pub(super) struct WatchLoad {
     /// How many watches.
     pub(super) watchers: usize,

@@ -1,8 +1,8 @@
 //! Watches by the thousand: opened over a few streams, and timed as their events come.
 //!
-//! It speaks to a member directly, so that what is counted is what was sent, and receives as little
-//! as a client can: a message is decoded, and each of its events looked at once. When an event was
-//! sent is known by its topic, of which only one event is on its way at a time.
+//! They bypass the client library to count exactly what was sent, at the least cost for a client: a
+//! message is decoded, and each of its events looked at once. The topic tells when an event was
+//! sent, since only one event per topic is in flight at a time.
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ const QUEUE: usize = 256;
 /// How long the watches may take to be created, and an event to be received.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// When what was sent, and what of it has come.
+/// When each topic's last event was sent, and how many receipts there are.
 pub(super) struct Board {
     began: Instant,
     prefix: String,
@@ -138,7 +138,7 @@ impl Board {
     }
 }
 
-/// Open watches. They end when it is dropped.
+/// Open watches. Dropping them ends them.
 pub(super) struct Watchers {
     streams: JoinSet<()>,
 }

@@ -1,4 +1,4 @@
-//! What the clients of a benchmark do: one request after another, each encoded as a typed client
+//! The workloads of calls: each client sends one request after another, encoded as a typed client
 //! would.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

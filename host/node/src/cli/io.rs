@@ -9,6 +9,6 @@ pub(crate) mod hints;
 pub(crate) mod logging;
 pub(crate) mod output;
 pub(crate) mod progress;
+pub(crate) mod session;
 pub(crate) mod signals;
 pub(crate) mod table;
-pub(crate) mod wish;

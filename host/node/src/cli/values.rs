@@ -6,6 +6,8 @@
 pub(crate) mod args;
 pub(crate) mod json;
 pub(crate) mod names;
+#[cfg(test)]
+pub(crate) mod parse;
 pub(crate) mod schema;
 pub(crate) mod time;
 pub(crate) mod token;

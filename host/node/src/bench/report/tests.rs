@@ -1,13 +1,7 @@
 //! Unit tests of `report`.
 use super::*;
-use clap::Parser;
+use crate::cli::values::parse::parse;
 use synod_client::api::MemberStatus;
-
-#[derive(Parser)]
-struct Line {
-    #[command(flatten)]
-    args: BenchArgs,
-}
 
 fn status(fsyncs: u64, entries_applied: u64, commands_applied: u64) -> StatusReply {
     let member = MemberStatus {
@@ -27,7 +21,7 @@ fn status(fsyncs: u64, entries_applied: u64, commands_applied: u64) -> StatusRep
 
 #[test]
 fn costs_are_differences_of_the_members_counters() {
-    let Line { args } = Line::try_parse_from(["bench", "kv-put", "--seconds", "2"]).expect("parses");
+    let args: BenchArgs = parse("bench kv-put --seconds 2").expect("parses");
     let mut outcome = Outcome { elapsed: Duration::from_secs(2), ..Outcome::default() };
     (0..300).for_each(|_| outcome.latencies.add(1_000));
     let report = Report::new(&args, "kv", &outcome, &status(10, 100, 100), &status(110, 200, 400));

@@ -14,7 +14,7 @@ use synod_election::{Election, ElectionEvent, Leadership};
 use super::held::{self, HeldArgs, Holding};
 use crate::cli::io::cluster::Global;
 use crate::cli::io::fail::{Exit, Failed};
-use crate::cli::io::wish::default_label;
+use crate::cli::io::session::default_label;
 use crate::cli::values::args;
 use crate::cli::values::units::ms;
 

@@ -24,8 +24,8 @@ use supervise::{End, Grace, supervise};
 use crate::cli::io::cluster::Global;
 use crate::cli::io::fail::{Exit, Failed};
 use crate::cli::io::output;
+use crate::cli::io::session::SessionFlags;
 use crate::cli::io::signals::Signals;
-use crate::cli::io::wish::Wish;
 use crate::cli::values::units::{hex, in_seconds, ms, seconds};
 
 /// How long giving back may take after the command has ended. If it takes longer, what was held is
@@ -49,7 +49,7 @@ pub(crate) struct HeldArgs {
     #[arg(long, value_name = "S", value_parser = seconds, default_value = "3")]
     pub(crate) grace: Duration,
     #[command(flatten)]
-    pub(crate) wish: Wish,
+    pub(crate) session: SessionFlags,
     /// What to run, and its arguments.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
@@ -109,7 +109,7 @@ pub(crate) async fn run(
 
 async fn open(args: &HeldArgs, global: &Global) -> Result<(Client, Session), Failed> {
     let client = global.learning_client().await?;
-    let session = args.wish.open(&client).await?;
+    let session = args.session.open(&client).await?;
     Ok((client, session))
 }
 

@@ -1,7 +1,7 @@
 //! `synod watch SPACE [TOPIC]`: events as they happen, a line each, in order and without a gap.
 //!
-//! The client library resumes the watch when members fail. What ends a watch, such as compaction, is
-//! an error that names the revision to go on from.
+//! The client library resumes the watch when members fail. What ends a watch, such as compaction,
+//! is an error that names the revision to go on from.
 use std::str::FromStr;
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use super::output::Format;
 /// The help's heading for flags of every command, apart from the command's own.
 const TALKING: &str = "Talking to a cluster";
 
-/// What every command takes.
+/// Flags that every command takes.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// Members to talk to, host:port, separated by commas; any one will do.
@@ -27,17 +27,18 @@ pub(crate) struct Global {
 }
 
 impl Global {
-    /// A client that knows only the given endpoints: one command needs no more.
+    /// A client that knows only the given endpoints, which is enough for a single call.
     pub(crate) async fn client(&self) -> Result<Client, Failed> {
         Ok(Client::connect_with(&self.endpoint, self.client_options()).await?)
     }
 
-    /// A client that learns the members and follows the leader: for commands that stay.
+    /// A client that learns the members and follows the leader, for commands that keep running.
     pub(crate) async fn learning_client(&self) -> Result<Client, Failed> {
         let options = Options { learn_members: true, ..self.client_options() };
         Ok(Client::connect_with(&self.endpoint, options).await?)
     }
 
+    /// The options of a client that knows only the given endpoints.
     pub(crate) fn client_options(&self) -> Options {
         let policy = Policy { give_up_ms: self.timeout_ms, ..Policy::default() };
         Options { learn_members: false, policy, ..Options::default() }
@@ -49,6 +50,7 @@ pub(crate) async fn schema_of_space(client: &Client, space: &str) -> Result<Sche
     decode(&client.describe_space(space).await?.schema)
 }
 
+/// Decodes a schema as a member sends it.
 pub(crate) fn decode(schema: &[u8]) -> Result<Schema, Failed> {
     Schema::decode(schema).map_err(|error| {
         Failed::new(Exit::Internal, format!("the member sent a schema that is not valid: {error}"))

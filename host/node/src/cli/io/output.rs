@@ -27,13 +27,13 @@ pub(crate) fn answer(format: Format, json: &Value, table: impl FnOnce() -> Strin
     })
 }
 
-/// Writes one line, or several, to standard output. A reader that went away, as `head` does, is no
-/// error.
+/// Writes one line, or several, to standard output. A reader that went away, as `head` does, is not
+/// an error.
 pub(crate) fn line(text: &str) -> Result<(), Failed> {
     more(text).map(drop)
 }
 
-/// The same for what writes on and on: says whether there still is a reader.
+/// Like [`line`], for commands that go on writing: returns whether there still is a reader.
 pub(crate) fn more(text: &str) -> Result<bool, Failed> {
     let text = text.trim_end();
     let mut out = std::io::stdout().lock();
@@ -44,8 +44,8 @@ pub(crate) fn more(text: &str) -> Result<bool, Failed> {
     }
 }
 
-/// Resolves when nobody reads standard output any more; never, if that cannot be known, as of a
-/// file.
+/// Resolves when standard output has lost its reader; never for outputs that cannot lose one, such
+/// as files.
 pub(crate) async fn reader_gone() {
     if let Ok(stdout) = std::io::stdout().as_fd().try_clone_to_owned()
         // SAFETY: the descriptor is open, is this value's own, and is handed out to nobody.
@@ -70,6 +70,7 @@ pub(crate) fn error(format: Format, failed: &Failed) {
     }
 }
 
+/// JSON on several lines, indented.
 pub(crate) fn pretty(json: &Value) -> String {
     format!("{json:#}")
 }

@@ -1,14 +1,15 @@
-//! Progress on standard error, and only if that is a terminal: scripts and logs see nothing of it.
+//! Progress on standard error, shown only at a terminal, so that scripts and logs stay clean.
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 const TICK: Duration = Duration::from_millis(100);
 
-/// A spinner with a sentence; it is gone when dropped.
+/// A spinner beside a sentence, until it is dropped.
 pub(crate) struct Spinner(ProgressBar);
 
 impl Spinner {
+    /// Shows what the command is `doing`.
     pub(crate) fn new(doing: impl Into<String>) -> Self {
         let bar = ProgressBar::new_spinner();
         bar.set_message(doing.into());
@@ -23,7 +24,7 @@ impl Drop for Spinner {
     }
 }
 
-/// A bar that fills in as many seconds as it is long.
+/// A bar that fills in the given number of seconds.
 pub(crate) fn seconds_bar(seconds: u64) -> ProgressBar {
     let bar = ProgressBar::new(seconds);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} s  {msg}") {

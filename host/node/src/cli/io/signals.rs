@@ -1,11 +1,10 @@
-//! Signals that people and scripts end a command with, for commands that have something to see to
-//! first.
+//! Signals that end a command, for commands that have something to give back or close first.
 use libc::c_int;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::fail::{Exit, Failed};
 
-/// SIGINT, SIGTERM and SIGHUP. From when it is made on, none of them ends this process by itself.
+/// SIGINT, SIGTERM and SIGHUP. From its creation on none of them ends this process by itself.
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -26,7 +25,7 @@ impl Signals {
         })
     }
 
-    /// The next one.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) -> c_int {
         tokio::select! {
             _ = self.interrupt.recv() => libc::SIGINT,

@@ -1,5 +1,5 @@
-//! Recipes and spaces as JSON, in answers of several commands. What only one command shows, that
-//! command's file turns into JSON.
+//! Recipes and spaces as JSON, for the commands that share them. JSON that only one command shows
+//! is made in that command's file.
 use serde_json::{Value, json};
 use synod_client::api::{self, Binding, EventLog, HookFailures, RecipeInfo, Retention, SpaceInfo};
 

@@ -1,36 +1,23 @@
 //! Unit tests of `commands::elect`.
 use super::*;
-use crate::cli::Cli;
-use crate::cli::commands::Command;
-use clap::Parser;
+use crate::cli::values::parse::parse;
 use synod_client::Refusal;
-
-fn parse(line: &str) -> Result<ElectArgs, clap::Error> {
-    let cli = Cli::try_parse_from(line.split_whitespace())?;
-    let Command::Elect(args) = cli.command else { panic!("an election") };
-    Ok(*args)
-}
 
 #[test]
 fn everything_behind_the_dashes_is_the_command() {
-    let args =
-        parse("synod elect main --wait 0.5 --ttl 6 --candidate me --value v -- sh -c --ttl").expect("good");
+    let args = parse::<ElectArgs>("elect main --wait 0.5 --ttl 6 --candidate me --value v -- sh -c --ttl")
+        .expect("good");
     assert_eq!(args.held.command, ["sh", "-c", "--ttl"]);
     assert_eq!(
         (args.name.as_str(), args.space.as_str(), args.candidate.as_deref()),
         ("main", "election", Some("me"))
     );
     assert_eq!(
-        (args.held.wait, args.held.wish.ttl),
+        (args.held.wait, args.held.session.ttl),
         (Some(Duration::from_millis(500)), Some(Duration::from_secs(6)))
     );
-    for line in [
-        "synod elect main",
-        "synod elect main --",
-        "synod elect -- echo",
-        "synod elect main --grace long -- echo",
-    ] {
-        assert!(parse(line).is_err(), "{line}");
+    for line in ["elect main", "elect main --", "elect -- echo", "elect main --grace long -- echo"] {
+        assert!(parse::<ElectArgs>(line).is_err(), "{line}");
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! The session's client-side deadline decides. It lies before the moment at which the cluster may
 //! give what is held to another. While no touch is answered, the time left shrinks: the command is
-//! sent SIGTERM [`Grace`] before the deadline, and SIGKILL at the deadline. Once it was sent SIGTERM
-//! it will be stopped, even if the cluster answers again.
+//! sent SIGTERM [`Grace`] before the deadline, and SIGKILL at the deadline. After SIGTERM it is
+//! stopped in any case, even if the cluster answers again.
 use std::io;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};

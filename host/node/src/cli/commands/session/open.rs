@@ -10,8 +10,8 @@ use synod_client::{Session, SessionState};
 use crate::cli::io::cluster::Global;
 use crate::cli::io::fail::{Exit, Failed};
 use crate::cli::io::output::{self, Format};
+use crate::cli::io::session::SessionFlags;
 use crate::cli::io::signals::Signals;
-use crate::cli::io::wish::Wish;
 use crate::cli::values::token::Token;
 use crate::cli::values::units::{hex, in_seconds, ms};
 
@@ -19,7 +19,7 @@ use crate::cli::values::units::{hex, in_seconds, ms};
 #[derive(Args, Clone, Debug)]
 pub(crate) struct OpenArgs {
     #[command(flatten)]
-    pub(crate) wish: Wish,
+    pub(crate) session: SessionFlags,
     /// Ends at once and leaves the session open: it expires when nobody calls in it for its time to
     /// live.
     #[arg(long)]
@@ -30,7 +30,7 @@ pub(crate) struct OpenArgs {
 pub(crate) async fn run(args: &OpenArgs, global: &Global) -> Result<(), Failed> {
     let mut signals = Signals::listen()?;
     let client = global.learning_client().await?;
-    let session = args.wish.open(&client).await?;
+    let session = args.session.open(&client).await?;
     let token = Token { session: session.id().0, secret: session.secret() };
     let ttl_ms = ms(session.ttl());
     let json = json!({

@@ -1,14 +1,6 @@
 //! Unit tests of `commands::watch`.
 use super::*;
-use crate::cli::Cli;
-use crate::cli::commands::Command;
-use clap::Parser;
-
-fn parse(line: &str) -> Result<WatchArgs, clap::Error> {
-    let cli = Cli::try_parse_from(line.split_whitespace())?;
-    let Command::Watch(args) = cli.command else { panic!("a watch") };
-    Ok(args)
-}
+use crate::cli::values::parse::parse;
 
 fn event(revision: u64, topic: &str, payload: &str) -> WatchEvent<String> {
     WatchEvent { revision, number: 1, time_ms: 1_500, topic: topic.to_owned(), payload: payload.to_owned() }
@@ -16,31 +8,31 @@ fn event(revision: u64, topic: &str, payload: &str) -> WatchEvent<String> {
 
 #[test]
 fn a_watch_begins_now_unless_told_otherwise() {
-    let plain = parse("synod watch locks").expect("good");
+    let plain = parse::<WatchArgs>("watch locks").expect("good");
     assert_eq!((plain.topic.as_str(), plain.from, plain.query, plain.events), ("*", None, None, None));
-    let from = parse("synod watch kv config/ --from 813 --events 2 --progress").expect("good");
+    let from = parse::<WatchArgs>("watch kv config/ --from 813 --events 2 --progress").expect("good");
     assert_eq!(
         (from.topic.as_str(), from.from, from.events, from.progress),
         ("config/", Some(From::Revision(813)), Some(2), true)
     );
-    assert_eq!(parse("synod watch kv --from oldest").expect("good").from, Some(From::Oldest));
-    let query = parse("synod watch kv --query list --args {}").expect("good");
+    assert_eq!(parse::<WatchArgs>("watch kv --from oldest").expect("good").from, Some(From::Oldest));
+    let query = parse::<WatchArgs>("watch kv --query list --args {}").expect("good");
     assert_eq!((query.query.as_deref(), query.args.as_str()), (Some("list"), "{}"));
 }
 
 #[test]
 fn nonsense_is_wrong_usage() {
     let lines = [
-        "synod watch",
-        "synod watch kv --from 0",
-        "synod watch kv --from -1",
-        "synod watch kv --from newest",
-        "synod watch kv --from 1 --query list",
-        "synod watch kv --args {}",
-        "synod watch kv --events 0",
+        "watch",
+        "watch kv --from 0",
+        "watch kv --from -1",
+        "watch kv --from newest",
+        "watch kv --from 1 --query list",
+        "watch kv --args {}",
+        "watch kv --events 0",
     ];
     for line in lines {
-        assert!(parse(line).is_err(), "{line}");
+        assert!(parse::<WatchArgs>(line).is_err(), "{line}");
     }
 }
 
@@ -75,7 +67,7 @@ fn programs_see_an_object_a_line() {
 
 #[test]
 fn a_compacted_watch_says_where_to_go_on() {
-    let args = parse("synod watch kv config/ --from 3").expect("good");
+    let args = parse::<WatchArgs>("watch kv config/ --from 3").expect("good");
     let error = WatchError::Compacted { compacted_revision: 40, resume_revision: 41, message: "m".into() };
     let failed = failed(&args, error);
     assert_eq!((failed.exit, failed.json()["error"]["reason"].as_str()), (Exit::Rejected, Some("COMPACTED")));

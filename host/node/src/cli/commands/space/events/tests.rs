@@ -1,33 +1,16 @@
 //! Unit tests of `commands::space::events`.
 use super::*;
-use crate::cli::Cli;
-use crate::cli::commands::Command;
-use crate::cli::commands::space::SpaceCommand;
-use clap::Parser;
-
-fn parse(line: &str) -> Result<SpaceCommand, clap::Error> {
-    let Command::Space(command) = Cli::try_parse_from(line.split_whitespace())?.command else {
-        panic!("a space")
-    };
-    Ok(command)
-}
+use crate::cli::values::parse::parse;
 
 #[test]
 fn retention_has_units() {
-    let SpaceCommand::Retention(args) =
-        parse("synod space retention kv --bytes 64MiB --age 24h").expect("good")
-    else {
-        panic!()
-    };
+    let args: RetentionArgs = parse("retention kv --bytes 64MiB --age 24h").expect("good");
     assert_eq!(
         (args.events, args.bytes, args.age),
         (None, Some(64 << 20), Some(Duration::from_secs(86_400)))
     );
-    for bad in [
-        "synod space retention kv --age 24",
-        "synod space retention kv --bytes 1MB",
-        "synod space compact kv --through 0",
-    ] {
-        assert!(parse(bad).is_err(), "{bad}");
+    for bad in ["retention kv --age 24", "retention kv --bytes 1MB"] {
+        assert!(parse::<RetentionArgs>(bad).is_err(), "{bad}");
     }
+    assert!(parse::<CompactArgs>("compact kv --through 0").is_err());
 }

@@ -7,9 +7,9 @@ use synod_client::{Client, Session};
 use super::fail::Failed;
 use crate::cli::values::units::seconds;
 
-/// What kind of session is wanted.
+/// Flags of commands that open a session.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Wish {
+pub(crate) struct SessionFlags {
     /// Time to live, in seconds: how long the session outlives the last sign of its client
     /// [default: the cluster's, 10].
     #[arg(long, value_name = "S", value_parser = seconds)]
@@ -22,7 +22,7 @@ pub(crate) struct Wish {
     pub(crate) nearest: bool,
 }
 
-/// Who this process is, for operators who wonder whose a session is.
+/// The label of this process's sessions: host and process id, for operators.
 pub(crate) fn default_label() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match host.trim() {
@@ -31,8 +31,8 @@ pub(crate) fn default_label() -> String {
     }
 }
 
-impl Wish {
-    /// Opens it.
+impl SessionFlags {
+    /// Opens a session as the flags describe it.
     pub(crate) async fn open(&self, client: &Client) -> Result<Session, Failed> {
         let mut wanted = client.session().label(self.label.clone().unwrap_or_else(default_label));
         if let Some(ttl) = self.ttl {
