@@ -7,13 +7,14 @@ mod driver;
 mod forward;
 pub(crate) mod fuel;
 mod ledger;
+mod limits;
 mod packing;
 mod proposer;
 mod waiters;
 
 pub(crate) use forward::serve as serve_forward;
 pub use forward::{FORWARD_FRAME_BYTES, ForwardError};
-pub use ledger::{
+pub use limits::{
     ENTRIES_IN_FLIGHT, FORWARDED_BYTES, FORWARDED_COMMANDS, OWN_BYTES, OWN_COMMANDS, ProposerLimits,
     ProposerStats,
 };

@@ -13,7 +13,8 @@ use synod_abi::MemberId;
 use synod_machine::{Action, Caller, CommandOutcome, Origin, Principal};
 
 use super::driver::Driver;
-use super::ledger::{Ledger, ProposerLimits, ProposerStats};
+use super::ledger::Ledger;
+use super::limits::{ProposerLimits, ProposerStats};
 use super::packing::Packed;
 use crate::failure::{ProposalError, ProposalResult, UnavailableReason};
 use crate::lead::{Observer, Propose};

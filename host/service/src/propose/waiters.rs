@@ -1,10 +1,9 @@
 //! The proposals of this member that have no outcome yet, by sequence.
 //!
 //! Each is either queued, so surely in no log, or bound to a term, so possibly in the log of that
-//! term. The difference decides what its client is told when its deadline passes. This module keeps
-//! them and answers them; what moves them from one state to the other is the
-//! [`ledger`](super::ledger).
-use std::collections::{BTreeMap, BTreeSet};
+//! term. The difference decides how it fails when its deadline passes. This module keeps them and
+//! answers them; the [`ledger`](super::ledger) moves them from one placement to the other.
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::channel::oneshot;
 use synod_abi::{RequestId, SessionId};
@@ -16,7 +15,7 @@ use crate::ports::Monotonic;
 
 /// Where a proposal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Binding {
+pub(crate) enum Placement {
     /// In no log.
     Queued,
     /// In no log, and in no queue until the request that it follows is.
@@ -30,9 +29,9 @@ pub(crate) enum Binding {
 pub(crate) struct Waiter {
     pub(crate) packed: Packed,
     pub(crate) deadline: Monotonic,
-    pub(crate) binding: Binding,
+    pub(crate) placement: Placement,
     /// Its place in the queue, kept when it is queued again.
-    pub(crate) ticket: u64,
+    pub(crate) place: u64,
     /// The one term in which it may be proposed, if it was decided by its leader.
     pub(crate) only_in: Option<u64>,
     pub(crate) reply: oneshot::Sender<ProposalResult>,
@@ -61,13 +60,24 @@ pub(crate) struct Waiters {
     template: Origin,
     by_sequence: BTreeMap<u64, Waiter>,
     by_request: BTreeSet<(SessionId, RequestId, u64)>,
+    /// Those that are held, by the one that they follow.
+    held: HashMap<u64, Vec<u64>>,
     bytes: usize,
+    /// To be resolved when none waits.
+    idle: Vec<oneshot::Sender<()>>,
 }
 
 impl Waiters {
     /// `template` names the member and its incarnation.
     pub(crate) fn new(template: Origin) -> Self {
-        Self { template, by_sequence: BTreeMap::new(), by_request: BTreeSet::new(), bytes: 0 }
+        Self {
+            template,
+            by_sequence: BTreeMap::new(),
+            by_request: BTreeSet::new(),
+            held: HashMap::new(),
+            bytes: 0,
+            idle: Vec::new(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -107,7 +117,44 @@ impl Waiters {
         if let Some(Step { session, request, .. }) = waiter.packed.step {
             self.by_request.remove(&(session, request, sequence));
         }
+        if self.by_sequence.is_empty() {
+            for idle in self.idle.drain(..) {
+                let _ = idle.send(());
+            }
+        }
         Some(waiter)
+    }
+
+    /// Resolves when no proposal waits.
+    pub(crate) fn when_idle(&mut self) -> oneshot::Receiver<()> {
+        let (idle, resolved) = oneshot::channel();
+        if self.by_sequence.is_empty() {
+            let _ = idle.send(());
+        } else {
+            self.idle.push(idle);
+        }
+        resolved
+    }
+
+    /// Holds `sequence` until [`release`](Self::release) of `predecessor`.
+    pub(crate) fn hold(&mut self, predecessor: u64, sequence: u64) {
+        self.held.entry(predecessor).or_default().push(sequence);
+    }
+
+    /// What is held behind `sequence`, and behind that, is queued from now on: place and sequence
+    /// of each.
+    pub(crate) fn release(&mut self, sequence: u64) -> Vec<(u64, u64)> {
+        let mut released = Vec::new();
+        let mut held = self.held.remove(&sequence).unwrap_or_default();
+        while let Some(next) = held.pop() {
+            held.extend(self.held.remove(&next).unwrap_or_default());
+            let waiter = self.by_sequence.get_mut(&next);
+            if let Some(waiter) = waiter.filter(|waiter| waiter.placement == Placement::Held) {
+                waiter.placement = Placement::Queued;
+                released.push((waiter.place, next));
+            }
+        }
+        released
     }
 
     /// The sequence of a waiting call that is the request which `sequence` follows.
@@ -119,6 +166,11 @@ impl Waiters {
             .range((session, after, 0)..=(session, after, u64::MAX))
             .map(|(_, _, found)| *found);
         found.find(|found| *found != sequence)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.held.len()
     }
 
     /// Sequences whose waiter `wanted` accepts, in order.
@@ -135,11 +187,13 @@ impl Waiters {
     pub(crate) fn end(&mut self, queued: &ProposalError, unknown: &str) -> Answers {
         self.bytes = 0;
         self.by_request.clear();
+        self.held.clear();
+        self.idle.clear();
         let mut answers = Answers::default();
         for (_, waiter) in std::mem::take(&mut self.by_sequence) {
-            let error = match waiter.binding {
-                Binding::Queued | Binding::Held => queued.clone(),
-                Binding::Bound { .. } => ProposalError::OutcomeUnknown(unknown.to_owned()),
+            let error = match waiter.placement {
+                Placement::Queued | Placement::Held => queued.clone(),
+                Placement::Bound { .. } => ProposalError::OutcomeUnknown(unknown.to_owned()),
             };
             answers.push(waiter, Err(error));
         }

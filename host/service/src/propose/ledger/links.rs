@@ -1,13 +1,23 @@
-//! The leader's ends of its followers' links: how far each got, and what it is to be told.
+//! The leader's ends of its followers' links: how far each got, and which of its commands will
+//! surely not be proposed.
+use std::collections::HashMap;
+
 use futures::channel::oneshot;
 use synod_abi::MemberId;
 use synod_machine::Origin;
 
-use super::super::forward::DropReason;
-use super::super::packing::Packed;
-use super::{Forwarded, Item, LINKS_PER_TERM, Ledger, LinkKey, Queued};
+use super::Ledger;
+use super::queue::{Forwarded, Item};
 use crate::ports::Monotonic;
 use crate::progress::Signal;
+use crate::propose::forward::DropReason;
+use crate::propose::packing::Packed;
+
+/// Followers, by incarnation, that a leader takes commands from in one term.
+pub(super) const LINKS_PER_TERM: usize = 1_024;
+
+/// A follower and its incarnation.
+pub(super) type LinkKey = (MemberId, u64);
 
 /// A follower's link, as the task that serves it holds it.
 #[derive(Debug)]
@@ -26,11 +36,18 @@ impl Link {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct LinkState {
+struct LinkState {
     generation: u64,
     received: u64,
     dropped: Vec<(u64, DropReason)>,
-    pub(super) signal: Signal,
+    signal: Signal,
+}
+
+impl LinkState {
+    fn drop_at(&mut self, position: u64, reason: DropReason) {
+        self.dropped.push((position, reason));
+        self.signal.raise();
+    }
 }
 
 /// What became of a forwarded command.
@@ -46,6 +63,60 @@ pub(crate) enum Taken {
     Full(oneshot::Receiver<()>),
 }
 
+/// The links of one term.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    term: u64,
+    by_follower: HashMap<LinkKey, LinkState>,
+}
+
+impl Links {
+    /// Opens a link, ending the follower's former one and those of other terms; how far it had got.
+    /// Nothing if there are too many.
+    fn open(&mut self, key: LinkKey, term: u64) -> Option<(Link, u64)> {
+        if self.term != term {
+            self.term = term;
+            self.end_all();
+        }
+        if self.by_follower.len() >= LINKS_PER_TERM && !self.by_follower.contains_key(&key) {
+            return None;
+        }
+        let state = self.by_follower.entry(key).or_default();
+        state.generation += 1;
+        std::mem::take(&mut state.signal).raise();
+        if !state.dropped.is_empty() {
+            state.signal.raise();
+        }
+        let link = Link { key, term, generation: state.generation, signal: state.signal.clone() };
+        Some((link, state.received))
+    }
+
+    /// The state of a link that has not ended.
+    fn present(&mut self, link: &Link) -> Option<&mut LinkState> {
+        let same_term = self.term == link.term;
+        let state = self.by_follower.get_mut(&link.key)?;
+        (same_term && state.generation == link.generation).then_some(state)
+    }
+
+    /// The follower is to learn that a command of this term is surely not proposed.
+    pub(super) fn drop_forwarded(&mut self, forwarded: &Forwarded, reason: DropReason) {
+        if self.term == forwarded.term
+            && let Some(state) = self.by_follower.get_mut(&forwarded.link)
+        {
+            state.drop_at(forwarded.position, reason);
+        }
+    }
+
+    fn end_all(&mut self) {
+        self.by_follower.drain().for_each(|(_, link)| link.signal.raise());
+    }
+
+    pub(super) fn close(&mut self) {
+        self.term = u64::MAX;
+        self.end_all();
+    }
+}
+
 impl Ledger {
     /// Opens a link for a follower's commands of `term`, ending its former one; how far it had got.
     /// The error is the term that this member knows.
@@ -58,21 +129,7 @@ impl Ledger {
         if self.leading_term() != Some(term) || self.closed {
             return Err(self.leadership.term);
         }
-        if self.links_term != term {
-            self.links_term = term;
-            self.links.drain().for_each(|(_, link)| link.signal.raise());
-        }
-        let key = (member, incarnation);
-        if self.links.len() >= LINKS_PER_TERM && !self.links.contains_key(&key) {
-            return Err(term);
-        }
-        let state = self.links.entry(key).or_default();
-        state.generation += 1;
-        std::mem::take(&mut state.signal).raise();
-        if !state.dropped.is_empty() {
-            state.signal.raise();
-        }
-        Ok((Link { key, term, generation: state.generation, signal: state.signal.clone() }, state.received))
+        self.leader.links.open((member, incarnation), term).ok_or(term)
     }
 
     /// Takes the command at `position` of a link; `None` stands for one that cannot be read.
@@ -84,68 +141,40 @@ impl Ledger {
         deadline: Monotonic,
     ) -> Taken {
         let leading = self.leading_term() == Some(link.term);
-        let Some(state) = self
-            .links
-            .get_mut(&link.key)
-            .filter(|state| self.links_term == link.term && state.generation == link.generation)
-        else {
-            return Taken::Ended;
-        };
+        let Some(state) = self.leader.links.present(link) else { return Taken::Ended };
         if position <= state.received {
             return Taken::Duplicate;
         }
         if position != state.received + 1 {
             return Taken::Gap;
         }
-        let refusal = if packed.is_none() {
-            Some(DropReason::Unreadable)
-        } else {
-            (!leading).then_some(DropReason::NotLeading)
-        };
-        let Some(packed) = packed.filter(|_| refusal.is_none()) else {
-            state.received = position;
-            state.dropped.push((position, refusal.unwrap_or(DropReason::Unreadable)));
-            state.signal.raise();
-            return Taken::Queued;
+        let packed = match packed {
+            Some(packed) if leading => packed,
+            Some(_) | None => {
+                let reason = if packed.is_none() { DropReason::Unreadable } else { DropReason::NotLeading };
+                state.received = position;
+                state.drop_at(position, reason);
+                return Taken::Queued;
+            }
         };
         let bytes = packed.bytes.len();
-        if self.forwarded_commands >= self.limits.forwarded_commands
-            || (self.forwarded_commands > 0 && self.forwarded_bytes + bytes > self.limits.forwarded_bytes)
+        let backlog = &mut self.leader.backlog;
+        if backlog.commands >= self.limits.forwarded_commands
+            || (backlog.commands > 0 && backlog.bytes + bytes > self.limits.forwarded_bytes)
         {
-            let (room, resolved) = oneshot::channel();
-            self.room.push(room);
-            return Taken::Full(resolved);
+            return Taken::Full(backlog.wait_for_room());
         }
         state.received = position;
-        self.forwarded_commands += 1;
-        self.forwarded_bytes += bytes;
+        backlog.enter(bytes);
         self.note_deadline(deadline);
-        let ticket = self.ticket();
-        let forwarded =
-            Forwarded { link: link.key, term: link.term, position, deadline, packed: packed.clone() };
-        self.queue.push_back(Queued { ticket, item: Item::Forwarded(forwarded) });
+        let (key, term) = (link.key, link.term);
+        let forwarded = Forwarded { link: key, term, position, deadline, packed: packed.clone() };
+        self.queue.push(Item::Forwarded(forwarded));
         Taken::Queued
     }
 
     /// What the follower is to be told; `None` if its link has ended.
     pub(crate) fn take_dropped(&mut self, link: &Link) -> Option<Vec<(u64, DropReason)>> {
-        let state = self.links.get_mut(&link.key)?;
-        (self.links_term == link.term && state.generation == link.generation)
-            .then(|| std::mem::take(&mut state.dropped))
-    }
-
-    pub(super) fn leave_queue(&mut self, forwarded: &Forwarded) {
-        self.forwarded_commands -= 1;
-        self.forwarded_bytes -= forwarded.packed.bytes.len();
-        self.room.clear();
-    }
-
-    pub(super) fn drop_forwarded(&mut self, forwarded: &Forwarded, reason: DropReason) {
-        if self.links_term == forwarded.term
-            && let Some(state) = self.links.get_mut(&forwarded.link)
-        {
-            state.dropped.push((forwarded.position, reason));
-            state.signal.raise();
-        }
+        self.leader.links.present(link).map(|state| std::mem::take(&mut state.dropped))
     }
 }

@@ -5,11 +5,14 @@ mod order;
 use std::time::Duration;
 
 use futures::channel::oneshot;
-use synod_abi::{Blob, ClusterId, OperationId, Revision, SpaceId};
-use synod_machine::{Action, Call, Caller, Entry, Outcome, Reply};
+use synod_abi::{Blob, ClusterId, MemberId, OperationId, Revision, SpaceId, Time};
+use synod_machine::{Action, Call, Caller, CommandOutcome, Entry, Outcome, Rejection, Reply};
 
+use super::leader::ReadyEntry;
+use super::links::LINKS_PER_TERM;
 use super::*;
-use crate::propose::packing::Packed;
+use crate::ports::ProposeError;
+use crate::propose::limits::ENTRIES_IN_FLIGHT;
 
 const ME: Origin = Origin { member: MemberId(1), incarnation: 5, sequence: 0 };
 const OTHER: Origin = Origin { member: MemberId(2), incarnation: 9, sequence: 0 };
@@ -257,7 +260,7 @@ fn forwarded_commands_leave_the_queue_with_the_term_and_with_their_deadline() {
     assert_eq!(ledger.take_dropped(&link), Some(vec![(2, DropReason::NotLeading)]));
     assert!(matches!(ledger.take_forwarded(&link, 3, Some(&packed(OTHER, 3)), LATER), Taken::Queued));
     assert_eq!(ledger.take_dropped(&link), Some(vec![(3, DropReason::NotLeading)]));
-    assert_eq!((ledger.forwarded_commands, ledger.forwarded_bytes), (0, 0));
+    assert_eq!((ledger.leader.backlog.commands, ledger.leader.backlog.bytes), (0, 0));
 }
 
 #[test]

@@ -8,20 +8,20 @@ fn origin(member: u64, incarnation: u64, sequence: u64) -> Origin {
     Origin { member: MemberId(member), incarnation, sequence }
 }
 
-fn waiter(origin: Origin, binding: Binding) -> (Waiter, oneshot::Receiver<ProposalResult>) {
+fn waiter(origin: Origin, placement: Placement) -> (Waiter, oneshot::Receiver<ProposalResult>) {
     let (reply, result) = oneshot::channel();
     let packed = Packed::new(
         origin,
         Caller::default(),
         &Action::FormCluster { cluster: synod_abi::ClusterId([0; 16]) },
     );
-    (Waiter { packed, deadline: Monotonic::default(), binding, ticket: 0, only_in: None, reply }, result)
+    (Waiter { packed, deadline: Monotonic::default(), placement, place: 0, only_in: None, reply }, result)
 }
 
 #[test]
 fn only_the_same_member_and_incarnation_is_waited_for() {
     let mut waiters = Waiters::new(origin(1, 5, 0));
-    let (first, _result) = waiter(origin(1, 5, 9), Binding::Queued);
+    let (first, _result) = waiter(origin(1, 5, 9), Placement::Queued);
     waiters.insert(first);
     assert_eq!(waiters.waiting(origin(1, 5, 9)), Some(9));
     assert_eq!(waiters.waiting(origin(2, 5, 9)), None);
@@ -32,8 +32,8 @@ fn only_the_same_member_and_incarnation_is_waited_for() {
 #[test]
 fn the_end_tells_what_is_surely_not_applied_from_what_is_unknown() {
     let mut waiters = Waiters::new(origin(1, 5, 0));
-    let (queued, mut queued_result) = waiter(origin(1, 5, 1), Binding::Queued);
-    let (bound, mut bound_result) = waiter(origin(1, 5, 2), Binding::Bound { term: 3, position: None });
+    let (queued, mut queued_result) = waiter(origin(1, 5, 1), Placement::Queued);
+    let (bound, mut bound_result) = waiter(origin(1, 5, 2), Placement::Bound { term: 3, position: None });
     waiters.insert(queued);
     waiters.insert(bound);
     assert!(waiters.bytes() > 0);
