@@ -172,97 +172,134 @@ impl<H: HostCalls> Vm<H> for TestVm {
     }
 }
 
+const ADD_ID: OperationId = OperationId::of("add");
+
 fn run(
     entry_point: EntryPoint,
     context: &Context,
-    mut args: &[u8],
+    args: &[u8],
     host: &mut impl HostCalls,
 ) -> Result<Completion, Fault> {
-    const ADD: EntryPoint = EntryPoint::Operation(OperationId::of("add"));
-    const FILL: EntryPoint = EntryPoint::Operation(OperationId::of("fill"));
-    const WAIT: EntryPoint = EntryPoint::Operation(OperationId::of("wait"));
-    const SNEAK: EntryPoint = EntryPoint::Operation(OperationId::of("sneak"));
-    const GIVE: EntryPoint = EntryPoint::Operation(OperationId::of("give"));
-    const ALARM: EntryPoint = EntryPoint::Operation(OperationId::of("alarm"));
-    const EMIT: EntryPoint = EntryPoint::Operation(OperationId::of("emit"));
-    const SEND: EntryPoint = EntryPoint::Operation(OperationId::of("send"));
+    const FILL: OperationId = OperationId::of("fill");
+    const WAIT: OperationId = OperationId::of("wait");
+    const SNEAK: OperationId = OperationId::of("sneak");
+    const GIVE: OperationId = OperationId::of("give");
+    const ALARM: OperationId = OperationId::of("alarm");
+    const EMIT: OperationId = OperationId::of("emit");
+    const SEND: OperationId = OperationId::of("send");
     const GET: EntryPoint = EntryPoint::Query(OperationId::of("get"));
+    let mut args = args;
+    let args = &mut args;
     match entry_point {
-        FILL => {
-            let value = vec![0; limits::VALUE_BYTES - limits::KEY_BYTES];
-            for row in 0..limits::CALL_WRITE_BYTES / limits::VALUE_BYTES {
-                host.put(format!("fill-{row}").as_bytes(), &value)?;
-            }
-            Ok(Completion::Done(Vec::new()))
+        EntryPoint::Operation(ADD_ID) => add_up(args, host),
+        EntryPoint::Operation(FILL) => fill(host),
+        EntryPoint::Operation(WAIT | SNEAK) => wait(context, args, host),
+        EntryPoint::Operation(GIVE) => give(args, host),
+        EntryPoint::Operation(ALARM) => {
+            let key: String = argument(args)?;
+            let after_ms: u64 = argument(args)?;
+            Ok(Completion::Done(encode(&host.set_timer(after_ms, &encode(&key))?)))
         }
+        EntryPoint::Operation(EMIT) => emit(args, host),
+        EntryPoint::Operation(SEND) => {
+            let space: String = argument(args)?;
+            let key: String = argument(args)?;
+            let n: u64 = argument(args)?;
+            host.send(space.as_bytes(), ADD_ID.0, &add_args(&key, n).0)?;
+            done()
+        }
+        GET => {
+            let key: String = argument(args)?;
+            Ok(Completion::Done(encode(&number(host, &key)?)))
+        }
+        hook => run_hook(hook, context, args, host),
+    }
+}
+
+fn run_hook(
+    hook: EntryPoint,
+    context: &Context,
+    args: &mut &[u8],
+    host: &mut impl HostCalls,
+) -> Result<Completion, Fault> {
+    match hook {
         EntryPoint::SessionEnd => {
             add(host, ENDED, 1)?;
-            Ok(Completion::Done(Vec::new()))
         }
         EntryPoint::Cancel => {
             add(host, CANCELLED, 1)?;
-            Ok(Completion::Done(Vec::new()))
         }
         EntryPoint::Timer => {
-            let _timer: TimerId = argument(&mut args)?;
-            let key: String = argument(&mut args)?;
+            let _timer: TimerId = argument(args)?;
+            let key: String = argument(args)?;
             let mut fired: Vec<(String, u64)> = list(host, FIRED)?;
             fired.push((key, context.now.0));
             host.put(FIRED.as_bytes(), &encode(&fired))?;
-            Ok(Completion::Done(Vec::new()))
-        }
-        EMIT => {
-            let (topics, bytes): (Vec<String>, u64) = (argument(&mut args)?, argument(&mut args)?);
-            for (number, topic) in (0_u32..).zip(topics) {
-                host.emit(topic.as_bytes(), &encode(&(number, Blob(vec![7; bytes as usize]))))?;
-            }
-            Ok(Completion::Done(Vec::new()))
-        }
-        SEND => {
-            let (space, key, n): (String, String, u64) =
-                (argument(&mut args)?, argument(&mut args)?, argument(&mut args)?);
-            host.send(space.as_bytes(), OperationId::of("add").0, &add_args(&key, n).0)?;
-            Ok(Completion::Done(Vec::new()))
         }
         EntryPoint::Event => {
-            let event: Event = argument(&mut args)?;
+            let event: Event = argument(args)?;
             if event.topic.starts_with(BAD) {
                 return Err(Fault::Trap);
             }
             add(host, HEARD, 1)?;
             host.emit(format!("heard/{}", event.topic).as_bytes(), &event.payload.0)?;
-            Ok(Completion::Done(Vec::new()))
         }
-        GET => {
-            let key: String = argument(&mut args)?;
-            Ok(Completion::Done(encode(&number(host, &key)?)))
-        }
-        WAIT | SNEAK => {
-            let key: String = argument(&mut args)?;
-            let mut waiting: Vec<u64> = list(host, &waiting_key(&key))?;
-            waiting.push(context.revision.0);
-            host.put(waiting_key(&key).as_bytes(), &encode(&waiting))?;
-            Ok(Completion::Later)
-        }
-        ADD | GIVE | ALARM => {
-            let (key, n): (String, u64) = (argument(&mut args)?, argument(&mut args)?);
-            match entry_point {
-                ADD if n > MOST => Ok(Completion::Refused { code: 7, error: encode(&(0_u32, MOST)) }),
-                ADD => Ok(Completion::Done(encode(&add(host, &key, n)?))),
-                ALARM => Ok(Completion::Done(encode(&host.set_timer(n, &encode(&key))?))),
-                _ => {
-                    let (mut waiting, mut given) = (list::<u64>(host, &waiting_key(&key))?, 0_u64);
-                    let reply = [&[REPLY_RESULT], encode(&n).as_slice()].concat();
-                    while given == 0 && !waiting.is_empty() {
-                        given = host.complete(waiting.remove(0), &reply)?.into();
-                    }
-                    host.put(waiting_key(&key).as_bytes(), &encode(&waiting))?;
-                    Ok(Completion::Done(encode(&given)))
-                }
-            }
-        }
-        _ => Err(Fault::BadArguments),
+        _ => return Err(Fault::BadArguments),
     }
+    done()
+}
+
+fn done() -> Result<Completion, Fault> {
+    Ok(Completion::Done(Vec::new()))
+}
+
+fn add_up(args: &mut &[u8], host: &mut impl HostCalls) -> Result<Completion, Fault> {
+    let key: String = argument(args)?;
+    let n: u64 = argument(args)?;
+    if n > MOST {
+        return Ok(Completion::Refused { code: 7, error: encode(&(0_u32, MOST)) });
+    }
+    Ok(Completion::Done(encode(&add(host, &key, n)?)))
+}
+
+/// Writes as much as a call may.
+fn fill(host: &mut impl HostCalls) -> Result<Completion, Fault> {
+    let value = vec![0; limits::VALUE_BYTES - limits::KEY_BYTES];
+    for row in 0..limits::CALL_WRITE_BYTES / limits::VALUE_BYTES {
+        host.put(format!("fill-{row}").as_bytes(), &value)?;
+    }
+    done()
+}
+
+fn wait(context: &Context, args: &mut &[u8], host: &mut impl HostCalls) -> Result<Completion, Fault> {
+    let key: String = argument(args)?;
+    let mut waiting: Vec<u64> = list(host, &waiting_key(&key))?;
+    waiting.push(context.revision.0);
+    host.put(waiting_key(&key).as_bytes(), &encode(&waiting))?;
+    Ok(Completion::Later)
+}
+
+/// Completes the call that waits longest for `key`, if one does.
+fn give(args: &mut &[u8], host: &mut impl HostCalls) -> Result<Completion, Fault> {
+    let key: String = argument(args)?;
+    let n: u64 = argument(args)?;
+    let mut waiting: Vec<u64> = list(host, &waiting_key(&key))?;
+    let mut given = 0_u64;
+    let reply = [&[REPLY_RESULT], encode(&n).as_slice()].concat();
+    while given == 0 && !waiting.is_empty() {
+        given = host.complete(waiting.remove(0), &reply)?.into();
+    }
+    host.put(waiting_key(&key).as_bytes(), &encode(&waiting))?;
+    Ok(Completion::Done(encode(&given)))
+}
+
+fn emit(args: &mut &[u8], host: &mut impl HostCalls) -> Result<Completion, Fault> {
+    let topics: Vec<String> = argument(args)?;
+    let bytes: u64 = argument(args)?;
+    for (number, topic) in (0_u32..).zip(topics) {
+        host.emit(topic.as_bytes(), &encode(&(number, Blob(vec![7; bytes as usize]))))?;
+    }
+    done()
 }
 
 /// Row that counts the sessions that ended.

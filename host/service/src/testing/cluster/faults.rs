@@ -1,0 +1,91 @@
+//! What goes wrong in a cluster: members that stop, that are cut off, that jump over entries; links
+//! that break.
+use std::task::Waker;
+
+use synod_abi::MemberId;
+
+use super::Cluster;
+use super::log::{GateState, known};
+use crate::progress::lock;
+
+impl Cluster {
+    /// `number` applies nothing while it is held.
+    pub(crate) fn hold_apply(&mut self, number: u64, held: bool) {
+        self.nodes[number as usize - 1].held = held;
+    }
+
+    /// `number` does nothing while it is stopped; its clients wait.
+    pub(crate) fn stop(&mut self, number: u64, stopped: bool) {
+        self.node(number).sim.stop(stopped);
+        self.hold_apply(number, stopped);
+    }
+
+    /// The tasks of `number` do nothing while they are stopped; its apply thread goes on.
+    pub(crate) fn stop_tasks(&self, number: u64, stopped: bool) {
+        self.node(number).sim.stop(stopped);
+    }
+
+    /// Nothing comes to `number` or from it, and it believes what it knew.
+    pub(crate) fn isolate(&mut self, number: u64) {
+        let mut log = lock(&self.log);
+        let believed = known(&log, MemberId(number));
+        log.isolated.insert(MemberId(number), believed);
+        drop(log);
+        self.cut_links();
+    }
+
+    /// Whether `number` is cut off.
+    pub(crate) fn is_isolated(&self, number: u64) -> bool {
+        lock(&self.log).isolated.contains_key(&MemberId(number))
+    }
+
+    /// Ends the isolation of `number`.
+    pub(crate) fn reconnect(&mut self, number: u64) {
+        lock(&self.log).isolated.remove(&MemberId(number));
+        self.tell();
+        self.run();
+    }
+
+    /// Links deliver nothing while they are deaf.
+    pub(crate) fn deafen_links(&self, deaf: bool) {
+        self.each_gate(|gate| gate.deaf = deaf);
+        lock(&self.log).deaf = deaf;
+    }
+
+    /// Ends every link, and loses what is in it.
+    pub(crate) fn cut_links(&self) {
+        self.each_gate(|gate| gate.cut = true);
+        lock(&self.log).gates.clear();
+    }
+
+    fn each_gate(&self, change: impl Fn(&mut GateState)) {
+        let gates = lock(&self.log).gates.clone();
+        for gate in gates {
+            let waker = {
+                let mut gate = lock(&gate);
+                change(&mut gate);
+                gate.waker.take()
+            };
+            waker.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// A snapshot of `from`'s state is installed on `to`, which jumps over what it has not applied.
+    pub(crate) fn install_snapshot(&mut self, from: u64, to: u64) {
+        let rows = lock(&self.node(from).store.rows).clone();
+        let applied = self.node(from).applied;
+        let term = lock(&self.log).entries[applied - 1].0;
+        let node = &mut self.nodes[to as usize - 1];
+        *lock(&node.store.rows) = rows;
+        node.applied = applied;
+        node.executor.restored(applied as u64, term).expect("a good snapshot");
+        self.run();
+    }
+
+    /// The same, if `from` is ahead of `to`.
+    pub(crate) fn try_install_snapshot(&mut self, from: u64, to: u64) {
+        if self.node(from).applied > self.node(to).applied {
+            self.install_snapshot(from, to);
+        }
+    }
+}

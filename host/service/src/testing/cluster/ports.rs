@@ -1,0 +1,82 @@
+//! The store, the queries and the compilation of the tests' members.
+use std::sync::{Arc, Mutex};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use synod_abi::{AdmissionError, ModuleHash};
+use synod_machine::{Admitted, Answer, Fatal, MemoryState, Query, Write};
+
+use super::log::TestLog;
+use crate::ports::{Ports, Preparer, QueryCall, QueryError, QueryRunner, Store, StoreError, Unavailable};
+use crate::progress::lock;
+use crate::testing::recipe::{self, TestVm};
+use crate::testing::sim::Sim;
+
+#[derive(Clone, Default)]
+pub(crate) struct TestStore {
+    pub(super) rows: Arc<Mutex<MemoryState>>,
+    full: Arc<Mutex<usize>>,
+}
+
+impl Store for TestStore {
+    type View = MemoryState;
+    type Mark = u64;
+    fn view(&self) -> Result<MemoryState, Fatal> {
+        Ok(lock(&self.rows).clone())
+    }
+    fn wait_written(&self, _: u64) -> Result<(), Fatal> {
+        Ok(())
+    }
+    fn commit(&self, writes: &[Write], _: &u64) -> Result<(), StoreError> {
+        if *lock(&self.full) > 0 {
+            return Err(StoreError::Full("no space left".into()));
+        }
+        lock(&self.rows).commit(writes);
+        Ok(())
+    }
+    fn wait_for_space(&self) -> Result<(), Fatal> {
+        *lock(&self.full) -= 1;
+        Ok(())
+    }
+}
+
+impl TestStore {
+    pub(crate) fn fill(&self, times: usize) {
+        *lock(&self.full) = times;
+    }
+}
+
+pub(crate) struct TestQueries;
+
+impl QueryRunner<MemoryState> for TestQueries {
+    fn run(&self, view: MemoryState, call: QueryCall) -> BoxFuture<'static, Result<Answer, QueryError>> {
+        let query = Query { space: &call.space, query: call.query, args: &call.args, session: call.session };
+        let answer = synod_machine::query(&view, &mut TestVm::default(), query).map_err(QueryError::Fatal);
+        futures::future::ready(answer).boxed()
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct TestPreparer {
+    pub(crate) ready: Mutex<Option<Unavailable>>,
+}
+
+impl Preparer for TestPreparer {
+    fn admit(&self, module: Arc<[u8]>) -> BoxFuture<'static, Result<Admitted, AdmissionError>> {
+        futures::future::ready(recipe::admit(&module)).boxed()
+    }
+    fn prepare(&self, _: ModuleHash, _: Arc<[u8]>) -> BoxFuture<'static, Result<(), Unavailable>> {
+        futures::future::ready(lock(&self.ready).clone().map_or(Ok(()), Err)).boxed()
+    }
+}
+
+pub(crate) struct TestPorts;
+
+impl Ports for TestPorts {
+    type Runtime = Sim;
+    type Clock = Sim;
+    type Replication = TestLog;
+    type Store = TestStore;
+    type Queries = TestQueries;
+    type Preparer = TestPreparer;
+}
