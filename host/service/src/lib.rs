@@ -7,6 +7,21 @@
 //! [`Executor`] → the waiter; and [`Member::query`] → [`Reader`] → one view. Beside them, a
 //! leader's clock says which sessions end and when timers are due.
 //!
+//! The rooms, from the top; each imports only rooms below it:
+//!
+//! 1. `member`: what the gRPC shell asks for
+//! 2. `apply`: from the log to the rows, and the order in which an applied entry is published
+//! 3. `watch`: clients that follow events
+//! 4. `parked`: callers that wait for parked calls
+//! 5. `sessions`: who is alive, the leader's deadlines, touches on their way to it
+//! 6. `propose`: from a command to the log, on a leader and on a follower
+//! 7. `lead`: who leads, cluster time, what only a leader decides
+//! 8. `read`: how far the state is, when a read may be served, spaces and schemas
+//! 9. `transcode`: values between JSON and postcard
+//! 10. `failure`: why there is no answer
+//! 11. `progress`: waiting for a number, and for a cause
+//! 12. `ports`: what is needed from outside
+//!
 //! It knows no gRPC, no Raft messages, no RocksDB and no wasmtime, and starts no thread.
 #![forbid(unsafe_code)]
 

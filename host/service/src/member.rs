@@ -14,8 +14,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use synod_abi::{ClusterId, MemberId, Revision, Time};
-use synod_machine::{Action, Caller, Fatal, Outcome, directory};
+use synod_abi::{MemberId, Revision, Time};
+use synod_machine::directory::{self, Head};
+use synod_machine::{Action, Caller, Fatal, Outcome};
 
 use crate::apply::{Executor, Listeners, LogRing};
 use crate::failure::{CallFailure, Rejected, UnavailableReason, Value};
@@ -106,32 +107,12 @@ pub struct QueryOptions {
 /// What a member knows about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// The cluster's name, once it is formed.
-    pub cluster: Option<ClusterId>,
     /// Term, leader, role.
     pub leadership: Leadership,
-    /// Revision of its state.
-    pub revision: Revision,
-    /// Cluster time of its state.
-    pub time: Time,
+    /// The head of its state: what it counts, its revision, its time. None before the first command.
+    pub head: Option<Head>,
     /// Index of the last applied entry, with the digests after it.
     pub applied: DigestRecord,
-    /// Recipes installed.
-    pub recipes: u32,
-    /// Spaces.
-    pub spaces: u32,
-    /// Sessions.
-    pub sessions: u32,
-    /// Requests of sessions that are not acknowledged, those that wait among them.
-    pub requests: u64,
-    /// Calls that wait.
-    pub waiting: u64,
-    /// Pending timers, the deadlines of waiting calls among them.
-    pub timers: u64,
-    /// Events that are kept, of all spaces.
-    pub events: u64,
-    /// Bytes of their keys and values.
-    pub event_bytes: u64,
     /// Watches that clients have on this member.
     pub watches: u64,
     /// What its proposer did.
@@ -291,19 +272,9 @@ impl<P: Ports> Member<P> {
         let view = self.view()?;
         let head = self.fatal(directory::head(&view))?;
         Ok(Status {
-            cluster: head.and_then(|head| head.cluster),
             leadership: self.0.observer.leadership(),
-            revision: Revision(self.0.applied.revision.get()),
-            time: self.0.applied.time(),
+            head,
             applied: self.0.applied.digest(),
-            recipes: head.map_or(0, |head| head.recipes),
-            spaces: head.map_or(0, |head| head.spaces),
-            sessions: head.map_or(0, |head| head.sessions),
-            requests: head.map_or(0, |head| head.requests),
-            waiting: head.map_or(0, |head| head.waiting),
-            timers: head.map_or(0, |head| head.timers),
-            events: head.map_or(0, |head| head.events),
-            event_bytes: head.map_or(0, |head| head.event_bytes),
             watches: self.0.watches.watches(),
             proposer: self.0.proposer.stats(),
         })

@@ -3,9 +3,11 @@
 //!
 //! Nothing here writes or proposes.
 mod applied;
-pub(crate) mod directory;
+mod directory;
+mod pages;
 mod reader;
 
 pub use applied::{AppliedState, DIGESTS, DigestRecord};
 pub use directory::{DirectoryCache, Kind, RecipeEntry, SpaceEntry};
+pub(crate) use pages::paged;
 pub use reader::{Consistency, Reader, WAITING_READS};

@@ -19,15 +19,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use synod_abi::{SessionId, Time};
-use synod_machine::{Fatal, SessionChange, StateView, sessions};
+use synod_machine::sessions::{self, SessionRecord};
+use synod_machine::{Fatal, SessionChange, StateView};
 
 use crate::lead::Observer;
 use crate::ports::{Monotonic, Touched};
 use crate::progress::{Signal, lock};
+use crate::read::paged;
 use clock::{Life, SessionClock};
-
-/// Records of sessions that one read takes.
-const PAGE: usize = 1_024;
 
 /// What takes a session up, on any member.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -107,23 +106,16 @@ impl Sessions {
 
     /// Reads everything from `view` again; a leader's clock starts again.
     pub(crate) fn reload(&self, view: &impl StateView) -> Result<(), Fatal> {
-        let (mut known, mut after) = (HashMap::new(), None);
-        loop {
-            let page = sessions::sessions(view, after, PAGE)?;
-            after = page.items.last().map(|(id, _)| *id);
-            known.extend(page.items.into_iter().map(|(id, record)| {
-                (
-                    id,
-                    Known {
-                        secret_hash: blake3::Hash::from_bytes(record.secret_hash),
-                        ttl_ms: record.ttl_ms,
-                    },
-                )
-            }));
-            if !page.more {
-                break;
-            }
-        }
+        let all = paged(
+            None,
+            |after: Option<&SessionId>, limit| sessions::sessions(view, after.copied(), limit),
+            |(session, _)| *session,
+        );
+        let known = |(session, record): (SessionId, SessionRecord)| {
+            let secret_hash = blake3::Hash::from_bytes(record.secret_hash);
+            (session, Known { secret_hash, ttl_ms: record.ttl_ms })
+        };
+        let known = all.map(|session| session.map(known)).collect::<Result<_, _>>()?;
         let next_timer = sessions::next_timer(view)?;
         *self.state() = State { known, next_timer, ..State::default() };
         self.0.signal.raise();

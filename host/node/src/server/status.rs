@@ -5,6 +5,7 @@ use std::time::Instant;
 use futures::future::join_all;
 use synod_api::v1::{MemberStatus, Role};
 use synod_consensus::Role as RaftRole;
+use synod_machine::directory::Head;
 use synod_storage::{Health, LogStore};
 
 use super::identity::Identity;
@@ -41,8 +42,7 @@ impl Reporter {
         let health = self.log.health();
         let (entries_applied, commands_applied) = self.member.applied().counts();
         let counted = self.member.status().ok();
-        let count = |of: fn(&synod_service::Status) -> u64| counted.as_ref().map_or(0, of);
-        MemberStatus {
+        let mut own = MemberStatus {
             id: self.identity.me.0,
             name: self.identity.name.clone(),
             client_address: self.client_address.clone(),
@@ -81,14 +81,13 @@ impl Reporter {
             entries_applied,
             commands_applied,
             uptime_ms: self.started.elapsed().as_millis() as u64,
-            sessions: count(|status| u64::from(status.sessions)),
-            requests: count(|status| status.requests),
-            waiting: count(|status| status.waiting),
-            timers: count(|status| status.timers),
-            events: count(|status| status.events),
-            event_bytes: count(|status| status.event_bytes),
-            watches: count(|status| status.watches),
+            watches: counted.map_or(0, |status| status.watches),
+            ..MemberStatus::default()
+        };
+        if let Some(head) = counted.and_then(|status| status.head) {
+            count(&mut own, &head);
         }
+        own
     }
 
     /// Every member's word, by id; of one that does not answer, what is known without it.
@@ -108,4 +107,14 @@ impl Reporter {
         members.sort_by_key(|member| member.id);
         members
     }
+}
+
+/// Says what the state counts.
+fn count(status: &mut MemberStatus, head: &Head) {
+    status.sessions = u64::from(head.sessions);
+    status.requests = head.requests;
+    status.waiting = head.waiting;
+    status.timers = head.timers;
+    status.events = head.events;
+    status.event_bytes = head.event_bytes;
 }

@@ -1,21 +1,23 @@
 //! Keeps spaces to how much of their past they may keep: the leader's duty, by commands that forget
 //! the oldest events.
 //!
-//! What spaces keep is in memory, as the [`executor`](crate::apply) tells it; the rows
-//! themselves are read only when a space has too much, to find out up to which revision. A space is
-//! visited once a second at most, unless one compaction did not suffice, so that steady writing
-//! costs one command a second and not one for each event.
+//! The event logs are kept in memory, up to date with apply; the events themselves are read only
+//! when a space has too much, to find out up to which revision. A space is visited once a second at
+//! most, unless one compaction did not suffice, so that steady writing costs one command a second
+//! and not one for each event.
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use synod_abi::{Revision, SpaceId, Time, encode, limits};
+use synod_machine::directory::Page;
 use synod_machine::events::{self, EventLog, EventPosition};
 use synod_machine::{Action, EventLogChange, EventRetention, Fatal, Outcome, RangeLimit, Reply, StateView};
 
 use super::duty::{Duty, Round};
 use crate::ports::{Monotonic, Store};
 use crate::progress::{Signal, lock};
+use crate::read::paged;
 
 /// Compactions that are proposed at once.
 const COMPACTIONS_IN_FLIGHT: usize = 8;
@@ -23,8 +25,6 @@ const COMPACTIONS_IN_FLIGHT: usize = 8;
 const REST: Duration = Duration::from_secs(1);
 /// Bytes of events that planning one compaction reads.
 const PLAN_BYTES: usize = 4 * 1_024 * 1_024;
-/// Records that one read takes.
-const PAGE: usize = 1_024;
 /// Length of an event's key.
 const KEY_BYTES: u64 = 16;
 
@@ -96,18 +96,17 @@ impl Retention {
 
     /// Reads everything from `view` again; a leader takes its duty up again.
     pub(crate) fn reload(&self, view: &impl StateView) -> Result<(), Fatal> {
-        let (mut logs, mut after, mut more) = (Vec::new(), None, true);
-        while more {
-            let page;
-            (page, more) = events::event_logs(view, after, PAGE)?;
-            after = page.last().map(|(space, _)| *space);
-            logs.extend(page);
+        let page = |after: Option<&SpaceId>, limit: usize| {
+            let (items, more) = events::event_logs(view, after.copied(), limit)?;
+            Ok(Page { items, more })
+        };
+        let logs = paged(None, page, |(space, _)| *space);
+        let mut loaded = State::default();
+        for log in logs {
+            let (space, log) = log?;
+            loaded.set(space, Some(log));
         }
-        {
-            let mut state = self.state();
-            *state = State::default();
-            logs.into_iter().for_each(|(space, log)| state.set(space, Some(log)));
-        }
+        *self.state() = loaded;
         self.0.1.raise();
         Ok(())
     }

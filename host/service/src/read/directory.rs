@@ -12,10 +12,9 @@ use synod_abi::{ModuleHash, RecipeName, RecipeRef, SpaceName, limits};
 use synod_machine::directory::{self, RecipeRecord, SpaceRecord};
 use synod_machine::{Fatal, StateView};
 
+use super::pages::paged;
 use crate::progress::lock;
 
-/// Rows that one read of the directory takes.
-const PAGE: usize = 256;
 /// Schemas that are kept; when there are more, all are forgotten.
 const SCHEMAS: usize = 2 * limits::RECIPES;
 
@@ -181,21 +180,19 @@ impl DirectoryCache {
         wanted: impl Fn(&Schema) -> bool,
     ) -> Result<bool, Fatal> {
         let RecipeRef { name, version } = &space.record.recipe;
-        let mut after = Some(RecipeRef { name: name.clone(), version: 0 });
-        while let Some(from) = after.take() {
-            let page = directory::recipes(view, Some(&from), PAGE)?;
-            for record in page.items {
-                if record.recipe.name != *name || record.recipe.version >= *version {
-                    return Ok(false);
-                }
-                let schema = self.schema(view, record.hash)?;
-                if wanted(&schema) {
-                    return Ok(true);
-                }
-                after = Some(record.recipe);
-            }
-            if !page.more {
+        let first = RecipeRef { name: name.clone(), version: 0 };
+        let recipes = paged(
+            Some(first),
+            |after, limit| directory::recipes(view, after, limit),
+            |record| record.recipe.clone(),
+        );
+        for record in recipes {
+            let record = record?;
+            if record.recipe.name != *name || record.recipe.version >= *version {
                 return Ok(false);
+            }
+            if wanted(&*self.schema(view, record.hash)?) {
+                return Ok(true);
             }
         }
         Ok(false)

@@ -210,12 +210,13 @@ fn status_says_who_leads_and_how_far_the_state_is() {
     let mut add = cluster.start_add(2, "k", 1);
     cluster.run();
     let revision = look(&mut add).expect("an answer").expect("a sum").revision;
-    let (leader, follower) =
-        (cluster.member(1).status().expect("a status"), cluster.member(2).status().expect("a status"));
+    let leader = cluster.member(1).status().expect("a status");
+    let follower = cluster.member(2).status().expect("a status");
+    let head = leader.head.expect("a formed cluster");
     assert_eq!((leader.leadership.role, follower.leadership.role), (Role::Leader, Role::Follower));
     assert_eq!(follower.leadership.leader, Some(MemberId(1)));
-    assert_eq!((leader.revision, leader.spaces, leader.recipes), (revision, 1, 1));
-    assert!(revision > Revision(0) && leader.cluster.is_some());
+    assert_eq!((head.revision, head.spaces, head.recipes), (revision, 1, 1));
+    assert!(revision > Revision(0) && head.cluster.is_some());
     assert_eq!(leader.applied, follower.applied);
     let index = leader.applied.index;
     assert_eq!(cluster.member(2).applied().digest_at(index), Some(leader.applied));

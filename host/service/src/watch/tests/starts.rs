@@ -157,7 +157,7 @@ fn what_is_forgotten_is_said_with_where_to_go_on() {
         .wait(async move { member.compact_events("counter", None, Caller::default(), TIMEOUT).await })
         .expect("done");
     assert_eq!(all.events, 10);
-    assert_eq!(cluster.member(1).status().expect("a status").events, 0);
+    assert_eq!(cluster.head(1).events, 0);
 }
 
 #[test]
