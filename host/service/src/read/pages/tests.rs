@@ -17,7 +17,7 @@ fn pages_of_any_size_give_the_whole_list() {
     for pages in 1..=8 {
         assert_eq!(list(&items, pages, None), items);
         assert_eq!(list(&items, pages, Some(3)), items[3..]);
-        assert_eq!(list(&[], pages, None), []);
+        assert!(list(&[], pages, None).is_empty());
     }
 }
 

@@ -24,7 +24,7 @@ fn every_watch_gets_what_it_wants_once_and_in_order_on_every_member() {
         }
         assert_eq!(stream.drain().len(), filters.len());
     }
-    let from = cluster.member(1).status().expect("a status").revision;
+    let from = cluster.head(1).revision;
     cluster.emit(1, "counter", &["a", "b", "b/c", "a", "b/d"], 0);
     cluster.emit(2, "counter", &["b/c"], 0);
     cluster.emit(3, "counter", &["c", "a"], 0);

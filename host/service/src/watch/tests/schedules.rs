@@ -251,7 +251,7 @@ fn happen(cluster: &mut Cluster, clients: &mut [Client], happening: &Happening) 
         Happening::Restart(member) => cluster.restart(*member),
         Happening::Compact(percent) => {
             let member = cluster.member(1);
-            let through = Revision(member.status().expect("a status").revision.0 * percent / 100);
+            let through = Revision(cluster.head(1).revision.0 * percent / 100);
             let _pending = cluster.sim.start(async move {
                 let _ = member.compact_events("counter", Some(through), Caller::default(), TIMEOUT).await;
             });
