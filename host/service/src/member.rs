@@ -7,6 +7,7 @@ mod administer;
 mod call;
 mod events;
 mod session;
+mod start;
 mod watch_start;
 mod watches;
 
@@ -14,59 +15,28 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use synod_abi::{MemberId, Revision, Time};
+use synod_abi::{Revision, Time};
 use synod_machine::directory::{self, Head};
 use synod_machine::{Action, Caller, Fatal, Outcome};
 
-use crate::apply::{Executor, Listeners, LogRing};
+use crate::apply::LogRing;
 use crate::failure::{CallFailure, Rejected, UnavailableReason, Value};
-use crate::lead::{LeaderTask, Observer, Retention, RetentionDuty};
+use crate::lead::Observer;
 use crate::parked::ParkedCalls;
-use crate::ports::{ForwardLink, Leadership, Monotonic, Ports, Replica, Runtime, Store};
+use crate::ports::{ForwardLink, Leadership, Monotonic, Ports, Runtime, Store};
 use crate::progress::{Progress, lock};
-use crate::propose::{self, ForwardError, Proposal, Proposer, ProposerLimits, ProposerStats};
+use crate::propose::{self, ForwardError, Proposal, Proposer, ProposerStats};
 use crate::read::{AppliedState, Consistency, DigestRecord, DirectoryCache, Reader};
-use crate::sessions::driver::SessionDuty;
 use crate::sessions::touches::{TouchServer, Touches};
 use crate::sessions::{SessionKey, Sessions};
-use crate::watch::{EncodeEvent, Hub, WatchLimits};
+use crate::watch::{EncodeEvent, Hub};
 
 pub use administer::{Created, Installed, NewSpace, SpaceMade};
 pub use events::{Bound, CompactionDone, NamedBinding, RetentionChange, SpaceDescription, SpaceListing};
 pub use session::{NewSession, SessionAnswer, SessionOpened, Waiting};
+pub use start::MemberParts;
 pub use watch_start::{NewWatch, WatchStart};
 pub use watches::WatchStream;
-
-/// What a member is made of.
-#[derive(Debug)]
-pub struct MemberParts<P: Ports, R> {
-    /// Who it is.
-    pub member: MemberId,
-    /// Another number for each start of it.
-    pub incarnation: u64,
-    /// How much its proposer holds.
-    pub limits: ProposerLimits,
-    /// Index of the last applied entry; 0 before the first.
-    pub applied_index: u64,
-    /// Its term.
-    pub applied_term: u64,
-    /// Tasks and timers.
-    pub runtime: P::Runtime,
-    /// The wall clock.
-    pub clock: Arc<P::Clock>,
-    /// The log.
-    pub replication: P::Replication,
-    /// The rows.
-    pub store: P::Store,
-    /// The machine and what runs its recipes.
-    pub replica: R,
-    /// Query threads.
-    pub queries: Arc<P::Queries>,
-    /// Compilation across members.
-    pub preparer: Arc<P::Preparer>,
-    /// Encodes events for clients.
-    pub encode_event: EncodeEvent,
-}
 
 /// Arguments of a call or query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +79,8 @@ pub struct QueryOptions {
 pub struct Status {
     /// Term, leader, role.
     pub leadership: Leadership,
-    /// The head of its state: what it counts, its revision, its time. None before the first command.
+    /// The head of its state: what it counts, its revision, its time. None before the first
+    /// command.
     pub head: Option<Head>,
     /// Index of the last applied entry, with the digests after it.
     pub applied: DigestRecord,
@@ -156,99 +127,6 @@ impl<P: Ports> fmt::Debug for Member<P> {
 }
 
 impl<P: Ports> Member<P> {
-    /// Starts a member, and the executor that the node's apply thread drives.
-    ///
-    /// # Errors
-    /// [`Fatal`] if the store cannot be read.
-    pub fn start<R: Replica<<P::Store as Store>::View>>(
-        parts: MemberParts<P, R>,
-    ) -> Result<(Self, Executor<P::Store, R>), Fatal> {
-        Self::start_with(parts, WatchLimits::default())
-    }
-
-    pub(crate) fn start_with<R: Replica<<P::Store as Store>::View>>(
-        parts: MemberParts<P, R>,
-        watch_limits: WatchLimits,
-    ) -> Result<(Self, Executor<P::Store, R>), Fatal> {
-        let MemberParts {
-            member,
-            incarnation,
-            limits,
-            applied_index,
-            applied_term,
-            runtime,
-            clock,
-            replication,
-            store,
-            replica,
-            queries,
-            preparer,
-            encode_event,
-        } = parts;
-        let (applied, logs, directory) =
-            (AppliedState::default(), LogRing::default(), DirectoryCache::default());
-        let observer = Observer::start(&runtime, replication.clone(), applied_term, replica.head().time);
-        let proposer = Proposer::start(
-            member,
-            incarnation,
-            limits,
-            &runtime,
-            clock.clone(),
-            replication.clone(),
-            observer.clone(),
-        );
-        let now = runtime.clone();
-        let sessions = Sessions::new(observer.clone(), move || now.now());
-        let parked = ParkedCalls::default();
-        let retention = Retention::default();
-        let watches = Hub::new(watch_limits);
-        let listeners = Listeners {
-            observer: observer.clone(),
-            proposer: proposer.clone(),
-            directory: directory.clone(),
-            applied: applied.clone(),
-            logs: logs.clone(),
-            sessions: sessions.clone(),
-            parked: parked.clone(),
-            retention: retention.clone(),
-            watches: watches.clone(),
-        };
-        let executor = Executor::new(store.clone(), replica, applied_index, listeners)?;
-        let reader = Reader::new(runtime.clone(), replication.clone(), applied.clone());
-        watches.start(runtime.clone(), reader.clone());
-        let ends = SessionDuty::new(sessions.clone());
-        LeaderTask::start(ends, observer.clone(), proposer.clone(), &runtime, clock.clone());
-        let compactions = RetentionDuty::new(retention, store.clone());
-        LeaderTask::start(compactions, observer.clone(), proposer.clone(), &runtime, clock);
-        let touch_server = TouchServer {
-            sessions: sessions.clone(),
-            reader: reader.clone(),
-            runtime: runtime.clone(),
-            replication,
-        };
-        let inner = Inner {
-            runtime,
-            observer,
-            store,
-            queries,
-            preparer,
-            proposer,
-            reader,
-            directory,
-            applied,
-            logs,
-            sessions,
-            parked,
-            touches: Touches::default(),
-            touch_server,
-            watches,
-            encode_event,
-            failure: Mutex::new(None),
-            failed: Progress::default(),
-        };
-        Ok((Self(Arc::new(inner)), executor))
-    }
-
     /// What is known of the applied state: index, revision, digests.
     pub fn applied(&self) -> &AppliedState {
         &self.0.applied

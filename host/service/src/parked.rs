@@ -1,12 +1,12 @@
-//! Who waits on this member for the outcome of a parked call, by session and request.
+//! The callers that wait on this member for the outcome of a parked call, by session and request.
 //!
-//! A waiter is there before its call is proposed, so that no completion can come too early.
-//! Completions come from this member's apply, whichever member and command they are of. When a
-//! snapshot was installed, completions may have been jumped over: each waiter is looked up in the
-//! new state, and told its outcome, left to wait, or told to ask again.
+//! A waiter registers before its call is proposed, so that no completion can come too early.
+//! Completions come from this member's apply, whichever member and command they are of. A snapshot
+//! may have jumped over completions: after its installation each waiter is looked up in the new
+//! state, and gets its outcome, waits on, or asks again.
 //!
-//! Several callers may wait for one request: its client tried again. What is parked stays so when
-//! they leave.
+//! Several callers may wait for one request, when its client tried again. The call stays parked
+//! when they leave.
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -27,18 +27,19 @@ pub const WAITERS_PER_REQUEST: usize = 16;
 
 type Key = (SessionId, RequestId);
 
-/// What a waiter hears.
+/// How waiting ends.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum Resolution {
     Outcome(Outcome),
-    /// The state does not know the request: ask again.
+    /// The state does not know the request: propose it again.
     Lost,
 }
 
 #[derive(Debug)]
 struct Slot {
     id: u64,
-    news: Option<oneshot::Sender<News>>,
+    /// None once it was used, and when the member ends.
+    reply: Option<oneshot::Sender<Resolution>>,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +49,13 @@ struct State {
     calls: usize,
     bytes: usize,
     closed: bool,
+}
+
+impl State {
+    fn take_replies(&mut self, key: Key) -> impl Iterator<Item = oneshot::Sender<Resolution>> {
+        let slots = self.slots.get_mut(&key).into_iter().flatten();
+        slots.filter_map(|slot| slot.reply.take())
+    }
 }
 
 /// The waiters of a member. Clones share them.
@@ -61,7 +69,7 @@ pub(crate) struct Place {
     key: Key,
     id: u64,
     bytes: usize,
-    news: oneshot::Receiver<News>,
+    resolution: oneshot::Receiver<Resolution>,
 }
 
 impl ParkedCalls {
@@ -72,14 +80,14 @@ impl ParkedCalls {
         request: RequestId,
         bytes: usize,
     ) -> Result<Place, CallFailure> {
-        let (key, mut state) = ((session, request), lock(&self.0));
+        let key = (session, request);
+        let mut state = lock(&self.0);
         let state = &mut *state;
         let busy = |message| Err(CallFailure::unavailable(UnavailableReason::Busy, message));
         if state.calls >= WAITING_CALLS || (state.calls > 0 && state.bytes + bytes > WAITING_CALL_BYTES) {
             return busy(format!(
                 "{WAITING_CALLS} calls, or {WAITING_CALL_BYTES} bytes of their arguments, wait on this \
-                    member, which is its limit; try again \
-                 later or on another member"
+                    member, which is its limit; try again later or on another member"
             ));
         }
         if state.slots.get(&key).is_some_and(|slots| slots.len() >= WAITERS_PER_REQUEST) {
@@ -88,34 +96,30 @@ impl ParkedCalls {
                     limit"
             ));
         }
-        let (sender, news) = oneshot::channel();
+        let (reply, resolution) = oneshot::channel();
         state.next += 1;
         state.calls += 1;
         state.bytes += bytes;
-        let sender = (!state.closed).then_some(sender);
-        state.slots.entry(key).or_default().push(Slot { id: state.next, news: sender });
-        Ok(Place { calls: self.clone(), key, id: state.next, bytes, news })
+        let reply = (!state.closed).then_some(reply);
+        state.slots.entry(key).or_default().push(Slot { id: state.next, reply });
+        Ok(Place { calls: self.clone(), key, id: state.next, bytes, resolution })
     }
 
-    /// Tells those who wait for what was completed.
+    /// Resolves the waiters of what was completed.
     pub(crate) fn complete(&self, completions: Vec<Completed>) {
         if completions.is_empty() {
             return;
         }
-        let mut told = Vec::new();
+        let mut resolved = Vec::new();
         {
             let mut state = lock(&self.0);
             for Completed { session, request, outcome } in completions {
-                let slots = state.slots.get_mut(&(session, request)).into_iter().flatten();
-                told.extend(
-                    slots
-                        .filter_map(|slot| slot.news.take())
-                        .map(|news| (news, News::Outcome(outcome.clone()))),
-                );
+                let replies = state.take_replies((session, request));
+                resolved.extend(replies.map(|reply| (reply, outcome.clone())));
             }
         }
-        for (news, message) in told {
-            let _ = news.send(message);
+        for (reply, outcome) in resolved {
+            let _ = reply.send(Resolution::Outcome(outcome));
         }
     }
 
@@ -138,23 +142,23 @@ impl ParkedCalls {
                 self.complete(vec![Completed { session, request, outcome }])
             }
             None => {
-                let mut state = lock(&self.0);
-                let slots = state.slots.get_mut(&(session, request)).into_iter().flatten();
-                let told: Vec<_> = slots.filter_map(|slot| slot.news.take()).collect();
-                drop(state);
-                told.into_iter().for_each(|news| drop(news.send(News::Lost)));
+                let lost: Vec<_> = lock(&self.0).take_replies((session, request)).collect();
+                for reply in lost {
+                    let _ = reply.send(Resolution::Lost);
+                }
             }
         }
         Ok(())
     }
 
-    /// Ends all waiting: nobody hears anything any more.
+    /// Ends all waiting without a resolution.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.0);
         state.closed = true;
-        let news: Vec<_> = state.slots.values_mut().flatten().filter_map(|slot| slot.news.take()).collect();
+        let slots = state.slots.values_mut().flatten();
+        let replies: Vec<_> = slots.filter_map(|slot| slot.reply.take()).collect();
         drop(state);
-        drop(news);
+        drop(replies);
     }
 
     #[cfg(test)]
@@ -165,15 +169,15 @@ impl ParkedCalls {
 }
 
 impl Place {
-    /// What the waiter hears; nothing if the member ends.
-    pub(crate) async fn news(&mut self) -> Option<News> {
-        (&mut self.news).await.ok()
+    /// How waiting ended; nothing if the member ends.
+    pub(crate) async fn resolution(&mut self) -> Option<Resolution> {
+        (&mut self.resolution).await.ok()
     }
 
-    /// Makes the place hear again, after it heard that its request is lost.
+    /// Waits again, after its request was lost.
     pub(crate) fn renew(&mut self) {
-        let (sender, news) = oneshot::channel();
-        self.news = news;
+        let (reply, resolution) = oneshot::channel();
+        self.resolution = resolution;
         let mut state = lock(&self.calls.0);
         if state.closed {
             return;
@@ -181,7 +185,7 @@ impl Place {
         let slot =
             state.slots.get_mut(&self.key).and_then(|slots| slots.iter_mut().find(|slot| slot.id == self.id));
         if let Some(slot) = slot {
-            slot.news = Some(sender);
+            slot.reply = Some(reply);
         }
     }
 }

@@ -25,12 +25,27 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    /// Publishes an entry of `term`. Called once per entry, in log order, on the apply thread, after
-    /// the entry's rows are visible to readers. `effects` is absent for an entry without commands;
-    /// `digest` and `head` are those after it.
+    /// These, and the ones that follow only the applied state.
+    pub(crate) fn new(observer: Observer, proposer: Proposer, sessions: Sessions, watches: Hub) -> Self {
+        Self {
+            observer,
+            proposer,
+            directory: DirectoryCache::default(),
+            applied: AppliedState::default(),
+            logs: LogRing::default(),
+            sessions,
+            parked: ParkedCalls::default(),
+            retention: Retention::default(),
+            watches,
+        }
+    }
+
+    /// Publishes an entry of `term`. Called once per entry, in log order, on the apply thread,
+    /// after the entry's rows are visible to readers. `effects` is absent for an entry without
+    /// commands; `digest` and `head` are those after it.
     ///
-    /// 1. Whoever waited for the entry's index finds everything else of it in place: the
-    ///    directory forgets changed spaces, and the digests, the log lines, the sessions, their next
+    /// 1. A read that waited for the entry's index finds everything else of it in place: the
+    ///    directory forgets changed spaces, and the digests, the log lines, the sessions, the next
     ///    timer and the event logs are those after it, before the index is published.
     /// 2. A leader decides nothing in its term before 1. holds for that term's first entry.
     /// 3. Its events are handed to the watches before the index is published: a watch that begins
@@ -62,8 +77,8 @@ impl Listeners {
     }
 
     /// Reads everything that is kept in memory of the state in `view`, which ends with an entry of
-    /// `term`: at the start, and after a snapshot was installed. The index is published last, as for
-    /// an entry.
+    /// `term`: at the start, and after a snapshot was installed. The index is published last, as
+    /// for an entry.
     pub(super) fn load(
         &self,
         term: u64,

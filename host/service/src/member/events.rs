@@ -131,8 +131,9 @@ impl<P: Ports> Member<P> {
         timeout: Duration,
     ) -> Result<EventLog, CallFailure> {
         let deadline = self.deadline(timeout);
-        let (name, _, view) = self.present_space(space, deadline).await?;
-        let (_, log) = self.log_of(&view, &name)?;
+        let (SpaceRecord { id, name, .. }, view) = self.present_space(space, deadline).await?;
+        let log = self.fatal(events::event_log(&view, id))?;
+        drop(view);
         let EventRetention { events, bytes, age_ms } = log.retention;
         let retention = EventRetention {
             events: change.events.unwrap_or(events),
@@ -146,7 +147,8 @@ impl<P: Ports> Member<P> {
             return failed(&outcome);
         }
         let view = self.view()?;
-        self.log_of(&view, &name).map(|(_, log)| log)
+        let record = self.record_of(&view, &name)?;
+        self.fatal(events::event_log(&view, record.id))
     }
 
     /// Forgets the events of a space up to `through`, or up to the present.
@@ -161,7 +163,7 @@ impl<P: Ports> Member<P> {
         timeout: Duration,
     ) -> Result<CompactionDone, CallFailure> {
         let deadline = self.deadline(timeout);
-        let (_, space, view) = self.present_space(space, deadline).await?;
+        let (SpaceRecord { id: space, .. }, view) = self.present_space(space, deadline).await?;
         let head = self.fatal(directory::head(&view))?;
         drop(view);
         let wanted = through.unwrap_or(head.map_or(Revision(0), |head| head.revision));
@@ -188,34 +190,30 @@ impl<P: Ports> Member<P> {
         space: &str,
         timeout: Duration,
     ) -> Result<SpaceDescription, CallFailure> {
-        let (name, id, view) = self.present_space(space, self.deadline(timeout)).await?;
-        let Some(entry) = self.fatal(self.0.directory.space_in(&view, &name))? else {
-            return Err(unknown_space(&name).into());
-        };
+        let (record, view) = self.present_space(space, self.deadline(timeout)).await?;
         let described = || {
-            let SpaceListing { record: _, log, failures } = SpaceListing::read(&view, entry.record.clone())?;
-            Ok(SpaceDescription { bindings: bindings_of(&view, &name, id)?, entry, log, failures })
+            let schema = self.0.directory.schema(&view, record.module)?;
+            let bindings = bindings_of(&view, &record.name, record.id)?;
+            let SpaceListing { record, log, failures } = SpaceListing::read(&view, record)?;
+            Ok(SpaceDescription { entry: SpaceEntry { record, schema }, log, failures, bindings })
         };
         self.fatal(described())
     }
 
+    /// The space called `space` once this member is up to date, and the view that it was read from.
     async fn present_space(
         &self,
         space: &str,
         deadline: Monotonic,
-    ) -> Result<(SpaceName, SpaceId, <P::Store as Store>::View), CallFailure> {
+    ) -> Result<(SpaceRecord, <P::Store as Store>::View), CallFailure> {
         let name = space_name(space)?;
         self.0.reader.ready(Consistency::Linearizable, 0, deadline).await?;
         let view = self.view()?;
-        let (id, _) = self.log_of(&view, &name)?;
-        Ok((name, id, view))
+        Ok((self.record_of(&view, &name)?, view))
     }
 
-    fn log_of(&self, view: &impl StateView, name: &SpaceName) -> Result<(SpaceId, EventLog), CallFailure> {
-        let Some(record) = self.fatal(directory::space(view, name))? else {
-            return Err(unknown_space(name).into());
-        };
-        Ok((record.id, self.fatal(events::event_log(view, record.id))?))
+    fn record_of(&self, view: &impl StateView, name: &SpaceName) -> Result<SpaceRecord, CallFailure> {
+        self.fatal(directory::space(view, name))?.ok_or_else(|| unknown_space(name).into())
     }
 }
 

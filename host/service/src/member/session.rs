@@ -22,14 +22,14 @@ use super::administer::failed;
 use super::call::{Form, space_name};
 use super::{Args, CallAnswer, Member, rejected};
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason};
-use crate::parked::{News, Place};
+use crate::parked::{Place, Resolution};
 use crate::ports::{Monotonic, Ports, Runtime, Touched, Unavailable};
 use crate::propose::Proposal;
 use crate::read::Consistency;
 use crate::read::{Kind, SpaceEntry};
 use crate::sessions::{SessionKey, Verified, hash_of};
 
-/// How long a waiting call that asks again tries, before it tries anew.
+/// How long one attempt of a waiting call to be proposed again lasts.
 const ASK_AGAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long it waits in between, and a touch of a session whose end is proposed before it looks
 /// again.
@@ -207,7 +207,8 @@ impl<P: Ports> Member<P> {
             }
         };
         self.0.reader.by(deadline, touched).await.unwrap_or_else(|_| {
-            let message = "no leader has confirmed in time that the session lives; try again, here or on another member";
+            let message = "no leader has confirmed in time that the session lives; try again, here or on \
+                another member";
             Err(CallFailure::unavailable(UnavailableReason::NoLeader, message))
         })
     }
@@ -283,9 +284,9 @@ impl<P: Ports> Member<P> {
 
     async fn wait_for(self, mut place: Place, mut call: ParkedCall) -> Result<CallAnswer, CallFailure> {
         let outcome = loop {
-            match place.news().await {
-                Some(News::Outcome(outcome)) => break outcome,
-                Some(News::Lost) => {
+            match place.resolution().await {
+                Some(Resolution::Outcome(outcome)) => break outcome,
+                Some(Resolution::Lost) => {
                     place.renew();
                     if let Some(outcome) = self.ask_again(&mut call.proposal).await? {
                         break outcome;

@@ -33,10 +33,11 @@ fn a_completion_reaches_only_those_who_wait_for_it() {
     let calls = ParkedCalls::default();
     let (mut one, mut two) = (place(&calls, 1, 0).expect("room"), place(&calls, 2, 0).expect("room"));
     calls.complete(vec![completed(2), completed(3)]);
-    assert!(one.news().now_or_never().is_none());
-    assert!(
-        matches!(two.news().now_or_never(), Some(Some(News::Outcome(outcome))) if outcome.revision == Revision(9))
-    );
+    assert!(one.resolution().now_or_never().is_none());
+    assert!(matches!(
+        two.resolution().now_or_never(),
+        Some(Some(Resolution::Outcome(outcome))) if outcome.revision == Revision(9)
+    ));
 }
 
 #[test]
@@ -44,11 +45,11 @@ fn who_is_lost_hears_again_when_the_place_is_renewed() {
     let calls = ParkedCalls::default();
     let mut place = place(&calls, 1, 0).expect("room");
     calls.restored(&MemoryState::default()).expect("rows in memory");
-    assert!(matches!(place.news().now_or_never(), Some(Some(News::Lost))));
+    assert!(matches!(place.resolution().now_or_never(), Some(Some(Resolution::Lost))));
     place.renew();
-    assert!(place.news().now_or_never().is_none());
+    assert!(place.resolution().now_or_never().is_none());
     calls.complete(vec![completed(1)]);
-    assert!(matches!(place.news().now_or_never(), Some(Some(News::Outcome(_)))));
+    assert!(matches!(place.resolution().now_or_never(), Some(Some(Resolution::Outcome(_)))));
 }
 
 #[test]
@@ -58,7 +59,10 @@ fn the_end_is_heard_by_those_who_wait_and_those_who_come_later() {
     calls.close();
     let mut after = place(&calls, 1, 0).expect("room");
     after.renew();
-    assert!(matches!((before.news().now_or_never(), after.news().now_or_never()), (Some(None), Some(None))));
+    assert!(matches!(
+        (before.resolution().now_or_never(), after.resolution().now_or_never()),
+        (Some(None), Some(None))
+    ));
     drop((before, after));
     assert_eq!(calls.counts(), (0, 0, 0));
 }

@@ -102,13 +102,15 @@ impl Ledger {
         let ProposerLimits { own_commands, own_bytes, .. } = self.limits;
         if self.waiters.len() >= own_commands {
             let message = format!(
-                "{own_commands} commands wait on this member, which is its limit; try again later or on another member"
+                "{own_commands} commands wait on this member, which is its limit; \
+                    try again later or on another member"
             );
             return Err(ProposalError::unavailable(UnavailableReason::QueueFull, message));
         }
         if self.waiters.len() > 0 && self.waiters.bytes() + packed.bytes.len() > own_bytes {
             let message = format!(
-                "commands of {own_bytes} bytes wait on this member, which is its limit; try again later or on another member"
+                "commands of {own_bytes} bytes wait on this member, which is its limit; \
+                    try again later or on another member"
             );
             return Err(ProposalError::unavailable(UnavailableReason::QueueFull, message));
         }

@@ -57,8 +57,7 @@ pub struct Proposal {
 impl Proposer {
     /// Starts the proposer of `member`; `incarnation` is another one for each start of it.
     pub(crate) fn start<R: Runtime, C: Clock, N: Replication>(
-        member: MemberId,
-        incarnation: u64,
+        (member, incarnation): (MemberId, u64),
         limits: ProposerLimits,
         runtime: &R,
         clock: Arc<C>,

@@ -5,7 +5,7 @@ use synod_machine::directory::Page;
 /// Items that one read takes.
 const PAGE: usize = 1_024;
 
-/// The items of a list that `read` reads a page of, with what follows an item; see [`paged`].
+/// See [`paged`].
 struct Paged<T, K, R, F> {
     read: R,
     key: F,
@@ -14,8 +14,8 @@ struct Paged<T, K, R, F> {
     more: bool,
 }
 
-/// All items of a list behind `after`. `read` reads the page behind a key, of so many items at most;
-/// `key` is that of an item. Ends after an error.
+/// All items of a list after `after`. `read` reads the page after a key, of so many items at most;
+/// `key` is that of an item. The first error ends the list.
 pub(crate) fn paged<T, K>(
     after: Option<K>,
     read: impl FnMut(Option<&K>, usize) -> Result<Page<T>, Fatal>,

@@ -110,7 +110,8 @@ impl<R: Runtime, N: Replication> Reader<R, N> {
             let mut state = lock(&self.state);
             if state.waiting.len() >= WAITING_READS {
                 let message = format!(
-                    "{WAITING_READS} reads wait on this member, which is its limit; try again later or on another member"
+                    "{WAITING_READS} reads wait on this member, which is its limit; \
+                        try again later or on another member"
                 );
                 return Err(CallFailure::unavailable(UnavailableReason::Busy, message));
             }

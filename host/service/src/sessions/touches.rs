@@ -84,7 +84,8 @@ impl Touches {
             let mut state = lock(&self.0);
             if state.waiting.len() >= WAITING_TOUCHES {
                 let message = format!(
-                    "{WAITING_TOUCHES} touches wait on this member, which is its limit; try again later or on another member"
+                    "{WAITING_TOUCHES} touches wait on this member, which is its limit; \
+                        try again later or on another member"
                 );
                 return Err(CallFailure::unavailable(UnavailableReason::Busy, message));
             }

@@ -29,7 +29,10 @@ impl Oracle {
             rows.commit(&applied.writes);
             emitted.extend(applied.events);
             let entry: Entry = synod_abi::decode(&bytes).expect("entries decode");
-            let is_add = |action: &Action| matches!(action, Action::Call(call) if call.operation == OperationId::of("add"));
+            let is_add = |action: &Action| match action {
+                Action::Call(call) => call.operation == OperationId::of("add"),
+                _ => false,
+            };
             let done = entry
                 .commands
                 .iter()

@@ -26,6 +26,10 @@ enum Happening {
     Mood(Mood),
 }
 
+fn moods() -> impl Strategy<Value = Mood> {
+    prop_oneof![Just(Mood::Accept), Just(Mood::Refuse), Just(Mood::UnknownKept)]
+}
+
 fn happening() -> impl Strategy<Value = Happening> {
     let member = || 1..=MEMBERS;
     prop_oneof![
@@ -37,7 +41,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => member().prop_map(Happening::Reconnect),
         2 => (member(), any::<bool>()).prop_map(|(member, stopped)| Happening::Stop(member, stopped)),
         1 => (member(), any::<bool>()).prop_map(|(member, held)| Happening::HoldApply(member, held)),
-        1 => prop_oneof![Just(Mood::Accept), Just(Mood::Refuse), Just(Mood::UnknownKept)].prop_map(Happening::Mood),
+        1 => moods().prop_map(Happening::Mood),
     ]
 }
 
@@ -53,14 +57,17 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_client_believes_in_a_session_that_has_ended(happenings in proptest::collection::vec(happening(), 1..80)) {
+    fn no_client_believes_in_a_session_that_has_ended(
+        happenings in proptest::collection::vec(happening(), 1..80),
+    ) {
         let mut cluster = Cluster::ready(MEMBERS);
         let key = cluster.open(1, 1, TTL_MS);
         let (mut stopped, mut touches) = ([false; MEMBERS as usize], Vec::new());
         for happening in &happenings {
             match *happening {
                 Happening::Touch(member) => {
-                    touches.push((cluster.sim.elapsed(), cluster.start_touch_for(member, key, Duration::from_secs(5))));
+                    let touch = cluster.start_touch_for(member, key, Duration::from_secs(5));
+                    touches.push((cluster.sim.elapsed(), touch));
                 }
                 Happening::Wait(ms) => cluster.advance(Duration::from_millis(ms)),
                 Happening::Elect(member) if cluster.is_isolated(member) || stopped[member as usize - 1] => {}

@@ -28,6 +28,10 @@ enum Happening {
     Snapshot(u64, u64),
 }
 
+fn moods() -> impl Strategy<Value = Mood> {
+    prop_oneof![Just(Mood::Accept), Just(Mood::Refuse), Just(Mood::UnknownKept), Just(Mood::UnknownLost)]
+}
+
 fn happening() -> impl Strategy<Value = Happening> {
     let member = || 1..=MEMBERS;
     prop_oneof![
@@ -39,7 +43,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (member(), any::<bool>()).prop_map(|(member, held)| Happening::HoldApply(member, held)),
         2 => any::<bool>().prop_map(Happening::Deafen),
         2 => Just(Happening::Cut),
-        2 => prop_oneof![Just(Mood::Accept), Just(Mood::Refuse), Just(Mood::UnknownKept), Just(Mood::UnknownLost)].prop_map(Happening::Mood),
+        2 => moods().prop_map(Happening::Mood),
         3 => (1_u64..2_000).prop_map(Happening::Wait),
         1 => (member(), member()).prop_map(|(from, to)| Happening::Snapshot(from, to)),
     ]
@@ -90,9 +94,13 @@ proptest! {
             let times = committed.iter().filter(|(committed, _)| *committed == key).count();
             match look(&mut pending) {
                 Some(Ok(_)) => prop_assert_eq!(times, 1, "{} was answered", key),
-                Some(Err(CallFailure::Unavailable { .. })) => prop_assert_eq!(times, 0, "{} was unavailable", key),
+                Some(Err(CallFailure::Unavailable { .. })) => {
+                    prop_assert_eq!(times, 0, "{} was unavailable", key);
+                }
                 Some(Err(CallFailure::OutcomeUnknown(_))) => prop_assert!(times <= 1, "{} is unknown", key),
-                Some(Err(CallFailure::Rejected(rejected))) => prop_assert!(false, "{} was rejected: {}", key, rejected),
+                Some(Err(CallFailure::Rejected(rejected))) => {
+                    prop_assert!(false, "{} was rejected: {}", key, rejected);
+                }
                 None => prop_assert!(false, "{} has no answer", key),
             }
         }
@@ -118,7 +126,8 @@ proptest! {
             let answer = match look(&mut pending) {
                 Some(Ok(answer)) => answer,
                 Some(Err(CallFailure::Unavailable { .. } | CallFailure::OutcomeUnknown(_))) => {
-                    let mut again = cluster.start_request(1 + id % MEMBERS, key, next_request(id), ("add", "k", 1));
+                    let (member, request) = (1 + id % MEMBERS, next_request(id));
+                    let mut again = cluster.start_request(member, key, request, ("add", "k", 1));
                     cluster.advance(Duration::from_secs(1));
                     let answer = look(&mut again);
                     prop_assert!(matches!(answer, Some(Ok(_))), "request {} again: {:?}", id, answer);

@@ -43,7 +43,10 @@ impl Ledger {
     pub(crate) fn restored(&mut self, term: u64) -> Answers {
         self.applied_term = self.applied_term.max(term);
         self.leader.forget_through(term);
-        let skipped = |waiter: &Waiter| matches!(waiter.placement, Placement::Bound { term: bound, .. } if bound <= term);
+        let skipped = |waiter: &Waiter| match waiter.placement {
+            Placement::Bound { term: bound, .. } => bound <= term,
+            Placement::Queued | Placement::Held => false,
+        };
         let repeat =
             self.waiters.select(|waiter| skipped(waiter) && waiter.packed.repeat == Repeat::Harmless);
         let unknown =
