@@ -153,7 +153,8 @@ fn what() -> impl Strategy<Value = What> {
         1 => Just(What::WaitAndGrant),
         6 => (0..TOPICS.len() - 1, then()).prop_map(|(topic, then)| What::Emit { topic, then }),
         3 => (named(), then()).prop_map(|(to, then)| What::Send { to, then }),
-        6 => (prop::sample::select(vec![0, 0, 0, 1, 2]), prop::collection::vec(then(), 0..3)).prop_map(|(hook, then)| What::React { hook, then }),
+        6 => (prop::sample::select(vec![0, 0, 0, 1, 2]), prop::collection::vec(then(), 0..3))
+            .prop_map(|(hook, then)| What::React { hook, then }),
     ]
 }
 
@@ -171,23 +172,27 @@ fn deed() -> impl Strategy<Value = Deed> {
         prop::option::weighted(0.3, 0..3_u64),
         prop::option::of(0..30_u64),
     );
+    let bind = (named(), named(), any::<bool>(), 0..4_usize, on_failure);
+    let bind = bind.prop_map(|(one, other, ordered, filter, on_failure)| {
+        let (handler, source) = if ordered { (one.max(other), one.min(other)) } else { (one, other) };
+        Deed::Bind { handler, source, filter, on_failure }
+    });
     prop_oneof![
         3 => client().prop_map(Deed::Open),
         1 => (client(), cause).prop_map(|(client, cause)| Deed::End(client, cause)),
         24 => call.prop_map(|(client, space, what, acknowledge, single, after, wait_ms)| {
             Deed::Call { client, space, what, acknowledge, single, after, wait_ms }
         }),
-        8 => (client(), 0..8_usize, prop::bool::weighted(0.1)).prop_map(|(client, back, change)| Deed::Retry { client, back, change }),
+        8 => (client(), 0..8_usize, prop::bool::weighted(0.1))
+            .prop_map(|(client, back, change)| Deed::Retry { client, back, change }),
         5 => (client(), 0..6_u64).prop_map(|(client, back)| Deed::Cancel { client, back }),
         5 => (space(), what()).prop_map(|(space, what)| Deed::Plain { space, what }),
         4 => Just(Deed::Tick),
         3 => (1..20_u64).prop_map(Deed::Advance),
         1 => (1..4_u32).prop_map(Deed::Create),
-        6 => (named(), named(), any::<bool>(), 0..4_usize, on_failure).prop_map(|(one, other, ordered, filter, on_failure)| {
-            let (handler, source) = if ordered { (one.max(other), one.min(other)) } else { (one, other) };
-            Deed::Bind { handler, source, filter, on_failure }
-        }),
-        1 => (named(), named(), 0..4_usize).prop_map(|(handler, source, filter)| Deed::Unbind { handler, source, filter }),
+        6 => bind,
+        1 => (named(), named(), 0..4_usize)
+            .prop_map(|(handler, source, filter)| Deed::Unbind { handler, source, filter }),
         2 => (space(), 0..9_u64).prop_map(|(space, back)| Deed::Compact { space, back }),
         1 => (named(), prop::sample::select(vec![0, limits::EVENTS_CEILING + 1])).prop_map(|(space, events)| {
             Deed::Retain { space, events }
@@ -422,7 +427,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
-    fn commands_mean_the_same_in_every_batch_and_leave_nothing(deeds in prop::collection::vec(deed(), 1..150)) {
+    fn commands_mean_the_same_in_every_batch_and_leave_nothing(
+        deeds in prop::collection::vec(deed(), 1..150),
+    ) {
         let mut world = World::new();
         deeds.iter().for_each(|deed| world.perform(deed));
         world.end();

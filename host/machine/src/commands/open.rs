@@ -1,8 +1,8 @@
 //! The session in whose name a request runs: its record while the command changes it, and how what
 //! its client acknowledges is forgotten.
 //!
-//! A request that is acknowledged singly while the floor is not above it leaves a mark until it is: a
-//! late copy of it must not run.
+//! A request that is acknowledged singly while the floor is not above it leaves a mark until it is:
+//! a late copy of it must not run.
 use synod_abi::{RequestId, SessionId, limits};
 
 use crate::commands::sessions::record_of;

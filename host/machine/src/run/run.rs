@@ -98,8 +98,8 @@ impl<'a, S: StateView, V: Vm<Draft<S>>> Run<'a, S, V> {
         Context { revision: turn.revision, now: head.time, session, may_wait, seed }
     }
 
-    /// Undoes what a rejected call wrote since `mark`. Its instance is dropped if it wrote anything,
-    /// because its memory may remember that.
+    /// Undoes what a rejected call wrote since `mark`. Its instance is dropped if it wrote
+    /// anything, because its memory may remember that.
     pub(crate) fn undo(&mut self, space: SpaceId, mark: &Mark, rejection: &Rejection) {
         if matches!(rejection, Rejection::Fault(_)) || self.draft.changed_since(mark) {
             self.vm.discard(space);

@@ -363,9 +363,8 @@ fn what_was_granted_can_be_given_back_until_it_is_acknowledged() {
 #[test]
 fn a_plain_call_has_no_session_and_may_answer_now_but_not_later() {
     let (mut member, session) = member();
-    assert!(
-        matches!(member.run(&[Step::Context, Step::Now]).unwrap()[..], [ref told] if told.ends_with(" 0 false"))
-    );
+    let shown = member.run(&[Step::Context, Step::Now]).unwrap();
+    assert!(matches!(&shown[..], [context] if context.ends_with(" 0 false")), "{shown:?}");
     member.vm.discarded.clear();
     assert_eq!(member.run(&[Step::Later]), Err(Rejection::CannotWait));
     assert_eq!(member.vm.discarded, []);

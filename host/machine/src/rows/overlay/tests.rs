@@ -72,6 +72,46 @@ fn sum_of(model: &Model) -> RowSum {
     sum
 }
 
+/// The writes of rows.
+fn puts(rows: &Model) -> Vec<Write> {
+    let put = |(key, value): (&Vec<u8>, &Vec<u8>)| Write::Put {
+        table: Table::State,
+        key: key.clone(),
+        value: value.clone(),
+    };
+    rows.iter().map(put).collect()
+}
+
+/// Whether the overlay's writes lead from the committed rows to those of the model, and its changes
+/// from the one digest to the other.
+fn finishes_as(
+    overlay: Overlay,
+    mut state: MemoryState,
+    committed: &Model,
+    model: &Model,
+) -> Result<(), TestCaseError> {
+    let mut sum = sum_of(committed);
+    let mut buffer = Vec::new();
+    let mut changed = 0;
+    let deleted: Vec<Vec<u8>> = overlay.prefixes.iter().map(|(_, prefix)| prefix.clone()).collect();
+    let gone = committed.iter().filter(|(key, _)| deleted.iter().any(|prefix| key.starts_with(prefix)));
+    let gone: Model = gone.map(|(key, value)| (key.clone(), value.clone())).collect();
+    sum.subtract_sum(sum_of(&gone));
+    let writes = overlay
+        .finish(&state, |row| {
+            changed += 1;
+            row.before.iter().for_each(|value| sum.subtract(row.table, row.key, value, &mut buffer));
+            row.after.iter().for_each(|value| sum.add(row.table, row.key, value, &mut buffer));
+            Ok(())
+        })
+        .unwrap();
+    prop_assert_eq!(changed + deleted.len(), writes.len());
+    state.commit(&writes);
+    prop_assert_eq!(&rows_of(&state), model);
+    prop_assert_eq!(sum, sum_of(model), "net changes give the digest of the rows");
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -82,15 +122,16 @@ proptest! {
         chunk in 1..5_usize,
     ) {
         let mut state = MemoryState::default();
-        let writes: Vec<Write> = committed.iter().map(|(key, value)| Write::Put { table: Table::State, key: key.clone(), value: value.clone() }).collect();
-        state.commit(&writes);
+        state.commit(&puts(&committed));
         let (mut overlay, mut model) = (Overlay::default(), committed.clone());
         let mut saved: Vec<(Savepoint, Model)> = Vec::new();
         for op in ops {
             match op {
                 Op::Get(key) => {
-                    prop_assert_eq!(overlay.peek(&state, Table::State, &key).unwrap(), model.get(&key).cloned());
-                    prop_assert_eq!(overlay.get(&state, Table::State, &key).unwrap().map(Cow::into_owned), model.get(&key).cloned());
+                    let expected = model.get(&key).cloned();
+                    prop_assert_eq!(overlay.peek(&state, Table::State, &key).unwrap(), expected.clone());
+                    let got = overlay.get(&state, Table::State, &key).unwrap().map(Cow::into_owned);
+                    prop_assert_eq!(got, expected);
                 }
                 Op::Put(key, value) => {
                     overlay.put(Table::State, &key, value.clone());
@@ -139,20 +180,7 @@ proptest! {
             }
         }
         prop_assert!(overlay.changed(Table::State, b"").all(|(key, there)| model.contains_key(key) == there));
-        let (mut sum, mut buffer, mut changed) = (sum_of(&committed), Vec::new(), 0);
-        let deleted: Vec<Vec<u8>> = overlay.prefixes.iter().map(|(_, prefix)| prefix.clone()).collect();
-        let gone: Model = committed.iter().filter(|(key, _)| deleted.iter().any(|prefix| key.starts_with(prefix))).map(|(k, v)| (k.clone(), v.clone())).collect();
-        sum.subtract_sum(sum_of(&gone));
-        let writes = overlay.finish(&state, |row| {
-            changed += 1;
-            row.before.iter().for_each(|value| sum.subtract(row.table, row.key, value, &mut buffer));
-            row.after.iter().for_each(|value| sum.add(row.table, row.key, value, &mut buffer));
-            Ok(())
-        }).unwrap();
-        prop_assert_eq!(changed + deleted.len(), writes.len());
-        state.commit(&writes);
-        prop_assert_eq!(&rows_of(&state), &model);
-        prop_assert_eq!(sum, sum_of(&model), "net changes give the digest of the rows");
+        finishes_as(overlay, state, &committed, &model)?;
     }
 }
 

@@ -1,0 +1,44 @@
+//! For tests: whether the numbers of head, sessions and spaces are those of the rows.
+use std::collections::BTreeMap;
+
+use crate::rows::timers::Fires;
+use crate::sessions::{RequestRecord, RequestState, SessionRecord};
+use crate::{MemoryState, Table, directory};
+
+/// Whether the numbers of head, sessions and spaces are those of the rows.
+pub(crate) fn recount(state: &MemoryState, head: &directory::Head) {
+    let rows = |table, prefix: u8| state.rows(table).filter(move |(key, _)| key[0] == prefix);
+    let number = |table, prefix| rows(table, prefix).count() as u64;
+    assert_eq!(u64::from(head.sessions), number(Table::Sessions, b's'));
+    assert_eq!(u64::from(head.sessions), number(Table::Sessions, b'n'));
+    assert_eq!(head.requests, number(Table::Sessions, b'r'));
+    assert_eq!(head.waiting, number(Table::Sessions, b't'));
+    assert_eq!(head.timers, number(Table::Timers, b't'));
+    let (mut requests, mut deadlines) = (BTreeMap::<&[u8], (u32, u64, u32, u64)>::new(), 0);
+    for (key, value) in rows(Table::Sessions, b'r') {
+        let record: RequestRecord = synod_abi::decode(value).unwrap();
+        let of = requests.entry(&key[1..17]).or_default();
+        let waits = matches!(record.state, RequestState::Waiting { .. });
+        deadlines += u64::from(matches!(record.state, RequestState::Waiting { deadline: Some(_), .. }));
+        let id = u64::from_be_bytes(*key.last_chunk().unwrap());
+        *of = (of.0 + 1, of.1 + value.len() as u64, of.2 + u32::from(waits), of.3.max(id));
+    }
+    for (key, value) in rows(Table::Sessions, b's') {
+        let record: SessionRecord = synod_abi::decode(value).unwrap();
+        let of = requests.remove(&key[1..]).unwrap_or_default();
+        assert_eq!((record.requests, record.outcome_bytes, record.waiting), (of.0, of.1, of.2), "{record:?}");
+        assert!(record.last_request.0 >= of.3 && record.spaces.is_sorted());
+    }
+    assert!(requests.is_empty(), "requests have sessions");
+    let in_spaces: u64 =
+        rows(Table::Sessions, b'c').map(|(_, value)| synod_abi::decode::<u64>(value).unwrap()).sum();
+    assert_eq!(in_spaces, head.waiting);
+    let fires = rows(Table::Timers, b't').map(|(_, value)| synod_abi::decode::<Fires>(value).unwrap());
+    let (mut hooks, mut others) = (0, 0);
+    fires.for_each(|fires| match fires {
+        Fires::Hook { .. } => hooks += 1,
+        Fires::Deadline { .. } => others += 1,
+        Fires::Purge { .. } => {}
+    });
+    assert_eq!((hooks, others), (number(Table::Timers, b'i'), deadlines));
+}
