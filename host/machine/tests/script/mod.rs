@@ -63,7 +63,7 @@ impl Runner {
     pub(crate) fn formed() -> Self {
         let state = MemoryState::default();
         let mut runner = Self {
-            machine: Machine::load(&state, ENVIRONMENT).unwrap(),
+            machine: Machine::load(&state, ENVIRONMENT).expect("no rows are no damaged rows"),
             state,
             vm: ScriptVm::default(),
             index: 0,
@@ -74,7 +74,7 @@ impl Runner {
         runner.apply(None, Action::FormCluster { cluster: ClusterId([9; 16]) });
         runner.apply(None, Action::SetEnvironment { environment: ENVIRONMENT });
         runner.apply(None, Action::InstallRecipe { module: recipe::SCRIPT_1.into(), replace: false });
-        runner.apply(None, create("a", "script").unwrap());
+        runner.apply(None, create("a", "script").expect("both names are valid"));
         runner
     }
 
@@ -87,9 +87,10 @@ impl Runner {
         let caller = Caller { session, ..Caller::default() };
         let command = Command { origin: Origin::default(), caller, action };
         let entry = encode(&Entry { stamp: Time(self.now), commands: vec![command] });
-        let applied = self.machine.apply(self.state.clone(), &mut self.vm, self.index, &entry).unwrap();
+        let applied = self.machine.apply(self.state.clone(), &mut self.vm, self.index, &entry);
+        let applied = applied.expect("the machine goes on");
         self.state.commit(&applied.writes);
-        verify(&self.state).unwrap();
+        verify(&self.state).expect("the rows have their digest");
         applied
     }
 
@@ -168,13 +169,13 @@ impl Runner {
             ("create", [space]) => create(space, "script")?,
             ("create", [space, recipe]) => create(space, recipe)?,
             ("upgrade", [space, to]) => {
-                Action::UpgradeSpace { name: SpaceName::new(*space)?, to: to.parse()? }
+                Action::UpgradeSpace { name: SpaceName::new(space)?, to: to.parse()? }
             }
-            ("delete", [space]) => Action::DeleteSpace { name: SpaceName::new(*space)? },
+            ("delete", [space]) => Action::DeleteSpace { name: SpaceName::new(space)? },
             ("bind", [handler, source, filter, rest @ ..]) => {
                 let binding = Binding {
-                    handler: SpaceName::new(*handler)?,
-                    source: SpaceName::new(*source)?,
+                    handler: SpaceName::new(handler)?,
+                    source: SpaceName::new(source)?,
                     filter: TopicFilter::parse(filter),
                 };
                 let on_failure = if rest == ["skip"] { OnFailure::Skip } else { OnFailure::Reject };
