@@ -7,7 +7,7 @@ use std::future::Future;
 use bytes::Bytes;
 use synod_storage::AppliedMark;
 
-use crate::Fatal;
+use synod_storage::Fatal;
 
 /// An entry that a majority has on disk. It will be at this position on every member, for good.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use synod_storage::{AppliedMark, LogRecord};
 
 use crate::types::{
-    Entry, EntryPayload, LogId, Member, Membership, Payload, SnapshotMeta, StoredMembership, Vote,
+    Entry, EntryPayload, LogId, MemberInfo, Membership, Payload, SnapshotMeta, StoredMembership, Vote,
 };
 use crate::{CommittedPayload, DecodeError};
 
@@ -64,7 +64,7 @@ impl From<VoteRecord> for Vote {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct MembershipRecord {
     configs: Vec<BTreeSet<u64>>,
-    members: BTreeMap<u64, Member>,
+    members: BTreeMap<u64, MemberInfo>,
 }
 
 impl From<&Membership> for MembershipRecord {

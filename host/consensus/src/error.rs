@@ -3,18 +3,7 @@
 use std::time::Duration;
 
 use synod_abi::MemberId;
-
-/// A local cause that only this member has: the disk, corruption, a broken invariant. The member
-/// stops.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Fatal(pub String);
-
-impl Fatal {
-    pub(crate) fn into_io(self) -> std::io::Error {
-        std::io::Error::other(self)
-    }
-}
+use synod_storage::Fatal;
 
 pub(crate) fn storage_io(error: synod_storage::StorageError) -> std::io::Error {
     std::io::Error::other(error)
@@ -62,13 +51,13 @@ pub enum InitializeError {
     NotAMember(MemberId),
     /// The member has stopped.
     #[error(transparent)]
-    Stopped(#[from] Unavailable),
+    Stopped(#[from] Stopped),
 }
 
 /// The member has stopped, because of a [`Fatal`] or a shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, thiserror::Error)]
 #[error("this member has stopped; ask another one")]
-pub struct Unavailable;
+pub struct Stopped;
 
 /// A payload that surely is not in the log, and never will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +72,7 @@ pub enum NotProposed {
     },
     /// The member has stopped.
     #[error(transparent)]
-    Stopped(#[from] Unavailable),
+    Stopped(#[from] Stopped),
 }
 
 /// Why there is no read index.
@@ -100,14 +89,17 @@ pub enum ReadIndexError {
     NoQuorum,
     /// The member has stopped.
     #[error(transparent)]
-    Stopped(#[from] Unavailable),
+    Stopped(#[from] Stopped),
 }
 
 /// Why leadership stayed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransferError {
     /// This member does not lead.
-    #[error("this member is not the leader; ask member {}", leader.map_or("of another term".to_owned(), |id| id.to_string()))]
+    #[error(
+        "this member is not the leader; ask member {}",
+        leader.map_or("of another term".to_owned(), |id| id.to_string())
+    )]
     NotLeader {
         /// Who does, if it is known.
         leader: Option<MemberId>,
@@ -116,7 +108,10 @@ pub enum TransferError {
     #[error("member {0} is not a voter of this cluster")]
     NotAVoter(MemberId),
     /// The target did not take over in time.
-    #[error("member {to} did not take over within {} ms; the cluster elects a leader by itself", waited.as_millis())]
+    #[error(
+        "member {to} did not take over within {} ms; the cluster elects a leader by itself",
+        waited.as_millis()
+    )]
     TimedOut {
         /// The target.
         to: MemberId,
@@ -125,7 +120,7 @@ pub enum TransferError {
     },
     /// The member has stopped.
     #[error(transparent)]
-    Stopped(#[from] Unavailable),
+    Stopped(#[from] Stopped),
 }
 
 /// Why a peer's request was not served. The connection's other requests are unaffected.
@@ -139,5 +134,5 @@ pub enum ServeError {
     Damaged(String),
     /// The member has stopped.
     #[error(transparent)]
-    Stopped(#[from] Unavailable),
+    Stopped(#[from] Stopped),
 }

@@ -14,16 +14,16 @@ mod apply;
 mod codec;
 mod error;
 mod frames;
-mod leadership;
 mod log;
-mod machine;
 mod network;
-mod proposal;
+mod pending;
 mod raft;
 mod serve;
 mod settings;
 mod snapshot;
+mod state_machine;
 mod status;
+mod term;
 mod types;
 
 #[cfg(test)]
@@ -32,17 +32,16 @@ mod tests;
 pub use apply::{Applier, CommittedEntry, CommittedPayload};
 pub use codec::payload_of_record;
 pub use error::{
-    DecodeError, Fatal, InitializeError, NotProposed, ReadIndexError, ServeError, StartError, TransferError,
-    Unavailable,
+    DecodeError, InitializeError, NotProposed, ReadIndexError, ServeError, StartError, Stopped, TransferError,
 };
-pub use leadership::{Leadership, LeadershipWatch, Role};
 pub use network::{Peer, PeerError, PeerNetwork};
-pub use proposal::{Proposal, ProposalOutcome, Refusal};
+pub use pending::{PendingEntry, ProposalOutcome, Refusal};
 pub use raft::Raft;
 pub use settings::{BadSettings, Blocking, Settings};
 pub use snapshot::OutgoingSnapshot;
 pub use status::{PeerProgress, Status};
-pub use types::{EntryId, Member};
+pub use term::{Role, TermState, TermWatch};
+pub use types::{EntryId, MemberInfo};
 
 /// The traits of an async runtime: tasks, timers, channels. Everything that must run in simulation
 /// goes through them.

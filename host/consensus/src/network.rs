@@ -34,7 +34,7 @@ use synod_storage::StateStore;
 use crate::frames;
 use crate::runtime::{AsyncRuntime, Select2};
 use crate::snapshot::{OutgoingSnapshot, SnapshotData};
-use crate::types::{Member, Snapshot, Types, Vote};
+use crate::types::{MemberInfo, Snapshot, Types, Vote};
 
 /// Requests of one stream in a row that have no entries although their follower lacks some that
 /// were purged. A heartbeat may be one.
@@ -49,7 +49,7 @@ pub struct Peer {
     /// Which.
     pub id: MemberId,
     /// Its name and address.
-    pub member: Member,
+    pub member: MemberInfo,
 }
 
 /// Why a peer did not answer.
@@ -117,7 +117,7 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> RaftNetworkFactory<Types<R
 {
     type Network = Connection<RT, S, N>;
 
-    async fn new_client(&mut self, target: u64, member: &Member) -> Self::Network {
+    async fn new_client(&mut self, target: u64, member: &MemberInfo) -> Self::Network {
         Connection {
             network: self.network.clone(),
             peer: Peer { id: MemberId(target), member: member.clone() },

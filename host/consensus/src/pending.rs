@@ -18,7 +18,7 @@ use crate::EntryId;
 use crate::runtime::AsyncRuntime;
 use crate::types::{LogId, Types};
 
-/// How a proposal ended.
+/// How a proposed entry ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProposalOutcome {
     /// It is in the log of a majority, and will be applied, once, on every member.
@@ -47,17 +47,17 @@ pub enum Refusal {
 }
 
 /// An entry on its way into the log.
-pub struct Proposal<RT: AsyncRuntime> {
+pub struct PendingEntry<RT: AsyncRuntime> {
     outcome: OneshotReceiverOf<Types<RT>, ProposalOutcome>,
 }
 
-impl<RT: AsyncRuntime> fmt::Debug for Proposal<RT> {
+impl<RT: AsyncRuntime> fmt::Debug for PendingEntry<RT> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Proposal")
+        f.write_str("PendingEntry")
     }
 }
 
-impl<RT: AsyncRuntime> Proposal<RT> {
+impl<RT: AsyncRuntime> PendingEntry<RT> {
     /// Waits until the outcome is certain. Refusals come at once; a commit takes a majority's
     /// fsync.
     pub async fn outcome(self) -> ProposalOutcome {
@@ -85,7 +85,7 @@ impl<RT: AsyncRuntime, T: Send + 'static> Responder<Types<RT>, T> for Answer<T> 
     }
 }
 
-pub(crate) fn proposal<RT: AsyncRuntime>() -> (Proposal<RT>, Answer<ClientWriteResult<Types<RT>>>) {
+pub(crate) fn pending_entry<RT: AsyncRuntime>() -> (PendingEntry<RT>, Answer<ClientWriteResult<Types<RT>>>) {
     let (sender, outcome) = Types::<RT>::oneshot();
     let sender = Arc::new(Mutex::new(Some(sender)));
     let tell = move |outcome: ProposalOutcome| {
@@ -99,7 +99,7 @@ pub(crate) fn proposal<RT: AsyncRuntime>() -> (Proposal<RT>, Answer<ClientWriteR
         committed: Some(Box::new(move |id: LogId| at_commit(ProposalOutcome::Committed(EntryId::from(&id))))),
         completed: Box::new(move |result| tell(outcome_of::<RT>(result))),
     };
-    (Proposal { outcome }, answer)
+    (PendingEntry { outcome }, answer)
 }
 
 /// Only `ForwardToLeader` means that nothing was appended; its look-alike `LogEntryDiscarded` does

@@ -18,28 +18,28 @@ use openraft::type_config::TypeConfigExt;
 use openraft::type_config::alias::WatchReceiverOf;
 use openraft::vote::leader_id_std::CommittedLeaderId;
 use synod_abi::MemberId;
-use synod_storage::{LogStore, StateStore};
+use synod_storage::{Fatal, LogStore, StateStore};
 
 use crate::codec;
-use crate::leadership::{Running, Watches, watch};
 use crate::log::{Log, Meter};
-use crate::machine::Machine;
 use crate::network::{Connections, PeerNetwork, Purged};
-use crate::proposal::proposal;
+use crate::pending::pending_entry;
 use crate::runtime::AsyncRuntime;
 use crate::snapshot::SnapshotSource;
+use crate::state_machine::StateMachine;
 use crate::status::status_of;
-use crate::types::{Member, Payload, Types};
+use crate::term::{Running, Watches, watch};
+use crate::types::{MemberInfo, Payload, Types};
 use crate::{
-    Applier, Fatal, InitializeError, LeadershipWatch, NotProposed, PAYLOAD_BYTES, Proposal, ReadIndexError,
-    Settings, StartError, Status, TransferError, Unavailable,
+    Applier, InitializeError, NotProposed, PAYLOAD_BYTES, PendingEntry, ReadIndexError, Settings, StartError,
+    Status, Stopped, TermState, TermWatch, TransferError,
 };
 
 /// A member of a Raft group. Clones are handles to the same member; when it has stopped, all of
 /// them say so.
 pub struct Raft<RT: AsyncRuntime, S: StateStore, A: Applier> {
     pub(crate) id: MemberId,
-    pub(crate) inner: openraft::Raft<Types<RT>, Machine<RT, S, A>>,
+    pub(crate) inner: openraft::Raft<Types<RT>, StateMachine<RT, S, A>>,
     pub(crate) settings: Settings,
     pub(crate) state: S,
     watches: Watches<RT>,
@@ -83,7 +83,7 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         let config = settings.to_openraft()?;
         let source = SnapshotSource::new(state.clone(), settings.blocking)
             .map_err(|error| Fatal(error.to_string()))?;
-        let machine = Machine::new(state.clone(), applier, Arc::new(source));
+        let machine = StateMachine::new(state.clone(), applier, Arc::new(source));
         let idle_timeout = Duration::from_millis(settings.replication_idle_timeout_ms);
         let purged = purged_index(log.clone());
         let connections = Connections::<RT, S, N>::new(network, idle_timeout, purged);
@@ -111,12 +111,13 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     /// # Errors
     /// [`InitializeError::AlreadyFormed`] on a member that has a log, whatever the list is; it is
     /// unaffected.
-    pub async fn initialize(&self, members: BTreeMap<MemberId, Member>) -> Result<(), InitializeError> {
-        let members: BTreeMap<u64, Member> = members.into_iter().map(|(id, member)| (id.0, member)).collect();
+    pub async fn initialize(&self, members: BTreeMap<MemberId, MemberInfo>) -> Result<(), InitializeError> {
+        let members: BTreeMap<u64, MemberInfo> =
+            members.into_iter().map(|(id, member)| (id.0, member)).collect();
         self.inner.initialize(members).await.map_err(|error| match error {
             RaftError::APIError(RaftInitializeError::NotAllowed(_)) => InitializeError::AlreadyFormed,
             RaftError::APIError(RaftInitializeError::NotInMembers(_)) => InitializeError::NotAMember(self.id),
-            RaftError::Fatal(_) => InitializeError::Stopped(Unavailable),
+            RaftError::Fatal(_) => InitializeError::Stopped(Stopped),
         })
     }
 
@@ -126,20 +127,26 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     ///
     /// # Errors
     /// [`NotProposed`]: it surely never gets into the log.
-    pub async fn propose(&self, term: u64, payload: Bytes) -> Result<Proposal<RT>, NotProposed> {
+    pub async fn propose(&self, term: u64, payload: Bytes) -> Result<PendingEntry<RT>, NotProposed> {
         if payload.len() > PAYLOAD_BYTES {
             return Err(NotProposed::TooLong { bytes: payload.len(), limit: PAYLOAD_BYTES });
         }
-        let (proposal, answer) = proposal::<RT>();
+        let (pending, answer) = pending_entry::<RT>();
         let request =
             self.inner.write(Payload(payload)).with_leader(CommittedLeaderId::new(term)).responder(answer);
-        request.await.map_err(|_| Unavailable)?;
-        Ok(proposal)
+        request.await.map_err(|_| Stopped)?;
+        Ok(pending)
     }
 
-    /// Who leads, to be looked at or watched.
-    pub fn leadership(&self) -> LeadershipWatch<RT> {
-        self.watches.leadership()
+    /// The present term. It may change at any moment: a decision based on it is proposed for that
+    /// term.
+    pub fn term_state(&self) -> TermState {
+        self.watches.term_state()
+    }
+
+    /// The term and its changes.
+    pub fn term_watch(&self) -> TermWatch<RT> {
+        self.watches.term_watch()
     }
 
     /// The index that a linearizable read has to wait for: every write that was acknowledged before
@@ -157,7 +164,7 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
             Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
                 Err(ReadIndexError::NoQuorum)
             }
-            Err(RaftError::Fatal(_)) => Err(ReadIndexError::Stopped(Unavailable)),
+            Err(RaftError::Fatal(_)) => Err(ReadIndexError::Stopped(Stopped)),
         }
     }
 
@@ -165,10 +172,10 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     ///
     /// # Errors
     /// The member has stopped.
-    pub async fn wait_applied(&self, index: u64) -> Result<(), Unavailable> {
+    pub async fn wait_applied(&self, index: u64) -> Result<(), Stopped> {
         let mut applied = self.inner.watch_apply_progress();
         let reached = applied.wait_until(|id| id.as_ref().is_some_and(|id| id.index >= index)).await;
-        reached.map(drop).map_err(|_| Unavailable)
+        reached.map(drop).map_err(|_| Stopped)
     }
 
     /// How this member sees the log and its peers.
@@ -183,8 +190,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     /// [`TransferError`]; after [`TransferError::TimedOut`] this member, the target or a third one
     /// may come to lead.
     pub async fn transfer_leader(&self, to: MemberId) -> Result<(), TransferError> {
-        let mut leadership = self.leadership();
-        let before = leadership.current();
+        let mut terms = self.term_watch();
+        let before = self.term_state();
         if before.leader != Some(self.id) {
             return Err(TransferError::NotLeader { leader: before.leader });
         }
@@ -194,13 +201,13 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         if !self.status().voters.contains_key(&to) {
             return Err(TransferError::NotAVoter(to));
         }
-        self.inner.trigger().transfer_leader(to.0).await.map_err(|_| Unavailable)?;
+        self.inner.trigger().transfer_leader(to.0).await.map_err(|_| Stopped)?;
         let waited = Duration::from_millis(self.settings.election_timeout_max_ms.saturating_mul(3));
         let taken_over = async {
             loop {
-                let now = leadership.changed().await?;
+                let now = terms.changed().await?;
                 if now.term > before.term && now.leader.is_some() {
-                    return Ok::<_, Unavailable>(now.leader == Some(to));
+                    return Ok::<_, Stopped>(now.leader == Some(to));
                 }
             }
         };
@@ -216,8 +223,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     ///
     /// # Errors
     /// The member has stopped.
-    pub async fn trigger_snapshot(&self) -> Result<(), Unavailable> {
-        self.inner.trigger().snapshot().await.map_err(|_| Unavailable)
+    pub async fn trigger_snapshot(&self) -> Result<(), Stopped> {
+        self.inner.trigger().snapshot().await.map_err(|_| Stopped)
     }
 
     /// Removes entries up to `index` from the log, as far as a snapshot covers them and no peer is
@@ -225,8 +232,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     ///
     /// # Errors
     /// The member has stopped.
-    pub async fn purge(&self, index: u64) -> Result<(), Unavailable> {
-        self.inner.trigger().purge_log(index).await.map_err(|_| Unavailable)
+    pub async fn purge(&self, index: u64) -> Result<(), Stopped> {
+        self.inner.trigger().purge_log(index).await.map_err(|_| Stopped)
     }
 
     /// Lets `member` come back once with an empty log; to be called on its leader *before* the
@@ -246,9 +253,9 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
                 Err(ReadIndexError::NotLeader { leader: forward.leader_id.map(MemberId) })
             }
             Ok(Err(AllowNextRevertError::NodeNotFound(_))) => {
-                Err(ReadIndexError::NotLeader { leader: self.leadership().current().leader })
+                Err(ReadIndexError::NotLeader { leader: self.term_state().leader })
             }
-            Err(_) => Err(ReadIndexError::Stopped(Unavailable)),
+            Err(_) => Err(ReadIndexError::Stopped(Stopped)),
         }
     }
 
@@ -287,7 +294,7 @@ fn purged_index<L: LogStore>(log: L) -> Purged {
 }
 
 async fn is_only_voter<RT: AsyncRuntime, S: StateStore, A: Applier>(
-    raft: &openraft::Raft<Types<RT>, Machine<RT, S, A>>,
+    raft: &openraft::Raft<Types<RT>, StateMachine<RT, S, A>>,
     id: MemberId,
 ) -> bool {
     let voters = raft
@@ -298,7 +305,7 @@ async fn is_only_voter<RT: AsyncRuntime, S: StateStore, A: Applier>(
 
 /// Each time the meter is full: the log may go up to now, and goes up to the time before.
 async fn compact_by_bytes<RT: AsyncRuntime, S: StateStore, A: Applier>(
-    raft: openraft::Raft<Types<RT>, Machine<RT, S, A>>,
+    raft: openraft::Raft<Types<RT>, StateMachine<RT, S, A>>,
     mut reached: WatchReceiverOf<Types<RT>, u64>,
 ) {
     let mut previous = None;

@@ -11,7 +11,7 @@ use synod_storage::StateStore;
 use crate::runtime::AsyncRuntime;
 use crate::snapshot::{SnapshotData, checksum};
 use crate::types::Snapshot;
-use crate::{Applier, DecodeError, Raft, ServeError, Unavailable, frames};
+use crate::{Applier, DecodeError, Raft, ServeError, Stopped, frames};
 
 impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     /// Serves a stream of entries or a heartbeat: one answer per request, in order. Requests are
@@ -37,7 +37,7 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
             .fuse();
         let answers = self.inner.stream_append(requests).map(|result| match result {
             Ok(result) => Ok(frames::encode_append_answer::<RT>(&result)),
-            Err(_) => Err(ServeError::Stopped(Unavailable)),
+            Err(_) => Err(ServeError::Stopped(Stopped)),
         });
         let last_word =
             stream::once(async move { garbage.lock().unwrap_or_else(PoisonError::into_inner).take() });
@@ -52,7 +52,7 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     /// [`ServeError`].
     pub async fn serve_vote(&self, request: Bytes) -> Result<Bytes, ServeError> {
         let request = frames::decode_vote::<RT>(&request)?;
-        let response = self.inner.vote(request).await.map_err(|_| Unavailable)?;
+        let response = self.inner.vote(request).await.map_err(|_| Stopped)?;
         Ok(frames::encode_vote_answer::<RT>(&response))
     }
 
@@ -62,7 +62,7 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     /// [`ServeError`].
     pub async fn serve_pre_vote(&self, request: Bytes) -> Result<Bytes, ServeError> {
         let request = frames::decode_vote::<RT>(&request)?;
-        let response = self.inner.pre_vote(request).await.map_err(|_| Unavailable)?;
+        let response = self.inner.pre_vote(request).await.map_err(|_| Stopped)?;
         Ok(frames::encode_vote_answer::<RT>(&response))
     }
 
@@ -109,7 +109,7 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         let file = opened.map_err(ServeError::Damaged)?;
         let snapshot = Snapshot { meta: announced.meta, snapshot: SnapshotData::Received(file) };
         let response =
-            self.inner.install_full_snapshot(announced.vote, snapshot).await.map_err(|_| Unavailable)?;
+            self.inner.install_full_snapshot(announced.vote, snapshot).await.map_err(|_| Stopped)?;
         Ok(frames::encode_snapshot_answer::<RT>(&response))
     }
 
@@ -119,7 +119,7 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     /// [`ServeError`].
     pub async fn serve_transfer(&self, request: Bytes) -> Result<Bytes, ServeError> {
         let request = frames::decode_transfer::<RT>(&request)?;
-        let response = self.inner.handle_transfer_leader(request).await.map_err(|_| Unavailable)?;
+        let response = self.inner.handle_transfer_leader(request).await.map_err(|_| Stopped)?;
         Ok(frames::encode_transfer_answer::<RT>(&response))
     }
 }

@@ -24,14 +24,14 @@ const APPLY_BATCH_ENTRIES: usize = 256;
 const APPLY_BATCH_BYTES: usize = 4 * 1_024 * 1_024;
 
 /// See the module.
-pub(crate) struct Machine<RT: AsyncRuntime, S, A> {
+pub(crate) struct StateMachine<RT: AsyncRuntime, S, A> {
     state: S,
     applier: Arc<A>,
     source: Arc<SnapshotSource<RT, S>>,
     membership: Option<Arc<[u8]>>,
 }
 
-impl<RT: AsyncRuntime, S: StateStore, A: Applier> Machine<RT, S, A> {
+impl<RT: AsyncRuntime, S: StateStore, A: Applier> StateMachine<RT, S, A> {
     pub(crate) fn new(state: S, applier: Arc<A>, source: Arc<SnapshotSource<RT, S>>) -> Self {
         Self { state, applier, source, membership: None }
     }
@@ -65,7 +65,7 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Machine<RT, S, A> {
     }
 }
 
-impl<RT: AsyncRuntime, S: StateStore, A: Applier> RaftStateMachine<Types<RT>> for Machine<RT, S, A> {
+impl<RT: AsyncRuntime, S: StateStore, A: Applier> RaftStateMachine<Types<RT>> for StateMachine<RT, S, A> {
     type SnapshotData = SnapshotData<RT, S>;
     type SnapshotBuilder = Position<RT, S>;
 
@@ -94,7 +94,7 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> RaftStateMachine<Types<RT>> fo
                 responders.extend(responder);
             }
             if !batch.is_empty() {
-                self.applier.apply(batch).await.map_err(crate::Fatal::into_io)?;
+                self.applier.apply(batch).await.map_err(std::io::Error::other)?;
             }
             for responder in responders {
                 responder.send(());
@@ -124,7 +124,7 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> RaftStateMachine<Types<RT>> fo
             .map_err(storage_io)?;
         self.membership = None;
         self.source.moved_to(meta.clone()).await;
-        self.applier.restored().await.map_err(crate::Fatal::into_io)
+        self.applier.restored().await.map_err(std::io::Error::other)
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot<SnapshotData<RT, S>>>> {

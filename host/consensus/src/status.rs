@@ -7,7 +7,7 @@ use synod_abi::MemberId;
 
 use crate::EntryId;
 use crate::runtime::AsyncRuntime;
-use crate::types::{Member, Types};
+use crate::types::{MemberInfo, Types};
 
 /// How it stands, as this member sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,9 +23,9 @@ pub struct Status {
     /// The last entry that was removed from the log.
     pub purged: Option<EntryId>,
     /// Members with a vote.
-    pub voters: BTreeMap<MemberId, Member>,
+    pub voters: BTreeMap<MemberId, MemberInfo>,
     /// Members that get the log without having a vote.
-    pub learners: BTreeMap<MemberId, Member>,
+    pub learners: BTreeMap<MemberId, MemberInfo>,
     /// Of a leader: how far the members are.
     pub peers: Option<BTreeMap<MemberId, PeerProgress>>,
 }

@@ -1,8 +1,9 @@
-//! Who leads, as a value that can be watched, and whether this member still runs.
+//! The present term, its leader and this member's role in it, as a value that can be watched; and
+//! whether this member still runs.
 //!
-//! It is derived from openraft's metrics by one small task per member, which sleeps while nothing
-//! of it changes: it follows commits only between an election and the commit of the new leader's
-//! first entry.
+//! One small task per member derives both from openraft's metrics. It follows commits only between
+//! an election and the commit of the new leader's first entry, and otherwise sleeps until the term,
+//! the leader or the role changes.
 use openraft::ServerState;
 use openraft::async_runtime::{WatchReceiver, WatchSender};
 use openraft::errors::Fatal as RaftFatal;
@@ -10,10 +11,11 @@ use openraft::metrics::RaftServerMetrics;
 use openraft::type_config::TypeConfigExt;
 use openraft::type_config::alias::WatchReceiverOf;
 use synod_abi::MemberId;
+use synod_storage::Fatal;
 
+use crate::Stopped;
 use crate::runtime::{AsyncRuntime, Select2};
 use crate::types::Types;
-use crate::{Fatal, Unavailable};
 
 /// What this member is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,18 +35,18 @@ pub enum Role {
     },
 }
 
-/// Who leads.
+/// What this member knows of the present term.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Leadership {
+pub struct TermState {
     /// The latest term that this member knows of; at most one member leads in it.
     pub term: u64,
-    /// Who leads in it, if that is known.
+    /// Its leader, if that is known.
     pub leader: Option<MemberId>,
-    /// What this member is.
+    /// What this member is in it.
     pub role: Role,
 }
 
-impl Leadership {
+impl TermState {
     /// The term that this member leads in, once its first entry is committed.
     pub fn established_term(&self) -> Option<u64> {
         (self.role == Role::Leader { established: true }).then_some(self.term)
@@ -59,48 +61,46 @@ pub(crate) enum Running {
     Broken(Fatal),
 }
 
-/// The present leadership, and notice of its changes.
-pub struct LeadershipWatch<RT: AsyncRuntime> {
-    receiver: WatchReceiverOf<Types<RT>, Leadership>,
+/// The present term and its changes.
+pub struct TermWatch<RT: AsyncRuntime> {
+    receiver: WatchReceiverOf<Types<RT>, TermState>,
 }
 
-impl<RT: AsyncRuntime> Clone for LeadershipWatch<RT> {
+impl<RT: AsyncRuntime> Clone for TermWatch<RT> {
     fn clone(&self) -> Self {
         Self { receiver: self.receiver.clone() }
     }
 }
 
-impl<RT: AsyncRuntime> LeadershipWatch<RT> {
-    /// The present one. It may change the moment after: whatever is decided by it is proposed for
-    /// its term.
-    pub fn current(&self) -> Leadership {
-        *self.receiver.borrow_watched()
-    }
-
-    /// Waits for a change since the last call and returns the leadership after it.
+impl<RT: AsyncRuntime> TermWatch<RT> {
+    /// Waits for a change since the last call and returns the state after it.
     ///
     /// # Errors
     /// The member has stopped.
-    pub async fn changed(&mut self) -> Result<Leadership, Unavailable> {
-        self.receiver.changed().await.map_err(|_| Unavailable)?;
+    pub async fn changed(&mut self) -> Result<TermState, Stopped> {
+        self.receiver.changed().await.map_err(|_| Stopped)?;
         Ok(*self.receiver.borrow_and_update())
     }
 }
 
 pub(crate) struct Watches<RT: AsyncRuntime> {
-    leadership: WatchReceiverOf<Types<RT>, Leadership>,
+    term: WatchReceiverOf<Types<RT>, TermState>,
     running: WatchReceiverOf<Types<RT>, Running>,
 }
 
 impl<RT: AsyncRuntime> Clone for Watches<RT> {
     fn clone(&self) -> Self {
-        Self { leadership: self.leadership.clone(), running: self.running.clone() }
+        Self { term: self.term.clone(), running: self.running.clone() }
     }
 }
 
 impl<RT: AsyncRuntime> Watches<RT> {
-    pub(crate) fn leadership(&self) -> LeadershipWatch<RT> {
-        LeadershipWatch { receiver: self.leadership.clone() }
+    pub(crate) fn term_state(&self) -> TermState {
+        *self.term.borrow_watched()
+    }
+
+    pub(crate) fn term_watch(&self) -> TermWatch<RT> {
+        TermWatch { receiver: self.term.clone() }
     }
 
     pub(crate) fn running(&self) -> Running {
@@ -122,15 +122,15 @@ where
     RT: AsyncRuntime,
     SM: openraft::storage::RaftStateMachine<Types<RT>>,
 {
-    let (leadership_sender, leadership) = Types::<RT>::watch_channel(Leadership::default());
+    let (term_sender, term) = Types::<RT>::watch_channel(TermState::default());
     let (running_sender, running) = Types::<RT>::watch_channel(Running::Yes);
     let mut server = raft.server_metrics();
     let mut commits = raft.watch_commit_progress();
     let metrics = raft.metrics();
     drop(Types::<RT>::spawn(async move {
         loop {
-            let now = leadership_of(&server.borrow_and_update(), commits.get().map(|id| id.leader_id.term));
-            leadership_sender.send_if_different(now);
+            let now = term_state_of(&server.borrow_and_update(), commits.get().map(|id| id.leader_id.term));
+            term_sender.send_if_different(now);
             let changed = if now.role == (Role::Leader { established: false }) {
                 match Types::<RT>::select2(server.changed(), commits.changed()).await {
                     Select2::First(changed) | Select2::Second(changed) => changed,
@@ -147,17 +147,17 @@ where
             Err(error) => Running::Broken(Fatal(error.to_string())),
             Ok(()) => Running::Broken(Fatal("the consensus ended without a word: it panicked".to_owned())),
         };
-        let stopped = Leadership { role: Role::Learner, leader: None, ..*leadership_sender.borrow_watched() };
-        leadership_sender.send_if_different(stopped);
+        let stopped = TermState { role: Role::Learner, leader: None, ..*term_sender.borrow_watched() };
+        term_sender.send_if_different(stopped);
         let _ = running_sender.send(running);
     }));
-    Watches { leadership, running }
+    Watches { term, running }
 }
 
-fn leadership_of<RT: AsyncRuntime>(
+fn term_state_of<RT: AsyncRuntime>(
     server: &RaftServerMetrics<Types<RT>>,
     committed_term: Option<u64>,
-) -> Leadership {
+) -> TermState {
     let term = server.vote.leader_id.term;
     let role = match server.state {
         ServerState::Learner | ServerState::Shutdown => Role::Learner,
@@ -165,5 +165,5 @@ fn leadership_of<RT: AsyncRuntime>(
         ServerState::Candidate => Role::Candidate,
         ServerState::Leader => Role::Leader { established: committed_term == Some(term) },
     };
-    Leadership { term, leader: server.current_leader.map(MemberId), role }
+    TermState { term, leader: server.current_leader.map(MemberId), role }
 }

@@ -10,18 +10,18 @@ use bytes::Bytes;
 use openraft::vote::leader_id_std::{CommittedLeaderId, LeaderId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::proposal::Answer;
+use crate::pending::Answer;
 use crate::runtime::AsyncRuntime;
 
 pub(crate) type Term = CommittedLeaderId<u64>;
 pub(crate) type LogId = openraft::LogId<Term>;
 pub(crate) type Vote = openraft::Vote<LeaderId<u64, u64>>;
-pub(crate) type EntryPayload = openraft::EntryPayload<Payload, u64, Member>;
+pub(crate) type EntryPayload = openraft::EntryPayload<Payload, u64, MemberInfo>;
 pub(crate) type Entry = openraft::Entry<Term, EntryPayload>;
-pub(crate) type Membership = openraft::Membership<u64, Member>;
-pub(crate) type StoredMembership = openraft::StoredMembership<Term, u64, Member>;
-pub(crate) type SnapshotMeta = openraft::SnapshotMeta<Term, u64, Member>;
-pub(crate) type Snapshot<D> = openraft::Snapshot<Term, u64, Member, D>;
+pub(crate) type Membership = openraft::Membership<u64, MemberInfo>;
+pub(crate) type StoredMembership = openraft::StoredMembership<Term, u64, MemberInfo>;
+pub(crate) type SnapshotMeta = openraft::SnapshotMeta<Term, u64, MemberInfo>;
+pub(crate) type Snapshot<D> = openraft::Snapshot<Term, u64, MemberInfo, D>;
 
 /// The type configuration. A type parameter only: no value of it is ever needed.
 pub(crate) struct Types<RT>(PhantomData<fn() -> RT>);
@@ -30,7 +30,7 @@ impl<RT: AsyncRuntime> openraft::RaftTypeConfig for Types<RT> {
     type D = Payload;
     type R = ();
     type NodeId = u64;
-    type Node = Member;
+    type Node = MemberInfo;
     type Term = u64;
     type LeaderId = LeaderId<u64, u64>;
     type Vote = Vote;
@@ -111,7 +111,7 @@ impl<'de> Deserialize<'de> for Payload {
 
 /// What the cluster knows of a member beside its id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
+pub struct MemberInfo {
     /// Its name, for people.
     pub name: String,
     /// Where its peers reach it.

@@ -18,3 +18,4 @@ pub use memory::{MemoryStore, MemoryView};
 pub use meta::MetaStore;
 pub use rocks::{InstallHook, RocksOptions, RocksStore, RocksView};
 pub use state::{AppliedMark, InstallStep, SnapshotFile, SnapshotMeta, StateStore};
+pub use synod_machine::Fatal;

@@ -11,11 +11,11 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, future};
 use synod_abi::MemberId;
 use synod_machine::{RangeLimit, StateView, Table, Write};
-use synod_storage::StateStore;
+use synod_storage::{Fatal, StateStore};
 
 use super::disk::Disk;
 use crate::{
-    Applier, CommittedEntry, CommittedPayload, EntryId, Fatal, Member, OutgoingSnapshot, Peer, PeerError,
+    Applier, CommittedEntry, CommittedPayload, EntryId, MemberInfo, OutgoingSnapshot, Peer, PeerError,
     PeerNetwork, ProposalOutcome, Raft, ServeError, Settings, TokioRuntime,
 };
 
@@ -197,8 +197,8 @@ impl<D: Disk> Cluster<D> {
         cluster
     }
 
-    pub(super) fn all_members(&self) -> BTreeMap<MemberId, Member> {
-        let member = |id: MemberId| Member { name: format!("m{id}"), peer_address: format!("hub:{id}") };
+    pub(super) fn all_members(&self) -> BTreeMap<MemberId, MemberInfo> {
+        let member = |id: MemberId| MemberInfo { name: format!("m{id}"), peer_address: format!("hub:{id}") };
         self.disks.keys().map(|id| (*id, member(*id))).collect()
     }
 
@@ -244,7 +244,7 @@ impl<D: Disk> Cluster<D> {
 
     /// The established leader among those that run and are connected, once there is one.
     pub(super) async fn leader(&self) -> TestRaft<D> {
-        let leads = |raft: &TestRaft<D>| raft.leadership().current().established_term().is_some();
+        let leads = |raft: &TestRaft<D>| raft.term_state().established_term().is_some();
         eventually("there is a leader", || self.running().into_iter().find(leads)).await
     }
 
@@ -254,7 +254,7 @@ impl<D: Disk> Cluster<D> {
         loop {
             assert!(begun.elapsed() < DEADLINE, "nobody takes {payload} in");
             let raft = self.leader().await;
-            let term = raft.leadership().current().term;
+            let term = raft.term_state().term;
             match propose(&raft, term, payload).await {
                 ProposalOutcome::Committed(id) => return id,
                 ProposalOutcome::Refused { .. } => tokio::time::sleep(Duration::from_millis(5)).await,

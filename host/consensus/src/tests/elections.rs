@@ -40,11 +40,11 @@ async fn replicates_and_survives_the_loss_of_its_leader<D: Disk>() {
         cluster.write(write).await;
     }
     let lost = cluster.leader().await;
-    let (lost_id, lost_term) = (lost.id(), lost.leadership().current().term);
+    let (lost_id, lost_term) = (lost.id(), lost.term_state().term);
     cluster.stop(lost_id).await;
     drop(lost);
     let next = cluster.leader().await;
-    assert!(next.leadership().current().term > lost_term);
+    assert!(next.term_state().term > lost_term);
     drop(next);
     let last = cluster.write("d").await;
     cluster.start(lost_id).await;
@@ -100,7 +100,7 @@ async fn a_whole_cluster_restarts_with_everything_acknowledged() {
         cluster.start(MemberId(id)).await;
     }
     let leader = cluster.leader().await;
-    assert!(leader.leadership().current().term > last.term, "a restarted leader is elected anew");
+    assert!(leader.term_state().term > last.term, "a restarted leader is elected anew");
     let next = cluster.write("b").await;
     cluster.applied_everywhere(next).await;
     assert_eq!(cluster.rows(MemberId(1)), ["a", "b"]);
@@ -114,7 +114,7 @@ async fn a_proposal_of_an_old_term_is_refused_and_never_appended() {
     let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
     cluster.write("a").await;
     let leader = cluster.leader().await;
-    let term = leader.leadership().current().term;
+    let term = leader.term_state().term;
     for stale in [0, term - 1, term + 1] {
         let outcome = propose(&leader, stale, "stale").await;
         assert!(
@@ -136,7 +136,7 @@ async fn what_a_cut_off_leader_took_in_is_unknown_and_what_it_decides_later_is_r
     let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
     cluster.write("a").await;
     let old = cluster.leader().await;
-    let term = old.leadership().current().term;
+    let term = old.term_state().term;
     cluster.cut(old.id());
     let doomed = old.propose(term, "doomed".into()).await.unwrap();
     let next = cluster.write("b").await;
@@ -156,7 +156,7 @@ async fn proposals_are_appended_in_the_order_of_their_calls() {
     let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
     cluster.write("first").await;
     let leader = cluster.leader().await;
-    let term = leader.leadership().current().term;
+    let term = leader.term_state().term;
     let mut proposals = Vec::new();
     for number in 0..500 {
         proposals.push(leader.propose(term, format!("{number}").into()).await.unwrap());
@@ -180,7 +180,7 @@ async fn entries_in_flight_share_their_fsyncs() {
     let cluster = Cluster::<OnDisk>::of_three(Settings::default()).await;
     cluster.write("first").await;
     let leader = cluster.leader().await;
-    let term = leader.leadership().current().term;
+    let term = leader.term_state().term;
     let before = leader.state.syncs();
     let begun = std::time::Instant::now();
     let mut proposals = Vec::new();
@@ -200,7 +200,7 @@ async fn entries_in_flight_share_their_fsyncs() {
 async fn a_payload_over_the_limit_is_not_proposed() {
     let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
     let leader = cluster.leader().await;
-    let term = leader.leadership().current().term;
+    let term = leader.term_state().term;
     let error = leader.propose(term, vec![0; PAYLOAD_BYTES + 1].into()).await.unwrap_err();
     assert_eq!(error, NotProposed::TooLong { bytes: PAYLOAD_BYTES + 1, limit: PAYLOAD_BYTES });
     let largest = "x".repeat(PAYLOAD_BYTES);
@@ -219,7 +219,7 @@ async fn a_read_index_covers_what_was_acknowledged() {
     }
     let follower = cluster.raft(MemberId(leader.id().0 % 3 + 1));
     eventually("the follower knows its leader", || {
-        (follower.leadership().current().leader == Some(leader.id())).then_some(())
+        (follower.term_state().leader == Some(leader.id())).then_some(())
     })
     .await;
     assert_eq!(follower.read_index().await, Err(ReadIndexError::NotLeader { leader: Some(leader.id()) }));
@@ -245,10 +245,7 @@ async fn leadership_is_handed_over_on_request() {
     let to = MemberId(old.id().0 % 3 + 1);
     assert_eq!(old.transfer_leader(MemberId(9)).await, Err(TransferError::NotAVoter(MemberId(9))));
     old.transfer_leader(to).await.unwrap();
-    eventually("the old leader follows", || {
-        (old.leadership().current().role == Role::Follower).then_some(())
-    })
-    .await;
+    eventually("the old leader follows", || (old.term_state().role == Role::Follower).then_some(())).await;
     assert_eq!(cluster.leader().await.id(), to);
     assert_eq!(old.transfer_leader(to).await, Err(TransferError::NotLeader { leader: Some(to) }));
     cluster.shut_down().await;

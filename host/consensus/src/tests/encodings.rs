@@ -15,7 +15,9 @@ use openraft::vote::leader_id_std::LeaderId;
 use synod_storage::{AppliedMark, MemoryStore, SnapshotFile, SnapshotMeta};
 
 use crate::network::{Connections, Purged};
-use crate::types::{Entry, EntryPayload, LogId, Member, Membership, Payload, StoredMembership, Types, Vote};
+use crate::types::{
+    Entry, EntryPayload, LogId, MemberInfo, Membership, Payload, StoredMembership, Types, Vote,
+};
 use crate::{OutgoingSnapshot, Peer, PeerError, PeerNetwork, TokioRuntime, codec, frames};
 
 type Request = AppendEntriesRequest<Types<TokioRuntime>>;
@@ -33,7 +35,7 @@ fn vote(term: u64, member: u64, committed: bool) -> Vote {
 }
 
 fn membership() -> Membership {
-    let member = |name: &str| Member { name: name.to_owned(), peer_address: format!("{name}:1") };
+    let member = |name: &str| MemberInfo { name: name.to_owned(), peer_address: format!("{name}:1") };
     Membership::new(
         vec![BTreeSet::from([1, 2])],
         BTreeMap::from([(1, member("a")), (2, member("b")), (3, member("c"))]),
@@ -277,7 +279,7 @@ async fn a_stream_that_owes_an_answer_too_long_is_given_up() {
     let idle_timeout = Duration::from_millis(200);
     let mut connections =
         Connections::<TokioRuntime, MemoryStore, _>::new(Nobody::default(), idle_timeout, nothing_purged());
-    let mut connection = connections.new_client(2, &Member::default()).await;
+    let mut connection = connections.new_client(2, &MemberInfo::default()).await;
     let request =
         Request { vote: vote(1, 1, true), prev_log_id: None, entries: Vec::new(), leader_commit: None };
     let requests = Box::pin(futures::stream::iter([request]).chain(futures::stream::pending()));
@@ -297,7 +299,7 @@ async fn a_stream_that_owes_nothing_waits() {
         Duration::from_millis(20),
         nothing_purged(),
     );
-    let mut connection = connections.new_client(2, &Member::default()).await;
+    let mut connection = connections.new_client(2, &MemberInfo::default()).await;
     let requests = Box::pin(futures::stream::pending());
     let mut answers =
         connection.stream_append(requests, RPCOption::new(Duration::from_millis(20))).await.unwrap();
@@ -314,7 +316,7 @@ async fn answered(purged: u64, behind: &[u64]) -> Option<usize> {
         Duration::from_secs(5),
         Arc::new(move || Some(purged)),
     );
-    let mut connection = connections.new_client(2, &Member::default()).await;
+    let mut connection = connections.new_client(2, &MemberInfo::default()).await;
     let request = |index: &u64| Request {
         vote: vote(1, 1, true),
         prev_log_id: Some(id(1, *index)),

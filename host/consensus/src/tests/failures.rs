@@ -33,7 +33,7 @@ async fn a_broken_disk_stops_its_member_and_not_the_cluster() {
     cluster.write("a").await;
     let broken = cluster.leader().await;
     let id = broken.id();
-    let term = broken.leadership().current().term;
+    let term = broken.term_state().term;
     cluster.disks[&id].store().fail("the disk is gone");
     let _ = broken.propose(term, "lost".into()).await;
     let fatal = within("the member stops", broken.stopped()).await.unwrap_err();
@@ -69,7 +69,7 @@ async fn acknowledged_writes_survive_a_power_cut_of_all_members() {
             acknowledged.push(payload);
         }
         let leader = cluster.leader().await;
-        let term = leader.leadership().current().term;
+        let term = leader.term_state().term;
         for _ in 0..5 {
             drop(leader.propose(term, "perhaps".into()).await);
         }
@@ -101,12 +101,12 @@ async fn acknowledged_writes_survive_a_power_cut_of_all_members() {
 async fn a_shutdown_is_not_a_failure() {
     let mut cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
     let raft = cluster.raft(MemberId(1));
-    let mut leadership = raft.leadership();
+    let mut terms = raft.term_watch();
     cluster.stop(MemberId(1)).await;
     within("it has stopped", raft.stopped()).await.unwrap();
     assert!(raft.propose(1, "late".into()).await.is_err());
     assert!(raft.read_index().await.is_err());
-    within("the watch ends", async { while leadership.changed().await.is_ok() {} }).await;
+    within("the watch ends", async { while terms.changed().await.is_ok() {} }).await;
     drop(raft);
     cluster.shut_down().await;
 }
@@ -178,7 +178,7 @@ async fn garbage_ends_a_stream_after_the_answers_before_it() {
     let last = cluster.write("a").await;
     cluster.applied_everywhere(last).await;
     let leader = cluster.leader().await;
-    let term = leader.leadership().current().term;
+    let term = leader.term_state().term;
     let follower = cluster.raft(MemberId(leader.id().0 % 3 + 1));
     let heartbeat = super::encodings::heartbeat(term, leader.id().0);
     let requests = [heartbeat.clone(), Bytes::from_static(b"\x01garbage"), heartbeat];

@@ -10,30 +10,30 @@ use super::cluster::Rows;
 use super::disk::{Disk, InMemory, OnDisk};
 use crate::TokioRuntime;
 use crate::log::{Log, Meter};
-use crate::machine::Machine;
 use crate::settings::Blocking;
 use crate::snapshot::SnapshotSource;
+use crate::state_machine::StateMachine;
 use crate::types::Types;
 
 struct Builder<D>(std::marker::PhantomData<D>);
 
 type Adaptors<D> = (
     Log<TokioRuntime, <D as Disk>::Log>,
-    Machine<TokioRuntime, <D as Disk>::State, Rows<<D as Disk>::State>>,
+    StateMachine<TokioRuntime, <D as Disk>::State, Rows<<D as Disk>::State>>,
 );
 
 impl<D: Disk>
     StoreBuilder<
         Types<TokioRuntime>,
         Log<TokioRuntime, D::Log>,
-        Machine<TokioRuntime, D::State, Rows<D::State>>,
+        StateMachine<TokioRuntime, D::State, Rows<D::State>>,
         D,
     > for Builder<D>
 {
     async fn build(
         &self,
     ) -> Result<
-        (D, Log<TokioRuntime, D::Log>, Machine<TokioRuntime, D::State, Rows<D::State>>),
+        (D, Log<TokioRuntime, D::Log>, StateMachine<TokioRuntime, D::State, Rows<D::State>>),
         StorageError<Types<TokioRuntime>>,
     > {
         let disk = D::blank();
@@ -48,7 +48,7 @@ async fn adaptors<D: Disk>(disk: &D) -> io::Result<Adaptors<D>> {
     let (log, state) = disk.open().await;
     let source = SnapshotSource::new(state.clone(), Blocking::Threads)?;
     let (meter, _) = Meter::new(u64::MAX);
-    Ok((Log::new(log, meter), Machine::new(state.clone(), Arc::new(Rows::new(state)), Arc::new(source))))
+    Ok((Log::new(log, meter), StateMachine::new(state.clone(), Arc::new(Rows::new(state)), Arc::new(source))))
 }
 
 #[tokio::test]
