@@ -4,6 +4,8 @@ mod call_stream;
 mod cluster;
 mod context;
 mod convert;
+mod paging;
+mod port;
 mod recipes;
 mod sessions;
 mod space_admin;
@@ -22,15 +24,11 @@ use synod_service::{CallFailure, UnavailableReason};
 use tokio::sync::watch;
 use tonic::{Request, Status};
 
-use super::identity::Identity;
-use super::member::{NodeMember, NodeRaft, NodeState};
+use crate::server::net::identity::Identity;
+use crate::server::ports::{NodeMember, NodeRaft, NodeState};
 
-pub(crate) use cluster::ClusterService;
-pub(crate) use recipes::RecipesService;
-pub(crate) use sessions::SessionsService;
-pub(crate) use space_admin::SpaceAdminService;
-pub(crate) use spaces::SpacesService;
-pub(crate) use watches::encode_event;
+pub(crate) use self::port::ClientPort;
+pub(crate) use self::watches::encode_event;
 
 /// What every service of the client port stands on.
 #[derive(Clone)]
@@ -56,7 +54,7 @@ impl Front {
         Header {
             cluster_id: self.identity.cluster().map(|cluster| cluster.0.to_vec()).unwrap_or_default(),
             member_id: self.identity.me.0,
-            term: self.raft.leadership().current().term,
+            term: self.raft.term_state().term,
             revision: revision.0,
             time_ms: time.0,
         }

@@ -1,25 +1,29 @@
-//! What this member is made of: the concrete types behind the service crate's and the consensus
-//! crate's type parameters.
-use synod_consensus::{Raft, TokioRuntime};
+//! What the service crate asks its host for, over the real disk, threads, engine and consensus.
+//!
+//! [`NodePorts`] names the concrete types behind the type parameters of the service crate.
+pub(crate) mod apply;
+pub(crate) mod prepare;
+pub(crate) mod queries;
+pub(crate) mod replication;
+pub(crate) mod rows;
+pub(crate) mod runtime;
+pub(crate) mod tripwire;
+
 use synod_service::{Member, Ports};
 
-use super::apply::ApplyThread;
-use super::prepare::MajorityPreparer;
-use super::queries::QueryThreads;
-use super::replication::RaftReplication;
-use super::rows::Rows;
-use super::runtime::{TokioTasks, WallClock};
+use self::prepare::MajorityPreparer;
+use self::queries::QueryThreads;
+use self::replication::RaftReplication;
+use self::rows::Rows;
+use self::runtime::{TokioTasks, WallClock};
 
-/// The log on disk.
-pub(crate) type NodeLog = synod_storage::RocksStore;
-/// The state on disk.
-pub(crate) type NodeState = synod_storage::RocksStore;
-/// The consensus of this member.
-pub(crate) type NodeRaft = Raft<TokioRuntime, NodeState, ApplyThread>;
-/// The logic of this member.
+pub(crate) use self::replication::NodeRaft;
+pub(crate) use self::rows::{NodeLog, NodeState};
+
+/// This member's logic.
 pub(crate) type NodeMember = Member<NodePorts>;
 
-/// The real parts.
+/// The ports of the binary.
 #[derive(Debug)]
 pub(crate) struct NodePorts;
 

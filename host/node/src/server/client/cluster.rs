@@ -7,7 +7,7 @@ use synod_api::v1::{DigestAtReply, DigestAtRequest, StatusReply, StatusRequest};
 use tonic::{Request, Response, Status};
 
 use super::Front;
-use crate::server::status::Reporter;
+use crate::server::peer::status::Reporter;
 
 /// Longest wait for an entry.
 const DIGEST_WAIT: Duration = Duration::from_secs(60);
@@ -25,7 +25,7 @@ impl Cluster for ClusterService {
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {
         let members =
             if request.into_inner().local { vec![self.reporter.own()] } else { self.reporter.all().await };
-        let leader_id = self.front.raft.leadership().current().leader.map_or(0, |leader| leader.0);
+        let leader_id = self.front.raft.term_state().leader.map_or(0, |leader| leader.0);
         Ok(Response::new(StatusReply { header: Some(self.front.present_header()), leader_id, members }))
     }
 

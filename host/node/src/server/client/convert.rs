@@ -35,7 +35,7 @@ pub(super) fn value(value: synod_service::Value) -> Value {
 
 /// A failure, with what this member knows about where to try again.
 pub(super) fn failure(front: &Front, failure: CallFailure) -> Failure {
-    let leader_id = front.raft.leadership().current().leader.map_or(0, |leader| leader.0);
+    let leader_id = front.raft.term_state().leader.map_or(0, |leader| leader.0);
     let failed = |kind: Kind, code: Code, reason: &str, message: String| Failure {
         kind: kind.into(),
         reason: reason.to_owned(),

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use synod_abi::SpaceId;
+use synod_abi::{RecipeRef, SpaceId};
 use synod_api::v1::describe_recipe_request::Target;
 use synod_api::v1::recipes_server::Recipes;
 use synod_api::v1::{
     DescribeRecipeReply, DescribeRecipeRequest, InstallReply, InstallRequest, ListRecipesReply,
     ListRecipesRequest, LogLine, LogsRequest, RecipeInfo, RemoveRecipeReply, RemoveRecipeRequest,
 };
-use synod_machine::directory::{self, SpaceRecord};
+use synod_machine::directory::{self, RecipeRecord, SpaceRecord};
 use synod_machine::{Caller, Fatal};
 use synod_service::{
     CallFailure, Consistency, LogRecord, NewSpace, Reason, RecipeEntry, Rejected, SpaceListing, SpaceMade,
@@ -19,11 +19,10 @@ use synod_service::{
 use synod_storage::StateStore;
 use tonic::{Request, Response, Status};
 
+use super::paging::{PAGE, all_pages};
 use super::space_admin::all_spaces;
 use super::{Front, convert, stopped};
 
-/// Recipes that one read of the directory takes.
-const PAGE: usize = 1_024;
 /// Lines that are read from the ring at once.
 const LOG_LINES: usize = 256;
 
@@ -60,19 +59,18 @@ impl RecipesService {
     }
 
     async fn all(&self, timeout: Duration) -> Result<Vec<RecipeEntry>, CallFailure> {
-        let (mut entries, mut consistency) = (Vec::<RecipeEntry>::new(), Consistency::Linearizable);
-        loop {
-            let after = entries.last().map(|entry| entry.record.recipe.clone());
-            let page = self.0.member.recipes(after.as_ref(), PAGE, consistency, timeout).await?;
-            consistency = Consistency::Serializable;
-            for record in page.items {
-                let (name, version) = (record.recipe.name.as_str(), Some(record.recipe.version));
-                entries.push(self.0.member.describe_recipe(name, version, consistency, timeout).await?);
-            }
-            if !page.more {
-                return Ok(entries);
-            }
+        let member = &self.0.member;
+        let read = |after: Option<RecipeRef>, consistency| async move {
+            member.recipes(after.as_ref(), PAGE, consistency, timeout).await
+        };
+        let records = all_pages(|record: &RecipeRecord| record.recipe.clone(), read).await?;
+        let mut entries = Vec::with_capacity(records.len());
+        for record in records {
+            let name = record.recipe.name.as_str();
+            let version = Some(record.recipe.version);
+            entries.push(member.describe_recipe(name, version, Consistency::Serializable, timeout).await?);
         }
+        Ok(entries)
     }
 
     fn lines(&self, records: Vec<LogRecord>, wanted: &LogsRequest) -> Vec<LogLine> {

@@ -29,8 +29,8 @@ use super::{Front, context, convert, stopped};
 const STREAM_TOUCHES: usize = 4_096;
 /// How long a touch may take: a client that hears nothing has time to ask another member.
 const TOUCH_TIMEOUT: Duration = Duration::from_secs(3);
-/// Sessions of one page of a list.
-const PAGE: usize = 1_000;
+/// Most sessions in one reply to a list.
+const LISTED_SESSIONS: usize = 1_000;
 
 /// Sessions.
 pub(crate) struct SessionsService(pub(crate) Front);
@@ -176,7 +176,7 @@ impl Sessions for SessionsService {
         let ListSessionsRequest { after, limit } = request.into_inner();
         let page = async {
             let after = if after.is_empty() { None } else { Some(context::session_id(&after, "after")?) };
-            let limit = if limit == 0 { PAGE } else { PAGE.min(limit as usize) };
+            let limit = if limit == 0 { LISTED_SESSIONS } else { LISTED_SESSIONS.min(limit as usize) };
             let page = self.0.member.sessions(after, limit, timeout).await?;
             Ok((self.infos(page.items)?, page.more))
         };

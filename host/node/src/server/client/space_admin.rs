@@ -12,31 +12,22 @@ use synod_api::v1::{
 };
 use synod_machine::{Binding, Caller, OnFailure};
 use synod_service::{
-    Bound, CallFailure, CompactionDone, Consistency, NamedBinding, Reason, Rejected, RetentionChange,
-    SpaceListing,
+    Bound, CallFailure, CompactionDone, NamedBinding, Reason, Rejected, RetentionChange, SpaceListing,
 };
 use tonic::{Request, Response, Status};
 
+use super::paging::{PAGE, all_pages};
 use super::{Front, convert, watches};
-
-/// Spaces that one read of the directory takes.
-const PAGE: usize = 1_024;
 
 /// The spaces of the cluster.
 pub(crate) struct SpaceAdminService(pub(crate) Front);
 
 /// Every space, by name.
 pub(super) async fn all_spaces(front: &Front, timeout: Duration) -> Result<Vec<SpaceListing>, CallFailure> {
-    let (mut spaces, mut consistency) = (Vec::<SpaceListing>::new(), Consistency::Linearizable);
-    loop {
-        let after = spaces.last().map(|space| space.record.name.clone());
-        let page = front.member.spaces(after.as_ref(), PAGE, consistency, timeout).await?;
-        spaces.extend(page.items);
-        if !page.more {
-            return Ok(spaces);
-        }
-        consistency = Consistency::Serializable;
-    }
+    let read = |after: Option<SpaceName>, consistency| async move {
+        front.member.spaces(after.as_ref(), PAGE, consistency, timeout).await
+    };
+    all_pages(|space: &SpaceListing| space.record.name.clone(), read).await
 }
 
 /// The binding that a request names, and what is to become of failures.

@@ -20,7 +20,7 @@ use synod_service::{CallFailure, Consistency, NewWatch, QueryOptions, WatchStart
 
 use super::watch_stream::Watches;
 use super::{Front, context, convert};
-use crate::server::member::NodePorts;
+use crate::server::ports::NodePorts;
 
 /// The topics that are meant by a topic, or with `prefix` by what topics begin with.
 pub(super) fn filter(topic: String, prefix: bool) -> TopicFilter {

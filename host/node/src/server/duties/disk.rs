@@ -1,20 +1,20 @@
-//! A full disk: this member takes no new work in and hands leadership over; reads go on. It
-//! recovers when there is space.
+//! A full disk: this member refuses new commands and hands leadership over; reads continue. It
+//! accepts commands again when there is space.
 //!
-//! What was handed to the log before waits there for space, so nothing is lost and nothing is
-//! acknowledged early.
+//! Entries that were handed to the log before wait there for space, so that none is lost and none
+//! is acknowledged early.
 use std::time::Duration;
 
 use synod_service::UnavailableReason;
 use synod_storage::{Health, LogStore};
 
 use super::hand_over::hand_over;
-use super::member::{NodeLog, NodeMember, NodeRaft};
+use crate::server::ports::{NodeLog, NodeMember, NodeRaft};
 
-/// How often the disk is looked at.
+/// How often the health of the disk is checked.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// Watches until the member ends.
+/// Watches the disk until the member ends.
 pub(crate) async fn watch(member: NodeMember, raft: NodeRaft, log: NodeLog) {
     let mut full = false;
     while raft.is_running() {

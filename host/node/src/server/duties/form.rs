@@ -1,42 +1,42 @@
-//! Forming a cluster out of empty folders, once; and coming back into a formed one with an empty
+//! Forming a cluster out of empty folders, once; and returning to a formed one with an empty
 //! folder.
 //!
-//! A cluster is formed only when every member answered that it knows of none: had one been formed
-//! before, somebody would say so. Several members may form it at the same time, because they do it
-//! with the same list.
+//! A cluster is formed only when every member has answered that it knows of none: if one had been
+//! formed before, a member would report it. Several members may form it at the same time, because
+//! they all use the same list.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
 use synod_api::peer::HelloReply;
-use synod_consensus::{InitializeError, Member};
+use synod_consensus::{InitializeError, MemberInfo};
 use tonic::{Code, Status};
 
-use super::hello::Greeter;
-use super::member::NodeRaft;
-use super::peers::Peers;
-use super::roster::Roster;
-use super::standing::Standing;
 use crate::settings::StartError;
+use crate::server::net::peers::Peers;
+use crate::server::net::roster::Roster;
+use crate::server::peer::hello::Greeter;
+use crate::server::peer::participation::Participation;
+use crate::server::ports::NodeRaft;
 
 /// How often the others are asked.
 const ASK_EVERY: Duration = Duration::from_millis(100);
-/// Rounds between two words to the operator about who is waited for.
+/// Rounds between two log lines about members that have not answered.
 const ROUNDS_PER_LINE: u32 = 50;
 
-/// What a member with an empty folder needs to become a member of a cluster.
+/// Forms a cluster with the other members, or finds it again.
 pub(crate) struct Former {
     /// The members.
     pub(crate) roster: Arc<Roster>,
-    /// The way to them.
+    /// The connections to them.
     pub(crate) peers: Peers,
-    /// How they are spoken to.
+    /// Introduces this member to them.
     pub(crate) greeter: Arc<Greeter>,
     /// This member's consensus.
     pub(crate) raft: NodeRaft,
-    /// What this member takes part in; grows as it is formed or joined.
-    pub(crate) standing: Arc<Standing>,
+    /// What this member takes part in; grows as the cluster is formed or joined.
+    pub(crate) participation: Arc<Participation>,
 }
 
 impl Former {
@@ -51,7 +51,8 @@ impl Former {
             let answered = replies.iter().flatten().count();
             if replies.iter().flatten().any(|reply| reply.formed) {
                 tracing::info!(
-                    "the cluster is formed already: this member has an empty folder and gets everything from the leader"
+                    "the cluster is formed already: this member has an empty folder and gets everything \
+                        from the leader"
                 );
                 return self.catch_up().await;
             }
@@ -59,34 +60,23 @@ impl Former {
                 return self.form().await;
             }
             if round % ROUNDS_PER_LINE == ROUNDS_PER_LINE - 1 {
-                let missing: Vec<_> = self
-                    .roster
-                    .others()
-                    .zip(&replies)
-                    .filter(|(_, reply)| reply.is_none())
-                    .map(|((_, peer), _)| peer.name.as_str())
-                    .collect();
-                tracing::info!(
-                    missing = missing.join(", "),
-                    "waiting for every member before the cluster is formed"
-                );
+                let missing = self.missing(&replies);
+                tracing::info!(missing, "waiting for every member before the cluster is formed");
             }
             tokio::time::sleep(ASK_EVERY).await;
         }
         Ok(())
     }
 
-    /// For a member that remembers: makes sure that the others are of its cluster. Returns when one
-    /// of them says so.
+    /// For a member that has its data: makes sure that the others are of its cluster. Returns when
+    /// one of them has confirmed it.
     ///
     /// # Errors
     /// [`StartError::Usage`] if another member refuses it: its folder is of another cluster, or it
     /// was started in its place.
     pub(crate) async fn check(&self) -> Result<(), StartError> {
         while self.roster.len() > 1 {
-            let replies =
-                join_all(self.roster.others().map(|(id, _)| self.peers.hello(id, self.greeter.request(id))))
-                    .await;
+            let replies = self.greet_all().await;
             for ((_, peer), reply) in self.roster.others().zip(replies) {
                 match reply {
                     Ok(_) => return Ok(()),
@@ -101,10 +91,21 @@ impl Former {
         Ok(())
     }
 
+    /// The replies of the others to an introduction, in the order of the roster.
+    async fn greet_all(&self) -> Vec<Result<HelloReply, Status>> {
+        let greet = |(id, _)| self.peers.hello(id, self.greeter.request(id));
+        join_all(self.roster.others().map(greet)).await
+    }
+
+    /// The names of the members without a reply.
+    fn missing(&self, replies: &[Option<HelloReply>]) -> String {
+        let silent = self.roster.others().zip(replies).filter(|(_, reply)| reply.is_none());
+        let names: Vec<_> = silent.map(|((_, peer), _)| peer.name.as_str()).collect();
+        names.join(", ")
+    }
+
     async fn ask_all(&self) -> Result<Vec<Option<HelloReply>>, StartError> {
-        let replies =
-            join_all(self.roster.others().map(|(id, _)| self.peers.hello(id, self.greeter.request(id))))
-                .await;
+        let replies = self.greet_all().await;
         self.roster
             .others()
             .zip(replies)
@@ -131,11 +132,13 @@ impl Former {
     }
 
     async fn form(&self) -> Result<(), StartError> {
-        self.standing.allow_everything();
+        self.participation.allow_everything();
         let members: BTreeMap<_, _> = self
             .roster
             .all()
-            .map(|(id, peer)| (id, Member { name: peer.name.clone(), peer_address: peer.peer.to_string() }))
+            .map(|(id, peer)| {
+                (id, MemberInfo { name: peer.name.clone(), peer_address: peer.peer.to_string() })
+            })
             .collect();
         match self.raft.initialize(members).await {
             Ok(()) => tracing::info!(members = self.roster.len(), "formed the cluster"),
@@ -145,34 +148,34 @@ impl Former {
         Ok(())
     }
 
-    /// Has the leader begin anew with this member, and waits until it has what a majority had at
-    /// some moment after that.
+    /// Has the leader replicate from the start to this member, and waits until this member has what
+    /// a majority had at some moment after that.
     ///
-    /// Entries are taken only once the leader itself has answered: one that did not know that this
-    /// member forgot what it acknowledged would take its answers for corruption.
+    /// Entries are taken only once the leader itself has answered: a leader that does not know that
+    /// this member lost acknowledged entries would take its answers for corruption.
     async fn catch_up(&self) -> Result<(), StartError> {
         loop {
             let replies = self.ask_all().await?;
-            if replies
-                .iter()
-                .flatten()
-                .any(|reply| reply.route.as_ref().is_some_and(|route| route.from == reply.leader_id))
-            {
-                self.standing.allow_entries();
+            if replies.iter().flatten().any(is_of_the_leader) {
+                self.participation.allow_entries();
             }
-            let leader = self.raft.leadership().current().leader.filter(|leader| *leader != self.roster.me());
+            let leader = self.raft.term_state().leader.filter(|leader| *leader != self.roster.me());
             if let Some(leader) = leader
                 && let Ok(index) = self.peers.read_index(leader).await
                 && let Ok(reached) = tokio::time::timeout(ASK_EVERY * 10, self.raft.wait_applied(index)).await
             {
                 reached.map_err(|error| StartError::Fatal(error.to_string()))?;
-                self.standing.allow_everything();
+                self.participation.allow_everything();
                 tracing::info!(index, "caught up with the cluster");
                 return Ok(());
             }
             tokio::time::sleep(ASK_EVERY).await;
         }
     }
+}
+
+fn is_of_the_leader(reply: &HelloReply) -> bool {
+    reply.route.as_ref().is_some_and(|route| route.from == reply.leader_id)
 }
 
 fn refused(name: &str, status: &Status) -> StartError {

@@ -1,6 +1,5 @@
-//! What a leader sees to once: that the cluster has a name and an execution environment, and that
-//! the bundled recipes are installed. And what every member learns from that: which cluster its
-//! folder belongs to.
+//! Setting up a cluster: its leader gives it an id and an execution environment, and installs the
+//! bundled recipes. Every member then learns from its state which cluster its folder belongs to.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,19 +9,19 @@ use synod_service::ports::{Replication, Role};
 use synod_service::{CallFailure, Consistency, Member, NewSpace, Reason};
 use synod_storage::{MetaStore, StateStore};
 
-use super::identity::Identity;
-use super::member::{NodeMember, NodePorts, NodeState};
-use super::replication::RaftReplication;
+use crate::server::net::identity::Identity;
+use crate::server::ports::replication::RaftReplication;
+use crate::server::ports::{NodeMember, NodePorts, NodeState};
 
 /// How long one of the commands may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait before trying again.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// In whose name the cluster itself acts.
+/// The caller of commands that the cluster itself proposes.
 const SYSTEM: Caller = Caller { principal: Principal::System, session: None };
 
-/// Sees to the cluster whenever this member leads. Ends with the runtime.
+/// Sets the cluster up whenever this member leads. Ends with the runtime.
 pub(crate) struct Governor {
     /// This member's logic.
     pub(crate) member: NodeMember,
@@ -45,7 +44,7 @@ impl Governor {
             let seen = self.replication.leadership();
             if seen.role == Role::Leader {
                 while self.replication.leadership() == seen {
-                    match self.see_to_it().await {
+                    match self.set_up().await {
                         Ok(()) => break,
                         Err(failure) => tracing::debug!(%failure, "the cluster is not set up yet"),
                     }
@@ -56,7 +55,7 @@ impl Governor {
         }
     }
 
-    async fn see_to_it(&self) -> Result<(), CallFailure> {
+    async fn set_up(&self) -> Result<(), CallFailure> {
         self.member.barrier(TIMEOUT).await?;
         let head = self.state.view().ok().and_then(|view| directory::head(&view).ok().flatten());
         if head.is_none_or(|head| head.cluster.is_none()) {
@@ -114,7 +113,7 @@ fn random_cluster() -> ClusterId {
     ClusterId(bytes)
 }
 
-/// Waits until the state names the cluster, and makes the folder its.
+/// Waits until the state has the id of the cluster, and writes it to the folder.
 pub(crate) async fn learn_cluster<M: MetaStore>(
     member: Member<NodePorts>,
     state: NodeState,

@@ -1,14 +1,14 @@
 //! Handing leadership over: when this member stops, and when its disk is full.
 use std::time::Duration;
 
-use super::member::NodeRaft;
+use crate::server::ports::NodeRaft;
 
 /// How long it may take.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Gives leadership to the member that has most of the log, if this one leads.
+/// Hands leadership to the member that has most of the log, if this one leads.
 pub(crate) async fn hand_over(raft: &NodeRaft) {
-    if raft.leadership().current().leader != Some(raft.id()) || !raft.is_running() {
+    if raft.term_state().leader != Some(raft.id()) || !raft.is_running() {
         return;
     }
     let peers = raft.status().peers.unwrap_or_default();

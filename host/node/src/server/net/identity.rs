@@ -1,6 +1,7 @@
-//! Who this member is, and which cluster it belongs to: stamped on every message to a peer and
-//! checked on every one from it, so that a member that was started on a wrong address or with
-//! another cluster's folder is refused instead of believed.
+//! Who this member is, and which cluster it belongs to.
+//!
+//! Both are part of every message between members and checked on arrival, so that a member that was
+//! started on a wrong address or with the folder of another cluster is refused.
 use std::sync::OnceLock;
 
 use synod_abi::{ClusterId, MemberId};
@@ -59,7 +60,7 @@ impl Identity {
         self.cluster.get().copied()
     }
 
-    /// Remembers the cluster; the first one stays.
+    /// Sets the cluster, unless it is set.
     pub(crate) fn joined(&self, cluster: ClusterId) {
         let _ = self.cluster.set(cluster);
     }
@@ -70,9 +71,9 @@ impl Identity {
         Route { cluster_id, from: self.me.0, to: to.0 }
     }
 
-    /// Whether a message is for this member and of its cluster: who sent it.
+    /// Checks that a message is for this member and of its cluster, and returns its sender.
     ///
-    /// A side that does not know its cluster yet is not of another one.
+    /// A side that does not know its cluster yet passes as a member of any.
     pub(crate) fn check(&self, route: Option<&Route>) -> Result<MemberId, Misrouted> {
         let route = route.filter(|route| route.from != 0).ok_or(Misrouted::NoRoute)?;
         let theirs = match route.cluster_id.len() {

@@ -1,26 +1,24 @@
-//! The way to the other members, over gRPC: one connection per address, shared by everything that
-//! is sent there.
+//! The connections to the other members, over gRPC: one per address, shared by all requests to it.
 //!
-//! It moves bytes. What they mean belongs to the consensus crate (votes, entries, snapshots) and
-//! the service crate (forwarded commands).
+//! It moves bytes, whose meaning belongs to the consensus crate (votes, entries, snapshots) and the
+//! service crate (forwarded commands).
+mod raft_network;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::channel::mpsc;
-use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use synod_abi::{MemberId, ModuleHash, SessionId};
 use synod_api::peer::peer_client::PeerClient;
 use synod_api::peer::{
-    Frame, HelloReply, HelloRequest, MemberStatusRequest, PrepareChunk, ReadIndexRequest, SnapshotChunk,
-    TouchRequest,
+    Frame, HelloReply, HelloRequest, MemberStatusRequest, PrepareChunk, ReadIndexRequest, TouchRequest,
 };
 use synod_api::v1::MemberStatus;
-use synod_consensus::{FRAME_BYTES, OutgoingSnapshot, Peer, PeerError, PeerNetwork};
+use synod_consensus::{FRAME_BYTES, PeerError};
 use synod_service::ports::{ForwardLink, Touched, Unavailable};
-use tokio::io::AsyncReadExt;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
@@ -29,21 +27,18 @@ use super::roster::Roster;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
-/// An idle connection is asked for a sign of life this often, and given up when none comes for as
-/// long again.
+/// An idle connection is pinged this often, and closed when no answer comes within the same time.
 const KEEPALIVE: Duration = Duration::from_millis(2_000);
-/// How long a question that is answered from memory may take.
+/// How long a request that is answered from memory may take.
 const ASK_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// How long the leader may take to confirm that it leads.
 const READ_INDEX_TIMEOUT: Duration = Duration::from_millis(2_000);
-/// How long the leader may take to say which sessions live: it confirms that it leads first.
+/// How long the leader may take to answer touches: it confirms first that it leads.
 const TOUCH_TIMEOUT: Duration = Duration::from_millis(2_000);
 /// How long a member may take to compile a module.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Data in one chunk of a snapshot or module.
 const CHUNK_BYTES: usize = 256 * 1_024;
-/// Chunks of a snapshot that are read ahead of the network.
-const CHUNKS_AHEAD: usize = 8;
 /// Frames that wait on a link to the leader.
 const FORWARD_FRAMES: usize = 64;
 /// What an envelope adds to a frame.
@@ -126,8 +121,7 @@ impl Peers {
             .map_err(|status| Unavailable(status.message().to_owned()))
     }
 
-    /// Tells the leader of sessions whose clients gave a sign of life, and hears which of them
-    /// live, in the same order.
+    /// Reports touched sessions to the leader, which answers in the same order which of them live.
     pub(crate) async fn touch(
         &self,
         leader: MemberId,
@@ -165,7 +159,7 @@ impl Peers {
         Ok(ForwardLink { outgoing, incoming: until_error(answers).boxed() })
     }
 
-    /// Has a member check and compile a module; what is wrong, if it is not ready for it.
+    /// Has a member check and compile a module; the problem, if it cannot.
     pub(crate) async fn prepare(
         &self,
         to: MemberId,
@@ -203,82 +197,7 @@ impl Peers {
     }
 }
 
-impl PeerNetwork for Peers {
-    async fn vote(&self, peer: &Peer, request: Bytes) -> Result<Bytes, PeerError> {
-        let answer = self.client(&peer.member.peer_address)?.vote(self.frame(peer.id, request)).await;
-        answer.map(|frame| frame.into_inner().payload).map_err(peer_error)
-    }
-
-    async fn pre_vote(&self, peer: &Peer, request: Bytes) -> Result<Bytes, PeerError> {
-        let answer = self.client(&peer.member.peer_address)?.pre_vote(self.frame(peer.id, request)).await;
-        answer.map(|frame| frame.into_inner().payload).map_err(peer_error)
-    }
-
-    async fn append(
-        &self,
-        peer: &Peer,
-        requests: BoxStream<'static, Bytes>,
-    ) -> Result<BoxStream<'static, Result<Bytes, PeerError>>, PeerError> {
-        let frames = self.frames(peer.id, requests);
-        let answers =
-            self.client(&peer.member.peer_address)?.append(frames).await.map_err(peer_error)?.into_inner();
-        Ok(answers.map(|answer| answer.map(|frame| frame.payload).map_err(peer_error)).boxed())
-    }
-
-    async fn snapshot(
-        &self,
-        peer: &Peer,
-        header: Bytes,
-        snapshot: OutgoingSnapshot,
-    ) -> Result<Bytes, PeerError> {
-        let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
-        let route = self.identity.route(peer.id);
-        let first = SnapshotChunk {
-            route: Some(route),
-            header,
-            total_bytes: snapshot.file.length_bytes,
-            ..SnapshotChunk::default()
-        };
-        let reading = read_chunks(first, snapshot, sender);
-        let mut client = self.client(&peer.member.peer_address)?;
-        let (answer, read) = futures::join!(client.snapshot(chunks), reading);
-        let answer = answer.map(|frame| frame.into_inner().payload).map_err(peer_error);
-        read.map_err(|error| PeerError::Failed(format!("the snapshot cannot be read: {error}")))?;
-        answer
-    }
-
-    async fn transfer_leader(&self, peer: &Peer, request: Bytes) -> Result<Bytes, PeerError> {
-        let answer =
-            self.client(&peer.member.peer_address)?.transfer_leader(self.frame(peer.id, request)).await;
-        answer.map(|frame| frame.into_inner().payload).map_err(peer_error)
-    }
-}
-
-/// Reads the file into `sender`, chunk by chunk; stops early when nobody receives any more.
-async fn read_chunks(
-    first: SnapshotChunk,
-    snapshot: OutgoingSnapshot,
-    mut sender: mpsc::Sender<SnapshotChunk>,
-) -> std::io::Result<()> {
-    use futures::SinkExt;
-    let mut file = tokio::fs::File::open(&snapshot.file.path).await?;
-    let (mut chunk, mut offset) = (first, 0);
-    loop {
-        let mut data = Vec::with_capacity(CHUNK_BYTES);
-        let length = (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut data).await? as u64;
-        (chunk.offset, chunk.crc32) = (offset, crc32fast::hash(&data));
-        offset += length;
-        (chunk.data, chunk.last) = (data.into(), offset >= snapshot.file.length_bytes || length == 0);
-        let last = chunk.last;
-        if sender.send(chunk).await.is_err() || last {
-            return Ok(());
-        }
-        chunk = SnapshotChunk::default();
-    }
-}
-
-/// The payloads of a stream of frames; a broken stream ends, because links are only told that they
-/// ended.
+/// The payloads of a stream of frames. A broken stream ends: links do not distinguish the two.
 pub(crate) fn until_error(
     frames: impl Stream<Item = Result<Frame, Status>> + Send + 'static,
 ) -> impl Stream<Item = Vec<u8>> + Send + 'static {
@@ -293,14 +212,4 @@ fn within<T>(limit: Duration, message: T) -> Request<T> {
 
 fn unavailable(error: PeerError) -> Unavailable {
     Unavailable(error.to_string())
-}
-
-fn peer_error(status: Status) -> PeerError {
-    let message = status.message().to_owned();
-    match status.code() {
-        tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => {
-            PeerError::Unreachable(message)
-        }
-        _ => PeerError::Failed(message),
-    }
 }

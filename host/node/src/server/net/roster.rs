@@ -1,7 +1,7 @@
 //! The members that this one was started with: their ids, names and addresses.
 //!
-//! An id is a member's place in the list sorted by name, from 1. The list is fixed when the cluster
-//! is formed, and every member is asked for its list before that, so all agree.
+//! A member's id is its place in the list sorted by name, from 1. The list is fixed when the
+//! cluster is formed, and members compare their lists before that, so all agree.
 use std::collections::BTreeMap;
 
 use synod_abi::MemberId;
@@ -19,7 +19,7 @@ impl Roster {
     /// The roster of `options`.
     ///
     /// # Errors
-    /// What is wrong with the list, for people.
+    /// The problem with the list, for people.
     pub(crate) fn new(options: &ServerOptions) -> Result<Self, String> {
         let mut peers = options.peers.clone();
         if peers.is_empty() {

@@ -1,6 +1,8 @@
-//! What this member may take part in. One that comes with an empty folder has forgotten whom it
-//! voted for and what it acknowledged: it takes entries only after the leader has agreed to begin
-//! anew with it, and votes only after it has caught up with a leader that a majority confirmed.
+//! What this member may take part in.
+//!
+//! A member that starts with an empty folder has lost its votes and the entries that it
+//! acknowledged. It takes entries only after the leader has agreed to replicate to it from the
+//! start, and votes only after it has caught up with a leader that a majority confirmed.
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tonic::Status;
@@ -11,10 +13,10 @@ const EVERYTHING: u8 = 2;
 
 /// How far this member takes part. It only ever grows.
 #[derive(Debug)]
-pub(crate) struct Standing(AtomicU8);
+pub(crate) struct Participation(AtomicU8);
 
-impl Standing {
-    /// Of a member that remembers: everything. Of one with an empty folder: nothing yet.
+impl Participation {
+    /// Of a member that has its data: everything. Of one with an empty folder: nothing yet.
     pub(crate) fn new(empty_folder: bool) -> Self {
         Self(AtomicU8::new(if empty_folder { NOTHING } else { EVERYTHING }))
     }
@@ -29,12 +31,12 @@ impl Standing {
         self.0.fetch_max(EVERYTHING, Ordering::AcqRel);
     }
 
-    /// Whether the member remembers everything that it has to.
+    /// Whether the member takes part in everything.
     pub(crate) fn is_full(&self) -> bool {
         self.0.load(Ordering::Acquire) == EVERYTHING
     }
 
-    /// Refuses entries and snapshots that come too early.
+    /// Refuses entries and snapshots until they are allowed.
     #[allow(clippy::result_large_err, reason = "tonic's own error type")]
     pub(crate) fn check_entries(&self) -> Result<(), Status> {
         if self.0.load(Ordering::Acquire) >= ENTRIES {
@@ -43,7 +45,7 @@ impl Standing {
         Err(Status::unavailable("this member came with an empty folder and has not found its cluster yet"))
     }
 
-    /// Refuses votes that come too early.
+    /// Refuses votes until they are allowed.
     #[allow(clippy::result_large_err, reason = "tonic's own error type")]
     pub(crate) fn check_vote(&self) -> Result<(), Status> {
         if self.is_full() {

@@ -1,6 +1,5 @@
 //! The peer port: what other members ask of this one. It checks who asks, and hands bytes on to
 //! whoever understands them.
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -17,16 +16,16 @@ use synod_consensus::{ReadIndexError, ServeError};
 use synod_service::TOUCHES_PER_BUNDLE;
 use synod_service::ports::{ForwardLink, Touched};
 use synod_storage::StateStore;
-use tokio::io::AsyncWriteExt;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::hello::Greeter;
-use super::identity::Identity;
-use super::member::{NodeMember, NodeRaft, NodeState};
-use super::peers::until_error;
-use super::prepare::Compiler;
-use super::standing::Standing;
+use super::participation::Participation;
+use super::received::{ReceivedFile, receive};
 use super::status::Reporter;
+use crate::server::net::identity::Identity;
+use crate::server::net::peers::until_error;
+use crate::server::ports::prepare::Compiler;
+use crate::server::ports::{NodeMember, NodeRaft, NodeState};
 
 /// Frames that wait on a link from a follower.
 const FORWARD_FRAMES: usize = 64;
@@ -48,7 +47,7 @@ pub(crate) struct PeerService {
     /// Says how it is.
     pub(crate) reporter: Arc<Reporter>,
     /// What it takes part in.
-    pub(crate) standing: Arc<Standing>,
+    pub(crate) participation: Arc<Participation>,
 }
 
 type Answers = BoxStream<'static, Result<Frame, Status>>;
@@ -91,7 +90,7 @@ impl Peer for PeerService {
     type ForwardStream = Answers;
 
     async fn append(&self, request: Request<Streaming<Frame>>) -> Result<Response<Answers>, Status> {
-        self.standing.check_entries()?;
+        self.participation.check_entries()?;
         let (requests, refused) = self.checked(request.into_inner());
         let route = self.identity.route(MemberId(0));
         let answers = self.raft.serve_append(requests).zip(futures::stream::iter(1..)).map(
@@ -111,7 +110,7 @@ impl Peer for PeerService {
     async fn vote(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
         let frame = request.into_inner();
         let from = self.check(frame.route.as_ref())?;
-        self.standing.check_vote()?;
+        self.participation.check_vote()?;
         let payload = self.raft.serve_vote(frame.payload).await.map_err(serve_error)?;
         Ok(self.answer(from, payload))
     }
@@ -119,13 +118,13 @@ impl Peer for PeerService {
     async fn pre_vote(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
         let frame = request.into_inner();
         let from = self.check(frame.route.as_ref())?;
-        self.standing.check_vote()?;
+        self.participation.check_vote()?;
         let payload = self.raft.serve_pre_vote(frame.payload).await.map_err(serve_error)?;
         Ok(self.answer(from, payload))
     }
 
     async fn snapshot(&self, request: Request<Streaming<SnapshotChunk>>) -> Result<Response<Frame>, Status> {
-        self.standing.check_entries()?;
+        self.participation.check_entries()?;
         let mut chunks = request.into_inner();
         let first =
             chunks.message().await?.ok_or_else(|| Status::invalid_argument("a snapshot without a header"))?;
@@ -137,8 +136,8 @@ impl Peer for PeerService {
         let header = first.header.clone();
         let path =
             self.state.receive_path().map_err(|error| Status::resource_exhausted(error.to_string()))?;
-        let received = ReceivedFile(path);
-        receive(&received.0, first, &mut chunks, announced).await?;
+        let received = ReceivedFile::new(path);
+        receive(&received, first, &mut chunks, announced).await?;
         let payload = self.raft.serve_snapshot(header, received.hand_over()).await.map_err(serve_error)?;
         Ok(self.answer(from, payload))
     }
@@ -183,7 +182,7 @@ impl Peer for PeerService {
         request: Request<ReadIndexRequest>,
     ) -> Result<Response<ReadIndexReply>, Status> {
         self.check(request.get_ref().route.as_ref())?;
-        let term = self.raft.leadership().current().term;
+        let term = self.raft.term_state().term;
         let index = self.raft.read_index().await.map_err(|error| match error {
             ReadIndexError::NotLeader { .. } | ReadIndexError::NoQuorum | ReadIndexError::Stopped(_) => {
                 Status::unavailable(error.to_string())
@@ -261,59 +260,6 @@ fn session_ids(bytes: &[u8]) -> Result<Vec<SessionId>, String> {
         return Err(format!("{} sessions in one bundle, but it has at most {TOUCHES_PER_BUNDLE}", ids.len()));
     }
     Ok(ids.iter().copied().map(SessionId).collect())
-}
-
-/// A file that is removed unless all of it was received.
-struct ReceivedFile(PathBuf);
-
-impl ReceivedFile {
-    /// It belongs to whoever installs it, which goes on when the sender has left and this call with
-    /// it.
-    fn hand_over(mut self) -> PathBuf {
-        std::mem::take(&mut self.0)
-    }
-}
-
-impl Drop for ReceivedFile {
-    fn drop(&mut self) {
-        if !self.0.as_os_str().is_empty()
-            && let Err(error) = std::fs::remove_file(&self.0)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(path = %self.0.display(), %error, "a received snapshot cannot be removed");
-        }
-    }
-}
-
-async fn receive(
-    path: &std::path::Path,
-    first: SnapshotChunk,
-    chunks: &mut Streaming<SnapshotChunk>,
-    announced: u64,
-) -> Result<(), Status> {
-    let failed =
-        |error: std::io::Error| Status::resource_exhausted(format!("cannot write the snapshot: {error}"));
-    let mut file = tokio::fs::File::create(path).await.map_err(failed)?;
-    let (mut chunk, mut offset) = (first, 0);
-    loop {
-        let length = chunk.data.len() as u64;
-        if chunk.offset != offset
-            || crc32fast::hash(&chunk.data) != chunk.crc32
-            || offset + length > announced
-        {
-            return Err(Status::data_loss(format!("the snapshot was damaged on its way, at byte {offset}")));
-        }
-        file.write_all(&chunk.data).await.map_err(failed)?;
-        offset += length;
-        if chunk.last {
-            break;
-        }
-        chunk = chunks
-            .message()
-            .await?
-            .ok_or_else(|| Status::aborted(format!("the snapshot ended at byte {offset} of {announced}")))?;
-    }
-    file.sync_all().await.map_err(failed)
 }
 
 fn serve_error(error: ServeError) -> Status {

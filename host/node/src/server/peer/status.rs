@@ -1,31 +1,33 @@
-//! How this member is, and, by asking them, how the others are.
+//! The status of this member, and of the others by asking them.
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::join_all;
+use synod_abi::MemberId;
 use synod_api::v1::{MemberStatus, Role};
-use synod_consensus::Role as RaftRole;
+use synod_consensus::{EntryId, Role as RaftRole};
 use synod_machine::directory::Head;
 use synod_storage::{Health, LogStore};
 
-use super::identity::Identity;
-use super::member::{NodeLog, NodeMember, NodeRaft};
-use super::peers::Peers;
-use super::roster::Roster;
+use crate::settings::PeerSpec;
+use crate::server::net::identity::Identity;
+use crate::server::net::peers::Peers;
+use crate::server::net::roster::Roster;
+use crate::server::ports::{NodeLog, NodeMember, NodeRaft};
 
-/// Says how members are.
+/// Reports the status of members.
 pub(crate) struct Reporter {
     /// Who this member is.
     pub(crate) identity: Arc<Identity>,
     /// Who the members are.
     pub(crate) roster: Arc<Roster>,
-    /// The way to the others.
+    /// The connections to the others.
     pub(crate) peers: Peers,
     /// This member's consensus.
     pub(crate) raft: NodeRaft,
     /// Its log.
     pub(crate) log: NodeLog,
-    /// Its logic, for what is counted.
+    /// Its logic, for the counts of its state.
     pub(crate) member: NodeMember,
     /// Where its clients connect.
     pub(crate) client_address: String,
@@ -34,39 +36,28 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// This member's own word.
+    /// The status of this member.
     pub(crate) fn own(&self) -> MemberStatus {
-        let (status, leadership, digest) =
-            (self.raft.status(), self.raft.leadership().current(), self.member.applied().digest());
-        let index = |entry: Option<synod_consensus::EntryId>| entry.map_or(0, |entry| entry.index);
+        let status = self.raft.status();
+        let term = self.raft.term_state();
+        let digest = self.member.applied().digest();
+        let index = |entry: Option<EntryId>| entry.map_or(0, |entry| entry.index);
         let health = self.log.health();
         let (entries_applied, commands_applied) = self.member.applied().counts();
         let counted = self.member.status().ok();
-        let mut own = MemberStatus {
+        let head = counted.and_then(|status| status.head);
+        let peer_address = self.roster.get(self.identity.me).map(|peer| peer.peer.to_string());
+        let cluster_id = self.identity.cluster().map(|cluster| cluster.0.to_vec());
+        MemberStatus {
             id: self.identity.me.0,
             name: self.identity.name.clone(),
             client_address: self.client_address.clone(),
-            peer_address: self
-                .roster
-                .get(self.identity.me)
-                .map(|peer| peer.peer.to_string())
-                .unwrap_or_default(),
-            role: match (&health, self.raft.is_running(), leadership.role) {
-                (Health::Failed(_), _, _) | (_, false, _) => Role::Halted,
-                (_, _, RaftRole::Learner) => Role::Learner,
-                (_, _, RaftRole::Follower) => Role::Follower,
-                (_, _, RaftRole::Candidate) => Role::Candidate,
-                (_, _, RaftRole::Leader { .. }) => Role::Leader,
-            }
-            .into(),
+            peer_address: peer_address.unwrap_or_default(),
+            role: role(&health, self.raft.is_running(), term.role).into(),
             reachable: true,
-            problem: match health {
-                Health::Ready => String::new(),
-                Health::Full => "its disk is full: it takes no writes until there is space".to_owned(),
-                Health::Failed(error) => error.to_string(),
-            },
-            term: leadership.term,
-            leader_id: leadership.leader.map_or(0, |leader| leader.0),
+            problem: problem(&health),
+            term: term.term,
+            leader_id: term.leader.map_or(0, |leader| leader.0),
             revision: self.member.applied().revision.get(),
             last_log_index: status.last_log_index.unwrap_or_default(),
             committed_index: index(status.committed),
@@ -75,46 +66,70 @@ impl Reporter {
             purged_index: index(status.purged),
             chain_digest: digest.chain.to_vec(),
             state_digest: digest.state.to_vec(),
-            cluster_id: self.identity.cluster().map(|cluster| cluster.0.to_vec()).unwrap_or_default(),
+            cluster_id: cluster_id.unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             fsyncs: self.log.syncs(),
             entries_applied,
             commands_applied,
             uptime_ms: self.started.elapsed().as_millis() as u64,
             watches: counted.map_or(0, |status| status.watches),
-            ..MemberStatus::default()
-        };
-        if let Some(head) = counted.and_then(|status| status.head) {
-            count(&mut own, &head);
+            ..counts(head)
         }
-        own
     }
 
-    /// Every member's word, by id; of one that does not answer, what is known without it.
+    /// The status of every member, by id; of one that does not answer, its place in the roster.
     pub(crate) async fn all(&self) -> Vec<MemberStatus> {
-        let others = join_all(self.roster.others().map(|(id, peer)| async move {
-            self.peers.status(id).await.unwrap_or_else(|status| MemberStatus {
-                id: id.0,
-                name: peer.name.clone(),
-                client_address: peer.client.as_ref().map(ToString::to_string).unwrap_or_default(),
-                peer_address: peer.peer.to_string(),
-                problem: format!("does not answer: {}", status.message()),
-                ..MemberStatus::default()
-            })
-        }));
-        let mut members = others.await;
+        let ask = |(id, peer)| async move {
+            self.peers.status(id).await.unwrap_or_else(|status| unreachable(id, peer, &status))
+        };
+        let mut members = join_all(self.roster.others().map(ask)).await;
         members.push(self.own());
         members.sort_by_key(|member| member.id);
         members
     }
 }
 
-/// Says what the state counts.
-fn count(status: &mut MemberStatus, head: &Head) {
-    status.sessions = u64::from(head.sessions);
-    status.requests = head.requests;
-    status.waiting = head.waiting;
-    status.timers = head.timers;
-    status.events = head.events;
-    status.event_bytes = head.event_bytes;
+/// What the state counts; nothing before there is a cluster.
+fn counts(head: Option<Head>) -> MemberStatus {
+    let Some(head) = head else { return MemberStatus::default() };
+    MemberStatus {
+        sessions: u64::from(head.sessions),
+        requests: head.requests,
+        waiting: head.waiting,
+        timers: head.timers,
+        events: head.events,
+        event_bytes: head.event_bytes,
+        ..MemberStatus::default()
+    }
+}
+
+fn role(health: &Health, running: bool, role: RaftRole) -> Role {
+    if !running || matches!(health, Health::Failed(_)) {
+        return Role::Halted;
+    }
+    match role {
+        RaftRole::Learner => Role::Learner,
+        RaftRole::Follower => Role::Follower,
+        RaftRole::Candidate => Role::Candidate,
+        RaftRole::Leader { .. } => Role::Leader,
+    }
+}
+
+fn problem(health: &Health) -> String {
+    match health {
+        Health::Ready => String::new(),
+        Health::Full => "its disk is full: it takes no writes until there is space".to_owned(),
+        Health::Failed(error) => error.to_string(),
+    }
+}
+
+fn unreachable(id: MemberId, peer: &PeerSpec, status: &tonic::Status) -> MemberStatus {
+    MemberStatus {
+        id: id.0,
+        name: peer.name.clone(),
+        client_address: peer.client.as_ref().map(ToString::to_string).unwrap_or_default(),
+        peer_address: peer.peer.to_string(),
+        problem: format!("does not answer: {}", status.message()),
+        ..MemberStatus::default()
+    }
 }

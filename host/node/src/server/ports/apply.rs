@@ -4,8 +4,8 @@
 //! consensus hands it batches and waits; what they mean is the service crate's executor's business.
 use std::sync::mpsc;
 
-use synod_consensus::{Applier, CommittedEntry, CommittedPayload, EntryId, Fatal};
-use synod_machine::Draft;
+use synod_consensus::{Applier, CommittedEntry, CommittedPayload, EntryId};
+use synod_machine::{Draft, Fatal};
 use synod_service::ports::Store;
 use synod_service::{Committed, Executor, MachineReplica, Payload};
 use synod_storage::{AppliedMark, StateStore};
@@ -75,7 +75,7 @@ impl ApplyThread {
 
 fn apply(executor: &mut NodeExecutor, tripwire: &Tripwire, entry: CommittedEntry) -> Result<(), Fatal> {
     tripwire.arm(entry.index).map_err(Fatal)?;
-    executor.apply(committed(entry)).map_err(|fatal| Fatal(fatal.0))?;
+    executor.apply(committed(entry))?;
     tripwire.disarm().map_err(Fatal)
 }
 
@@ -92,7 +92,7 @@ fn restored(executor: &mut NodeExecutor, rows: &Rows) -> Result<(), Fatal> {
     let entry = EntryId::of_mark(&mark).map_err(|error| Fatal(error.to_string()))?;
     let entry = entry.ok_or_else(|| Fatal("a snapshot without a position was installed".to_owned()))?;
     tracing::info!(index = entry.index, term = entry.term, "installed a snapshot");
-    executor.restored(entry.index, entry.term).map_err(|fatal| Fatal(fatal.0))
+    executor.restored(entry.index, entry.term)
 }
 
 impl Applier for ApplyThread {

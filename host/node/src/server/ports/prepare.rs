@@ -9,8 +9,8 @@ use synod_machine::Admitted;
 use synod_service::ports::{Preparer, Unavailable};
 use synod_vm::Modules;
 
-use super::peers::Peers;
-use super::roster::Roster;
+use crate::server::net::peers::Peers;
+use crate::server::net::roster::Roster;
 
 /// Compiles modules on this member, away from the runtime's threads.
 #[derive(Clone)]

@@ -2,15 +2,19 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use synod_abi::{MemberId, SessionId};
-use synod_consensus::{ProposalOutcome, Refusal};
+use synod_consensus::{ProposalOutcome, Raft, Refusal, TokioRuntime};
 use synod_service::ports::{ForwardLink, Leadership, ProposeError, Replication, Role, Touched, Unavailable};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::member::NodeRaft;
-use super::peers::Peers;
+use super::apply::ApplyThread;
+use super::rows::NodeState;
+use crate::server::net::peers::Peers;
 
 /// Entries on their way to the consensus; the proposer has only a few in flight.
 const PROPOSALS: usize = 64;
+
+/// This member's consensus.
+pub(crate) type NodeRaft = Raft<TokioRuntime, NodeState, ApplyThread>;
 
 struct Proposed {
     term: u64,
@@ -87,7 +91,7 @@ impl Replication for RaftReplication {
         let Some(raft) = self.bound() else {
             return Leadership { me: self.me, ..Leadership::default() };
         };
-        let now = raft.leadership().current();
+        let now = raft.term_state();
         let role = if now.established_term().is_some() { Role::Leader } else { Role::Follower };
         let leader = now.leader.filter(|leader| *leader != self.me || role == Role::Leader);
         Leadership { me: self.me, term: now.term, leader, role }
@@ -100,7 +104,7 @@ impl Replication for RaftReplication {
                 Ok(Some(raft)) => raft,
                 _ => return std::future::pending().await,
             };
-            let mut watch = raft.leadership();
+            let mut watch = raft.term_watch();
             while this.leadership() == seen {
                 if watch.changed().await.is_err() {
                     return std::future::pending().await;
@@ -129,7 +133,7 @@ impl Replication for RaftReplication {
             let no_leader =
                 || Unavailable("the cluster has no leader at present; try again shortly".to_owned());
             let raft = this.bound().ok_or_else(no_leader)?;
-            match raft.leadership().current().leader.ok_or_else(no_leader)? {
+            match raft.term_state().leader.ok_or_else(no_leader)? {
                 leader if leader == this.me => {
                     raft.read_index().await.map_err(|error| Unavailable(error.to_string()))
                 }

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use synod_machine::{Fatal, Write};
 use synod_service::ports::{Store, StoreError};
-use synod_storage::{AppliedMark, Health, LogStore, StateStore, StorageError};
-
-use super::member::{NodeLog, NodeState};
+use synod_storage::{AppliedMark, Health, LogStore, RocksStore, StateStore, StorageError};
 
 /// How often a full disk is looked at.
 const SPACE_POLL: Duration = Duration::from_millis(200);
+
+/// The log on disk.
+pub(crate) type NodeLog = RocksStore;
+/// The state on disk.
+pub(crate) type NodeState = RocksStore;
 
 /// The rows of this member, and the log that they follow.
 #[derive(Clone)]

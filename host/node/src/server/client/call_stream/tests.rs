@@ -12,13 +12,13 @@ type Waiting = BoxFuture<'static, CallReply>;
 
 /// Answers a call when it is told to, and remembers in which order calls were begun.
 #[derive(Clone, Default)]
-struct Member {
+struct FakeCalls {
     begun: Arc<Mutex<Vec<u64>>>,
     calls: Arc<Mutex<BTreeMap<u64, oneshot::Sender<bool>>>>,
     parked: Arc<Mutex<BTreeMap<u64, oneshot::Sender<()>>>>,
 }
 
-impl Member {
+impl FakeCalls {
     fn begin(&self, CallRequest { tag, .. }: CallRequest) -> impl Future<Output = Step<Waiting>> + use<> {
         let this = self.clone();
         async move {
@@ -59,8 +59,8 @@ fn request(tag: u64) -> Result<CallRequest, Status> {
 
 fn stream(
     requests: impl Stream<Item = Result<CallRequest, Status>> + Unpin,
-) -> (Member, impl Stream<Item = Result<CallReply, Status>> + Unpin) {
-    let member = Member::default();
+) -> (FakeCalls, impl Stream<Item = Result<CallReply, Status>> + Unpin) {
+    let member = FakeCalls::default();
     let begin = member.clone();
     (member, CallStream::new(requests, move |request| begin.begin(request)))
 }

@@ -25,9 +25,9 @@ struct State {
 
 /// A member that remembers what it was asked, and tells what it is given.
 #[derive(Clone, Default)]
-struct Member(Arc<Mutex<State>>);
+struct FakeWatches(Arc<Mutex<State>>);
 
-impl Member {
+impl FakeWatches {
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut self.0.lock().expect("no panic"))
     }
@@ -43,7 +43,7 @@ impl Member {
     }
 }
 
-impl Watches for Member {
+impl Watches for FakeWatches {
     fn create(&self, new: NewWatch) -> BoxFuture<'static, ()> {
         let this = self.clone();
         async move {
@@ -97,10 +97,10 @@ impl Watches for Member {
 }
 
 type Sender = mpsc::UnboundedSender<Result<WatchRequest, Status>>;
-type Replies = WatchReplies<mpsc::UnboundedReceiver<Result<WatchRequest, Status>>, Member>;
+type Replies = WatchReplies<mpsc::UnboundedReceiver<Result<WatchRequest, Status>>, FakeWatches>;
 
-fn stream() -> (Sender, Member, Replies) {
-    let ((sender, requests), member) = (mpsc::unbounded(), Member::default());
+fn stream() -> (Sender, FakeWatches, Replies) {
+    let ((sender, requests), member) = (mpsc::unbounded(), FakeWatches::default());
     (sender, member.clone(), WatchReplies::new(requests, member))
 }
 

@@ -1,0 +1,127 @@
+//! Putting a member together over its open data: ports, logic, apply thread, consensus.
+//!
+//! Each part is given what it needs when it is made. Only the replication port is made before the
+//! consensus that it stands for, because the consensus applies entries while it starts; it is bound
+//! to the consensus at the end.
+use std::sync::Arc;
+
+use synod_consensus::{BadSettings, Raft, Settings};
+use synod_machine::Environment;
+use synod_service::{MachineReplica, Member, MemberParts, ProposerLimits};
+use synod_storage::{MetaStore, RocksStore, StateStore};
+use synod_vm::{Modules, WasmVm};
+
+use super::client::encode_event;
+use super::fatal;
+use super::net::identity::Identity;
+use super::net::peers::Peers;
+use super::net::roster::Roster;
+use super::open::{Data, storage_error};
+use super::ports::apply::ApplyThread;
+use super::ports::prepare::{Compiler, MajorityPreparer};
+use super::ports::queries::QueryThreads;
+use super::ports::replication::RaftReplication;
+use super::ports::rows::Rows;
+use super::ports::runtime::{TokioTasks, WallClock};
+use super::ports::{NodeMember, NodeRaft};
+use crate::settings::{ServerOptions, StartError};
+
+/// Share of the entries between two compactions that stay in the log behind one.
+const KEEP_OF_COMPACTION: u64 = 5;
+
+/// A member that runs, before its ports are served.
+pub(super) struct Built {
+    /// Who it is.
+    pub(super) identity: Arc<Identity>,
+    /// Who the members are.
+    pub(super) roster: Arc<Roster>,
+    /// The connections to the others.
+    pub(super) peers: Peers,
+    /// Its log, state and meta data.
+    pub(super) store: RocksStore,
+    /// Its logic.
+    pub(super) member: NodeMember,
+    /// Its consensus.
+    pub(super) raft: NodeRaft,
+    /// The consensus as its logic sees it.
+    pub(super) replication: RaftReplication,
+    /// Compiles modules.
+    pub(super) compiler: Compiler,
+    /// What this binary means by an entry.
+    pub(super) environment: Environment,
+    /// Whether it started with an empty folder.
+    pub(super) empty: bool,
+}
+
+/// Builds a member of `roster` and starts its apply thread and consensus. Entries that are
+/// committed but not yet in the state are applied before this returns.
+///
+/// # Errors
+/// The data cannot be read, or the host lacks threads.
+pub(super) async fn build(
+    options: &ServerOptions,
+    settings: Settings,
+    roster: Arc<Roster>,
+    data: Data,
+) -> Result<Built, StartError> {
+    let Data { store, tripwire, identity, applied, empty } = data;
+    let modules = Modules::with_cache(&options.data_dir.join("modules")).map_err(fatal)?;
+    let environment = Environment { semantics: Environment::SEMANTICS, engine: modules.engine_fingerprint() };
+    let rows = Rows { log: store.clone(), state: store.clone() };
+    let peers = Peers::new(identity.clone(), roster.clone());
+    let (replication, unbound) = RaftReplication::new(roster.me(), peers.clone());
+    let compiler = Compiler(modules.clone());
+    let preparer =
+        MajorityPreparer { compiler: compiler.clone(), peers: peers.clone(), roster: roster.clone() };
+    let query_threads = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
+    let queries = QueryThreads::start(modules.clone(), query_threads).map_err(StartError::Fatal)?;
+    let vm = WasmVm::new(modules).map_err(fatal)?;
+    let view = store.view().map_err(storage_error)?;
+    let replica = MachineReplica::load(&view, environment, vm).map_err(fatal)?;
+    drop(view);
+    let parts = MemberParts {
+        member: roster.me(),
+        incarnation: store.incarnation(),
+        limits: ProposerLimits::default(),
+        applied_index: applied.map_or(0, |entry| entry.index),
+        applied_term: applied.map_or(0, |entry| entry.term),
+        runtime: TokioTasks::new(),
+        clock: Arc::new(WallClock),
+        replication: replication.clone(),
+        store: rows.clone(),
+        replica,
+        queries: Arc::new(queries),
+        preparer: Arc::new(preparer),
+        encode_event,
+    };
+    let (member, executor) = Member::start(parts).map_err(fatal)?;
+    let applier = Arc::new(ApplyThread::start(executor, rows, tripwire).map_err(fatal)?);
+    let starting = Raft::start(roster.me(), settings, store.clone(), store.clone(), applier, peers.clone());
+    let raft = starting.await.map_err(fatal)?;
+    unbound.bind(raft.clone());
+    Ok(Built { identity, roster, peers, store, member, raft, replication, compiler, environment, empty })
+}
+
+/// The settings of the consensus.
+///
+/// # Errors
+/// The options contradict each other.
+pub(super) fn raft_settings(options: &ServerOptions) -> Result<Settings, BadSettings> {
+    let defaults = Settings::default();
+    let kept = options.snapshot_entries * 2 / KEEP_OF_COMPACTION;
+    let settings = Settings {
+        heartbeat_interval_ms: options.heartbeat_ms,
+        election_timeout_min_ms: options.election_min_ms,
+        election_timeout_max_ms: options.election_max_ms,
+        quorum_loss_probe_interval_ms: defaults
+            .quorum_loss_probe_interval_ms
+            .max(options.election_max_ms.saturating_mul(5) / 2),
+        replication_idle_timeout_ms: defaults.replication_idle_timeout_ms.max(options.election_max_ms),
+        compaction_entries: options.snapshot_entries,
+        log_entries_to_keep: kept,
+        purge_batch_entries: defaults.purge_batch_entries.min(kept.max(1)),
+        ..defaults
+    };
+    settings.validate()?;
+    Ok(settings)
+}

@@ -1,0 +1,29 @@
+//! Lists that are longer than one read: all pages of them.
+use synod_machine::directory::Page;
+use synod_service::{CallFailure, Consistency};
+
+/// Rows of the directory that one read takes.
+pub(super) const PAGE: usize = 1_024;
+
+/// Every item of a list. `read` reads the page after an item, or the first page.
+///
+/// Only the first page needs a read index: this member has applied what the first page needs, and
+/// later pages are read from the same or a later state.
+pub(super) async fn all_pages<T, K, R>(
+    key: impl Fn(&T) -> K,
+    mut read: impl FnMut(Option<K>, Consistency) -> R,
+) -> Result<Vec<T>, CallFailure>
+where
+    R: Future<Output = Result<Page<T>, CallFailure>>,
+{
+    let mut items = Vec::new();
+    let mut consistency = Consistency::Linearizable;
+    loop {
+        let page = read(items.last().map(&key), consistency).await?;
+        items.extend(page.items);
+        if !page.more {
+            return Ok(items);
+        }
+        consistency = Consistency::Serializable;
+    }
+}

@@ -1,0 +1,103 @@
+//! The port for clients: its services, message limits, health and reflection.
+use std::sync::Arc;
+
+use futures::FutureExt;
+use synod_api::v1::cluster_server::{self, ClusterServer};
+use synod_api::v1::recipes_server::{self, RecipesServer};
+use synod_api::v1::sessions_server::{self, SessionsServer};
+use synod_api::v1::space_admin_server::{self, SpaceAdminServer};
+use synod_api::v1::spaces_server::{self, SpacesServer};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server;
+use tonic_reflection::pb::v1::server_reflection_server;
+
+use super::Front;
+use super::cluster::ClusterService;
+use super::recipes::RecipesService;
+use super::sessions::SessionsService;
+use super::space_admin::SpaceAdminService;
+use super::spaces::SpacesService;
+use crate::server::net::listen::{connections, server, until};
+use crate::server::peer::status::Reporter;
+
+/// HTTP/2 window of a stream.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1_024;
+/// HTTP/2 window of a connection.
+const CONNECTION_WINDOW_BYTES: u32 = 2 * 1_024 * 1_024;
+
+/// Our services on this port.
+const SERVICES: [&str; 5] = [
+    spaces_server::SERVICE_NAME,
+    sessions_server::SERVICE_NAME,
+    recipes_server::SERVICE_NAME,
+    space_admin_server::SERVICE_NAME,
+    cluster_server::SERVICE_NAME,
+];
+
+/// The port for clients.
+pub(crate) struct ClientPort {
+    /// What its services stand on.
+    pub(crate) front: Front,
+    /// Says how members are.
+    pub(crate) reporter: Arc<Reporter>,
+}
+
+impl ClientPort {
+    /// Serves until `stopping`, then lets open calls end.
+    pub(crate) async fn serve(
+        self,
+        listener: TcpListener,
+        stopping: watch::Receiver<bool>,
+    ) -> JoinHandle<()> {
+        let Self { front, reporter } = self;
+        let limited = (synod_api::REQUEST_BYTES, synod_api::REPLY_BYTES);
+        let spaces = SpacesServer::new(SpacesService(front.clone()))
+            .max_decoding_message_size(limited.0)
+            .max_encoding_message_size(limited.1);
+        let sessions =
+            SessionsServer::new(SessionsService(front.clone())).max_encoding_message_size(limited.1);
+        let recipes = RecipesServer::new(RecipesService(front.clone()))
+            .max_decoding_message_size(limited.0)
+            .max_encoding_message_size(limited.1);
+        let admin =
+            SpaceAdminServer::new(SpaceAdminService(front.clone())).max_encoding_message_size(limited.1);
+        let cluster = ClusterServer::new(ClusterService { front, reporter });
+        let (health, health_service) = tonic_health::server::health_reporter();
+        for service in SERVICES {
+            health.set_service_status(service, ServingStatus::Serving).await;
+        }
+        let described = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(synod_api::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        let reflection = SERVICES
+            .into_iter()
+            .chain([health_server::SERVICE_NAME, server_reflection_server::SERVICE_NAME])
+            .fold(described, |described, service| described.with_service_name(service))
+            .build_v1()
+            .expect("the descriptors that the stubs were made from are valid");
+        let ending = until(stopping).then(|()| async move {
+            for service in SERVICES.into_iter().chain([""]) {
+                health.set_service_status(service, ServingStatus::NotServing).await;
+            }
+        });
+        let serving = server()
+            .initial_stream_window_size(Some(STREAM_WINDOW_BYTES))
+            .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
+            .add_service(health_service)
+            .add_service(reflection)
+            .add_service(spaces)
+            .add_service(sessions)
+            .add_service(recipes)
+            .add_service(admin)
+            .add_service(cluster)
+            .serve_with_incoming_shutdown(connections(listener), ending);
+        tokio::spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the client port ended");
+            }
+        })
+    }
+}
