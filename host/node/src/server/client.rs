@@ -30,7 +30,7 @@ use crate::server::ports::{NodeMember, NodeRaft, NodeState};
 pub(crate) use self::port::ClientPort;
 pub(crate) use self::watches::encode_event;
 
-/// What every service of the client port stands on.
+/// What every service of the client port needs.
 #[derive(Clone)]
 pub(crate) struct Front {
     /// Who this member is.
@@ -75,16 +75,12 @@ impl Front {
         async move { drop(stopping.wait_for(|stop| *stop).await) }
     }
 
-    /// How long the client of `request` waits; as long as it likes, if it does not say.
+    /// When the client of `request` stops waiting, if it says so.
     fn deadline<T>(&self, request: &Request<T>) -> Option<Instant> {
-        let asked = request
-            .metadata()
-            .get("grpc-timeout")
-            .and_then(|value| convert::grpc_timeout(value.to_str().ok()?));
-        asked.and_then(|asked| Instant::now().checked_add(asked))
+        Instant::now().checked_add(asked_timeout(request)?)
     }
 
-    /// Waits until `deadline` for the answer to a call that is parked.
+    /// Waits until `deadline` for the reply to a parked call.
     async fn by<T>(
         &self,
         deadline: Option<Instant>,
@@ -101,12 +97,12 @@ impl Front {
     /// How long `request` may wait: as long as its client says, but not longer than this member's
     /// limit.
     fn timeout<T>(&self, request: &Request<T>) -> Duration {
-        let asked = request
-            .metadata()
-            .get("grpc-timeout")
-            .and_then(|value| convert::grpc_timeout(value.to_str().ok()?));
-        asked.map_or(self.call_timeout, |asked| asked.min(self.call_timeout))
+        asked_timeout(request).map_or(self.call_timeout, |asked| asked.min(self.call_timeout))
     }
+}
+
+fn asked_timeout<T>(request: &Request<T>) -> Option<Duration> {
+    convert::grpc_timeout(request.metadata().get("grpc-timeout")?.to_str().ok()?)
 }
 
 fn still_waiting() -> CallFailure {
@@ -115,7 +111,7 @@ fn still_waiting() -> CallFailure {
     )
 }
 
-/// What is told when this member cannot go on.
+/// The failure of a call when this member has stopped.
 fn stopped(fatal: Fatal) -> CallFailure {
     CallFailure::unavailable(
         UnavailableReason::ShuttingDown,

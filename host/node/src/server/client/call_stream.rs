@@ -1,12 +1,11 @@
-//! The calls of one stream: taken in and begun in the order in which they come, answered as they
-//! are ready.
+//! The calls of one stream: started in the order of their arrival, answered in any order.
 //!
-//! Two bounds. Calls that run are few and short: at [`STREAM_CALLS`] the stream is not read, which
-//! its client feels as back-pressure. Calls that wait for another command may wait for hours, and
-//! what they wait for may come over the same stream, so they never keep it from being read; beyond
-//! [`STREAM_WAITING`] one is told to come again.
+//! Two limits. Calls that run are few and short: with [`STREAM_CALLS`] of them the stream is not
+//! read, which is back-pressure to its client. Parked calls may wait for hours, and the call that
+//! completes them may come over the same stream, so they never stop it from being read; beyond
+//! [`STREAM_WAITING`] of them a call fails with a request to send it again later.
 //!
-//! Dropping it stops the waiting, not what is waited for.
+//! Dropping the stream ends the waiting; the calls stay parked.
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -16,24 +15,24 @@ use synod_api::v1::failure::Kind;
 use synod_api::v1::{CallReply, CallRequest, Failure};
 use tonic::{Code, Status};
 
-/// Calls of one stream that run; beyond that it is not read.
+/// Running calls of one stream; with so many it is not read.
 pub(super) const STREAM_CALLS: usize = 4_096;
-/// Calls of one stream that wait for another command to complete them.
+/// Parked calls of one stream, which wait for another command to complete them.
 pub(super) const STREAM_WAITING: usize = 16_384;
 
-/// How long a client leaves a call alone that this stream would not wait for.
+/// When a client should send a call again that this stream did not wait for.
 const COME_AGAIN_MS: u64 = 1_000;
 
-/// What a call has come to.
+/// The first result of a call.
 pub(super) enum Step<W> {
     /// It has its answer.
     Answered(CallReply),
-    /// It waits: what to say now, and where its answer comes from.
+    /// It is parked: the interim reply, and the future of the final one.
     Parked(CallReply, W),
 }
 
-/// The calls of one stream, as the stream of their replies. `begin` must submit its call when it is
-/// first polled.
+/// The calls of one stream, as the stream of their replies. The future that `begin` returns must
+/// submit its call when it is first polled.
 pub(super) struct CallStream<R, B, C, W> {
     requests: Option<R>,
     begin: B,
@@ -49,7 +48,7 @@ where
     C: Future<Output = Step<W>>,
     W: Future<Output = CallReply>,
 {
-    /// The calls in `requests`, each begun by `begin`.
+    /// The calls in `requests`, each started by `begin`.
     pub(super) fn new(requests: R, begin: B) -> Self {
         Self {
             requests: Some(requests),
@@ -92,7 +91,7 @@ where
     }
 }
 
-/// What is told instead of that a call is parked, when this stream cannot wait for one more.
+/// The reply sent instead of `parked` when the stream is at its limit of parked calls.
 fn come_again(CallReply { header, tag, .. }: CallReply) -> CallReply {
     let message = format!(
         "the call waits, but this stream waits for {STREAM_WAITING} calls already and does not tell when it \

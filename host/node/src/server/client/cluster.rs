@@ -1,4 +1,4 @@
-//! `synod.v1.Cluster`: what operators need.
+//! `synod.v1.Cluster`: status and digests, for operators.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ const DIGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Status and digests.
 pub(crate) struct ClusterService {
-    /// What it stands on.
+    /// What every service needs.
     pub(crate) front: Front,
-    /// Says how members are.
+    /// Reports the status of members.
     pub(crate) reporter: Arc<Reporter>,
 }
 

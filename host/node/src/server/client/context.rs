@@ -1,8 +1,8 @@
 //! A call's `Context` and `wait_ms`: which request of which session it is.
 //!
-//! It checks what no member has to look up: lengths, and that nothing stands where it would be
-//! ignored. A request id without a session, quietly dropped, would be a promise of an effect once
-//! that nobody keeps.
+//! It checks what needs no state: lengths, and that no field is set that would be ignored. A
+//! request id without a session is refused, because ignoring it would break the promise that a
+//! request takes effect once.
 use std::collections::BTreeSet;
 
 use synod_abi::{RequestId, SessionId, limits};
@@ -13,7 +13,7 @@ use synod_service::{CallFailure, Reason, Rejected, SessionKey};
 /// Which request of which session a call is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InSession {
-    /// The session, and what shows that the caller is its client.
+    /// The session and its secret.
     pub(super) key: SessionKey,
     /// The request.
     pub(super) request: Request,
@@ -39,8 +39,8 @@ pub(super) fn session_key(session: &[u8], secret: &[u8], field: &str) -> Result<
     Ok(SessionKey { session, secret: secret.try_into().map_err(|_| Rejected::wrong_secret())? })
 }
 
-/// The session that a query is made in, if any. Which request it would be means nothing: a query
-/// changes nothing.
+/// The session of a query, if any. A request id in it has no meaning, because a query changes
+/// nothing.
 pub(super) fn of_query(context: &Context) -> Result<Option<SessionKey>, CallFailure> {
     if context.session.is_empty() {
         return Ok(None);
@@ -48,7 +48,7 @@ pub(super) fn of_query(context: &Context) -> Result<Option<SessionKey>, CallFail
     session_key(&context.session, &context.secret, "context.session").map(Some)
 }
 
-/// What a call says about its session; none if it is made outside of any.
+/// The session and request of a call; none if it is made outside of any session.
 pub(super) fn of_call(
     context: Option<Context>,
     wait_ms: Option<u64>,

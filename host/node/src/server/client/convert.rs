@@ -1,4 +1,4 @@
-//! Between prost types and the service crate's.
+//! Conversions between prost types and those of the service crate.
 use std::time::Duration;
 
 use synod_abi::schema;
@@ -15,7 +15,7 @@ use tonic::Code;
 
 use super::{Front, watches};
 
-/// Arguments: none at all stand for an empty object in JSON.
+/// Arguments; absent ones stand for an empty JSON object.
 pub(super) fn args(value: Option<Value>) -> Args {
     match value {
         Some(Value { form: Some(Form::Postcard(bytes)), signature }) => Args::Postcard { bytes, signature },
@@ -33,7 +33,7 @@ pub(super) fn value(value: synod_service::Value) -> Value {
     Value { form: Some(form), signature: 0 }
 }
 
-/// A failure, with what this member knows about where to try again.
+/// A failure, with the leader that this member knows, for another attempt there.
 pub(super) fn failure(front: &Front, failure: CallFailure) -> Failure {
     let leader_id = front.raft.term_state().leader.map_or(0, |leader| leader.0);
     let failed = |kind: Kind, code: Code, reason: &str, message: String| Failure {
@@ -93,7 +93,7 @@ pub(super) fn recipe_ref(recipe: &synod_abi::RecipeRef) -> RecipeRef {
     RecipeRef { name: recipe.name.to_string(), version: recipe.version }
 }
 
-/// A space, as lists have it.
+/// A space, without its bindings.
 pub(super) fn space_info(SpaceListing { record, log, failures }: &SpaceListing) -> SpaceInfo {
     SpaceInfo {
         name: record.name.to_string(),
@@ -113,7 +113,7 @@ pub(super) fn space_description(
     SpaceInfo { bindings: bindings.into_iter().map(binding).collect(), ..space_info(&listing) }
 }
 
-/// A space from the answer of the command that made it.
+/// A space, from the outcome of the command that created it.
 pub(super) fn created(space: &Created) -> SpaceInfo {
     SpaceInfo {
         name: space.name.to_string(),
@@ -131,7 +131,7 @@ fn hook_failures(HookFailures { count, revision, why }: HookFailures) -> api::Ho
     api::HookFailures { count, revision: revision.0, fault, why: why.to_string() }
 }
 
-/// What a space keeps of its events.
+/// The event log of a space.
 pub(super) fn event_log(log: &EventLog) -> api::EventLog {
     let EventLog { compacted, last, events, bytes, oldest_at, retention } = *log;
     let EventRetention { events: most, bytes: most_bytes, age_ms } = retention;

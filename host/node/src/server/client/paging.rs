@@ -1,4 +1,4 @@
-//! Lists that are longer than one read: all pages of them.
+//! Reading lists that are longer than one read: page by page.
 use synod_machine::directory::Page;
 use synod_service::{CallFailure, Consistency};
 
@@ -7,8 +7,7 @@ pub(super) const PAGE: usize = 1_024;
 
 /// Every item of a list. `read` reads the page after an item, or the first page.
 ///
-/// Only the first page needs a read index: this member has applied what the first page needs, and
-/// later pages are read from the same or a later state.
+/// Only the first page needs a read index: later pages are read from the same or a later state.
 pub(super) async fn all_pages<T, K, R>(
     key: impl Fn(&T) -> K,
     mut read: impl FnMut(Option<K>, Consistency) -> R,

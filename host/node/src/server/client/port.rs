@@ -39,14 +39,14 @@ const SERVICES: [&str; 5] = [
 
 /// The port for clients.
 pub(crate) struct ClientPort {
-    /// What its services stand on.
+    /// What its services need.
     pub(crate) front: Front,
-    /// Says how members are.
+    /// Reports the status of members.
     pub(crate) reporter: Arc<Reporter>,
 }
 
 impl ClientPort {
-    /// Serves until `stopping`, then lets open calls end.
+    /// Serves until `stopping`, then waits for open calls to end.
     pub(crate) async fn serve(
         self,
         listener: TcpListener,

@@ -26,7 +26,7 @@ use super::{Front, convert, stopped};
 /// Lines that are read from the ring at once.
 const LOG_LINES: usize = 256;
 
-/// The recipes that the cluster knows.
+/// The recipes of the cluster.
 #[derive(Clone)]
 pub(crate) struct RecipesService(pub(crate) Front);
 

@@ -1,8 +1,8 @@
 //! `synod.v1.Sessions`: opening, keeping alive, describing and ending sessions.
 //!
-//! A keep-alive stream carries the touches of any number of sessions. What it holds is bounded by
-//! [`STREAM_TOUCHES`]: beyond that it is not read, and a client that does not read its replies
-//! stops being asked for more.
+//! A keep-alive stream carries the touches of any number of sessions. It has at most
+//! [`STREAM_TOUCHES`] touches under way and is not read while it has so many, which is also how a
+//! client that does not read its replies is slowed down.
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -25,9 +25,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Front, context, convert, stopped};
 
-/// Touches of one stream that are under way; beyond that it is not read.
+/// Touches of one stream that are under way; with so many it is not read.
 const STREAM_TOUCHES: usize = 4_096;
-/// How long a touch may take: a client that hears nothing has time to ask another member.
+/// How long a touch may take: it leaves a client time to ask another member.
 const TOUCH_TIMEOUT: Duration = Duration::from_secs(3);
 /// Most sessions in one reply to a list.
 const LISTED_SESSIONS: usize = 1_000;
@@ -53,7 +53,7 @@ impl SessionsService {
     }
 }
 
-/// `names` has those of the spaces that are there; a deleted one hears of nothing.
+/// `names` has the names of existing spaces; deleted ones are left out.
 fn info(id: SessionId, record: SessionRecord, names: &BTreeMap<SpaceId, Option<String>>) -> SessionInfo {
     SessionInfo {
         session: id.0.to_vec(),

@@ -1,5 +1,5 @@
-//! `synod.v1.SpaceAdmin`: making, moving and deleting spaces; what they keep of their events, and
-//! whom they are bound to.
+//! `synod.v1.SpaceAdmin`: creating, upgrading and deleting spaces, the retention of their events,
+//! and their bindings.
 use std::time::Duration;
 
 use synod_abi::{Revision, SpaceName};
@@ -30,7 +30,7 @@ pub(super) async fn all_spaces(front: &Front, timeout: Duration) -> Result<Vec<S
     all_pages(|space: &SpaceListing| space.record.name.clone(), read).await
 }
 
-/// The binding that a request names, and what is to become of failures.
+/// The binding in a request, and how failures of its handler are treated.
 fn binding(binding: Option<api::Binding>) -> Result<(Binding, OnFailure), CallFailure> {
     let missing = || {
         CallFailure::from(

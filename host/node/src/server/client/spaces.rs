@@ -20,7 +20,7 @@ use super::{Front, convert};
 /// Calls, queries and watches.
 pub(crate) struct SpacesService(pub(crate) Front);
 
-/// Runs a call until it has its answer or waits. It is submitted when this is first polled.
+/// Runs a call until it has its answer or is parked. It is submitted when this is first polled.
 async fn call(front: &Front, request: CallRequest, timeout: Duration) -> Result<SessionAnswer, CallFailure> {
     let CallRequest { space, operation, args, context, wait_ms, .. } = request;
     let args = convert::args(args);
@@ -58,7 +58,7 @@ fn reply_or_failure(front: &Front, result: Result<CallAnswer, CallFailure>, tag:
     }
 }
 
-/// What is told of a call that waits.
+/// The interim reply to a parked call.
 fn parked(front: &Front, waiting: &Waiting, tag: u64) -> CallReply {
     let header = front.header(waiting.revision(), front.member.applied().time());
     CallReply { header: Some(header), parked: true, tag, ..CallReply::default() }

@@ -1,14 +1,14 @@
-//! The watches of one stream: requests taken in, updates given out as the transport asks for them.
+//! The watches of one stream: requests are read and updates sent as the transport asks for them.
 //!
-//! It keeps no events. A batch is taken from the member when the transport has room for a message
-//! and at no other time, so HTTP/2's flow control is the back-pressure: a client that does not read
-//! stops being served, and then being read. What it costs while it is stuck are the two messages
-//! that hyper holds for it, about 1 MiB each, beside the 400 KiB that h2 buffers for a stream; what
-//! it does not take in time the member takes away, see [`synod_service::watch`].
+//! It keeps no events. A batch is taken from the member only when the transport has room for a
+//! message, so the flow control of HTTP/2 is the back-pressure: a client that does not read gets no
+//! updates, and then its requests are not read. A stuck client costs the two messages that hyper
+//! holds for it, about 1 MiB each, and the 400 KiB that h2 buffers for a stream; its watches are
+//! cancelled when they fall too far behind, see [`synod_service::watch`].
 //!
-//! A bad request is answered with a failure, and other watches go on; so they do when requests
-//! cannot be read any more. Everything is driven by whoever reads the stream, so that dropping it
-//! leaves nothing behind.
+//! A bad request is answered with a failure and leaves other watches running; so does the end of
+//! the requests. The reader of the stream drives everything, so dropping the stream drops its
+//! watches.
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -28,26 +28,26 @@ use tonic::Status;
 
 use super::watches;
 
-/// Requests that are read before something is given out.
+/// Requests that are read before an update is sent.
 const REQUESTS_AT_ONCE: usize = 256;
-/// The watch of updates that are of no watch in particular.
+/// The watch id of updates that concern no particular watch.
 const NO_WATCH: u64 = 0;
 /// Reasons of failures that end no watch that was there: there is none, or it goes on.
 const OF_NO_WATCH: [&str; 2] = [synod_api::reason::UNKNOWN_WATCH, synod_api::reason::WATCH_EXISTS];
 
 /// The member behind a stream.
 pub(super) trait Watches {
-    /// Begins a watch; answered by an update.
+    /// Creates a watch; an update reports the result.
     fn create(&self, new: NewWatch) -> BoxFuture<'static, ()>;
-    /// Ends one; answered by an update.
+    /// Cancels a watch; an update confirms it.
     fn cancel(&self, id: WatchId);
     /// Asks for a progress mark.
     fn request_progress(&self);
     /// The next updates; none when the member stops.
     fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<WatchBatch>>;
-    /// The header of a batch; without one, of the present state.
+    /// The header of a batch, or of the present state.
     fn header(&self, batch: Option<&WatchBatch>) -> Header;
-    /// How a failure is told.
+    /// A failure as clients get it.
     fn failure(&self, failure: CallFailure) -> Failure;
 }
 
@@ -56,9 +56,9 @@ pub(super) struct WatchReplies<R, W> {
     requests: Option<R>,
     watches: W,
     creating: FuturesUnordered<BoxFuture<'static, ()>>,
-    /// Told before anything is read again.
+    /// Sent before any further request is read.
     refused: Vec<WatchUpdate>,
-    /// Watches that were asked for and are not cancelled.
+    /// Watches that were requested and are not cancelled.
     open: BTreeSet<u64>,
 }
 
@@ -67,7 +67,7 @@ where
     R: Stream<Item = Result<WatchRequest, Status>> + Unpin,
     W: Watches + Unpin,
 {
-    /// What `requests` ask of `watches`.
+    /// Serves `requests` with `watches`.
     pub(super) fn new(requests: R, watches: W) -> Self {
         Self {
             requests: Some(requests),

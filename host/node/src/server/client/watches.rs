@@ -1,7 +1,8 @@
-//! Watches between prost types and the service crate's, and the member's end of a stream of them.
+//! Conversions of watches between prost types and those of the service crate, and the member behind
+//! a stream of watches.
 //!
-//! An event is encoded here once, however many watches it goes to: [`encode_event`] is handed to
-//! the member, which keeps the bytes.
+//! An event is encoded once, however many watches get it: the member calls [`encode_event`] and
+//! keeps the bytes.
 use std::num::NonZeroU32;
 use std::task::{Context, Poll};
 
@@ -22,12 +23,12 @@ use super::watch_stream::Watches;
 use super::{Front, context, convert};
 use crate::server::ports::NodePorts;
 
-/// The topics that are meant by a topic, or with `prefix` by what topics begin with.
+/// The filter for one topic, or with `prefix` for all topics that begin with it.
 pub(super) fn filter(topic: String, prefix: bool) -> TopicFilter {
     if prefix { TopicFilter::Prefix(topic) } else { TopicFilter::Exact(topic) }
 }
 
-/// The same, as it is told.
+/// The topic of a filter, and whether it is a prefix.
 pub(super) fn topic_of(filter: &TopicFilter) -> (String, bool) {
     match filter {
         TopicFilter::Exact(topic) => (topic.clone(), false),
@@ -35,7 +36,7 @@ pub(super) fn topic_of(filter: &TopicFilter) -> (String, bool) {
     }
 }
 
-/// What a client asks for.
+/// The watch that a client asks for.
 pub(super) fn new_watch(create: CreateWatch) -> Result<NewWatch, CallFailure> {
     let form = match create.form() {
         api::EventForm::Unspecified | api::EventForm::Json => EventForm::Json,
@@ -45,7 +46,7 @@ pub(super) fn new_watch(create: CreateWatch) -> Result<NewWatch, CallFailure> {
     let start = match start {
         None => WatchStart::Now,
         Some(Start::FromRevision(revision)) => WatchStart::Revision(Revision(revision)),
-        // A field that is there and false says nothing.
+        // A field that is set to false means the same as an absent one.
         Some(Start::FromOldest(false)) => WatchStart::Now,
         Some(Start::FromOldest(true)) => WatchStart::Oldest,
         Some(Start::Query(query)) => {
@@ -71,7 +72,7 @@ pub(super) fn new_watch(create: CreateWatch) -> Result<NewWatch, CallFailure> {
     })
 }
 
-/// One update, with `failure` saying how a failure is told.
+/// An update; `failure` converts the reason of a cancelled watch.
 pub(super) fn update(update: WatchUpdate, failure: impl Fn(CallFailure) -> Failure) -> api::WatchUpdate {
     let (watch_id, update) = match update {
         WatchUpdate::Created { id, revision, space, result, time } => {
@@ -108,7 +109,7 @@ pub(super) fn update(update: WatchUpdate, failure: impl Fn(CallFailure) -> Failu
     api::WatchUpdate { watch_id, update: Some(update) }
 }
 
-/// The bytes of an event, as they stand in every update that holds it.
+/// The encoded event, which every update with this event contains.
 pub(crate) fn encode_event(event: EventRef<'_>) -> Vec<u8> {
     let EventRef { revision, number, time, topic, payload } = event;
     let payload = Some(convert::value(payload.clone()));
@@ -123,14 +124,14 @@ pub(crate) fn encode_event(event: EventRef<'_>) -> Vec<u8> {
     .encode_to_vec()
 }
 
-/// The member's end of a stream.
+/// The watches of one stream at this member.
 pub(super) struct MemberWatches {
     front: Front,
     stream: WatchStream<NodePorts>,
 }
 
 impl MemberWatches {
-    /// A stream of its own.
+    /// A new stream without watches.
     pub(super) fn new(front: Front) -> Self {
         let stream = front.member.watch_stream();
         Self { front, stream }

@@ -1,5 +1,5 @@
-//! The peer port: what other members ask of this one. It checks who asks, and hands bytes on to
-//! whoever understands them.
+//! The service for other members: it checks the sender of each request, and hands its bytes to the
+//! consensus or the service crate.
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -38,15 +38,15 @@ pub(crate) struct PeerService {
     pub(crate) raft: NodeRaft,
     /// Its logic.
     pub(crate) member: NodeMember,
-    /// Where snapshots are received into.
+    /// Names the files that snapshots are received into.
     pub(crate) state: NodeState,
     /// Compiles modules.
     pub(crate) compiler: Compiler,
-    /// Says who this member is.
+    /// Introduces this member.
     pub(crate) greeter: Arc<Greeter>,
-    /// Says how it is.
+    /// Reports its status.
     pub(crate) reporter: Arc<Reporter>,
-    /// What it takes part in.
+    /// What it may take part in.
     pub(crate) participation: Arc<Participation>,
 }
 
@@ -62,8 +62,8 @@ impl PeerService {
         Response::new(Frame { route: Some(self.identity.route(to)), payload, sequence: 1 })
     }
 
-    /// The payloads of a stream whose every frame is checked; the first that is not for this member
-    /// ends it, and is found in the slot.
+    /// The payloads of a stream, with the route of every frame checked. The first wrong frame ends
+    /// the stream and leaves its error in the slot.
     fn checked(
         &self,
         frames: Streaming<Frame>,
@@ -250,7 +250,7 @@ impl Peer for PeerService {
     }
 }
 
-/// The ids of a bundle.
+/// The session ids of a bundle.
 fn session_ids(bytes: &[u8]) -> Result<Vec<SessionId>, String> {
     let (ids, rest) = bytes.as_chunks::<16>();
     if !rest.is_empty() {

@@ -1,7 +1,7 @@
 //! The apply thread: the one place where committed entries change this member's state.
 //!
-//! A thread of its own, because a store blocks, Wasm computes, and both need a large stack. The
-//! consensus hands it batches and waits; what they mean is the service crate's executor's business.
+//! It is a thread, because the store blocks and Wasm needs much time and a large stack. The
+//! consensus hands it one batch at a time and waits; the executor of the service crate applies it.
 use std::sync::mpsc;
 
 use synod_consensus::{Applier, CommittedEntry, CommittedPayload, EntryId};
@@ -39,7 +39,7 @@ impl ApplyThread {
     /// Starts the thread.
     ///
     /// # Errors
-    /// The operating system has no room for it.
+    /// The operating system cannot start a thread.
     pub(crate) fn start(mut executor: NodeExecutor, rows: Rows, tripwire: Tripwire) -> std::io::Result<Self> {
         let (work, queue) = mpsc::sync_channel::<(Work, Done)>(QUEUE_BATCHES);
         synod_vm::spawn("synod-apply", move || {

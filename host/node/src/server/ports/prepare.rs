@@ -1,4 +1,5 @@
-//! Compiling ahead of an install: here, and on the other members, so that no apply thread has to.
+//! Compiling a module before it is installed, on this member and on the others, so that no apply
+//! thread has to.
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -20,7 +21,7 @@ impl Compiler {
     /// Compiles a module, if it is not compiled.
     ///
     /// # Errors
-    /// Why it cannot be, for people.
+    /// The problem with the module, for people.
     pub(crate) async fn compile(&self, hash: ModuleHash, module: Arc<[u8]>) -> Result<(), String> {
         let modules = self.0.clone();
         let compiled = tokio::task::spawn_blocking(move || {
@@ -76,8 +77,7 @@ impl Preparer for MajorityPreparer {
                     }
                 }
             }
-            // The rest goes on compiling: a member that is ready does not stop its apply thread for
-            // it.
+            // The other members go on compiling, so that their apply threads do not have to.
             tokio::spawn(async move { while asked.next().await.is_some() {} });
             Ok(())
         })

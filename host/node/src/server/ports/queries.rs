@@ -1,5 +1,5 @@
-//! Query threads: recipes' read-only entry points, each on one view, away from the apply thread and
-//! the runtime.
+//! A pool of threads for queries, so that they run neither on the apply thread nor on the workers
+//! of the runtime. Each query runs on one view.
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl QueryThreads {
     /// Starts `threads` threads.
     ///
     /// # Errors
-    /// What the host lacks for it, for people.
+    /// The host lacks threads or memory, for people.
     pub(crate) fn start(modules: Arc<Modules>, threads: usize) -> Result<Self, String> {
         let engine = Arc::new(QueryEngine::new(modules.clone()).map_err(|error| error.to_string())?);
         let (jobs, queue) = sync_channel::<Job>(QUEUE);
@@ -81,12 +81,12 @@ fn run<V: StateView + Clone + Send + Sync + 'static>(
     }
 }
 
-/// The query engine as the machine wants to see it. A query is one call, so there are no entries
-/// and no instances to keep.
+/// The query engine as the machine's engine. A query is one call, so there are no entries and no
+/// instances to keep.
 struct QueryVm<'a> {
     engine: &'a QueryEngine,
     modules: &'a Arc<Modules>,
-    /// Why the query did not run although nothing is wrong with this member.
+    /// Why the query did not run on a healthy member.
     not_ready: Option<String>,
 }
 

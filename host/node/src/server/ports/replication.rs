@@ -1,4 +1,4 @@
-//! The log, as the service crate wants it: the consensus of this member, and the way to the leader.
+//! The log for the service crate: the consensus of this member, and the connection to the leader.
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use synod_abi::{MemberId, SessionId};
@@ -22,10 +22,10 @@ struct Proposed {
     answer: oneshot::Sender<Result<(), ProposeError>>,
 }
 
-/// This member's way to the log. Clones share it.
+/// The log of the cluster, from this member. Clones share it.
 ///
-/// It is there before the consensus, which applies what is committed before it has started: until
-/// its [`Unbound`] end is bound, it knows of no leader.
+/// It exists before the consensus, which applies committed entries while it starts: until its
+/// [`Unbound`] end is bound, it knows no leader.
 #[derive(Clone)]
 pub(crate) struct RaftReplication {
     me: MemberId,

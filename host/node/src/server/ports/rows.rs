@@ -1,4 +1,4 @@
-//! The store, as the service crate wants it.
+//! The store for the service crate: rows, and the log that they follow.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use synod_machine::{Fatal, Write};
 use synod_service::ports::{Store, StoreError};
 use synod_storage::{AppliedMark, Health, LogStore, RocksStore, StateStore, StorageError};
 
-/// How often a full disk is looked at.
+/// How often a full disk is checked again.
 const SPACE_POLL: Duration = Duration::from_millis(200);
 
 /// The log on disk.

@@ -1,8 +1,8 @@
-//! Notices that this member dies of an entry: a member that crashed twice while applying the same
-//! one does not start again, and says which, instead of crashing for ever.
+//! Detects an entry that crashes this member: after two crashes while applying the same entry the
+//! member does not start again and names the entry, instead of crashing for ever.
 //!
-//! The entry at hand is written to a small file before it is applied and cleared behind it. The
-//! file is not synced: what has to survive is the death of the process, not of the machine.
+//! The index of the entry is written to a small file before it is applied and cleared after. The
+//! file is not synced, because it has to survive a crash of the process only.
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ const CRASHES: u64 = 2;
 const FILE: &str = "applying";
 const BYTES: usize = 16;
 
-/// The entry at hand, in a file.
+/// The entry that is being applied, in a file.
 #[derive(Debug)]
 pub(crate) struct Tripwire {
     file: File,
@@ -60,7 +60,7 @@ impl Tripwire {
     /// The entry at `index` is about to be applied.
     ///
     /// # Errors
-    /// What the file system says, for people.
+    /// The error of the file system, for people.
     pub(crate) fn arm(&self, index: u64) -> Result<(), String> {
         let crashes = if index == self.crashed_on { self.crashes } else { 0 };
         self.write(index, crashes).map_err(|error| format!("cannot write {}: {error}", self.path.display()))
@@ -69,7 +69,7 @@ impl Tripwire {
     /// The entry is applied.
     ///
     /// # Errors
-    /// What the file system says, for people.
+    /// The error of the file system, for people.
     pub(crate) fn disarm(&self) -> Result<(), String> {
         self.write(0, 0).map_err(|error| format!("cannot write {}: {error}", self.path.display()))
     }
