@@ -256,7 +256,8 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetStreamAppend<Types<RT>>
     {
         let unanswered = Unanswered::<RT>::new();
         let sending = unanswered.clone();
-        let (starved, purged) = (Starved::default(), self.purged.clone());
+        let starved = Starved::default();
+        let purged = self.purged.clone();
         let starving = starved.clone();
         let requests = input.map(move |request| {
             sending.sent();

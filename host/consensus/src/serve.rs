@@ -84,8 +84,9 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     /// unaffected and it is sent again.
     pub async fn serve_snapshot(&self, header: Bytes, path: PathBuf) -> Result<Bytes, ServeError> {
         let announced = frames::decode_snapshot(&header).inspect_err(|_| discard(&path))?;
-        let (length_bytes, announced_sum, mark) =
-            (announced.length_bytes, announced.checksum, announced.mark);
+        let length_bytes = announced.length_bytes;
+        let announced_sum = announced.checksum;
+        let mark = announced.mark;
         let state = self.state.clone();
         let open = move || {
             let file = state.open_snapshot(&path).map_err(|error| {

@@ -80,7 +80,9 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> RaftStateMachine<Types<RT>> fo
     {
         let mut ended = false;
         while !ended {
-            let (mut batch, mut responders, mut bytes) = (Vec::new(), Vec::new(), 0);
+            let mut batch = Vec::new();
+            let mut responders = Vec::new();
+            let mut bytes = 0;
             while batch.len() < APPLY_BATCH_ENTRIES && bytes < APPLY_BATCH_BYTES {
                 let Some(item) = entries.next().await else {
                     ended = true;

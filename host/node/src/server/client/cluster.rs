@@ -46,7 +46,8 @@ impl Cluster for ClusterService {
                 synod_service::DIGESTS
             ))
         })?;
-        let (chain_digest, state_digest) = (digest.chain.to_vec(), digest.state.to_vec());
+        let chain_digest = digest.chain.to_vec();
+        let state_digest = digest.state.to_vec();
         Ok(Response::new(DigestAtReply {
             header: Some(self.front.present_header()),
             index,

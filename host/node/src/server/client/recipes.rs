@@ -130,7 +130,8 @@ impl Recipes for RecipesService {
         let reply = async {
             let installed =
                 self.0.member.install(module, replace, new_space, Caller::default(), timeout).await?;
-            let (name, version) = (installed.recipe.name.as_str(), Some(installed.recipe.version));
+            let name = installed.recipe.name.as_str();
+            let version = Some(installed.recipe.version);
             let entry =
                 self.0.member.describe_recipe(name, version, Consistency::Serializable, timeout).await?;
             let spaces = all_spaces(&self.0, timeout).await?;
@@ -156,7 +157,8 @@ impl Recipes for RecipesService {
     async fn list(&self, request: Request<ListRecipesRequest>) -> Result<Response<ListRecipesReply>, Status> {
         let timeout = self.0.timeout(&request);
         let reply = async {
-            let (entries, spaces) = (self.all(timeout).await?, all_spaces(&self.0, timeout).await?);
+            let entries = self.all(timeout).await?;
+            let spaces = all_spaces(&self.0, timeout).await?;
             let recipes = entries.iter().map(|entry| self.info(entry, &spaces)).collect();
             Ok(ListRecipesReply { header: Some(self.0.present_header()), recipes })
         };

@@ -76,7 +76,8 @@ fn new_session(request: OpenSessionRequest) -> Result<NewSession, CallFailure> {
         TtlPolicy::Nearest => synod_machine::TtlPolicy::Nearest,
     };
     let OpenSessionRequest { nonce, secret, ttl_ms, label, .. } = request;
-    let (nonce, secret) = (context::sixteen(&nonce, "nonce")?, context::sixteen(&secret, "secret")?);
+    let nonce = context::sixteen(&nonce, "nonce")?;
+    let secret = context::sixteen(&secret, "secret")?;
     Ok(NewSession { nonce, secret, ttl_ms, ttl_policy, label })
 }
 

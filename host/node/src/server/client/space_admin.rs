@@ -51,7 +51,8 @@ fn binding(binding: Option<api::Binding>) -> Result<(Binding, OnFailure), CallFa
         })
     };
     let api::Binding { space, source, topic, prefix, .. } = binding;
-    let (handler, source) = (name(&space, "binding.space")?, name(&source, "binding.source")?);
+    let handler = name(&space, "binding.space")?;
+    let source = name(&source, "binding.source")?;
     Ok((Binding { handler, source, filter: watches::filter(topic, prefix) }, on_failure))
 }
 

@@ -70,7 +70,8 @@ impl Spaces for SpacesService {
     type WatchStream = BoxStream<'static, Result<WatchReply, Status>>;
 
     async fn call(&self, request: Request<CallRequest>) -> Result<Response<CallReply>, Status> {
-        let (timeout, deadline) = (self.0.timeout(&request), self.0.deadline(&request));
+        let timeout = self.0.timeout(&request);
+        let deadline = self.0.deadline(&request);
         let request = request.into_inner();
         let tag = request.tag;
         let answer = match call(&self.0, request, timeout).await {

@@ -140,7 +140,8 @@ impl MemberWatches {
 
 impl Watches for MemberWatches {
     fn create(&self, new: NewWatch) -> BoxFuture<'static, ()> {
-        let (stream, timeout) = (self.stream.clone(), self.front.call_timeout);
+        let stream = self.stream.clone();
+        let timeout = self.front.call_timeout;
         async move { stream.create(new, timeout).await }.boxed()
     }
 

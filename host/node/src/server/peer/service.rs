@@ -68,7 +68,8 @@ impl PeerService {
         &self,
         frames: Streaming<Frame>,
     ) -> (impl Stream<Item = Bytes> + Send + 'static, Arc<Mutex<Option<Status>>>) {
-        let (identity, refused) = (self.identity.clone(), Arc::new(Mutex::new(None)));
+        let identity = self.identity.clone();
+        let refused = Arc::new(Mutex::new(None));
         let slot = refused.clone();
         let payloads = frames.scan((), move |(), frame| {
             let checked = frame.and_then(|frame| match identity.check(frame.route.as_ref()) {
@@ -152,7 +153,8 @@ impl Peer for PeerService {
     async fn forward(&self, request: Request<Streaming<Frame>>) -> Result<Response<Answers>, Status> {
         let mut frames = request.into_inner();
         let (outgoing, answers) = mpsc::channel::<Vec<u8>>(FORWARD_FRAMES);
-        let (identity, member) = (self.identity.clone(), self.member.clone());
+        let identity = self.identity.clone();
+        let member = self.member.clone();
         let route = self.identity.route(MemberId(0));
         tokio::spawn(async move {
             let Ok(Some(first)) = frames.message().await else { return };
@@ -212,7 +214,8 @@ impl Peer for PeerService {
         request: Request<Streaming<PrepareChunk>>,
     ) -> Result<Response<PrepareReply>, Status> {
         let mut chunks = request.into_inner();
-        let (mut hash, mut module) = (None, Vec::new());
+        let mut hash = None;
+        let mut module = Vec::new();
         while let Some(chunk) = chunks.message().await? {
             self.check(chunk.route.as_ref())?;
             if hash.is_none() {

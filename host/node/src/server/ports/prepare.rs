@@ -60,11 +60,13 @@ impl Preparer for MajorityPreparer {
             let mut asked: FuturesUnordered<_> = others
                 .into_iter()
                 .map(|(id, name)| {
-                    let (peers, module) = (this.peers.clone(), module.clone());
+                    let peers = this.peers.clone();
+                    let module = module.clone();
                     async move { (name, peers.prepare(id, hash, &module).await) }
                 })
                 .collect();
-            let (mut ready, mut problems) = (1, Vec::new());
+            let mut ready = 1;
+            let mut problems = Vec::new();
             while ready < majority {
                 match asked.next().await {
                     Some((_, Ok(()))) => ready += 1,

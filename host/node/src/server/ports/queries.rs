@@ -35,7 +35,8 @@ impl QueryThreads {
         let (jobs, queue) = sync_channel::<Job>(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
         for n in 0..threads {
-            let (engine, queue) = (engine.clone(), queue.clone());
+            let engine = engine.clone();
+            let queue = queue.clone();
             let thread = synod_vm::spawn(&format!("synod-query-{n}"), move || {
                 while let Some(job) = next(&queue) {
                     job(&engine);

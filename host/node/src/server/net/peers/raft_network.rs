@@ -72,7 +72,8 @@ async fn read_chunks(
 ) -> std::io::Result<()> {
     use futures::SinkExt;
     let mut file = tokio::fs::File::open(&snapshot.file.path).await?;
-    let (mut chunk, mut offset) = (first, 0);
+    let mut chunk = first;
+    let mut offset = 0;
     loop {
         let mut data = Vec::with_capacity(CHUNK_BYTES);
         let length = (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut data).await? as u64;
