@@ -3,8 +3,7 @@
 //! It runs on one thread of its own, which the node gives it, because a store blocks and Wasm
 //! computes. An entry's effects are written before anyone can learn of them, and nobody reads them
 //! before they are written.
-use std::sync::Arc;
-
+use bytes::Bytes;
 use synod_machine::directory::{self, Head};
 use synod_machine::{Applied, Draft, Environment, Fatal, Machine, StateView, Vm, Write};
 
@@ -57,7 +56,7 @@ pub enum Payload {
     /// Nothing that the machine sees: the first entry of a term, or a membership.
     Blank,
     /// An encoded `synod_machine::Entry`.
-    Entry(Arc<[u8]>),
+    Entry(Bytes),
 }
 
 /// A committed entry.

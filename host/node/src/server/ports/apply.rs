@@ -81,7 +81,7 @@ fn apply(executor: &mut NodeExecutor, tripwire: &Tripwire, entry: CommittedEntry
 
 fn committed(entry: CommittedEntry) -> Committed<AppliedMark> {
     let payload = match entry.payload {
-        CommittedPayload::Command(bytes) => Payload::Entry(bytes[..].into()),
+        CommittedPayload::Command(bytes) => Payload::Entry(bytes),
         CommittedPayload::Blank | CommittedPayload::Membership => Payload::Blank,
     };
     Committed { index: entry.index, term: entry.term, mark: entry.mark, payload }
