@@ -13,12 +13,12 @@ use synod_api::peer::HelloReply;
 use synod_consensus::{InitializeError, MemberInfo};
 use tonic::{Code, Status};
 
-use crate::settings::StartError;
 use crate::server::net::peers::Peers;
 use crate::server::net::roster::Roster;
 use crate::server::peer::hello::Greeter;
 use crate::server::peer::participation::Participation;
 use crate::server::ports::NodeRaft;
+use crate::settings::StartError;
 
 /// How often the others are asked.
 const ASK_EVERY: Duration = Duration::from_millis(100);

@@ -9,11 +9,11 @@ use synod_consensus::{EntryId, Role as RaftRole};
 use synod_machine::directory::Head;
 use synod_storage::{Health, LogStore};
 
-use crate::settings::PeerSpec;
 use crate::server::net::identity::Identity;
 use crate::server::net::peers::Peers;
 use crate::server::net::roster::Roster;
 use crate::server::ports::{NodeLog, NodeMember, NodeRaft};
+use crate::settings::PeerSpec;
 
 /// Reports the status of members.
 pub(crate) struct Reporter {
