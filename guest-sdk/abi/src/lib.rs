@@ -26,6 +26,7 @@ pub mod limits;
 mod range;
 pub mod schema;
 mod shape;
+pub mod testing;
 mod transport;
 
 pub use admission::{AdmissionError, Limited};

@@ -163,9 +163,9 @@ fn events_and_sends_cross_as_they_were_meant() {
     tasks.end("sweep").unwrap();
     let host = space.host.borrow();
     let begun = ("sweep".to_string(), encode(&Progress::Begun { by: "ann".into() }));
-    assert_eq!(host.emitted, [begun, ("sweep".to_string(), encode(&Progress::Done))]);
+    assert_eq!(host.record.emitted, [begun, ("sweep".to_string(), encode(&Progress::Done))]);
     let pay = ("pay".to_string(), OperationId::of("transfer"), encode(&("sweep", 3_u64)));
-    assert_eq!(host.sent, [pay, ("mail".to_string(), OperationId::of("flush"), Vec::new())]);
+    assert_eq!(host.record.sent, [pay, ("mail".to_string(), OperationId::of("flush"), Vec::new())]);
 }
 
 #[test]
@@ -184,13 +184,13 @@ fn what_another_recipe_emits_ends_the_call() {
     let space = Local::<Tasks>::new(10);
     let foreign = Tasks::blocking(&space, "s").foreign().expect_err("it is not the recipe's");
     assert!(matches!(foreign, CallError::Fault { fault: Some(Fault::Panic), .. }), "{foreign}");
-    assert!(space.host.borrow().lines[0].contains("another type than the recipe's `emits`"));
+    assert!(space.host.borrow().record.lines[0].contains("another type than the recipe's `emits`"));
     let mute = Local::<Mute>::new(10);
     assert!(Mute::blocking(&mute, "s").shout().is_err());
-    assert!(mute.host.borrow().emitted.is_empty());
+    assert!(mute.host.borrow().record.emitted.is_empty());
     let noisy = Local::<Noisy>::new(10);
     Noisy::blocking(&noisy, "s").shout().expect("it is its own");
-    assert_eq!(noisy.host.borrow().emitted, [("shout".to_string(), vec![1])]);
+    assert_eq!(noisy.host.borrow().record.emitted, [("shout".to_string(), vec![1])]);
 }
 
 #[test]

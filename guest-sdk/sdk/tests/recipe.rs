@@ -226,7 +226,7 @@ fn panics_and_faults_end_the_call() {
     assert_eq!(fault(0), Some(Fault::Panic));
     assert_eq!(fault(1), Some(Fault::KeyTooLong));
     sample.r#break(2).unwrap();
-    assert_eq!(space.host.borrow().lines, ["1 panicked: told to", "4 how is 2"]);
+    assert_eq!(space.host.borrow().record.lines, ["1 panicked: told to", "4 how is 2"]);
 }
 
 #[test]
@@ -239,5 +239,5 @@ fn a_call_knows_its_place() {
     }
     let world = Sample::blocking(&space, "s").world().unwrap();
     assert_eq!(world, (Revision(1), Time(77), Some(SessionId([3; 16])), false));
-    assert_eq!(space.host.borrow().lines, ["3 asked at 77"]);
+    assert_eq!(space.host.borrow().record.lines, ["3 asked at 77"]);
 }

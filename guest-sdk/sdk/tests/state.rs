@@ -263,9 +263,9 @@ fn a_range_reads_no_more_chunks_than_asked() {
     let every = Every::blocking(&space, "s");
     every.fill((0..10_000u32).map(|n| (format!("{n:05}"), 1)).collect()).unwrap();
     let calls = |rows: u32| {
-        space.host.borrow_mut().range_calls = 0;
+        space.host.borrow_mut().record.range_calls = 0;
         assert_eq!(every.take_some(rows).unwrap(), rows);
-        space.host.borrow().range_calls
+        space.host.borrow().record.range_calls
     };
     assert_eq!(calls(0), 0);
     assert_eq!(calls(16), 1);
@@ -281,5 +281,5 @@ fn what_does_not_decode_ends_the_call() {
     space.host.borrow_mut().rows.values_mut().for_each(|value| value.push(9));
     let error = every.starting_with("").expect_err("the row is corrupt");
     assert!(matches!(error, CallError::Fault { fault: Some(Fault::CorruptState), .. }), "{error}");
-    assert_eq!(space.host.borrow().lines, ["1 a stored map row does not decode"]);
+    assert_eq!(space.host.borrow().record.lines, ["1 a stored map row does not decode"]);
 }

@@ -145,7 +145,11 @@ fn an_operation_answers_now_later_or_not_at_all() {
     assert_eq!(dispatch(&space, operation("enter"), &[]), Ok(vec![3]));
     space.context.borrow_mut().revision = Revision(2);
     assert_eq!(dispatch(&space, operation("foreign"), &[]), Err(Fault::Panic));
-    assert!(space.host.borrow().lines[0].contains("with its own ticket"), "{:?}", space.host.borrow().lines);
+    assert!(
+        space.host.borrow().record.lines[0].contains("with its own ticket"),
+        "{:?}",
+        space.host.borrow().record.lines
+    );
 }
 
 #[test]
@@ -154,12 +158,12 @@ fn tickets_are_completed_and_refused_while_they_wait() {
     dispatch(&space, operation("enter"), &[]).expect("it waits");
     space.context.borrow_mut().revision = Revision(300);
     dispatch(&space, operation("enter"), &[]).expect("it waits");
-    space.host.borrow_mut().waiting = vec![300];
+    space.host.borrow_mut().record.waiting = vec![300];
     let gate = Gate::blocking(&space, "s");
     assert_eq!(gate.open(false).unwrap(), [false, true]);
-    space.host.borrow_mut().waiting = vec![1];
+    space.host.borrow_mut().record.waiting = vec![1];
     assert_eq!(gate.open(true).unwrap(), [true, false]);
-    assert_eq!(space.host.borrow().completed, [(300, vec![0, 9]), (1, vec![1, 3, 0, 0, 0, 0])]);
+    assert_eq!(space.host.borrow().record.completed, [(300, vec![0, 9]), (1, vec![1, 3, 0, 0, 0, 0])]);
 }
 
 #[test]
@@ -168,14 +172,14 @@ fn timers_are_set_with_the_type_of_their_hook() {
     space.context.borrow_mut().now = Time(100);
     let gate = Gate::blocking(&space, "s");
     assert_eq!(gate.alarm(5, "up").unwrap(), TimerId(1));
-    assert_eq!(space.host.borrow().timers, [(1, (105, vec![2, b'u', b'p']))].into());
+    assert_eq!(space.host.borrow().record.timers, [(1, (105, vec![2, b'u', b'p']))].into());
     assert!(gate.silence(TimerId(1)).unwrap() && !gate.silence(TimerId(1)).unwrap());
     let wrong = gate.wrong_payload().expect_err("the hook takes another type");
     assert!(matches!(wrong, CallError::Fault { fault: Some(Fault::Panic), .. }), "{wrong}");
-    assert!(space.host.borrow().lines[0].contains("another type than that of #[on_timer]"));
+    assert!(space.host.borrow().record.lines[0].contains("another type than that of #[on_timer]"));
     let deaf = Local::<Deaf>::new(10);
     assert!(Deaf::blocking(&deaf, "s").alarm().is_err());
-    assert!(deaf.host.borrow().lines[0].contains("without #[on_timer]"));
+    assert!(deaf.host.borrow().record.lines[0].contains("without #[on_timer]"));
 }
 
 #[test]

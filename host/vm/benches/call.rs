@@ -2,14 +2,13 @@
 //! an entry; and what a fresh instance adds. The budget is 2 µs a call at 32 calls an entry.
 #![allow(missing_docs, reason = "criterion's macros make functions without documentation")]
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use synod_abi::schema::{EntryPointDef, HooksDef, SchemaDef};
-use synod_abi::{Context, EntryPoint, Fault, HostCalls, ModuleHash, OperationId, Shape, SpaceId, limits};
+use synod_abi::testing::MapHost;
+use synod_abi::{Context, EntryPoint, ModuleHash, OperationId, Shape, SpaceId, limits};
 use synod_machine::{Completion, Invocation, Vm, module_hash};
 use synod_vm::{Modules, WasmVm, spawn};
 
@@ -35,7 +34,8 @@ const RECIPE: &str = r#"
     (global (export "synod_input") i32 (i32.const 65536))
     (data (i32.const 1024) "\00")
     (func $bump (param $key i32) (param $value i32)
-        (if (i32.ne (call $get (local.get $key) (i32.const 8) (local.get $value) (i32.const 64)) (i32.const 8))
+        (if (i32.ne (i32.const 8)
+                (call $get (local.get $key) (i32.const 8) (local.get $value) (i32.const 64)))
             (then (i64.store (local.get $value) (i64.const 0))))
         (i64.store (local.get $value) (i64.add (i64.load (local.get $value)) (i64.const 1)))
         (call $put (local.get $key) (i32.const 8) (local.get $value) (i32.const 8)))
@@ -44,59 +44,6 @@ const RECIPE: &str = r#"
         (call $bump (i32.const 65608) (i32.const 2112))
         (i64.const 0x40000000001))
 "#;
-
-#[derive(Default)]
-struct MapHost(BTreeMap<Vec<u8>, Vec<u8>>);
-
-impl HostCalls for MapHost {
-    fn get(&mut self, key: &[u8], out: &mut [u8]) -> Result<u32, Fault> {
-        let Some(value) = self.0.get(key) else { return Ok(u32::MAX) };
-        if let Some(out) = out.get_mut(..value.len()) {
-            out.copy_from_slice(value);
-        }
-        Ok(value.len() as u32)
-    }
-    fn range(&mut self, _: &[u8], _: &mut [u8]) -> Result<u64, Fault> {
-        Ok(0)
-    }
-    fn log(&mut self, _: u32, _: &[u8]) -> Result<(), Fault> {
-        Ok(())
-    }
-    fn abort(&mut self, code: u32, _: &[u8]) -> Result<Infallible, Fault> {
-        Err(Fault::of_abort(code))
-    }
-    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
-        match self.0.get_mut(key) {
-            Some(old) => value.clone_into(old),
-            None => {
-                self.0.insert(key.to_vec(), value.to_vec());
-            }
-        }
-        Ok(())
-    }
-    fn delete(&mut self, key: &[u8]) -> Result<(), Fault> {
-        self.0.remove(key);
-        Ok(())
-    }
-    fn next_token(&mut self) -> Result<u64, Fault> {
-        Ok(1)
-    }
-    fn set_timer(&mut self, _: u64, _: &[u8]) -> Result<u64, Fault> {
-        Ok(1)
-    }
-    fn cancel_timer(&mut self, _: u64) -> Result<u32, Fault> {
-        Ok(0)
-    }
-    fn complete(&mut self, _: u64, _: &[u8]) -> Result<u32, Fault> {
-        Ok(0)
-    }
-    fn emit(&mut self, _: &[u8], _: &[u8]) -> Result<(), Fault> {
-        Ok(())
-    }
-    fn send(&mut self, _: &[u8], _: u32, _: &[u8]) -> Result<(), Fault> {
-        Ok(())
-    }
-}
 
 struct Bench {
     vm: WasmVm<MapHost>,

@@ -50,9 +50,12 @@ const IDLE_SCHEMA: [u8; IDLE.encoded_len()] = IDLE.encode();
 fn idle() -> Vec<u8> {
     let schema: String = IDLE_SCHEMA.iter().map(|byte| format!("\\{byte:02x}")).collect();
     let text = format!(
-        r#"(module (memory (export "memory") 1) (global (export "synod_input") i32 (i32.const 65536)) (data (i32.const 1024) "\00")
-            (func (export "synod_operation") (export "synod_query") (export "synod_hook") (param i32 i32) (result i64)
-                (i64.const 0x40000000001))
+        r#"(module
+            (memory (export "memory") 1)
+            (global (export "synod_input") i32 (i32.const 65536))
+            (data (i32.const 1024) "\00")
+            (func (export "synod_operation") (export "synod_query") (export "synod_hook")
+                (param i32 i32) (result i64) (i64.const 0x40000000001))
             (@custom "synod_schema" "{schema}"))"#
     );
     wat::parse_str(text).expect("it is well-formed")

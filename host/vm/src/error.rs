@@ -43,7 +43,8 @@ pub enum PrepareError {
     Busy,
     /// It takes too long to compile.
     #[error(
-        "module {hash} did not compile within {limit_ms} ms; split its large functions, or try again on an idle member"
+        "module {hash} did not compile within {limit_ms} ms; split its large functions, or try again \
+         on an idle member"
     )]
     TooSlow {
         /// Which.

@@ -1,10 +1,10 @@
-//! What the tests of this crate share: recipes written as text, and a host on a map.
-use std::collections::BTreeMap;
-use std::convert::Infallible;
+//! What the tests of this crate share: recipes written as text, and an engine that runs one on a
+//! host on a map.
 use std::sync::{Arc, OnceLock};
 
 use synod_abi::schema::{EntryPointDef, HooksDef, SchemaDef};
-use synod_abi::{Context, EntryPoint, Fault, HostCalls, ModuleHash, OperationId, Shape, SpaceId, limits};
+use synod_abi::testing::MapHost;
+use synod_abi::{Context, EntryPoint, ModuleHash, OperationId, Shape, SpaceId, limits};
 use synod_machine::{Completion, Fatal, Invocation, Vm, module_hash};
 
 use crate::{Modules, WasmVm};
@@ -96,7 +96,8 @@ pub(crate) fn wasm(text: &str) -> Vec<u8> {
 pub(crate) fn recipe(entry: &str, rest: &str) -> Vec<u8> {
     wasm(&format!(
         r#"(module {IMPORTS} {MEMORY} {rest}
-            (func $entry (export "synod_operation") (export "synod_query") (param $id i32) (param $len i32) (result i64) {entry})
+            (func $entry (export "synod_operation") (export "synod_query")
+                (param $id i32) (param $len i32) (result i64) {entry})
             {})"#,
         schema()
     ))
@@ -111,91 +112,6 @@ pub(crate) fn hooked(entry: &str, rest: &str) -> Vec<u8> {
             {})"#,
         hooked_schema()
     ))
-}
-
-/// A host on a map, which counts what is asked of it.
-#[derive(Debug, Default)]
-pub(crate) struct MapHost {
-    pub(crate) rows: BTreeMap<Vec<u8>, Vec<u8>>,
-    pub(crate) lines: Vec<String>,
-    pub(crate) tokens: u64,
-    pub(crate) timers: BTreeMap<u64, (u64, Vec<u8>)>,
-    pub(crate) completed: Vec<(u64, Vec<u8>)>,
-    pub(crate) emitted: Vec<(Vec<u8>, Vec<u8>)>,
-    pub(crate) sent: Vec<(Vec<u8>, u32, Vec<u8>)>,
-    pub(crate) panics: bool,
-}
-
-impl HostCalls for MapHost {
-    fn get(&mut self, key: &[u8], out: &mut [u8]) -> Result<u32, Fault> {
-        assert!(!self.panics, "the host broke");
-        let Some(value) = self.rows.get(key) else { return Ok(u32::MAX) };
-        if let Some(out) = out.get_mut(..value.len()) {
-            out.copy_from_slice(value);
-        }
-        Ok(value.len() as u32)
-    }
-
-    fn range(&mut self, _: &[u8], _: &mut [u8]) -> Result<u64, Fault> {
-        Ok(0)
-    }
-
-    fn log(&mut self, _: u32, line: &[u8]) -> Result<(), Fault> {
-        self.lines.push(String::from_utf8_lossy(line).into_owned());
-        Ok(())
-    }
-
-    fn abort(&mut self, code: u32, text: &[u8]) -> Result<Infallible, Fault> {
-        self.lines.push(String::from_utf8_lossy(text).into_owned());
-        Err(Fault::of_abort(code))
-    }
-
-    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
-        if key.len() > limits::KEY_BYTES {
-            return Err(Fault::KeyTooLong);
-        }
-        self.rows.insert(key.to_vec(), value.to_vec());
-        Ok(())
-    }
-
-    fn delete(&mut self, key: &[u8]) -> Result<(), Fault> {
-        self.rows.remove(key);
-        Ok(())
-    }
-
-    fn next_token(&mut self) -> Result<u64, Fault> {
-        self.tokens += 1;
-        Ok(self.tokens)
-    }
-
-    fn set_timer(&mut self, at_ms: u64, payload: &[u8]) -> Result<u64, Fault> {
-        let timer = self.timers.len() as u64 + 1;
-        self.timers.insert(timer, (at_ms, payload.to_vec()));
-        Ok(timer)
-    }
-
-    fn cancel_timer(&mut self, timer: u64) -> Result<u32, Fault> {
-        Ok(self.timers.remove(&timer).is_some().into())
-    }
-
-    /// Tickets below 100 wait.
-    fn complete(&mut self, ticket: u64, reply: &[u8]) -> Result<u32, Fault> {
-        self.completed.push((ticket, reply.to_vec()));
-        Ok((ticket < 100).into())
-    }
-
-    fn emit(&mut self, topic: &[u8], payload: &[u8]) -> Result<(), Fault> {
-        if topic.is_empty() {
-            return Err(Fault::BadTopic);
-        }
-        self.emitted.push((topic.to_vec(), payload.to_vec()));
-        Ok(())
-    }
-
-    fn send(&mut self, space: &[u8], operation: u32, args: &[u8]) -> Result<(), Fault> {
-        self.sent.push((space.to_vec(), operation, args.to_vec()));
-        Ok(())
-    }
 }
 
 /// One registry for all tests, because engines are costly.

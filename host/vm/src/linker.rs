@@ -129,27 +129,45 @@ const NO_BUFFER: (u32, u32) = (0, 0);
 /// Makes one Wasm function of a row: splits slices in pointer and length, and puts them together
 /// again.
 macro_rules! wrap {
-    // parameters | buffer | what becomes of each parameter | what is passed on | parameters that
-    // are left
-    (@row $linker:ident $access:ident $name:ident $result:ident [$($wasm:tt)*] $buffer:expr, $out:ident $view:ident [$($bind:tt)*] [$($pass:tt)*]) => {
-        $linker.func_wrap(HOST_MODULE, stringify!($name), |mut caller: Caller<'_, Call<H>>, $($wasm)*| -> Result<wrap!(@wasm $result), wasmtime::Error> {
-            serve(&mut caller, Access::$access, $buffer, |host, $view, $out| {
-                $($bind)*
-                let _ = ($view, &$out);
-                wrap!(@result $result host.$name($($pass)*))
-            })
-        })?
+    // access name result | parameters | buffer, its name | view | binding of each parameter |
+    // what is passed on | parameters that are left
+    (@row $linker:ident $access:ident $name:ident $result:ident
+        [$($wasm:tt)*] $buffer:expr, $out:ident $view:ident [$($bind:tt)*] [$($pass:tt)*]
+    ) => {
+        $linker.func_wrap(
+            HOST_MODULE,
+            stringify!($name),
+            |mut caller: Caller<'_, Call<H>>, $($wasm)*| -> Result<wrap!(@wasm $result), wasmtime::Error> {
+                serve(&mut caller, Access::$access, $buffer, |host, $view, $out| {
+                    $($bind)*
+                    let _ = ($view, &$out);
+                    wrap!(@result $result host.$name($($pass)*))
+                })
+            },
+        )?
     };
-    (@row $linker:ident $access:ident $name:ident $result:ident [$($wasm:tt)*] $buffer:expr, $out:ident $view:ident [$($bind:tt)*] [$($pass:tt)*] $param:ident: bytes $(, $($rest:tt)*)?) => {
-        wrap!(@row $linker $access $name $result [$($wasm)* pointer: u32, len: u32,] $buffer, $out $view
+    (@row $linker:ident $access:ident $name:ident $result:ident
+        [$($wasm:tt)*] $buffer:expr, $out:ident $view:ident [$($bind:tt)*] [$($pass:tt)*]
+        $param:ident: bytes $(, $($rest:tt)*)?
+    ) => {
+        wrap!(@row $linker $access $name $result
+            [$($wasm)* pointer: u32, len: u32,] $buffer, $out $view
             [$($bind)* let $param = $view.bytes(pointer, len)?;] [$($pass)* $param,] $($($rest)*)?)
     };
-    (@row $linker:ident $access:ident $name:ident $result:ident [$($wasm:tt)*] $buffer:expr, $out:ident $view:ident [$($bind:tt)*] [$($pass:tt)*] $param:ident: buffer $(, $($rest:tt)*)?) => {
-        wrap!(@row $linker $access $name $result [$($wasm)* pointer: u32, capacity: u32,] (pointer, capacity), $out $view
+    (@row $linker:ident $access:ident $name:ident $result:ident
+        [$($wasm:tt)*] $buffer:expr, $out:ident $view:ident [$($bind:tt)*] [$($pass:tt)*]
+        $param:ident: buffer $(, $($rest:tt)*)?
+    ) => {
+        wrap!(@row $linker $access $name $result
+            [$($wasm)* pointer: u32, capacity: u32,] (pointer, capacity), $out $view
             [$($bind)*] [$($pass)* $out,] $($($rest)*)?)
     };
-    (@row $linker:ident $access:ident $name:ident $result:ident [$($wasm:tt)*] $buffer:expr, $out:ident $view:ident [$($bind:tt)*] [$($pass:tt)*] $param:ident: $kind:ident $(, $($rest:tt)*)?) => {
-        wrap!(@row $linker $access $name $result [$($wasm)* $param: $kind,] $buffer, $out $view
+    (@row $linker:ident $access:ident $name:ident $result:ident
+        [$($wasm:tt)*] $buffer:expr, $out:ident $view:ident [$($bind:tt)*] [$($pass:tt)*]
+        $param:ident: $kind:ident $(, $($rest:tt)*)?
+    ) => {
+        wrap!(@row $linker $access $name $result
+            [$($wasm)* $param: $kind,] $buffer, $out $view
             [$($bind)*] [$($pass)* $param,] $($($rest)*)?)
     };
     (@wasm unit) => { () };

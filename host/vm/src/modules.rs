@@ -39,7 +39,7 @@ pub(crate) struct Compiled {
 
 /// Why a compiled module is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum KeptAs {
     /// It was prepared, as the n-th one, and may be installed soon.
     Prepared(u64),
     /// The cluster has it.
@@ -47,7 +47,7 @@ enum Standing {
 }
 
 struct Kept {
-    standing: Standing,
+    kept_as: KeptAs,
     compiled: Arc<Compiled>,
 }
 
@@ -197,11 +197,11 @@ impl Modules {
     fn keep(&self, hash: ModuleHash, compiled: Arc<Compiled>, installed: bool) {
         let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
         registry.prepared += 1;
-        let standing = if installed { Standing::Installed } else { Standing::Prepared(registry.prepared) };
-        registry.kept.insert(hash, Kept { standing, compiled });
-        let prepared = |(hash, kept): (&ModuleHash, &Kept)| match kept.standing {
-            Standing::Prepared(turn) => Some((turn, *hash)),
-            Standing::Installed => None,
+        let kept_as = if installed { KeptAs::Installed } else { KeptAs::Prepared(registry.prepared) };
+        registry.kept.insert(hash, Kept { kept_as, compiled });
+        let prepared = |(hash, kept): (&ModuleHash, &Kept)| match kept.kept_as {
+            KeptAs::Prepared(turn) => Some((turn, *hash)),
+            KeptAs::Installed => None,
         };
         let prepared: BTreeMap<u64, ModuleHash> = registry.kept.iter().filter_map(prepared).collect();
         let excess = prepared.len().saturating_sub(PREPARED_MODULES);
@@ -227,9 +227,9 @@ impl Modules {
         let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
         registry.kept.retain(|hash, kept| {
             if installed.contains(hash) {
-                kept.standing = Standing::Installed;
+                kept.kept_as = KeptAs::Installed;
             }
-            installed.contains(hash) || kept.standing != Standing::Installed
+            installed.contains(hash) || kept.kept_as != KeptAs::Installed
         });
         self.forgotten.fetch_add(1, Ordering::Release);
         let wanted: BTreeSet<String> =
@@ -292,7 +292,8 @@ impl Modules {
             }
             let started = Instant::now();
             let module = Module::new(engine, &instrumented).map_err(|error| format!("{error:?}"))?;
-            tracing::debug!(%hash, engine = kind.name(), took_ms = started.elapsed().as_millis() as u64, "compiled a module");
+            let took_ms = started.elapsed().as_millis() as u64;
+            tracing::debug!(%hash, engine = kind.name(), took_ms, "compiled a module");
             fresh.push((kind, module.clone()));
             Ok(module)
         };

@@ -39,9 +39,14 @@ pub(crate) struct Erased(Box<dyn AnyHost>);
 macro_rules! delegate {
     ($($(#[$doc:meta])* $access:ident $name:ident($($param:ident: $kind:ident),*) -> $result:ident;)*) => {
         impl HostCalls for Erased {
-            $(fn $name(&mut self, $($param: delegate!(@param $kind)),*) -> Result<delegate!(@result $result), Fault> {
-                self.0.$name($($param),*)
-            })*
+            $(
+                fn $name(
+                    &mut self,
+                    $($param: delegate!(@param $kind)),*
+                ) -> Result<delegate!(@result $result), Fault> {
+                    self.0.$name($($param),*)
+                }
+            )*
         }
     };
     (@param bytes) => { &[u8] };

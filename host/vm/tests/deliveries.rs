@@ -52,7 +52,8 @@ fn module() -> Vec<u8> {
             (memory (export "memory") 1)
             (global (export "synod_input") i32 (i32.const 65536))
             (data (i32.const 1024) "\00t")
-            (func (export "synod_operation") (export "synod_query") (param i32 i32) (result i64) (local $left i32)
+            (func (export "synod_operation") (export "synod_query")
+                    (param i32 i32) (result i64) (local $left i32)
                 (local.set $left (i32.load8_u (i32.const {args})))
                 (loop
                     (call $emit (i32.const 1025) (i32.const 1) (i32.const {payload}) (i32.const 1))
@@ -66,8 +67,10 @@ fn module() -> Vec<u8> {
                 (loop
                     (local.set $left (i32.sub (local.get $left) (i32.const 1)))
                     (br_if 0 (i32.or (local.get $left) (i32.eq (local.get $does) (i32.const {NEVER_END})))))
-                (if (i32.eq (local.get $does) (i32.const {SPEND_AND_PANIC})) (then (call $abort (i32.const 0) (i32.const 0) (i32.const 0))))
-                (if (i32.eq (local.get $does) (i32.const {SPEND_AND_TRAP})) (then (drop (i32.load (i32.const -4)))))
+                (if (i32.eq (local.get $does) (i32.const {SPEND_AND_PANIC}))
+                    (then (call $abort (i32.const 0) (i32.const 0) (i32.const 0))))
+                (if (i32.eq (local.get $does) (i32.const {SPEND_AND_TRAP}))
+                    (then (drop (i32.load (i32.const -4)))))
                 (i64.const 0x40000000001))
             (@custom "synod_schema" "{schema}"))"#,
         payload = args + 1,

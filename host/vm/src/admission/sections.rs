@@ -7,8 +7,10 @@ use synod_abi::{
     HOST_CALLS, HOST_MODULE, Limited, ValueKind, limits,
 };
 use wasmtime::wasmparser::{
-    ConstExpr, DataKind, ElementKind, ExternalKind, FuncType, GlobalType, Import, Operator, Payload,
-    SectionLimited, TypeRef, ValType,
+    ConstExpr, DataKind, DataSectionReader, ElementKind, ElementSectionReader, ExportSectionReader,
+    ExternalKind, FuncType, FunctionSectionReader, GlobalSectionReader, GlobalType, Import,
+    MemorySectionReader, Operator, Payload, SectionLimited, TableSectionReader, TypeRef, TypeSectionReader,
+    ValType,
 };
 
 use super::{at_most, invalid, is_schema, schema};
@@ -35,84 +37,64 @@ pub(super) struct Sections<'a> {
 impl<'a> Sections<'a> {
     pub(super) fn check(&mut self, payload: &Payload<'a>) -> Result<(), AdmissionError> {
         match payload {
-            Payload::TypeSection(section) => {
-                count(section, Limited::Types, limits::MODULE_TYPES)?;
-                for ty in section.clone().into_iter_err_on_gc_types() {
-                    let ty = ty.map_err(invalid)?;
-                    at_most(Limited::TypeParams, ty.params().len() as u64, limits::TYPE_PARAMS as u64)?;
-                    at_most(Limited::TypeResults, ty.results().len() as u64, limits::TYPE_RESULTS as u64)?;
-                    self.types.push(ty);
-                }
-            }
+            Payload::TypeSection(section) => self.collect_types(section),
             Payload::ImportSection(section) => {
                 count(section, Limited::Imports, limits::MODULE_IMPORTS)?;
-                for import in section.clone().into_imports() {
-                    self.import(&import.map_err(invalid)?)?;
-                }
+                section.clone().into_imports().try_for_each(|import| self.import(&import.map_err(invalid)?))
             }
-            Payload::FunctionSection(section) => {
-                let functions = u64::from(section.count()) + self.functions.len() as u64;
-                at_most(Limited::Functions, functions, u64::from(limits::MODULE_FUNCTIONS))?;
-                for ty in section.clone() {
-                    self.functions.push(ty.map_err(invalid)?);
-                }
-            }
-            Payload::TableSection(section) => {
-                count(section, Limited::Tables, 1)?;
-                for table in section.clone() {
-                    at_most(
-                        Limited::TableElements,
-                        table.map_err(invalid)?.ty.initial,
-                        limits::TABLE_ELEMENTS,
-                    )?;
-                }
-            }
-            Payload::MemorySection(section) => {
-                count(section, Limited::Memories, 1)?;
-                for memory in section.clone() {
-                    at_most(Limited::MemoryPages, memory.map_err(invalid)?.initial, limits::MEMORY_PAGES)?;
-                }
-            }
-            Payload::GlobalSection(section) => {
-                count(section, Limited::Globals, limits::MODULE_GLOBALS)?;
-                for global in section.clone() {
-                    let global = global.map_err(invalid)?;
-                    self.globals.push(Global { ty: global.ty, value: constant(&global.init_expr) });
-                }
-            }
-            Payload::ExportSection(section) => {
-                count(section, Limited::Exports, limits::MODULE_EXPORTS)?;
-                for export in section.clone() {
-                    let export = export.map_err(invalid)?;
-                    self.exports.push((export.name, export.kind, export.index));
-                }
-            }
-            Payload::StartSection { .. } => return Err(AdmissionError::StartFunction),
-            Payload::ElementSection(section) => {
-                count(section, Limited::ElementSegments, limits::MODULE_ELEMENT_SEGMENTS)?;
-                for element in section.clone() {
-                    if !matches!(element.map_err(invalid)?.kind, ElementKind::Active { .. }) {
-                        return Err(AdmissionError::PassiveSegment);
-                    }
-                }
-            }
-            Payload::DataSection(section) => {
-                count(section, Limited::DataSegments, limits::MODULE_DATA_SEGMENTS)?;
-                for data in section.clone() {
-                    let data = data.map_err(invalid)?;
-                    let DataKind::Active { offset_expr, .. } = &data.kind else {
-                        return Err(AdmissionError::PassiveSegment);
-                    };
-                    if let Some(offset) = constant(offset_expr) {
-                        within_memory(offset, data.data.len())?;
-                    }
-                }
-            }
+            Payload::FunctionSection(section) => self.collect_functions(section),
+            Payload::TableSection(section) => tables(section),
+            Payload::MemorySection(section) => memories(section),
+            Payload::GlobalSection(section) => self.collect_globals(section),
+            Payload::ExportSection(section) => self.collect_exports(section),
+            Payload::StartSection { .. } => Err(AdmissionError::StartFunction),
+            Payload::ElementSection(section) => element_segments(section),
+            Payload::DataSection(section) => data_segments(section),
             Payload::CodeSectionEntry(body) => {
-                at_most(Limited::FunctionBytes, body.range().len() as u64, limits::FUNCTION_BYTES as u64)?;
+                at_most(Limited::FunctionBytes, body.range().len() as u64, limits::FUNCTION_BYTES as u64)
             }
-            Payload::CustomSection(section) if is_schema(section.name()) => self.schemas.push(section.data()),
-            _ => {}
+            Payload::CustomSection(section) if is_schema(section.name()) => {
+                self.schemas.push(section.data());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn collect_types(&mut self, section: &TypeSectionReader<'a>) -> Result<(), AdmissionError> {
+        count(section, Limited::Types, limits::MODULE_TYPES)?;
+        for ty in section.clone().into_iter_err_on_gc_types() {
+            let ty = ty.map_err(invalid)?;
+            at_most(Limited::TypeParams, ty.params().len() as u64, limits::TYPE_PARAMS as u64)?;
+            at_most(Limited::TypeResults, ty.results().len() as u64, limits::TYPE_RESULTS as u64)?;
+            self.types.push(ty);
+        }
+        Ok(())
+    }
+
+    fn collect_functions(&mut self, section: &FunctionSectionReader<'a>) -> Result<(), AdmissionError> {
+        let functions = u64::from(section.count()) + self.functions.len() as u64;
+        at_most(Limited::Functions, functions, u64::from(limits::MODULE_FUNCTIONS))?;
+        for ty in section.clone() {
+            self.functions.push(ty.map_err(invalid)?);
+        }
+        Ok(())
+    }
+
+    fn collect_globals(&mut self, section: &GlobalSectionReader<'a>) -> Result<(), AdmissionError> {
+        count(section, Limited::Globals, limits::MODULE_GLOBALS)?;
+        for global in section.clone() {
+            let global = global.map_err(invalid)?;
+            self.globals.push(Global { ty: global.ty, value: constant(&global.init_expr) });
+        }
+        Ok(())
+    }
+
+    fn collect_exports(&mut self, section: &ExportSectionReader<'a>) -> Result<(), AdmissionError> {
+        count(section, Limited::Exports, limits::MODULE_EXPORTS)?;
+        for export in section.clone() {
+            let export = export.map_err(invalid)?;
+            self.exports.push((export.name, export.kind, export.index));
         }
         Ok(())
     }
@@ -178,6 +160,47 @@ impl<'a> Sections<'a> {
         self.functions.push(index);
         Ok(())
     }
+}
+
+fn tables(section: &TableSectionReader<'_>) -> Result<(), AdmissionError> {
+    count(section, Limited::Tables, 1)?;
+    for table in section.clone() {
+        let elements = table.map_err(invalid)?.ty.initial;
+        at_most(Limited::TableElements, elements, limits::TABLE_ELEMENTS)?;
+    }
+    Ok(())
+}
+
+fn memories(section: &MemorySectionReader<'_>) -> Result<(), AdmissionError> {
+    count(section, Limited::Memories, 1)?;
+    for memory in section.clone() {
+        at_most(Limited::MemoryPages, memory.map_err(invalid)?.initial, limits::MEMORY_PAGES)?;
+    }
+    Ok(())
+}
+
+fn element_segments(section: &ElementSectionReader<'_>) -> Result<(), AdmissionError> {
+    count(section, Limited::ElementSegments, limits::MODULE_ELEMENT_SEGMENTS)?;
+    for element in section.clone() {
+        if !matches!(element.map_err(invalid)?.kind, ElementKind::Active { .. }) {
+            return Err(AdmissionError::PassiveSegment);
+        }
+    }
+    Ok(())
+}
+
+fn data_segments(section: &DataSectionReader<'_>) -> Result<(), AdmissionError> {
+    count(section, Limited::DataSegments, limits::MODULE_DATA_SEGMENTS)?;
+    for data in section.clone() {
+        let data = data.map_err(invalid)?;
+        let DataKind::Active { offset_expr, .. } = &data.kind else {
+            return Err(AdmissionError::PassiveSegment);
+        };
+        if let Some(offset) = constant(offset_expr) {
+            within_memory(offset, data.data.len())?;
+        }
+    }
+    Ok(())
 }
 
 fn value_type(kind: &ValueKind) -> ValType {

@@ -123,7 +123,8 @@ fn features_outside_of_lime1_are_invalid_and_explained() {
 fn features_of_lime1_are_admitted_and_compile() {
     compiles(&with(
         r#"(func (param f32 i32) (result i32)
-            (memory.copy (i32.const 1) (i32.const 2) (i32.const 3)) (memory.fill (i32.const 1) (i32.const 2) (i32.const 3))
+            (memory.copy (i32.const 1) (i32.const 2) (i32.const 3))
+            (memory.fill (i32.const 1) (i32.const 2) (i32.const 3))
             (drop (i32.trunc_sat_f32_s (local.get 0))) (i32.extend8_s (local.get 1)))
           (global (mut i32) (i32.add (i32.const 1) (i32.const 2)))"#,
     ));
@@ -181,7 +182,9 @@ fn every_export_of_the_contract_is_needed_with_its_type() {
         assert_eq!(refusal(&wrong), AdmissionError::WrongType { name: name.to_string() }, "{to}");
     }
     let swapped = module(&[
-        r#"(memory 1) (global (export "memory") i32 (i32.const 1)) (global (export "synod_input") i32 (i32.const 1))"#,
+        r#"(memory 1)
+            (global (export "memory") i32 (i32.const 1))
+            (global (export "synod_input") i32 (i32.const 1))"#,
         ENTRIES,
         &schema(),
     ]);

@@ -4,9 +4,11 @@ use std::fs;
 use synod_abi::{AdmissionError, Context, OperationId};
 use synod_machine::{Completion, Vm, module_hash};
 
+use synod_abi::testing::MapHost;
+
 use super::*;
 use crate::WasmVm;
-use crate::fixtures::{DONE, MapHost, modules, operation, recipe, wasm};
+use crate::fixtures::{DONE, modules, operation, recipe, wasm};
 use crate::{Query, QueryEngine};
 
 #[test]

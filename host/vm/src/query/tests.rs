@@ -2,11 +2,12 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use synod_abi::testing::{MapHost, Record};
 use synod_abi::{Context, Fault, ModuleHash, OperationId};
 use synod_machine::{Completion, module_hash};
 
 use super::*;
-use crate::fixtures::{DONE, MapHost, modules, recipe};
+use crate::fixtures::{DONE, modules, recipe};
 
 fn prepared(entry: &str) -> ModuleHash {
     let module = recipe(entry, "");
@@ -35,9 +36,11 @@ fn a_query_reads_and_gives_its_host_back() {
             (then unreachable)) {DONE}"
     );
     let engine = QueryEngine::new(modules()).expect("a clock starts");
-    let host = MapHost { rows: [(vec![0], vec![1, 2, 3])].into(), tokens: 5, ..MapHost::default() };
+    let record = Record { tokens: 5, ..Record::default() };
+    let rows = [(vec![0], vec![1, 2, 3])].into();
+    let host = MapHost { rows, record: record.into(), ..MapHost::default() };
     let (host, completion) = query(&engine, prepared(&read), LONG, host).expect("this host runs queries");
-    assert_eq!((host.tokens, completion), (5, Completion::Done(vec![])));
+    assert_eq!((host.record.tokens, completion), (5, Completion::Done(vec![])));
 }
 
 #[test]
@@ -57,8 +60,9 @@ fn a_query_cannot_write() {
             query(&engine, prepared(&format!("{write} {DONE}")), LONG, MapHost::default())
                 .expect("this host runs queries");
         assert_eq!(completion, Completion::Faulted(Fault::BadHostCall), "{write}");
-        assert_eq!((host.rows.len(), host.tokens, host.timers.len(), host.completed.len()), (0, 0, 0, 0));
-        assert_eq!((host.emitted.len(), host.sent.len()), (0, 0));
+        let Record { tokens, timers, completed, late, emitted, sent, .. } = *host.record;
+        assert_eq!((host.rows.len(), tokens, timers.len()), (0, 0, 0));
+        assert_eq!((completed.len(), late.len(), emitted.len(), sent.len()), (0, 0, 0, 0));
     }
 }
 
@@ -86,9 +90,8 @@ fn recursion_without_end_is_too_deep_for_queries_too() {
 fn a_module_that_is_not_prepared_is_not_ready() {
     let engine = QueryEngine::new(modules()).expect("a clock starts");
     let unknown = ModuleHash([3; 32]);
-    assert!(
-        matches!(query(&engine, unknown, LONG, MapHost::default()), Err(QueryError::NotReady(module)) if module == unknown)
-    );
+    let refused = query(&engine, unknown, LONG, MapHost::default());
+    assert!(matches!(refused, Err(QueryError::NotReady(module)) if module == unknown));
 }
 
 #[test]

@@ -1,0 +1,61 @@
+//! What an instance may and may not remember, and when it is dropped.
+use synod_abi::testing::MapHost;
+use synod_abi::{Fault, SpaceId, limits};
+use synod_machine::{Completion, module_hash};
+
+use super::{answering, counting, number};
+use crate::fixtures::{Bench, operation, recipe};
+
+#[test]
+fn an_instance_serves_its_space_until_the_entry_ends() {
+    let mut bench = Bench::of(&counting());
+    assert_eq!(
+        [number(bench.call(1)), number(bench.call(1)), number(bench.call(2)), number(bench.call(1))],
+        [1, 2, 1, 3]
+    );
+    bench.vm.begin_entry();
+    assert_eq!(number(bench.call(1)), 1);
+}
+
+#[test]
+fn an_instance_is_dropped_after_a_trap_and_when_discarded() {
+    let mut bench = Bench::of(&counting());
+    assert_eq!([number(bench.call(1)), number(bench.call(1))], [1, 2]);
+    let (_, trapped) =
+        bench.call_with(1, operation(9), &[], MapHost::default()).expect("this host runs recipes");
+    assert_eq!(trapped, Completion::Faulted(Fault::Trap));
+    assert_eq!(number(bench.call(1)), 1);
+    bench.vm.discard(SpaceId(1));
+    assert_eq!(number(bench.call(1)), 1);
+}
+
+#[test]
+fn the_least_recently_used_instance_makes_room() {
+    let mut bench = Bench::of(&counting());
+    let spaces = limits::ENTRY_INSTANCES as u32;
+    for space in 0..spaces {
+        assert_eq!(number(bench.call(space)), 1);
+    }
+    assert_eq!(number(bench.call(0)), 2);
+    assert_eq!(number(bench.call(spaces)), 1);
+    assert_eq!(bench.vm.live_instances(), limits::ENTRY_INSTANCES);
+    assert_eq!([number(bench.call(0)), number(bench.call(2)), number(bench.call(1))], [3, 2, 1]);
+}
+
+#[test]
+fn hundreds_of_spaces_in_an_entry_do_not_exhaust_the_pool() {
+    let mut bench = Bench::of(&counting());
+    for space in 0..300 {
+        assert_eq!(number(bench.call(space)), 1);
+    }
+}
+
+#[test]
+fn another_module_in_a_space_gets_its_own_instance() {
+    let mut bench = Bench::of(&counting());
+    assert_eq!([number(bench.call(1)), number(bench.call(1))], [1, 2]);
+    let other = recipe(&answering("(i32.const 77)"), "");
+    bench.module = module_hash(&other);
+    bench.vm.load(bench.module, &other).expect("it compiles");
+    assert_eq!(number(bench.call(1)), 77);
+}
