@@ -40,7 +40,8 @@ const NODE_PREFIX: &str = "node/";
 
 /// What to do about data that is damaged.
 const REPLACE: &str = "this member's data is damaged and must not be repaired in place, because it may have \
-    acknowledged what is lost; remove the member from the cluster and add it under a new id with an empty data directory";
+    acknowledged what is lost; remove the member from the cluster and add it under a new id with an \
+    empty data directory";
 
 /// Sorts an error of RocksDB; `action` reads like "cannot write to".
 fn sort(root: &Path, action: &str, error: &rocksdb::Error) -> StorageError {

@@ -264,7 +264,8 @@ fn open_database(directory: &Directory, prepared: &Prepared) -> Result<Database,
         let text = error.to_string();
         if text.contains("lock") && (text.contains("LOCK") || text.contains("hold by current process")) {
             StorageError::Unusable(format!(
-                "the data directory {} is in use by another process; stop that one, or name another directory",
+                "the data directory {} is in use by another process; stop that one, or name another \
+                 directory",
                 root.display()
             ))
         } else {

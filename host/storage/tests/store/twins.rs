@@ -1,4 +1,4 @@
-//! One suite for both stores; they must tell the same story.
+//! One suite for both stores, which must show the same in every line.
 use std::fmt::Write as _;
 
 use synod_abi::{ClusterId, Direction, MemberId};
@@ -7,18 +7,66 @@ use synod_storage::{Health, LogStore, MemoryStore, MetaStore, StateStore, Storag
 
 use crate::support::{all_rows, append, commit, flush, id, mark, open, payload, put, records};
 
-/// Runs the suite, and writes down everything that can be seen.
-fn story<S: LogStore + StateStore + MetaStore>(mut store: S, reopen: impl Fn(S) -> S) -> String {
-    let mut told = String::new();
-    macro_rules! tell {
-        ($($said:expr),*) => {{ $(write!(told, "{:?} ", $said).expect("told");)* told.push('\n'); }};
-    }
-    let ok = |result: Result<(), StorageError>| result.expect("flushed");
-    tell!("new", store.bounds(), store.vote(), store.committed(), store.applied(), store.read(0..100, 1_000));
-    tell!("identity", store.incarnation(), store.cluster_id(), store.member_id(), store.meta_get("k"));
+/// Writes down what can be seen of a store, a line each time.
+macro_rules! show {
+    ($seen:ident, $($shown:expr),*) => {{
+        $(write!($seen, "{:?} ", $shown).expect("a string grows");)*
+        $seen.push('\n');
+    }};
+}
 
-    append(&store, records(0, 20, 100));
-    tell!(
+/// Runs the suite, and writes down everything that can be seen.
+fn transcript<S: LogStore + StateStore + MetaStore>(store: S, reopen: impl Fn(S) -> S) -> String {
+    let mut written = String::new();
+    let seen = &mut written;
+    show!(
+        seen,
+        "new",
+        store.bounds(),
+        store.vote(),
+        store.committed(),
+        store.applied(),
+        store.read(0..100, 1_000)
+    );
+    show!(seen, "identity", store.incarnation(), store.cluster_id(), store.member_id(), store.meta_get("k"));
+    append_and_truncate(&store, seen);
+    let mut store = reopen(store);
+    show!(
+        seen,
+        "reopened",
+        store.incarnation(),
+        store.bounds(),
+        store.vote(),
+        store.committed(),
+        store.read(0..99, usize::MAX)
+    );
+    store = purge(store, &reopen, seen);
+    read_rows(&store, seen);
+    exchange_snapshots(&store, seen);
+    store = reopen(store);
+    show!(
+        seen,
+        "goes on",
+        store.applied(),
+        all_rows(&store.view().expect("view")),
+        store.bounds(),
+        store.read(0..99, 99)
+    );
+    identify(&store, seen);
+    store = reopen(store);
+    show!(seen, "remembers", store.incarnation(), store.cluster_id(), store.member_id(), store.meta_get("k"));
+    break_it(&store, seen);
+    written
+}
+
+fn ok(result: Result<(), StorageError>) {
+    result.expect("flushed");
+}
+
+fn append_and_truncate(store: &impl LogStore, seen: &mut String) {
+    append(store, records(0, 20, 100));
+    show!(
+        seen,
         "appended",
         store.bounds(),
         store.read(0..5, 1),
@@ -29,35 +77,37 @@ fn story<S: LogStore + StateStore + MetaStore>(mut store: S, reopen: impl Fn(S) 
     ok(flush(|flushed| store.append(Vec::new(), flushed)));
     ok(flush(|flushed| store.save_vote((*b"vote 1").into(), flushed)));
     store.save_committed(Some((*b"at 7").into()));
-    tell!("voted", store.vote(), store.committed());
+    show!(seen, "voted", store.vote(), store.committed());
     ok(flush(|flushed| store.truncate_from(12, flushed)));
-    tell!("cut", store.bounds(), store.read(0..99, usize::MAX));
-    append(&store, records(12, 3, 10));
+    show!(seen, "cut", store.bounds(), store.read(0..99, usize::MAX));
+    append(store, records(12, 3, 10));
     ok(flush(|flushed| store.truncate_from(99, flushed)));
-    store = reopen(store);
-    tell!(
-        "reopened",
-        store.incarnation(),
-        store.bounds(),
-        store.vote(),
-        store.committed(),
-        store.read(0..99, usize::MAX)
-    );
+}
 
+fn purge<S: LogStore + StateStore>(mut store: S, reopen: &impl Fn(S) -> S, seen: &mut String) -> S {
     commit(&store, 5, 12);
     ok(flush(|flushed| store.purge(5, id(5), flushed)));
-    tell!("purged", store.bounds(), store.read(0..99, 300));
+    show!(seen, "purged", store.bounds(), store.read(0..99, 300));
     ok(flush(|flushed| store.purge(9, id(9), flushed)));
-    tell!("purged ahead of the state", store.bounds(), store.read(0..99, 300));
+    show!(seen, "purged ahead of the state", store.bounds(), store.read(0..99, 300));
     store = reopen(store);
-    tell!("is back", store.bounds(), store.read(0..99, 300));
+    show!(seen, "is back", store.bounds(), store.read(0..99, 300));
     ok(flush(|flushed| store.purge(9, id(9), flushed)));
     ok(flush(|flushed| store.purge(3, id(3), flushed)));
     commit(&store, 9, 12);
     store = reopen(store);
-    tell!("is gone", store.bounds(), store.read(0..99, 300), store.applied());
-    tell!("waits for nothing", store.wait_written(3), store.wait_written(14), store.wait_written(1_000));
+    show!(seen, "is gone", store.bounds(), store.read(0..99, 300), store.applied());
+    show!(
+        seen,
+        "waits for nothing",
+        store.wait_written(3),
+        store.wait_written(14),
+        store.wait_written(1_000)
+    );
+    store
+}
 
+fn read_rows(store: &impl StateStore, seen: &mut String) {
     let writes = [
         put(Table::State, "a", "1"),
         put(Table::State, "ab", "2"),
@@ -73,33 +123,31 @@ fn story<S: LogStore + StateStore + MetaStore>(mut store: S, reopen: impl Fn(S) 
     let latest = store.latest().expect("latest");
     let row = RangeLimit { rows: 1, bytes: 1_000 };
     for direction in [Direction::Forward, Direction::Backward] {
-        tell!(
+        show!(
+            seen,
             view.range(Table::State, b"", b"", direction, row),
             view.range(Table::State, b"a", b"b", direction, row)
         );
-        tell!(view.range(Table::State, b"a", b"b", direction, RangeLimit { rows: 9, bytes: 4 }));
-        tell!(view.range(Table::State, b"", b"", direction, RangeLimit { rows: 0, bytes: 0 }));
-        tell!(
+        show!(seen, view.range(Table::State, b"a", b"b", direction, RangeLimit { rows: 9, bytes: 4 }));
+        show!(seen, view.range(Table::State, b"", b"", direction, RangeLimit { rows: 0, bytes: 0 }));
+        show!(
+            seen,
             view.range(Table::State, b"b", b"a", direction, row),
             view.range(Table::State, b"b", b"b", direction, row)
         );
-        tell!(view.range(Table::State, b"ab", b"", direction, RangeLimit { rows: 9, bytes: 900 }));
+        show!(seen, view.range(Table::State, b"ab", b"", direction, RangeLimit { rows: 9, bytes: 900 }));
     }
-    store
-        .commit(
-            &[
-                Write::DeletePrefix { table: Table::State, prefix: vec![255, 255] },
-                put(Table::State, "a", "9"),
-            ],
-            &mark(15),
-        )
-        .expect("commit");
-    tell!("before", view.get(Table::State, b"a"), view.get(Table::State, b"nothing"), all_rows(&view));
-    tell!("after", latest.get(Table::State, b"a"), all_rows(&latest));
+    let prefix = Write::DeletePrefix { table: Table::State, prefix: vec![255, 255] };
+    store.commit(&[prefix, put(Table::State, "a", "9")], &mark(15)).expect("commit");
+    show!(seen, "before", view.get(Table::State, b"a"), view.get(Table::State, b"nothing"), all_rows(&view));
+    show!(seen, "after", latest.get(Table::State, b"a"), all_rows(&latest));
     drop((view, latest));
+}
 
+fn exchange_snapshots<S: LogStore + StateStore>(store: &S, seen: &mut String) {
     let snapshot = store.build_snapshot().expect("built");
-    tell!(
+    show!(
+        seen,
         "snapshot",
         snapshot.meta,
         snapshot.length_bytes,
@@ -111,52 +159,54 @@ fn story<S: LogStore + StateStore + MetaStore>(mut store: S, reopen: impl Fn(S) 
     let received = store.open_snapshot(&received).expect("received");
     let before = store.view().expect("view");
     store.install_snapshot(&received).expect("installed");
-    tell!("held", before.get(Table::State, b"late"));
+    show!(seen, "held", before.get(Table::State, b"late"));
     drop(before);
-    tell!("installed", store.applied(), all_rows(&store.view().expect("view")), store.bounds());
-    drop((snapshot, received));
+    show!(seen, "installed", store.applied(), all_rows(&store.view().expect("view")), store.bounds());
+    drop(snapshot);
+    drop(received);
     ok(flush(|flushed| store.purge(15, id(15), flushed)));
-    tell!("behind the log", store.bounds(), store.read(0..99, 99));
-    append(&store, vec![synod_storage::LogRecord { index: 16, bytes: payload(16, 1, 5) }]);
-    store = reopen(store);
-    tell!(
-        "goes on",
-        store.applied(),
-        all_rows(&store.view().expect("view")),
-        store.bounds(),
-        store.read(0..99, 99)
-    );
+    show!(seen, "behind the log", store.bounds(), store.read(0..99, 99));
+    append(store, vec![synod_storage::LogRecord { index: 16, bytes: payload(16, 1, 5) }]);
+}
 
+fn identify(store: &impl MetaStore, seen: &mut String) {
     ok(store.set_cluster_id(ClusterId([7; 16])).and_then(|()| store.set_cluster_id(ClusterId([7; 16]))));
     ok(store.set_member_id(MemberId(3)).and_then(|()| store.meta_put("k", b"v")));
-    tell!(matches!(store.set_cluster_id(ClusterId([8; 16])), Err(StorageError::Unusable(_))));
-    tell!(matches!(store.set_member_id(MemberId(4)), Err(StorageError::Unusable(_))));
-    store = reopen(store);
-    tell!("remembers", store.incarnation(), store.cluster_id(), store.member_id(), store.meta_get("k"));
-    tell!(matches!(store.health(), Health::Ready));
+    show!(seen, matches!(store.set_cluster_id(ClusterId([8; 16])), Err(StorageError::Unusable(_))));
+    show!(seen, matches!(store.set_member_id(MemberId(4)), Err(StorageError::Unusable(_))));
+}
+
+fn break_it<S: LogStore + StateStore>(store: &S, seen: &mut String) {
+    show!(seen, matches!(store.health(), Health::Ready));
     let late = flush(|flushed| store.append(records(40, 1, 1), flushed));
-    tell!(
+    show!(
+        seen,
         "out of order",
         matches!(late, Err(StorageError::Fatal(_))),
         matches!(store.health(), Health::Failed(_))
     );
-    tell!(
+    show!(
+        seen,
         flush(|flushed| store.save_vote((*b"x").into(), flushed)).is_err(),
         store.bounds().is_err(),
         store.read(0..1, 1).is_err()
     );
-    tell!(store.view().is_err(), store.commit(&[], &mark(17)).is_err(), store.build_snapshot().is_err());
-    told
+    show!(
+        seen,
+        store.view().is_err(),
+        store.commit(&[], &mark(17)).is_err(),
+        store.build_snapshot().is_err()
+    );
 }
 
 #[test]
-fn both_stores_tell_the_same_story() {
+fn both_stores_show_the_same() {
     let folder = tempfile::tempdir().expect("folder");
-    let rocks = story(open(folder.path()), |store| {
+    let rocks = transcript(open(folder.path()), |store| {
         drop(store);
         open(folder.path())
     });
-    let memory = story(MemoryStore::new(), |store| store.reopen());
+    let memory = transcript(MemoryStore::new(), |store| store.reopen());
     for (rocks, memory) in rocks.lines().zip(memory.lines()) {
         assert_eq!(rocks, memory);
     }

@@ -1,0 +1,135 @@
+//! What a disk holds, the changes that it takes, and those that are not durable yet.
+//!
+//! The same [`Change`] is applied to what readers see and, when it is synced, to what survives a
+//! crash.
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use synod_machine::{Table, Write};
+
+use crate::{AppliedMark, Flushed, LogRecord, StorageError};
+
+pub(super) type Rows = BTreeMap<Vec<u8>, Arc<[u8]>>;
+pub(super) type Tables = [Arc<Rows>; Table::ALL.len()];
+
+/// What a disk holds.
+#[derive(Clone, Default)]
+pub(super) struct Disk {
+    pub(super) log: BTreeMap<u64, Arc<[u8]>>,
+    purged: Option<(u64, Arc<[u8]>)>,
+    /// What will be purged when the state is as far, in order; forgotten by a crash.
+    purging: VecDeque<(u64, Arc<[u8]>)>,
+    pub(super) vote: Option<Arc<[u8]>>,
+    pub(super) committed: Option<Arc<[u8]>>,
+    pub(super) tables: Tables,
+    pub(super) mark: AppliedMark,
+    pub(super) meta: BTreeMap<String, Vec<u8>>,
+}
+
+pub(super) enum Change {
+    Append(Vec<LogRecord>),
+    Truncate(u64),
+    Purge(u64, Arc<[u8]>),
+    Vote(Arc<[u8]>),
+    Committed(Option<Arc<[u8]>>),
+    Commit(Vec<Write>, AppliedMark),
+    Install(Box<Tables>, AppliedMark),
+}
+
+pub(super) struct Core {
+    pub(super) now: Disk,
+    pub(super) durable: Option<Disk>,
+    pub(super) pending: VecDeque<(Change, Option<Flushed>)>,
+    pub(super) full: bool,
+    pub(super) failed: Option<StorageError>,
+}
+
+impl Core {
+    pub(super) fn take_in(&mut self, change: &Change) -> Result<(), StorageError> {
+        match change {
+            Change::Append(records) => {
+                let mut end = self.end();
+                for record in records {
+                    if end.is_some_and(|end| end != record.index) {
+                        let end = end.unwrap_or_default();
+                        return Err(StorageError::Fatal(format!(
+                            "record {} was appended where {end} is due",
+                            record.index
+                        )));
+                    }
+                    end = Some(record.index + 1);
+                }
+                self.now.apply(change);
+            }
+            Change::Truncate(index) => self.now.apply(&Change::Truncate((*index).max(self.first()))),
+            change => self.now.apply(change),
+        }
+        Ok(())
+    }
+
+    pub(super) fn first(&self) -> u64 {
+        self.now.purged().map_or(0, |(index, _)| index + 1)
+    }
+
+    fn end(&self) -> Option<u64> {
+        self.now.log.range(self.first()..).next_back().map(|(index, _)| index + 1)
+    }
+}
+
+impl Disk {
+    pub(super) fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Append(records) => {
+                self.log.extend(records.iter().map(|record| (record.index, record.bytes.clone())))
+            }
+            Change::Truncate(index) => drop(self.log.split_off(index)),
+            Change::Purge(index, id) => {
+                if self.purged().is_none_or(|(purged, _)| index > purged) {
+                    self.purging.push_back((*index, id.clone()));
+                }
+            }
+            Change::Vote(vote) => self.vote = Some(vote.clone()),
+            Change::Committed(committed) => self.committed = committed.clone(),
+            Change::Commit(writes, mark) => {
+                writes.iter().for_each(|write| self.write(write));
+                self.mark = mark.clone();
+            }
+            Change::Install(tables, mark) => {
+                self.tables = (**tables).clone();
+                self.mark = mark.clone();
+            }
+        }
+        while let Some((index, id)) =
+            self.purging.pop_front_if(|(index, _)| self.mark.index.is_some_and(|applied| applied >= *index))
+        {
+            self.log = self.log.split_off(&(index + 1));
+            self.purged = Some((index, id));
+        }
+    }
+
+    pub(super) fn purged(&self) -> Option<&(u64, Arc<[u8]>)> {
+        self.purging.back().or(self.purged.as_ref())
+    }
+
+    fn write(&mut self, write: &Write) {
+        match write {
+            Write::Put { table, key, value } => {
+                Arc::make_mut(&mut self.tables[position(*table)])
+                    .insert(key.clone(), value.as_slice().into());
+            }
+            Write::Delete { table, key } => {
+                Arc::make_mut(&mut self.tables[position(*table)]).remove(key);
+            }
+            Write::DeletePrefix { table, prefix } => {
+                let rows = Arc::make_mut(&mut self.tables[position(*table)]);
+                let mut from = rows.split_off(prefix);
+                from.retain(|key, _| !key.starts_with(prefix));
+                rows.append(&mut from);
+            }
+        }
+    }
+}
+
+pub(super) fn position(table: Table) -> usize {
+    Table::ALL.iter().position(|each| *each == table).expect("ALL has every table")
+}

@@ -1,0 +1,165 @@
+//! The state in memory, its views and snapshots, and what a member knows of itself.
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use synod_abi::{ClusterId, Direction, MemberId};
+use synod_machine::{Fatal, RangeLimit, Row, StateView, Table, Write};
+
+use super::disk::{Change, Rows, Tables, position};
+use super::{MemoryStore, Shared};
+use crate::snapshot::{self, SnapshotWriter};
+use crate::{AppliedMark, MetaStore, SnapshotFile, StateStore, StorageError};
+
+/// Rows of a [`MemoryStore`].
+pub struct MemoryView(Source);
+
+enum Source {
+    Moment(Tables),
+    Latest(Arc<Shared>),
+}
+
+impl MemoryView {
+    fn table<T>(&self, table: Table, read: impl FnOnce(&Rows) -> T) -> T {
+        match &self.0 {
+            Source::Moment(tables) => read(&tables[position(table)]),
+            Source::Latest(shared) => read(&shared.core().now.tables[position(table)]),
+        }
+    }
+}
+
+impl StateView for MemoryView {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fatal> {
+        Ok(self.table(table, |rows| rows.get(key).map(|value| value.to_vec())))
+    }
+
+    fn range(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+        limit: RangeLimit,
+    ) -> Result<(Vec<Row>, bool), Fatal> {
+        if !to.is_empty() && from >= to {
+            return Ok((Vec::new(), false));
+        }
+        let upper = if to.is_empty() { Bound::Unbounded } else { Bound::Excluded(to) };
+        Ok(self.table(table, |rows| {
+            let range = rows.range::<[u8], _>((Bound::Included(from), upper));
+            match direction {
+                Direction::Forward => chunk(range, limit),
+                Direction::Backward => chunk(range.rev(), limit),
+            }
+        }))
+    }
+}
+
+fn chunk<'a>(
+    rows: impl Iterator<Item = (&'a Vec<u8>, &'a Arc<[u8]>)>,
+    limit: RangeLimit,
+) -> (Vec<Row>, bool) {
+    let mut chunk = Vec::new();
+    let mut bytes = 0usize;
+    for (key, value) in rows {
+        bytes += key.len() + value.len();
+        if !chunk.is_empty() && (chunk.len() >= limit.rows || bytes > limit.bytes) {
+            return (chunk, true);
+        }
+        chunk.push((key.clone(), value.to_vec()));
+    }
+    (chunk, false)
+}
+
+impl StateStore for MemoryStore {
+    type View = MemoryView;
+
+    fn applied(&self) -> Result<AppliedMark, StorageError> {
+        Ok(self.usable()?.now.mark.clone())
+    }
+
+    fn view(&self) -> Result<MemoryView, StorageError> {
+        Ok(MemoryView(Source::Moment(self.usable()?.now.tables.clone())))
+    }
+
+    fn latest(&self) -> Result<MemoryView, StorageError> {
+        drop(self.usable()?);
+        Ok(MemoryView(Source::Latest(self.shared.clone())))
+    }
+
+    fn commit(&self, writes: &[Write], mark: &AppliedMark) -> Result<(), StorageError> {
+        drop(self.usable()?);
+        self.change(Change::Commit(writes.to_vec(), mark.clone()), None);
+        Ok(())
+    }
+
+    fn build_snapshot(&self) -> Result<SnapshotFile, StorageError> {
+        let core = self.usable()?;
+        let (tables, mark) = (core.now.tables.clone(), core.now.mark.clone());
+        drop(core);
+        let mut writer = SnapshotWriter::create(self.new_file("building")?, mark)?;
+        for (table, rows) in Table::ALL.into_iter().zip(&tables) {
+            for (key, value) in rows.iter() {
+                writer.row(table, key, value)?;
+            }
+        }
+        writer.finish(self.new_file("snapshot")?)
+    }
+
+    fn receive_path(&self) -> Result<PathBuf, StorageError> {
+        let path = self.new_file("received")?;
+        std::fs::File::create_new(&path)
+            .map_err(|error| StorageError::from_io("cannot create the file", &path, &error))?;
+        Ok(path)
+    }
+
+    fn open_snapshot(&self, path: &Path) -> Result<SnapshotFile, StorageError> {
+        snapshot::open_snapshot(path)
+    }
+
+    fn install_snapshot(&self, file: &SnapshotFile) -> Result<(), StorageError> {
+        self.install_snapshot_with(file, &|_| ())
+    }
+}
+
+impl MetaStore for MemoryStore {
+    fn incarnation(&self) -> u64 {
+        self.shared.incarnation
+    }
+
+    fn cluster_id(&self) -> Result<Option<ClusterId>, StorageError> {
+        Ok(self.meta_get("cluster")?.and_then(|bytes| bytes.try_into().ok()).map(ClusterId))
+    }
+
+    fn set_cluster_id(&self, cluster: ClusterId) -> Result<(), StorageError> {
+        self.set_once("cluster", &cluster.0, || {
+            format!("the store belongs to another cluster than {cluster}")
+        })
+    }
+
+    fn member_id(&self) -> Result<Option<MemberId>, StorageError> {
+        Ok(self
+            .meta_get("member")?
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(|bytes| MemberId(u64::from_be_bytes(bytes))))
+    }
+
+    fn set_member_id(&self, member: MemberId) -> Result<(), StorageError> {
+        self.set_once("member", &member.0.to_be_bytes(), || {
+            format!("the store belongs to another member than {member}")
+        })
+    }
+
+    fn meta_get(&self, key: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        Ok(self.usable()?.now.meta.get(key).cloned())
+    }
+
+    fn meta_put(&self, key: &str, value: &[u8]) -> Result<(), StorageError> {
+        let mut core = self.usable()?;
+        let core = &mut *core;
+        for disk in std::iter::once(&mut core.now).chain(core.durable.as_mut()) {
+            disk.meta.insert(key.to_owned(), value.to_vec());
+        }
+        Ok(())
+    }
+}
