@@ -12,11 +12,11 @@ use synod_bundle::{Bundled, RECIPES};
 mod audit;
 #[path = "../../counter/tests/counter.rs"]
 mod counter;
-#[path = "../../election/tests/election.rs"]
+#[path = "../../election/tests/election/main.rs"]
 mod election;
 #[path = "../../kv/tests/kv.rs"]
 mod kv;
-#[path = "../../lock/tests/lock.rs"]
+#[path = "../../lock/tests/lock/main.rs"]
 mod lock;
 
 /// How many tests of `recipe` pass on its module.

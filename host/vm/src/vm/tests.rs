@@ -2,7 +2,6 @@
 use synod_abi::Fault;
 use synod_machine::Completion;
 
-use super::{ANSWER, answering, counting, fault, number, outcome};
 use crate::fixtures::{Bench, recipe};
 
 mod boundary;

@@ -1,7 +1,7 @@
 //! What a call uses of its fuel, to the unit, however it ends.
 use synod_abi::testing::MapHost;
 use synod_abi::{CONTEXT_BYTES, EntryPoint, Fault, limits};
-use synod_machine::Completion;
+use synod_machine::{Completion, Vm};
 
 use super::counting;
 use crate::fixtures::{Bench, DONE, INPUT, operation, recipe};

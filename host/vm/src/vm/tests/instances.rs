@@ -1,7 +1,7 @@
 //! What an instance may and may not remember, and when it is dropped.
 use synod_abi::testing::MapHost;
 use synod_abi::{Fault, SpaceId, limits};
-use synod_machine::{Completion, module_hash};
+use synod_machine::{Completion, Vm, module_hash};
 
 use super::{answering, counting, number};
 use crate::fixtures::{Bench, operation, recipe};
