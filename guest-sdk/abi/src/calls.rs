@@ -200,7 +200,14 @@ macro_rules! table {
     ($($(#[$doc:meta])* $access:ident $name:ident($($param:ident: $kind:ident),*) -> $result:ident;)*) => {
         /// Every host call of this version.
         pub const HOST_CALLS: &[HostCall] = &[
-            $(HostCall { name: stringify!($name), access: Access::$access, params: params!($($kind)*), result: result!($result) },)*
+            $(
+                HostCall {
+                    name: stringify!($name),
+                    access: Access::$access,
+                    params: params!($($kind)*),
+                    result: result!($result),
+                },
+            )*
         ];
 
         /// The host's side of the table, on slices: implemented by the machine's workspace, called
@@ -212,7 +219,10 @@ macro_rules! table {
                 ///
                 /// # Errors
                 /// The fault that ends the call.
-                fn $name(&mut self, $($param: native!(@param $kind)),*) -> Result<native!(@result $result), crate::Fault>;
+                fn $name(
+                    &mut self,
+                    $($param: native!(@param $kind)),*
+                ) -> Result<native!(@result $result), crate::Fault>;
             )*
         }
     };

@@ -148,9 +148,10 @@ macro_rules! shaped {
 
 shaped! {
     () => Unit, bool => Bool, u8 => U8, u16 => U16, u32 => U32, u64 => U64, u128 => U128,
-    i8 => I8, i16 => I16, i32 => I32, i64 => I64, i128 => I128, char => Char, String => String, str => String,
-    crate::Blob => Bytes, crate::Token => Token, crate::Time => Time, crate::Revision => Revision, crate::SessionId => SessionId,
-    crate::TicketId => U64, crate::TimerId => U64,
+    i8 => I8, i16 => I16, i32 => I32, i64 => I64, i128 => I128,
+    char => Char, String => String, str => String,
+    crate::Blob => Bytes, crate::Token => Token, crate::Time => Time, crate::Revision => Revision,
+    crate::SessionId => SessionId, crate::TicketId => U64, crate::TimerId => U64,
 }
 
 impl<T: Shaped> Shaped for Option<T> {

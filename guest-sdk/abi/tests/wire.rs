@@ -163,15 +163,23 @@ fn values_fill_their_bytes() {
 proptest! {
     #[test]
     fn rows_and_requests_take_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-        prop_assert!(Rows(&bytes).map(|(key, value)| key.len() + value.len() + 8).sum::<usize>() <= bytes.len());
+        let read: usize = Rows(&bytes).map(|(key, value)| key.len() + value.len() + 8).sum();
+        prop_assert!(read <= bytes.len());
         if let Some(request) = RangeRequest::from_bytes(&bytes) {
             prop_assert_eq!(request.to_bytes(), bytes);
         }
     }
 
     #[test]
-    fn contexts_round_trip(revision: u64, now: u64, session: Option<[u8; 16]>, may_wait: bool, seed: [u8; 16]) {
-        let context = Context { revision: Revision(revision), now: Time(now), session: session.map(SessionId), may_wait, seed };
+    fn contexts_round_trip(
+        revision: u64,
+        now: u64,
+        session: Option<[u8; 16]>,
+        may_wait: bool,
+        seed: [u8; 16],
+    ) {
+        let session = session.map(SessionId);
+        let context = Context { revision: Revision(revision), now: Time(now), session, may_wait, seed };
         prop_assert_eq!(Context::from_bytes(&context.to_bytes()), context);
     }
 }

@@ -12,8 +12,10 @@ use std::path::PathBuf;
 pub enum BuildError {
     /// No toolchain can compile to WebAssembly.
     #[error(
-        "no Rust toolchain here can compile to wasm32-unknown-unknown:\n{tried}\nInstall one of:\n  rustup \
-            target add wasm32-unknown-unknown\n  apt-get install --no-install-recommends rustc-web cargo-web rust-web-src rust-web-llvm lld-22   (Debian; builds the standard library once)"
+        "no Rust toolchain here can compile to wasm32-unknown-unknown:\n{tried}\nInstall one of:\n  \
+         rustup target add wasm32-unknown-unknown\n  \
+         apt-get install --no-install-recommends rustc-web cargo-web rust-web-src rust-web-llvm lld-22   \
+         (Debian; builds the standard library once)"
     )]
     NoToolchain {
         /// What was looked at and why it does not do, a line each.

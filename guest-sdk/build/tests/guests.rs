@@ -14,7 +14,8 @@ use std::panic::Location;
 #[unsafe(no_mangle)]
 pub extern "C" fn answer(at: usize) -> u32 {
     let place: &'static str = Location::caller().file();
-    let bytes: Vec<u8> = place.bytes().chain(if cfg!(x) { "leaked".bytes() } else { "kept".bytes() }).collect();
+    let flag = if cfg!(x) { "leaked" } else { "kept" };
+    let bytes: Vec<u8> = place.bytes().chain(flag.bytes()).collect();
     u32::from(bytes[at]) + helper::helper(at)
 }
 "#;

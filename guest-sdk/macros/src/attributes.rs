@@ -76,7 +76,11 @@ pub(crate) fn missing_derives(attributes: &[Attribute], wanted: &[&str]) -> Resu
         }
     });
     Ok(quote! {
-        #[derive(#(#paths,)* ::synod_sdk::__private::serde::Serialize, ::synod_sdk::__private::serde::Deserialize)]
+        #[derive(
+            #(#paths,)*
+            ::synod_sdk::__private::serde::Serialize,
+            ::synod_sdk::__private::serde::Deserialize
+        )]
         #[serde(crate = "::synod_sdk::__private::serde")]
     })
 }

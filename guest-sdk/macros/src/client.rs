@@ -38,7 +38,8 @@ pub(crate) fn expand(recipe: &Ident, points: &[EntryPoint]) -> TokenStream {
         pub struct #client<'t, T>(::synod_sdk::__private::ClientCore<'t, T>);
 
         #[cfg(not(target_arch = "wasm32"))]
-        #[allow(unreachable_pub, dead_code, private_interfaces, missing_docs, clippy::too_many_arguments, clippy::missing_errors_doc, long_running_const_eval)]
+        #[allow(unreachable_pub, dead_code, private_interfaces, missing_docs, long_running_const_eval)]
+        #[allow(clippy::too_many_arguments, clippy::missing_errors_doc)]
         impl<'t, T: ::synod_sdk::__private::Transport> #client<'t, T> {
             /// The same client, whose calls wait at most `wait_ms` milliseconds of cluster time for
             /// an operation that answers later: then they end with `CallError::WaitTimeout`. 0 does
@@ -58,7 +59,8 @@ pub(crate) fn expand(recipe: &Ident, points: &[EntryPoint]) -> TokenStream {
         pub struct #blocking<'t, T>(#client<'t, T>);
 
         #[cfg(not(target_arch = "wasm32"))]
-        #[allow(unreachable_pub, dead_code, private_interfaces, missing_docs, clippy::too_many_arguments, clippy::missing_errors_doc)]
+        #[allow(unreachable_pub, dead_code, private_interfaces, missing_docs)]
+        #[allow(clippy::too_many_arguments, clippy::missing_errors_doc)]
         impl<'t, T: ::synod_sdk::__private::Transport> #blocking<'t, T> {
             /// The same client, whose calls wait at most `wait_ms` milliseconds of cluster time for
             /// an operation that answers later: then they end with `CallError::WaitTimeout`. 0 does
@@ -121,7 +123,8 @@ fn method(recipe: &Ident, point: &EntryPoint, at: usize) -> (TokenStream, TokenS
     let asynchronous = quote! {
         #docs
         pub async fn #ident(&self, #(#params),*) -> #output {
-            const DEF: ::synod_sdk::__private::EntryPointDef = <#recipe as ::synod_sdk::__private::Recipe>::SCHEMA.#defs[#at];
+            const DEF: ::synod_sdk::__private::EntryPointDef =
+                <#recipe as ::synod_sdk::__private::Recipe>::SCHEMA.#defs[#at];
             const SIGNATURE: u64 = DEF.signature::<{ DEF.signature_len() }>();
             let __args = ::synod_sdk::__private::Vec::new();
             #(#encode)*

@@ -85,7 +85,10 @@ fn shape(item: &DeriveInput) -> Result<TokenStream> {
                     .named
                     .iter()
                     .map(|field| field_shape(field.ident.as_ref(), &field.attrs, &field.ty));
-                quote! { __synod::Shape::Struct(&__synod::StructShape { name: #name, docs: #docs, fields: &[#(#fields),*] }) }
+                let shape = quote! {
+                    __synod::StructShape { name: #name, docs: #docs, fields: &[#(#fields),*] }
+                };
+                quote!(__synod::Shape::Struct(&#shape))
             }
             Fields::Unit => quote!(__synod::Shape::Unit),
             Fields::Unnamed(fields) => {

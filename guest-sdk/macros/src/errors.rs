@@ -76,7 +76,8 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
                 const SHAPE: __synod::Shape = __synod::Shape::Enum(&SHAPE);
             }
             impl __synod::RecipeError for #name {
-                const ERRORS: __synod::ErrorsDef = __synod::ErrorsDef { shape: &SHAPE, codes: &[#(#codes),*] };
+                const ERRORS: __synod::ErrorsDef =
+                    __synod::ErrorsDef { shape: &SHAPE, codes: &[#(#codes),*] };
                 fn code(&self) -> u32 {
                     match self { #(#arms)* }
                 }
@@ -84,7 +85,11 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
             impl ::core::fmt::Display for #name {
                 fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                     let text = match self { #(#texts)* };
-                    if text.is_empty() { ::core::write!(f, "{self:?}") } else { ::core::write!(f, "{self:?}: {text}") }
+                    if text.is_empty() {
+                        ::core::write!(f, "{self:?}")
+                    } else {
+                        ::core::write!(f, "{self:?}: {text}")
+                    }
                 }
             }
             impl ::core::error::Error for #name {}

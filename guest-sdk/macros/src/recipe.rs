@@ -66,7 +66,12 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         let field_trait = quote_spanned!(ty.span()=> <#ty as __synod::StateField>);
         defs.push(quote! {
             __synod::StateFieldDef {
-                name: #stored, docs: #docs, prefix: #prefix, kind: #field_trait::KIND, key: &#field_trait::KEY, value: &#field_trait::VALUE,
+                name: #stored,
+                docs: #docs,
+                prefix: #prefix,
+                kind: #field_trait::KIND,
+                key: &#field_trait::KEY,
+                value: &#field_trait::VALUE,
             }
         });
         names.push((ident, stored));
@@ -106,7 +111,12 @@ fn emitted(ty: Option<&Type>) -> (TokenStream, TokenStream, TokenStream) {
     let shape = shape_of(ty);
     (
         quote!(#ty),
-        quote!(::core::option::Option::Some(__synod::EmitsDef { shape: #shape, signature: #payload::SIGNATURE })),
+        quote! {
+            ::core::option::Option::Some(__synod::EmitsDef {
+                shape: #shape,
+                signature: #payload::SIGNATURE,
+            })
+        },
         quote_spanned! {ty.span()=>
             #[allow(long_running_const_eval)]
             impl __synod::EventPayload for #ty {

@@ -258,90 +258,99 @@ fn ops_refuses() {
     );
 }
 
+fn refused_hook(method: TokenStream, words: &str) {
+    let item = quote!(impl A { #[op] fn op(&self, cx: &mut Ctx) {} #method });
+    refused(crate::ops::expand, quote!(), item, words);
+}
+
 #[test]
-fn hooks_are_refused_with_what_to_write() {
-    let hook = |method: TokenStream, words: &str| {
-        let item = quote!(impl A { #[op] fn op(&self, cx: &mut Ctx) {} #method });
-        refused(crate::ops::expand, quote!(), item, words);
-    };
-    hook(
+fn a_session_end_hook_is_refused_with_what_to_write() {
+    refused_hook(
         quote!(
             #[on_session_end]
             fn a(&self, cx: &mut Ctx) {}
         ),
         "session: SessionId)`",
     );
-    hook(
+    refused_hook(
         quote!(
             #[on_session_end]
             fn a(&self, cx: &mut Ctx, session: u64) {}
         ),
         "`session` is a SessionId: write `#[on_session_end]",
     );
-    hook(
+    refused_hook(
         quote!(
             #[on_session_end]
             fn a(&self, cx: &QueryCtx, session: SessionId) {}
         ),
         "begins with `&self, cx: &mut Ctx`",
     );
-    hook(
+    refused_hook(
         quote!(
             #[on_session_end]
             fn a(cx: &mut Ctx, session: SessionId) {}
         ),
         "begins with `&self`",
     );
-    hook(
+}
+
+#[test]
+fn a_timer_hook_is_refused_with_what_to_write() {
+    refused_hook(
         quote!(
             #[on_timer]
             fn a(&self, cx: &mut Ctx, timer: TimerId) {}
         ),
         "timer: TimerId, payload: T)`",
     );
-    hook(
+    refused_hook(
         quote!(
             #[on_timer]
             fn a(&self, cx: &mut Ctx, payload: String, timer: TimerId) {}
         ),
         "`payload` is a TimerId",
     );
-    hook(
+    refused_hook(
         quote!(
             #[on_timer]
             fn a(&self, cx: &mut Ctx, timer: TimerId, payload: &str) {}
         ),
         "arguments are owned",
     );
-    hook(
+}
+
+#[test]
+fn a_cancel_hook_is_refused_with_what_to_write() {
+    refused_hook(
         quote!(
             #[on_cancel]
             fn a(&self, cx: &mut Ctx, ticket: TicketId) {}
         ),
         "ticket: TicketId, granted: bool)`",
     );
-    hook(
+    refused_hook(
         quote!(
             #[on_cancel]
             fn a(&self, cx: &mut Ctx, ticket: Ticket<u8>, granted: bool) {}
         ),
         "`ticket` is a TicketId",
     );
-    hook(
+    refused_hook(
         quote!(
             #[on_cancel]
             fn a(&self, cx: &mut Ctx, ticket: TicketId, granted: bool) -> bool {}
         ),
         "returns nothing",
     );
-    hook(
+    refused_hook(
         quote!(
             #[on_cancel]
             async fn a(&self, cx: &mut Ctx, ticket: TicketId, granted: bool) {}
         ),
         "not async",
     );
-    hook(
+    refused_hook(
         quote!(
             #[on_cancel]
             #[cfg(x)]
@@ -349,7 +358,7 @@ fn hooks_are_refused_with_what_to_write() {
         ),
         "cannot depend on cfg",
     );
-    hook(
+    refused_hook(
         quote!(
             #[on_cancel]
             #[op]
@@ -357,49 +366,57 @@ fn hooks_are_refused_with_what_to_write() {
         ),
         "or one hook",
     );
-    hook(
+}
+
+#[test]
+fn an_event_hook_is_refused_with_what_to_write() {
+    refused_hook(
         quote!(
             #[on_event]
             fn a(&self, cx: &mut Ctx) {}
         ),
         "write `#[on_event] fn …(&self, cx: &mut Ctx, event: Event)`",
     );
-    hook(
+    refused_hook(
         quote!(
             #[on_event]
             fn a(&self, cx: &mut Ctx, change: Change) {}
         ),
         "`change` is a Event: write `#[on_event]",
     );
-    hook(
+    refused_hook(
         quote!(
             #[on_event]
             fn a(&self, cx: &mut Ctx, event: &Event) {}
         ),
         "arguments are owned",
     );
-    hook(
+    refused_hook(
         quote!(
             #[on_event]
             fn a(&self, cx: &QueryCtx, event: Event) {}
         ),
         "begins with `&self, cx: &mut Ctx`",
     );
-    hook(
+    refused_hook(
         quote!(
             #[on_event]
             fn a(&self, cx: &mut Ctx, event: Event) -> Result<(), E> {}
         ),
         "returns nothing",
     );
-    hook(
+    refused_hook(
         quote!(
             #[on_event(topic = "a")]
             fn a(&self, cx: &mut Ctx, event: Event) {}
         ),
         "unexpected token",
     );
-    hook(
+}
+
+#[test]
+fn a_second_hook_of_a_kind_is_refused_with_the_first() {
+    refused_hook(
         quote!(
             #[on_event]
             fn a(&self, cx: &mut Ctx, event: Event) {}
@@ -408,7 +425,7 @@ fn hooks_are_refused_with_what_to_write() {
         ),
         "a recipe has one #[on_event], which is `a`",
     );
-    hook(
+    refused_hook(
         quote!(
             #[on_timer]
             fn a(&self, cx: &mut Ctx, timer: TimerId, payload: u8) {}

@@ -69,7 +69,10 @@ pub(crate) mod calls {
     }
 
     macro_rules! imports {
-        ($($(#[$doc:meta])* $access:ident $name:ident($($param:ident: $kind:ident),*) -> $result:ident;)*) => {
+        ($(
+            $(#[$doc:meta])*
+            $access:ident $name:ident($($param:ident: $kind:ident),*) -> $result:ident;
+        )*) => {
             mod raw {
                 $(import!(@split $name [] [$($param: $kind,)*] $result);)*
             }

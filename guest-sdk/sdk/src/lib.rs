@@ -25,7 +25,8 @@
 //!     /// Counts one up and returns the new count.
 //!     #[op]
 //!     fn count(&self, cx: &mut Ctx, name: String) -> Result<u64, TallyError> {
-//!         let count = self.counts.get(cx, &name).unwrap_or(0).checked_add(1).ok_or(TallyError::Full)?;
+//!         let count = self.counts.get(cx, &name).unwrap_or(0);
+//!         let count = count.checked_add(1).ok_or(TallyError::Full)?;
 //!         self.counts.put(cx, &name, &count);
 //!         Ok(count)
 //!     }

@@ -42,8 +42,7 @@ pub trait RecipeState: Sized + 'static {
 pub struct EmitsDef {
     /// Its shape.
     pub shape: &'static Shape,
-    /// Its
-    /// [`EventPayload::SIGNATURE`](crate::EventPayload::SIGNATURE)(synod_abi::EventPayload::SIGNATURE).
+    /// Its [`SIGNATURE`](synod_abi::EventPayload::SIGNATURE).
     pub signature: u64,
 }
 

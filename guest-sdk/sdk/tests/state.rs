@@ -223,8 +223,10 @@ proptest! {
         every.fill_tuples(rows).unwrap();
         let (ones, twos, mut all) = every.tuple_prefixes(first.as_str(), second).unwrap();
         all.reverse();
-        prop_assert_eq!(ones, model.iter().filter(|(key, _)| key.0 == first).map(|(_, value)| *value).collect::<Vec<_>>());
-        prop_assert_eq!(twos, model.iter().filter(|(key, _)| key.0 == first && key.1 == second).map(|(_, value)| *value).collect::<Vec<_>>());
+        let of_first = model.iter().filter(|(key, _)| key.0 == first);
+        let of_both = of_first.clone().filter(|(key, _)| key.1 == second);
+        prop_assert_eq!(ones, of_first.map(|(_, value)| *value).collect::<Vec<_>>());
+        prop_assert_eq!(twos, of_both.map(|(_, value)| *value).collect::<Vec<_>>());
         prop_assert_eq!(all, model.into_values().collect::<Vec<_>>());
     }
 
@@ -243,11 +245,15 @@ proptest! {
                     last = Some(position);
                     queue.push_back((position, n));
                 }
-                1 => prop_assert_eq!(every.pop(key.as_str()).unwrap(), queue.pop_front().map(|(_, item)| item)),
+                1 => {
+                    let front = queue.pop_front().map(|(_, item)| item);
+                    prop_assert_eq!(every.pop(key.as_str()).unwrap(), front);
+                }
                 _ => {
                     let at = n as usize % (queue.len() + 1);
                     let position = queue.get(at).map_or(12, |(position, _)| *position);
-                    prop_assert_eq!(every.remove(key.as_str(), position).unwrap(), queue.remove(at).map(|(_, item)| item));
+                    let removed = every.remove(key.as_str(), position).unwrap();
+                    prop_assert_eq!(removed, queue.remove(at).map(|(_, item)| item));
                 }
             }
             let items: Vec<_> = queue.iter().map(|(_, item)| *item).collect();

@@ -92,7 +92,9 @@ impl<R> TestHost<R> {
     /// #         Reply::Later(ticket)
     /// #     }
     /// #     #[op] fn open(&self, cx: &mut Ctx, door: String, number: u32) {
-    /// #         while let Some(ticket) = self.waiting.pop_front(cx, &door) { cx.complete(ticket, &number); }
+    /// #         while let Some(ticket) = self.waiting.pop_front(cx, &door) {
+    /// #             cx.complete(ticket, &number);
+    /// #         }
     /// #     }
     /// # }
     /// let host = TestHost::of::<Doors>();
@@ -269,9 +271,9 @@ impl<R> Future for Answer<'_, R> {
                     assert!(
                         STARTED.get(),
                         "this call waits, and the test would with it: make it with the async client and \
-                            start it, \
-                         `let client = session.async_client(); let started = host.start(client.…)`; then see `started.is_waiting()`, \
-                         let another session do what it waits for, and `started.take()`"
+                         start it, `let client = session.async_client(); let started = \
+                         host.start(client.…)`; then see `started.is_waiting()`, let another session do \
+                         what it waits for, and `started.take()`"
                     );
                     self.state = Answered::Parked(request);
                     Poll::Pending

@@ -25,22 +25,48 @@ fn what_never_ends_is_blank_to_the_end() {
 
 #[test]
 fn a_function_ends_with_its_own_brace() {
-    let text = "impl A {\n    fn one(&self) -> [u8; 4] {\n        let s = \"}\";\n        { r#\"}\"# }\n    }\n\n    \
-                fn short() {}\n}\n";
+    let text = r##"impl A {
+    fn one(&self) -> [u8; 4] {
+        let s = "}";
+        { r#"}"# }
+    }
+
+    fn short() {}
+}
+"##;
     assert_eq!(lengths(text), [("one".into(), 2, 4), ("short".into(), 7, 1)]);
 }
 
 #[test]
 fn a_declaration_and_a_function_pointer_are_none() {
-    let text = "trait A {\n    fn declared(&self, f: fn (u32) -> u8) -> [u8; 2];\n}\nstruct B(fn (u32));\n\
-                const F: fn (u8) = f;\nlet a_fn = { 1 };\n";
+    let text = "trait A {
+    fn declared(&self, f: fn (u32) -> u8) -> [u8; 2];
+}
+struct B(fn (u32));
+const F: fn (u8) = f;
+let a_fn = { 1 };
+";
     assert_eq!(lengths(text), []);
 }
 
 #[test]
 fn nested_functions_and_those_in_macros_are_found_too() {
-    let text = "proptest! {\n    #[test]\n    fn outer(a in 0..9_usize, b in { any::<u8>() }) {\n        \
-                fn inner() {\n        }\n    }\n}\nmacro_rules! m {\n    ($n:ident) => {\n        fn $n() \
-                where\n            u8: Copy,\n        {\n        }\n    };\n}\n";
-    assert_eq!(lengths(text), [("outer".into(), 3, 4), ("inner".into(), 4, 2), ("$n".into(), 10, 4)]);
+    let text = "proptest! {
+    #[test]
+    fn outer(a in 0..9_usize, b in { any::<u8>() }) {
+        fn inner() {
+        }
+    }
+}
+macro_rules! m {
+    ($n:ident) => {
+        fn $n()
+        where
+            u8: Copy,
+        {
+        }
+    };
+}
+";
+    assert_eq!(lengths(text), [("outer".into(), 3, 4), ("inner".into(), 4, 2), ("$n".into(), 10, 5)]);
 }
