@@ -56,8 +56,7 @@ fn elected(event: &Value) -> (&str, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn leadership_goes_from_a_killed_leader_to_the_next_who_waits_and_an_observer_sees_each_change_through_failovers()
- {
+async fn leadership_passes_from_a_killed_leader_and_an_observer_sees_each_change_through_failovers() {
     let mut cluster = Cluster::started(3, &[]).await;
     let mut observer =
         Running::start(&cluster, &["watch", "election", "boss", "--from", "oldest", "--output", "json"]);

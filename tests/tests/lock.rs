@@ -23,8 +23,7 @@ async fn sessions(cluster: &Cluster) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_lock_of_a_killed_holder_goes_to_the_next_with_a_larger_token_after_its_session_ended_and_not_before()
- {
+async fn the_lock_of_a_killed_holder_passes_on_with_a_larger_token_once_its_session_has_ended() {
     let cluster = Cluster::started(3, &[]).await;
     let mut first = holder(&cluster, &[], HOLD);
     let token = first.token().await;

@@ -15,6 +15,7 @@ use synod_tests::binary::{remove_copy, synod};
 use synod_tests::cluster::{Cluster, PATIENCE};
 use synod_tests::command::Running;
 use synod_tests::wait::until;
+use tokio::task::JoinHandle;
 
 /// Clients of each kind: without a session, and each in one of its own.
 const CLIENTS: usize = 8;
@@ -42,13 +43,45 @@ async fn main() {
     step("building the synod binary (the first time compiles RocksDB and wasmtime)");
     synod();
 
+    let mut cluster = started(&step).await;
+    install_a_new_recipe(&cluster, &step);
+    let counters = Counters::start(&cluster, &step).await;
+    tokio::time::sleep(LOAD).await;
+    let killed = kill_the_leader(&mut cluster, &step).await;
+    tokio::time::sleep(LOAD).await;
+    let (tally, answers) = counters.stop().await;
+
+    let client = cluster.client().await;
+    nothing_lost(&client, tally, &step).await;
+    every_increment_once(&client, answers, &step).await;
+
+    cluster.start(killed);
+    cluster.ready().await;
+    step(&format!(
+        "restarted member {}; it caught up from its own disk and the others' log",
+        cluster.members[killed].name
+    ));
+    the_lock_moves(&cluster, &client, &step).await;
+    leadership_moves(&mut cluster, &client, &step).await;
+    cluster.nothing_left().await;
+    step("all sessions have ended: no session, outcome, waiting call or timer is left on any member");
+    members_agree(&cluster, &step).await;
+    drop(cluster);
+    remove_copy();
+    println!("demo: ok");
+}
+
+async fn started(step: &impl Fn(&str)) -> Cluster {
     let mut cluster = Cluster::new(3, &[]);
     (0..3).for_each(|n| cluster.start(n));
     step(&format!("started three members on loopback ports: {}", cluster.endpoints()));
     cluster.ready().await;
     let leader = cluster.leader().await;
     step(&format!("they formed a cluster; member {} leads", cluster.members[leader].name));
+    cluster
+}
 
+fn install_a_new_recipe(cluster: &Cluster, step: &impl Fn(&str)) {
     let folder = tempfile::tempdir().expect("the temporary folder can be written");
     let recipe = folder.path().join("visits");
     cli(folder.path(), &["recipe", "new", "visits"]);
@@ -57,19 +90,53 @@ async fn main() {
     step("compiled it to WebAssembly with `synod recipe build`");
     cli(&recipe, &["--endpoint", &cluster.endpoints(), "recipe", "install"]);
     step("installed it into the running cluster with `synod recipe install`");
+}
 
-    let stop = Arc::new(AtomicBool::new(false));
-    let (mut plain, mut exact) = (Vec::new(), Vec::new());
-    for _ in 0..CLIENTS {
-        plain.push(tokio::spawn(count(cluster.client().await, stop.clone())));
-        let session = cluster.client().await.session().ttl(COUNTING_TTL).label("demo: counts").open().await;
-        exact.push(tokio::spawn(count_exactly(session.expect("a session can be opened"), stop.clone())));
+/// Clients that count without pause, half of them in sessions.
+struct Counters {
+    stop: Arc<AtomicBool>,
+    plain: Vec<JoinHandle<Tally>>,
+    exact: Vec<JoinHandle<Vec<u64>>>,
+}
+
+impl Counters {
+    async fn start(cluster: &Cluster, step: &impl Fn(&str)) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut plain = Vec::new();
+        let mut exact = Vec::new();
+        for _ in 0..CLIENTS {
+            plain.push(tokio::spawn(count(cluster.client().await, stop.clone())));
+            let client = cluster.client().await;
+            let session = client.session().ttl(COUNTING_TTL).label("demo: counts").open().await;
+            let session = session.expect("a session can be opened");
+            exact.push(tokio::spawn(count_exactly(session, stop.clone())));
+        }
+        step(&format!(
+            "{CLIENTS} clients without a session and {CLIENTS} in sessions call `visits add` without pause"
+        ));
+        Self { stop, plain, exact }
     }
-    step(&format!(
-        "{CLIENTS} clients without a session and {CLIENTS} in sessions call `visits add` without pause"
-    ));
-    tokio::time::sleep(LOAD).await;
 
+    /// What became of the calls without a session, and the answers to those in sessions.
+    async fn stop(self) -> (Tally, Vec<u64>) {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut tally = Tally::default();
+        for task in self.plain {
+            let one = task.await.expect("a client does not panic");
+            tally.acknowledged += one.acknowledged;
+            tally.unknown += one.unknown;
+            tally.not_applied += one.not_applied;
+        }
+        let mut answers = Vec::new();
+        for task in self.exact {
+            answers.extend(task.await.expect("every call in a session has an outcome that is known"));
+        }
+        (tally, answers)
+    }
+}
+
+/// Kills the leader, and waits for the next. Returns which member was killed.
+async fn kill_the_leader(cluster: &mut Cluster, step: &impl Fn(&str)) -> usize {
     let leader = cluster.leader().await;
     cluster.kill(leader);
     let killed = Instant::now();
@@ -80,57 +147,29 @@ async fn main() {
         cluster.members[heir].name,
         killed.elapsed().as_secs_f64()
     ));
-    tokio::time::sleep(LOAD).await;
-    stop.store(true, Ordering::Relaxed);
-    let mut tally = Tally::default();
-    for task in plain {
-        let one = task.await.expect("a client does not panic");
-        tally.acknowledged += one.acknowledged;
-        tally.unknown += one.unknown;
-        tally.not_applied += one.not_applied;
-    }
-    let mut answers = Vec::new();
-    for task in exact {
-        answers.extend(task.await.expect("every call in a session has an outcome that is known"));
-    }
+    leader
+}
 
-    let client = cluster.client().await;
-    let counted = counted(&client, PLAIN).await;
+async fn nothing_lost(client: &Client, tally: Tally, step: &impl Fn(&str)) {
+    let counted = counted(client, PLAIN).await;
     let Tally { acknowledged, unknown, not_applied } = tally;
+    let most = acknowledged + unknown;
     step("without a session a lost answer is an outcome unknown, and is not sent again:");
     step(&format!(
-        "  acknowledged {acknowledged} <= counted {counted} <= acknowledged + outcome unknown {}",
-        acknowledged + unknown
+        "  acknowledged {acknowledged} <= counted {counted} <= acknowledged + outcome unknown {most}"
     ));
     step(&format!("  outcome unknown {unknown}, surely not applied {not_applied}"));
     assert!(acknowledged > 0, "nothing was acknowledged");
     assert!(acknowledged <= counted, "{} acknowledged calls are lost", acknowledged.saturating_sub(counted));
-    assert!(
-        counted <= acknowledged + unknown,
-        "{} calls were counted twice",
-        counted.saturating_sub(acknowledged + unknown)
-    );
-    every_increment_once(&client, answers, &step).await;
+    assert!(counted <= most, "{} calls were counted twice", counted.saturating_sub(most));
+}
 
-    cluster.start(leader);
-    cluster.ready().await;
-    step(&format!(
-        "restarted member {}; it caught up from its own disk and the others' log",
-        cluster.members[leader].name
-    ));
-    the_lock_moves(&cluster, &client, &step).await;
-    leadership_moves(&mut cluster, &client, &step).await;
-    cluster.nothing_left().await;
-    step("all sessions have ended: no session, outcome, waiting call or timer is left on any member");
-
+async fn members_agree(cluster: &Cluster, step: &impl Fn(&str)) {
     let (index, digests) = cluster.digests().await;
     for (member, (chain, state)) in cluster.members.iter().zip(&digests) {
         step(&format!("member {} at entry {index}: chain {}, state {}", member.name, hex(chain), hex(state)));
     }
     assert!(digests.iter().all(|digest| *digest == digests[0]), "the members differ");
-    drop(cluster);
-    remove_copy();
-    println!("demo: ok");
 }
 
 fn one_more(name: &str) -> String {

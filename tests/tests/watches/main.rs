@@ -15,6 +15,7 @@ use synod_sdk::prelude::*;
 use synod_tests::cluster::{Cluster, PATIENCE};
 use synod_tests::wait::until;
 use synod_tests::watching::{Logged, WatchStream, create_from, logged};
+use tokio::task::JoinHandle;
 
 use replay::events_of;
 
@@ -36,15 +37,18 @@ const MIRRORS: usize = 10;
 struct Load {
     stop: Arc<AtomicBool>,
     writes: Arc<AtomicU64>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Load {
     async fn start(cluster: &Cluster) -> Self {
-        let (stop, writes, mut tasks) =
-            (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Vec::new());
+        let stop = Arc::new(AtomicBool::new(false));
+        let writes = Arc::new(AtomicU64::new(0));
+        let mut tasks = Vec::new();
         for writer in 0..WRITERS {
-            let (client, stop, writes) = (cluster.client().await, stop.clone(), writes.clone());
+            let client = cluster.client().await;
+            let stop = stop.clone();
+            let writes = writes.clone();
             tasks.push(tokio::spawn(async move {
                 for n in 0_u64.. {
                     if stop.load(Ordering::Relaxed) {
@@ -201,73 +205,81 @@ async fn restart(cluster: &mut Cluster, member: usize, flags: &[&str]) {
     cluster.ready().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watch_through_failovers_a_compaction_and_a_snapshot_has_every_event_once_and_in_order_as_the_log_has_them()
- {
-    let mut cluster = Cluster::new(3, &[]);
-    (0..3).for_each(|n| cluster.start_with(n, &REMEMBERS));
-    cluster.ready().await;
-    let client = cluster.client().await;
-    let last = Arc::new(AtomicU64::new(u64::MAX));
-    let from = client
-        .query_json("kv", "get", r#"{"key": "x"}"#, Consistency::Linearizable)
-        .await
-        .expect("kv answers")
-        .revision
-        + 1;
-    let watch = client
-        .watch("kv")
-        .prefix("config/")
-        .from_revision(from)
-        .typed::<Change>()
-        .open()
-        .await
-        .expect("a watch");
-    let library = tokio::spawn(follow(watch, last.clone()));
-    let mut pinned = Pinned {
-        address: cluster.members[SERVING].client_address.clone(),
-        from,
-        topic: "config/",
-        seen: Vec::new(),
-        streams: 0,
-    };
-    let pinned = tokio::spawn({
-        let last = last.clone();
-        async move {
-            pinned.run(&last).await;
+/// A watch of the client library and one of the serving member alone, from the same revision on.
+struct Watches {
+    from: u64,
+    /// Where both end, once it is known.
+    last: Arc<AtomicU64>,
+    library: JoinHandle<Vec<Logged>>,
+    pinned: JoinHandle<Pinned>,
+}
+
+impl Watches {
+    async fn start(cluster: &Cluster, client: &Client) -> Self {
+        let now = client.query_json("kv", "get", r#"{"key": "x"}"#, Consistency::Linearizable).await;
+        let from = now.expect("kv answers").revision + 1;
+        let last = Arc::new(AtomicU64::new(u64::MAX));
+        let watch = client.watch("kv").prefix("config/").from_revision(from).typed::<Change>();
+        let library = tokio::spawn(follow(watch.open().await.expect("a watch"), last.clone()));
+        let mut pinned = Pinned {
+            address: cluster.members[SERVING].client_address.clone(),
+            from,
+            topic: "config/",
+            seen: Vec::new(),
+            streams: 0,
+        };
+        let until = last.clone();
+        let pinned = tokio::spawn(async move {
+            pinned.run(&until).await;
             pinned
-        }
-    });
-    let load = Load::start(&cluster).await;
-    load.more(200).await;
+        });
+        Self { from, last, library, pinned }
+    }
+
+    /// What both saw up to `last`.
+    async fn end(self, last: u64) -> (Vec<Logged>, Pinned) {
+        self.last.store(last, Ordering::Relaxed);
+        let pinned = tokio::time::timeout(PATIENCE, self.pinned).await.expect("the watch gets to the end");
+        let library = tokio::time::timeout(PATIENCE, self.library).await.expect("the watch gets to the end");
+        (library.expect("it saw nothing wrong"), pinned.expect("it saw nothing wrong"))
+    }
+}
+
+/// Kills leaders under load, one after the other.
+async fn fail_over(cluster: &mut Cluster, load: &Load) {
     for _ in 0..FAILOVERS {
         let leader = cluster.leader().await;
         cluster.kill(leader);
         cluster.leader_except(leader).await;
-        restart(&mut cluster, leader, &REMEMBERS).await;
+        restart(cluster, leader, &REMEMBERS).await;
         load.more(200).await;
     }
+}
 
-    // What is compacted lies behind the watches, which are up to date within moments.
-    let behind = cluster.status(HISTORIAN).await.expect("the member runs").revision;
+/// Compacts events before the watches, which are up to date within moments.
+async fn compact(cluster: &Cluster, client: &Client, load: &Load, from: u64) {
+    let before = cluster.status(HISTORIAN).await.expect("the member runs").revision;
     load.more(200).await;
     until("the watches to have gone on", PATIENCE, || async {
-        (cluster.status(SERVING).await?.revision > behind + 200).then_some(())
+        (cluster.status(SERVING).await?.revision > before + 200).then_some(())
     })
     .await;
     let compacted = client.compact("kv", from + 100).await.expect("events can be forgotten");
     assert!(compacted.events > 0, "{compacted:?}");
+}
 
-    let before = load.stop().await;
+/// Pauses the serving member until the leader's log no longer reaches back to it, so that it
+/// installs a snapshot. Returns how many writes were acknowledged meanwhile.
+async fn force_a_snapshot(cluster: &mut Cluster) -> u64 {
     cluster.stop(LEADER).await;
-    restart(&mut cluster, LEADER, &FORGETS).await;
-    make_lead(&cluster, LEADER).await;
-    let load = Load::start(&cluster).await;
+    restart(cluster, LEADER, &FORGETS).await;
+    make_lead(cluster, LEADER).await;
+    let load = Load::start(cluster).await;
     load.more(200).await;
     let snapshots = cluster.log(SERVING).matches("installed a snapshot").count();
     let applied = cluster.status(SERVING).await.expect("the member runs").applied_index;
     cluster.pause(SERVING);
-    until("the leader's log to begin behind the serving member's", PATIENCE, || async {
+    until("the leader's log to begin after the serving member's", PATIENCE, || async {
         (cluster.status(LEADER).await?.purged_index > applied).then_some(())
     })
     .await;
@@ -277,25 +289,33 @@ async fn a_watch_through_failovers_a_compaction_and_a_snapshot_has_every_event_o
     })
     .await;
     load.more(200).await;
-    let writes = before + load.stop().await;
+    load.stop().await
+}
+
+/// Through failovers, a compaction and a snapshot, a watch has every event once and in order, as
+/// the log has them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watches_have_every_event_that_the_log_has_whatever_befalls_the_cluster() {
+    let mut cluster = Cluster::new(3, &[]);
+    (0..3).for_each(|n| cluster.start_with(n, &REMEMBERS));
+    cluster.ready().await;
+    let client = cluster.client().await;
+    let watches = Watches::start(&cluster, &client).await;
+    let from = watches.from;
+    let load = Load::start(&cluster).await;
+    load.more(200).await;
+    fail_over(&mut cluster, &load).await;
+    compact(&cluster, &client, &load, from).await;
+    let before = load.stop().await;
+    let writes = before + force_a_snapshot(&mut cluster).await;
     cluster.ready().await;
     cluster.assert_equal_digests().await;
 
-    last.store(cluster.status(HISTORIAN).await.expect("the member runs").revision, Ordering::Relaxed);
-    let pinned = tokio::time::timeout(PATIENCE, pinned)
-        .await
-        .expect("the watch gets to the end")
-        .expect("it saw nothing wrong");
-    let library = tokio::time::timeout(PATIENCE, library)
-        .await
-        .expect("the watch gets to the end")
-        .expect("it saw nothing wrong");
+    let last = cluster.status(HISTORIAN).await.expect("the member runs").revision;
+    let (library, pinned) = watches.end(last).await;
     assert!(cluster.stop(HISTORIAN).await.success());
-    let logged = events_of(&cluster.members[HISTORIAN].data, "kv");
-    let expected: Vec<Logged> = logged
-        .into_iter()
-        .filter(|event| event.revision.0 >= from && event.topic.starts_with("config/"))
-        .collect();
+    let mut expected = events_of(&cluster.members[HISTORIAN].data, "kv");
+    expected.retain(|event| event.revision.0 >= from && event.topic.starts_with("config/"));
     eprintln!(
         "{writes} writes, {} events wanted, {} streams of the member that installed a snapshot",
         expected.len(),
