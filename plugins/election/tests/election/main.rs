@@ -7,7 +7,7 @@ use synod_election::{
 };
 use synod_sdk::abi::limits;
 use synod_sdk::prelude::*;
-use synod_test::{Cancelled, Started, TestHost, TestSession};
+use synod_test::{Cancelled, Started, TestHost};
 
 mod leaving;
 mod model;

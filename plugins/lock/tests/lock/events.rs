@@ -1,5 +1,6 @@
 //! Grants and releases are events; joining the queue emits none.
-use synod_lock::{Lock, LockError};
+use synod_lock::Lock;
+use synod_sdk::prelude::*;
 use synod_test::{Cancelled, TestHost};
 
 use super::{owner, told};
