@@ -30,6 +30,7 @@ pub(crate) fn expand(recipe: &Ident, points: &[EntryPoint]) -> TokenStream {
         .collect();
     let (asyncs, blockings) =
         (methods.iter().map(|(method, _)| method), methods.iter().map(|(_, method)| method));
+    let waiting = waiting();
     quote! {
         #[cfg(not(target_arch = "wasm32"))]
         #[doc = #client_docs]
@@ -41,13 +42,7 @@ pub(crate) fn expand(recipe: &Ident, points: &[EntryPoint]) -> TokenStream {
         #[allow(unreachable_pub, dead_code, private_interfaces, missing_docs, long_running_const_eval)]
         #[allow(clippy::too_many_arguments, clippy::missing_errors_doc)]
         impl<'t, T: ::synod_sdk::__private::Transport> #client<'t, T> {
-            /// The same client, whose calls wait at most `wait_ms` milliseconds of cluster time for
-            /// an operation that answers later: then they end with `CallError::WaitTimeout`. 0 does
-            /// not wait at all. Without it they wait as long as the session lives.
-            #[must_use]
-            pub fn waiting_ms(&self, wait_ms: u64) -> Self {
-                Self(self.0.waiting_ms(wait_ms))
-            }
+            #waiting
 
             #(#asyncs)*
         }
@@ -62,13 +57,7 @@ pub(crate) fn expand(recipe: &Ident, points: &[EntryPoint]) -> TokenStream {
         #[allow(unreachable_pub, dead_code, private_interfaces, missing_docs)]
         #[allow(clippy::too_many_arguments, clippy::missing_errors_doc)]
         impl<'t, T: ::synod_sdk::__private::Transport> #blocking<'t, T> {
-            /// The same client, whose calls wait at most `wait_ms` milliseconds of cluster time for
-            /// an operation that answers later: then they end with `CallError::WaitTimeout`. 0 does
-            /// not wait at all. Without it they wait as long as the session lives.
-            #[must_use]
-            pub fn waiting_ms(&self, wait_ms: u64) -> Self {
-                Self(self.0.waiting_ms(wait_ms))
-            }
+            #waiting
 
             #(#blockings)*
         }
@@ -92,6 +81,19 @@ pub(crate) fn expand(recipe: &Ident, points: &[EntryPoint]) -> TokenStream {
             ) -> #blocking<'_, T> {
                 #blocking(Self::client(transport, space))
             }
+        }
+    }
+}
+
+/// The method of both clients that bounds how long their calls wait.
+fn waiting() -> TokenStream {
+    quote! {
+        /// The same client, whose calls wait at most `wait_ms` milliseconds of cluster time for an
+        /// operation that answers later: then they end with `CallError::WaitTimeout`. 0 does not
+        /// wait at all. Without it they wait as long as the session lives.
+        #[must_use]
+        pub fn waiting_ms(&self, wait_ms: u64) -> Self {
+            Self(self.0.waiting_ms(wait_ms))
         }
     }
 }

@@ -98,7 +98,7 @@ impl MemoryStore {
             disk.apply(&change);
         }
         core.pending.clear();
-        disk.purging.clear();
+        disk.forget_purges();
         core.failed = Some(StorageError::Fatal("the store has crashed".into()));
         drop(core);
         Self::start(disk.clone(), manual.then_some(disk), self.shared.incarnation + 1)

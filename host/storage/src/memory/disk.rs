@@ -111,6 +111,11 @@ impl Disk {
         self.purging.back().or(self.purged.as_ref())
     }
 
+    /// Purges that are due later are in memory only: a crash forgets them.
+    pub(super) fn forget_purges(&mut self) {
+        self.purging.clear();
+    }
+
     fn write(&mut self, write: &Write) {
         match write {
             Write::Put { table, key, value } => {
