@@ -2,11 +2,11 @@
 //! one revision together, from where its watch starts.
 //!
 //! A watch has no queue of events. A watched space keeps a bounded [`tail`] of its last events in
-//! memory, shared by all its watches; a watch is a [`position`] in it. Its events are looked up when
-//! its transport polls, so back-pressure is the transport's; a watch whose position lies before the
-//! tail reads pages of the store. The apply thread only appends to a bounded [`feed`]; the hub's
-//! own task finds the watches that want an event, by an [`index`] whose cost is that of the
-//! matches. When the feed overflows, or a snapshot skips entries, watches go on in the store.
+//! memory, shared by all its watches; a watch is a [`position`] in it. Its events are looked up
+//! when its transport polls, so back-pressure is the transport's; a watch whose position lies
+//! before the tail reads pages of the store. The apply thread only appends to a bounded [`feed`];
+//! the hub's own task finds the watches that want an event, by an [`index`] whose cost is that of
+//! the matches. When the feed overflows, or a snapshot skips entries, watches go on in the store.
 //!
 //! It knows nothing of gRPC: an event is bytes that the node's [`EncodeEvent`] makes, once for each
 //! form, however many watches get it. Who may watch, where a watch starts, and the stream that a

@@ -76,6 +76,11 @@ impl<P: Ports> Member<P> {
 }
 
 impl<P: Ports> WatchStream<P> {
+    #[cfg(test)]
+    pub(crate) fn key(&self) -> StreamKey {
+        self.handle.key
+    }
+
     /// Creates a watch. An update reports the result, unless this future is dropped first. Waits
     /// while [`WATCH_CREATES`](crate::watch::WATCH_CREATES) creates are under way or have updates
     /// that the transport has not taken; `timeout` counts from then.

@@ -1,7 +1,7 @@
 //! A client with a session, as tests need it: it says what it calls as which request, and where.
 use std::time::Duration;
 
-use synod_abi::{RequestId, Revision, SessionId, SpaceId};
+use synod_abi::{RequestId, Revision, SessionId};
 use synod_machine::{Caller, Request};
 
 use super::cluster::{Cluster, Pending, TIMEOUT};
@@ -124,12 +124,6 @@ impl Cluster {
         let answer =
             self.wait(async move { member.call(space, "emit", args, Caller::default(), TIMEOUT).await });
         answer.expect("emitted").revision
-    }
-
-    /// The number of a space.
-    pub(crate) fn space(&mut self, member: u64, name: &'static str) -> SpaceId {
-        let member = self.member(member);
-        self.wait(async move { member.describe_space(name, TIMEOUT).await }).expect("a space").entry.record.id
     }
 
     /// A call outside of any session.

@@ -1,5 +1,5 @@
-//! Watching clients, as tests need them: they take when a test says so, or at once, and know how to
-//! come back.
+//! Streams of watches for tests: they take updates when a test says so, or at once, and reduce them
+//! to what tests compare.
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ thread_local! {
     static HOOK: Cell<Option<Hook>> = const { Cell::new(None) };
 }
 
-/// Has something happen while the next event is encoded.
+/// Calls `hook` while the next event is encoded.
 pub(crate) fn while_encoding(hook: impl FnOnce() + 'static) {
     HOOK.set(Some(Box::new(hook)));
 }
@@ -32,7 +32,7 @@ pub(crate) fn encoded() -> usize {
     ENCODED.get()
 }
 
-/// The place and topic of an event.
+/// The position and topic of an event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Seen {
     pub(crate) revision: u64,
@@ -84,7 +84,7 @@ pub(crate) fn watch(id: u64, filter: TopicFilter, start: WatchStart) -> NewWatch
     }
 }
 
-/// What a watch was told, without its events.
+/// An update of one watch, without payloads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     Created(Revision, SpaceId, Option<Value>),
@@ -119,7 +119,7 @@ impl TestStream {
         })
     }
 
-    /// Creates a watch, and lets it be answered.
+    /// Creates a watch, and runs until that has a result.
     pub(crate) fn create(&self, cluster: &mut Cluster, new: NewWatch) {
         let _pending = self.start(cluster, new);
         cluster.run();
@@ -134,7 +134,7 @@ impl TestStream {
         }
     }
 
-    /// Takes all that there is.
+    /// Takes all batches.
     pub(crate) fn drain(&self) -> Vec<WatchUpdate> {
         let (mut updates, mut idle) = (Vec::new(), 0);
         while idle < 100 {
@@ -147,17 +147,17 @@ impl TestStream {
         updates
     }
 
-    /// The same, of one watch.
+    /// Takes all batches; returns the updates of one watch.
     pub(crate) fn told(&self, id: u64) -> Vec<Told> {
         self.drain().into_iter().filter_map(|update| told(update, id)).collect()
     }
 
-    /// The events of one watch among all that there is.
+    /// Takes all batches; returns the events of one watch.
     pub(crate) fn events(&self, id: u64) -> Vec<Seen> {
         events(self.told(id))
     }
 
-    /// Takes whatever comes, as soon as it comes, and keeps it.
+    /// Takes every batch as soon as there is one, and keeps it.
     pub(crate) fn follow(self, cluster: &Cluster) -> Arc<Mutex<Vec<WatchUpdate>>> {
         let kept: Arc<Mutex<Vec<WatchUpdate>>> = Arc::default();
         let all = kept.clone();
@@ -170,7 +170,7 @@ impl TestStream {
     }
 }
 
-/// What an update tells one watch.
+/// The update, if it is one of the watch `wanted`.
 pub(crate) fn told(update: WatchUpdate, wanted: u64) -> Option<Told> {
     match update {
         WatchUpdate::Created { id, revision, space, result, time: Time(_) } if id.0 == wanted => {
@@ -186,7 +186,7 @@ pub(crate) fn told(update: WatchUpdate, wanted: u64) -> Option<Told> {
     }
 }
 
-/// The events of what a watch was told.
+/// The events of a watch's updates.
 pub(crate) fn events(told: Vec<Told>) -> Vec<Seen> {
     let events = |told| match told {
         Told::Events(events, _) => events,
@@ -195,7 +195,7 @@ pub(crate) fn events(told: Vec<Told>) -> Vec<Seen> {
     told.into_iter().flat_map(events).collect()
 }
 
-/// The one rejection of a watch that was cancelled, and where it may come back.
+/// The rejection in a watch's last update, the revision to resume at, and the last compacted one.
 pub(crate) fn cancelled(told: &[Told]) -> (Rejected, Option<Revision>, Option<Revision>) {
     match told.last() {
         Some(Told::Cancelled(Some(CallFailure::Rejected(rejected)), resume, compacted)) => {

@@ -1,5 +1,5 @@
-//! Types in words, for the messages of [`JsonError`](super::JsonError): what was expected, and which
-//! names there are. Lists are cut after [`LISTED_NAMES`], so a message stays short.
+//! Types in words, for the messages of [`JsonError`](super::JsonError): what was expected, and the
+//! names to choose from. Lists are cut after [`LISTED_NAMES`], so a message stays short.
 use synod_abi::schema::{Enum, Field, Type, Variant};
 
 /// Most names that an error lists.

@@ -1,7 +1,7 @@
 //! JSON to postcard, by a type of the schema.
 //!
-//! Bytes are appended as values are read, so a value costs no tree of its own. The limit on bytes is
-//! checked after each value; it does not parse JSON text, see [`json`](super::json).
+//! Bytes are appended as values are read, so a value costs no tree of its own. The limit on bytes
+//! is checked after each value. It does not parse JSON text, see [`json`](super::json).
 use std::collections::HashSet;
 
 use base64::Engine as _;

@@ -61,7 +61,7 @@ impl Unread {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct StreamState {
-    slots: BTreeMap<WatchId, Slot>,
+    pub(super) slots: BTreeMap<WatchId, Slot>,
     /// Slots of watches that are being created.
     creating: usize,
     /// Updates that go out before any event.

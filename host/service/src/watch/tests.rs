@@ -1,8 +1,11 @@
-//! Watches of members on a log that the tests drive, held against a replay of that log.
+//! Watches of members on a log that the tests drive: what a client sees as transcripts (`scripts`),
+//! the rest held against a replay of that log.
 mod bounds;
 mod delivery;
 mod retention;
 mod schedules;
+mod scripts;
+mod show;
 mod starts;
 
 use synod_abi::TopicFilter;

@@ -1,4 +1,5 @@
-//! Many watches, watches that do not read, floods: everything bounded, nothing left behind.
+//! Many watches, transports that take nothing, floods: everything is bounded, and nothing remains
+//! in memory.
 use std::time::Duration;
 
 use synod_abi::{Revision, TopicFilter, limits};

@@ -1,16 +1,16 @@
-//! What watches are told: everything that they want, once, in order, a revision's together, in the
+//! What watches get: every event they want, once, in order, those of a revision together, in the
 //! form that they asked for.
 use synod_abi::{Revision, TopicFilter, limits};
 use synod_machine::{Binding, Caller, Emitted, OnFailure};
 
 use super::{exact, prefix};
-use crate::failure::{Reason, UnavailableReason};
+use crate::failure::Reason;
 use crate::progress::lock;
 use crate::testing::cluster::{Cluster, TIMEOUT, look};
 use crate::testing::oracle::Oracle;
-use crate::testing::watching::{self, Pulled, TestStream, Told, read, told, watch};
+use crate::testing::watching::{self, TestStream, Told, read, told, watch};
 use crate::testing::{recipe, watching::encoded};
-use crate::watch::{EventForm, UPDATE_BYTES, WatchId, WatchUpdate};
+use crate::watch::{EventForm, PROGRESS_INTERVAL, UPDATE_BYTES, WatchId, WatchUpdate};
 use crate::{CallFailure, NewWatch, WatchStart};
 
 #[test]
@@ -183,90 +183,16 @@ fn a_revision_that_is_too_large_for_an_update_comes_in_parts_that_nothing_interr
 }
 
 #[test]
-fn a_progress_mark_comes_when_none_is_behind_and_by_itself_at_times() {
+fn the_hub_does_nothing_while_there_are_no_watches() {
     let mut cluster = Cluster::ready(2);
     let stream = TestStream::on(&cluster, 2);
     stream.create(&mut cluster, watch(1, exact("a"), WatchStart::Now));
-    stream.create(&mut cluster, watch(2, exact("b"), WatchStart::Now));
-    let revision = cluster.emit(1, "counter", &["a", "b", "c"], 0);
-    stream.stream.request_progress();
-    cluster.run();
-    let updates = stream.drain();
-    assert!(
-        matches!(updates.last(), Some(WatchUpdate::Progress { revision: upto, .. }) if *upto == revision),
-        "{updates:?}"
-    );
-    assert_eq!(updates.len(), 5);
-    let mut pending = cluster.start_add(1, "k", 1);
-    cluster.run();
-    let later = look(&mut pending).expect("an answer").expect("added").revision;
-    assert!(stream.drain().is_empty());
-    cluster.advance(super::super::PROGRESS_INTERVAL);
-    assert!(matches!(stream.drain()[..], [WatchUpdate::Progress { revision, .. }] if revision == later));
+    cluster.advance(PROGRESS_INTERVAL);
+    assert!(matches!(stream.drain()[..], [_, WatchUpdate::Progress { .. }]));
     drop(stream);
     let polls = cluster.sim.polls();
     cluster.advance(std::time::Duration::from_secs(3_600));
-    assert!(cluster.sim.polls() - polls < 20, "without watches nothing is done");
-}
-
-#[test]
-fn a_member_that_is_cut_off_gives_no_progress_marks() {
-    let mut cluster = Cluster::ready(3);
-    let stream = TestStream::on(&cluster, 2);
-    stream.create(&mut cluster, watch(1, exact("a"), WatchStart::Now));
-    assert_eq!(stream.drain().len(), 1);
-    cluster.isolate(2);
-    stream.stream.request_progress();
-    for _ in 0..5 {
-        cluster.advance(super::super::PROGRESS_INTERVAL);
-    }
-    assert!(stream.drain().is_empty(), "it does not know how far the cluster is");
-    let revision = cluster.emit(1, "counter", &["a"], 0);
-    cluster.reconnect(2);
-    cluster.advance(super::super::PROGRESS_INTERVAL);
-    cluster.advance(super::super::PROGRESS_INTERVAL);
-    let updates = stream.drain();
-    assert!(matches!(updates[0], WatchUpdate::Events { .. }), "{updates:?}");
-    assert!(
-        matches!(updates.last(), Some(WatchUpdate::Progress { revision: upto, .. }) if *upto >= revision),
-        "{updates:?}"
-    );
-}
-
-#[test]
-fn a_deleted_space_is_told_behind_its_events_and_a_new_one_of_its_name_is_another() {
-    let mut cluster = Cluster::ready(2);
-    let (stream, space) = (TestStream::on(&cluster, 1), cluster.space(1, "counter"));
-    stream.create(&mut cluster, watch(1, TopicFilter::all(), WatchStart::Now));
-    stream.create(&mut cluster, watch(2, exact("never"), WatchStart::Now));
-    let last = cluster.emit(1, "counter", &["a"], 0);
-    let member = cluster.member(1);
-    cluster
-        .wait(async move {
-            member.delete_space("counter", Caller::default(), TIMEOUT).await?;
-            member.create_space("counter", "counter", None, Caller::default(), TIMEOUT).await
-        })
-        .expect("deleted and created");
-    cluster.emit(1, "counter", &["a"], 0);
-    let updates = stream.drain();
-    for id in [1, 2] {
-        let told: Vec<_> = updates.iter().cloned().filter_map(|update| told(update, id)).collect();
-        let (rejected, resume, _) = watching::cancelled(&told);
-        assert_eq!((rejected.reason, resume), (Reason::SpaceDeleted, None));
-        assert_eq!(
-            watching::events(told).iter().map(|seen| seen.revision).collect::<Vec<_>>(),
-            if id == 1 { vec![last.0] } else { vec![] }
-        );
-    }
-    let back = NewWatch {
-        space_id: Some(space),
-        ..watch(3, TopicFilter::all(), WatchStart::Revision(Revision(last.0 + 1)))
-    };
-    stream.create(&mut cluster, back);
-    assert_eq!(watching::cancelled(&stream.told(3)).0.reason, Reason::SpaceDeleted);
-    stream.create(&mut cluster, watch(4, TopicFilter::all(), WatchStart::Oldest));
-    assert_eq!(stream.events(4).len(), 1);
-    assert_eq!(cluster.member(1).status().expect("a status").watches, 1);
+    assert!(cluster.sim.polls() - polls < 20);
 }
 
 #[test]
@@ -345,27 +271,4 @@ fn a_send_that_fails_rejects_the_call_and_names_where_it_went() {
     }
     assert!(matches!(look(&mut sent), Some(Ok(_))));
     assert_eq!(cluster.number(1, "k"), 5);
-}
-
-#[test]
-fn a_member_that_stops_tells_where_to_go_on_and_ends_the_stream() {
-    let mut cluster = Cluster::ready(2);
-    let stream = TestStream::on(&cluster, 2);
-    stream.create(&mut cluster, watch(1, TopicFilter::all(), WatchStart::Now));
-    let last = cluster.emit(1, "counter", &["a"], 0);
-    cluster.run();
-    assert_eq!(stream.events(1).len(), 1);
-    let member = cluster.member(2);
-    cluster.wait(async move { member.shut_down(TIMEOUT).await });
-    let told = stream.told(1);
-    let Some(Told::Cancelled(Some(CallFailure::Unavailable { reason, .. }), resume, None)) = told.last()
-    else {
-        panic!("{told:?}")
-    };
-    assert_eq!((*reason, *resume), (UnavailableReason::ShuttingDown, Some(Revision(last.0 + 1))));
-    assert_eq!(stream.pull(), Pulled::End);
-    let late = TestStream::on(&cluster, 2);
-    late.create(&mut cluster, watch(1, TopicFilter::all(), WatchStart::Now));
-    assert!(matches!(late.told(1)[..], [Told::Cancelled(Some(CallFailure::Unavailable { .. }), None, None)]));
-    assert_eq!((late.pull(), cluster.member(2).status().expect("a status").watches), (Pulled::End, 0));
 }

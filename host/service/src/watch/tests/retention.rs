@@ -1,5 +1,5 @@
-//! Leaders keep spaces to how much of their past they may keep: by count, bytes and age, in their
-//! own term, and no more often than they must.
+//! Leaders compact the events of spaces to their retention: by count, bytes and age, in their own
+//! term, and no more often than they must.
 use std::time::Duration;
 
 use synod_abi::Revision;
@@ -138,7 +138,6 @@ fn retention_out_of_bounds_is_refused() {
     let change = RetentionChange { age_ms: Some(1), ..RetentionChange::default() };
     let refused = cluster
         .wait(async move { member.set_event_retention("counter", change, Caller::default(), TIMEOUT).await });
-    assert!(
-        matches!(refused, Err(crate::CallFailure::Rejected(rejected)) if rejected.reason == Reason::RetentionOutOfBounds)
-    );
+    let Err(crate::CallFailure::Rejected(rejected)) = refused else { panic!("not rejected") };
+    assert_eq!(rejected.reason, Reason::RetentionOutOfBounds);
 }

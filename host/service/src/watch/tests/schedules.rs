@@ -1,7 +1,7 @@
 //! Random schedules of events, changes of leaders, restarts, snapshots, compaction, dropped
-//! streams, overflow and slow readers: whatever happens, watches that come back where they were
-//! have every event that they want once, in order, a revision's together; what a progress mark says
-//! is true; and only what was forgotten is missing, which they were told.
+//! streams, overflow and slow readers. Whatever happens, a watch that resumes where it was gets
+//! every event it wants once, in order, those of a revision together; progress marks are true; only
+//! compacted events are missing, and the watch gets that reported.
 //!
 //! The properties are etcd's, by their names: a test each, and one that holds everything against a
 //! replay of the log.
@@ -48,8 +48,10 @@ enum Happening {
 fn happening() -> impl Strategy<Value = Happening> {
     let (member, client) = (|| 1..=MEMBERS, || 0..FILTERS);
     let topics = || proptest::collection::vec(0..TOPICS.len(), 1..6);
+    let size = prop_oneof![9 => 0_usize..40, 1 => Just(200_000)];
+    let emit = (member(), topics(), size);
     prop_oneof![
-        14 => (member(), topics(), prop_oneof![9 => 0_usize..40, 1 => Just(200_000)]).prop_map(|(at, topics, size)| Happening::Emit(at, topics, size)),
+        14 => emit.prop_map(|(at, topics, size)| Happening::Emit(at, topics, size)),
         5 => Just(Happening::Run),
         3 => (1_u64..3_000).prop_map(Happening::Wait),
         2 => member().prop_map(Happening::Elect),
@@ -372,15 +374,26 @@ fn filtered(client: &Client, oracle: &Oracle) {
     }
 }
 
+fn case(limits: WatchLimits, happenings: &[Happening], checks: &[fn(&Client, &Oracle)]) {
+    each_client(limits, happenings, |client, oracle| checks.iter().for_each(|check| check(client, oracle)));
+}
+
+fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+    proptest::collection::vec(happening(), 1..120)
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, max_shrink_iters: 3_000, ..ProptestConfig::default() }
+}
+
 macro_rules! properties {
     ($cases:literal: $($name:ident = $checks:expr;)*) => {
         proptest! {
-            #![proptest_config(ProptestConfig { cases: $cases, max_shrink_iters: 3_000, ..ProptestConfig::default() })]
+            #![proptest_config(config($cases))]
             $(
                 #[test]
-                fn $name(limits in limits(), happenings in proptest::collection::vec(happening(), 1..120)) {
-                    let checks: &[fn(&Client, &Oracle)] = &$checks;
-                    each_client(limits, &happenings, |client, oracle| checks.iter().for_each(|check| check(client, oracle)));
+                fn $name(limits in limits(), happenings in happenings()) {
+                    case(limits, &happenings, &$checks);
                 }
             )*
         }
@@ -388,7 +401,8 @@ macro_rules! properties {
 }
 
 properties! { 200:
-    a_watch_has_everything_once_and_in_order = [ordered, unique, atomic, reliable, resumable, bookmarkable, filtered];
+    a_watch_has_everything_once_and_in_order =
+        [ordered, unique, atomic, reliable, resumable, bookmarkable, filtered];
 }
 
 properties! { 32:
