@@ -1,14 +1,14 @@
 //! What a member knows of sessions without reading its store: their secrets' hashes, the next
-//! timer, and, while it leads, when each session was last heard of.
+//! timer, and, while it leads, when each session was last touched.
 //!
-//! What was opened and ended is here before the index of its entry is published, so a read that
-//! waited for an index finds everything up to it. Deadlines are the [`clock`]'s;
-//! the [`driver`] turns them into commands; [`touches`] carries what clients say to the leader.
+//! An opened session is here, and an ended one gone, before the index of the entry is published, so
+//! a read that waited for an index finds everything up to it. Deadlines are the [`clock`]'s; the
+//! [`driver`] turns them into commands; [`touches`] carries clients' touches to the leader.
 //!
 //! Why a deposed leader cannot prolong a session: it notes a touch when it arrives, and answers
 //! only after a read index that was asked for later, in the same term. So no other member led when
-//! the touch arrived, and each later leader gives the session its whole time after that. The client
-//! counts from when it sent the touch, which was before.
+//! the touch arrived, and each later leader gives the session its complete time after that. The
+//! client counts from when it sent the touch, which was before.
 pub(crate) mod clock;
 pub(crate) mod driver;
 pub(crate) mod touches;

@@ -244,7 +244,7 @@ impl<P: Ports> Member<P> {
         if outcome.result.is_ok() { Ok(outcome.revision) } else { failed(&outcome) }
     }
 
-    /// At most `limit` recipes behind `after`, by name and version.
+    /// At most `limit` recipes after `after`, by name and version.
     ///
     /// # Errors
     /// [`CallFailure`]; never outcome unknown.
@@ -260,7 +260,7 @@ impl<P: Ports> Member<P> {
         self.fatal(directory::recipes(&view, after, limit))
     }
 
-    /// At most `limit` spaces behind `after`, by name.
+    /// At most `limit` spaces after `after`, by name.
     ///
     /// # Errors
     /// [`CallFailure`]; never outcome unknown.

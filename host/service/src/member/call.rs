@@ -36,7 +36,7 @@ impl<P: Ports> Member<P> {
     /// Calls an operation. The answer is this member's own apply, so that it reads its own writes.
     ///
     /// # Errors
-    /// [`CallFailure`] tells a rejection, what is surely not applied, and what is unknown.
+    /// [`CallFailure`] distinguishes rejected, surely not applied, and unknown.
     pub async fn call(
         &self,
         space: &str,

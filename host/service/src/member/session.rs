@@ -317,7 +317,7 @@ impl<P: Ports> Member<P> {
     /// Gives a request up: it never runs, stops waiting, or gives back what it was granted.
     ///
     /// # Errors
-    /// [`CallFailure`]; trying again does no harm, but may be told that the outcome is final.
+    /// [`CallFailure`]; trying again does no harm, but may fail because the outcome is final.
     pub async fn cancel_request(
         &self,
         key: SessionKey,
@@ -346,7 +346,7 @@ impl<P: Ports> Member<P> {
             .ok_or_else(|| Rejected::of(&Rejection::SessionEnded).into())
     }
 
-    /// At most `limit` sessions behind `after`, oldest first.
+    /// At most `limit` sessions after `after`, oldest first.
     ///
     /// # Errors
     /// [`CallFailure`]; never outcome unknown.

@@ -71,7 +71,7 @@ impl<P: Ports> Member<P> {
         new.filter.check().map_err(|error| Rejected::new(Reason::InvalidTopic, error.to_string()))?;
         let start = match &new.start {
             WatchStart::Query { query, args, options } => {
-                self.start_with_query(&new.space, query, args.clone(), options.clone(), deadline).await?
+                self.start_with_query(&new.space, query, args.clone(), *options, deadline).await?
             }
             WatchStart::Revision(Revision(0)) => {
                 let message = "a watch starts at a revision from 1; for all kept events, start at the oldest";

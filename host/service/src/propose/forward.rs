@@ -2,10 +2,10 @@
 //! leader's end of it.
 //!
 //! Every command sent in a term has a position, counted from 1. The leader takes positions in their
-//! order, each once, and remembers how far it got, also when a link breaks: its welcome on the next
-//! one says so, and a newer link of the same follower ends the older one, so a late frame of that
-//! one cannot be taken any more. What the leader took and will surely not propose, it says with
-//! [`ToFollower::Dropped`]; everything else the follower learns from its own apply.
+//! order, each once, and remembers the last one, also when a link breaks: its welcome on the next
+//! link names it. A newer link of the same follower ends the older one, whose late frames are then
+//! refused. With [`ToFollower::Dropped`] the leader reports commands that it took and will surely
+//! not propose; everything else the follower learns from its own apply.
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
@@ -48,9 +48,9 @@ pub(crate) enum ToFollower {
 /// Why the leader will surely not propose a command that it took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum DropReason {
-    /// It doesn't lead the term any more.
+    /// It no longer leads the term.
     NotLeading,
-    /// Its client doesn't wait any more.
+    /// Its client no longer waits.
     Expired,
     /// This leader's version cannot read it.
     Unreadable,

@@ -75,7 +75,7 @@ impl Proposer {
     /// Proposes; resolves with the command's outcome, as this member's own apply knows it.
     ///
     /// # Errors
-    /// [`ProposalError`] tells what is surely not applied from what is unknown.
+    /// [`ProposalError`] distinguishes surely not applied from unknown.
     pub async fn propose(&self, proposal: &Proposal, now: Monotonic) -> ProposalResult {
         let packed = Packed::new(self.next_origin(), proposal.caller, &proposal.action);
         let outcome = self.shared.ledger().submit(packed, proposal.deadline, now)?;

@@ -141,7 +141,7 @@ impl Waiters {
         self.held.entry(predecessor).or_default().push(sequence);
     }
 
-    /// What is held behind `sequence`, and behind that, is queued from now on: place and sequence
+    /// Marks everything that is held for `sequence`, directly or not, as queued; place and sequence
     /// of each.
     pub(crate) fn release(&mut self, sequence: u64) -> Vec<(u64, u64)> {
         let mut released = Vec::new();

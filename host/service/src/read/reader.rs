@@ -78,14 +78,14 @@ impl<R: Runtime, N: Replication> Reader<R, N> {
     }
 
     /// A serializable read that asks for a revision waits for it, unless a read index shows that
-    /// the cluster is behind it.
+    /// the cluster has not reached it.
     async fn catch_up(&self, revision: u64) -> Result<(), CallFailure> {
-        let behind = async {
+        let up_to_date = async {
             let index = self.read_index().await?;
             self.applied.index.reach(index).await;
             if self.applied.revision.get() < revision { Err(self.not_reached(revision)) } else { Ok(()) }
         };
-        match future::select(self.applied.revision.reach(revision), behind.boxed()).await {
+        match future::select(self.applied.revision.reach(revision), up_to_date.boxed()).await {
             Either::Left(((), _)) | Either::Right((Ok(()), _)) => Ok(()),
             Either::Right((Err(CallFailure::Unavailable { .. }), reached)) => {
                 reached.await;

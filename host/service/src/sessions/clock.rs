@@ -1,10 +1,9 @@
-//! The leader's deadlines of sessions: a value without futures, told what happens and what time it
-//! is.
+//! The leader's deadlines of sessions: a value without futures and without a clock of its own.
 //!
-//! Nothing of it is replicated. A leader begins its term by giving every session its whole time to
-//! live, because it cannot know what its predecessor had heard; so it does when it was itself
-//! stopped for a while, because it did not hear then. Both only prolong. A session whose end was
-//! decided is not prolonged any more in this term, whatever arrives.
+//! Nothing of it is replicated. A leader begins its term by giving every session its complete time
+//! to live, because it cannot know which touches its predecessor received. It does the same after
+//! it was stopped for a while, when touches could not arrive. Both only prolong. A session whose
+//! end is decided is not prolonged in this term, whatever arrives.
 //!
 //! Each session has one place in the order of checks. A touch moves only its deadline; the check
 //! finds out, and moves on.
@@ -46,7 +45,7 @@ pub(crate) struct SessionClock {
 }
 
 impl SessionClock {
-    /// A clock that gives each of `sessions` its whole time.
+    /// A clock that gives each of `sessions` its complete time to live.
     pub(crate) fn granting(sessions: impl Iterator<Item = (SessionId, Duration)>, now: Monotonic) -> Self {
         let mut clock = Self::default();
         sessions.for_each(|(session, ttl)| clock.opened(session, ttl, now));
@@ -82,8 +81,8 @@ impl SessionClock {
         }
     }
 
-    /// At most `limit` sessions that were not heard of for their time: their end is decided, and to
-    /// be proposed until it succeeds or the term ends.
+    /// At most `limit` sessions that were not touched for their time to live: their end is decided,
+    /// and to be proposed until it succeeds or the term ends.
     pub(crate) fn due(&mut self, now: Monotonic, limit: usize) -> Vec<SessionId> {
         if self.planned.take().is_some_and(|planned| now > planned.after(GAP)) {
             self.grant_all(now);

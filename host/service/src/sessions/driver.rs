@@ -1,5 +1,5 @@
-//! Turns what only a leader knows into commands: sessions that were not heard of end, timers that
-//! are due fire.
+//! Turns a leader's knowledge into commands: sessions that were not touched end, timers that are
+//! due fire.
 //!
 //! It sleeps until the next deadline or timer; while there are sessions it also looks at its clock
 //! on a coarse beat, to notice that it was stopped. How decisions are proposed is in
@@ -46,7 +46,7 @@ impl Duty for SessionDuty {
         &self.sessions.0.signal
     }
 
-    /// A clock that begins grants every session its whole time.
+    /// A new clock grants every session its complete time to live.
     fn take_up(&mut self, leading: Option<u64>, now: Monotonic) -> bool {
         let mut state = self.sessions.state();
         if std::mem::replace(&mut state.lead, leading) == leading {

@@ -1,7 +1,7 @@
 //! Touches of this member's clients on their way to the leader, in bundles: one is under way, the
 //! next gathers meanwhile. No lingering: a bundle is as large as the load makes it.
 //!
-//! A bundle that was not answered is sent again, to whoever leads then, for those who still wait. A
+//! A bundle that was not answered is sent again, to the leader of then, for those who still wait. A
 //! client counts its deadline from when it sent its touch, so an answer that comes late promises it
 //! no more than it may have.
 use std::collections::VecDeque;

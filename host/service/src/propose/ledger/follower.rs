@@ -43,7 +43,7 @@ impl Follower {
         Placement::Bound { term: self.term, position: Some(position) }
     }
 
-    /// The command at `placement` is not one that was sent any more.
+    /// Forgets that a command was sent, if it was.
     pub(super) fn forget(&mut self, placement: Placement) {
         if let Placement::Bound { term, position: Some(position) } = placement
             && term == self.term

@@ -95,8 +95,8 @@ impl Leader {
         self.in_flight.retain(|entry| entry.term > term);
     }
 
-    /// An entry of `term` with these outcomes was applied: it is not in flight any more, and tells
-    /// how much fuel its operations use.
+    /// An entry of `term` with these outcomes was applied: it is no longer in flight, and its fuel
+    /// improves the estimates.
     pub(super) fn applied(&mut self, term: u64, outcomes: &[CommandOutcome]) {
         let Some(first) = outcomes.first().map(|outcome| outcome.origin) else { return };
         let is_applied = |entry: &InFlight| entry.term == term && entry.first == first;

@@ -173,7 +173,7 @@ impl Ledger {
         Taken::Queued
     }
 
-    /// What the follower is to be told; `None` if its link has ended.
+    /// The drops to report to the follower; `None` if its link has ended.
     pub(crate) fn take_dropped(&mut self, link: &Link) -> Option<Vec<(u64, DropReason)>> {
         self.leader.links.present(link).map(|state| std::mem::take(&mut state.dropped))
     }

@@ -1,5 +1,5 @@
-//! What the log tells a ledger: outcomes, a later term, a snapshot. Proposals that are surely in no
-//! log are queued again.
+//! What a ledger learns from the log: outcomes, a later term, a snapshot. Proposals that are surely
+//! in no log are queued again.
 use synod_machine::{CommandOutcome, Rejection};
 
 use super::Ledger;
@@ -90,8 +90,8 @@ impl Ledger {
         Some(waiter)
     }
 
-    /// A call came before the one that it follows. If that one waits here, it is queued behind it,
-    /// or held until it is; whether so.
+    /// Handles a call that was applied before the one that it follows. If that one waits here, the
+    /// call is queued after it, or held until it is queued, and this returns true.
     fn put_off(&mut self, sequence: u64) -> bool {
         let Some(predecessor) = self.waiters.predecessor(sequence) else { return false };
         if self.waiters.get(predecessor).is_some_and(|waiter| waiter.placement == Placement::Queued) {
