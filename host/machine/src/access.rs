@@ -29,7 +29,7 @@ pub enum Right<'a> {
     UseSession,
     /// Closes a session, one's own or another's.
     CloseSession(SessionId),
-    /// Ends a session that was not heard of: what only a leader decides.
+    /// Ends a session without a sign of its client: only a leader decides that.
     ExpireSession(SessionId),
     /// Fires what is due: what only a leader decides.
     FireTimers,

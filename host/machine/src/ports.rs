@@ -165,7 +165,7 @@ pub struct Invocation<'a> {
     pub module: ModuleHash,
     /// What to run.
     pub entry_point: EntryPoint,
-    /// What the recipe is told.
+    /// The context that the recipe sees.
     pub context: &'a Context,
     /// Encoded arguments, at most `limits::ARGS_BYTES`.
     pub args: &'a [u8],
@@ -225,8 +225,8 @@ pub trait Vm<H: HostCalls> {
     /// Whether `load` was done for `hash`.
     fn is_loaded(&self, hash: ModuleHash) -> bool;
 
-    /// The installed modules, after they changed: whatever is kept for others may go. One that is
-    /// missed is loaded again.
+    /// The installed modules, after they changed: what is cached for other modules may be dropped.
+    /// One that is missed is loaded again.
     fn retain(&mut self, _installed: &BTreeSet<ModuleHash>) {}
 
     /// Begins an entry: no instance of an earlier one may serve it.

@@ -22,7 +22,7 @@ pub struct Query<'a> {
     pub space: &'a SpaceName,
     /// What: a query of the recipe, as the caller found it in the schema.
     pub query: OperationId,
-    /// postcard of the arguments behind each other.
+    /// The arguments, one after another, in postcard.
     pub args: &'a [u8],
     /// The caller's session, if it has one.
     pub session: Option<SessionId>,

@@ -104,7 +104,8 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
 
 /// Whether events of `from` reach `to`, through handlers; a space reaches itself.
 fn reaches(view: &impl StateView, from: SpaceId, to: SpaceId) -> Result<bool, Fatal> {
-    let (mut seen, mut next) = (BTreeSet::from([from]), Vec::from([from]));
+    let mut seen = BTreeSet::from([from]);
+    let mut next = Vec::from([from]);
     while let Some(space) = next.pop() {
         if space == to {
             return Ok(true);

@@ -20,7 +20,7 @@ use crate::run::call::{Answered, answered};
 use crate::run::hook::Hook;
 use crate::run::run::{Decided, Run};
 
-/// Fingerprint of a request that was cancelled before it ran: whatever it is, it does not run.
+/// Fingerprint of a request that was cancelled before it ran: it matches every call.
 const ANY: [u8; 16] = [0; 16];
 
 /// An operation that was not rejected.
@@ -178,7 +178,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         RequestState::Done { outcome: self.refusal(rejection), ticket: None, parked: false }
     }
 
-    /// What tells a request from another that has its id.
+    /// Distinguishes a request from others with the same id.
     fn fingerprint(&mut self, call: &Call) -> [u8; 16] {
         let hashed = &mut self.machine.hashed;
         hashed.clear();
@@ -231,7 +231,7 @@ fn is_valid(Request { id, acknowledged_below, acknowledged, after, wait_ms: _ }:
         && after.is_none_or(|after| after < *id)
 }
 
-/// What a retry is told: the outcome as it was, or the ticket again.
+/// The reply to a retry: the outcome as it was, or the ticket again.
 fn known<S: StateView>(draft: &Draft<S>, state: RequestState) -> Outcome {
     match state {
         RequestState::Done { outcome, .. } => outcome,

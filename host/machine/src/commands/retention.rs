@@ -1,7 +1,7 @@
 //! How much of its past a space keeps, and the command that forgets the rest.
 //!
-//! A compaction forgets whole revisions, oldest first, and says how far it came: whoever proposed
-//! it proposes it again. What should be forgotten when is not decided here.
+//! A compaction forgets complete revisions, oldest first, and returns how far it came: its proposer
+//! repeats it until nothing is left. What should be forgotten when is not decided here.
 use synod_abi::{Revision, SpaceId, SpaceName, limits};
 
 use crate::draft::draft::Draft;
@@ -16,7 +16,7 @@ use crate::rows::events::{EventLog, EventPosition, event_key, event_position, ev
 use crate::rows::scan::Scan;
 use crate::run::run::Run;
 
-/// Bytes of events that one compaction takes away, rounded up to a whole revision: their digests
+/// Bytes of events that one compaction takes away, rounded up to a complete revision: their digests
 /// are taken out, so they are read.
 pub(crate) const COMPACTION_BYTES: usize = 16 * 1_024 * 1_024;
 const ONE: RangeLimit = RangeLimit { rows: 1, bytes: 0 };
@@ -84,7 +84,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
     }
 }
 
-/// Deletes events behind `after` up to `through`, as many as one compaction takes.
+/// Deletes events after `after` up to `through`, as many as one compaction takes.
 fn forget<S: StateView>(
     draft: &mut Draft<S>,
     space: SpaceId,

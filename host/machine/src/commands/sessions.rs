@@ -2,7 +2,7 @@
 //!
 //! Opening is idempotent by the client's nonce while the session lives. Ending can't be rejected:
 //! the host releases what the session held first (its waiting calls, outcomes and index), then
-//! every recipe that it called hears of it.
+//! the hook of every recipe that it called runs.
 use alloc::vec::Vec;
 
 use synod_abi::{RequestId, SessionId, limits};
@@ -141,7 +141,7 @@ fn granted_ttl(bounds: SessionBounds, open: &OpenSession) -> Result<u64, Rejecti
     }
 }
 
-/// Forgets every request of a session; what waits is told that the session ended.
+/// Forgets every request of a session; waiting calls end with `SessionEnded`.
 fn forget_requests<S: StateView>(draft: &mut Draft<S>, session: SessionId) -> Result<(), Fatal> {
     let mut scan = Scan::prefix(Table::Sessions, request_prefix(session));
     while let Some(rows) = scan.next_page(draft)? {

@@ -100,13 +100,13 @@ impl<S: StateView> Draft<S> {
         self.0.time
     }
 
-    /// Begins a cause: what it and its deliveries share is whole again.
+    /// Begins a cause: nothing of the budget that it shares with its deliveries is used.
     pub(crate) fn begin_cause(&mut self) {
         self.0.budget.begin_cause();
         self.0.emissions.begin_cause();
     }
 
-    /// Begins a call in `space`, with its whole budgets.
+    /// Begins a call in `space`, with full budgets.
     pub(crate) fn begin_call(&mut self, space: SpaceId) {
         self.0.space = space;
         self.0.budget.begin_call();
@@ -166,7 +166,7 @@ impl<S: StateView> Draft<S> {
         self.written_bytes() - self.0.written_before
     }
 
-    /// A point to return to. Points may lie behind each other.
+    /// A point to return to. Points may be nested.
     pub(crate) fn savepoint(&self) -> Mark {
         let Inner { overlay, counts, effects, emissions, .. } = &*self.0;
         Mark {

@@ -14,7 +14,7 @@ pub struct Completed {
     pub session: SessionId,
     /// Which.
     pub request: RequestId,
-    /// What became of it: the revision is that of the command that completed it.
+    /// The outcome; its revision is that of the command that completed it.
     pub outcome: Outcome,
 }
 

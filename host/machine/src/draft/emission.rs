@@ -11,7 +11,7 @@ use synod_abi::{Blob, Fault, OperationId, SpaceId, SpaceName, check_topic, limit
 use crate::draft::effects::Emitted;
 use crate::rows::events::EventLog;
 
-/// What a call wants to reach others, in the order in which it said so.
+/// What a call emits or sends, to be delivered after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outgoing {
     /// The event at this place in the list of the entry's events.

@@ -14,7 +14,7 @@ use crate::ports::{Fatal, StateView, Table};
 use crate::rows::counter::Counter;
 use crate::rows::events::{EventLog, EventPosition, StoredEvent, event_key, event_log_key, space_at};
 
-/// What the keys of all rows begin with that say what spaces keep of their events.
+/// Prefix of the keys of all event logs.
 const LOGS: &[u8] = b"e";
 /// What an encoded event has beside topic and payload, at most: two lengths and a time.
 const EVENT_OVERHEAD_BYTES: usize = 16;
@@ -57,13 +57,14 @@ impl<S: StateView> Draft<S> {
         for (space, added) in self.emissions().unlogged() {
             let log = self.stored_event_log(space)?;
             let oldest_at = if log.events == 0 { added.oldest_at } else { log.oldest_at };
-            let (events, bytes) = (log.events + added.events, log.bytes + added.bytes);
+            let events = log.events + added.events;
+            let bytes = log.bytes + added.bytes;
             self.set_event_log(space, &EventLog { last: added.last, events, bytes, oldest_at, ..log });
         }
         Ok(())
     }
 
-    /// What became of what spaces keep, of those where this entry changed it.
+    /// The event logs that this entry changed, one per space.
     pub(crate) fn event_log_changes(&mut self) -> Result<Vec<EventLogChange>, Fatal> {
         let changed =
             self.overlay().changed(Table::System, LOGS).take_while(|(key, _)| key.starts_with(LOGS));

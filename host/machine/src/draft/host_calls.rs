@@ -16,7 +16,7 @@ use crate::rows::timers::{Fires, TIMER_ROWS_BYTES};
 
 /// Bytes that [`synod_abi::Rows`] adds to a row.
 const ROW_HEADER_BYTES: usize = 8;
-/// Longest bound of a range: the next chunk begins at the last key and a zero behind it.
+/// Longest bound of a range: the next chunk begins at the last key with a zero appended.
 const BOUND_BYTES: usize = limits::KEY_BYTES + 1;
 
 /// The buffer of a guest that rows of a range are copied into.

@@ -2,7 +2,7 @@
 //!
 //! A ticket lies under its space, so that a space completes nobody else's calls and a deleted one
 //! finds its own. Completing costs neither the write budget of a call nor its session's table: at
-//! most `limits::SPACE_TICKETS` calls wait in a space, and whatever waits can be answered at once.
+//! most `limits::SPACE_TICKETS` calls wait in a space, and all of them can be answered at once.
 use synod_abi::{
     Direction, REPLY_ERROR, REPLY_RESULT, RequestId, SessionId, SpaceId, TicketId, Time, TimerId, limits,
 };
@@ -68,7 +68,7 @@ impl<S: StateView> Draft<S> {
         Ok(RequestState::Waiting { ticket, deadline })
     }
 
-    /// Answers the call that waits for `ticket` in `space`, and tells whether one did.
+    /// Answers the call that waits for `ticket` in `space`, and returns whether one did.
     pub(crate) fn complete_ticket(
         &mut self,
         space: SpaceId,
@@ -83,7 +83,7 @@ impl<S: StateView> Draft<S> {
         Ok(true)
     }
 
-    /// Gives a waiting request its outcome and tells its space and ticket; `keep_ticket`, if a
+    /// Gives a waiting request its outcome and returns its space and ticket; `keep_ticket`, if a
     /// recipe may take the result back.
     pub(crate) fn settle(
         &mut self,
@@ -128,7 +128,7 @@ impl<S: StateView> Draft<S> {
         Ok(())
     }
 
-    /// Gives up whatever waits in a space that is deleted. No hook hears of it.
+    /// Gives up the calls that wait in a space that is deleted. No hook runs.
     pub(crate) fn abandon_tickets(&mut self, space: SpaceId) -> Result<(), Fatal> {
         let prefix = ticket_prefix(space);
         let (rows, _) =

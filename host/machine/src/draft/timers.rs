@@ -60,7 +60,7 @@ impl<S: StateView> Draft<S> {
         Ok(())
     }
 
-    /// Removes a timer of the recipe in `space`, and tells whether it was pending.
+    /// Removes a timer of the recipe in `space`, and returns whether it was pending.
     pub(crate) fn cancel(&mut self, space: SpaceId, timer: TimerId) -> Result<bool, Fatal> {
         let row = self.row(Table::Timers, &timer_index_key(space, timer))?;
         let Some(at) = row.map(|row| time_in(&row)).transpose()? else { return Ok(false) };

@@ -147,7 +147,7 @@ pub enum Action {
     BindSpace {
         /// Which events reach whom.
         binding: Binding,
-        /// What becomes of a command whose event the handler fails at.
+        /// Whether a failure of the handler rejects the command that emitted the event.
         on_failure: OnFailure,
     },
     /// Takes a binding back. No guest code runs.
@@ -163,7 +163,7 @@ pub enum Action {
         retention: EventRetention,
     },
     /// Forgets events of a space, oldest first: at most `limits::COMPACTION_EVENTS`, fewer if they
-    /// are large, rounded up to a whole revision. Leaders propose it in their own term, to keep
+    /// are large, rounded up to a complete revision. Leaders propose it in their own term, to keep
     /// spaces to their retention; operators may as well.
     CompactEvents {
         /// Which.
@@ -184,7 +184,7 @@ pub struct Binding {
     pub filter: TopicFilter,
 }
 
-/// What becomes of a command whose event a handler fails at.
+/// Whether a failing handler rejects the command that emitted the event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnFailure {
     /// It is rejected; if it is a command of the system, as with [`OnFailure::Skip`].
@@ -227,13 +227,13 @@ pub struct OpenSession {
     pub secret_hash: [u8; 32],
     /// Wanted time to live, in milliseconds; 0: the default.
     pub ttl_ms: u64,
-    /// What becomes of one that is out of bounds.
+    /// How one that is out of bounds is treated.
     pub ttl_policy: TtlPolicy,
     /// For people, at most `limits::SESSION_LABEL_BYTES`.
     pub label: alloc::string::String,
 }
 
-/// What becomes of a time to live that is out of the cluster's bounds.
+/// How a time to live that is out of the cluster's bounds is treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TtlPolicy {
     /// It is rejected.

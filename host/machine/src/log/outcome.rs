@@ -1,22 +1,24 @@
-//! What became of a command.
+//! Outcomes of commands.
+//!
+//! An outcome is replicated: part of the digest chain, and kept for requests of sessions.
 use serde::{Deserialize, Serialize};
 use synod_abi::{Blob, ModuleHash, RecipeRef, Revision, SessionId, SpaceId, TicketId, Time};
 
 use crate::log::command::Origin;
 use crate::log::rejection::Rejection;
 
-/// A command's outcome, and who waits for it.
+/// A command's outcome, with the proposal that it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandOutcome {
     /// Who waits.
     pub origin: Origin,
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// Fuel it used, for the proposer's estimates. Local.
     pub fuel: u64,
 }
 
-/// What became of a command.
+/// The outcome of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The command's revision; of a rejected one: the revision of the state that rejected it.
@@ -30,7 +32,7 @@ pub struct Outcome {
 /// What a command that was not rejected answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
-    /// Nothing to say.
+    /// Success, without a value.
     Done,
     /// The encoded result of an operation.
     Result(Blob),
@@ -94,7 +96,7 @@ pub enum Cancelled {
     NotRun,
     /// It waited, and does not any more.
     Waiting,
-    /// It had a result that could be given back, and the recipe was told to.
+    /// It had a result that could be given back, and the recipe's hook ran to do that.
     Granted,
     /// It had an outcome that stays, or was acknowledged: nothing changed.
     Final,

@@ -113,7 +113,7 @@ pub fn space_by_id(view: &impl StateView, id: SpaceId) -> Result<Option<SpaceRec
     space(view, &name)?.map_or_else(|| Err(damaged("the record of a space")), |record| Ok(Some(record)))
 }
 
-/// At most `limit` spaces with names behind `after`, by name.
+/// At most `limit` spaces with names after `after`, by name.
 ///
 /// # Errors
 /// [`Fatal`] if the store cannot be read.
@@ -152,7 +152,7 @@ pub fn latest(view: &impl StateView, name: &RecipeName) -> Result<Option<RecipeR
     rows.first().map(|(key, value)| recipe_record(view, recipe_ref(key)?, value)).transpose()
 }
 
-/// At most `limit` recipes behind `after`, by name and version.
+/// At most `limit` recipes after `after`, by name and version.
 ///
 /// # Errors
 /// [`Fatal`] if the store cannot be read.

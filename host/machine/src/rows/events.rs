@@ -83,14 +83,14 @@ pub struct BindingRecord {
     pub handler: SpaceId,
     /// Which events.
     pub filter: TopicFilter,
-    /// What becomes of failures, since when.
+    /// How failures are treated, and when it was bound.
     pub stored: StoredBinding,
 }
 
 /// What is stored of a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredBinding {
-    /// What becomes of a command whose event the handler fails at.
+    /// Whether a failure of the handler rejects the command that emitted the event.
     pub on_failure: OnFailure,
     /// Revision that bound it.
     pub bound: Revision,
@@ -105,8 +105,7 @@ pub fn event_log(view: &impl StateView, space: SpaceId) -> Result<EventLog, Fata
     decode(&bytes, "what a space keeps of its events")
 }
 
-/// What spaces keep of their events, by id: at most `limit` behind `after`, and whether more
-/// follow.
+/// The event logs of spaces, by id: at most `limit` after `after`, and whether more follow.
 ///
 /// # Errors
 /// [`Fatal`] if the store cannot be read.
@@ -133,7 +132,8 @@ pub fn events(
     from: EventPosition,
     limit: RangeLimit,
 ) -> Result<EventPage, Fatal> {
-    let (from, to) = (event_key(space, from), behind(&space.0.to_be_bytes()));
+    let from = event_key(space, from);
+    let to = behind(&space.0.to_be_bytes());
     let (rows, more) = view.range(Table::Events, &from, &to, Direction::Forward, limit)?;
     let item = |(key, value): &(Vec<u8>, Vec<u8>)| Ok((event_position(key)?, decode(value, "an event")?));
     Ok(EventPage { events: rows.iter().map(item).collect::<Result<_, Fatal>>()?, more })
@@ -147,8 +147,12 @@ pub fn bindings_of_source(view: &impl StateView, source: SpaceId) -> Result<Vec<
     let prefix = [b"o".as_slice(), &source.0.to_be_bytes()].concat();
     let (rows, _) = view.range(Table::System, &prefix, &behind(&prefix), Direction::Forward, BINDINGS)?;
     let item = |(key, value): &(Vec<u8>, Vec<u8>)| {
-        let (source, handler, filter) = (space_at(key, 1)?, space_at(key, 5)?, filter_of(key)?);
-        Ok(BindingRecord { source, handler, filter, stored: decode(value, "a binding")? })
+        Ok(BindingRecord {
+            source: space_at(key, 1)?,
+            handler: space_at(key, 5)?,
+            filter: filter_of(key)?,
+            stored: decode(value, "a binding")?,
+        })
     };
     rows.iter().map(item).collect()
 }

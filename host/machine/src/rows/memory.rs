@@ -62,7 +62,8 @@ impl StateView for MemoryState {
         let end = if to.is_empty() { Bound::Unbounded } else { Bound::Excluded(to) };
         let mut found = self.0[table as usize].range::<[u8], _>((Bound::Included(from), end));
         let mut next = || if direction == Direction::Forward { found.next() } else { found.next_back() };
-        let (mut rows, mut bytes): (Vec<Row>, usize) = (Vec::new(), 0);
+        let mut rows: Vec<Row> = Vec::new();
+        let mut bytes = 0;
         while let Some((key, value)) = next() {
             bytes += key.len() + value.len();
             if !rows.is_empty() && (rows.len() >= limit.rows || bytes > limit.bytes) {

@@ -281,7 +281,8 @@ impl Overlay {
         let mut next_own = || if forward { own.next() } else { own.next_back() };
         let mut theirs =
             CommittedRows::new(view, Range { table, from, to, direction, limit }, &self.prefixes);
-        let (mut mine, mut other) = (next_own(), theirs.next()?);
+        let mut mine = next_own();
+        let mut other = theirs.next()?;
         loop {
             let order = match (&mine, &other) {
                 (None, None) => return Ok(false),

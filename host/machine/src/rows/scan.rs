@@ -76,7 +76,7 @@ pub(crate) fn successor(mut key: Vec<u8>) -> Vec<u8> {
     key
 }
 
-/// The smallest key behind all that begin with `prefix`; empty if there is none.
+/// The smallest key after all that begin with `prefix`; empty if there is none.
 pub(crate) fn behind(prefix: &[u8]) -> Vec<u8> {
     let mut key = prefix.to_vec();
     while let Some(last) = key.pop() {

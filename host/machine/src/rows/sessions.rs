@@ -61,7 +61,7 @@ pub struct SessionRecord {
     pub outcome_bytes: u64,
     /// Requests that wait.
     pub waiting: u32,
-    /// Spaces that hear of its end, ascending; at most `limits::SESSION_SPACES`.
+    /// Spaces whose hook runs when it ends, ascending; at most `limits::SESSION_SPACES`.
     pub spaces: Vec<SpaceId>,
 }
 
@@ -114,7 +114,7 @@ pub fn session(view: &impl StateView, id: SessionId) -> Result<Option<SessionRec
     decode(&bytes, "the record of a session").map(Some)
 }
 
-/// At most `limit` sessions behind `after`, by id, which is by age.
+/// At most `limit` sessions after `after`, by id, which is by age.
 ///
 /// # Errors
 /// [`Fatal`] if the store cannot be read.

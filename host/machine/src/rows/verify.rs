@@ -7,7 +7,7 @@ use crate::rows::directory::is_counted;
 use crate::rows::head::{Head, head};
 use crate::rows::scan::Scan;
 
-/// Sums every row of `view` that counts, and compares with what the head says.
+/// Sums every row of `view` that counts, and compares with the sum in the head.
 ///
 /// # Errors
 /// [`Fatal`] if the rows cannot be read, or are not those that the head stands for: they were

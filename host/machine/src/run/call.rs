@@ -72,8 +72,8 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
     }
 }
 
-/// The answer in `completion`; results and errors over the limit are faults, whatever the engine
-/// let through.
+/// The answer in `completion`; results and errors over the limit are faults, even if the engine
+/// let them through.
 pub(crate) fn answered(completion: Completion) -> Result<Answered, Rejection> {
     match completion {
         Completion::Done(result) if result.len() <= limits::REPLY_BYTES => {

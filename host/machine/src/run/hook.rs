@@ -1,8 +1,8 @@
 //! Hooks: what a recipe does about the end of a session, a timer, or a parked call that was given
 //! up.
 //!
-//! Each runs under its own savepoint, with its whole fuel and budgets. One that fails leaves
-//! nothing but a count in the row of its space, see
+//! Each runs under its own savepoint, with the full fuel and budgets of a call. One that fails
+//! leaves nothing but a count in the row of its space, see
 //! [`HookFailures`](crate::directory::HookFailures); the command that ran it goes on, because it
 //! can't be rejected. A space that is gone and a recipe that has no such hook are passed over. What
 //! a hook emits and sends is delivered when it has ended, on the fuel of one further call.
@@ -18,7 +18,7 @@ use crate::ports::{Completion, Fatal, StateView, Vm};
 use crate::rows::sessions::StoredTicket;
 use crate::run::run::{Entering, Run};
 
-/// What a recipe is to hear.
+/// The reason that a hook runs for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Hook<'a> {
     /// A session that called it ended.
@@ -45,7 +45,7 @@ impl Hook<'_> {
         }
     }
 
-    /// The arguments behind each other, in postcard; a payload is that already.
+    /// The arguments, one after another, in postcard; a payload already is.
     fn args(self) -> Vec<u8> {
         match self {
             Self::SessionEnd(session) => synod_abi::encode(&session),
@@ -87,7 +87,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         self.draft.count_failure(space, self.turn.revision, DeliveryFailure::Fault(fault))
     }
 
-    /// Gives up a waiting call, and tells its recipe.
+    /// Gives up a waiting call, then runs the hook of its recipe.
     pub(crate) fn give_up(&mut self, by: StoredTicket, why: Rejection) -> Result<(), Fatal> {
         let StoredTicket { session, request } = by;
         let (space, ticket) = self.draft.settle(session, request, Err(why), false)?;

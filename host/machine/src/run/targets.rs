@@ -13,7 +13,7 @@ use crate::log::command::OnFailure;
 use crate::ports::{Fatal, StateView, Vm};
 use crate::rows::directory;
 
-/// What of a recipe can be entered.
+/// The entry points of a recipe.
 #[derive(Debug)]
 pub(crate) struct Interface {
     /// Ascending.
@@ -67,8 +67,8 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// The handlers of an event about `topic`, each once: what its first filter that matches says
-    /// of failures counts.
+    /// The handlers of an event about `topic`, each once: the first filter that matches
+    /// decides how its failures are treated.
     pub(crate) fn handlers<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = (SpaceId, OnFailure)> + 'a {
         let mut last = None;
         self.bindings.iter().filter_map(move |(handler, filter, on_failure)| {

@@ -85,7 +85,7 @@ impl<'a, S: StateView> CommittedRows<'a, S> {
         Ok(!self.rows.is_empty())
     }
 
-    /// Goes on behind the rows of `prefix`.
+    /// Continues after the rows of `prefix`.
     fn skip(&mut self, prefix: &[u8]) {
         while self.rows.front().is_some_and(|(key, _)| key.starts_with(prefix)) {
             self.rows.pop_front();
