@@ -252,3 +252,14 @@ fn hooks_of_a_command_have_seeds_of_their_own() {
     seeds.dedup();
     assert_eq!(seeds.len(), 4);
 }
+
+#[test]
+fn a_count_that_contradicts_the_rows_stops_the_member() {
+    let mut member = Member::formed();
+    let session = member.open(1);
+    member.machine.head.sessions = 0;
+    let fatal = member.try_apply(0, [end(session)]).unwrap_err();
+    assert!(fatal.0.starts_with("the number of sessions would fall below zero"), "{fatal}");
+    let fatal = member.try_apply(0, [open(2)]).unwrap_err();
+    assert!(fatal.0.starts_with("the machine stopped at an earlier entry"), "{fatal}");
+}
