@@ -1,11 +1,11 @@
 //! Watches: each client gets the events of a space that it asked for, in order, each once, all of
 //! one revision together, from where its watch starts.
 //!
-//! A watch has no queue of events. A watched space keeps a bounded [`tail`] of its last events in
-//! memory, shared by all its watches; a watch is a [`position`] in it. Its events are looked up
+//! A watch has no queue of events. A watched space keeps a bounded `tail` of its last events in
+//! memory, shared by all its watches; a watch is a `position` in it. Its events are looked up
 //! when its transport polls, so back-pressure is the transport's; a watch whose position lies
-//! before the tail reads pages of the store. The apply thread only appends to a bounded [`feed`];
-//! the hub's own task finds the watches that want an event, by an [`index`] whose cost is that of
+//! before the tail reads pages of the store. The apply thread only appends to a bounded `feed`;
+//! the hub's own task finds the watches that want an event, by an `index` whose cost is that of
 //! the matches. When the feed overflows, or a snapshot skips entries, watches go on in the store.
 //!
 //! It knows nothing of gRPC: an event is bytes that the node's [`EncodeEvent`] makes, once for each
@@ -20,7 +20,8 @@
 //! publish  plan                          events reach watches; polls take watches in hand
 //! state                                  watches and streams, how they begin and end
 //! streams  tail  pack  feed  pages       what a stream, a space, an update and the store hold
-//! position  index  event  end            parts of those
+//! position  index  event                 parts of those
+//! end                                    why a watch ends, and where it resumes
 //! update  limits                         what clients get; bounds
 //! ```
 mod deliver;
