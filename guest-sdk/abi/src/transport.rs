@@ -84,8 +84,8 @@ pub enum CallError<E> {
     OutcomeUnknown(String),
     /// The call waited as long as its caller allowed, and was given up; nothing was changed.
     WaitTimeout,
-    /// The session was closed, expired, or never existed. What was bound to it is released, and what
-    /// its calls did before stays; whether a call that was under way ran is not known.
+    /// The session was closed, expired, or never existed. What was bound to it is released, and
+    /// what its calls did before stays; whether a call that was under way ran is not known.
     SessionExpired(String),
 }
 

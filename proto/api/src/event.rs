@@ -1,7 +1,7 @@
 //! `synod.v1.Event`, written by hand: an event goes to every client that watches it, so a server
 //! encodes it once and puts the same bytes into every message. A copy of it is a reference count.
 //!
-//! On the wire it is the message that the .proto file says; a test compares it with what would be
+//! On the wire it is the message of the .proto file; a test compares it with the code that would be
 //! generated.
 use bytes::{Buf, BufMut, Bytes};
 use prost::encoding::{DecodeContext, WireType, message, skip_field, string, uint32, uint64};
@@ -11,8 +11,8 @@ use crate::v1::Value;
 
 /// An event of a space.
 ///
-/// A server makes it with [`from_encoded`](Self::from_encoded), from what
-/// [`encode_to_vec`](Message::encode_to_vec) made of its fields; whoever decodes it gets fields.
+/// A server makes it with [`from_encoded`](Self::from_encoded), of the result of
+/// [`encode_to_vec`](Message::encode_to_vec); decoding it gives fields.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Event {
     /// Revision of the command that it was emitted in.
@@ -21,12 +21,11 @@ pub struct Event {
     pub number: u32,
     /// Cluster time of its entry, in milliseconds since the Unix epoch.
     pub time_ms: u64,
-    /// What it is about.
+    /// Its topic.
     pub topic: String,
-    /// What it says.
+    /// Its payload.
     pub payload: Option<Value>,
-    /// The whole message, encoded. If it is not empty, the fields are not looked at. Decoding
-    /// leaves it empty.
+    /// The encoded message. If it is not empty, the fields are ignored. Decoding leaves it empty.
     pub encoded: Bytes,
 }
 

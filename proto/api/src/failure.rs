@@ -55,7 +55,7 @@ pub fn status_of_failure(failure: &Failure) -> Status {
 }
 
 /// The failure that `status` carries. None if a proxy, the transport or a foreign server made the
-/// status: whether the request was processed is then known, if at all, only to who sent it.
+/// status: then only the sender may know whether the request was processed.
 pub fn failure_of_status(status: &Status) -> Option<Failure> {
     let details = RpcStatus::decode(status.details()).ok()?;
     let any = details.details.iter().find(|any| any.type_url == FAILURE_TYPE_URL)?;

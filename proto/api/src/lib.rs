@@ -1,8 +1,8 @@
 //! The gRPC surfaces as Rust: types and stubs generated from `proto/v1`, and the one place where a
 //! failure is put into a gRPC status and read back.
 //!
-//! It is shared by the server (`synod`) and `synod-client`, so that both mean the same by a status.
-//! It holds no logic of either, and its types stay inside them: neither the machine nor the service
+//! The server (`synod`) and `synod-client` share it, so that a status means the same to both. It
+//! holds no logic of either, and its types stay inside them: neither the machine nor the service
 //! crate sees a prost type.
 
 mod event;
@@ -39,7 +39,7 @@ mod generated {
 /// Package `synod.v1`: what clients call.
 pub use generated::synod::v1;
 
-/// Package `synod.peer.v1`: what members say to each other.
+/// Package `synod.peer.v1`: what members call on each other.
 pub use generated::synod::peer::v1 as peer;
 
 /// Every .proto file of this crate as an encoded `FileDescriptorSet`, for reflection.

@@ -1,5 +1,5 @@
-//! Why there is no answer: a failure of the wire as a typed error, and as the error that typed
-//! clients of recipes see.
+//! Errors: failures of the wire as typed errors, and as the errors that typed clients of recipes
+//! see.
 use std::fmt;
 
 use synod_abi::{EncodedError, Fault, RawError};
@@ -69,44 +69,43 @@ pub enum Error {
     /// allow.
     #[error("unavailable, surely not applied: {0}")]
     Unavailable(String),
-    /// It may or may not have been applied: only the caller can know whether trying again does
-    /// harm.
+    /// It may or may not have been applied; only the caller knows whether trying again does harm.
     #[error("outcome unknown: {0}")]
     OutcomeUnknown(String),
-    /// The member met an error of its own, or answered something that is no answer.
+    /// The member failed internally, or its reply is invalid.
     #[error("internal error: {0}")]
     Internal(String),
-    /// The call waited as long as its caller allowed, and does not any more.
+    /// The call waited as long as its caller allowed, and was given up.
     #[error("the call waited as long as it was allowed to")]
     WaitTimeout,
-    /// There is no such session, or not any more: the call did not run, or it waited and the
-    /// session's end gave it up.
+    /// The session has ended or never existed: the call did not run, or the session's end gave it
+    /// up while it waited.
     #[error("the session has ended: {0}")]
     SessionExpired(String),
 }
 
-/// Why a watch is over, or did not begin.
+/// Why a watch has ended, or did not begin.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 pub enum WatchError {
-    /// Events that it wants are forgotten: whoever needs to miss nothing reads the state again,
-    /// with a query, and watches from there.
+    /// Events that it needs are compacted: to miss nothing, read the state again with a query, and
+    /// watch from there.
     #[error("{message}")]
     Compacted {
-        /// Every event of this revision and earlier ones is forgotten.
+        /// All events of this revision and of earlier ones are compacted.
         compacted_revision: u64,
         /// The first revision that can be watched from.
         resume_revision: u64,
         /// For people.
         message: String,
     },
-    /// Its space was deleted; the watch has had everything before. If there is a space of that name
-    /// by now, it is another one.
+    /// Its space was deleted; the watch has delivered everything before. A present space of that
+    /// name is another one.
     #[error("{message}")]
     SpaceDeleted {
         /// For people.
         message: String,
     },
-    /// Anything else: it was refused, or when it was to begin no member answered in time.
+    /// Anything else: it was refused, or no member began it in time.
     #[error(transparent)]
     Failed(#[from] Error),
 }

@@ -29,8 +29,10 @@
 //! use std::time::Duration;
 //!
 //! let synod = synod_client::connect("127.0.0.1:7070").await?;
-//! let session = synod.session().ttl(Duration::from_secs(15)).label("billing, host 7").open().await?;
-//! let one = session.call_json("counter", "add", r#"{"key": "invoices", "by": 1}"#).await?; // once, whatever fails on the way
+//! let ttl = Duration::from_secs(15);
+//! let session = synod.session().ttl(ttl).label("billing, host 7").open().await?;
+//! // Takes effect once, whatever fails on the way.
+//! let one = session.call_json("counter", "add", r#"{"key": "invoices", "by": 1}"#).await?;
 //! println!("{} at revision {}", one.value, one.revision);
 //! tokio::select! {
 //!     () = session.lost() => eprintln!("stop what relies on the session, now"),

@@ -1,9 +1,9 @@
-//! Whether a stream of watches still serves: a member that hangs, or that was cut off from the
-//! cluster, sends nothing wrong.
+//! Whether a stream of watches still serves. A member that hangs or is cut off from the cluster
+//! sends nothing wrong, so it has to be noticed.
 //!
-//! A stream that is silent is asked for a progress mark, and given up when none comes. One whose
-//! marks stay behind what the cluster is known to have done is given up too: its member is alive,
-//! but hears of nothing. If nobody told this client how far the cluster is, that cannot be seen.
+//! A silent stream is asked for a progress mark, and given up when none comes. A stream whose marks
+//! stay below the cluster's known revision is given up, too: its member is alive but receives
+//! nothing. Without a known revision, that cannot be noticed.
 
 /// What to do with a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

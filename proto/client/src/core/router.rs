@@ -1,9 +1,9 @@
 //! Which member to ask next.
 //!
-//! It keeps the addresses that the caller gave and those that the cluster told, remembers which of
-//! them failed and until when they are left alone, and prefers the leader if it is known: a call
-//! that goes there saves a hop. Addresses that the caller gave are never forgotten, because those
-//! that the cluster tells may not be reachable from here.
+//! It keeps the addresses that the caller gave and those learned from the cluster, remembers which
+//! failed and until when they rest, and prefers the leader if it is known: a call that goes there
+//! saves a hop. Given addresses are never forgotten, because learned ones may be unreachable from
+//! here.
 use super::endpoints::MAX_ENDPOINTS;
 use super::{Backoff, mix};
 
@@ -104,7 +104,7 @@ impl Router {
         }
     }
 
-    /// `address` did not answer, or said that it cannot serve: it is left alone for a while.
+    /// `address` did not answer, or cannot serve: it rests for a while.
     pub fn failed(&mut self, address: &str, now_ms: u64) {
         if let Some(index) = self.index(address) {
             let failures = self.known[index].failures.saturating_add(1);
@@ -118,8 +118,8 @@ impl Router {
         }
     }
 
-    /// A reply or failure named `term`, and perhaps its leader. Returns whether this is news that
-    /// makes asking for the cluster's status worth while.
+    /// A reply or failure named `term`, and perhaps its leader. Returns whether the cluster's
+    /// status should be asked for, because the leader is unknown.
     pub fn heard(&mut self, term: u64, leader: Option<u64>) -> bool {
         if term < self.term {
             return false;

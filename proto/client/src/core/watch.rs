@@ -1,11 +1,9 @@
-//! What one watch decides: where it stands, what of what it hears is new, where it comes back, and
-//! what ends it.
+//! What one watch decides: its position, which events are new, where it resumes, and what ends it.
 //!
-//! Its position is the next revision that it wants. What it has heard before is dropped, what is
-//! only a part of a revision is kept until the rest of it came, so that revisions reach the
-//! application whole, once and in order, whatever becomes of streams and members on the way. It
-//! neither keeps events for an application that does not read, nor knows of streams: that is the
-//! shell's.
+//! Its position is the next revision that it wants. Events before it are dropped, and a part of a
+//! revision is kept until the rest has come, so revisions reach the application complete, once and
+//! in order, however streams and members fail. Keeping events for an application that does not
+//! read, and streams, are the shell's business.
 use synod_api::reason;
 use synod_api::v1::failure::Kind;
 use synod_api::v1::{Event, Failure, value::Form};
@@ -13,7 +11,7 @@ use synod_api::v1::{Event, Failure, value::Form};
 use super::Backoff;
 use crate::{Error, WatchError};
 
-/// Most events of one revision that are kept until it is whole ...
+/// Most events of one revision that are kept until it is complete ...
 pub const REVISION_EVENTS: usize = 1 << 20;
 /// ... and most bytes of their topics and payloads. Beyond what a command can emit.
 pub const REVISION_BYTES: usize = 256 << 20;
@@ -21,18 +19,18 @@ pub const REVISION_BYTES: usize = 256 << 20;
 /// Where a watch is to begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Begin {
-    /// Behind everything that was acknowledged before.
+    /// After everything that was acknowledged before.
     #[default]
     Now,
     /// With this revision.
     Revision(u64),
     /// With everything that is kept.
     Oldest,
-    /// Behind the state that its query read.
+    /// After the state that its query read.
     Query,
 }
 
-/// All that a watch gets of one revision.
+/// All events of one revision that a watch wants.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Whole {
     /// The revision.
@@ -46,11 +44,11 @@ pub struct Whole {
 /// What follows from a failure.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
-    /// It is created again, from where it stands.
+    /// It is created again, from its position.
     Again {
         /// After this time.
         after_ms: u64,
-        /// Whether the member can't serve it, so that another one should be asked.
+        /// Whether another member should be asked, because this one cannot serve it.
         elsewhere: bool,
     },
     /// It is over.
@@ -90,7 +88,7 @@ impl Watching {
         if self.is_begun() { (Begin::Revision(self.next), self.space_id) } else { (self.from, 0) }
     }
 
-    /// A member created it: events behind `revision` follow.
+    /// A member created it: events after `revision` follow.
     ///
     /// # Errors
     /// It is over if that would leave a gap.
@@ -111,8 +109,8 @@ impl Watching {
         Ok(())
     }
 
-    /// Events came; of the last one's revision more follow if they are `partial`. Returns the
-    /// revisions that are whole now.
+    /// Takes in events; if they are `partial`, more of the last one's revision follow. Returns the
+    /// revisions that are complete.
     ///
     /// # Errors
     /// It is over if they are out of order, or a revision is larger than any can be.
@@ -161,8 +159,8 @@ impl Watching {
         Some(std::mem::replace(&mut self.gathered, nothing()))
     }
 
-    /// The member says that it has everything up to `revision`. Returns whether that is so: not
-    /// while a revision is not whole, and not if it is further.
+    /// The member reports that everything up to `revision` was delivered. Returns whether that is
+    /// news: not while a revision is incomplete, and not if the watch is further.
     pub fn progress(&mut self, revision: u64) -> bool {
         if !self.is_begun() || !self.gathered.events.is_empty() || revision < self.revision() {
             return false;
@@ -172,7 +170,7 @@ impl Watching {
         true
     }
 
-    /// Its stream is gone: what is not whole comes again.
+    /// Its stream is gone: an incomplete revision comes again.
     pub fn grounded(&mut self) {
         self.gathered = nothing();
     }

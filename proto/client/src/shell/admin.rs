@@ -104,8 +104,8 @@ impl Client {
         self.describe(Target::Recipe(RecipeRef { name: name.to_owned(), version })).await
     }
 
-    /// The recipe that a space runs, with its schema; [`space_info`](Self::space_info) tells of the
-    /// space itself.
+    /// The recipe that a space runs, with its schema; [`space_info`](Self::space_info) describes
+    /// the space itself.
     ///
     /// # Errors
     /// See [`Error`].
@@ -208,7 +208,7 @@ impl Client {
         Ok(())
     }
 
-    /// One space: what it keeps of its events, what it is bound to and what is bound to it.
+    /// One space: how many events it keeps, and its bindings in both directions.
     ///
     /// # Errors
     /// See [`Error`].
@@ -244,8 +244,8 @@ impl Client {
         Ok(())
     }
 
-    /// Sets how much of its past a space keeps; what is absent stays as it is. Answers with what it
-    /// keeps now.
+    /// Sets how many events a space keeps; absent values stay as they are. Returns the present
+    /// ones.
     ///
     /// # Errors
     /// See [`Error`].
@@ -271,8 +271,8 @@ impl Client {
         Ok(reply)
     }
 
-    /// The cluster as the member that answers sees it, and what every member says of itself; with
-    /// `local`, that member only.
+    /// The cluster as the answering member sees it, and each member's own status; with `local`,
+    /// only that member's.
     ///
     /// # Errors
     /// See [`Error`].

@@ -1,9 +1,9 @@
-//! A query's result, kept here and kept up to date by the events of its space: reads cost nothing,
-//! and say how fresh they are.
+//! A query's result, kept up to date by the events of its space: reads cost nothing, and report how
+//! fresh the result is.
 //!
-//! It is as fresh as the network: what it tells was true at its revision, and may not be any more.
-//! Whoever decides by it decides in a recipe, or asks a query. It never goes back: whichever member
-//! it hears from, its revisions only grow.
+//! The result is as fresh as the network: it was true at its revision and may be outdated. A
+//! decision that must not rest on outdated data belongs in a recipe or a query. Revisions only
+//! grow, whichever member serves the cache.
 
 mod keep;
 
@@ -25,10 +25,10 @@ use crate::{Error, WatchError};
 /// [`Cache::wait_for`] asks the member this often how far it is.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 
-/// How fresh a cache is.
+/// Whether a cache is up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheState {
-    /// It follows a member that has said that nothing is behind.
+    /// It follows a member, and has received everything up to now.
     Live,
     /// It knows, or must assume, that there is something newer, and is getting it.
     CatchingUp,
@@ -37,7 +37,7 @@ pub enum CacheState {
         /// Since when.
         since: Instant,
     },
-    /// It is not kept up to date any more: [`Cache::changed`] tells why.
+    /// It is no longer kept up to date; [`Cache::changed`] returns why.
     Over,
 }
 
@@ -46,19 +46,19 @@ pub enum CacheState {
 pub struct Snapshot<T> {
     /// The value.
     pub value: Arc<T>,
-    /// The revision that made it what it is, or of the state that it was read from.
+    /// The revision that changed it last, or of the state that it was read from.
     pub revision: u64,
     /// Nothing up to this revision has changed it since; at least `revision`.
     pub as_of_revision: u64,
-    /// When a member was last heard of.
+    /// When a member last sent something.
     pub heard_at: Instant,
-    /// How fresh it is.
+    /// Whether it is up to date.
     pub state: CacheState,
 }
 
 impl<T> Snapshot<T> {
-    /// For how long no member was heard of. Members of a cluster without traffic say how far they
-    /// are every few seconds.
+    /// How long no member has sent anything. Without traffic, members send progress marks every few
+    /// seconds.
     pub fn age(&self) -> Duration {
         self.heard_at.elapsed()
     }
@@ -74,7 +74,7 @@ struct Held<T> {
     value: Arc<T>,
     revision: u64,
     as_of: u64,
-    /// Whether events came that the value does not have yet.
+    /// Whether events came that are not in the value yet.
     stale: bool,
     observer: WatchObserver,
     over: Option<WatchError>,
@@ -83,7 +83,7 @@ struct Held<T> {
 /// What handles and the task that keeps it share.
 struct Shared<T> {
     held: Mutex<Held<T>>,
-    /// Counts values; and everything that is new, marks among it.
+    /// Counts values; `news`: counts all changes, progress marks included.
     values: watch::Sender<u64>,
     news: watch::Sender<u64>,
 }
@@ -93,7 +93,7 @@ impl<T> Shared<T> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes what is held, and tells those who wait; of the value if `change` says so.
+    /// Changes what is held, and notifies waiters; `change` returns whether the value changed.
     fn change(&self, change: impl FnOnce(&mut Held<T>) -> bool) {
         let value_changed = change(&mut self.held());
         if value_changed {
@@ -112,7 +112,7 @@ impl Drop for Keeper {
     }
 }
 
-/// A cache. Cheap to clone; each clone hears of changes by itself.
+/// A cache. Cheap to clone; each clone is notified of changes on its own.
 pub struct Cache<T> {
     shared: Arc<Shared<T>>,
     values: watch::Receiver<u64>,
@@ -157,7 +157,7 @@ impl<T> Cache<T> {
         }
     }
 
-    /// Waits for a value that this handle was not told of yet.
+    /// Waits for a value that this handle has not been notified of yet.
     ///
     /// # Errors
     /// Why it is not kept up to date any more.
@@ -213,16 +213,17 @@ pub struct CacheBuilder<F: Form, T> {
 }
 
 impl<F: Form> WatchBuilder<F> {
-    /// Keeps the result of a query, as `read` makes a value of its JSON. The watch says which
-    /// events may change it: whatever the query reads must emit one of these when it changes. From
-    /// where the watch was to begin does not matter.
+    /// Keeps the result of a query; `read` makes the value of its JSON. The watch selects the
+    /// events that may change it: data that the query reads must emit one of these when it changes.
+    /// Where the watch was to begin does not matter.
     ///
     /// ```no_run
     /// # async fn example(synod: synod_client::Client) -> Result<(), synod_client::WatchError> {
     /// let config = synod.watch("kv").prefix("config/");
-    /// let cache = config.cache_json("range", r#"{"prefix": "config/"}"#, |json| Ok(json.to_owned())).open().await?;
+    /// let args = r#"{"prefix": "config/"}"#;
+    /// let cache = config.cache_json("range", args, |json| Ok(json.to_owned())).open().await?;
     /// let config = cache.get();
-    /// println!("{} as of revision {}, heard {:?} ago", config.value, config.as_of_revision, config.age());
+    /// println!("{} as of revision {}", config.value, config.as_of_revision);
     /// # Ok(())
     /// # }
     /// ```

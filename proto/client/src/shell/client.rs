@@ -113,17 +113,17 @@ impl Client {
         self.inner.revision.load(Ordering::Relaxed)
     }
 
-    /// A revision that the cluster has reached, as far as this client was told.
+    /// The largest revision that the cluster is known to have reached.
     pub(crate) fn known_revision(&self) -> u64 {
         self.inner.known_revision.load(Ordering::Relaxed).max(self.seen_revision())
     }
 
-    /// What begins its watches.
+    /// The hub that begins its watches.
     pub(crate) fn hub(&self) -> &Hub {
         &self.inner.hub
     }
 
-    /// Takes note of what every reply tells.
+    /// Notes the revision and term in a reply's header.
     pub(crate) fn heard(&self, header: Option<&Header>) {
         let Some(header) = header else { return };
         self.inner.revision.fetch_max(header.revision, Ordering::Relaxed);
@@ -237,7 +237,7 @@ impl Client {
         self.router().succeeded(address);
     }
 
-    /// Remembers what `trouble` says about the member at `address`, and names the member in it.
+    /// Notes what `trouble` means for the member at `address`, and names the member in it.
     pub(crate) fn noted(&self, address: &str, trouble: Trouble) -> Trouble {
         use synod_api::v1::failure::Kind;
         match trouble {

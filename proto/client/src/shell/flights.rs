@@ -24,7 +24,7 @@ pub(crate) trait Reply: Send + 'static {
     fn tag(&self) -> u64;
     /// Whether another reply follows.
     fn is_interim(&self) -> bool;
-    /// Why it is no answer, if it says so.
+    /// Takes the failure that it carries, if any.
     fn take_failure(&mut self) -> Option<Failure>;
 }
 
@@ -88,9 +88,9 @@ pub(crate) struct Key {
     pub(crate) round: u64,
 }
 
-/// A session: hears of its requests, interim replies included.
+/// A session, which is notified of what comes of its requests, interim replies included.
 pub(crate) trait Ground<R>: Send + Sync {
-    /// Something came of a request. Called while no table is locked.
+    /// A request was answered or failed. Called while no table is locked.
     fn landed(self: Arc<Self>, key: Key, landing: Landing<R>);
 }
 
@@ -180,8 +180,8 @@ impl<R: Reply> Flights<R> {
         }
     }
 
-    /// A reply came. One that nobody waits for any more is dropped, and an interim one goes to
-    /// sessions only.
+    /// Passes a reply to its waiter. Without one it is dropped, and interim replies go to sessions
+    /// only.
     pub(crate) fn land(&self, mut reply: R) {
         let waiter = {
             let mut table = self.table();
@@ -201,7 +201,7 @@ impl<R: Reply> Flights<R> {
         }
     }
 
-    /// The stream is over: everyone who waits is told, and nobody can enter.
+    /// The stream is over: fails all requests, and admits none from here on.
     pub(crate) fn close(&self, why: &str) {
         let flights = {
             let mut table = self.table();

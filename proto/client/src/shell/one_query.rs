@@ -1,8 +1,8 @@
-//! Lets a typed client of a recipe say which query a watch or a cache begins with, and read the
-//! answer.
+//! Finds out which query a typed client of a recipe asks, for a watch or a cache that begins with
+//! it, and decodes the answer.
 //!
-//! The query is written once, as code that asks through a [`OneQuery`]. Run without an answer it
-//! says what it asks; run with one, what it makes of it. Nothing is sent meanwhile.
+//! The query is written once, as code that asks through a [`OneQuery`]. Run without an answer, the
+//! code reveals its query; run with one, it decodes it. Neither sends anything.
 use std::fmt::Display;
 use std::future::Future;
 use std::pin::pin;

@@ -1,4 +1,4 @@
-//! What a client can be told, with its defaults.
+//! Settings of a client, with their defaults.
 use crate::core::{Backoff, Follow, Policy};
 
 /// How a client behaves.
@@ -6,8 +6,8 @@ use crate::core::{Backoff, Follow, Policy};
 pub struct Options {
     /// Which member is preferred.
     pub follow: Follow,
-    /// Whether the client asks the cluster for its members and its leader, and keeps asking;
-    /// otherwise it knows only the addresses it was given, and contacts nobody before the first
+    /// Whether the client asks the cluster for its members and its leader, and keeps asking.
+    /// Otherwise it knows only the given addresses, and contacts no member before the first
     /// request.
     pub learn_members: bool,
     /// How long, and how often, to try again.
@@ -17,15 +17,15 @@ pub struct Options {
     /// How long to wait for a connection.
     pub connect_timeout_ms: u64,
     /// How long to wait for the answer to one attempt. Longer than a member's own limit, so that
-    /// its answer is heard.
+    /// the member's answer arrives.
     pub attempt_timeout_ms: u64,
     /// How long to wait for an install, whose module every member compiles.
     pub install_timeout_ms: u64,
     /// Most calls in flight to one member; further ones wait.
     pub calls_in_flight: usize,
-    /// How long a member that serves watches may be silent, or behind what the cluster is known to
-    /// have done, before they move to another one. More than twice the 5 seconds in which members
-    /// say how far they are.
+    /// How long a member that serves watches may be silent, or lag behind the cluster's known
+    /// revision, before its watches move to another one. More than twice the 5 seconds between
+    /// progress marks.
     pub watch_silence_ms: u64,
 }
 

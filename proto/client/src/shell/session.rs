@@ -1,9 +1,9 @@
 //! A session: a client's sign of life, in which calls have their effect once, run in their order
 //! and may wait, and to which recipes bind what is to be released when the client is gone.
 //!
-//! It looks after itself in the background: it stays alive across failures of members, sends again
-//! what was lost, and knows by its own clock until when it may be relied upon, which ends before
-//! the cluster gives away what is bound to it.
+//! In the background it stays alive across failures of members and sends lost requests again. It
+//! knows by its own clock until when it may be relied upon; that ends before the cluster releases
+//! what is bound to it.
 
 mod alive;
 mod clock;
@@ -117,9 +117,8 @@ impl Session {
         Duration::from_millis(self.shared().life(|life| life.ttl_ms()))
     }
 
-    /// For how much longer it may be relied upon if nothing more is heard from the cluster; zero:
-    /// it is lost. Every answered sign of life prolongs it. Counted on a clock that goes on while
-    /// the machine sleeps.
+    /// For how much longer it may be relied upon without contact to the cluster; zero: it is lost.
+    /// Every answered sign of life prolongs it. The clock goes on while the machine sleeps.
     pub fn deadline(&self) -> Duration {
         self.shared().remaining()
     }
@@ -129,14 +128,14 @@ impl Session {
         self.shared().remaining().is_zero()
     }
 
-    /// How it stands. A session past its deadline may be shown as [`SessionState::Lost`] a moment
-    /// late; [`is_lost`](Self::is_lost) never is.
+    /// Its state. [`SessionState::Lost`] may come a moment after the deadline;
+    /// [`is_lost`](Self::is_lost) is exact.
     pub fn state(&self) -> SessionState {
         *self.states().borrow()
     }
 
-    /// How it stands, and every change from now on. States that pass faster than they are looked at
-    /// are skipped; [`SessionState::Lost`] is the last one.
+    /// Its state, and every change from now on. States that pass before they are read are skipped;
+    /// [`SessionState::Lost`] is the last one.
     pub fn states(&self) -> watch::Receiver<SessionState> {
         self.shared().states()
     }
@@ -180,7 +179,7 @@ impl Session {
     /// session asks. Answers with the result as JSON.
     ///
     /// # Errors
-    /// See [`Error`]; [`Error::SessionExpired`] if there is no such session any more.
+    /// See [`Error`]; [`Error::SessionExpired`] if the session has ended.
     pub async fn query_json(
         &self,
         space: &str,
@@ -206,9 +205,9 @@ impl Session {
         self.shared().call(request).await
     }
 
-    /// Closes it: calls that wait are given up, and the cluster releases what is bound to it. It is
-    /// lost from here on, whatever comes of that. A session that ended before counts as closed.
-    /// Goes on in the background if the future is dropped.
+    /// Closes it: waiting calls are given up, and the cluster releases what is bound to it. The
+    /// session is lost from here on, even if closing fails. A session that ended before counts as
+    /// closed. Closing goes on in the background if the future is dropped.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if no member did it within the policy's time: then the session

@@ -13,8 +13,8 @@ use crate::core::Effect;
 use crate::error::missing;
 
 impl Client {
-    /// A page of the sessions, oldest first, from the one behind `after` on; `limit` 0: as many as
-    /// a page holds. `more` in the reply says whether others follow.
+    /// A page of the sessions, oldest first, that come after `after`; `limit` 0: as many as a page
+    /// holds. `more` in the reply tells whether others follow.
     ///
     /// # Errors
     /// See [`Error`].
@@ -40,7 +40,7 @@ impl Client {
         self.simple(Effect::Idempotent, describe).await?.session.ok_or_else(|| missing("session"))
     }
 
-    /// Ends a session, whoever its client is: what is bound to it is released.
+    /// Ends any client's session; everything bound to it is released.
     ///
     /// # Errors
     /// [`Error::SessionExpired`] if there is none, also when an earlier attempt whose answer was
@@ -53,7 +53,7 @@ impl Client {
         Ok(())
     }
 
-    /// Gives up a request of a session; says what it was.
+    /// Cancels a request of a session, and returns what the cancel found.
     ///
     /// # Errors
     /// See [`Error`].
@@ -74,7 +74,7 @@ impl Client {
         }
     }
 
-    /// Between which times to live sessions are opened.
+    /// The shortest and the longest time to live of sessions.
     ///
     /// # Errors
     /// See [`Error`].
@@ -84,7 +84,7 @@ impl Client {
         self.simple(Effect::Idempotent, bounds).await?.bounds.ok_or_else(|| missing("bounds"))
     }
 
-    /// Sets them, for sessions that are opened from now on.
+    /// Sets these bounds for sessions that are opened from now on.
     ///
     /// # Errors
     /// See [`Error`].

@@ -1,10 +1,10 @@
-//! A watch: the events of a space that an application wants, each once, in order, those of one
-//! revision together, for as long as it likes.
+//! A watch: the events of a space that match a filter, each once, in order, and those of one
+//! revision together.
 //!
-//! It looks after itself in the background: all watches of a client share a stream to one member,
-//! and when that member fails, hangs or lags, they go on at another one, from where they were. An
-//! application that does not read holds up nobody but itself: what its watch holds for it is
-//! bounded, and beyond that the watch is taken off the stream and resumed when there is room.
+//! All watches of a client share a stream to one member. When that member fails, hangs or lags,
+//! they resume at another one, in the background. An application that does not read delays only
+//! itself: its watch holds a bounded amount of events; beyond that the watch is cancelled, and
+//! resumed when there is room.
 
 mod builder;
 mod form;
@@ -43,16 +43,16 @@ pub struct WatchEvent<P> {
     pub number: u32,
     /// Cluster time of that command's entry, in milliseconds since the Unix epoch.
     pub time_ms: u64,
-    /// What it is about.
+    /// Its topic.
     pub topic: String,
-    /// What it says.
+    /// Its payload.
     pub payload: P,
 }
 
-/// What a watch tells.
+/// An item of a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatchItem<P> {
-    /// All that the watch wants of one revision; at least one event.
+    /// All matching events of one revision; at least one.
     Events {
         /// The revision.
         revision: u64,
@@ -61,7 +61,7 @@ pub enum WatchItem<P> {
         /// Its events, in the order in which they were emitted.
         events: Vec<WatchEvent<P>>,
     },
-    /// Everything up to this revision was told.
+    /// Everything up to this revision was delivered.
     Progress {
         /// The revision.
         revision: u64,
@@ -71,7 +71,7 @@ pub enum WatchItem<P> {
 }
 
 impl<P> WatchItem<P> {
-    /// Its revision: the watch has told everything up to it.
+    /// Its revision: the watch has delivered everything up to it.
     pub const fn revision(&self) -> u64 {
         match self {
             Self::Events { revision, .. } | Self::Progress { revision, .. } => *revision,
@@ -81,7 +81,7 @@ impl<P> WatchItem<P> {
 
 /// A watch: see [`Client::watch`](crate::Client::watch). Dropping it ends it.
 ///
-/// It goes on through failures of members for as long as it lives; [`state`](Self::state) says
+/// It resumes after failures of members for as long as it exists; [`state`](Self::state) tells
 /// whether a member serves it.
 #[must_use = "a watch that is dropped has ended"]
 pub struct Watch<F: Form> {
@@ -90,7 +90,7 @@ pub struct Watch<F: Form> {
     form: std::marker::PhantomData<fn() -> F>,
 }
 
-/// Ends the watch when it is dropped, also before it has begun.
+/// Ends the watch when dropped, even before it has begun.
 struct Handle(Arc<Shared>);
 
 impl Drop for Handle {
@@ -113,11 +113,11 @@ impl<F: Form> Watch<F> {
         Self { handle, revision, form: std::marker::PhantomData }
     }
 
-    /// What comes next; none: it has ended, and why was told before. Dropping the future loses
-    /// nothing.
+    /// The next item; none: the watch has ended, and the error was returned before. Dropping the
+    /// future loses nothing.
     ///
     /// # Errors
-    /// Why it has ended. [`revision`](Self::revision) says how far it came.
+    /// Why the watch has ended. [`revision`](Self::revision) tells how far it came.
     pub async fn next(&mut self) -> Result<Option<WatchItem<F::Payload>>, WatchError> {
         poll_fn(|cx| self.poll_item(cx)).await.transpose()
     }
@@ -135,19 +135,18 @@ impl<F: Form> Watch<F> {
         Poll::Ready(Some(item))
     }
 
-    /// It has told everything up to this revision: whoever comes back begins with the one behind
-    /// it.
+    /// It has delivered everything up to this revision; to resume, begin with the next one.
     pub const fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// How it stands. What it holds and was not read yet is not looked at.
+    /// Its state; items that it holds and that were not read yet have no influence on it.
     pub fn state(&self) -> WatchState {
         self.handle.0.state()
     }
 
-    /// When it last heard from a member: what it has told is at least as fresh as that, if it is
-    /// [`WatchState::Live`].
+    /// When a member last sent something for it. While it is [`WatchState::Live`], what it
+    /// delivered is at least as fresh as that.
     pub fn heard_at(&self) -> Instant {
         self.handle.0.heard_at()
     }
@@ -157,7 +156,7 @@ impl<F: Form> Watch<F> {
         WatchObserver(Arc::clone(&self.handle.0))
     }
 
-    /// Asks the member how far it is; otherwise it tells that every few seconds.
+    /// Asks the member for a progress mark; otherwise one comes every few seconds.
     pub fn request_progress(&self) {
         self.handle.0.request_progress();
     }
@@ -168,17 +167,17 @@ impl<F: Form> Watch<F> {
 pub(crate) struct WatchObserver(Arc<Shared>);
 
 impl WatchObserver {
-    /// How it stands.
+    /// Its state.
     pub(crate) fn state(&self) -> WatchState {
         self.0.state()
     }
 
-    /// When it last heard from a member.
+    /// When a member last sent something for it.
     pub(crate) fn heard_at(&self) -> Instant {
         self.0.heard_at()
     }
 
-    /// Asks the member how far it is.
+    /// Asks the member for a progress mark.
     pub(crate) fn request_progress(&self) {
         self.0.request_progress();
     }

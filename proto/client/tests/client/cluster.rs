@@ -1,5 +1,5 @@
-//! A made-up cluster: members that serve real gRPC on loopback and misbehave as they are told, and the
-//! ledger and log of events that they share. There is no Raft, no recipe and no disk.
+//! A made-up cluster: members that serve real gRPC on loopback and misbehave as they are told, and
+//! the ledger and log of events that they share. There is no Raft, no recipe and no disk.
 mod calls;
 mod sessions;
 mod spaces;
@@ -158,8 +158,8 @@ impl Cluster {
             .expect("nobody is contacted")
     }
 
-    /// A client that stays with a member while that serves its watches, and is quick to leave one that
-    /// is silent.
+    /// A client that stays with a member while that serves its watches, and is quick to leave one
+    /// that is silent.
     pub(crate) async fn watcher(&self) -> Client {
         let options = Options {
             follow: Follow::Nearest,

@@ -428,7 +428,10 @@ async fn payloads_come_as_what_the_recipe_emits_and_never_as_anything_else() {
     assert_eq!(some(&mut raw).await, (revision, vec![("t".to_owned(), synod_abi::encode("ü"))]));
     let error = client.watch("s").typed::<Other>().open().await.expect_err("it emits texts");
     assert!(
-        matches!(&error, WatchError::Failed(Error::Refused(refusal)) if refusal.reason == "SIGNATURE_MISMATCH"),
+        matches!(
+            &error,
+            WatchError::Failed(Error::Refused(refusal)) if refusal.reason == "SIGNATURE_MISMATCH"
+        ),
         "{error}"
     );
 }

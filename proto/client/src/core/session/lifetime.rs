@@ -1,9 +1,9 @@
 //! How long a session may be relied upon, and when its client must give the next sign of life.
 //!
-//! The rule that keeps two clients from believing that they hold the same lock: the cluster counts
-//! a session's time to live from when it *heard* of its client, the client counts nine tenths of it
-//! from when it *sent* what was answered. So the client stops first, whatever the network did to
-//! request and answer, as long as no two clocks drift apart by a tenth.
+//! One rule keeps two clients from believing that they hold the same lock: the cluster counts a
+//! session's time to live from when it *received* a touch, and the client counts nine tenths of it
+//! from when it *sent* that touch. So the client stops first, however long request and answer took,
+//! unless two clocks drift apart by a tenth.
 //!
 //! Times are milliseconds of one clock that counts the time that the machine sleeps.
 use crate::core::Backoff;
@@ -17,7 +17,7 @@ const ANSWER_MAX_MS: u64 = 2_000;
 /// Touches follow each other after this part of the time to live.
 const TOUCH_PART: u64 = 3;
 
-/// How a session stands, as its client knows it.
+/// The state of a session, as its client knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionState {
     /// Open, and in contact with the cluster.
@@ -28,7 +28,7 @@ pub enum SessionState {
     Suspended,
     /// In contact again; it never ended.
     Reconnected,
-    /// Over: it was closed, the cluster said that it ended, or its deadline has passed. For good.
+    /// Ended for good: it was closed, the cluster ended it, or its deadline has passed.
     Lost,
 }
 
@@ -58,8 +58,8 @@ pub struct Lifetime {
 }
 
 impl Lifetime {
-    /// Of a session of which the cluster said that it lives for `ttl_ms`, in answer to something
-    /// sent at `sent_ms`.
+    /// The lifetime of a session that the cluster granted `ttl_ms`, in answer to a request sent at
+    /// `sent_ms`.
     pub fn new(ttl_ms: u64, sent_ms: u64, backoff: Backoff) -> Self {
         let mut new = Self {
             ttl_ms,
@@ -79,7 +79,7 @@ impl Lifetime {
         self.next_ms = sent_ms.saturating_add(self.ttl_ms / TOUCH_PART);
     }
 
-    /// How it stands, as far as it was told.
+    /// Its state, as of the last event that came in.
     pub fn state(&self) -> SessionState {
         self.state
     }
@@ -143,7 +143,7 @@ impl Lifetime {
         }
     }
 
-    /// The session is over, as the cluster or its owner said.
+    /// The cluster or the owner ended the session.
     pub fn ended(&mut self) {
         self.state = SessionState::Lost;
     }

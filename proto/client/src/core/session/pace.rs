@@ -1,11 +1,11 @@
 //! How many requests of a session are sent at a time, and which of them wait, after one of them
 //! could not run.
 //!
-//! Pipelined requests are a chain: when one is refused without a trace, everything that was sent
-//! behind it comes back as out of order. If all of that were sent again at once, and the next one
-//! were refused too, `n` requests would cost the square of `n` sendings. So from there on one is in
-//! flight at a time, and one more for every request that gets through. What the next break of the
-//! chain sends back is then no more than what got through since the last one, and sendings stay in
+//! Pipelined requests are a chain: when one is refused and leaves no record, all requests that were
+//! sent after it come back as out of order. If they were all sent again at once, and the next one
+//! were refused, too, `n` requests would cost the square of `n` sendings. So after such a break one
+//! request is in flight at a time, and one more for every request that gets through. The next break
+//! then returns no more requests than got through since the last one, and sendings stay in
 //! proportion to requests; without another break, the window doubles with every round trip.
 //!
 //! It does not keep the requests: [`Requests`](super::Requests) does, and asks.
@@ -29,7 +29,7 @@ pub(super) enum Until {
 struct Hold {
     from: u64,
     until: Until,
-    /// Then it is tried, in case that the word never comes.
+    /// Until then at most: the outcome may never come.
     until_ms: u64,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Pace {
     /// How many may be in flight.
     window: usize,
     hold: Option<Hold>,
-    /// Holds without a good word, in a row.
+    /// Holds in a row without an answer in between.
     holds: u32,
 }
 
@@ -55,7 +55,7 @@ impl Pace {
         self.window = 1;
     }
 
-    /// A request that came back waits, and those behind it.
+    /// A request that came back waits, and so do all later ones.
     pub(super) fn hold(&mut self, id: u64, until: Until, backoff: Backoff, now_ms: u64, jitter: u32) {
         if self.hold.is_none_or(|hold| id < hold.from) {
             self.holds = self.holds.saturating_add(1);
@@ -77,18 +77,19 @@ impl Pace {
         self.holds = 0;
     }
 
-    /// Nothing is held any more.
+    /// Ends the hold.
     pub(super) fn release(&mut self) {
         self.hold = None;
     }
 
-    /// Until when something is held at most.
+    /// When the hold ends at the latest, if there is one.
     pub(super) fn held_until(&self, now_ms: u64) -> Option<u64> {
         self.hold.map(|hold| hold.until_ms).filter(|until_ms| *until_ms > now_ms)
     }
 
-    /// Whether `id` may be sent while these are in flight. `came`: whether what a hold waits for
-    /// has come. The lowest one always may: what is in flight behind it only comes back.
+    /// Whether `id` may be sent while `flying` are in flight. `came` tells whether what a hold
+    /// waits for has happened. A request lower than all of `flying` may always be sent: they only
+    /// come back without it.
     pub(super) fn allows(
         &mut self,
         id: u64,

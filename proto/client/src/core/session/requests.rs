@@ -241,8 +241,8 @@ impl Requests {
         }
     }
 
-    /// Ends all requests with the session. Returns the calls whose callers still wait, each with its
-    /// error; nothing is sent from here on.
+    /// Ends all requests with the session. Returns the calls whose callers still wait, each with
+    /// its error; nothing is sent from here on.
     pub fn over(&mut self, why: &str) -> Vec<(u64, Error)> {
         self.round = None;
         self.running.clear();

@@ -1,5 +1,5 @@
-//! The task that keeps a cache: it reads the watch, folds or asks again, and starts over when it
-//! missed too much.
+//! The task that keeps a cache: it reads the watch, folds events or asks the query again, and
+//! starts over when events that it missed are compacted.
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use synod_api::v1::{Consistency, Context, QueryReply};
 use tokio::sync::watch;
 
 use super::{Cache, CacheBuilder, Held, Keeper, Shared};
+use crate::shell::client::Client;
 use crate::shell::watch::{Begun, Form, Watch, WatchItem};
 use crate::{Error, WatchError};
 
@@ -40,7 +41,7 @@ async fn begin<F: Form, T>(
     plan.watch.clone().begin_with(&plan.query, plan.args.clone(), at_least).await
 }
 
-/// Runs until the cache can't be kept any more.
+/// Runs until the cache can no longer be kept.
 async fn keep<F: Form, T: Send + Sync + 'static>(
     plan: CacheBuilder<F, T>,
     shared: Arc<Shared<T>>,
@@ -106,18 +107,14 @@ async fn follow<F: Form, T: Send + Sync + 'static>(
                     Err(error) => return error.into(),
                 }
                 if shared.held().stale {
-                    let pause_ms = match failures {
-                        0 => 0,
-                        failures => plan.watch.client().options().policy.backoff.delay_ms(failures, plan.watch.client().jitter()),
-                    };
-                    asking = Some(ask(plan, wanted, pause_ms));
+                    asking = Some(ask(plan, wanted, pause_ms(plan.watch.client(), failures)));
                 }
             }
         }
     }
 }
 
-/// Takes in what the watch told. Returns whether the query is to be asked again.
+/// Takes in an item of the watch. Returns whether to ask the query again.
 fn hear<F: Form, T>(plan: &CacheBuilder<F, T>, shared: &Shared<T>, item: WatchItem<F::Payload>) -> bool {
     let mut asks = false;
     shared.change(|held| match (item, &plan.fold) {
@@ -145,8 +142,8 @@ fn hear<F: Form, T>(plan: &CacheBuilder<F, T>, shared: &Shared<T>, item: WatchIt
     asks
 }
 
-/// Takes in what the query answered from the state of `revision`. `current`: it has every event
-/// that the watch told, which is at `told`.
+/// Takes in the query's answer from the state of `revision`. `current`: it includes every event
+/// that the watch delivered; `told` is the watch's revision.
 fn read<T>(shared: &Shared<T>, value: T, revision: u64, current: bool, told: u64) {
     shared.change(|held| {
         if revision < held.revision {
@@ -176,6 +173,13 @@ fn ask<F: Form, T>(plan: &CacheBuilder<F, T>, revision: u64, pause_ms: u64) -> A
     })
 }
 
+fn pause_ms(client: &Client, failures: u32) -> u64 {
+    if failures == 0 {
+        return 0;
+    }
+    client.options().policy.backoff.delay_ms(failures, client.jitter())
+}
+
 async fn answered(asking: &mut Option<Asking>) -> Result<QueryReply, Error> {
     match asking {
         Some(asking) => asking.await,
@@ -183,7 +187,7 @@ async fn answered(asking: &mut Option<Asking>) -> Result<QueryReply, Error> {
     }
 }
 
-/// Reads the whole state again, not older than what is held, and watches from there.
+/// Reads the state again, not older than what is held, and watches from there.
 async fn start_over<F: Form, T: Send + Sync + 'static>(
     plan: &CacheBuilder<F, T>,
     shared: &Shared<T>,
@@ -196,8 +200,7 @@ async fn start_over<F: Form, T: Send + Sync + 'static>(
             Err(WatchError::Failed(Error::Unavailable(why))) => {
                 tracing::debug!(why, "a cache could not start over yet");
                 failures += 1;
-                let client = plan.watch.client();
-                let pause_ms = client.options().policy.backoff.delay_ms(failures, client.jitter());
+                let pause_ms = pause_ms(plan.watch.client(), failures);
                 tokio::time::sleep(Duration::from_millis(pause_ms)).await;
                 continue;
             }

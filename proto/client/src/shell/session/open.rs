@@ -87,7 +87,8 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn example(synod: synod_client::Client) -> Result<(), synod_client::Error> {
-    /// let session = synod.session().ttl(std::time::Duration::from_secs(10)).nearest_ttl().label("worker 3").open().await?;
+    /// let ttl = std::time::Duration::from_secs(10);
+    /// let session = synod.session().ttl(ttl).nearest_ttl().label("worker 3").open().await?;
     /// # Ok(())
     /// # }
     /// ```

@@ -2,7 +2,7 @@
 //! full queue, pauses, gives up, and cancels what callers dropped.
 //!
 //! A slot that it gets is used for the session's next request. The line is first come, first
-//! served, and whoever wants more than one slot goes to its end: so the sessions of a crowded link
+//! served, and a session that wants another slot goes to its end, so the sessions of a crowded link
 //! take turns.
 use std::future::{Future, pending};
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! What a watch is told before it begins.
+//! Which events a watch is to deliver, from where on and in which form.
 use std::fmt::Display;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
@@ -41,8 +41,8 @@ impl<F: Form> Clone for WatchBuilder<F> {
 }
 
 impl Client {
-    /// Watches the events of a space: unless told otherwise those of every topic, from now on, with
-    /// their payloads as JSON.
+    /// Watches the events of a space: by default those of every topic, from now on, with their
+    /// payloads as JSON.
     ///
     /// ```no_run
     /// # async fn example(synod: synod_client::Client) -> Result<(), synod_client::WatchError> {
@@ -87,17 +87,17 @@ impl<F: Form> WatchBuilder<F> {
         Self { filter, ..self }
     }
 
-    /// From now on: what was acknowledged before is not told, and what comes after is.
+    /// From now on: events that were acknowledged before are not delivered, and later ones are.
     pub fn now(self) -> Self {
         Self { from: Begin::Now, ..self }
     }
 
-    /// From this revision on: to come back, the one behind [`Watch::revision`].
+    /// From this revision on; to resume a watch, the one after [`Watch::revision`].
     pub fn from_revision(self, revision: u64) -> Self {
         Self { from: Begin::Revision(revision), ..self }
     }
 
-    /// From the oldest event on that is kept.
+    /// From the oldest event that is kept.
     pub fn from_oldest(self) -> Self {
         Self { from: Begin::Oldest, ..self }
     }

@@ -1,7 +1,7 @@
 //! Begins watches, and begins them again: one task per client, while there is something to do.
 //!
-//! All of a client's watches go to the member that its router names, over one stream; so does
-//! whoever lost a member, one after another, and not with a connection each.
+//! All watches of a client go to the member that its router names, over one stream. Watches that
+//! lost their member are begun again one after another, over one new connection.
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -45,7 +45,8 @@ impl Hub {
         }
     }
 
-    /// The next one that is due, or when one is; none: the queue is empty, and the task ends.
+    /// The next watch that is due, or in how many milliseconds one is; none: the queue is empty,
+    /// and the task ends.
     fn next(&self, now_ms: u64) -> Option<Result<Arc<Shared>, u64>> {
         let mut queue = self.queue();
         let Some((key, _)) = queue.due.first_key_value() else {

@@ -1,11 +1,11 @@
-//! What a watch has heard and its application has not read yet: bounded, with progress marks that
-//! stand behind each other made one.
+//! What a watch has received and its application has not read yet: bounded, with consecutive
+//! progress marks merged into one.
 use std::collections::VecDeque;
 
 use crate::core::Whole;
 
-/// Bytes of events that a watch holds for its application. At this many it takes no more; what is
-/// taken at once may exceed it, by at most what one message, or one revision, holds.
+/// Bytes of events that a watch holds for its application before it takes no more. One message or
+/// one revision may exceed that.
 pub(super) const INBOX_BYTES: usize = 4 << 20;
 
 /// Something for the application.
@@ -13,7 +13,7 @@ pub(super) const INBOX_BYTES: usize = 4 << 20;
 pub(super) enum Heard {
     /// All of one revision.
     Events(Whole),
-    /// It has everything up to here.
+    /// The watch has received everything up to this revision.
     Progress {
         /// The revision.
         revision: u64,
@@ -40,7 +40,7 @@ impl Inbox {
         self.bytes < INBOX_BYTES / 2
     }
 
-    /// Adds what came.
+    /// Adds an item.
     pub(super) fn push(&mut self, heard: Heard) {
         match (&heard, self.heard.back_mut()) {
             (Heard::Progress { .. }, Some(last @ Heard::Progress { .. })) => {
@@ -53,7 +53,7 @@ impl Inbox {
         self.heard.push_back(heard);
     }
 
-    /// The oldest.
+    /// Takes the oldest item.
     pub(super) fn pop(&mut self) -> Option<Heard> {
         let heard = self.heard.pop_front()?;
         if let Heard::Events(whole) = &heard {

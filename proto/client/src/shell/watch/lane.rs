@@ -1,7 +1,7 @@
 //! A stream of watches to one member: which watches it carries, and the task that reads it.
 //!
-//! The task never waits for an application: it hands each watch what is the watch's, and a watch
-//! that takes no more is cancelled on the member, so that the others of the stream go on.
+//! The task never waits for an application: it passes each watch its updates, and a watch that
+//! takes no more is cancelled on the member, so that the others of the stream go on.
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,7 @@ use crate::shell::link::trouble_of;
 const LANE_WATCHES: usize = 16_000;
 /// Creates that are not answered yet; members take 64.
 const CREATES_IN_FLIGHT: usize = 32;
-/// Besides reading, a stream is looked after this often, in milliseconds, or more often.
+/// How often a stream is checked besides being read, at least, in milliseconds.
 const LOOK_MS: u64 = 100;
 /// A stream without watches ends after this time.
 const IDLE: Duration = Duration::from_secs(10);
@@ -49,10 +49,11 @@ pub(crate) struct WatchLane {
     table: Mutex<Table>,
     outbox: Arc<Outbox>,
     permits: Arc<Semaphore>,
-    /// Whether the router was told that the member answers, or that it does not, since the other.
+    /// Whether the router knows that the member answers; `blamed`: that it does not. Each resets
+    /// the other.
     praised: AtomicBool,
     blamed: AtomicBool,
-    /// Whether watches want to know whether they have caught up.
+    /// Whether watches wait for a progress mark to know that they have caught up.
     catching_up: AtomicBool,
 }
 
@@ -120,12 +121,12 @@ impl WatchLane {
         }
     }
 
-    /// Asks the member how far its watches are.
+    /// Asks the member for a progress mark.
     pub(super) fn request_progress(&self) {
         self.outbox.request_progress();
     }
 
-    /// Asks for that soon: once for all watches that begin together.
+    /// Asks for one soon: once for all watches that begin together.
     pub(super) fn catches_up(&self) {
         self.catching_up.store(true, Ordering::Relaxed);
     }
@@ -145,7 +146,7 @@ impl WatchLane {
         std::mem::take(&mut table.entries)
     }
 
-    /// What there is to do besides reading.
+    /// Checks whether the stream still serves and is still needed.
     fn look(&self, liveness: &mut Liveness, idle_since: &mut Instant, now_ms: u64) -> Look {
         let now = Instant::now();
         let (entries, served, overdue) = {
@@ -179,7 +180,7 @@ impl WatchLane {
         Look::GoOn
     }
 
-    /// Hands out what a message holds.
+    /// Passes the updates of a message to their watches.
     fn dispatch(self: &Arc<Self>, client: &Client, reply: WatchReply, liveness: &mut Liveness) {
         client.heard(reply.header.as_ref());
         liveness.heard(client.now_ms());
@@ -235,8 +236,8 @@ impl WatchLane {
         }
     }
 
-    /// The member can't serve a watch: the router hears of it, but not once for each of the
-    /// stream's watches.
+    /// Reports to the router that the member cannot serve a watch, once for all watches of the
+    /// stream.
     fn blame(&self, client: &Client, failure: Box<Failure>) {
         self.praised.store(false, Ordering::Relaxed);
         if !self.blamed.swap(true, Ordering::Relaxed) {
@@ -276,7 +277,7 @@ async fn drive(lane: Arc<WatchLane>, client: Client, channel: Channel) {
     }
 }
 
-/// Returns when it is not needed any more, or why it broke.
+/// Returns when the stream is no longer needed, or why it broke.
 async fn read(lane: &Arc<WatchLane>, client: &Client, channel: Channel) -> Result<(), Trouble> {
     let silence_ms = client.options().watch_silence_ms;
     let mut liveness = Liveness::new(silence_ms, client.now_ms());

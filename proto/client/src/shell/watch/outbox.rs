@@ -1,7 +1,7 @@
 //! What goes to the member over a stream of watches.
 //!
-//! It is bounded by what it is about: there is at most one create for each permit of the stream,
-//! and one cancel for each watch whose create has left.
+//! It is bounded: there is at most one create for each permit of the stream, and one cancel for
+//! each watch whose create has left.
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,7 +61,7 @@ impl Outbox {
         self.change(|pending| pending.progress = true);
     }
 
-    /// Ends the stream, as far as the client is concerned.
+    /// Ends the client's half of the stream.
     pub(super) fn close(&self) {
         self.change(|pending| {
             *pending = Pending { closed: true, waker: pending.waker.take(), ..Pending::default() }

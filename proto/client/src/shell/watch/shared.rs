@@ -1,7 +1,7 @@
-//! A watch as its handle, its stream and the hub see it: where it stands, where it is served, and
-//! what it has heard.
+//! A watch as its handle, its stream and the hub see it: its position, the stream that serves it,
+//! and what it has received.
 //!
-//! It is served by at most one stream, under one id; what comes from another is not heard.
+//! It is served by at most one stream, under one id; what comes from another is ignored.
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -16,19 +16,19 @@ use crate::WatchError;
 use crate::core::{Begin, Next, Watching};
 use crate::shell::client::Client;
 
-/// How a watch stands.
+/// Whether a watch is served, and how far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchState {
-    /// A member serves it, and has said that nothing is behind.
+    /// A member serves it, and it has received everything up to now.
     Live,
-    /// A member serves it what it missed.
+    /// A member serves it, and it has events left to receive.
     CatchingUp,
-    /// No member serves it: it looks for one.
+    /// No member serves it; it looks for one.
     Disconnected {
         /// Since when.
         since: Instant,
     },
-    /// Its application did not read what it holds; it goes on when that is read.
+    /// It holds as much as it may for its application, and goes on when that is read.
     Waiting,
     /// It has ended.
     Over,
@@ -40,7 +40,7 @@ pub(super) enum Verdict {
     Keep,
     /// Cancel it.
     Cancel,
-    /// It is off the stream, because the member can't serve it.
+    /// It is off the stream, because the member cannot serve it.
     Elsewhere(Box<Failure>),
 }
 
@@ -52,14 +52,14 @@ enum Place {
     At(Arc<WatchLane>, u64),
     /// Nowhere, until its inbox has room.
     Waiting,
-    /// Nowhere any more.
+    /// Nowhere: it has ended.
     Over,
 }
 
-/// How it began.
+/// The start of a watch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Begun {
-    /// Events behind this revision follow.
+    /// Events after this revision follow.
     pub(crate) revision: u64,
     /// Cluster time of the state that its query read.
     pub(crate) time_ms: u64,
@@ -73,7 +73,7 @@ struct Inner {
     place: Place,
     begun: Option<Begun>,
     end: Option<WatchError>,
-    /// Whether the stream that it is on has created it, and whether nothing is behind there.
+    /// Whether its stream has created it; `caught_up`: and has delivered everything so far.
     served: bool,
     caught_up: bool,
     down_since: Instant,
@@ -121,7 +121,7 @@ impl Shared {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes it if `lane` serves it under `watch_id`, and wakes who waits for it.
+    /// Changes it if `lane` serves it under `watch_id`, and wakes its reader.
     fn change<T>(
         &self,
         lane: &Arc<WatchLane>,
@@ -153,7 +153,7 @@ impl Shared {
         CreateWatch { start, space_id, ..self.wanted.clone() }
     }
 
-    /// The hub's turn: it begins on `lane`.
+    /// Begins it on `lane`; the hub calls this.
     pub(super) fn start(self: &Arc<Self>, lane: &Arc<WatchLane>, permit: OwnedSemaphorePermit) {
         let mut inner = self.inner();
         if !matches!(inner.place, Place::Queued) {
@@ -232,7 +232,7 @@ impl Shared {
         verdict.unwrap_or(Verdict::Keep)
     }
 
-    /// The member said that it has everything up to `revision`.
+    /// The member reports that everything up to `revision` was delivered.
     pub(super) fn progress(&self, lane: &Arc<WatchLane>, watch_id: u64, revision: u64, time_ms: u64) {
         self.change(lane, watch_id, |inner| {
             if inner.watching.progress(revision) {
@@ -285,7 +285,7 @@ impl Shared {
         }
     }
 
-    /// What to tell the application next; none: it is over, and why was told.
+    /// The application's next item; none: it is over, and the error was returned before.
     pub(super) fn poll(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Heard, WatchError>>> {
         let mut inner = self.inner();
         let Some(heard) = inner.inbox.pop() else {
@@ -307,7 +307,7 @@ impl Shared {
         Poll::Ready(Some(Ok(heard)))
     }
 
-    /// How it began, as soon as it has.
+    /// Its start, as soon as it has begun.
     pub(super) fn poll_begun(&self, cx: &mut Context<'_>) -> Poll<Result<Begun, WatchError>> {
         let mut inner = self.inner();
         if let Some(begun) = &mut inner.begun {
@@ -321,12 +321,12 @@ impl Shared {
         Poll::Pending
     }
 
-    /// What went wrong last, for people.
+    /// The last failure, for people.
     pub(super) fn trouble(&self) -> Option<String> {
         self.inner().trouble.clone()
     }
 
-    /// How it stands.
+    /// Its state.
     pub(super) fn state(&self) -> WatchState {
         let inner = self.inner();
         match inner.place {
@@ -344,7 +344,7 @@ impl Shared {
         matches!(inner.place, Place::At(..)) && !inner.served
     }
 
-    /// When it last heard from a member.
+    /// When a member last sent something for it.
     pub(super) fn heard_at(&self) -> Instant {
         self.inner().heard_at
     }
@@ -361,7 +361,7 @@ impl Shared {
         matches!(self.inner().place, Place::Over)
     }
 
-    /// Its application is done with it.
+    /// Ends it: its application dropped it.
     pub(super) fn finish(&self) {
         let place = std::mem::replace(&mut self.inner().place, Place::Over);
         if let Place::At(lane, watch_id) = place {

@@ -26,8 +26,8 @@ pub(crate) enum Calls {
     NoLeader,
     /// Rejects them.
     Reject,
-    /// Answers all, of whichever session, with the arguments, and notes only that they arrived. Every
-    /// session that is opened is another.
+    /// Answers all, of whichever session, with the arguments, and notes only that they arrived.
+    /// Every session that is opened is another.
     ServeAny,
 }
 

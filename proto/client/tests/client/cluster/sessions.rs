@@ -1,4 +1,5 @@
-//! The service of sessions: there is one session, which is opened, touched, closed and cancelled in.
+//! The service of sessions: there is one session, which is opened, touched, closed and cancelled
+//! in.
 use std::sync::Arc;
 
 use synod_api::v1::failure::Kind;

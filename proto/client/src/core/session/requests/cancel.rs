@@ -17,9 +17,9 @@ impl Requests {
         }
     }
 
-    /// The next request to cancel on the cluster, if any; its cancel counts as under way. The cancel
-    /// of a request that may not have run waits for all requests before it: a cancelled request no
-    /// longer holds back the later ones.
+    /// The next request to cancel on the cluster, if any; its cancel counts as under way. The
+    /// cancel of a request that may not have run waits for all requests before it: a cancelled
+    /// request no longer holds back the later ones.
     pub fn next_cancel(&mut self) -> Option<u64> {
         let ran = |id: &u64| has_run(&self.calls, *id);
         let barrier = self.running.iter().find(|id| !ran(id)).copied();

@@ -54,8 +54,8 @@ impl Requests {
         free.take(MAX_ACKNOWLEDGED).map(load).collect()
     }
 
-    /// Whether the cluster has room for the outcome of `id` beside those that it keeps. Results that
-    /// callers have not taken count as taken if that makes the room.
+    /// Whether the cluster has room for the outcome of `id` beside those that it keeps. Results
+    /// that callers have not taken count as taken if that makes the room.
     fn fits(&mut self, id: u64) -> bool {
         let kept = |this: &Self| (id - this.floor()) as usize + this.parked + this.acks.len();
         if self.floor() == id || kept(self) < MAX_PENDING {
@@ -68,8 +68,8 @@ impl Requests {
         self.floor() == id || kept(self) < MAX_PENDING
     }
 
-    /// The last sending of a request surely has no effect: it never left, or was refused and left no
-    /// record.
+    /// The last sending of a request surely has no effect: it never left, or was refused and left
+    /// no record.
     pub fn not_sent(&mut self, id: u64) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.sendings = call.sendings.saturating_sub(1);

@@ -14,8 +14,8 @@ pub(super) struct Silence {
 }
 
 impl Requests {
-    /// The present round failed, or none could begin. The next one begins after a pause, of at least
-    /// `least_ms`.
+    /// The present round failed, or none could begin. The next one begins after a pause, of at
+    /// least `least_ms`.
     pub fn failed(&mut self, why: String, least_ms: u64, now_ms: u64, jitter: u32) {
         self.round = None;
         self.failures = self.failures.saturating_add(1);
@@ -86,8 +86,8 @@ impl Requests {
         given_up
     }
 
-    /// The last failure, if the cluster has been silent for the policy's time: further calls fail at
-    /// once.
+    /// The last failure, if the cluster has been silent for the policy's time: further calls fail
+    /// at once.
     pub fn is_silent(&self, now_ms: u64) -> Option<&str> {
         let silence = self.silence.as_ref()?;
         let late = silence.since_ms.saturating_add(self.patience.policy.give_up_ms) <= now_ms;

@@ -1,5 +1,5 @@
-//! The calls of a session that are not over, who waits for each, and the member that they go to: what
-//! the lock in [`Shared`](super::Shared) guards. Ids and order are kept in [`Requests`].
+//! The calls of a session that are not over, who waits for each, and the member that they go to:
+//! what the lock in [`Shared`](super::Shared) guards. Ids and order are kept in [`Requests`].
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -83,8 +83,8 @@ impl Calls {
         }
     }
 
-    /// Returns an error to the caller, if there is one and it still waits, and drops what is kept for
-    /// the call, unless it is still to be cancelled.
+    /// Returns an error to the caller, if there is one and it still waits, and drops what is kept
+    /// for the call, unless it is still to be cancelled.
     pub(super) fn give_up(&mut self, id: u64, error: Option<Error>) {
         if let (Some(error), Some(waiting)) = (error, self.waiting.get_mut(&id))
             && let Some(sender) = waiting.answer.take()

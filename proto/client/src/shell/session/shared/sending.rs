@@ -1,5 +1,5 @@
-//! Sends requests, under the session's lock, while the core has some to send and the link's queue has
-//! room. Waiting for room is left to the pump.
+//! Sends requests, under the session's lock, while the core has some to send and the link's queue
+//! has room. Waiting for room is left to the pump.
 use std::sync::Arc;
 
 use synod_api::v1::{CallReply, CallRequest, Context};
@@ -32,8 +32,8 @@ impl Shared {
         }
     }
 
-    /// Sends what can be sent, the first request with `slot`. While other sessions stand in line for
-    /// slots, that is the only one.
+    /// Sends what can be sent, the first request with `slot`. While other sessions stand in line
+    /// for slots, that is the only one.
     pub(super) fn send(self: &Arc<Self>, calls: &mut Calls, mut slot: Option<Slot>) {
         calls.crowded = false;
         if calls.requests.has_work()
