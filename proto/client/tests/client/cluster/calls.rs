@@ -76,7 +76,7 @@ impl Ledger {
 
 /// What happens on the stream of a call.
 pub(super) enum Taken {
-    Reply(CallReply),
+    Reply(Box<CallReply>),
     Nothing,
     /// The stream ends.
     End,
@@ -93,11 +93,11 @@ impl Member {
     pub(super) fn take(&self, request: CallRequest, replies: &CallReplies) -> Taken {
         let calls = self.behaviour().calls;
         let reply = CallReply { header: self.header(), tag: request.tag, ..CallReply::default() };
-        let failed = |failure| Taken::Reply(CallReply { failure: Some(failure), ..reply.clone() });
+        let failed = |failure| Taken::Reply(Box::new(CallReply { failure: Some(failure), ..reply.clone() }));
         let context = request.context.clone().unwrap_or_default();
         self.note(&context, &request, calls);
         match calls {
-            Calls::ServeAny => Taken::Reply(CallReply { result: request.args, ..reply }),
+            Calls::ServeAny => Taken::Reply(Box::new(CallReply { result: request.args, ..reply })),
             Calls::NoLeader => failed(failure(Kind::Unavailable, "NO_LEADER")),
             Calls::Reject => failed(failure(Kind::Rejected, "UNKNOWN_SPACE")),
             Calls::Ignore => Taken::Nothing,
@@ -105,7 +105,7 @@ impl Member {
             Calls::Serve | Calls::RunAndHangUpAt(_) => {
                 let hangs_up = calls == Calls::RunAndHangUpAt(context.request_id);
                 let reply = self.run(&context, request, reply, replies);
-                if hangs_up { Taken::Break } else { Taken::Reply(reply) }
+                if hangs_up { Taken::Break } else { Taken::Reply(Box::new(reply)) }
             }
         }
     }

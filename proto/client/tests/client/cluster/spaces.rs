@@ -90,7 +90,7 @@ impl Member {
 async fn take_calls(member: Arc<Member>, mut requests: Streaming<CallRequest>, replies: CallReplies) {
     while let Some(Ok(request)) = requests.next().await {
         let sent = match member.take(request, &replies) {
-            Taken::Reply(reply) => replies.send(Ok(reply)).await,
+            Taken::Reply(reply) => replies.send(Ok(*reply)).await,
             Taken::Nothing => continue,
             Taken::End => return,
             Taken::Break => {
