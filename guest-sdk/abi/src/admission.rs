@@ -5,6 +5,8 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Limit, limit};
+
 /// Why a module was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AdmissionError {
@@ -84,6 +86,54 @@ pub enum Limited {
     Tables,
     SchemaBytes,
     OperandStack,
+}
+
+impl Limited {
+    /// The limit.
+    pub const fn limit(self) -> Limit {
+        match self {
+            Self::ModuleBytes => limit!(MODULE_BYTES),
+            Self::Functions => limit!(MODULE_FUNCTIONS),
+            Self::FunctionBytes => limit!(FUNCTION_BYTES),
+            Self::FunctionLocals => limit!(FUNCTION_LOCALS),
+            Self::ModuleLocals => limit!(MODULE_LOCALS),
+            Self::TypeParams => limit!(TYPE_PARAMS),
+            Self::TypeResults => limit!(TYPE_RESULTS),
+            Self::Types => limit!(MODULE_TYPES),
+            Self::Globals => limit!(MODULE_GLOBALS),
+            Self::DataSegments => limit!(MODULE_DATA_SEGMENTS),
+            Self::ElementSegments => limit!(MODULE_ELEMENT_SEGMENTS),
+            Self::TableElements => limit!(TABLE_ELEMENTS),
+            Self::BrTableTargets => limit!(BR_TABLE_TARGETS),
+            Self::Imports => limit!(MODULE_IMPORTS),
+            Self::Exports => limit!(MODULE_EXPORTS),
+            Self::BlockDepth => limit!(BLOCK_DEPTH),
+            Self::MemoryPages => limit!(MEMORY_PAGES),
+            Self::Memories => limit!(MODULE_MEMORIES),
+            Self::Tables => limit!(MODULE_TABLES),
+            Self::SchemaBytes => limit!(SCHEMA_BYTES),
+            Self::OperandStack => limit!(OPERAND_STACK),
+        }
+    }
+}
+
+impl AdmissionError {
+    /// The limit that the module exceeds, if that is why it is refused.
+    pub const fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::Limit { what, .. } => Some(what.limit()),
+            Self::NotWasm
+            | Self::Truncated { .. }
+            | Self::Invalid { .. }
+            | Self::UnknownImport { .. }
+            | Self::WrongType { .. }
+            | Self::MissingExport { .. }
+            | Self::StartFunction
+            | Self::PassiveSegment
+            | Self::MissingSchema
+            | Self::BadSchema(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for AdmissionError {

@@ -8,7 +8,7 @@ use core::fmt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Blob, Shaped, SpaceName, decode, limits};
+use crate::{Blob, Limit, Shaped, SpaceName, decode, limit, limits};
 
 /// An event, as the hook `#[on_event]` gets it: in the command that emitted it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,16 @@ pub enum InvalidTopic {
     Empty,
     /// It is longer than [`limits::EVENT_TOPIC_BYTES`].
     TooLong,
+}
+
+impl InvalidTopic {
+    /// The limit that the topic exceeds, if that is why it is refused.
+    pub const fn limit(self) -> Option<Limit> {
+        match self {
+            Self::TooLong => Some(limit!(EVENT_TOPIC_BYTES)),
+            Self::Empty => None,
+        }
+    }
 }
 
 impl fmt::Display for InvalidTopic {

@@ -4,6 +4,9 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::schema::Status;
+use crate::{Limit, limit};
+
 /// What ended a call. Every member reaches the same one; the call left nothing behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Fault {
@@ -56,6 +59,44 @@ pub enum Fault {
     /// A cause set off more than [`crate::limits::CAUSE_DELIVERIES`] handlers and sends, or more
     /// than [`crate::limits::CAUSE_DELIVERY_BYTES`] waited to run.
     TooManyDeliveries,
+}
+
+impl Fault {
+    /// The limit that the call met; where it may be one of several, the nearest.
+    pub const fn limit(self) -> Option<Limit> {
+        Some(match self {
+            Self::OutOfFuel => limit!(CALL_FUEL),
+            Self::TooDeep => limit!(CALL_DEPTH),
+            Self::OutOfMemory => limit!(MEMORY_PAGES),
+            Self::KeyTooLong => limit!(KEY_BYTES),
+            Self::ValueTooLong => limit!(VALUE_BYTES),
+            Self::TooManyWrites => limit!(CALL_WRITE_BYTES),
+            Self::TooManyReads => limit!(CALL_READ_BYTES),
+            Self::TooManyHostCalls => limit!(CALL_HOST_CALLS),
+            Self::BadReply => limit!(REPLY_BYTES),
+            Self::TooManyTimers => limit!(TIMERS),
+            Self::BadTopic => limit!(EVENT_TOPIC_BYTES),
+            Self::TooManyEvents => limit!(CALL_EVENT_BYTES),
+            Self::TooManySends => limit!(CALL_SENDS),
+            Self::TooDeepDelivery => limit!(DELIVERY_DEPTH),
+            Self::TooManyDeliveries => limit!(CAUSE_DELIVERIES),
+            Self::Trap
+            | Self::Panic
+            | Self::BadHostCall
+            | Self::CorruptState
+            | Self::BadArguments
+            | Self::QueryTimeout => return None,
+        })
+    }
+
+    /// The gRPC status of a call that it ended.
+    pub const fn status(self) -> Status {
+        match (self, self.limit()) {
+            (Self::BadArguments, _) => Status::InvalidArgument,
+            (_, Some(_)) => Status::ResourceExhausted,
+            (_, None) => Status::FailedPrecondition,
+        }
+    }
 }
 
 impl fmt::Display for Fault {

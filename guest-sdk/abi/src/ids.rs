@@ -5,7 +5,7 @@ use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::limits;
+use crate::{Limit, limit, limits};
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
@@ -150,6 +150,16 @@ pub enum InvalidName {
     /// It holds something else than `a-z`, `0-9`, `-`, `_`, `.` (and `/` between the segments of a
     /// space's name), or does not start with a letter or digit.
     Character,
+}
+
+impl InvalidName {
+    /// The limit that the name exceeds, if that is why it is refused.
+    pub const fn limit(self) -> Option<Limit> {
+        match self {
+            Self::TooLong => Some(limit!(NAME_BYTES)),
+            Self::Empty | Self::Character => None,
+        }
+    }
 }
 
 impl fmt::Display for InvalidName {

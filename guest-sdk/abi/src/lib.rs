@@ -1,6 +1,6 @@
 //! What host and guest share, and therefore may never disagree about: the types that cross the
-//! boundary, the one table of host calls, the limits, the schema of a recipe, the codecs, and the
-//! `Transport` that typed clients speak through.
+//! boundary, the one table of host calls, the one list of reasons for failure, the limits, the
+//! schema of a recipe, the codecs, and the `Transport` that typed clients speak through.
 //!
 //! It is `no_std`, touches neither clock nor randomness nor floats, and imports nothing of ours, so
 //! that a recipe, the replicated machine and a client can all stand on it. What is encoded here is
@@ -24,6 +24,7 @@ mod ids;
 mod key;
 pub mod limits;
 mod range;
+mod reason;
 pub mod schema;
 mod shape;
 pub mod testing;
@@ -45,6 +46,8 @@ pub use ids::{
     RequestId, Revision, SessionId, SpaceId, SpaceName, TicketId, Time, TimerId, Token, fnv1a_32, fnv1a_64,
 };
 pub use key::{Key, KeyError, OwnedKey};
+pub use limits::Limit;
 pub use range::{RangeRequest, Rows};
+pub use reason::{Reason, ReasonKind, UnavailableReason};
 pub use shape::{EnumShape, FieldShape, Shape, Shaped, StructShape, VariantShape};
 pub use transport::{CallError, EncodedError, RawCall, RawError, RawQuery, RawReply, Transport};

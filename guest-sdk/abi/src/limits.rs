@@ -3,6 +3,24 @@
 //! They are part of the execution environment: all members use the same numbers, because a call
 //! that one member rejects and another executes would split the state.
 
+/// A limit that a request met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// The name of its constant, or of a flag.
+    pub name: &'static str,
+    /// Its value.
+    pub value: u64,
+}
+
+/// The [`Limit`](crate::Limit) that is a constant of [`limits`](crate::limits): its name and value
+/// cannot disagree.
+#[macro_export]
+macro_rules! limit {
+    ($name:ident) => {
+        $crate::Limit { name: stringify!($name), value: $crate::limits::$name as u64 }
+    };
+}
+
 /// Longest key of a row within a space, in bytes, including the prefix of the state field.
 pub const KEY_BYTES: usize = 1_024;
 /// Longest value of a row, in bytes.
@@ -146,6 +164,10 @@ pub const MODULE_ELEMENT_SEGMENTS: u32 = 16;
 pub const TABLE_ELEMENTS: u64 = 4_096;
 /// Targets of one `br_table`.
 pub const BR_TABLE_TARGETS: u32 = 1_024;
+/// Memories of a module.
+pub const MODULE_MEMORIES: u32 = 1;
+/// Tables of a module.
+pub const MODULE_TABLES: u32 = 1;
 /// Imports of a module.
 pub const MODULE_IMPORTS: u32 = 64;
 /// Exports of a module.
@@ -170,6 +192,8 @@ pub const NAME_BYTES: usize = 128;
 pub const RECIPES: usize = 1_024;
 /// Spaces of a cluster.
 pub const SPACES: usize = 65_536;
+/// Spaces that a cluster can create in its life, deleted ones included: ids are never used again.
+pub const SPACE_IDS: u32 = u32::MAX;
 
 /// Bytes of one line in the log ring of a recipe; longer ones are cut.
 pub const LOG_LINE_BYTES: usize = 1_024;

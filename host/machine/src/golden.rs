@@ -168,7 +168,10 @@ fn rejections() {
         Rejection::IncompatibleUpgrade(Incompatible { name: "f".into(), change: Change::Removed }),
         "0a 01 66 00",
     );
-    golden(Rejection::TooMany { limit: 3 }, "0b 03");
+    let counted = [Counted::Recipes, Counted::Spaces, Counted::SpaceIds, Counted::Sessions];
+    for (number, what) in counted.into_iter().enumerate() {
+        golden(Rejection::TooMany { what }, &format!("0b {number:02x}"));
+    }
     golden(Rejection::AlreadyFormed, "0c");
     golden(Rejection::Deferred, "0d");
     golden(Rejection::InvalidName(InvalidName::TooLong), "0e 01");
@@ -180,7 +183,7 @@ fn rejections() {
     golden(Rejection::AlreadyAcknowledged, "14");
     golden(Rejection::InvalidRequest, "15");
     golden(Rejection::OutOfOrder, "16");
-    golden(Rejection::TooManyOutcomes { limit: 300 }, "17 ac02");
+    golden(Rejection::TooManyOutcomes, "17");
     golden(Rejection::TooManySpaces, "18");
     golden(Rejection::CannotWait, "19");
     golden(Rejection::TooManyWaiting, "1a");
@@ -200,10 +203,12 @@ fn rejections() {
     golden(DeliveryFailure::WouldWait, "03");
     golden(Rejection::NoHandler, "21");
     golden(Rejection::BindingCircle, "22");
-    golden(Rejection::TooManyBindings { limit: 300 }, "23 ac02");
+    golden(Rejection::TooManyBindings, "23");
     golden(Rejection::UnknownBinding, "24");
     golden(Rejection::InvalidTopic(InvalidTopic::TooLong), "25 01");
     golden(Rejection::RetentionOutOfBounds, "26");
+    golden(Rejection::TooManyOutcomeBytes, "27");
+    golden(Rejection::TooManyBindingsInAll, "28");
 }
 
 #[test]

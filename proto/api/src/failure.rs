@@ -15,6 +15,7 @@ use std::collections::HashMap;
 
 use prost::Message;
 use prost_types::Any;
+use synod_abi::Reason;
 use tonic::{Code, Status};
 use tonic_types::pb::{ErrorInfo, Status as RpcStatus};
 
@@ -25,14 +26,20 @@ use crate::v1::failure::Kind;
 pub const FAILURE_TYPE_URL: &str = "type.googleapis.com/synod.v1.Failure";
 /// `ErrorInfo.domain` of every failure.
 pub const ERROR_DOMAIN: &str = "synod";
-/// `Failure.reason` of a recipe's own error, which `code` and `error` then hold.
-pub const REASON_RECIPE_ERROR: &str = crate::reason::RECIPE_ERROR;
 const ERROR_INFO_TYPE_URL: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 /// Longest details that are put into a trailer, in bytes before base64. HTTP/2 peers commonly take
 /// 8 to 16 KiB of headers.
 const DETAILS_BYTES: usize = 4 * 1_024;
 /// Longest message of a status, in bytes: it is a header too.
 const MESSAGE_BYTES: usize = 1_024;
+
+impl Failure {
+    /// The reason, if this version knows it; a newer server's is `None`, and [`Kind`] alone says
+    /// how to treat the failure.
+    pub fn known_reason(&self) -> Option<Reason> {
+        Reason::parse(&self.reason)
+    }
+}
 
 /// The status that a failed unary method ends with.
 pub fn status_of_failure(failure: &Failure) -> Status {

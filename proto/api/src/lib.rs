@@ -8,11 +8,8 @@
 mod event;
 mod failure;
 mod fault;
-pub mod reason;
 
-pub use failure::{
-    ERROR_DOMAIN, FAILURE_TYPE_URL, REASON_RECIPE_ERROR, failure_of_status, status_of_failure,
-};
+pub use failure::{ERROR_DOMAIN, FAILURE_TYPE_URL, failure_of_status, status_of_failure};
 pub use fault::{fault_from_api, fault_to_api};
 
 /// Generated from the .proto files, nested as their packages are.

@@ -2,8 +2,7 @@
 //! see.
 use std::fmt;
 
-use synod_abi::{EncodedError, Fault, RawError};
-use synod_api::reason;
+use synod_abi::{EncodedError, Fault, RawError, Reason};
 use synod_api::v1::failure::Kind;
 use synod_api::v1::{self, Failure, value::Form};
 use thiserror::Error as ThisError;
@@ -33,7 +32,7 @@ impl fmt::Display for RecipeError {
 /// A request that was refused, or ended, by something else than the recipe's own rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
-    /// Stable, for programs: `UNKNOWN_SPACE`, `INVALID_ARGUMENTS`, `RECIPE_FAULT`, ...
+    /// Stable, for programs: the text of a [`Reason`], or one that only a newer cluster knows.
     pub reason: String,
     /// What ended the recipe's call, if it was running.
     pub fault: Option<Fault>,
@@ -43,6 +42,13 @@ pub struct Refusal {
     pub limit: Option<(String, u64)>,
     /// For people.
     pub message: String,
+}
+
+impl Refusal {
+    /// The reason, if this version of the client knows it.
+    pub fn known_reason(&self) -> Option<Reason> {
+        Reason::parse(&self.reason)
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -112,12 +118,12 @@ pub enum WatchError {
 
 impl From<WatchError> for Error {
     fn from(error: WatchError) -> Self {
-        let refused = |reason: &str, message| {
-            Self::Refused(Refusal { reason: reason.to_owned(), message, ..Refusal::default() })
+        let refused = |reason: Reason, message| {
+            Self::Refused(Refusal { reason: reason.into(), message, ..Refusal::default() })
         };
         match error {
-            WatchError::Compacted { message, .. } => refused(reason::COMPACTED, message),
-            WatchError::SpaceDeleted { message } => refused(reason::SPACE_DELETED, message),
+            WatchError::Compacted { message, .. } => refused(Reason::Compacted, message),
+            WatchError::SpaceDeleted { message } => refused(Reason::SpaceDeleted, message),
             WatchError::Failed(error) => error,
         }
     }
@@ -125,8 +131,8 @@ impl From<WatchError> for Error {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        match failure.kind() {
-            Kind::Rejected if failure.reason == reason::RECIPE_ERROR => {
+        match (failure.kind(), failure.known_reason()) {
+            (Kind::Rejected, Some(Reason::RecipeError)) => {
                 let (json, postcard) = match failure.error.and_then(|value| value.form) {
                     Some(Form::Json(json)) => (Some(json), None),
                     Some(Form::Postcard(bytes)) => (None, Some(bytes)),
@@ -134,20 +140,18 @@ impl From<Failure> for Error {
                 };
                 Self::Rejected(RecipeError { code: failure.code, json, postcard, message: failure.message })
             }
-            Kind::Rejected if failure.reason == reason::SESSION_EXPIRED => {
-                Self::SessionExpired(failure.message)
-            }
-            Kind::Rejected if failure.reason == reason::WAIT_TIMEOUT => Self::WaitTimeout,
-            Kind::Rejected => Self::Refused(Refusal {
+            (Kind::Rejected, Some(Reason::SessionExpired)) => Self::SessionExpired(failure.message),
+            (Kind::Rejected, Some(Reason::WaitTimeout)) => Self::WaitTimeout,
+            (Kind::Rejected, _) => Self::Refused(Refusal {
                 fault: synod_api::fault_from_api(failure.fault()),
                 field: (!failure.field.is_empty()).then(|| failure.field.clone()),
                 limit: (!failure.limit.is_empty()).then(|| (failure.limit.clone(), failure.limit_value)),
                 reason: failure.reason,
                 message: failure.message,
             }),
-            Kind::Unavailable => Self::Unavailable(failure.message),
-            Kind::OutcomeUnknown => Self::OutcomeUnknown(failure.message),
-            Kind::Internal | Kind::Unspecified => Self::Internal(failure.message),
+            (Kind::Unavailable, _) => Self::Unavailable(failure.message),
+            (Kind::OutcomeUnknown, _) => Self::OutcomeUnknown(failure.message),
+            (Kind::Internal | Kind::Unspecified, _) => Self::Internal(failure.message),
         }
     }
 }

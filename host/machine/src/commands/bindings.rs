@@ -48,10 +48,10 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         let of_source = bindings_of_source(draft, source)?.len();
         let of_handler = bindings_of_handler(draft, handler)?.len();
         if of_source.max(of_handler) >= limits::SPACE_BINDINGS {
-            return Err(Rejection::TooManyBindings { limit: limits::SPACE_BINDINGS as u64 }.into());
+            return Err(Rejection::TooManyBindings.into());
         }
         if self.machine.head.bindings >= limits::BINDINGS {
-            return Err(Rejection::TooManyBindings { limit: u64::from(limits::BINDINGS) }.into());
+            return Err(Rejection::TooManyBindingsInAll.into());
         }
         Ok(())
     }

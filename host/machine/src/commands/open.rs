@@ -61,10 +61,10 @@ impl Open {
     pub(super) fn has_room(&self) -> Result<(), Rejection> {
         let SessionRecord { requests, outcome_bytes, .. } = self.record;
         if requests >= limits::SESSION_OUTCOMES {
-            return Err(Rejection::TooManyOutcomes { limit: u64::from(limits::SESSION_OUTCOMES) });
+            return Err(Rejection::TooManyOutcomes);
         }
         if outcome_bytes >= limits::SESSION_OUTCOME_BYTES {
-            return Err(Rejection::TooManyOutcomes { limit: limits::SESSION_OUTCOME_BYTES });
+            return Err(Rejection::TooManyOutcomeBytes);
         }
         Ok(())
     }

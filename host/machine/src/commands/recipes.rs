@@ -10,7 +10,7 @@ use synod_abi::{RecipeRef, SpaceId, limits};
 use crate::draft::draft::Draft;
 use crate::draft::stop::Stop;
 use crate::log::outcome::Reply;
-use crate::log::rejection::Rejection;
+use crate::log::rejection::{Counted, Rejection};
 use crate::ports::{Admitted, Fatal, StateView, Table, Vm};
 use crate::rows::counter::Counter;
 use crate::rows::directory::{self, RecipeRecord, StoredRecipe, hash_key, recipe_key};
@@ -27,7 +27,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
             Some(there) if !replace => return Err(Rejection::RecipeExists { hash: there.hash }.into()),
             Some(there) => self.replace(&there, &schema)?,
             None if self.machine.head.recipes as usize >= limits::RECIPES => {
-                return Err(Rejection::TooMany { limit: limits::RECIPES as u64 }.into());
+                return Err(Rejection::TooMany { what: Counted::Recipes }.into());
             }
             None => self.machine.head.recipes += 1,
         }

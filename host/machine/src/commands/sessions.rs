@@ -12,7 +12,7 @@ use crate::draft::effects::{Completed, SessionChange};
 use crate::draft::stop::Stop;
 use crate::log::command::{EndCause, OpenSession, SessionBounds, TtlPolicy};
 use crate::log::outcome::{Outcome, Reply};
-use crate::log::rejection::Rejection;
+use crate::log::rejection::{Counted, Rejection};
 use crate::ports::{Fatal, StateView, Table, Vm};
 use crate::rows::codec::{damaged, decode};
 use crate::rows::counter::Counter;
@@ -34,7 +34,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         }
         let ttl_ms = granted_ttl(sessions::bounds(&*self.draft)?, open)?;
         if self.draft.counts().sessions >= limits::SESSIONS {
-            return Err(Rejection::TooMany { limit: u64::from(limits::SESSIONS) }.into());
+            return Err(Rejection::TooMany { what: Counted::Sessions }.into());
         }
         let session = self.session_id(open.nonce);
         let record = SessionRecord {

@@ -7,7 +7,7 @@ use synod_abi::{RecipeName, RecipeRef, SpaceId, SpaceName, limits};
 use crate::draft::draft::Draft;
 use crate::draft::stop::Stop;
 use crate::log::outcome::Reply;
-use crate::log::rejection::Rejection;
+use crate::log::rejection::{Counted, Rejection};
 use crate::ports::{Fatal, StateView, Table, Vm};
 use crate::rows::codec::damaged;
 use crate::rows::counter::Counter;
@@ -38,14 +38,14 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         };
         let record = record.ok_or(Rejection::UnknownRecipe)?;
         if self.machine.head.spaces as usize >= limits::SPACES {
-            return Err(Rejection::TooMany { limit: limits::SPACES as u64 }.into());
+            return Err(Rejection::TooMany { what: Counted::Spaces }.into());
         }
         let id = self
             .machine
             .head
             .last_space
             .checked_add(1)
-            .ok_or(Rejection::TooMany { limit: u64::from(u32::MAX) })?;
+            .ok_or(Rejection::TooMany { what: Counted::SpaceIds })?;
         self.machine.head.last_space = id;
         self.machine.head.spaces += 1;
         let stored = StoredSpace {

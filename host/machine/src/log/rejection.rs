@@ -1,10 +1,17 @@
-//! Why a command is rejected, and what it says to people.
+//! Why a command is rejected: the replicated value, and what it means to the caller: its reason,
+//! its status, and the limit that it met. `text` has the sentence for people.
+//!
+//! A rejection knows which limit it met by its variant, and never has the number alone. It knows
+//! nothing of the form in which a client receives it.
+mod text;
+
 use alloc::string::String;
-use core::fmt;
 
 use serde::{Deserialize, Serialize};
+use synod_abi::schema::Status;
 use synod_abi::{
-    AdmissionError, Blob, Fault, InvalidName, InvalidTopic, ModuleHash, RecipeRef, SpaceId, limits,
+    AdmissionError, Blob, Fault, InvalidName, InvalidTopic, Limit, ModuleHash, Reason, RecipeRef, SpaceId,
+    limit,
 };
 
 /// Why a command left nothing behind. Deterministic and replicated.
@@ -43,10 +50,10 @@ pub enum Rejection {
     },
     /// The upgrade changes what it may only append to.
     IncompatibleUpgrade(Incompatible),
-    /// As many recipes or spaces as the cluster may have.
+    /// The cluster has the maximum of something.
     TooMany {
-        /// `limits::RECIPES` or `limits::SPACES`.
-        limit: u64,
+        /// What.
+        what: Counted,
     },
     /// The cluster has its name already.
     AlreadyFormed,
@@ -74,17 +81,15 @@ pub enum Rejection {
     /// The request that this one follows has neither run nor parked: not executed, not recorded, to
     /// be sent again.
     OutOfOrder,
-    /// The session's client has too many outcomes to acknowledge: not executed, not recorded.
-    TooManyOutcomes {
-        /// `limits::SESSION_OUTCOMES` or `limits::SESSION_OUTCOME_BYTES`.
-        limit: u64,
-    },
-    /// The session called as many spaces as it may that want to hear of its end: not executed.
+    /// The session's client has `limits::SESSION_OUTCOMES` to acknowledge: not executed, not
+    /// recorded.
+    TooManyOutcomes,
+    /// The session has called `limits::SESSION_SPACES` that react to its end: not executed.
     TooManySpaces,
     /// The operation would wait, which only a session's plain call may.
     CannotWait,
-    /// As many calls wait in the space as may. The request's outcome, so that those that follow it
-    /// go on.
+    /// `limits::SPACE_TICKETS` calls wait in the space. The request's outcome, so that those that
+    /// follow it go on.
     TooManyWaiting,
     /// The call waited as long as its caller allowed.
     WaitTimeout,
@@ -118,11 +123,8 @@ pub enum Rejection {
     NoHandler,
     /// The binding would close a circle: events of the handler reach the source already.
     BindingCircle,
-    /// As many bindings as may be.
-    TooManyBindings {
-        /// `limits::SPACE_BINDINGS` or `limits::BINDINGS`.
-        limit: u64,
-    },
+    /// One of the two spaces has `limits::SPACE_BINDINGS` already.
+    TooManyBindings,
     /// There is no such binding.
     UnknownBinding,
     /// The topic of a filter is not valid.
@@ -130,6 +132,24 @@ pub enum Rejection {
     /// The retention is out of `limits::EVENTS_CEILING`, `limits::EVENT_BYTES_CEILING` or
     /// `limits::EVENT_AGE_FLOOR_MS`.
     RetentionOutOfBounds,
+    /// The outcomes that the session's client has to acknowledge have
+    /// `limits::SESSION_OUTCOME_BYTES`: not executed, not recorded.
+    TooManyOutcomeBytes,
+    /// The cluster has `limits::BINDINGS` already.
+    TooManyBindingsInAll,
+}
+
+/// What a cluster has a maximum of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Counted {
+    /// Recipes, every version counted: `limits::RECIPES`.
+    Recipes,
+    /// Spaces: `limits::SPACES`.
+    Spaces,
+    /// Spaces that were ever created: `limits::SPACE_IDS`.
+    SpaceIds,
+    /// Sessions: `limits::SESSIONS`.
+    Sessions,
 }
 
 /// Why a handler or a sent operation failed.
@@ -147,166 +167,6 @@ pub enum DeliveryFailure {
     /// It would wait, which it may not.
     WouldWait,
 }
-
-impl fmt::Display for DeliveryFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fault(fault) => fault.fmt(f),
-            Self::Refused { code } => write!(f, "it refused with code {code}"),
-            Self::Unknown => f.write_str("there is no such space or operation"),
-            Self::WouldWait => f.write_str("it would wait, which only a session's plain call may"),
-        }
-    }
-}
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Recipe { code, .. } => write!(f, "the recipe refused with code {code}"),
-            Self::Fault(fault) => fault.fmt(f),
-            Self::UnknownSpace => f.write_str(
-                "there is no such space; create it, or look at the list of \
-                spaces",
-            ),
-            Self::UnknownRecipe => f.write_str(
-                "there is no such recipe, or not this version; install it \
-                first",
-            ),
-            Self::UnknownOperation => f.write_str("the recipe has no such operation"),
-            Self::ArgumentsTooLong => write!(
-                f,
-                "the arguments are longer than {} bytes; send less in one \
-                call",
-                limits::ARGS_BYTES
-            ),
-            Self::NotAdmitted(error) => error.fmt(f),
-            Self::RecipeExists { hash } => {
-                write!(
-                    f,
-                    "another module, {hash}, is installed under this name and version; count the \
-                    version up"
-                )
-            }
-            Self::RecipeInUse => f.write_str("spaces use this recipe; upgrade or delete them first"),
-            Self::SpaceExists { recipe } => write!(
-                f,
-                "the space exists and runs {recipe}; upgrade it, or \
-                choose another name"
-            ),
-            Self::IncompatibleUpgrade(incompatible) => incompatible.fmt(f),
-            Self::TooMany { limit } => write!(
-                f,
-                "the cluster has {limit} of them already, which is the \
-                limit; remove some first"
-            ),
-            Self::AlreadyFormed => f.write_str("the cluster has its name already"),
-            Self::Deferred => {
-                write!(
-                    f,
-                    "the entry has written {} bytes before this command, which is proposed again",
-                    limits::ENTRY_WRITE_BYTES
-                )
-            }
-            Self::InvalidName(error) => error.fmt(f),
-            Self::NotAllowed => f.write_str("the caller may not do this"),
-            Self::NotFormed => f.write_str(
-                "the cluster is not formed yet; try again when its first leader \
-                has named it",
-            ),
-            Self::SessionEnded => f.write_str(
-                "there is no such session: it was closed, it expired, or it \
-                never was; open a new one",
-            ),
-            Self::ForeignSession => f.write_str("the session belongs to another principal"),
-            Self::RequestReused => f.write_str(
-                "the request id was used for another call of this session; \
-                count ids up",
-            ),
-            Self::AlreadyAcknowledged => f.write_str(
-                "the outcome of this request was acknowledged and is forgotten; it is not \
-                    executed again",
-            ),
-            Self::InvalidRequest => f.write_str(
-                "a request has an id from 1, acknowledges only ids below its own, and follows \
-                    one below its own",
-            ),
-            Self::OutOfOrder => f.write_str(
-                "the request that this one follows has not run yet; send that \
-                one, then this one again",
-            ),
-            Self::TooManyOutcomes { limit } => {
-                write!(
-                    f,
-                    "the session has outcomes that were not acknowledged up to its limit of {limit}; \
-                    acknowledge what was received"
-                )
-            }
-            Self::TooManySpaces => {
-                write!(
-                    f,
-                    "the session has called {} spaces that hear of its end, which is the limit; use another \
-                        session",
-                    limits::SESSION_SPACES
-                )
-            }
-            Self::CannotWait => f.write_str(
-                "the operation would wait, which only a session's own call may; \
-                open a session for it",
-            ),
-            Self::TooManyWaiting => write!(
-                f,
-                "{} calls wait in this space, which is the limit; try again later",
-                limits::SPACE_TICKETS
-            ),
-            Self::WaitTimeout => f.write_str("the call waited as long as it was allowed to"),
-            Self::Cancelled => f.write_str("the caller gave the request up"),
-            Self::TtlOutOfBounds { min_ttl_ms, max_ttl_ms } => {
-                write!(
-                    f,
-                    "a session of this cluster lives from {min_ttl_ms} to {max_ttl_ms} ms without a sign of \
-                        its client; choose a time within"
-                )
-            }
-            Self::LabelTooLong => {
-                write!(f, "a session's label has at most {} bytes", limits::SESSION_LABEL_BYTES)
-            }
-            Self::Handler { space, why } => write!(
-                f,
-                "the handler of space {space}, which is bound to this \
-                one's events, failed: {why}"
-            ),
-            Self::Send { space: Some(space), why } => write!(
-                f,
-                "an operation that the recipe sent to space \
-                {space} failed: {why}"
-            ),
-            Self::Send { space: None, why } => write!(f, "an operation that the recipe sent failed: {why}"),
-            Self::NoHandler => f.write_str(
-                "the space's recipe does not react to events; give it an \
-                `#[on_event]`",
-            ),
-            Self::BindingCircle => f.write_str(
-                "the events of the space to bind reach the other one already, so they would feed each other",
-            ),
-            Self::TooManyBindings { limit } => write!(
-                f,
-                "there are {limit} bindings already, which is the \
-                limit; take some back first"
-            ),
-            Self::UnknownBinding => f.write_str("there is no such binding; look at the list of bindings"),
-            Self::InvalidTopic(error) => error.fmt(f),
-            Self::RetentionOutOfBounds => write!(
-                f,
-                "a space keeps at most {} events and {} bytes of them, and for at least {} ms",
-                limits::EVENTS_CEILING,
-                limits::EVENT_BYTES_CEILING,
-                limits::EVENT_AGE_FLOOR_MS
-            ),
-        }
-    }
-}
-
-impl core::error::Error for Rejection {}
 
 /// What an upgrade would break.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -340,26 +200,137 @@ pub enum Change {
     Payload,
 }
 
-impl fmt::Display for Incompatible {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.name;
-        match self.change {
-            Change::Removed => write!(f, "`{name}` is gone; an upgrade without migration may only append"),
-            Change::Arguments => {
-                write!(f, "the arguments of `{name}` changed; only optional ones may be appended")
-            }
-            Change::Result => write!(f, "the result of `{name}` changed; only enum variants may be appended"),
-            Change::Errors => write!(f, "the errors of `{name}` changed; only variants may be appended"),
-            Change::Kind => write!(f, "the state field `{name}` has another kind"),
-            Change::Key => write!(f, "the keys of the state field `{name}` changed"),
-            Change::Value => write!(
-                f,
-                "the values of the state field `{name}` changed; only enum variants may be appended"
-            ),
-            Change::Payload => {
-                write!(f, "the payload of `{name}` changed; only enum variants may be appended")
-            }
-            Change::NotNewer => write!(f, "the space already has version {name} or a later one"),
+impl Counted {
+    const fn limit(self) -> Limit {
+        match self {
+            Self::Recipes => limit!(RECIPES),
+            Self::Spaces => limit!(SPACES),
+            Self::SpaceIds => limit!(SPACE_IDS),
+            Self::Sessions => limit!(SESSIONS),
+        }
+    }
+}
+
+impl DeliveryFailure {
+    /// The fault that ended it, if one did.
+    pub const fn fault(self) -> Option<Fault> {
+        match self {
+            Self::Fault(fault) => Some(fault),
+            Self::Refused { .. } | Self::Unknown | Self::WouldWait => None,
+        }
+    }
+}
+
+impl Rejection {
+    /// The reason for programs.
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Recipe { .. } => Reason::RecipeError,
+            Self::Fault(_) => Reason::RecipeFault,
+            Self::UnknownSpace => Reason::UnknownSpace,
+            Self::UnknownRecipe => Reason::UnknownRecipe,
+            Self::UnknownOperation => Reason::UnknownOperation,
+            Self::ArgumentsTooLong => Reason::ArgumentsTooLong,
+            Self::NotAdmitted(_) => Reason::NotAdmitted,
+            Self::RecipeExists { .. } => Reason::RecipeExists,
+            Self::RecipeInUse => Reason::RecipeInUse,
+            Self::SpaceExists { .. } => Reason::SpaceExists,
+            Self::IncompatibleUpgrade(_) => Reason::IncompatibleUpgrade,
+            Self::TooMany { .. } => Reason::TooMany,
+            Self::AlreadyFormed => Reason::AlreadyFormed,
+            Self::Deferred => Reason::Busy,
+            Self::InvalidName(_) => Reason::InvalidName,
+            Self::NotAllowed => Reason::NotAllowed,
+            Self::NotFormed => Reason::NotReady,
+            Self::SessionEnded => Reason::SessionExpired,
+            Self::ForeignSession => Reason::ForeignSession,
+            Self::RequestReused => Reason::RequestReused,
+            Self::AlreadyAcknowledged => Reason::AlreadyAcknowledged,
+            Self::InvalidRequest => Reason::InvalidRequest,
+            Self::OutOfOrder => Reason::OutOfOrder,
+            Self::TooManyOutcomes | Self::TooManyOutcomeBytes => Reason::TooManyOutcomes,
+            Self::TooManySpaces => Reason::TooManySpaces,
+            Self::CannotWait => Reason::CannotWait,
+            Self::TooManyWaiting => Reason::TooManyWaiting,
+            Self::WaitTimeout => Reason::WaitTimeout,
+            Self::Cancelled => Reason::Cancelled,
+            Self::TtlOutOfBounds { .. } => Reason::TtlOutOfBounds,
+            Self::LabelTooLong => Reason::LabelTooLong,
+            Self::Handler { .. } => Reason::HandlerFailed,
+            Self::Send { .. } => Reason::SendFailed,
+            Self::NoHandler => Reason::NoHandler,
+            Self::BindingCircle => Reason::BindingCircle,
+            Self::TooManyBindings | Self::TooManyBindingsInAll => Reason::TooManyBindings,
+            Self::UnknownBinding => Reason::UnknownBinding,
+            Self::InvalidTopic(_) => Reason::InvalidTopic,
+            Self::RetentionOutOfBounds => Reason::RetentionOutOfBounds,
+        }
+    }
+
+    /// The limit that was met, if it is one of `limits`. Bounds that a cluster sets, and rejections
+    /// that several limits can cause, have none: their text says the numbers.
+    pub const fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::Fault(fault) => fault.limit(),
+            Self::Handler { why, .. } | Self::Send { why, .. } => match why.fault() {
+                Some(fault) => fault.limit(),
+                None => None,
+            },
+            Self::NotAdmitted(error) => error.limit(),
+            Self::InvalidName(error) => error.limit(),
+            Self::InvalidTopic(error) => error.limit(),
+            Self::TooMany { what } => Some(what.limit()),
+            Self::ArgumentsTooLong => Some(limit!(ARGS_BYTES)),
+            Self::Deferred => Some(limit!(ENTRY_WRITE_BYTES)),
+            Self::TooManyOutcomes => Some(limit!(SESSION_OUTCOMES)),
+            Self::TooManyOutcomeBytes => Some(limit!(SESSION_OUTCOME_BYTES)),
+            Self::TooManySpaces => Some(limit!(SESSION_SPACES)),
+            Self::TooManyWaiting => Some(limit!(SPACE_TICKETS)),
+            Self::LabelTooLong => Some(limit!(SESSION_LABEL_BYTES)),
+            Self::TooManyBindings => Some(limit!(SPACE_BINDINGS)),
+            Self::TooManyBindingsInAll => Some(limit!(BINDINGS)),
+            Self::Recipe { .. }
+            | Self::UnknownSpace
+            | Self::UnknownRecipe
+            | Self::UnknownOperation
+            | Self::RecipeExists { .. }
+            | Self::RecipeInUse
+            | Self::SpaceExists { .. }
+            | Self::IncompatibleUpgrade(_)
+            | Self::AlreadyFormed
+            | Self::NotAllowed
+            | Self::NotFormed
+            | Self::SessionEnded
+            | Self::ForeignSession
+            | Self::RequestReused
+            | Self::AlreadyAcknowledged
+            | Self::InvalidRequest
+            | Self::OutOfOrder
+            | Self::CannotWait
+            | Self::WaitTimeout
+            | Self::Cancelled
+            | Self::TtlOutOfBounds { .. }
+            | Self::NoHandler
+            | Self::BindingCircle
+            | Self::UnknownBinding
+            | Self::RetentionOutOfBounds => None,
+        }
+    }
+
+    /// The fault that ended the call, or what the call set off.
+    pub const fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Fault(fault) => Some(*fault),
+            Self::Handler { why, .. } | Self::Send { why, .. } => why.fault(),
+            _ => None,
+        }
+    }
+
+    /// The gRPC status; `None` where the kind of the reason has a status of its own.
+    pub const fn status(&self) -> Option<Status> {
+        match self {
+            Self::Fault(fault) => Some(fault.status()),
+            _ => self.reason().status(),
         }
     }
 }

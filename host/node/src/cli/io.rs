@@ -5,7 +5,6 @@
 
 pub(crate) mod cluster;
 pub(crate) mod fail;
-pub(crate) mod hints;
 pub(crate) mod logging;
 pub(crate) mod output;
 pub(crate) mod progress;

@@ -99,7 +99,7 @@ impl<P: Ports> Member<P> {
         }
         let module: Arc<[u8]> = module.into();
         let admitted = self.0.reader.by(deadline, self.0.preparer.admit(module.clone())).await?;
-        let admitted = admitted.map_err(|error| Rejected::of_admission(&error))?;
+        let admitted = admitted.map_err(|error| Rejected::of(&Rejection::NotAdmitted(error)))?;
         let space = match space {
             NewSpace::None => None,
             NewSpace::OfRecipe => Some(space_name(admitted.schema.recipe.name.as_str())?),

@@ -1,4 +1,6 @@
 //! Reads the list of members that a caller gives: `host:port`, separated by commas.
+use synod_abi::Reason;
+
 use crate::Error;
 use crate::error::Refusal;
 
@@ -11,7 +13,7 @@ pub(super) const MAX_ENDPOINTS: usize = 64;
 /// [`Error::Refused`] if one is not `host:port`, or there is none, or there are more than 64.
 pub fn parse_endpoints(list: &str) -> Result<Vec<String>, Error> {
     let refused = |message: String| {
-        Error::Refused(Refusal { reason: "BAD_ENDPOINT".into(), message, ..Refusal::default() })
+        Error::Refused(Refusal { reason: Reason::BadEndpoint.into(), message, ..Refusal::default() })
     };
     let mut endpoints: Vec<String> = Vec::new();
     for part in list.split(',').map(str::trim).filter(|part| !part.is_empty()) {

@@ -4,7 +4,7 @@
 //! revision is kept until the rest has come, so revisions reach the application complete, once and
 //! in order, however streams and members fail. Keeping events for an application that does not
 //! read, and streams, are the shell's business.
-use synod_api::reason;
+use synod_abi::Reason;
 use synod_api::v1::failure::Kind;
 use synod_api::v1::{Event, Failure, value::Form};
 
@@ -187,11 +187,12 @@ impl Watching {
     /// cancel.
     pub fn cancelled(&mut self, failure: Failure, compacted: u64, resume: u64, jitter: u32) -> Next {
         self.grounded();
+        let reason = failure.known_reason();
         let lasting = match failure.kind() {
-            _ if failure.reason == reason::WATCH_TOO_SLOW => {
+            _ if reason == Some(Reason::WatchTooSlow) => {
                 return Next::Again { after_ms: 0, elsewhere: false };
             }
-            _ if failure.reason == reason::TOO_MANY_WATCHES => false,
+            _ if reason == Some(Reason::TooManyWatches) => false,
             Kind::Unavailable | Kind::OutcomeUnknown => false,
             Kind::Internal | Kind::Unspecified => !self.is_begun(),
             Kind::Rejected => true,
@@ -200,14 +201,16 @@ impl Watching {
             let after_ms = self.lost(jitter).max(failure.retry_after_ms);
             return Next::Again { after_ms, elsewhere: true };
         }
-        Next::Over(match failure.reason.as_str() {
-            reason::COMPACTED => WatchError::Compacted {
+        Next::Over(match reason {
+            Some(Reason::Compacted) => WatchError::Compacted {
                 compacted_revision: compacted,
                 resume_revision: resume,
                 message: failure.message,
             },
-            reason::SPACE_DELETED => WatchError::SpaceDeleted { message: failure.message },
-            reason::UNKNOWN_SPACE if self.is_begun() => WatchError::SpaceDeleted { message: failure.message },
+            Some(Reason::SpaceDeleted) => WatchError::SpaceDeleted { message: failure.message },
+            Some(Reason::UnknownSpace) if self.is_begun() => {
+                WatchError::SpaceDeleted { message: failure.message }
+            }
             _ => WatchError::Failed(failure.into()),
         })
     }

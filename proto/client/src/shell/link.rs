@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use prost::Message;
+use synod_abi::Reason;
 use synod_api::v1::failure::Kind;
 use synod_api::v1::sessions_client::SessionsClient;
 use synod_api::v1::spaces_client::SpacesClient;
@@ -241,7 +242,7 @@ pub(crate) fn check_size(bytes: usize) -> Result<(), Trouble> {
     }
     Err(Trouble::Answered(Box::new(Failure {
         kind: Kind::Rejected as i32,
-        reason: "REQUEST_TOO_LARGE".into(),
+        reason: Reason::RequestTooLarge.into(),
         message: format!(
             "the request has {bytes} bytes, the limit is {REQUEST_BYTES}; send less in one request"
         ),

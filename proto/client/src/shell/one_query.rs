@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use synod_abi::{RawCall, RawError, RawQuery, RawReply, Revision, Transport};
+use synod_abi::{RawCall, RawError, RawQuery, RawReply, Reason, Revision, Transport};
 
 use crate::Error;
 use crate::error::Refusal;
@@ -43,7 +43,7 @@ impl Transport for OneQuery {
 }
 
 fn refused(message: String) -> Error {
-    Error::Refused(Refusal { reason: "BAD_QUERY".into(), message, ..Refusal::default() })
+    Error::Refused(Refusal { reason: Reason::BadQuery.into(), message, ..Refusal::default() })
 }
 
 /// Runs what must not wait for anything but its query.

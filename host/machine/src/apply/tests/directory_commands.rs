@@ -186,9 +186,9 @@ fn the_number_of_recipes_and_spaces_is_limited() {
     let mut member = Member::formed();
     member.machine.head.recipes = limits::RECIPES as u32;
     member.machine.head.spaces = limits::SPACES as u32;
-    assert_eq!(member.one(install(SCRIPT_2)), Err(Rejection::TooMany { limit: limits::RECIPES as u64 }));
-    assert_eq!(member.one(create("b")), Err(Rejection::TooMany { limit: limits::SPACES as u64 }));
+    assert_eq!(member.one(install(SCRIPT_2)), Err(Rejection::TooMany { what: Counted::Recipes }));
+    assert_eq!(member.one(create("b")), Err(Rejection::TooMany { what: Counted::Spaces }));
     member.machine.head.spaces = 1;
     member.machine.head.last_space = u32::MAX;
-    assert_eq!(member.one(create("b")), Err(Rejection::TooMany { limit: u64::from(u32::MAX) }));
+    assert_eq!(member.one(create("b")), Err(Rejection::TooMany { what: Counted::SpaceIds }));
 }

@@ -136,7 +136,7 @@ fn bindings_form_no_circle() {
 #[test]
 fn the_number_of_bindings_is_limited_on_either_side_and_in_all() {
     let mut member = member();
-    let of_one = Err(Rejection::TooManyBindings { limit: limits::SPACE_BINDINGS as u64 });
+    let of_one = Err(Rejection::TooManyBindings);
     let filters: Vec<String> = (0..=limits::SPACE_BINDINGS).map(|n| n.to_string()).collect();
     let all = member.apply(0, filters.iter().map(|filter| bind("b", "a", filter, OnFailure::Reject)));
     let results: Vec<_> = all.outcomes.into_iter().map(|outcome| outcome.outcome.result).collect();
@@ -146,7 +146,7 @@ fn the_number_of_bindings_is_limited_on_either_side_and_in_all() {
     assert_eq!(member.one(bind("b", "d", "", OnFailure::Reject)), of_one, "the handler has enough");
     assert_eq!(member.one(bind("b", "a", "0", OnFailure::Skip)), bound(true), "what is there may be changed");
     member.machine.head.bindings = limits::BINDINGS;
-    let in_all = Err(Rejection::TooManyBindings { limit: u64::from(limits::BINDINGS) });
+    let in_all = Err(Rejection::TooManyBindingsInAll);
     assert_eq!(member.one_unchecked(bind("c", "d", "", OnFailure::Reject)), in_all);
 }
 

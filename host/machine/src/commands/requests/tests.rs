@@ -232,7 +232,7 @@ fn outcomes_are_limited_in_number_and_bytes_until_they_are_acknowledged() {
         member.commands(0, ids.map(|n| in_session(session, 1, id(n), &[])).collect());
     }
     let next = u64::from(limits::SESSION_OUTCOMES) + 1;
-    let full = Err(Rejection::TooManyOutcomes { limit: u64::from(limits::SESSION_OUTCOMES) });
+    let full = Err(Rejection::TooManyOutcomes);
     assert_eq!(member.request(session, id(next), &count()), full);
     assert_eq!(member.command(cancel(session, next)).result, full);
     assert!(member.request(session, id(next - 1), &[]).is_ok(), "a retry is no further outcome");
@@ -245,7 +245,7 @@ fn outcomes_are_limited_in_number_and_bytes_until_they_are_acknowledged() {
             break refused;
         }
     };
-    assert_eq!(refused, Rejection::TooManyOutcomes { limit: limits::SESSION_OUTCOME_BYTES });
+    assert_eq!(refused, Rejection::TooManyOutcomeBytes);
     let bytes = record(&member, other).outcome_bytes;
     assert!((limits::SESSION_OUTCOME_BYTES..limits::SESSION_OUTCOME_BYTES + 201_000).contains(&bytes));
     assert!(member.request(other, acknowledging(n, 2), &[]).is_ok());
@@ -262,7 +262,7 @@ fn a_request_that_finds_no_room_still_acknowledges() {
         let Ok(Reply::Parked { ticket }) = reply else { panic!("it waits") };
         member.one(call(1, &[Step::CompleteRaw(ticket.0, long.clone().into())])).unwrap();
     }
-    let full = Err(Rejection::TooManyOutcomes { limit: limits::SESSION_OUTCOME_BYTES });
+    let full = Err(Rejection::TooManyOutcomeBytes);
     let next = |acknowledged: &[u64]| Request {
         acknowledged: acknowledged.iter().copied().map(RequestId).collect(),
         ..id(PARKED + 1)

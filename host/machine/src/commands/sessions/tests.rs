@@ -102,7 +102,7 @@ fn labels_and_the_number_of_sessions_are_limited() {
     assert!(member.one(labelled(limits::SESSION_LABEL_BYTES)).is_ok());
     member.one(end(sessions::sessions(&member.state, None, 1).unwrap().items[0].0)).unwrap();
     member.machine.head.sessions = limits::SESSIONS;
-    assert_eq!(member.one_unchecked(open(2)), Err(Rejection::TooMany { limit: u64::from(limits::SESSIONS) }));
+    assert_eq!(member.one_unchecked(open(2)), Err(Rejection::TooMany { what: Counted::Sessions }));
 }
 
 #[test]

@@ -2,14 +2,13 @@
 use std::time::Duration;
 
 use clap::Args;
-use synod_abi::{RequestId, SessionId};
+use synod_abi::{Reason, RequestId, SessionId};
 use synod_client::api::Cancelled;
 use synod_client::{Answer, Client, Error};
 
 use super::target::{Kind, Target, Within, arguments, own_flags, show};
 use crate::cli::io::cluster::{Global, schema_of_space};
 use crate::cli::io::fail::{Exit, Failed};
-use crate::cli::io::hints::SESSION_NEEDED;
 use crate::cli::io::signals::Signals;
 use crate::cli::values::token::Token;
 use crate::cli::values::units::ms;
@@ -30,9 +29,8 @@ pub(crate) async fn run(args: CallArgs, global: &mut Global) -> Result<(), Faile
     let (target, adapted) = own_flags(args.target, global, Some(&mut within))?;
     *global = adapted;
     if within.wait.is_some() && within.session.is_none() {
-        return Err(
-            Failed::usage("--wait needs --session: only a call in a session can wait").next(SESSION_NEEDED)
-        );
+        return Err(Failed::usage("--wait needs --session: only a call in a session can wait")
+            .next_after(Reason::SessionRequired));
     }
     let client = global.client().await?;
     let Some(json) = arguments(&client, &target, Kind::Operation).await? else { return Ok(()) };
@@ -89,7 +87,7 @@ async fn explained(client: &Client, target: &Target, error: Error) -> Failed {
     }
     let schema = schema_of_space(client, &target.space).await.ok();
     match schema.and_then(|schema| schema.operation(&target.name).map(|point| point.waits)) {
-        Some(true) => failed.next(SESSION_NEEDED),
+        Some(true) => failed.next_after(Reason::SessionRequired),
         _ => failed,
     }
 }

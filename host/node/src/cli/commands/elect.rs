@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
-use synod_abi::{Blob, Token};
-use synod_api::reason;
+use synod_abi::{Blob, Reason, Token};
 use synod_client::{Client, Error, Session, Typed, Watch, WatchError, WatchItem};
 use synod_election::{Election, ElectionEvent, Leadership};
 
@@ -171,7 +170,7 @@ async fn until_over(mut watch: Watch<Typed<ElectionEvent>>, token: Token) -> Res
 fn is_gone(error: &WatchError) -> bool {
     match error {
         WatchError::SpaceDeleted { .. } => true,
-        WatchError::Failed(Error::Refused(refused)) => refused.reason == reason::UNKNOWN_SPACE,
+        WatchError::Failed(Error::Refused(refused)) => refused.known_reason() == Some(Reason::UnknownSpace),
         WatchError::Compacted { .. } | WatchError::Failed(_) => false,
     }
 }

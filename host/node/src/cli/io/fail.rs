@@ -2,11 +2,10 @@
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use synod_api::reason;
+use synod_abi::{Reason, ReasonKind};
 use synod_build::BuildError;
-use synod_client::Error;
+use synod_client::{Error, RecipeError, Refusal};
 
-use super::hints::SESSION_NEEDED;
 use crate::cli::values::args::Misfit;
 use crate::settings::{Invalid, StartError};
 
@@ -88,6 +87,44 @@ impl Failed {
         self
     }
 
+    /// The same, with the next step after a failure for this reason.
+    #[must_use]
+    pub(crate) fn next_after(mut self, reason: Reason) -> Self {
+        self.next = reason.next_step().map(str::to_owned);
+        self
+    }
+
+    fn because(mut self, reason: Reason) -> Self {
+        self.detail.reason = Some(reason.into());
+        self.next_after(reason)
+    }
+
+    fn of_recipe(error: &RecipeError) -> Self {
+        let json = error
+            .json
+            .as_deref()
+            .map(|json| serde_json::from_str(json).unwrap_or_else(|_| Value::String(json.to_owned())));
+        let mut failed = Self::new(Exit::Rejected, format!("rejected: {error}")).because(Reason::RecipeError);
+        failed.detail.recipe = Some((error.code, json));
+        failed
+    }
+
+    /// A reason that only a newer cluster knows is a rejection, too, without a next step.
+    fn of_refusal(refusal: Refusal) -> Self {
+        let known = refusal.known_reason();
+        let exit = match known.map(Reason::kind) {
+            Some(ReasonKind::BadRequest(_)) => Exit::Usage,
+            Some(ReasonKind::Unavailable(_)) => Exit::Unavailable,
+            Some(ReasonKind::OutcomeUnknown) => Exit::OutcomeUnknown,
+            Some(ReasonKind::Rejected(_)) | None => Exit::Rejected,
+        };
+        let mut failed = Self::new(exit, refusal.to_string());
+        failed.next = known.and_then(Reason::next_step).map(str::to_owned);
+        failed.detail.reason = Some(refusal.reason);
+        failed.detail.field = refusal.field;
+        failed
+    }
+
     /// What standard error shows to people.
     pub(crate) fn text(&self) -> String {
         let field = match &self.detail.field {
@@ -120,100 +157,21 @@ impl Failed {
     }
 }
 
-/// The next step after a refusal, by its reason.
-fn next_step(reason: &str) -> Option<&'static str> {
-    Some(match reason {
-        "UNKNOWN_SPACE" => {
-            "`synod space list` shows the spaces; `synod space create SPACE --recipe NAME` makes one"
-        }
-        "UNKNOWN_RECIPE" => {
-            "`synod recipe list` shows what is installed; `synod recipe install FILE` adds to it"
-        }
-        "UNKNOWN_OPERATION" | "UNKNOWN_QUERY" | "INVALID_ARGUMENTS" | "SCHEMA_MISMATCH" => {
-            "`synod space describe SPACE` shows operations, queries and their arguments"
-        }
-        "NOT_ADMITTED" => "`synod recipe check FILE` explains what the module breaks",
-        "RECIPE_FAULT" => "`synod recipe logs` shows panics and what the recipe logged",
-        "RECIPE_EXISTS" => "count up `version` in #[recipe(…)]; `synod dev` also takes `--replace`",
-        "RECIPE_IN_USE" => "`synod recipe describe NAME@VERSION` names the spaces that run it",
-        reason::SESSION_REQUIRED | reason::CANNOT_WAIT => SESSION_NEEDED,
-        reason::WRONG_SECRET => {
-            "the token is ID:SECRET as `synod session open` printed it; whoever has not got it opens a \
-                session of its own"
-        }
-        reason::TTL_OUT_OF_BOUNDS => {
-            "`synod session bounds` shows and sets the bounds; `--nearest` takes what is allowed"
-        }
-        reason::TOO_MANY_OUTCOMES => "close the session and open another one",
-        reason::REQUEST_REUSED => {
-            "one caller at a time may call in a session; try again when the other is done"
-        }
-        reason::COMPACTED => "`synod space describe SPACE` shows what is kept; `--from oldest` begins there",
-        reason::REVISION_NOT_REACHED => {
-            "`synod status` shows the present revision; watch from the next one at most"
-        }
-        reason::HANDLER_FAILED => {
-            "`synod space describe SPACE` shows what is bound to it, `synod recipe logs` panics; \
-                `--on-failure skip` lets calls go on"
-        }
-        reason::SEND_FAILED => "`synod recipe logs` shows panics and what the recipes logged",
-        reason::NO_HANDLER => {
-            "`synod recipe describe NAME` shows what a recipe hears of; the recipe audit hears of events"
-        }
-        reason::BINDING_CIRCLE | reason::UNKNOWN_BINDING | reason::TOO_MANY_BINDINGS => {
-            "`synod space describe SPACE` shows its bindings"
-        }
-        "INCOMPATIBLE_UPGRADE" => "create a new space for the new version, or only append to the old one",
-        _ => return None,
-    })
-}
-
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         match error {
-            Error::Rejected(recipe) => {
-                let json = recipe.json.as_deref().map(|json| {
-                    serde_json::from_str(json).unwrap_or_else(|_| Value::String(json.to_owned()))
-                });
-                let detail = Detail {
-                    reason: Some(synod_api::REASON_RECIPE_ERROR.to_owned()),
-                    recipe: Some((recipe.code, json)),
-                    field: None,
-                };
-                Self { detail: Box::new(detail), ..Self::new(Exit::Rejected, format!("rejected: {recipe}")) }
-            }
-            Error::Refused(refused) => {
-                let usage = matches!(
-                    refused.reason.as_str(),
-                    "BAD_ENDPOINT"
-                        | "INVALID_ARGUMENTS"
-                        | "INVALID_NAME"
-                        | reason::INVALID_TOPIC
-                        | reason::INVALID_REVISION
-                );
-                let next = next_step(&refused.reason).map(str::to_owned);
-                let exit = if usage { Exit::Usage } else { Exit::Rejected };
-                let detail = Detail {
-                    reason: Some(refused.reason.clone()),
-                    recipe: None,
-                    field: refused.field.clone(),
-                };
-                Self { next, detail: Box::new(detail), ..Self::new(exit, refused.to_string()) }
-            }
+            Error::Rejected(recipe) => Self::of_recipe(&recipe),
+            Error::Refused(refusal) => Self::of_refusal(refusal),
             Error::Unavailable(_) => Self::new(Exit::Unavailable, error.to_string()).next(
                 "is a member running there? `synod status -e HOST:PORT` asks another; trying again is safe",
             ),
             Error::OutcomeUnknown(_) => Self::new(Exit::OutcomeUnknown, error.to_string())
                 .next("look whether it was applied, with a query, before trying again"),
             Error::WaitTimeout => {
-                let detail = Detail { reason: Some(reason::WAIT_TIMEOUT.to_owned()), ..Detail::default() };
-                Self { detail: Box::new(detail), ..Self::new(Exit::WaitTimeout, error.to_string()) }
+                Self::new(Exit::WaitTimeout, error.to_string()).because(Reason::WaitTimeout)
             }
             Error::SessionExpired(_) => {
-                let detail = Detail { reason: Some(reason::SESSION_EXPIRED.to_owned()), ..Detail::default() };
-                let failed = Self::new(Exit::SessionLost, error.to_string())
-                    .next("`synod session open` opens a new one");
-                Self { detail: Box::new(detail), ..failed }
+                Self::new(Exit::SessionLost, error.to_string()).because(Reason::SessionExpired)
             }
             Error::Internal(_) => Self::new(Exit::Internal, error.to_string())
                 .next("`synod status` shows the members' health; see their logs"),

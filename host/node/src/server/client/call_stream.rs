@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt};
+use synod_abi::Reason;
 use synod_api::v1::failure::Kind;
 use synod_api::v1::{CallReply, CallRequest, Failure};
 use tonic::{Code, Status};
@@ -99,7 +100,7 @@ fn come_again(CallReply { header, tag, .. }: CallReply) -> CallReply {
     );
     let failure = Failure {
         kind: Kind::OutcomeUnknown.into(),
-        reason: synod_api::reason::TOO_MANY_WAITING.to_owned(),
+        reason: Reason::TooManyWaiting.into(),
         limit: "STREAM_WAITING".to_owned(),
         limit_value: STREAM_WAITING as u64,
         retry_after_ms: COME_AGAIN_MS,

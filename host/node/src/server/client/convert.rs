@@ -2,14 +2,14 @@
 use std::time::Duration;
 
 use synod_abi::schema;
-use synod_abi::{Revision, Time};
+use synod_abi::{Reason, Revision, Time};
 use synod_api::fault_to_api;
 use synod_api::v1::failure::Kind;
 use synod_api::v1::value::Form;
 use synod_api::v1::{self as api, Failure, RecipeRef, SpaceInfo, Value};
 use synod_machine::directory::HookFailures;
 use synod_machine::events::EventLog;
-use synod_machine::{DeliveryFailure, EventRetention, OnFailure};
+use synod_machine::{EventRetention, OnFailure};
 use synod_service::{Args, CallFailure, Created, NamedBinding, Rejected, SpaceDescription, SpaceListing};
 use tonic::Code;
 
@@ -36,9 +36,9 @@ pub(super) fn value(value: synod_service::Value) -> Value {
 /// A failure, with the leader that this member knows, for another attempt there.
 pub(super) fn failure(front: &Front, failure: CallFailure) -> Failure {
     let leader_id = front.raft.term_state().leader.map_or(0, |leader| leader.0);
-    let failed = |kind: Kind, code: Code, reason: &str, message: String| Failure {
+    let failed = |kind: Kind, code: Code, reason: Reason, message: String| Failure {
         kind: kind.into(),
-        reason: reason.to_owned(),
+        reason: reason.into(),
         message,
         status_code: code as u32,
         leader_id,
@@ -62,15 +62,14 @@ pub(super) fn failure(front: &Front, failure: CallFailure) -> Failure {
                 limit_value: limit.map_or(0, |limit| limit.value),
                 fault: fault.map_or(0, |fault| fault_to_api(fault).into()),
                 header: Some(header),
-                ..failed(Kind::Rejected, code_of(status), reason.as_str(), message)
+                ..failed(Kind::Rejected, code_of(status), reason, message)
             }
         }
-        CallFailure::Unavailable { reason, message, retry_after_ms } => Failure {
-            retry_after_ms,
-            ..failed(Kind::Unavailable, Code::Unavailable, reason.as_str(), message)
-        },
+        CallFailure::Unavailable { reason, message, retry_after_ms } => {
+            Failure { retry_after_ms, ..failed(Kind::Unavailable, Code::Unavailable, reason.into(), message) }
+        }
         CallFailure::OutcomeUnknown(message) => {
-            failed(Kind::OutcomeUnknown, Code::Unknown, "OUTCOME_UNKNOWN", message)
+            failed(Kind::OutcomeUnknown, Code::Unknown, Reason::OutcomeUnknown, message)
         }
     }
 }
@@ -124,10 +123,7 @@ pub(super) fn created(space: &Created) -> SpaceInfo {
 }
 
 fn hook_failures(HookFailures { count, revision, why }: HookFailures) -> api::HookFailures {
-    let fault = match why {
-        DeliveryFailure::Fault(fault) => fault_to_api(fault).into(),
-        DeliveryFailure::Refused { .. } | DeliveryFailure::Unknown | DeliveryFailure::WouldWait => 0,
-    };
+    let fault = why.fault().map_or(0, |fault| fault_to_api(fault).into());
     api::HookFailures { count, revision: revision.0, fault, why: why.to_string() }
 }
 

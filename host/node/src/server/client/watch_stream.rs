@@ -32,8 +32,6 @@ use super::watches;
 const REQUESTS_AT_ONCE: usize = 256;
 /// The watch id of updates that concern no particular watch.
 const NO_WATCH: u64 = 0;
-/// Reasons of failures that end no watch that was there: there is none, or it goes on.
-const OF_NO_WATCH: [&str; 2] = [synod_api::reason::UNKNOWN_WATCH, synod_api::reason::WATCH_EXISTS];
 
 /// The member behind a stream.
 pub(super) trait Watches {
@@ -149,13 +147,18 @@ where
             .collect();
         for WatchUpdate { watch_id, update } in &updates {
             if let Some(Update::Cancelled(WatchCancelled { failure, .. })) = update
-                && !failure.as_ref().is_some_and(|failure| OF_NO_WATCH.contains(&failure.reason.as_str()))
+                && !failure.as_ref().is_some_and(leaves_watch_running)
             {
                 self.open.remove(watch_id);
             }
         }
         WatchReply { header: Some(header), updates }
     }
+}
+
+/// Whether a failure ends no watch: there is none of that id, or it goes on.
+fn leaves_watch_running(failure: &Failure) -> bool {
+    matches!(failure.known_reason(), Some(Reason::UnknownWatch | Reason::WatchExists))
 }
 
 fn invalid(field: &str, message: &str) -> CallFailure {

@@ -26,8 +26,7 @@ mod silence;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use synod_abi::limits;
-use synod_api::reason;
+use synod_abi::{Reason, limits};
 
 pub use self::land::{Landed, Step};
 use self::silence::Silence;
@@ -153,7 +152,7 @@ impl Requests {
     pub fn add(&mut self, now_ms: u64) -> Result<u64, Error> {
         if self.calls.len() >= MAX_PENDING {
             return Err(Error::Refused(Refusal {
-                reason: reason::TOO_MANY_OUTCOMES.into(),
+                reason: Reason::TooManyOutcomes.into(),
                 limit: Some(("SESSION_OUTCOMES".into(), MAX_PENDING as u64)),
                 message: format!(
                     "{MAX_PENDING} calls of the session have no outcome yet; wait for some, or use another \

@@ -153,7 +153,7 @@ impl World {
             16 if self.served.take().is_some() => {
                 let slow = Failure {
                     kind: Kind::Rejected as i32,
-                    reason: reason::WATCH_TOO_SLOW.into(),
+                    reason: Reason::WatchTooSlow.into(),
                     ..Failure::default()
                 };
                 assert!(matches!(self.watch.cancelled(slow, 0, 1, 0), Next::Again { .. }));

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use synod_api::reason;
+use synod_abi::Reason;
 use synod_api::v1::failure::Kind;
 use synod_api::v1::{KeepAliveReply, KeepAliveRequest};
 
@@ -94,8 +94,10 @@ fn settle(session: &Arc<Shared>, address: &str, answer: Result<KeepAliveReply, T
             session.life(|life| life.answered(reply.ttl_ms));
         }
         Err(Trouble::Answered(failure)) => {
-            let is_final = [reason::SESSION_EXPIRED, reason::WRONG_SECRET, reason::FOREIGN_SESSION]
-                .contains(&failure.reason.as_str());
+            let is_final = matches!(
+                failure.known_reason(),
+                Some(Reason::SessionExpired | Reason::WrongSecret | Reason::ForeignSession)
+            );
             if failure.kind() == Kind::Rejected && is_final {
                 session.finish(&failure.message, false);
                 return;

@@ -9,8 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use synod_abi::RequestId;
-use synod_api::reason;
+use synod_abi::{Reason, RequestId};
 use tokio::task::JoinSet;
 
 use super::shared::{Shared, Slot, Turn};
@@ -107,7 +106,7 @@ async fn cancel(session: Arc<Shared>, id: u64) {
     match session.client.cancel_request(session.id, session.secret, RequestId(id)).await {
         Ok(was) => session.cancelled(id, Some(was)),
         Err(Error::SessionExpired(why)) => session.finish(&why, false),
-        Err(Error::Refused(refusal)) if refusal.reason != reason::TOO_MANY_OUTCOMES => {
+        Err(Error::Refused(refusal)) if refusal.known_reason() != Some(Reason::TooManyOutcomes) => {
             session.cancelled(id, None)
         }
         Err(error) => {

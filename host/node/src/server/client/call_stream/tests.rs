@@ -127,7 +127,7 @@ fn a_call_too_many_to_wait_for_is_told_to_come_again_and_the_stream_goes_on() {
         let reply = next(&mut replies).expect("a reply");
         assert_eq!((reply.tag, reply.parked), (tag, tag != last));
         let limit = reply.failure.map(|failure| (failure.kind(), failure.reason, failure.limit_value));
-        let expected = (Kind::OutcomeUnknown, synod_api::reason::TOO_MANY_WAITING.to_owned(), last);
+        let expected = (Kind::OutcomeUnknown, String::from(Reason::TooManyWaiting), last);
         assert_eq!(limit, (tag == last).then_some(expected));
     }
     assert_eq!(next(&mut replies), None);

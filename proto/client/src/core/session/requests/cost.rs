@@ -16,7 +16,7 @@ const CALLS: u64 = MAX_RUNNING as u64;
 type Rule = fn(u64, u64) -> Option<&'static str>;
 
 /// Refused by a member that does not propose it.
-const EARLY: &str = "INVALID_ARGUMENTS";
+const EARLY: &str = Reason::InvalidArguments.as_str();
 /// Refused where it would have run.
 const LATE: &str = "SOME_LIMIT";
 
@@ -44,10 +44,10 @@ impl Cluster {
             return failure(Kind::Rejected, EARLY);
         }
         if sending.after >= floor && !self.kept.contains(&sending.after) {
-            return failure(Kind::Unavailable, reason::OUT_OF_ORDER);
+            return failure(Kind::Unavailable, Reason::OutOfOrder.as_str());
         }
         if self.kept.range(floor..).count() >= self.room {
-            return failure(Kind::Rejected, reason::TOO_MANY_OUTCOMES);
+            return failure(Kind::Rejected, Reason::TooManyOutcomes.as_str());
         }
         if refused == Some(LATE) {
             return failure(Kind::Rejected, LATE);
@@ -133,7 +133,8 @@ fn sendings_stay_in_proportion_when_the_cluster_has_room_for_few_outcomes() {
 #[test]
 fn what_is_refused_and_recorded_costs_nothing_more() {
     for reason in RECORDED {
-        let traced: Rule = |id, at| RECORDED.get(at as usize).copied().filter(|_| id.is_multiple_of(2));
+        let traced: Rule =
+            |id, at| RECORDED.get(at as usize).filter(|_| id.is_multiple_of(2)).map(|reason| reason.as_str());
         let at = RECORDED.iter().position(|other| *other == reason).expect("it is one of them") as u64;
         assert_eq!(sendings(traced, at, MAX_PENDING, 30), CALLS, "{reason}");
     }

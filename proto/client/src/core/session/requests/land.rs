@@ -1,5 +1,5 @@
 //! What follows from an answer to a request, or from the news that there is none.
-use synod_api::reason;
+use synod_abi::Reason;
 use synod_api::v1::Failure;
 use synod_api::v1::failure::Kind;
 
@@ -74,20 +74,20 @@ impl Requests {
         let Place::Flight { below, .. } = call.place else { return Step::Nothing };
         let parked = call.parked;
         let once = call.sendings <= 1;
-        match failure.kind() {
-            Kind::Unavailable if failure.reason == reason::OUT_OF_ORDER => {
+        match (failure.kind(), failure.known_reason()) {
+            (Kind::Unavailable, Some(Reason::OutOfOrder)) => {
                 let before = self.running.range(..id).next_back().copied();
                 let until = before.filter(|before| !has_run(&self.calls, *before)).map(Until::Ran);
                 self.came_back(id, until, now_ms, jitter)
             }
-            kind @ (Kind::Unavailable | Kind::OutcomeUnknown | Kind::Internal | Kind::Unspecified) => {
+            (kind @ (Kind::Unavailable | Kind::OutcomeUnknown | Kind::Internal | Kind::Unspecified), _) => {
                 if kind == Kind::Unavailable {
                     self.not_sent(id);
                 }
                 let Failure { message, retry_after_ms, .. } = failure;
                 self.again(id, round, message, retry_after_ms, now_ms, jitter)
             }
-            Kind::Rejected if failure.reason == reason::SESSION_EXPIRED => Step::Over(if once {
+            (Kind::Rejected, Some(Reason::SessionExpired)) => Step::Over(if once {
                 Error::SessionExpired(failure.message)
             } else {
                 Error::OutcomeUnknown(format!(
@@ -95,14 +95,12 @@ impl Requests {
                     failure.message
                 ))
             }),
-            Kind::Rejected
-                if failure.reason == reason::TOO_MANY_OUTCOMES && self.frees_more(id, below, once) =>
-            {
+            (Kind::Rejected, Some(Reason::TooManyOutcomes)) if self.frees_more(id, below, once) => {
                 let floor = self.floor().min(id);
                 let until = if floor < id { Until::Settled(floor) } else { Until::Later };
                 self.came_back(id, (floor == below).then_some(until), now_ms, jitter)
             }
-            Kind::Rejected => self.rejected(id, failure, once || parked),
+            (Kind::Rejected, _) => self.rejected(id, failure, once || parked),
         }
     }
 
@@ -121,7 +119,7 @@ impl Requests {
 
     /// The cluster rejected the request. `sure`: no earlier sending of it can have run.
     fn rejected(&mut self, id: u64, failure: Failure, sure: bool) -> Step {
-        let recorded = is_recorded(&failure.reason);
+        let recorded = failure.known_reason().is_some_and(|reason| RECORDED.contains(&reason));
         let error = Error::from(failure);
         if sure || recorded {
             self.answered();
@@ -170,15 +168,11 @@ impl Requests {
 /// Reasons of rejections that the cluster surely records as the request's outcome: later requests
 /// run, and a retry gets the same rejection. Others may leave no record: a member refuses some
 /// requests before it proposes them.
-pub(super) const RECORDED: [&str; 6] = [
-    reason::RECIPE_ERROR,
-    "RECIPE_FAULT",
-    reason::WAIT_TIMEOUT,
-    reason::CANCELLED,
-    reason::TOO_MANY_WAITING,
-    reason::TOO_MANY_SPACES,
+pub(super) const RECORDED: [Reason; 6] = [
+    Reason::RecipeError,
+    Reason::RecipeFault,
+    Reason::WaitTimeout,
+    Reason::Cancelled,
+    Reason::TooManyWaiting,
+    Reason::TooManySpaces,
 ];
-
-fn is_recorded(of: &str) -> bool {
-    RECORDED.contains(&of)
-}

@@ -19,7 +19,7 @@ enum Answer {
     Result,
     OutOfOrder,
     Full,
-    /// Tried, and refused for good: [`reason::TOO_MANY_WAITING`].
+    /// Tried, and refused for good: [`Reason::TooManyWaiting`].
     Refused,
     /// Refused by a member that did not propose it.
     Invalid,
@@ -234,7 +234,7 @@ impl World {
         let at = self.draw(rounds.len() as u64) as usize;
         let Some(round) = rounds.get(at).copied() else { return };
         let Some((id, answer)) = self.back.get_mut(&round).and_then(VecDeque::pop_front) else { return };
-        let refused = |kind: Kind, reason: &str| {
+        let refused = |kind: Kind, reason: Reason| {
             Landed::Failed(Trouble::Answered(Box::new(Failure {
                 kind: kind as i32,
                 reason: reason.into(),
@@ -244,12 +244,12 @@ impl World {
         let landed = match answer {
             Answer::Parked => Landed::Parked,
             Answer::Result => Landed::Result,
-            Answer::OutOfOrder => refused(Kind::Unavailable, reason::OUT_OF_ORDER),
-            Answer::Full => refused(Kind::Rejected, reason::TOO_MANY_OUTCOMES),
-            Answer::Refused => refused(Kind::Rejected, reason::TOO_MANY_WAITING),
-            Answer::Invalid => refused(Kind::Rejected, "INVALID_ARGUMENTS"),
-            Answer::Cancelled => refused(Kind::Rejected, reason::CANCELLED),
-            Answer::Never => refused(Kind::Rejected, reason::ALREADY_ACKNOWLEDGED),
+            Answer::OutOfOrder => refused(Kind::Unavailable, Reason::OutOfOrder),
+            Answer::Full => refused(Kind::Rejected, Reason::TooManyOutcomes),
+            Answer::Refused => refused(Kind::Rejected, Reason::TooManyWaiting),
+            Answer::Invalid => refused(Kind::Rejected, Reason::InvalidArguments),
+            Answer::Cancelled => refused(Kind::Rejected, Reason::Cancelled),
+            Answer::Never => refused(Kind::Rejected, Reason::AlreadyAcknowledged),
         };
         let step = self.requests.landed(id, round, landed, self.now_ms, 0);
         self.step(step, id);
