@@ -90,6 +90,7 @@ pub enum Limited {
 
 impl Limited {
     /// The limit.
+    #[inline]
     pub const fn limit(self) -> Limit {
         match self {
             Self::ModuleBytes => limit!(MODULE_BYTES),

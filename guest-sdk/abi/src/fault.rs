@@ -105,81 +105,69 @@ impl fmt::Display for Fault {
         match self {
             Self::Trap => f.write_str("the recipe trapped; see `synod recipe logs`"),
             Self::Panic => f.write_str("the recipe panicked; see `synod recipe logs`"),
-            Self::OutOfFuel => write!(
-                f,
-                "the call used more than {CALL_FUEL} units of fuel; do less in one \
-                call"
-            ),
-            Self::TooDeep => write!(
-                f,
-                "the recipe called more than {CALL_DEPTH} functions deep; bound its \
-                recursion"
-            ),
+            Self::OutOfFuel => {
+                write!(f, "the call used more than {CALL_FUEL} units of fuel; do less in one call")
+            }
+            Self::TooDeep => {
+                write!(f, "the recipe called more than {CALL_DEPTH} functions deep; bound its recursion")
+            }
             Self::OutOfMemory => {
                 write!(f, "the call needed more than the {} KiB of a recipe's memory", MEMORY_PAGES * 64)
             }
             Self::KeyTooLong => write!(f, "a key is longer than {KEY_BYTES} bytes"),
             Self::ValueTooLong => write!(f, "a value is longer than {VALUE_BYTES} bytes"),
-            Self::TooManyWrites => write!(
-                f,
-                "the call wrote more than {CALL_WRITE_BYTES} bytes or \
-                {CALL_WRITE_ROWS} rows; split it"
-            ),
+            Self::TooManyWrites => {
+                write!(
+                    f,
+                    "the call wrote more than {CALL_WRITE_BYTES} bytes or {CALL_WRITE_ROWS} rows; split it"
+                )
+            }
             Self::TooManyReads => write!(
                 f,
                 "the call read more than {CALL_READ_BYTES} bytes, or with what it set off more than \
-                    {CAUSE_READ_BYTES}; read less in one call"
+                {CAUSE_READ_BYTES}; read less in one call"
             ),
-            Self::TooManyHostCalls => write!(
-                f,
-                "the call made more than {CALL_HOST_CALLS} host calls; \
-                split it"
-            ),
+            Self::TooManyHostCalls => {
+                write!(f, "the call made more than {CALL_HOST_CALLS} host calls; split it")
+            }
             Self::BadHostCall => f.write_str(
-                "the recipe passed an invalid pointer or request to the host; \
-                build it with the SDK",
+                "the recipe passed an invalid pointer or request to the host; build it with the SDK",
             ),
             Self::CorruptState => f.write_str(
-                "a stored value does not have the type that the recipe expects; was its type \
-                    changed without a migration?",
+                "a stored value does not have the type that the recipe expects; was its type changed \
+                without a migration?",
             ),
-            Self::BadArguments => f.write_str(
-                "the recipe does not know the operation or could not decode \
-                its arguments",
-            ),
+            Self::BadArguments => {
+                f.write_str("the recipe does not know the operation or could not decode its arguments")
+            }
             Self::BadReply => write!(f, "the recipe's reply is malformed or longer than {REPLY_BYTES} bytes"),
-            Self::TooManyTimers => write!(
-                f,
-                "the cluster has {TIMERS} pending timers, which is the limit; \
-                cancel some first"
-            ),
-            Self::BadTopic => write!(
-                f,
-                "a topic is empty, not UTF-8, or longer than {EVENT_TOPIC_BYTES} \
-                bytes"
-            ),
+            Self::TooManyTimers => {
+                write!(f, "the cluster already has {TIMERS} pending timers, the maximum; cancel some first")
+            }
+            Self::BadTopic => {
+                write!(f, "a topic is empty, not UTF-8, or longer than {EVENT_TOPIC_BYTES} bytes")
+            }
             Self::TooManyEvents => write!(
                 f,
                 "the call emitted more than {CALL_EVENTS} events or {CALL_EVENT_BYTES} bytes, with what it \
-                    set off more than {CAUSE_EVENTS} or \
-                 {CAUSE_EVENT_BYTES} bytes, or one longer than {EVENT_PAYLOAD_BYTES} bytes; split it"
+                set off more than {CAUSE_EVENTS} or {CAUSE_EVENT_BYTES} bytes, or one longer than \
+                {EVENT_PAYLOAD_BYTES} bytes; split it"
             ),
-            Self::TooManySends => write!(
-                f,
-                "the call sent more than {CALL_SENDS} operations or \
-                {CALL_SEND_BYTES} bytes; split it"
-            ),
-            Self::TooDeepDelivery => {
+            Self::TooManySends => {
                 write!(
                     f,
-                    "handlers and sends set off further ones more than {DELIVERY_DEPTH} deep; do two \
-                    spaces feed each other?"
+                    "the call sent more than {CALL_SENDS} operations or {CALL_SEND_BYTES} bytes; split it"
                 )
             }
+            Self::TooDeepDelivery => write!(
+                f,
+                "handlers and sends set off further ones more than {DELIVERY_DEPTH} deep; do two spaces feed \
+                each other?"
+            ),
             Self::TooManyDeliveries => write!(
                 f,
-                "the call set off more than {CAUSE_DELIVERIES} handlers and sends, or \
-                    {CAUSE_DELIVERY_BYTES} bytes of them waited; split it, or bind less"
+                "the call set off more than {CAUSE_DELIVERIES} handlers and sends, or {CAUSE_DELIVERY_BYTES} \
+                bytes of them waited; split it, or bind less"
             ),
             Self::QueryTimeout => f.write_str("the query ran longer than this member allows"),
         }

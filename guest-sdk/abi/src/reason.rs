@@ -80,10 +80,11 @@ macro_rules! for_each_reason {
                 /// There is no space of that name.
                 UnknownSpace = "UNKNOWN_SPACE", Rejected(NotFound),
                     next "`synod space list` shows the spaces; `synod space create SPACE --recipe NAME` \
-                        makes one";
+        makes one";
                 /// There is no recipe of that name, or not in that version.
                 UnknownRecipe = "UNKNOWN_RECIPE", Rejected(NotFound),
-                    next "`synod recipe list` shows what is installed; `synod recipe install FILE` adds to it";
+                    next "`synod recipe list` shows what is installed; `synod recipe install FILE` \
+        adds to it";
                 /// The recipe has no such operation.
                 UnknownOperation = "UNKNOWN_OPERATION", Rejected(NotFound),
                     next "`synod space describe SPACE` shows operations, queries and their arguments";
@@ -113,8 +114,8 @@ macro_rules! for_each_reason {
                 /// The upgrade changes what it may only append to.
                 IncompatibleUpgrade = "INCOMPATIBLE_UPGRADE", Rejected(FailedPrecondition),
                     next "create a new space for the new version, or only append to the old one";
-                /// The cluster has the maximum of sessions, recipes or spaces; the failure names the
-                /// limit.
+                /// The cluster has the maximum of sessions, recipes or spaces; the failure names
+                /// the limit.
                 TooMany = "TOO_MANY", Rejected(ResourceExhausted);
                 /// The cluster is formed already.
                 AlreadyFormed = "ALREADY_FORMED", Rejected(AlreadyExists);
@@ -129,7 +130,7 @@ macro_rules! for_each_reason {
                 /// The secret is not that of the session.
                 WrongSecret = "WRONG_SECRET", Rejected(PermissionDenied),
                     next "the token is ID:SECRET as `synod session open` printed it; without it, open a \
-                        session of your own";
+        session of your own";
                 /// The session belongs to another principal.
                 ForeignSession = "FOREIGN_SESSION", Rejected(PermissionDenied);
                 /// The request id was used for another call of this session.
@@ -140,8 +141,8 @@ macro_rules! for_each_reason {
                 AlreadyAcknowledged = "ALREADY_ACKNOWLEDGED", Rejected(FailedPrecondition);
                 /// The id of the request, its acknowledgements, or what it follows are not valid.
                 InvalidRequest = "INVALID_REQUEST", Rejected(InvalidArgument);
-                /// The session has the maximum of outcomes that its client has not acknowledged. The
-                /// request is not recorded.
+                /// The session has the maximum of outcomes that its client has not acknowledged.
+                /// The request is not recorded.
                 TooManyOutcomes = "TOO_MANY_OUTCOMES", Rejected(ResourceExhausted),
                     next "close the session and open another one";
                 /// The session has called the maximum of spaces that react to its end. Recorded as
@@ -150,7 +151,7 @@ macro_rules! for_each_reason {
                 /// The operation would wait, which only a session's plain call may.
                 CannotWait = "CANNOT_WAIT", Rejected(FailedPrecondition),
                     next "this operation may wait for another call, so call it in a session: \
-                        `synod session open` prints a TOKEN for `synod call --session TOKEN …`";
+        `synod session open` prints a TOKEN for `synod call --session TOKEN …`";
                 /// The maximum of calls wait: in the space, where it is the outcome of the request,
                 /// or on the client's stream.
                 TooManyWaiting = "TOO_MANY_WAITING", Rejected(ResourceExhausted);
@@ -160,13 +161,14 @@ macro_rules! for_each_reason {
                 Cancelled = "CANCELLED", Rejected(Aborted);
                 /// The time to live is out of the cluster's bounds, or a bound is out of its own.
                 TtlOutOfBounds = "TTL_OUT_OF_BOUNDS", Rejected(OutOfRange),
-                    next "`synod session bounds` shows and sets the bounds; `--nearest` takes what is allowed";
+                    next "`synod session bounds` shows and sets the bounds; `--nearest` takes what is \
+        allowed";
                 /// The label of the session is too long.
                 LabelTooLong = "LABEL_TOO_LONG", Rejected(ResourceExhausted);
                 /// The operation may wait, so it needs a session, and the call has none.
                 SessionRequired = "SESSION_REQUIRED", Rejected(FailedPrecondition),
                     next "this operation may wait for another call, so call it in a session: \
-                        `synod session open` prints a TOKEN for `synod call --session TOKEN …`";
+        `synod session open` prints a TOKEN for `synod call --session TOKEN …`";
                 /// Events that the watch asks for are compacted.
                 Compacted = "COMPACTED", Rejected(OutOfRange),
                     next "`synod space describe SPACE` shows what is kept; `--from oldest` begins there";
@@ -184,14 +186,14 @@ macro_rules! for_each_reason {
                 /// call then.
                 HandlerFailed = "HANDLER_FAILED", Rejected(FailedPrecondition),
                     next "`synod space describe SPACE` shows what is bound to it, `synod recipe logs` \
-                        panics; `--on-failure skip` lets calls go on";
+        panics; `--on-failure skip` lets calls go on";
                 /// An operation that the call sent failed, so the call is rejected.
                 SendFailed = "SEND_FAILED", Rejected(FailedPrecondition),
                     next "`synod recipe logs` shows panics and what the recipes logged";
                 /// The recipe of the space reacts to no events.
                 NoHandler = "NO_HANDLER", Rejected(FailedPrecondition),
                     next "`synod recipe describe NAME` shows what a recipe hears of; the recipe audit \
-                        hears of events";
+        hears of events";
                 /// The binding would make two spaces react to each other without end.
                 BindingCircle = "BINDING_CIRCLE", Rejected(FailedPrecondition),
                     next "`synod space describe SPACE` shows its bindings";
@@ -204,8 +206,8 @@ macro_rules! for_each_reason {
                 /// How many events a space is to keep is out of bounds.
                 RetentionOutOfBounds = "RETENTION_OUT_OF_BOUNDS", Rejected(OutOfRange);
 
-                /// The query that begins a watch or a cache is none, or asks more than once. Only the
-                /// client library reports it.
+                /// The query that begins a watch or a cache is none, or asks more than once. Only
+                /// the client library reports it.
                 BadQuery = "BAD_QUERY", Rejected(InvalidArgument);
                 /// The request is larger than a member decodes. Only the client library reports it.
                 RequestTooLarge = "REQUEST_TOO_LARGE", Rejected(ResourceExhausted);
@@ -236,8 +238,8 @@ macro_rules! define_reason {
                 $(#[doc = $u_doc])+
                 #[doc = ""]
                 #[doc = concat!(
-                    "`", $u_text, "`: surely not applied, gRPC status `UNAVAILABLE`, worth another try after ",
-                    stringify!($ms), " ms."
+                    "`", $u_text, "`: surely not applied, gRPC status `UNAVAILABLE`, worth another try \
+                    after ", stringify!($ms), " ms."
                 )]
                 $unavailable,
             )+

@@ -9,7 +9,7 @@ mod functions;
 mod sections;
 
 use synod_abi::schema::{SECTION, Schema};
-use synod_abi::{AdmissionError, Limited, limits};
+use synod_abi::{AdmissionError, Limited};
 use synod_machine::{Admitted, module_hash};
 use wasmtime::wasmparser::{
     BinaryReaderError, Chunk, Encoding, Parser, Payload, ValidPayload, Validator, WasmFeatures,
@@ -27,7 +27,7 @@ const HEADER: &[u8; 8] = b"\0asm\x01\0\0\0";
 /// # Errors
 /// The first rule that it breaks.
 pub fn admit(module: &[u8]) -> Result<Admitted, AdmissionError> {
-    at_most(Limited::ModuleBytes, module.len() as u64, limits::MODULE_BYTES as u64)?;
+    at_most(Limited::ModuleBytes, module.len() as u64)?;
     if !module.starts_with(HEADER) {
         return Err(AdmissionError::NotWasm);
     }
@@ -87,12 +87,13 @@ fn schema(sections: &[&[u8]]) -> Result<(Schema, Vec<u8>), AdmissionError> {
     let [section] = sections else {
         return Err(AdmissionError::MissingSchema);
     };
-    at_most(Limited::SchemaBytes, section.len() as u64, limits::SCHEMA_BYTES as u64)?;
+    at_most(Limited::SchemaBytes, section.len() as u64)?;
     let schema = Schema::decode(section).map_err(AdmissionError::BadSchema)?;
     Ok((schema, section.to_vec()))
 }
 
-fn at_most(what: Limited, actual: u64, limit: u64) -> Result<(), AdmissionError> {
+fn at_most(what: Limited, actual: u64) -> Result<(), AdmissionError> {
+    let limit = what.limit().value;
     if actual > limit { Err(AdmissionError::Limit { what, actual, limit }) } else { Ok(()) }
 }
 

@@ -1,6 +1,6 @@
 //! Function bodies: what bounds the work of a compiler and the size of a native frame. The validity
 //! of each instruction is wasmparser's to check, in the same pass.
-use synod_abi::{AdmissionError, Limited, limits};
+use synod_abi::{AdmissionError, Limited};
 use wasmtime::wasmparser::{
     FuncToValidate, FuncValidatorAllocations, FunctionBody, Operator, ValidatorResources, WasmModuleResources,
 };
@@ -29,20 +29,12 @@ impl Bodies {
         while !operators.eof() {
             let (operator, offset) = operators.read_with_offset().map_err(invalid)?;
             if let Operator::BrTable { targets } = &operator {
-                at_most(
-                    Limited::BrTableTargets,
-                    u64::from(targets.len()),
-                    u64::from(limits::BR_TABLE_TARGETS),
-                )?;
+                at_most(Limited::BrTableTargets, u64::from(targets.len()))?;
             }
             validator.op(offset, &operator).map_err(invalid)?;
-            at_most(
-                Limited::OperandStack,
-                u64::from(validator.operand_stack_height()),
-                u64::from(limits::OPERAND_STACK),
-            )?;
+            at_most(Limited::OperandStack, u64::from(validator.operand_stack_height()))?;
             let blocks = u64::from(validator.control_stack_height()).saturating_sub(1);
-            at_most(Limited::BlockDepth, blocks, u64::from(limits::BLOCK_DEPTH))?;
+            at_most(Limited::BlockDepth, blocks)?;
         }
         operators.finish().map_err(invalid)?;
         self.allocations = validator.into_allocations();
@@ -54,9 +46,9 @@ impl Bodies {
         for group in body.get_locals_reader().map_err(invalid)? {
             let (count, _) = group.map_err(invalid)?;
             locals += u64::from(count);
-            at_most(Limited::FunctionLocals, locals, u64::from(limits::FUNCTION_LOCALS))?;
+            at_most(Limited::FunctionLocals, locals)?;
         }
         self.module_locals += locals;
-        at_most(Limited::ModuleLocals, self.module_locals, u64::from(limits::MODULE_LOCALS))
+        at_most(Limited::ModuleLocals, self.module_locals)
     }
 }

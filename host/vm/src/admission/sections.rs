@@ -39,7 +39,7 @@ impl<'a> Sections<'a> {
         match payload {
             Payload::TypeSection(section) => self.collect_types(section),
             Payload::ImportSection(section) => {
-                count(section, Limited::Imports, limits::MODULE_IMPORTS)?;
+                count(section, Limited::Imports)?;
                 section.clone().into_imports().try_for_each(|import| self.import(&import.map_err(invalid)?))
             }
             Payload::FunctionSection(section) => self.collect_functions(section),
@@ -50,9 +50,7 @@ impl<'a> Sections<'a> {
             Payload::StartSection { .. } => Err(AdmissionError::StartFunction),
             Payload::ElementSection(section) => element_segments(section),
             Payload::DataSection(section) => data_segments(section),
-            Payload::CodeSectionEntry(body) => {
-                at_most(Limited::FunctionBytes, body.range().len() as u64, limits::FUNCTION_BYTES as u64)
-            }
+            Payload::CodeSectionEntry(body) => at_most(Limited::FunctionBytes, body.range().len() as u64),
             Payload::CustomSection(section) if is_schema(section.name()) => {
                 self.schemas.push(section.data());
                 Ok(())
@@ -62,11 +60,11 @@ impl<'a> Sections<'a> {
     }
 
     fn collect_types(&mut self, section: &TypeSectionReader<'a>) -> Result<(), AdmissionError> {
-        count(section, Limited::Types, limits::MODULE_TYPES)?;
+        count(section, Limited::Types)?;
         for ty in section.clone().into_iter_err_on_gc_types() {
             let ty = ty.map_err(invalid)?;
-            at_most(Limited::TypeParams, ty.params().len() as u64, limits::TYPE_PARAMS as u64)?;
-            at_most(Limited::TypeResults, ty.results().len() as u64, limits::TYPE_RESULTS as u64)?;
+            at_most(Limited::TypeParams, ty.params().len() as u64)?;
+            at_most(Limited::TypeResults, ty.results().len() as u64)?;
             self.types.push(ty);
         }
         Ok(())
@@ -74,7 +72,7 @@ impl<'a> Sections<'a> {
 
     fn collect_functions(&mut self, section: &FunctionSectionReader<'a>) -> Result<(), AdmissionError> {
         let functions = u64::from(section.count()) + self.functions.len() as u64;
-        at_most(Limited::Functions, functions, u64::from(limits::MODULE_FUNCTIONS))?;
+        at_most(Limited::Functions, functions)?;
         for ty in section.clone() {
             self.functions.push(ty.map_err(invalid)?);
         }
@@ -82,7 +80,7 @@ impl<'a> Sections<'a> {
     }
 
     fn collect_globals(&mut self, section: &GlobalSectionReader<'a>) -> Result<(), AdmissionError> {
-        count(section, Limited::Globals, limits::MODULE_GLOBALS)?;
+        count(section, Limited::Globals)?;
         for global in section.clone() {
             let global = global.map_err(invalid)?;
             self.globals.push(Global { ty: global.ty, value: constant(&global.init_expr) });
@@ -91,7 +89,7 @@ impl<'a> Sections<'a> {
     }
 
     fn collect_exports(&mut self, section: &ExportSectionReader<'a>) -> Result<(), AdmissionError> {
-        count(section, Limited::Exports, limits::MODULE_EXPORTS)?;
+        count(section, Limited::Exports)?;
         for export in section.clone() {
             let export = export.map_err(invalid)?;
             self.exports.push((export.name, export.kind, export.index));
@@ -163,24 +161,24 @@ impl<'a> Sections<'a> {
 }
 
 fn tables(section: &TableSectionReader<'_>) -> Result<(), AdmissionError> {
-    count(section, Limited::Tables, 1)?;
+    count(section, Limited::Tables)?;
     for table in section.clone() {
         let elements = table.map_err(invalid)?.ty.initial;
-        at_most(Limited::TableElements, elements, limits::TABLE_ELEMENTS)?;
+        at_most(Limited::TableElements, elements)?;
     }
     Ok(())
 }
 
 fn memories(section: &MemorySectionReader<'_>) -> Result<(), AdmissionError> {
-    count(section, Limited::Memories, 1)?;
+    count(section, Limited::Memories)?;
     for memory in section.clone() {
-        at_most(Limited::MemoryPages, memory.map_err(invalid)?.initial, limits::MEMORY_PAGES)?;
+        at_most(Limited::MemoryPages, memory.map_err(invalid)?.initial)?;
     }
     Ok(())
 }
 
 fn element_segments(section: &ElementSectionReader<'_>) -> Result<(), AdmissionError> {
-    count(section, Limited::ElementSegments, limits::MODULE_ELEMENT_SEGMENTS)?;
+    count(section, Limited::ElementSegments)?;
     for element in section.clone() {
         if !matches!(element.map_err(invalid)?.kind, ElementKind::Active { .. }) {
             return Err(AdmissionError::PassiveSegment);
@@ -190,7 +188,7 @@ fn element_segments(section: &ElementSectionReader<'_>) -> Result<(), AdmissionE
 }
 
 fn data_segments(section: &DataSectionReader<'_>) -> Result<(), AdmissionError> {
-    count(section, Limited::DataSegments, limits::MODULE_DATA_SEGMENTS)?;
+    count(section, Limited::DataSegments)?;
     for data in section.clone() {
         let data = data.map_err(invalid)?;
         let DataKind::Active { offset_expr, .. } = &data.kind else {
@@ -210,8 +208,8 @@ fn value_type(kind: &ValueKind) -> ValType {
     }
 }
 
-fn count<T>(section: &SectionLimited<'_, T>, what: Limited, limit: u32) -> Result<(), AdmissionError> {
-    at_most(what, u64::from(section.count()), u64::from(limit))
+fn count<T>(section: &SectionLimited<'_, T>, what: Limited) -> Result<(), AdmissionError> {
+    at_most(what, u64::from(section.count()))
 }
 
 fn within_memory(start: u32, bytes: usize) -> Result<(), AdmissionError> {

@@ -76,8 +76,8 @@ impl fmt::Display for Rejection {
             }
             Self::RetentionOutOfBounds => write!(
                 f,
-                "a space keeps at most {EVENTS_CEILING} events and {EVENT_BYTES_CEILING} bytes of them, and for \
-                at least {EVENT_AGE_FLOOR_MS} ms"
+                "a space keeps at most {EVENTS_CEILING} events and {EVENT_BYTES_CEILING} bytes of them, and \
+                for at least {EVENT_AGE_FLOOR_MS} ms"
             ),
             _ => f.write_str(self.fixed_text()),
         }
