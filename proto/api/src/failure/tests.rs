@@ -66,3 +66,10 @@ fn a_failure_without_a_code_gets_that_of_its_kind() {
         assert_eq!(status_of_failure(&failure).code(), code);
     }
 }
+
+#[test]
+fn a_reason_of_a_newer_server_is_not_known() {
+    assert_eq!(failure().known_reason(), Some(Reason::RecipeError));
+    let newer = Failure { reason: "OF_A_NEWER_SERVER".into(), ..failure() };
+    assert_eq!(newer.known_reason(), None);
+}

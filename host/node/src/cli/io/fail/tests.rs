@@ -18,6 +18,7 @@ fn every_kind_of_error_has_its_exit_code() {
     let table = [
         (Error::Rejected(rejected), 1, "rejected"),
         (refused("UNKNOWN_SPACE"), 1, "rejected"),
+        (refused("OF_A_NEWER_CLUSTER"), 1, "rejected"),
         (refused("INVALID_ARGUMENTS"), 2, "usage"),
         (refused("BAD_ENDPOINT"), 2, "usage"),
         (Error::Unavailable("m".into()), 3, "unavailable"),

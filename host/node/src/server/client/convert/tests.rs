@@ -1,4 +1,6 @@
 //! Unit tests of `convert`.
+use synod_machine::DeliveryFailure;
+
 use super::*;
 
 #[test]
