@@ -108,3 +108,6 @@ impl Position {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
