@@ -1,6 +1,7 @@
 //! What transcripts show: updates as a client gets them, and positions as the hub has them.
 use std::fmt::Write as _;
 
+use synod_abi::Reason;
 use synod_machine::events::EventPosition;
 
 use crate::failure::{CallFailure, Value};
@@ -18,7 +19,9 @@ const SHOWN: usize = 6;
 fn failure(failure: &CallFailure) -> String {
     match failure {
         CallFailure::Rejected(rejected) => format!("{}: {}", rejected.reason.as_str(), rejected.message),
-        CallFailure::Unavailable { reason, message, .. } => format!("{}: {message}", reason.as_str()),
+        CallFailure::Unavailable { reason, message, .. } => {
+            format!("{}: {message}", Reason::from(*reason).as_str())
+        }
         other => other.to_string(),
     }
 }
