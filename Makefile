@@ -40,7 +40,7 @@ test: setup ## all tests
 	$(CARGO) run --locked -q -p synod -- recipe test --wasm $(dir $(EXAMPLE)) -- --locked
 
 .PHONY: check
-check: setup ## format, lints, documentation, import rules, bundle
+check: setup ## format, layout, lints, documentation, import rules, bundle
 	cargo fmt --all --check
 	cargo fmt --manifest-path $(EXAMPLE) --check
 	cargo metadata --locked --manifest-path $(EXAMPLE) --format-version 1 >/dev/null

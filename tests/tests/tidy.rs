@@ -3,89 +3,92 @@
 //! These are rules that neither the compiler nor clippy knows. It reads text; what code means is
 //! for reviewers.
 use std::fs;
-use std::path::{Path, PathBuf};
 
-const FOLDERS: [&str; 6] = ["guest-sdk", "host", "plugins", "proto", "tests", "examples"];
-const LINES: usize = 800;
+use synod_tests::source::{functions, root, sources};
+
+/// Lines of a file.
+const FILE_LINES: usize = 500;
+/// Lines of a function, from its `fn` to its closing brace.
+const FUNCTION_LINES: usize = 80;
+/// Characters of a line of code: the width of `rustfmt.toml`, which leaves macros and literals
+/// alone.
+const CODE_WIDTH: usize = 110;
+/// Characters of a line that is a comment.
+const COMMENT_WIDTH: usize = 100;
 /// A header shorter than this says nothing.
 const HEADER_BYTES: usize = 8;
 /// What must not stand in a file, written in parts so that this file may name it.
 const FORBIDDEN: [&str; 4] =
     [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("TO", "DO"), concat!("FIX", "ME")];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the root").to_owned()
+/// Fails with `rule` and each place in the sources that `offences` returns.
+fn check(rule: &str, offences: impl Fn(&str) -> Vec<(usize, String)>) {
+    let mut found = Vec::new();
+    for source in sources() {
+        let here = offences(&source.text);
+        found.extend(here.iter().map(|(line, what)| format!("{}:{line}: {what}", source.path)));
+    }
+    assert!(found.is_empty(), "{rule}:\n  {}\n{} in all", found.join("\n  "), found.len());
 }
 
-fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
-    for item in fs::read_dir(dir).unwrap_or_else(|error| panic!("cannot read {}: {error}", dir.display())) {
-        let path = item.expect("the folder can be read").path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        // `symlink_metadata` and not `is_dir`: the SDK link of a recipe leads out of the checkout.
-        let kind = path.symlink_metadata().expect("the file is there").file_type();
-        if kind.is_dir() && name != "target" && !name.starts_with('.') {
-            collect(&path, files);
-        } else if kind.is_file() && name.ends_with(".rs") {
-            files.push(path);
+fn bare(text: &str) -> Vec<(usize, String)> {
+    let header = text.lines().map_while(|line| line.strip_prefix("//!"));
+    let bytes: usize = header.map(|line| line.trim().len()).sum();
+    (bytes < HEADER_BYTES).then(|| (1, "no header".to_owned())).into_iter().collect()
+}
+
+fn long_file(text: &str) -> Vec<(usize, String)> {
+    let lines = text.lines().count();
+    (lines > FILE_LINES).then(|| (lines, format!("{lines} lines"))).into_iter().collect()
+}
+
+fn long_functions(text: &str) -> Vec<(usize, String)> {
+    let long = functions(text).into_iter().filter(|function| function.lines > FUNCTION_LINES);
+    long.map(|function| (function.line, format!("`{}` has {} lines", function.name, function.lines)))
+        .collect()
+}
+
+fn wide_lines(text: &str) -> Vec<(usize, String)> {
+    let mut wide = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let width = if line.trim_start().starts_with("//") { COMMENT_WIDTH } else { CODE_WIDTH };
+        let characters = line.chars().count();
+        if characters > width {
+            wide.push((at + 1, format!("{characters} characters, at most {width} fit")));
         }
     }
+    wide
 }
 
-fn sources() -> Vec<(PathBuf, String)> {
-    let mut files = Vec::new();
-    for folder in FOLDERS {
-        collect(&root().join(folder), &mut files);
-    }
-    files.sort();
-    assert!(files.len() > 50, "only {} files were found: is the walk broken?", files.len());
-    let read = |path: PathBuf| {
-        let text = fs::read_to_string(&path)
-            .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
-        (path.strip_prefix(root()).expect("below the root").to_owned(), text)
-    };
-    files.into_iter().map(read).collect()
-}
-
-fn complain(rule: &str, found: &[String]) {
-    assert!(found.is_empty(), "{rule}:\n  {}", found.join("\n  "));
+fn left_for_later(text: &str) -> Vec<(usize, String)> {
+    let lines = text.lines().enumerate();
+    let left = lines.filter(|(_, line)| FORBIDDEN.iter().any(|word| line.contains(word)));
+    left.map(|(at, line)| (at + 1, line.trim().to_owned())).collect()
 }
 
 #[test]
 fn every_file_opens_with_what_it_is() {
-    let bare = |(path, text): (PathBuf, String)| {
-        let header: usize =
-            text.lines().map_while(|line| line.strip_prefix("//!")).map(|line| line.trim().len()).sum();
-        (header < HEADER_BYTES).then(|| path.display().to_string())
-    };
-    complain(
-        "files begin with a `//!` header that says what they are",
-        &sources().into_iter().filter_map(bare).collect::<Vec<_>>(),
-    );
+    check("files begin with a `//!` header that says what they are", bare);
 }
 
 #[test]
-fn no_file_is_longer_than_800_lines() {
-    let long = |(path, text): (PathBuf, String)| {
-        let lines = text.lines().count();
-        (lines > LINES).then(|| format!("{}: {lines} lines", path.display()))
-    };
-    complain(
-        "files have at most 800 lines; split by what changes together",
-        &sources().into_iter().filter_map(long).collect::<Vec<_>>(),
-    );
+fn no_file_is_too_long() {
+    check("files have at most 500 lines; split by what changes together", long_file);
+}
+
+#[test]
+fn no_function_is_too_long() {
+    check("functions have at most 80 lines; name the parts", long_functions);
+}
+
+#[test]
+fn no_line_is_too_long() {
+    check("code ends at column 110, comments at 100", wide_lines);
 }
 
 #[test]
 fn nothing_is_left_for_later() {
-    let mut found = Vec::new();
-    for (path, text) in sources() {
-        for (at, line) in text.lines().enumerate() {
-            if FORBIDDEN.iter().any(|word| line.contains(word)) {
-                found.push(format!("{}:{}: {}", path.display(), at + 1, line.trim()));
-            }
-        }
-    }
-    complain("finish it, or leave it out", &found);
+    check("finish it, or leave it out", left_for_later);
 }
 
 #[test]
@@ -99,4 +102,20 @@ fn scripts_say_what_they_are() {
             "{script} begins with a comment that says what it is"
         );
     }
+}
+
+#[test]
+fn each_rule_finds_what_breaks_it() {
+    let line = "let n = 1;\n";
+    assert_eq!(bare("// no header\n").len(), 1);
+    assert_eq!(bare("//! What it is.\n"), []);
+    assert_eq!((long_file(&line.repeat(500)).len(), long_file(&line.repeat(501)).len()), (0, 1));
+    let function = |lines: usize| format!("fn f() {{\n{}}}\n", line.repeat(lines - 2));
+    assert_eq!((long_functions(&function(80)).len(), long_functions(&function(81)).len()), (0, 1));
+    for (prefix, width) in [("    ", CODE_WIDTH), ("    //! ", COMMENT_WIDTH), ("//", COMMENT_WIDTH)] {
+        let fits = format!("\n{prefix}{}", "ü".repeat(width - prefix.len()));
+        assert_eq!(wide_lines(&fits), []);
+        assert_eq!(wide_lines(&format!("{fits}ü"))[0].0, 2);
+    }
+    assert_eq!(left_for_later(&format!("{line}// {}: more", FORBIDDEN[2]))[0].0, 2);
 }

@@ -6,6 +6,18 @@
 //! hash order or float decides anything. So every member that applies the same entry to the same
 //! state gets the same bytes.
 //!
+//! The rooms, from the top; each imports only rooms below it, and no two files import each other:
+//!
+//! 1. `apply`, `query`: an entry on every member, a query on one
+//! 2. `commands`: what each family of commands does
+//! 3. `upgrade`: whether a recipe's version may follow another
+//! 4. `run`: calls, hooks and deliveries within a command, and its budget
+//! 5. `draft`: a command's uncommitted writes
+//! 6. `access`: what a command touches
+//! 7. `rows`: what is stored, and how it is encoded
+//! 8. `ports`: the state and the engine, as this crate asks for them
+//! 9. `log`: what an entry says, and what its commands come to
+//!
 //! It does not know Raft: payloads are bytes, positions are numbers given to it.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]

@@ -5,6 +5,7 @@
 //!
 //! The rooms, each of which imports only from those below it:
 //!
+//! - `serve`, below it `build`, below it `open`: the steps of a start, last to first,
 //! - `duties`: what a member does without being asked,
 //! - `client`: the gRPC services for clients,
 //! - `peer`: the gRPC service for the other members,
@@ -33,10 +34,6 @@ use self::open::Data;
 use self::ports::{NodeMember, NodeRaft};
 use self::serve::{Serving, Sockets};
 use crate::settings::{ServerOptions, StartError};
-
-fn fatal(error: impl std::fmt::Display) -> StartError {
-    StartError::Fatal(error.to_string())
-}
 
 /// Runs a member until a signal stops it, or it cannot go on.
 ///
@@ -107,8 +104,8 @@ async fn until_broken(built: &Built, serving: &Serving) -> Result<(), StartError
 /// Waits until the consensus has stopped or the member's logic has failed.
 async fn broken(member: &NodeMember, raft: &NodeRaft) -> Result<(), StartError> {
     tokio::select! {
-        stopped = raft.stopped() => stopped.map_err(fatal),
-        cause = member.failed() => Err(fatal(cause)),
+        stopped = raft.stopped() => stopped.map_err(StartError::fatal),
+        cause = member.failed() => Err(StartError::fatal(cause)),
     }
 }
 

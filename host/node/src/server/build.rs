@@ -12,7 +12,6 @@ use synod_storage::{MetaStore, RocksStore, StateStore};
 use synod_vm::{Modules, WasmVm};
 
 use super::client::encode_event;
-use super::fatal;
 use super::net::identity::Identity;
 use super::net::peers::Peers;
 use super::net::roster::Roster;
@@ -65,7 +64,7 @@ pub(super) async fn build(
     data: Data,
 ) -> Result<Built, StartError> {
     let Data { store, tripwire, identity, applied, empty } = data;
-    let modules = Modules::with_cache(&options.data_dir.join("modules")).map_err(fatal)?;
+    let modules = Modules::with_cache(&options.data_dir.join("modules")).map_err(StartError::fatal)?;
     let environment = Environment { semantics: Environment::SEMANTICS, engine: modules.engine_fingerprint() };
     let rows = Rows { log: store.clone(), state: store.clone() };
     let peers = Peers::new(identity.clone(), roster.clone());
@@ -75,9 +74,9 @@ pub(super) async fn build(
         MajorityPreparer { compiler: compiler.clone(), peers: peers.clone(), roster: roster.clone() };
     let query_threads = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
     let queries = QueryThreads::start(modules.clone(), query_threads).map_err(StartError::Fatal)?;
-    let vm = WasmVm::new(modules).map_err(fatal)?;
+    let vm = WasmVm::new(modules).map_err(StartError::fatal)?;
     let view = store.view().map_err(storage_error)?;
-    let replica = MachineReplica::load(&view, environment, vm).map_err(fatal)?;
+    let replica = MachineReplica::load(&view, environment, vm).map_err(StartError::fatal)?;
     drop(view);
     let parts = MemberParts {
         member: roster.me(),
@@ -94,10 +93,10 @@ pub(super) async fn build(
         preparer: Arc::new(preparer),
         encode_event,
     };
-    let (member, executor) = Member::start(parts).map_err(fatal)?;
-    let applier = Arc::new(ApplyThread::start(executor, rows, tripwire).map_err(fatal)?);
+    let (member, executor) = Member::start(parts).map_err(StartError::fatal)?;
+    let applier = Arc::new(ApplyThread::start(executor, rows, tripwire).map_err(StartError::fatal)?);
     let starting = Raft::start(roster.me(), settings, store.clone(), store.clone(), applier, peers.clone());
-    let raft = starting.await.map_err(fatal)?;
+    let raft = starting.await.map_err(StartError::fatal)?;
     unbound.bind(raft.clone());
     Ok(Built { identity, roster, peers, store, member, raft, replication, compiler, environment, empty })
 }

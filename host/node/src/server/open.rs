@@ -6,7 +6,6 @@ use synod_storage::{
     InstallHook, InstallStep, LogStore, MetaStore, RocksOptions, RocksStore, StateStore, StorageError,
 };
 
-use super::fatal;
 use super::net::identity::Identity;
 use super::net::roster::Roster;
 use super::ports::tripwire::Tripwire;
@@ -39,7 +38,7 @@ impl Data {
         let cluster = store.cluster_id().map_err(storage_error)?;
         let identity = Arc::new(Identity::new(roster.me(), options.name.clone(), cluster));
         let mark = store.applied().map_err(storage_error)?;
-        let applied = EntryId::of_mark(&mark).map_err(fatal)?;
+        let applied = EntryId::of_mark(&mark).map_err(StartError::fatal)?;
         let bounds = store.bounds().map_err(storage_error)?;
         let empty = applied.is_none()
             && bounds.last.is_none()
@@ -56,7 +55,7 @@ async fn open_store(options: &ServerOptions) -> Result<RocksStore, StartError> {
     let opening = tokio::task::spawn_blocking(move || {
         RocksStore::open(&path, &RocksOptions { on_install_step, ..RocksOptions::default() })
     });
-    opening.await.map_err(fatal)?.map_err(storage_error)
+    opening.await.map_err(StartError::fatal)?.map_err(storage_error)
 }
 
 /// For tests: ends the process at the step of installing a snapshot that is named `point`.

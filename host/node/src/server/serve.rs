@@ -8,7 +8,6 @@ use tokio::task::JoinHandle;
 
 use super::build::Built;
 use super::client::{ClientPort, Front};
-use super::fatal;
 use super::net::listen;
 use super::peer::hello::Greeter;
 use super::peer::participation::Participation;
@@ -37,7 +36,7 @@ impl Sockets {
         };
         let client_address = match &options.client_advertise {
             Some(address) => address.to_string(),
-            None => clients.local_addr().map_err(fatal)?.to_string(),
+            None => clients.local_addr().map_err(StartError::fatal)?.to_string(),
         };
         Ok(Self { clients, members, client_address })
     }

@@ -64,3 +64,10 @@ pub(crate) enum StartError {
     #[error("{0}")]
     Fatal(String),
 }
+
+impl StartError {
+    /// A local failure, as its own words tell it.
+    pub(crate) fn fatal(error: impl std::fmt::Display) -> Self {
+        Self::Fatal(error.to_string())
+    }
+}
