@@ -31,6 +31,8 @@ pub enum ReasonKind {
 /// - if there is one, the next step of somebody at the command line.
 ///
 /// `$define` is a macro that takes the list.
+// rustfmt would pull the lines of a continued literal to the left, further each time.
+#[rustfmt::skip]
 macro_rules! for_each_reason {
     ($define:ident) => {
         $define! {
@@ -80,11 +82,11 @@ macro_rules! for_each_reason {
                 /// There is no space of that name.
                 UnknownSpace = "UNKNOWN_SPACE", Rejected(NotFound),
                     next "`synod space list` shows the spaces; `synod space create SPACE --recipe NAME` \
-makes one";
+                         makes one";
                 /// There is no recipe of that name, or not in that version.
                 UnknownRecipe = "UNKNOWN_RECIPE", Rejected(NotFound),
                     next "`synod recipe list` shows what is installed; `synod recipe install FILE` \
-adds to it";
+                         adds to it";
                 /// The recipe has no such operation.
                 UnknownOperation = "UNKNOWN_OPERATION", Rejected(NotFound),
                     next "`synod space describe SPACE` shows operations, queries and their arguments";
@@ -130,7 +132,7 @@ adds to it";
                 /// The secret is not that of the session.
                 WrongSecret = "WRONG_SECRET", Rejected(PermissionDenied),
                     next "the token is ID:SECRET as `synod session open` printed it; without it, open a \
-session of your own";
+                         session of your own";
                 /// The session belongs to another principal.
                 ForeignSession = "FOREIGN_SESSION", Rejected(PermissionDenied);
                 /// The request id was used for another call of this session.
@@ -151,7 +153,7 @@ session of your own";
                 /// The operation would wait, which only a session's plain call may.
                 CannotWait = "CANNOT_WAIT", Rejected(FailedPrecondition),
                     next "this operation may wait for another call, so call it in a session: \
-`synod session open` prints a TOKEN for `synod call --session TOKEN …`";
+                         `synod session open` prints a TOKEN for `synod call --session TOKEN …`";
                 /// The maximum of calls wait: in the space, where it is the outcome of the request,
                 /// or on the client's stream.
                 TooManyWaiting = "TOO_MANY_WAITING", Rejected(ResourceExhausted);
@@ -162,13 +164,13 @@ session of your own";
                 /// The time to live is out of the cluster's bounds, or a bound is out of its own.
                 TtlOutOfBounds = "TTL_OUT_OF_BOUNDS", Rejected(OutOfRange),
                     next "`synod session bounds` shows and sets the bounds; `--nearest` takes what is \
-allowed";
+                         allowed";
                 /// The label of the session is too long.
                 LabelTooLong = "LABEL_TOO_LONG", Rejected(ResourceExhausted);
                 /// The operation may wait, so it needs a session, and the call has none.
                 SessionRequired = "SESSION_REQUIRED", Rejected(FailedPrecondition),
                     next "this operation may wait for another call, so call it in a session: \
-`synod session open` prints a TOKEN for `synod call --session TOKEN …`";
+                         `synod session open` prints a TOKEN for `synod call --session TOKEN …`";
                 /// Events that the watch asks for are compacted.
                 Compacted = "COMPACTED", Rejected(OutOfRange),
                     next "`synod space describe SPACE` shows what is kept; `--from oldest` begins there";
@@ -186,14 +188,14 @@ allowed";
                 /// call then.
                 HandlerFailed = "HANDLER_FAILED", Rejected(FailedPrecondition),
                     next "`synod space describe SPACE` shows what is bound to it, `synod recipe logs` \
-panics; `--on-failure skip` lets calls go on";
+                         panics; `--on-failure skip` lets calls go on";
                 /// An operation that the call sent failed, so the call is rejected.
                 SendFailed = "SEND_FAILED", Rejected(FailedPrecondition),
                     next "`synod recipe logs` shows panics and what the recipes logged";
                 /// The recipe of the space reacts to no events.
                 NoHandler = "NO_HANDLER", Rejected(FailedPrecondition),
                     next "`synod recipe describe NAME` shows what a recipe hears of; the recipe audit \
-hears of events";
+                         hears of events";
                 /// The binding would make two spaces react to each other without end.
                 BindingCircle = "BINDING_CIRCLE", Rejected(FailedPrecondition),
                     next "`synod space describe SPACE` shows its bindings";
