@@ -26,3 +26,6 @@ where
         consistency = Consistency::Serializable;
     }
 }
+
+#[cfg(test)]
+mod tests;
