@@ -263,6 +263,8 @@ fn limits() -> Vec<(&'static str, u64)> {
         MODULE_ELEMENT_SEGMENTS,
         TABLE_ELEMENTS,
         BR_TABLE_TARGETS,
+        MODULE_MEMORIES,
+        MODULE_TABLES,
         MODULE_IMPORTS,
         MODULE_EXPORTS,
         BLOCK_DEPTH,
@@ -274,6 +276,7 @@ fn limits() -> Vec<(&'static str, u64)> {
         NAME_BYTES,
         RECIPES,
         SPACES,
+        SPACE_IDS,
         CALL_LOG_LINES,
     ]
 }
