@@ -99,6 +99,12 @@ fn actions() {
     let retention = EventRetention { events: 1, bytes: 2, age_ms: 300 };
     golden(Action::SetEventRetention { name: name(), retention }, "10 03 612f62 01 02 ac02");
     golden(Action::CompactEvents { space: SpaceId(1), through: Revision(300) }, "11 01 ac02");
+    assert_eq!(Action::KINDS, 0x12, "add a kind's golden bytes above, and count it");
+    let is_known = |kind: u32| {
+        let bytes = [encode(&kind), vec![1; 64]].concat();
+        synod_abi::decode_from::<Action>(&mut &bytes[..]).is_ok()
+    };
+    assert!(is_known(Action::KINDS - 1) && !is_known(Action::KINDS));
 }
 
 #[test]

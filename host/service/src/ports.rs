@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -97,9 +98,9 @@ impl std::error::Error for Unavailable {}
 /// its end.
 pub struct ForwardLink {
     /// Frames to the other side. Its capacity is the transport's; dropping it ends the link.
-    pub outgoing: mpsc::Sender<Vec<u8>>,
+    pub outgoing: mpsc::Sender<Bytes>,
     /// Frames from the other side; its end is the end of the link.
-    pub incoming: BoxStream<'static, Vec<u8>>,
+    pub incoming: BoxStream<'static, Bytes>,
 }
 
 impl fmt::Debug for ForwardLink {
@@ -132,7 +133,7 @@ pub trait Replication: Clone + Send + Sync + 'static {
     /// Appends an entry if, and only if, this member leads `term` when it is appended. Enqueues
     /// before it returns, so that two calls are appended in their order. Resolves as soon as the
     /// entry is refused or known to be in the log; it need not wait for apply.
-    fn propose(&self, term: u64, entry: Vec<u8>) -> BoxFuture<'static, Result<(), ProposeError>>;
+    fn propose(&self, term: u64, entry: Bytes) -> BoxFuture<'static, Result<(), ProposeError>>;
     /// An index that every write acknowledged before this call is at or below. On a follower the
     /// leader is asked.
     fn read_index(&self) -> BoxFuture<'static, Result<u64, Unavailable>>;

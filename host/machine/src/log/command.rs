@@ -65,6 +65,12 @@ pub enum Principal {
     System,
 }
 
+impl Action {
+    /// How many kinds of actions there are: the number that an encoded action begins with is
+    /// smaller.
+    pub const KINDS: u32 = 18;
+}
+
 /// What a command does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {

@@ -185,7 +185,7 @@ impl<R: Runtime, C: Clock, N: Replication> Driver<R, C, N> {
     fn greet(&self, leader: MemberId, term: u64, mut link: ForwardLink, now: Monotonic) -> (LinkStage, Step) {
         let hello =
             ToLeader::Hello { member: self.origin.member, incarnation: self.origin.incarnation, term };
-        let stage = match link.outgoing.try_send(encode(&hello)) {
+        let stage = match link.outgoing.try_send(encode(&hello).into()) {
             Ok(()) => LinkStage::Greeting { leader, term, link, until: now.after(GREETING_TIMEOUT) },
             Err(_) => LinkStage::Waiting { until: now.after(LINK_PAUSE) },
         };

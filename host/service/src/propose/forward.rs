@@ -10,17 +10,19 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use serde::{Deserialize, Serialize};
-use synod_abi::{Blob, MemberId, decode, encode, limits};
+use synod_abi::{MemberId, decode, encode, limits};
 
 use super::ledger::{Link, Taken};
-use super::packing::{COMMAND_BYTES, Packed};
+use super::packing::{COMMAND_BYTES, FACTS_BYTES, Packed};
 use super::proposer::{Proposer, Shared};
 use crate::ports::{ForwardLink, Monotonic, Runtime};
 
 /// Largest frame on a link; the transport's message limit is to be larger.
-pub const FORWARD_FRAME_BYTES: usize = limits::ENTRY_BYTES + COMMAND_BYTES + 64 * 1_024;
+pub const FORWARD_FRAME_BYTES: usize =
+    limits::ENTRY_BYTES + COMMAND_BYTES + limits::ENTRY_COMMANDS * FACTS_BYTES;
 
 /// A frame of the follower. Append-only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +36,7 @@ pub(crate) enum ToLeader {
 pub(crate) struct ForwardedCommand {
     /// How long its client still waits.
     pub(crate) wait_ms: u64,
-    pub(crate) command: Blob,
+    pub(crate) packed: Packed,
 }
 
 /// A frame of the leader. Append-only.
@@ -80,11 +82,11 @@ pub(crate) async fn serve(
     let (link, received) = match opened {
         Ok(opened) => opened,
         Err(leading) => {
-            let _ = outgoing.send(encode(&ToFollower::WrongTerm { term: leading })).await;
+            let _ = outgoing.send(encode(&ToFollower::WrongTerm { term: leading }).into()).await;
             return Ok(());
         }
     };
-    if outgoing.send(encode(&ToFollower::Welcome { received })).await.is_err() {
+    if outgoing.send(encode(&ToFollower::Welcome { received }).into()).await.is_err() {
         return Ok(());
     }
     loop {
@@ -99,7 +101,7 @@ pub(crate) async fn serve(
             Event::Notice => {
                 let Some(commands) = shared.ledger().take_dropped(&link) else { return Ok(()) };
                 if !commands.is_empty()
-                    && outgoing.send(encode(&ToFollower::Dropped { commands })).await.is_err()
+                    && outgoing.send(encode(&ToFollower::Dropped { commands }).into()).await.is_err()
                 {
                     return Ok(());
                 }
@@ -119,7 +121,7 @@ pub(crate) async fn serve(
 
 enum Event {
     Notice,
-    Frame(Option<Vec<u8>>),
+    Frame(Option<Bytes>),
 }
 
 fn read(frame: &[u8]) -> Option<ToLeader> {
@@ -138,8 +140,8 @@ async fn take(
     now: Monotonic,
 ) -> Result<bool, ForwardError> {
     let mut position = first_position;
-    for ForwardedCommand { wait_ms, command } in commands {
-        let packed = Packed::parse(&command).filter(|packed| link.is_of(packed.origin));
+    for ForwardedCommand { wait_ms, packed } in commands {
+        let packed = Some(packed).filter(|packed| link.is_of(packed.origin) && packed.is_readable());
         let deadline = now.after(Duration::from_millis(wait_ms));
         loop {
             let taken = shared.ledger().take_forwarded(link, position, packed.as_ref(), deadline);

@@ -1,44 +1,47 @@
 //! Commands as bytes, and entries put together from them.
 //!
-//! A command is encoded once, where it is taken in; a follower forwards those bytes and the leader
-//! packs them into an entry by copying. A test holds the result against `encode(&Entry)`.
-use std::sync::Arc;
-
-use serde::Serialize;
-use synod_abi::{RequestId, SessionId, Time, encode, encode_into, limits};
-use synod_machine::{Action, Caller, Command, EndCause, Origin};
+//! A command is encoded once, where it is taken in; a follower forwards those bytes with what
+//! packing needs to know of them, and the leader copies them into an entry without reading them. A
+//! test holds the result against `encode(&Entry)`.
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use synod_abi::{RequestId, SessionId, Time, decode_from, encode, encode_into, limits};
+use synod_machine::{Action, Caller, EndCause, Origin};
 
 use super::fuel::{self, FuelKey};
 
 /// Longest encoded command: an install of the largest module, and what surrounds it.
 pub(crate) const COMMAND_BYTES: usize = limits::MODULE_BYTES + 4_096;
+/// Most that a [`Packed`] adds to its command when it is forwarded.
+pub(crate) const FACTS_BYTES: usize = 128;
 
-/// Whether a command may share its entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether a command may share its entry. Append-only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Sharing {
     Shared,
     Alone,
 }
 
-/// Whether running a command a second time does what running it once does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether running a command a second time does what running it once does. Append-only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Repeat {
     Harmless,
     Unknown,
 }
 
 /// Which request of which session a call is, and which one it follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Step {
     pub(crate) session: SessionId,
     pub(crate) request: RequestId,
     pub(crate) after: Option<RequestId>,
 }
 
-/// A command, encoded, with what packing needs to know of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A command, encoded, with what packing needs to know of it; forwarded as it is. Append-only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Packed {
-    pub(crate) bytes: Arc<[u8]>,
+    #[serde(with = "shared_bytes")]
+    pub(crate) bytes: Bytes,
     pub(crate) origin: Origin,
     pub(crate) fuel_key: Option<FuelKey>,
     pub(crate) sharing: Sharing,
@@ -46,7 +49,7 @@ pub(crate) struct Packed {
     pub(crate) step: Option<Step>,
 }
 
-/// [`Command`] by reference; a test holds their encodings against each other.
+/// [`Command`](synod_machine::Command) by reference; a test holds their encodings against each other.
 #[derive(Serialize)]
 struct CommandRef<'a> {
     origin: Origin,
@@ -56,20 +59,7 @@ struct CommandRef<'a> {
 
 impl Packed {
     pub(crate) fn new(origin: Origin, caller: Caller, action: &Action) -> Self {
-        Self::of(encode(&CommandRef { origin, caller, action }).into(), origin, caller, action)
-    }
-
-    /// Reads a forwarded command; `None` if this version cannot, or it is longer than any command
-    /// may be.
-    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
-        if bytes.len() > COMMAND_BYTES {
-            return None;
-        }
-        let command: Command = synod_abi::decode(bytes).ok()?;
-        Some(Self::of(bytes.into(), command.origin, command.caller, &command.action))
-    }
-
-    fn of(bytes: Arc<[u8]>, origin: Origin, caller: Caller, action: &Action) -> Self {
+        let bytes = encode(&CommandRef { origin, caller, action }).into();
         let fuel_key = match action {
             Action::Call(call) => Some((call.space, call.operation)),
             Action::SessionCall(call) => Some((call.call.space, call.call.operation)),
@@ -103,6 +93,30 @@ impl Packed {
             _ => None,
         };
         Self { bytes, origin, fuel_key, sharing, repeat, step }
+    }
+
+    /// Whether a forwarded command may be packed: it is not longer than any command may be, it is
+    /// of the origin that it is forwarded with, and this version knows its kind of action. The rest
+    /// is the follower's word, and read by apply.
+    pub(crate) fn is_readable(&self) -> bool {
+        let head = decode_from::<(Origin, Caller, u32)>(&mut &self.bytes[..]);
+        let is_known = |(origin, _, kind)| origin == self.origin && kind < Action::KINDS;
+        self.bytes.len() <= COMMAND_BYTES && head.is_ok_and(is_known)
+    }
+}
+
+/// Bytes in the encoding of a [`Blob`](synod_abi::Blob).
+mod shared_bytes {
+    use bytes::Bytes;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use synod_abi::Blob;
+
+    pub(super) fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+        Blob::deserialize(deserializer).map(|blob| blob.0.into())
     }
 }
 
@@ -138,11 +152,11 @@ impl Packer {
     }
 
     /// The entry: its stamp, the number of its commands, and they.
-    pub(crate) fn entry(self, stamp: Time) -> Vec<u8> {
+    pub(crate) fn entry(self, stamp: Time) -> Bytes {
         let mut entry = encode_into(&stamp, Vec::with_capacity(self.bytes.len() + 20));
         entry = encode_into(&(self.commands as u64), entry);
         entry.extend_from_slice(&self.bytes);
-        entry
+        entry.into()
     }
 }
 

@@ -152,9 +152,9 @@ impl Peers {
 
     /// Opens a link for commands to the leader.
     pub(crate) async fn forward(&self, leader: MemberId) -> Result<ForwardLink, Unavailable> {
-        let (outgoing, frames) = mpsc::channel::<Vec<u8>>(FORWARD_FRAMES);
+        let (outgoing, frames) = mpsc::channel::<Bytes>(FORWARD_FRAMES);
         let mut client = self.member(leader).map_err(unavailable)?;
-        let answers = client.forward(self.frames(leader, frames.map(Bytes::from))).await;
+        let answers = client.forward(self.frames(leader, frames)).await;
         let answers = answers.map_err(|status| Unavailable(status.message().to_owned()))?.into_inner();
         Ok(ForwardLink { outgoing, incoming: until_error(answers).boxed() })
     }
@@ -200,8 +200,8 @@ impl Peers {
 /// The payloads of a stream of frames. A broken stream ends: links do not distinguish the two.
 pub(crate) fn until_error(
     frames: impl Stream<Item = Result<Frame, Status>> + Send + 'static,
-) -> impl Stream<Item = Vec<u8>> + Send + 'static {
-    frames.scan((), |(), frame| std::future::ready(frame.ok().map(|frame| frame.payload.to_vec())))
+) -> impl Stream<Item = Bytes> + Send + 'static {
+    frames.scan((), |(), frame| std::future::ready(frame.ok().map(|frame| frame.payload)))
 }
 
 fn within<T>(limit: Duration, message: T) -> Request<T> {

@@ -152,7 +152,7 @@ impl Peer for PeerService {
 
     async fn forward(&self, request: Request<Streaming<Frame>>) -> Result<Response<Answers>, Status> {
         let mut frames = request.into_inner();
-        let (outgoing, answers) = mpsc::channel::<Vec<u8>>(FORWARD_FRAMES);
+        let (outgoing, answers) = mpsc::channel::<Bytes>(FORWARD_FRAMES);
         let identity = self.identity.clone();
         let member = self.member.clone();
         let route = self.identity.route(MemberId(0));
@@ -166,16 +166,15 @@ impl Peer for PeerService {
                         .is_ok_and(|frame| frame.route.as_ref().is_some_and(|route| route.from == from.0)),
                 )
             });
-            let incoming = futures::stream::once(std::future::ready(first.payload.to_vec()))
-                .chain(until_error(rest))
-                .boxed();
+            let incoming =
+                futures::stream::once(std::future::ready(first.payload)).chain(until_error(rest)).boxed();
             if let Err(error) = member.serve_forward(ForwardLink { outgoing, incoming }).await {
                 tracing::warn!(%error, member = %from, "a follower's link was ended");
             }
         });
-        let answers = answers.zip(futures::stream::iter(1..)).map(move |(payload, sequence)| {
-            Ok(Frame { route: Some(route.clone()), payload: payload.into(), sequence })
-        });
+        let answers = answers
+            .zip(futures::stream::iter(1..))
+            .map(move |(payload, sequence)| Ok(Frame { route: Some(route.clone()), payload, sequence }));
         Ok(Response::new(answers.boxed()))
     }
 

@@ -1,7 +1,8 @@
 //! What a follower keeps: which commands have gone to the leader of a term, and at which position.
 use std::collections::BTreeMap;
 
-use synod_abi::{Blob, encode, limits};
+use bytes::Bytes;
+use synod_abi::{encode, limits};
 
 use super::Ledger;
 use super::queue::Item;
@@ -67,7 +68,7 @@ impl Ledger {
     }
 
     /// The next frame of commands for the leader of `term`, once its first entry is applied here.
-    pub(crate) fn next_frame(&mut self, term: u64, now: Monotonic) -> Option<Vec<u8>> {
+    pub(crate) fn next_frame(&mut self, term: u64, now: Monotonic) -> Option<Bytes> {
         if term != self.follower.term
             || self.applied_term < term
             || term != self.leadership.term
@@ -92,11 +93,11 @@ impl Ledger {
                 break;
             }
             let wait_ms = u64::try_from(waiter.deadline.since(now).as_millis()).unwrap_or(u64::MAX);
-            commands.push(ForwardedCommand { wait_ms, command: Blob(waiter.packed.bytes.to_vec()) });
+            commands.push(ForwardedCommand { wait_ms, packed: waiter.packed.clone() });
             bytes += len;
             waiter.placement = self.follower.send(sequence);
         }
-        (!commands.is_empty()).then(|| encode(&ToLeader::Commands { first_position, commands }))
+        (!commands.is_empty()).then(|| encode(&ToLeader::Commands { first_position, commands }).into())
     }
 
     /// The leader of `term` will surely not propose these: they are queued again, or fail if the

@@ -1,5 +1,6 @@
 //! What a leader keeps: the entries that it has in flight, how much it holds for its followers, and
 //! their links.
+use bytes::Bytes;
 use futures::channel::oneshot;
 use synod_abi::Time;
 use synod_machine::{CommandOutcome, Origin, Rejection};
@@ -18,7 +19,7 @@ use crate::propose::waiters::{Answers, Placement};
 pub(crate) struct ReadyEntry {
     pub(crate) id: u64,
     pub(crate) term: u64,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Bytes,
 }
 
 /// A command of an entry, with what its fuel is learnt for.

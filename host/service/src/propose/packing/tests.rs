@@ -1,6 +1,6 @@
 //! Unit tests of `packing`.
 use synod_abi::{Blob, ClusterId, MemberId, OperationId, SpaceId};
-use synod_machine::{Call, Entry, Request, SessionCall};
+use synod_machine::{Call, Command, Entry, Request, SessionCall};
 
 use super::*;
 
@@ -57,11 +57,39 @@ fn an_entry_is_limited_by_count_bytes_and_fuel() {
 }
 
 #[test]
-fn a_forwarded_command_is_read_back_and_garbage_is_not() {
+fn a_forwarded_command_is_packed_if_its_head_is_in_order() {
     let (_, packed) = call(3, 5);
-    assert_eq!(Packed::parse(&packed.bytes), Some(packed.clone()));
-    assert_eq!(Packed::parse(&packed.bytes[1..]), None);
-    assert_eq!(Packed::parse(&[]), None);
+    let forwarded = synod_abi::decode::<Packed>(&encode(&packed));
+    assert_eq!(forwarded.as_ref(), Ok(&packed));
+    assert!(packed.is_readable());
+    let is_readable = |bytes: Bytes| Packed { bytes, ..packed.clone() }.is_readable();
+    assert!(!is_readable(packed.bytes.slice(1..)));
+    assert!(!is_readable(Bytes::new()));
+    assert!(!is_readable([&packed.bytes[..], &[0; COMMAND_BYTES]].concat().into()));
+    let of_kind = |kind: u32| encode(&(packed.origin, Caller::default(), kind)).into();
+    assert!(is_readable(of_kind(Action::KINDS - 1)) && !is_readable(of_kind(Action::KINDS)));
+    let (_, other) = call(4, 5);
+    assert!(!is_readable(other.bytes));
+}
+
+#[test]
+fn the_facts_of_a_forwarded_command_are_bounded() {
+    let id = u64::MAX;
+    let session = SessionId([0xff; 16]);
+    let packed = Packed {
+        bytes: vec![0; COMMAND_BYTES].into(),
+        origin: Origin { member: MemberId(id), incarnation: id, sequence: id },
+        fuel_key: Some((SpaceId(u32::MAX), OperationId(u32::MAX))),
+        sharing: Sharing::Alone,
+        repeat: Repeat::Unknown,
+        step: Some(Step { session, request: RequestId(id), after: Some(RequestId(id)) }),
+    };
+    let wait_ms = encode(&u64::MAX).len();
+    assert!(encode(&packed).len() - COMMAND_BYTES + wait_ms <= FACTS_BYTES);
+}
+
+#[test]
+fn what_forms_a_cluster_may_not_be_repeated() {
     let form = Packed::new(
         Origin::default(),
         Caller::default(),
@@ -80,7 +108,7 @@ fn what_belongs_to_a_session_may_be_repeated_and_what_a_leader_decided_may_not()
     let call = packed(Action::SessionCall(SessionCall { call, request }));
     assert_eq!(call.step, Some(Step { session, request: RequestId(3), after: Some(RequestId(2)) }));
     assert_eq!((call.repeat, call.fuel_key), (Repeat::Harmless, Some((SpaceId(300), OperationId(9)))));
-    assert_eq!(Packed::parse(&call.bytes), Some(call));
+    assert_eq!(synod_abi::decode::<Packed>(&encode(&call)), Ok(call));
     let end = |cause| packed(Action::EndSession { session, cause }).repeat;
     assert_eq!((end(EndCause::Closed), end(EndCause::Expired)), (Repeat::Harmless, Repeat::Unknown));
     assert_eq!(packed(Action::CancelRequest { request: RequestId(1) }).repeat, Repeat::Harmless);

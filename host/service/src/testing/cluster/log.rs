@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, Stream};
@@ -59,12 +60,12 @@ pub(super) struct GateState {
 /// A stream that a test can hold up, and cut with what is still in it.
 struct Gate {
     state: Arc<Mutex<GateState>>,
-    inner: BoxStream<'static, Vec<u8>>,
+    inner: BoxStream<'static, Bytes>,
 }
 
 impl Stream for Gate {
-    type Item = Vec<u8>;
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
+    type Item = Bytes;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         {
             let mut state = lock(&self.state);
             if state.cut {
@@ -111,7 +112,7 @@ impl Replication for TestLog {
         .boxed()
     }
 
-    fn propose(&self, term: u64, entry: Vec<u8>) -> BoxFuture<'static, Result<(), ProposeError>> {
+    fn propose(&self, term: u64, entry: Bytes) -> BoxFuture<'static, Result<(), ProposeError>> {
         let mut log = lock(&self.log);
         if let Some(believed) = log.isolated.get(&self.me) {
             let leads = believed.role == Role::Leader && believed.term == term;
@@ -125,7 +126,7 @@ impl Replication for TestLog {
             Mood::Refuse => Err(ProposeError::Refused("no majority".into())),
             Mood::UnknownLost => Err(ProposeError::Unknown("lost".into())),
             mood => {
-                log.entries.push((term, Payload::Entry(entry.into())));
+                log.entries.push((term, Payload::Entry(entry)));
                 if mood == Mood::UnknownKept { Err(ProposeError::Unknown("kept".into())) } else { Ok(()) }
             }
         };

@@ -155,11 +155,7 @@ fn a_follower_sends_nothing_in_a_term_whose_first_entry_it_has_not_applied() {
     else {
         panic!("commands")
     };
-    let sequences: Vec<_> = commands
-        .iter()
-        .filter_map(|one| Packed::parse(&one.command))
-        .map(|one| one.origin.sequence)
-        .collect();
+    let sequences: Vec<_> = commands.iter().map(|one| one.packed.origin.sequence).collect();
     assert_eq!(sequences, [1, 2]);
 }
 
