@@ -4,6 +4,6 @@ mod executor;
 mod logs;
 mod publish;
 
-pub use executor::{Committed, Executor, MachineReplica, Payload};
+pub use executor::{Executor, MachineReplica};
 pub use logs::{LogRecord, LogRing};
 pub(crate) use publish::Listeners;

@@ -38,7 +38,7 @@ mod sessions;
 pub mod transcode;
 pub mod watch;
 
-pub use apply::{Committed, Executor, LogRecord, LogRing, MachineReplica, Payload};
+pub use apply::{Executor, LogRecord, LogRing, MachineReplica};
 pub use failure::{
     CallFailure, Limit, ProposalError, ProposalResult, Reason, Rejected, UnavailableReason, Value,
 };
@@ -52,7 +52,7 @@ pub use ports::Ports;
 pub use progress::{Progress, Reach};
 pub use propose::{
     ENTRIES_IN_FLIGHT, FORWARD_FRAME_BYTES, FORWARDED_BYTES, FORWARDED_COMMANDS, ForwardError, OWN_BYTES,
-    OWN_COMMANDS, Proposal, Proposer, ProposerLimits, ProposerStats,
+    OWN_COMMANDS, Proposer, ProposerLimits, ProposerStats,
 };
 pub use read::{
     AppliedState, Consistency, DIGESTS, DigestRecord, DirectoryCache, Kind, Reader, RecipeEntry, SpaceEntry,

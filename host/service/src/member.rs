@@ -25,7 +25,7 @@ use crate::lead::Observer;
 use crate::parked::ParkedCalls;
 use crate::ports::{ForwardLink, Leadership, Monotonic, Ports, Runtime, Store};
 use crate::progress::{Progress, lock};
-use crate::propose::{self, ForwardError, Proposal, Proposer, ProposerStats};
+use crate::propose::{self, ForwardError, Proposer, ProposerStats};
 use crate::read::{AppliedState, Consistency, DigestRecord, DirectoryCache, Reader};
 use crate::sessions::touches::{TouchServer, Touches};
 use crate::sessions::{SessionKey, Sessions};
@@ -229,7 +229,7 @@ impl<P: Ports> Member<P> {
         caller: Caller,
         deadline: Monotonic,
     ) -> Result<Outcome, CallFailure> {
-        Ok(self.0.proposer.propose(&Proposal { action, caller, deadline }, self.0.runtime.now()).await?)
+        Ok(self.0.proposer.propose(&action, caller, deadline, self.0.runtime.now()).await?)
     }
 
     pub(crate) fn view(&self) -> Result<<P::Store as Store>::View, CallFailure> {

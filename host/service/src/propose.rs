@@ -18,4 +18,4 @@ pub use limits::{
     ENTRIES_IN_FLIGHT, FORWARDED_BYTES, FORWARDED_COMMANDS, OWN_BYTES, OWN_COMMANDS, ProposerLimits,
     ProposerStats,
 };
-pub use proposer::{Proposal, Proposer};
+pub use proposer::Proposer;

@@ -3,7 +3,6 @@
 //! It runs on one thread of its own, which the node gives it, because a store blocks and Wasm
 //! computes. An entry's effects are written before anyone can learn of them, and nobody reads them
 //! before they are written.
-use bytes::Bytes;
 use synod_machine::directory::{self, Head};
 use synod_machine::{Applied, Draft, Environment, Fatal, Machine, StateView, Vm, Write};
 
@@ -50,28 +49,6 @@ impl<S: StateView, V: Vm<Draft<S>> + Send + 'static> Replica<S> for MachineRepli
     }
 }
 
-/// What a committed entry holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Payload {
-    /// Nothing that the machine sees: the first entry of a term, or a membership.
-    Blank,
-    /// An encoded `synod_machine::Entry`.
-    Entry(Bytes),
-}
-
-/// A committed entry.
-#[derive(Clone, Debug)]
-pub struct Committed<M> {
-    /// Its index.
-    pub index: u64,
-    /// Its term.
-    pub term: u64,
-    /// What is written with its rows.
-    pub mark: M,
-    /// What it holds.
-    pub payload: Payload,
-}
-
 /// Applies committed entries, in order, on one thread.
 #[derive(Debug)]
 pub struct Executor<S, R> {
@@ -93,20 +70,27 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
         &self.listeners.applied
     }
 
-    /// Applies the entry that follows the last applied one.
+    /// Applies the committed entry at `index`, which follows the last applied one. `mark` is
+    /// written with its rows; `entry` is an encoded `synod_machine::Entry`, absent if the machine
+    /// does not see it: the first entry of a term, or a membership.
     ///
     /// # Errors
     /// [`Fatal`]: this member stops.
-    pub fn apply(&mut self, entry: Committed<S::Mark>) -> Result<(), Fatal> {
-        let Committed { index, term, mark, payload } = entry;
-        let effects = match payload {
-            Payload::Blank => None,
-            Payload::Entry(bytes) => Some(self.replica.apply(self.store.latest()?, index, &bytes)?),
+    pub fn apply(
+        &mut self,
+        index: u64,
+        term: u64,
+        mark: &S::Mark,
+        entry: Option<&[u8]>,
+    ) -> Result<(), Fatal> {
+        let effects = match entry {
+            None => None,
+            Some(entry) => Some(self.replica.apply(self.store.latest()?, index, entry)?),
         };
         self.store.wait_written(index)?;
         let writes = effects.as_ref().map_or(&[][..], |effects| &effects.writes);
         let modules_changed = directory::change_modules(writes);
-        self.commit(writes, &mark)?;
+        self.commit(writes, mark)?;
         self.digest.index = index;
         if let Some(Applied { chain, state, .. }) = effects {
             self.digest = DigestRecord { index, chain, state };

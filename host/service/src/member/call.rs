@@ -8,7 +8,7 @@ use synod_machine::{Action, Answer, Call, Caller, Outcome, Rejection, Reply, dir
 
 use super::{Args, CallAnswer, Member, QueryOptions, rejected};
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason, Value};
-use crate::ports::{Monotonic, Ports, QueryCall, QueryError, QueryRunner, Store};
+use crate::ports::{Monotonic, Ports, QueryCall, QueryError, QueryRunner, Runtime, Store};
 use crate::read::Consistency;
 use crate::read::{Kind, SpaceEntry};
 use crate::transcode::{self, WriteError};
@@ -21,6 +21,14 @@ const LISTED_NAMES: usize = 16;
 pub(super) enum Form {
     Json,
     Postcard,
+}
+
+/// The space of a call, and the form of its answer.
+pub(super) struct Target {
+    pub(super) entry: Arc<SpaceEntry>,
+    /// Of the directory, before the space was looked up.
+    generation: u64,
+    form: Form,
 }
 
 impl Args {
@@ -47,10 +55,10 @@ impl<P: Ports> Member<P> {
     ) -> Result<CallAnswer, CallFailure> {
         let deadline = self.deadline(timeout);
         let name = space_name(space)?;
-        let form = args.form();
-        let (entry, call) = self.target(&name, operation, args, deadline).await?;
-        let outcome = self.propose(Action::Call(call), caller, deadline).await?;
-        self.answer(&name, operation, entry, form, &outcome)
+        let (target, call) = self.target(&name, operation, args, deadline).await?;
+        let now = self.0.runtime.now();
+        let outcome = self.0.proposer.propose(&Action::Call(call), caller, deadline, now).await?;
+        self.answer(&name, operation, &target, &outcome)
     }
 
     /// The space of a call, and the call, encoded. At once, if the space is known here.
@@ -60,7 +68,9 @@ impl<P: Ports> Member<P> {
         operation: &str,
         args: Args,
         deadline: Monotonic,
-    ) -> Result<(Arc<SpaceEntry>, Call), CallFailure> {
+    ) -> Result<(Target, Call), CallFailure> {
+        let form = args.form();
+        let generation = self.0.directory.generation();
         let (entry, bytes) = match self.check_call(name, operation, &args) {
             Err(CallFailure::Rejected(_)) => {
                 self.0.reader.ready(Consistency::Linearizable, 0, deadline).await?;
@@ -77,7 +87,7 @@ impl<P: Ports> Member<P> {
             operation: synod_abi::OperationId::of(operation),
             args: Blob(bytes),
         };
-        Ok((entry, call))
+        Ok((Target { entry, generation, form }, call))
     }
 
     /// The outcome of a call as its caller sees it.
@@ -85,14 +95,13 @@ impl<P: Ports> Member<P> {
         &self,
         name: &SpaceName,
         operation: &str,
-        entry: Arc<SpaceEntry>,
-        form: Form,
+        target: &Target,
         outcome: &Outcome,
     ) -> Result<CallAnswer, CallFailure> {
-        let entry = self.present(name, operation, entry)?;
+        let entry = self.present(name, operation, target)?;
         match Kind::Operation.find(&entry.schema, operation) {
             Some(point) => {
-                answer(point, outcome, form).map_err(|failure| self.named(&outcome.result, failure))
+                answer(point, outcome, target.form).map_err(|failure| self.named(&outcome.result, failure))
             }
             None => rejected(unknown_entry_point(&entry, Kind::Operation, operation)),
         }
@@ -155,20 +164,24 @@ impl<P: Ports> Member<P> {
     }
 
     /// The space's present entry, if it still is the same space: the command may have run under a
-    /// version that appended to the one its arguments were encoded for.
+    /// version that appended to the one its arguments were encoded for. It is not looked up unless
+    /// the directory has changed since the call's space was.
     fn present(
         &self,
         name: &SpaceName,
         operation: &str,
-        entry: Arc<SpaceEntry>,
+        Target { entry, generation, .. }: &Target,
     ) -> Result<Arc<SpaceEntry>, CallFailure> {
+        if self.0.directory.generation() == *generation {
+            return Ok(entry.clone());
+        }
         let present = self.fatal(self.0.directory.space(name, || self.0.store.view()))?;
         Ok(present
             .filter(|present| {
                 present.record.id == entry.record.id
                     && Kind::Operation.find(&present.schema, operation).is_some()
             })
-            .unwrap_or(entry))
+            .unwrap_or_else(|| entry.clone()))
     }
 
     /// Runs a query on one view: the recipe's version, its schema, the rows and the revision are

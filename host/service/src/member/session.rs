@@ -5,7 +5,6 @@
 //! proposed: the log and the other members see only its hash. Everything else is decided by the
 //! machine.
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -19,14 +18,13 @@ use synod_machine::{
 };
 
 use super::administer::failed;
-use super::call::{Form, space_name};
+use super::call::{Target, space_name};
 use super::{Args, CallAnswer, Member, rejected};
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason};
 use crate::parked::{Place, Resolution};
 use crate::ports::{Monotonic, Ports, Runtime, Touched, Unavailable};
-use crate::propose::Proposal;
 use crate::read::Consistency;
-use crate::read::{Kind, SpaceEntry};
+use crate::read::Kind;
 use crate::sessions::{SessionKey, Verified, hash_of};
 
 /// How long one attempt of a waiting call to be proposed again lasts.
@@ -115,9 +113,9 @@ impl fmt::Debug for Waiting {
 struct ParkedCall {
     name: SpaceName,
     operation: String,
-    entry: Arc<SpaceEntry>,
-    form: Form,
-    proposal: Proposal,
+    target: Target,
+    action: Action,
+    caller: Caller,
 }
 
 impl<P: Ports> Member<P> {
@@ -242,26 +240,27 @@ impl<P: Ports> Member<P> {
         timeout: Duration,
     ) -> Result<SessionAnswer, CallFailure> {
         let deadline = self.deadline(timeout);
-        let (name, form, id) = (space_name(space)?, args.form(), request.id);
+        let name = space_name(space)?;
+        let id = request.id;
         self.verify(&key, deadline).await?;
-        let (entry, call) = self.target(&name, operation, args, deadline).await?;
+        let (target, call) = self.target(&name, operation, args, deadline).await?;
         let bytes = call.args.0.len();
-        let place = match Kind::Operation.find(&entry.schema, operation).is_some_and(|point| point.waits) {
-            true => Some(self.0.parked.wait(key.session, id, bytes)?),
-            false => None,
-        };
+        let place =
+            match Kind::Operation.find(&target.entry.schema, operation).is_some_and(|point| point.waits) {
+                true => Some(self.0.parked.wait(key.session, id, bytes)?),
+                false => None,
+            };
         let caller = Caller { session: Some(key.session), ..caller };
-        let proposal =
-            Proposal { action: Action::SessionCall(SessionCall { call, request }), caller, deadline };
-        let outcome = self.0.proposer.propose(&proposal, self.0.runtime.now()).await?;
+        let action = Action::SessionCall(SessionCall { call, request });
+        let outcome = self.0.proposer.propose(&action, caller, deadline, self.0.runtime.now()).await?;
         if !matches!(outcome.result, Ok(Reply::Parked { .. })) {
-            return self.answer(&name, operation, entry, form, &outcome).map(SessionAnswer::Done);
+            return self.answer(&name, operation, &target, &outcome).map(SessionAnswer::Done);
         }
         let place = match place {
             Some(place) => place,
             None => self.late_place(key.session, id, bytes)?,
         };
-        let call = ParkedCall { name, operation: operation.to_owned(), entry, form, proposal };
+        let call = ParkedCall { name, operation: operation.to_owned(), target, action, caller };
         let member = self.clone();
         Ok(SessionAnswer::Parked(Waiting {
             revision: outcome.revision,
@@ -282,28 +281,31 @@ impl<P: Ports> Member<P> {
         Ok(place)
     }
 
-    async fn wait_for(self, mut place: Place, mut call: ParkedCall) -> Result<CallAnswer, CallFailure> {
+    async fn wait_for(self, mut place: Place, call: ParkedCall) -> Result<CallAnswer, CallFailure> {
         let outcome = loop {
             match place.resolution().await {
                 Some(Resolution::Outcome(outcome)) => break outcome,
                 Some(Resolution::Lost) => {
                     place.renew();
-                    if let Some(outcome) = self.ask_again(&mut call.proposal).await? {
+                    if let Some(outcome) = self.ask_again(&call).await? {
                         break outcome;
                     }
                 }
                 None => return Err(stopped_waiting()),
             }
         };
-        let ParkedCall { name, operation, entry, form, proposal: _ } = call;
-        self.answer(&name, &operation, entry, form, &outcome)
+        self.answer(&call.name, &call.operation, &call.target, &outcome)
     }
 
     /// Proposes a parked call again, for as long as it takes; its outcome, if it has one.
-    async fn ask_again(&self, proposal: &mut Proposal) -> Result<Option<Outcome>, CallFailure> {
+    async fn ask_again(
+        &self,
+        ParkedCall { action, caller, .. }: &ParkedCall,
+    ) -> Result<Option<Outcome>, CallFailure> {
         loop {
-            proposal.deadline = self.deadline(ASK_AGAIN_TIMEOUT);
-            match self.0.proposer.propose(proposal, self.0.runtime.now()).await.map_err(CallFailure::from) {
+            let deadline = self.deadline(ASK_AGAIN_TIMEOUT);
+            let proposed = self.0.proposer.propose(action, *caller, deadline, self.0.runtime.now());
+            match proposed.await.map_err(CallFailure::from) {
                 Ok(outcome) if matches!(outcome.result, Ok(Reply::Parked { .. })) => return Ok(None),
                 Ok(outcome) => return Ok(Some(outcome)),
                 Err(CallFailure::Unavailable { reason: UnavailableReason::ShuttingDown, .. }) => {

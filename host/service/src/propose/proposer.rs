@@ -43,17 +43,6 @@ pub struct Proposer {
     sequence: Arc<AtomicU64>,
 }
 
-/// Something to propose.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proposal {
-    /// What.
-    pub action: Action,
-    /// In whose name.
-    pub caller: Caller,
-    /// When its client stops waiting.
-    pub deadline: Monotonic,
-}
-
 impl Proposer {
     /// Starts the proposer of `member`; `incarnation` is another one for each start of it.
     pub(crate) fn start<R: Runtime, C: Clock, N: Replication>(
@@ -72,13 +61,20 @@ impl Proposer {
         Self { shared, observer, origin, sequence: Arc::new(AtomicU64::new(0)) }
     }
 
-    /// Proposes; resolves with the command's outcome, as this member's own apply knows it.
+    /// Proposes; resolves with the command's outcome, as this member's own apply knows it. The
+    /// client waits until `deadline`.
     ///
     /// # Errors
     /// [`ProposalError`] distinguishes surely not applied from unknown.
-    pub async fn propose(&self, proposal: &Proposal, now: Monotonic) -> ProposalResult {
-        let packed = Packed::new(self.next_origin(), proposal.caller, &proposal.action);
-        let outcome = self.shared.ledger().submit(packed, proposal.deadline, now)?;
+    pub async fn propose(
+        &self,
+        action: &Action,
+        caller: Caller,
+        deadline: Monotonic,
+        now: Monotonic,
+    ) -> ProposalResult {
+        let packed = Packed::new(self.next_origin(), caller, action);
+        let outcome = self.shared.ledger().submit(packed, deadline, now)?;
         self.outcome(outcome).await
     }
 

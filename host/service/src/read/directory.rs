@@ -5,6 +5,7 @@
 //! as old as this member's apply. Who does not find something waits for a read index and looks
 //! again, before saying that it does not exist. Queries read their own view.
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use synod_abi::schema::{EntryPointSchema, Schema};
@@ -56,14 +57,10 @@ impl Kind {
 }
 
 #[derive(Debug, Default)]
-struct Spaces {
-    generation: u64,
-    by_name: HashMap<String, Arc<SpaceEntry>>,
-}
-
-#[derive(Debug, Default)]
 struct Cache {
-    spaces: RwLock<Spaces>,
+    /// Grows whenever all spaces are forgotten, which their lock covers.
+    generation: AtomicU64,
+    spaces: RwLock<HashMap<String, Arc<SpaceEntry>>>,
     schemas: Mutex<HashMap<ModuleHash, Arc<Schema>>>,
 }
 
@@ -84,16 +81,16 @@ impl DirectoryCache {
     ) -> Result<Option<Arc<SpaceEntry>>, Fatal> {
         let generation = {
             let spaces = self.0.spaces.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(space) = spaces.by_name.get(name.as_str()) {
+            if let Some(space) = spaces.get(name.as_str()) {
                 return Ok(Some(space.clone()));
             }
-            spaces.generation
+            self.generation()
         };
         let Some(space) = self.space_in(&view()?, name)? else { return Ok(None) };
         let space = Arc::new(space);
         let mut spaces = self.0.spaces.write().unwrap_or_else(PoisonError::into_inner);
-        if spaces.generation == generation {
-            spaces.by_name.insert(name.as_str().to_owned(), space.clone());
+        if self.generation() == generation {
+            spaces.insert(name.as_str().to_owned(), space.clone());
         }
         Ok(Some(space))
     }
@@ -111,8 +108,14 @@ impl DirectoryCache {
     /// Forgets all spaces: what is read from now on is new.
     pub fn invalidate(&self) {
         let mut spaces = self.0.spaces.write().unwrap_or_else(PoisonError::into_inner);
-        spaces.generation += 1;
-        spaces.by_name.clear();
+        self.0.generation.fetch_add(1, Ordering::AcqRel);
+        spaces.clear();
+    }
+
+    /// Another one after each [`invalidate`](Self::invalidate): while it stays the same, so does
+    /// every space.
+    pub fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::Acquire)
     }
 
     /// The schema of a module that `view` has.

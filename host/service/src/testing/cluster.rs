@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::channel::oneshot;
 use synod_abi::{Blob, ClusterId, MemberId, OperationId, Revision, SpaceId};
 use synod_machine::directory::Head;
@@ -21,8 +22,8 @@ use super::watching;
 use crate::progress::lock;
 use crate::watch::WatchLimits;
 use crate::{
-    Args, CallAnswer, CallFailure, Committed, Executor, MachineReplica, Member, MemberParts, NewSpace,
-    Payload, ProposerLimits, UnavailableReason,
+    Args, CallAnswer, CallFailure, Executor, MachineReplica, Member, MemberParts, NewSpace, ProposerLimits,
+    UnavailableReason,
 };
 use log::{Log, TestLog};
 use ports::{TestPreparer, TestQueries, TestStore};
@@ -163,7 +164,7 @@ impl Cluster {
             log.leader_ready = true;
             let (term, committed) = (log.term, log.committed);
             log.entries.truncate(committed);
-            log.entries.push((term, Payload::Blank));
+            log.entries.push((term, None));
         }
         self.tell();
         self.run();
@@ -203,7 +204,7 @@ impl Cluster {
             let action = Action::Call(Call { space: SpaceId(1), operation: OperationId::of("emit"), args });
             let command = Command { origin: Default::default(), caller: Caller::default(), action };
             let entry = Entry { stamp: Default::default(), commands: vec![command] };
-            log.entries.push((term, Payload::Entry(synod_abi::encode(&entry).into())));
+            log.entries.push((term, Some(synod_abi::encode(&entry).into())));
         }
     }
 
@@ -270,7 +271,7 @@ impl Cluster {
     }
 
     /// All committed entries, with their indices.
-    pub(crate) fn committed_payloads(&self) -> Vec<(u64, Payload)> {
+    pub(crate) fn committed_payloads(&self) -> Vec<(u64, Option<Bytes>)> {
         let log = lock(&self.log);
         (1..)
             .zip(&log.entries[..log.committed])
@@ -283,10 +284,8 @@ impl Cluster {
         let log = lock(&self.log);
         let entries = log.entries[..log.committed].iter();
         entries
-            .filter_map(|(_, payload)| match payload {
-                Payload::Blank => None,
-                Payload::Entry(bytes) => Some(synod_abi::decode(bytes).expect("entries decode")),
-            })
+            .filter_map(|(_, entry)| entry.as_deref())
+            .map(|entry| synod_abi::decode(entry).expect("entries decode"))
             .collect()
     }
 
@@ -381,8 +380,7 @@ fn pump(log: &Mutex<Log>, nodes: &mut [Node]) -> bool {
         for (term, payload) in entries {
             node.applied += 1;
             let index = node.applied as u64;
-            let entry = Committed { index, term, mark: index, payload };
-            node.executor.apply(entry).expect("entries apply");
+            node.executor.apply(index, term, &index, payload.as_deref()).expect("entries apply");
         }
     }
     worked

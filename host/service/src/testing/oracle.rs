@@ -6,8 +6,8 @@ use synod_machine::{Action, Emitted, Entry, Fatal, MemoryState, directory};
 use super::cluster::{Cluster, ENVIRONMENT};
 use super::recipe::TestVm;
 use super::watching::Seen;
+use crate::MachineReplica;
 use crate::ports::Replica;
-use crate::{MachineReplica, Payload};
 
 /// See the module.
 pub(crate) struct Oracle {
@@ -23,7 +23,7 @@ impl Oracle {
         let mut machine =
             MachineReplica::load(&rows, ENVIRONMENT, TestVm::default()).expect("an empty state");
         for (index, payload) in cluster.committed_payloads() {
-            let Payload::Entry(bytes) = payload else { continue };
+            let Some(bytes) = payload else { continue };
             let applied: Result<_, Fatal> = machine.apply(rows.clone(), index, &bytes);
             let applied = applied.expect("entries apply");
             rows.commit(&applied.writes);

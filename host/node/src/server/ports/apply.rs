@@ -7,8 +7,8 @@ use std::sync::mpsc;
 use synod_consensus::{Applier, CommittedEntry, CommittedPayload, EntryId};
 use synod_machine::{Draft, Fatal};
 use synod_service::ports::Store;
-use synod_service::{Committed, Executor, MachineReplica, Payload};
-use synod_storage::{AppliedMark, StateStore};
+use synod_service::{Executor, MachineReplica};
+use synod_storage::StateStore;
 use synod_vm::WasmVm;
 use tokio::sync::oneshot;
 
@@ -46,7 +46,7 @@ impl ApplyThread {
             while let Ok((work, done)) = queue.recv() {
                 let result = match work {
                     Work::Apply(entries) => {
-                        entries.into_iter().try_for_each(|entry| apply(&mut executor, &tripwire, entry))
+                        entries.iter().try_for_each(|entry| apply(&mut executor, &tripwire, entry))
                     }
                     Work::Restored => restored(&mut executor, &rows),
                 };
@@ -73,18 +73,15 @@ impl ApplyThread {
     }
 }
 
-fn apply(executor: &mut NodeExecutor, tripwire: &Tripwire, entry: CommittedEntry) -> Result<(), Fatal> {
-    tripwire.arm(entry.index).map_err(Fatal)?;
-    executor.apply(committed(entry))?;
-    tripwire.disarm().map_err(Fatal)
-}
-
-fn committed(entry: CommittedEntry) -> Committed<AppliedMark> {
-    let payload = match entry.payload {
-        CommittedPayload::Command(bytes) => Payload::Entry(bytes),
-        CommittedPayload::Blank | CommittedPayload::Membership => Payload::Blank,
+fn apply(executor: &mut NodeExecutor, tripwire: &Tripwire, entry: &CommittedEntry) -> Result<(), Fatal> {
+    let CommittedEntry { index, term, mark, payload } = entry;
+    let commands = match payload {
+        CommittedPayload::Command(bytes) => Some(&bytes[..]),
+        CommittedPayload::Blank | CommittedPayload::Membership => None,
     };
-    Committed { index: entry.index, term: entry.term, mark: entry.mark, payload }
+    tripwire.arm(*index).map_err(Fatal)?;
+    executor.apply(*index, *term, mark, commands)?;
+    tripwire.disarm().map_err(Fatal)
 }
 
 fn restored(executor: &mut NodeExecutor, rows: &Rows) -> Result<(), Fatal> {

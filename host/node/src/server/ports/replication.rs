@@ -1,51 +1,39 @@
 //! The log for the service crate: the consensus of this member, and the connection to the leader.
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use synod_abi::{MemberId, SessionId};
 use synod_consensus::{ProposalOutcome, Raft, Refusal, TokioRuntime};
 use synod_service::ports::{ForwardLink, Leadership, ProposeError, Replication, Role, Touched, Unavailable};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
+use tokio::task::unconstrained;
 
 use super::apply::ApplyThread;
 use super::rows::NodeState;
 use crate::server::net::peers::Peers;
 
-/// Entries on their way to the consensus; the proposer has only a few in flight.
-const PROPOSALS: usize = 64;
-
 /// This member's consensus.
 pub(crate) type NodeRaft = Raft<TokioRuntime, NodeState, ApplyThread>;
-
-struct Proposed {
-    term: u64,
-    entry: Vec<u8>,
-    answer: oneshot::Sender<Result<(), ProposeError>>,
-}
 
 /// The log of the cluster, from this member. Clones share it.
 ///
 /// It exists before the consensus, which applies committed entries while it starts: until its
-/// [`Unbound`] end is bound, it knows no leader.
+/// [`Unbound`] end is bound, it knows no leader and refuses what is proposed.
 #[derive(Clone)]
 pub(crate) struct RaftReplication {
     me: MemberId,
     raft: watch::Receiver<Option<NodeRaft>>,
     peers: Peers,
-    proposals: mpsc::Sender<Proposed>,
 }
 
 /// The end of a [`RaftReplication`] that the consensus is bound to.
-pub(crate) struct Unbound {
-    raft: watch::Sender<Option<NodeRaft>>,
-    queue: mpsc::Receiver<Proposed>,
-}
+pub(crate) struct Unbound(watch::Sender<Option<NodeRaft>>);
 
 impl RaftReplication {
     /// For `me`, with `peers` to find the leader by.
     pub(crate) fn new(me: MemberId, peers: Peers) -> (Self, Unbound) {
-        let (proposals, queue) = mpsc::channel::<Proposed>(PROPOSALS);
         let (sender, raft) = watch::channel(None);
-        (Self { me, raft, peers, proposals }, Unbound { raft: sender, queue })
+        (Self { me, raft, peers }, Unbound(sender))
     }
 
     fn bound(&self) -> Option<NodeRaft> {
@@ -54,21 +42,9 @@ impl RaftReplication {
 }
 
 impl Unbound {
-    /// Binds the consensus, and starts the task that keeps proposals in order.
+    /// Binds the consensus.
     pub(crate) fn bind(self, raft: NodeRaft) {
-        let Self { raft: sender, mut queue } = self;
-        sender.send_replace(Some(raft.clone()));
-        tokio::spawn(async move {
-            let _bound = sender;
-            while let Some(Proposed { term, entry, answer }) = queue.recv().await {
-                match raft.propose(term, entry.into()).await {
-                    Err(error) => drop(answer.send(Err(ProposeError::Refused(error.to_string())))),
-                    Ok(proposal) => {
-                        drop(tokio::spawn(async move { answer.send(result_of(proposal.outcome().await)) }))
-                    }
-                }
-            }
-        });
+        self.0.send_replace(Some(raft));
     }
 }
 
@@ -114,17 +90,22 @@ impl Replication for RaftReplication {
         .boxed()
     }
 
-    fn propose(&self, term: u64, entry: Vec<u8>) -> BoxFuture<'static, Result<(), ProposeError>> {
-        let (answer, result) = oneshot::channel();
-        if self.proposals.try_send(Proposed { term, entry, answer }).is_err() {
-            let full =
-                format!("{PROPOSALS} entries wait for the consensus already, or this member is stopping");
-            return std::future::ready(Err(ProposeError::Refused(full))).boxed();
+    /// The first poll, here, gives the entry a place in the consensus's queue, which is first in,
+    /// first out for whoever waits for room, too. Unconstrained: nothing else may delay that poll.
+    fn propose(&self, term: u64, entry: Bytes) -> BoxFuture<'static, Result<(), ProposeError>> {
+        let bound = self.bound();
+        let mut proposed = Box::pin(unconstrained(async move {
+            let refused = |why: String| Err(ProposeError::Refused(why));
+            let Some(raft) = bound else { return refused("this member is starting".to_owned()) };
+            match raft.propose(term, entry).await {
+                Ok(pending) => result_of(pending.outcome().await),
+                Err(error) => refused(error.to_string()),
+            }
+        }));
+        match proposed.as_mut().now_or_never() {
+            Some(result) => std::future::ready(result).boxed(),
+            None => proposed,
         }
-        async move {
-            result.await.unwrap_or_else(|_| Err(ProposeError::Unknown("this member is stopping".to_owned())))
-        }
-        .boxed()
     }
 
     fn read_index(&self) -> BoxFuture<'static, Result<u64, Unavailable>> {

@@ -12,10 +12,10 @@ use futures::{FutureExt, StreamExt};
 use synod_abi::{MemberId, SessionId};
 
 use super::ports::TestPorts;
+use crate::Member;
 use crate::ports::{ForwardLink, Leadership, ProposeError, Replication, Role, Runtime, Touched, Unavailable};
 use crate::progress::lock;
 use crate::testing::sim::Sim;
-use crate::{Member, Payload};
 
 /// How the log answers proposals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,8 @@ pub(super) struct Log {
     pub(super) term: u64,
     pub(super) leader: Option<MemberId>,
     pub(super) leader_ready: bool,
-    pub(super) entries: Vec<(u64, Payload)>,
+    /// Terms and entries; a term's first entry is none.
+    pub(super) entries: Vec<(u64, Option<Bytes>)>,
     pub(super) committed: usize,
     pub(super) hold_commits: bool,
     pub(super) mood: Mood,
@@ -126,7 +127,7 @@ impl Replication for TestLog {
             Mood::Refuse => Err(ProposeError::Refused("no majority".into())),
             Mood::UnknownLost => Err(ProposeError::Unknown("lost".into())),
             mood => {
-                log.entries.push((term, Payload::Entry(entry)));
+                log.entries.push((term, Some(entry)));
                 if mood == Mood::UnknownKept { Err(ProposeError::Unknown("kept".into())) } else { Ok(()) }
             }
         };
