@@ -184,12 +184,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn latest(&self) -> Result<Self::View, Fatal> {
         self.view()
     }
-    /// Blocks until the log has been written up to `index`, so that state never gets ahead of it.
-    ///
-    /// # Errors
-    /// [`Fatal`] if the log cannot be written.
-    fn wait_written(&self, index: u64) -> Result<(), Fatal>;
-    /// Writes rows and mark in one batch.
+    /// Writes rows and mark in one batch. Blocks until the log has been written as far as the mark,
+    /// so that state never gets ahead of it.
     ///
     /// # Errors
     /// [`StoreError::Full`] if nothing was written for want of space.

@@ -87,7 +87,6 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
             None => None,
             Some(entry) => Some(self.replica.apply(self.store.latest()?, index, entry)?),
         };
-        self.store.wait_written(index)?;
         let writes = effects.as_ref().map_or(&[][..], |effects| &effects.writes);
         let modules_changed = directory::change_modules(writes);
         self.commit(writes, mark)?;

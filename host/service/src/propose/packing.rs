@@ -49,7 +49,7 @@ pub(crate) struct Packed {
     pub(crate) step: Option<Step>,
 }
 
-/// [`Command`](synod_machine::Command) by reference; a test holds their encodings against each other.
+/// A [`Command`](synod_machine::Command) by reference; a test compares their encodings.
 #[derive(Serialize)]
 struct CommandRef<'a> {
     origin: Origin,

@@ -39,10 +39,6 @@ impl Store for Rows {
         self.state.latest().map(Arc::new).map_err(fatal)
     }
 
-    fn wait_written(&self, index: u64) -> Result<(), Fatal> {
-        self.log.wait_written(index).map_err(fatal)
-    }
-
     fn commit(&self, writes: &[Write], mark: &AppliedMark) -> Result<(), StoreError> {
         self.state.commit(writes, mark).map_err(|error| match error {
             StorageError::Full { .. } => StoreError::Full(error.to_string()),

@@ -24,9 +24,6 @@ impl Store for TestStore {
     fn view(&self) -> Result<MemoryState, Fatal> {
         Ok(lock(&self.rows).clone())
     }
-    fn wait_written(&self, _: u64) -> Result<(), Fatal> {
-        Ok(())
-    }
     fn commit(&self, writes: &[Write], _: &u64) -> Result<(), StoreError> {
         if *lock(&self.full) > 0 {
             return Err(StoreError::Full("no space left".into()));
