@@ -148,8 +148,8 @@ impl Cluster {
                 &format!("sessions and what is theirs to be gone from member {}", member.name),
                 PATIENCE,
                 || async move {
-                    let status = self.status(n).await?;
-                    let left = [status.sessions, status.requests, status.waiting, status.timers];
+                    let counts = self.status(n).await?.counts?;
+                    let left = [counts.sessions, counts.requests, counts.waiting, counts.timers];
                     (left == [0; 4]).then_some(())
                 },
             )

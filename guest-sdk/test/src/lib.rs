@@ -23,7 +23,7 @@ mod wasm;
 
 pub use host::TestHost;
 pub use session::{Started, TestSession};
-pub use synod_machine::directory::{Head, HookFailures};
+pub use synod_machine::directory::{Counts, Head, HookFailures};
 pub use synod_machine::events::EventLog;
 pub use synod_machine::{
     Action, Binding, Cancelled, DeliveryFailure, EventRetention, LogLine, OnFailure, Outcome, Rejection,

@@ -403,7 +403,7 @@ fn what_the_cluster_does_is_never_rejected() {
     session.client().sell("a", 1).unwrap();
     let before = host.events("shop").len();
     session.close();
-    assert_eq!(host.head().sessions, 0);
+    assert_eq!(host.head().counts.sessions, 0);
     assert_eq!(host.events("shop").len() - before, 2, "the hook's events stay");
     assert_eq!(
         host.hook_failures("shop").map(|failures| (failures.count, failures.why)),
@@ -451,9 +451,9 @@ fn a_space_that_is_deleted_takes_its_events_and_bindings_along() {
     let name = |name| synod_sdk::abi::SpaceName::new(name).expect("a name");
     host.apply(Action::DeleteSpace { name: name("ledger") }).expect("it is there");
     host.client().sell("a", 13).unwrap();
-    assert_eq!((host.head().events, host.head().bindings), (2, 0));
+    assert_eq!((host.head().counts.events, host.head().counts.bindings), (2, 0));
     host.apply(Action::DeleteSpace { name: name("shop") }).expect("it is there");
-    assert_eq!((host.head().events, host.head().event_bytes), (0, 0));
+    assert_eq!((host.head().counts.events, host.head().counts.event_bytes), (0, 0));
     host.create_space::<Shop>("shop");
     assert!(host.events("shop").is_empty());
 }

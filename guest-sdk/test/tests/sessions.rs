@@ -117,7 +117,7 @@ fn what_waits_is_answered_by_another_command() {
     let (gate_one, gate_two) = (one.async_client(), two.async_client());
     let (first, second) = (host.start(gate_one.enter()), host.start(gate_two.enter()));
     assert!(first.is_waiting() && second.is_waiting());
-    assert_eq!((host.head().waiting, host.head().requests), (2, 2));
+    assert_eq!((host.head().counts.waiting, host.head().counts.requests), (2, 2));
     assert_eq!(host.client().refuse().unwrap(), 2);
     assert_eq!(first.take().rejection(), GateError::Locked);
     let third = host.start(gate_one.enter());
@@ -126,7 +126,8 @@ fn what_waits_is_answered_by_another_command() {
     assert_eq!((third.take(), second.take().rejection()), (Ok(2), GateError::Locked));
     assert_eq!(one.client().enter().unwrap(), 1, "it is open, so nothing waits");
     one.client().note("so that everything is acknowledged").unwrap();
-    assert_eq!((host.head().waiting, host.head().requests), (0, 2), "the last of one, and that of two");
+    let counts = host.head().counts;
+    assert_eq!((counts.waiting, counts.requests), (0, 2), "the last of one, and that of two");
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn without_a_session_nothing_waits() {
     let host = TestHost::of::<Gate>();
     let refused = host.client().enter().expect_err("it cannot wait");
     assert_eq!(refused.to_string(), synod_test::Rejection::CannotWait.to_string());
-    assert_eq!(host.head().waiting, 0);
+    assert_eq!(host.head().counts.waiting, 0);
 }
 
 #[test]
@@ -160,7 +161,7 @@ fn a_wait_ends_at_its_time_and_not_before() {
     assert_eq!(started.take(), Err(CallError::WaitTimeout));
     assert_eq!(host.client().diary().unwrap(), ["cancelled, granted: false"]);
     assert_eq!(session.client().waiting_ms(0).enter(), Err(CallError::WaitTimeout), "0 does not wait at all");
-    assert_eq!((host.head().waiting, host.head().timers), (0, 0));
+    assert_eq!((host.head().counts.waiting, host.head().counts.timers), (0, 0));
 }
 
 #[test]
@@ -180,7 +181,7 @@ fn a_call_is_cancelled_in_every_state() {
     assert_eq!(host.client().diary().unwrap(), [no, yes, yes, "plain"]);
     assert_eq!(session.cancel(RequestId(100)), Cancelled::NotRun);
     session.close();
-    assert_eq!(host.head().requests, 0);
+    assert_eq!(host.head().counts.requests, 0);
 }
 
 #[test]
@@ -189,10 +190,10 @@ fn dropping_what_waits_cancels_it() {
     let session = host.open_session();
     let gate = session.async_client();
     drop(host.start(gate.enter()));
-    assert_eq!(host.head().waiting, 0);
+    assert_eq!(host.head().counts.waiting, 0);
     assert_eq!(host.client().diary().unwrap(), ["cancelled, granted: false"]);
     session.client().note("acknowledges the cancelled one").unwrap();
-    assert_eq!(host.head().requests, 1);
+    assert_eq!(host.head().counts.requests, 1);
 }
 
 #[test]
@@ -211,8 +212,8 @@ fn a_sessions_end_ends_what_waits_in_it() {
         assert!(matches!(session.client().note("late"), Err(CallError::SessionExpired(_))));
         assert_eq!(host.client().diary().unwrap().last(), Some(&format!("end of {}", session.id())));
     }
-    let head = host.head();
-    assert_eq!((head.sessions, head.requests, head.waiting, head.timers), (0, 0, 0, 0));
+    let counts = host.head().counts;
+    assert_eq!((counts.sessions, counts.requests, counts.waiting, counts.timers), (0, 0, 0, 0));
     assert_eq!(
         host.rows("gate"),
         4,
@@ -257,7 +258,7 @@ fn timers_fire_each_at_its_time() {
     assert_eq!(gate.diary().unwrap()[2], at(first, 1_099));
     host.advance_ms(95);
     assert_eq!(gate.diary().unwrap().len(), 12);
-    assert_eq!((host.now(), host.head().timers), (begin.plus_ms(1_194), 1));
+    assert_eq!((host.now(), host.head().counts.timers), (begin.plus_ms(1_194), 1));
 }
 
 #[test]

@@ -101,7 +101,7 @@ impl Machine {
         let mut draft = run.draft.into_inner();
         chain.update(&self.transcript);
         self.transcript.clear();
-        draft.counts().store(&mut self.head);
+        draft.numbers().store(&mut self.head);
         self.head.chain = *chain.finalize().as_bytes();
         self.next_timer = draft.next_timer(self.next_timer)?;
         let (overlay, view, effects, emissions) = draft.into_parts();

@@ -11,7 +11,7 @@ use synod_abi::{
 };
 
 use crate::log::rejection::{Change, Incompatible};
-use crate::rows::directory::{FORMAT, Head, HookFailures, StoredRecipe, StoredSpace};
+use crate::rows::directory::{Counts, FORMAT, Head, HookFailures, StoredRecipe, StoredSpace};
 use crate::rows::events::{EventLog, EventPosition, StoredBinding, StoredEvent};
 use crate::rows::sessions::StoredTicket;
 use crate::rows::sessions::{RequestRecord, RequestState, SessionRecord};
@@ -247,12 +247,21 @@ fn stored_rows() {
         commands: 4,
         ..Head::EMPTY
     };
-    let head = Head { last_space: 5, recipes: 6, spaces: 7, index: 8, ..head };
-    let head = Head { sessions: 9, requests: 10, waiting: 11, timers: 12, last_timer: 13, ..head };
-    let head = Head { events: 14, event_bytes: 15, bindings: 16, ..head };
+    let counts = Counts {
+        recipes: 7,
+        spaces: 8,
+        sessions: 9,
+        requests: 10,
+        waiting: 11,
+        timers: 12,
+        events: 13,
+        event_bytes: 14,
+        bindings: 15,
+    };
+    let head = Head { last_space: 5, last_timer: 6, counts, index: 16, ..head };
     golden(
         head,
-        &format!("03 00 00 01 02 03 04 05 06 07 09 0a 0b 0c 0d 0e 0f 10 00000000 08 {}", "00".repeat(32)),
+        &format!("04 00 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 00000000 10 {}", "00".repeat(32)),
     );
     let space =
         StoredSpace { id: SpaceId(1), recipe: reference(), created: Revision(2), created_at: Time(3) };

@@ -4,6 +4,7 @@
 //! rows as the machine. They decide nothing.
 pub(crate) mod codec;
 pub(crate) mod counter;
+pub(crate) mod counts;
 pub(crate) mod digest;
 pub mod directory;
 pub mod events;

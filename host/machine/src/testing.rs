@@ -129,10 +129,10 @@ impl Member {
             .unwrap_or_default()
     }
 
-    /// Head counters: sessions, requests, waiting calls, timers.
+    /// Counts: sessions, requests, waiting calls, timers.
     pub(crate) fn counts(&self) -> (u32, u64, u64, u64) {
-        let head = self.machine.head();
-        (head.sessions, head.requests, head.waiting, head.timers)
+        let counts = self.machine.head().counts;
+        (counts.sessions, counts.requests, counts.waiting, counts.timers)
     }
 
     pub(crate) fn one(&mut self, action: Action) -> Result<Reply, Rejection> {

@@ -79,9 +79,8 @@ pub struct QueryOptions {
 pub struct Status {
     /// Term, leader, role.
     pub leadership: Leadership,
-    /// The head of its state: what it counts, its revision, its time. None before the first
-    /// command.
-    pub head: Option<Head>,
+    /// The head of its state: what it counts, its revision, its time.
+    pub head: Head,
     /// Index of the last applied entry, with the digests after it.
     pub applied: DigestRecord,
     /// Watches that clients have on this member.
@@ -148,7 +147,7 @@ impl<P: Ports> Member<P> {
     /// Unavailable if it is stopping.
     pub fn status(&self) -> Result<Status, CallFailure> {
         let view = self.view()?;
-        let head = self.fatal(directory::head(&view))?;
+        let head = self.fatal(directory::head(&view))?.unwrap_or(Head::EMPTY);
         Ok(Status {
             leadership: self.0.observer.leadership(),
             head,

@@ -178,7 +178,7 @@ fn a_handler_that_fails_rejects_with_what_it_failed_with() {
     on_a_member(OnFailure::Reject, |mut member| {
         assert_eq!(member.emit(1, SPEND_AND_PANIC).0, handler_failed(Fault::Panic));
         assert_eq!(member.emit(1, SPEND_AND_TRAP).0, handler_failed(Fault::Trap));
-        assert_eq!((member.failures(), member.machine.head().events), (None, 0));
+        assert_eq!((member.failures(), member.machine.head().counts.events), (None, 0));
         assert!(member.emit(1, RETURN).0.is_ok(), "its instance was replaced");
     });
 }
@@ -199,7 +199,7 @@ fn handlers_that_are_skipped_pay_for_what_they_did() {
             "and many of them no more than one that never ends"
         );
         assert_eq!(member.failures(), Some((102, DeliveryFailure::Fault(Fault::OutOfFuel))));
-        assert_eq!(member.machine.head().events, 102);
+        assert_eq!(member.machine.head().counts.events, 102);
     });
 }
 

@@ -236,7 +236,7 @@ async fn the_lock_moves(cluster: &Cluster, client: &Client, step: &impl Fn(&str)
     ));
     let mut second = contender(cluster, "echo $SYNOD_TOKEN $SYNOD_SESSION");
     until("the second process to wait", PATIENCE, || async {
-        (cluster.status(0).await?.waiting == 1).then_some(())
+        (cluster.status(0).await?.counts?.waiting == 1).then_some(())
     })
     .await;
     client.describe_session(session).await.expect("the holder's session is open");

@@ -29,7 +29,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         let there: Option<StoredBinding> = self.draft.read(Table::System, &of_source, "a binding")?;
         if there.is_none() {
             self.check_new_binding(handler, source)?;
-            self.machine.head.bindings += 1;
+            self.draft.counts().bindings += 1;
             self.draft.overlay().put(Table::System, &of_handler, Vec::new());
         }
         let bound = there.map_or(self.turn.revision, |there| there.bound);
@@ -40,7 +40,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
     }
 
     /// Whether another binding of `handler` to `source` is allowed.
-    fn check_new_binding(&self, handler: SpaceId, source: SpaceId) -> Result<(), Stop> {
+    fn check_new_binding(&mut self, handler: SpaceId, source: SpaceId) -> Result<(), Stop> {
         let draft = &*self.draft;
         if reaches(draft, handler, source)? {
             return Err(Rejection::BindingCircle.into());
@@ -50,7 +50,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         if of_source.max(of_handler) >= limits::SPACE_BINDINGS {
             return Err(Rejection::TooManyBindings.into());
         }
-        if self.machine.head.bindings >= limits::BINDINGS {
+        if self.draft.counts().bindings >= limits::BINDINGS {
             return Err(Rejection::TooManyBindingsInAll.into());
         }
         Ok(())
@@ -68,7 +68,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
 
     /// Takes every binding of a space that is deleted back, on both sides.
     pub(crate) fn remove_bindings(&mut self, space: SpaceId) -> Result<(), Fatal> {
-        if self.machine.head.bindings == 0 {
+        if self.draft.counts().bindings == 0 {
             return Ok(());
         }
         for record in bindings_of_source(&*self.draft, space)? {
@@ -89,7 +89,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         for key in binding_keys(source, handler, filter) {
             self.draft.overlay().delete(Table::System, &key);
         }
-        self.machine.head.bindings.take(1, "bindings")?;
+        self.draft.counts().bindings.take(1, "bindings")?;
         self.machine.sources.clear();
         Ok(())
     }

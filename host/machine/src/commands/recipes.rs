@@ -26,10 +26,10 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
             Some(there) if there.hash == hash => return Ok(Reply::Installed { recipe, hash, already: true }),
             Some(there) if !replace => return Err(Rejection::RecipeExists { hash: there.hash }.into()),
             Some(there) => self.replace(&there, &schema)?,
-            None if self.machine.head.recipes as usize >= limits::RECIPES => {
+            None if self.draft.counts().recipes as usize >= limits::RECIPES => {
                 return Err(Rejection::TooMany { what: Counted::Recipes }.into());
             }
-            None => self.machine.head.recipes += 1,
+            None => self.draft.counts().recipes += 1,
         }
         let stored = StoredRecipe {
             hash,
@@ -67,7 +67,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         }
         self.delete_module(&record);
         self.draft.overlay().delete(Table::Recipes, &recipe_key(b'r', recipe));
-        self.machine.head.recipes.take(1, "recipes")?;
+        self.draft.counts().recipes.take(1, "recipes")?;
         self.machine.directory_changed = true;
         Ok(Reply::Done)
     }

@@ -37,7 +37,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
             None => directory::latest(&*self.draft, recipe)?,
         };
         let record = record.ok_or(Rejection::UnknownRecipe)?;
-        if self.machine.head.spaces as usize >= limits::SPACES {
+        if self.draft.counts().spaces as usize >= limits::SPACES {
             return Err(Rejection::TooMany { what: Counted::Spaces }.into());
         }
         let id = self
@@ -47,7 +47,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
             .checked_add(1)
             .ok_or(Rejection::TooMany { what: Counted::SpaceIds })?;
         self.machine.head.last_space = id;
-        self.machine.head.spaces += 1;
+        self.draft.counts().spaces += 1;
         let stored = StoredSpace {
             id: SpaceId(id),
             recipe: record.recipe.clone(),
@@ -101,7 +101,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         self.remove_bindings(record.id)?;
         self.draft.abandon_tickets(record.id)?;
         self.draft.purge_timers(record.id)?;
-        self.machine.head.spaces.take(1, "spaces")?;
+        self.draft.counts().spaces.take(1, "spaces")?;
         self.machine.sources.remove(&record.id);
         self.forget(record.id);
         self.machine.deleted.push(record.id);

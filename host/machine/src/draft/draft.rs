@@ -12,11 +12,12 @@ use serde::de::DeserializeOwned;
 use synod_abi::{Access, Direction, Revision, SpaceId, Time};
 
 use crate::draft::budget::Budget;
-use crate::draft::counts::Counts;
 use crate::draft::effects::{Effects, LogLine};
 use crate::draft::emission::{EmissionMark, Emissions};
+use crate::draft::numbers::Numbers;
 use crate::ports::{Fatal, RangeLimit, Row, StateView, Table};
 use crate::rows::codec::decode;
+use crate::rows::counts::Counts;
 use crate::rows::head::Head;
 use crate::rows::overlay::{Overlay, Range, Savepoint};
 
@@ -26,7 +27,7 @@ pub(crate) const SPACE_BYTES: usize = 4;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
     rows: Savepoint,
-    counts: Counts,
+    numbers: Numbers,
     completions: usize,
     changes: usize,
     emissions: EmissionMark,
@@ -39,7 +40,7 @@ pub(super) struct Inner<S> {
     pub(super) space: SpaceId,
     pub(super) access: Access,
     pub(super) budget: Budget,
-    pub(super) counts: Counts,
+    pub(super) numbers: Numbers,
     pub(super) revision: Revision,
     pub(super) time: Time,
     pub(super) fatal: Option<Fatal>,
@@ -55,23 +56,23 @@ pub struct Draft<S>(pub(super) Box<Inner<S>>);
 
 impl<S: StateView> Draft<S> {
     /// For the commands of an entry.
-    pub(crate) fn for_entry(view: S, counts: Counts) -> Self {
-        Self::new(view, SpaceId(0), Access::Write, counts)
+    pub(crate) fn for_entry(view: S, numbers: Numbers) -> Self {
+        Self::new(view, SpaceId(0), Access::Write, numbers)
     }
 
     /// For a query of `space`: every writing host call is a [`Fault::BadHostCall`].
     pub fn for_query(view: S, space: SpaceId) -> Self {
-        Self::new(view, space, Access::Read, Counts::default())
+        Self::new(view, space, Access::Read, Numbers::default())
     }
 
-    fn new(view: S, space: SpaceId, access: Access, counts: Counts) -> Self {
+    fn new(view: S, space: SpaceId, access: Access, numbers: Numbers) -> Self {
         Self(Box::new(Inner {
             view,
             overlay: Overlay::default(),
             space,
             access,
             budget: Budget::default(),
-            counts,
+            numbers,
             revision: Revision(0),
             time: Time(0),
             fatal: None,
@@ -87,7 +88,7 @@ impl<S: StateView> Draft<S> {
         self.0.revision = revision;
         self.0.time = head.time;
         self.0.written_before = self.0.overlay.written_bytes();
-        self.0.emissions.begin_command(head.bindings > 0);
+        self.0.emissions.begin_command(self.0.numbers.counts.bindings > 0);
     }
 
     /// Revision of the command.
@@ -134,7 +135,11 @@ impl<S: StateView> Draft<S> {
     }
 
     pub(crate) fn counts(&mut self) -> &mut Counts {
-        &mut self.0.counts
+        &mut self.0.numbers.counts
+    }
+
+    pub(crate) fn numbers(&mut self) -> &mut Numbers {
+        &mut self.0.numbers
     }
 
     pub(crate) fn emissions(&mut self) -> &mut Emissions {
@@ -168,10 +173,10 @@ impl<S: StateView> Draft<S> {
 
     /// A point to return to. Points may be nested.
     pub(crate) fn savepoint(&self) -> Mark {
-        let Inner { overlay, counts, effects, emissions, .. } = &*self.0;
+        let Inner { overlay, numbers, effects, emissions, .. } = &*self.0;
         Mark {
             rows: overlay.savepoint(),
-            counts: *counts,
+            numbers: *numbers,
             completions: effects.completions.len(),
             changes: effects.sessions.len(),
             emissions: emissions.mark(),
@@ -181,7 +186,7 @@ impl<S: StateView> Draft<S> {
     /// Whether something was written, drawn, completed or sent since `mark`.
     pub(crate) fn changed_since(&self, mark: &Mark) -> bool {
         self.0.overlay.wrote_since(mark.rows)
-            || self.0.counts != mark.counts
+            || self.0.numbers != mark.numbers
             || self.0.emissions.queued_since(mark.emissions)
     }
 
@@ -193,7 +198,7 @@ impl<S: StateView> Draft<S> {
     /// Returns to `mark`; lines for people stay.
     pub(crate) fn rollback(&mut self, mark: &Mark) {
         self.0.overlay.rollback(mark.rows);
-        self.0.counts = mark.counts;
+        self.0.numbers = mark.numbers;
         self.0.effects.completions.truncate(mark.completions);
         self.0.effects.sessions.truncate(mark.changes);
         self.0.emissions.rollback(mark.emissions);

@@ -192,8 +192,9 @@ impl<S: StateView> HostCalls for Draft<S> {
     fn next_token(&mut self) -> Result<u64, Fault> {
         let this = &mut *self.0;
         this.writable()?;
-        this.counts.tokens = this.counts.tokens.checked_add(1).ok_or(Fault::BadHostCall)?;
-        Ok(this.counts.tokens)
+        let tokens = &mut this.numbers.tokens;
+        *tokens = tokens.checked_add(1).ok_or(Fault::BadHostCall)?;
+        Ok(*tokens)
     }
 
     fn set_timer(&mut self, at_ms: u64, payload: &[u8]) -> Result<u64, Fault> {

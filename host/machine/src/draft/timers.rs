@@ -30,10 +30,10 @@ impl<S: StateView> Draft<S> {
     }
 
     fn add(&mut self, at: Time, fires: &Fires) -> TimerId {
-        let counts = self.counts();
-        counts.timers += 1;
-        counts.last_timer += 1;
-        let timer = TimerId(counts.last_timer);
+        let numbers = self.numbers();
+        numbers.counts.timers += 1;
+        numbers.last_timer += 1;
+        let timer = TimerId(numbers.last_timer);
         self.overlay().put_new(Table::Timers, &timer_key(at, timer), synod_abi::encode(fires));
         if let Fires::Hook { space, .. } = fires {
             self.overlay().put_new(

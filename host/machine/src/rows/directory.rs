@@ -27,6 +27,7 @@ use synod_abi::{Direction, ModuleHash, RecipeName, RecipeRef, Revision, SpaceId,
 use crate::log::rejection::DeliveryFailure;
 use crate::ports::{Fatal, StateView, Table, Write};
 use crate::rows::codec::{damaged, decode};
+pub use crate::rows::counts::Counts;
 use crate::rows::digest::RowSum;
 pub use crate::rows::head::{FORMAT, Head, head};
 pub use crate::rows::scan::Page;

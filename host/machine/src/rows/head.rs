@@ -11,10 +11,11 @@ use synod_abi::{ClusterId, Revision, Time};
 use crate::log::environment::Environment;
 use crate::ports::{Fatal, StateView, Table};
 use crate::rows::codec::decode;
+use crate::rows::counts::Counts;
 use crate::rows::digest::RowSum;
 
 /// Version of the rows that this build writes and reads.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 const HEAD: &[u8] = b"h";
 
@@ -37,26 +38,10 @@ pub struct Head {
     pub commands: u64,
     /// The last id that was given to a space.
     pub last_space: u32,
-    /// Installed recipes.
-    pub recipes: u32,
-    /// Spaces.
-    pub spaces: u32,
-    /// Sessions.
-    pub sessions: u32,
-    /// Requests of sessions whose outcomes are not acknowledged, those that wait among them.
-    pub requests: u64,
-    /// Calls that wait.
-    pub waiting: u64,
-    /// Pending timers, the deadlines of waiting calls among them.
-    pub timers: u64,
     /// The last id that was given to a timer.
     pub last_timer: u64,
-    /// Events that are kept.
-    pub events: u64,
-    /// Bytes of their keys and values.
-    pub event_bytes: u64,
-    /// Bindings of spaces to others' events.
-    pub bindings: u32,
+    /// What the rows are counted as.
+    pub counts: Counts,
     /// Sum of all rows that count.
     pub rows: RowSum,
     /// Index of the last entry that was applied. Blank and membership entries are not.
@@ -66,7 +51,8 @@ pub struct Head {
 }
 
 impl Head {
-    pub(crate) const EMPTY: Self = Self {
+    /// Of a state before the first entry.
+    pub const EMPTY: Self = Self {
         format: FORMAT,
         cluster: None,
         environment: None,
@@ -75,16 +61,8 @@ impl Head {
         tokens: 0,
         commands: 0,
         last_space: 0,
-        recipes: 0,
-        spaces: 0,
-        sessions: 0,
-        requests: 0,
-        waiting: 0,
-        timers: 0,
         last_timer: 0,
-        events: 0,
-        event_bytes: 0,
-        bindings: 0,
+        counts: Counts::ZERO,
         rows: RowSum::ZERO,
         index: 0,
         chain: [0; 32],

@@ -1,8 +1,8 @@
 //! [`Run`]: what a command is carried out with, and the one place where a recipe is entered.
 use synod_abi::{Context, EntryPoint, Revision, SessionId, SpaceId};
 
-use crate::draft::counts::Counts;
 use crate::draft::draft::{Draft, Mark};
+use crate::draft::numbers::Numbers;
 use crate::log::command::Caller;
 use crate::log::outcome::{Outcome, Reply};
 use crate::log::rejection::Rejection;
@@ -63,7 +63,7 @@ pub(crate) struct Entering<'a> {
 impl<'a, S: StateView, V: Vm<Draft<S>>> Run<'a, S, V> {
     /// For the commands of an entry, on the rows in `view`.
     pub(crate) fn for_entry(machine: &'a mut Machine, vm: &'a mut V, view: S) -> Self {
-        let draft = Lent::new(Draft::for_entry(view, Counts::of(&machine.head)));
+        let draft = Lent::new(Draft::for_entry(view, Numbers::of(&machine.head)));
         let turn = Turn::new(Caller::default(), machine.head.revision);
         Self { machine, vm, draft, turn }
     }

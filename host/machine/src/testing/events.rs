@@ -44,7 +44,7 @@ pub(crate) fn recount(state: &MemoryState, head: &Head, applied: &Applied) {
         "who has events has a row of what it keeps"
     );
     let all = logs.iter().fold((0, 0), |(events, bytes), (_, log)| (events + log.events, bytes + log.bytes));
-    assert_eq!((head.events, head.event_bytes), all);
+    assert_eq!((head.counts.events, head.counts.event_bytes), all);
     bindings(state, head);
     sums(state);
     told(state, applied);
@@ -90,7 +90,7 @@ fn bindings(state: &MemoryState, head: &Head) {
         }
     }
     assert_eq!((bindings, bindings), (rows(b'o').count(), rows(b'p').count()));
-    assert_eq!(head.bindings as usize, bindings);
+    assert_eq!(head.counts.bindings as usize, bindings);
 }
 
 /// The sum of each space's rows and events is the one that is stored.

@@ -9,11 +9,11 @@ use crate::{MemoryState, Table, directory};
 pub(crate) fn recount(state: &MemoryState, head: &directory::Head) {
     let rows = |table, prefix: u8| state.rows(table).filter(move |(key, _)| key[0] == prefix);
     let number = |table, prefix| rows(table, prefix).count() as u64;
-    assert_eq!(u64::from(head.sessions), number(Table::Sessions, b's'));
-    assert_eq!(u64::from(head.sessions), number(Table::Sessions, b'n'));
-    assert_eq!(head.requests, number(Table::Sessions, b'r'));
-    assert_eq!(head.waiting, number(Table::Sessions, b't'));
-    assert_eq!(head.timers, number(Table::Timers, b't'));
+    assert_eq!(u64::from(head.counts.sessions), number(Table::Sessions, b's'));
+    assert_eq!(u64::from(head.counts.sessions), number(Table::Sessions, b'n'));
+    assert_eq!(head.counts.requests, number(Table::Sessions, b'r'));
+    assert_eq!(head.counts.waiting, number(Table::Sessions, b't'));
+    assert_eq!(head.counts.timers, number(Table::Timers, b't'));
     let (mut requests, mut deadlines) = (BTreeMap::<&[u8], (u32, u64, u32, u64)>::new(), 0);
     for (key, value) in rows(Table::Sessions, b'r') {
         let record: RequestRecord = synod_abi::decode(value).unwrap();
@@ -32,7 +32,7 @@ pub(crate) fn recount(state: &MemoryState, head: &directory::Head) {
     assert!(requests.is_empty(), "requests have sessions");
     let in_spaces: u64 =
         rows(Table::Sessions, b'c').map(|(_, value)| synod_abi::decode::<u64>(value).unwrap()).sum();
-    assert_eq!(in_spaces, head.waiting);
+    assert_eq!(in_spaces, head.counts.waiting);
     let fires = rows(Table::Timers, b't').map(|(_, value)| synod_abi::decode::<Fires>(value).unwrap());
     let (mut hooks, mut others) = (0, 0);
     fires.for_each(|fires| match fires {

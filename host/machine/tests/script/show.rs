@@ -3,6 +3,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use synod_abi::{EntryPoint, SessionId, SpaceId, limits};
+use synod_machine::directory::Head;
 use synod_machine::events::{self, EventPosition};
 use synod_machine::{Applied, Outcome, RangeLimit, Reply, SessionChange, Table, directory};
 
@@ -56,20 +57,20 @@ impl Runner {
         out
     }
 
-    /// The counts of the head that are not zero.
+    /// The revision, and the counts that are not zero.
     pub(super) fn head(&self) -> String {
-        let head = self.machine.head();
-        let counts = [
-            ("revision", head.revision.0),
-            ("spaces", u64::from(head.spaces)),
-            ("sessions", u64::from(head.sessions)),
-            ("requests", head.requests),
-            ("waiting", head.waiting),
-            ("timers", head.timers),
-            ("events", head.events),
-            ("bindings", u64::from(head.bindings)),
+        let Head { revision, counts, .. } = *self.machine.head();
+        let numbers = [
+            ("revision", revision.0),
+            ("spaces", u64::from(counts.spaces)),
+            ("sessions", u64::from(counts.sessions)),
+            ("requests", counts.requests),
+            ("waiting", counts.waiting),
+            ("timers", counts.timers),
+            ("events", counts.events),
+            ("bindings", u64::from(counts.bindings)),
         ];
-        let shown = counts.iter().filter(|(_, count)| *count > 0);
+        let shown = numbers.iter().filter(|(_, count)| *count > 0);
         shown.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
     }
 

@@ -215,8 +215,7 @@ impl Cluster {
 
     /// The head of the state of `number`.
     pub(crate) fn head(&self, number: u64) -> Head {
-        let status = self.member(number).status().expect("a status");
-        status.head.expect("a formed cluster")
+        self.member(number).status().expect("a status").head
     }
 
     /// A row of the space `counter` on `number`.

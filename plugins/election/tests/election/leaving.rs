@@ -62,9 +62,9 @@ fn the_end_of_a_session_ends_what_it_led_and_waited_for() {
         assert_eq!(told(&host, "y").last(), Some(&format!("{} vacant {}", host.revision(), after[1].token)));
         three.close();
         assert_eq!(told(&host, "x").last(), Some(&format!("{} vacant {}", host.revision(), last.token)));
-        let head = host.head();
+        let counts = host.head().counts;
         assert_eq!(
-            (host.rows("election"), head.sessions, head.requests, head.waiting, head.timers),
+            (host.rows("election"), counts.sessions, counts.requests, counts.waiting, counts.timers),
             (0, 0, 0, 0, 0)
         );
     }
@@ -91,7 +91,7 @@ fn who_gives_up_leaves_the_line() {
     assert_eq!(line(&host, "db"), ["d"]);
     one.client().resign("db", leadership.token).unwrap();
     assert!(waits.take().unwrap().token > leadership.token);
-    assert_eq!(host.head().timers, 0);
+    assert_eq!(host.head().counts.timers, 0);
 }
 
 #[test]

@@ -263,5 +263,5 @@ fn a_session_has_so_many_candidates_and_all_of_them_end_with_it_in_one_command()
     other.client().resign(name(0), token).unwrap();
     other.client().campaign("one more", "a", "").unwrap();
     other.close();
-    assert_eq!((host.rows("election"), host.head().requests), (0, 0));
+    assert_eq!((host.rows("election"), host.head().counts.requests), (0, 0));
 }

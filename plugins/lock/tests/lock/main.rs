@@ -119,9 +119,9 @@ fn the_end_of_a_session_hands_its_locks_on() {
         next.close();
         assert!(behind.take().unwrap().token > after[0].token);
         last.close();
-        let head = host.head();
+        let counts = host.head().counts;
         assert_eq!(
-            (host.rows("lock"), head.sessions, head.requests, head.waiting, head.timers),
+            (host.rows("lock"), counts.sessions, counts.requests, counts.waiting, counts.timers),
             (0, 0, 0, 0, 0)
         );
     }
@@ -147,7 +147,7 @@ fn who_gives_up_leaves_the_line() {
     assert!(waits.take().unwrap().token > held.token && in_time.is_waiting());
     assert_eq!(two.client().waiting_ms(0).acquire("db", None), Err(CallError::WaitTimeout));
     assert!(!three.client().release("db", None).unwrap());
-    assert_eq!((in_time.take().unwrap().count, host.head().timers), (1, 0));
+    assert_eq!((in_time.take().unwrap().count, host.head().counts.timers), (1, 0));
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn names_and_claims_have_limits_and_all_of_them_end_with_their_session() {
         assert_eq!(started.take().unwrap().count, 1);
     }
     other.expire();
-    assert_eq!((host.rows("lock"), host.head().requests), (0, 0));
+    assert_eq!((host.rows("lock"), host.head().counts.requests), (0, 0));
 }
 
 fn others_limit(session: &TestSession<'_, Lock>) -> LockError {

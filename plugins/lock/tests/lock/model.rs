@@ -220,8 +220,8 @@ impl<'p, 'h: 'p> Twins<'p, 'h> {
         drop(self.calls);
         self.current.iter().map(|session| &self.pool[*session]).for_each(TestSession::close);
         self.pool[self.fresh..].iter().for_each(TestSession::close);
-        let head = self.host.head();
-        let left = (self.host.rows("lock"), head.sessions, head.requests, head.waiting, head.timers);
+        let counts = self.host.head().counts;
+        let left = (self.host.rows("lock"), counts.sessions, counts.requests, counts.waiting, counts.timers);
         assert_eq!(left, (0, 0, 0, 0, 0));
     }
 }

@@ -43,7 +43,7 @@ fn replacing_moves_the_spaces_of_the_recipe_in_the_same_entry() {
     let space = directory::space(&member.state, &space("a")).unwrap().unwrap();
     assert_eq!((space.module, space.recipe), (module_hash(SCRIPT_1_DOCS), script(1)));
     assert_eq!(directory::module(&member.state, module_hash(SCRIPT_1)).unwrap(), None);
-    assert_eq!(member.machine.head().recipes, 1);
+    assert_eq!(member.machine.head().counts.recipes, 1);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_recipe_in_use_is_not_removed() {
     assert_eq!(member.one(remove()), Err(Rejection::UnknownRecipe));
     assert_eq!(member.one(create("a")), Err(Rejection::UnknownRecipe));
     assert_eq!(member.state.rows(Table::Recipes).count(), 0);
-    assert_eq!((member.machine.head().recipes, member.machine.head().spaces), (0, 0));
+    assert_eq!((member.machine.head().counts.recipes, member.machine.head().counts.spaces), (0, 0));
 }
 
 #[test]
@@ -184,11 +184,11 @@ fn spaces_and_recipes_are_listed_by_name_in_pages() {
 #[test]
 fn the_number_of_recipes_and_spaces_is_limited() {
     let mut member = Member::formed();
-    member.machine.head.recipes = limits::RECIPES as u32;
-    member.machine.head.spaces = limits::SPACES as u32;
+    member.machine.head.counts.recipes = limits::RECIPES as u32;
+    member.machine.head.counts.spaces = limits::SPACES as u32;
     assert_eq!(member.one(install(SCRIPT_2)), Err(Rejection::TooMany { what: Counted::Recipes }));
     assert_eq!(member.one(create("b")), Err(Rejection::TooMany { what: Counted::Spaces }));
-    member.machine.head.spaces = 1;
+    member.machine.head.counts.spaces = 1;
     member.machine.head.last_space = u32::MAX;
     assert_eq!(member.one(create("b")), Err(Rejection::TooMany { what: Counted::SpaceIds }));
 }

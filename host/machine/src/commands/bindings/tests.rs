@@ -52,7 +52,7 @@ fn bindings_are_kept_in_the_order_in_which_they_run() {
     );
     let of_handler = bindings_of_handler(&member.state, SpaceId(3)).unwrap();
     assert_eq!(of_handler, [(SpaceId(1), TopicFilter::all())]);
-    assert_eq!(member.machine.head().bindings, 4);
+    assert_eq!(member.machine.head().counts.bindings, 4);
 }
 
 #[test]
@@ -65,7 +65,10 @@ fn the_same_binding_again_changes_what_becomes_of_failures() {
     assert_eq!(bindings(&member, 1), [(2, "*".into(), OnFailure::Skip, at)]);
     assert_eq!(member.one(unbind("b", "a", "")), Ok(Reply::Done));
     assert_eq!(member.one(unbind("b", "a", "")), Err(Rejection::UnknownBinding));
-    assert_eq!((member.machine.head().bindings, member.machine.head().revision), (0, Revision(at + 3)));
+    assert_eq!(
+        (member.machine.head().counts.bindings, member.machine.head().revision),
+        (0, Revision(at + 3))
+    );
 }
 
 #[test]
@@ -145,7 +148,7 @@ fn the_number_of_bindings_is_limited_on_either_side_and_in_all() {
     assert_eq!(member.one(bind("c", "a", "", OnFailure::Reject)), of_one, "the source has enough");
     assert_eq!(member.one(bind("b", "d", "", OnFailure::Reject)), of_one, "the handler has enough");
     assert_eq!(member.one(bind("b", "a", "0", OnFailure::Skip)), bound(true), "what is there may be changed");
-    member.machine.head.bindings = limits::BINDINGS;
+    member.machine.head.counts.bindings = limits::BINDINGS;
     let in_all = Err(Rejection::TooManyBindingsInAll);
     assert_eq!(member.one_unchecked(bind("c", "d", "", OnFailure::Reject)), in_all);
 }
@@ -168,7 +171,7 @@ fn a_deleted_space_takes_its_bindings_along_on_both_sides() {
     );
     assert!(applied.outcomes.iter().all(|outcome| outcome.outcome.result.is_ok()));
     assert_eq!(bindings(&member, 1), [(3, "*".into(), OnFailure::Reject, 10)]);
-    assert_eq!(member.machine.head().bindings, 1);
+    assert_eq!(member.machine.head().counts.bindings, 1);
     assert_eq!(member.heard(3), "event a t 1\nevent a t 2\nevent a t 3\n");
     assert_eq!(member.one(bind("a", "b", "", OnFailure::Reject)), bound(false), "the new b is another space");
 }

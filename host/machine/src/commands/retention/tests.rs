@@ -60,7 +60,7 @@ fn the_last_revision_to_forget_is_the_one_before_the_command() {
     assert_eq!(member.one(compact(1, u64::MAX)), compacted(revision, 5, false));
     let left = EventLog { compacted: Revision(revision), last: Revision(9), ..EventLog::default() };
     assert_eq!((log(&member), kept(&member)), (left, vec![]));
-    assert_eq!((member.machine.head().events, member.machine.head().event_bytes), (0, 0));
+    assert_eq!((member.machine.head().counts.events, member.machine.head().counts.event_bytes), (0, 0));
     member.apply(20, [call(1, &[emit("t", "6")])]);
     assert_eq!((log(&member).oldest_at, log(&member).events), (Some(Time(20)), 1));
 }
@@ -142,7 +142,7 @@ fn a_deleted_space_forgets_its_events_and_says_so() {
         applied.event_logs.iter().map(|change| (change.space.0, change.log.map(|log| log.events))).collect();
     assert_eq!(told, [(1, None), (2, Some(1))]);
     assert_eq!(applied.events.len(), 2, "what it emitted before is told");
-    assert_eq!((member.machine.head().events, kept(&member)), (1, vec![]));
+    assert_eq!((member.machine.head().counts.events, kept(&member)), (1, vec![]));
     assert_eq!(log(&member), EventLog::default());
     assert_eq!(member.one(compact(1, 5)), Err(Rejection::UnknownSpace));
     let silent = member.apply(11, [create("b"), Action::DeleteSpace { name: space("b") }]);

@@ -101,7 +101,7 @@ fn labels_and_the_number_of_sessions_are_limited() {
     assert_eq!(member.one(labelled(limits::SESSION_LABEL_BYTES + 1)), Err(Rejection::LabelTooLong));
     assert!(member.one(labelled(limits::SESSION_LABEL_BYTES)).is_ok());
     member.one(end(sessions::sessions(&member.state, None, 1).unwrap().items[0].0)).unwrap();
-    member.machine.head.sessions = limits::SESSIONS;
+    member.machine.head.counts.sessions = limits::SESSIONS;
     assert_eq!(member.one_unchecked(open(2)), Err(Rejection::TooMany { what: Counted::Sessions }));
 }
 
@@ -257,7 +257,7 @@ fn hooks_of_a_command_have_seeds_of_their_own() {
 fn a_count_that_contradicts_the_rows_stops_the_member() {
     let mut member = Member::formed();
     let session = member.open(1);
-    member.machine.head.sessions = 0;
+    member.machine.head.counts.sessions = 0;
     let fatal = member.try_apply(0, [end(session)]).unwrap_err();
     assert!(fatal.0.starts_with("the number of sessions would fall below zero"), "{fatal}");
     let fatal = member.try_apply(0, [open(2)]).unwrap_err();

@@ -2,9 +2,9 @@
 use synod_abi::limits::*;
 use synod_abi::{Direction, Fault, HostCalls, OperationId, Revision, SpaceId, Time, encode};
 
-use crate::draft::counts::Counts;
 use crate::draft::draft::Draft;
-use crate::rows::directory::Head;
+use crate::draft::numbers::Numbers;
+use crate::rows::directory::{Counts, Head};
 use crate::rows::events::{EventLog, EventPosition, event_log, events};
 use crate::testing::*;
 use crate::*;
@@ -29,8 +29,10 @@ fn event(
 }
 
 fn host() -> Draft<MemoryState> {
-    let mut draft = Draft::for_entry(MemoryState::default(), Counts::default());
-    draft.begin_command(Revision(1), &Head { time: Time(2), bindings: 1, ..Head::EMPTY });
+    let counts = Counts { bindings: 1, ..Counts::ZERO };
+    let numbers = Numbers { counts, ..Numbers::default() };
+    let mut draft = Draft::for_entry(MemoryState::default(), numbers);
+    draft.begin_command(Revision(1), &Head { time: Time(2), ..Head::EMPTY });
     draft.begin_call(SpaceId(1));
     draft
 }
@@ -98,8 +100,8 @@ fn what_a_space_keeps_is_told_once_an_entry_and_is_exact() {
     };
     assert_eq!(changes(&first), [(1, log(8, 2, 2 * row("t", "1"), 7)), (2, log(7, 1, row("t", "2"), 7))]);
     assert_eq!(changes(&second), [(1, log(9, 3, 2 * row("t", "1") + row("topic", "payload"), 7))]);
-    let head = member.machine.head();
-    assert_eq!((head.events, head.event_bytes), (4, 3 * row("t", "1") + row("topic", "payload")));
+    let counts = member.machine.head().counts;
+    assert_eq!((counts.events, counts.event_bytes), (4, 3 * row("t", "1") + row("topic", "payload")));
     let silent = member.apply(9, [call(1, &[put("k", "v")])]);
     assert!(silent.events.is_empty() && silent.event_logs.is_empty());
     assert!(!silent.writes.iter().any(|write| matches!(write, Write::Put { key, .. } if key[0] == b'e')));
@@ -118,7 +120,7 @@ fn a_rejected_command_emits_nothing() {
         );
     }
     let head = *member.machine.head();
-    assert_eq!((head.rows, head.events, head.event_bytes), (before.rows, 0, 0));
+    assert_eq!((head.rows, head.counts.events, head.counts.event_bytes), (before.rows, 0, 0));
     let applied = member.apply(
         0,
         [call(1, &[emit("t", "1")]), call(1, &[emit("t", "2"), Step::Refuse(1)]), call(1, &[emit("t", "3")])],

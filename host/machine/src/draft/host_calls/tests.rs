@@ -7,10 +7,10 @@ use synod_abi::{Direction, Fault, HostCalls, RangeRequest, Rows, SpaceId};
 use super::Draft;
 use crate::MemoryState;
 use crate::draft::budget::CALL_COMPLETION_BYTES;
-use crate::draft::counts::Counts;
+use crate::draft::numbers::Numbers;
 
 fn draft() -> Draft<MemoryState> {
-    let mut draft = Draft::for_entry(MemoryState::default(), Counts::default());
+    let mut draft = Draft::for_entry(MemoryState::default(), Numbers::default());
     draft.begin_call(SpaceId(1));
     draft
 }
@@ -198,7 +198,7 @@ fn a_query_can_only_read() {
 
 #[test]
 fn what_a_cause_reads_is_bounded_over_its_calls_and_no_rollback_gives_it_back() {
-    let mut host = Draft::for_entry(MemoryState::default(), Counts::default());
+    let mut host = Draft::for_entry(MemoryState::default(), Numbers::default());
     let value = vec![7; VALUE_BYTES];
     host.begin_cause();
     host.begin_call(SpaceId(1));

@@ -280,7 +280,7 @@ fn as_many_calls_wait_in_a_space_as_one_command_can_complete() {
 #[test]
 fn a_deadline_counts_as_a_timer() {
     let (mut member, session) = member();
-    member.machine.head.timers = limits::TIMERS;
+    member.machine.head.counts.timers = limits::TIMERS;
     let refused = member.command_unchecked(in_session(session, 1, waiting(1, 5), &[Step::Later]));
     assert_eq!(refused.result, Err(Rejection::Fault(Fault::TooManyTimers)));
 }

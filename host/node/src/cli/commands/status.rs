@@ -1,7 +1,7 @@
 //! `synod status`: the members as they see themselves.
 use clap::Args;
 use serde_json::{Value, json};
-use synod_client::api::{MemberStatus, Role, StatusReply};
+use synod_client::api::{Counts, MemberStatus, Role, StatusReply};
 
 use crate::cli::io::cluster::Global;
 use crate::cli::io::fail::{Exit, Failed};
@@ -89,7 +89,7 @@ fn text(status: &StatusReply) -> String {
         "PROBLEM",
     ];
     let cluster = hex(&header.cluster_id);
-    let MemberStatus { sessions, waiting, timers, events, event_bytes, .. } = furthest(status);
+    let Counts { sessions, waiting, timers, events, event_bytes, .. } = furthest(status);
     let watches: u64 = status.members.iter().map(|member| member.watches).sum();
     format!(
         "cluster {cluster}, leader {leader}, term {}, revision {}\n{sessions} sessions, {waiting} waiting \
@@ -102,20 +102,16 @@ fn text(status: &StatusReply) -> String {
     )
 }
 
-/// The member whose state is the newest: what is counted in the state is taken from there.
-fn furthest(status: &StatusReply) -> MemberStatus {
-    status
-        .members
-        .iter()
-        .filter(|member| member.reachable)
-        .max_by_key(|member| member.applied_index)
-        .cloned()
-        .unwrap_or_default()
+/// What the newest state among the members counts.
+fn furthest(status: &StatusReply) -> Counts {
+    let reachable = status.members.iter().filter(|member| member.reachable);
+    let newest = reachable.max_by_key(|member| member.applied_index);
+    newest.and_then(|member| member.counts).unwrap_or_default()
 }
 
 fn to_json(status: &StatusReply) -> Value {
     let header = status.header.clone().unwrap_or_default();
-    json!({
+    let json = json!({
         "cluster_id": hex(&header.cluster_id),
         "leader_id": status.leader_id,
         "leader": name_of(status, status.leader_id),
@@ -123,17 +119,34 @@ fn to_json(status: &StatusReply) -> Value {
         "revision": header.revision,
         "time_ms": header.time_ms,
         "asked_member_id": header.member_id,
-        "sessions": furthest(status).sessions,
-        "waiting": furthest(status).waiting,
-        "timers": furthest(status).timers,
-        "events": furthest(status).events,
-        "event_bytes": furthest(status).event_bytes,
         "members": status.members.iter().map(member_json).collect::<Vec<_>>(),
-    })
+    });
+    with_counts(json, &furthest(status))
+}
+
+/// `json` with every count beside its other keys.
+fn with_counts(mut json: Value, counts: &Counts) -> Value {
+    let Counts { recipes, spaces, sessions, requests, waiting, timers, events, event_bytes, bindings } =
+        *counts;
+    let table = [
+        ("recipes", recipes),
+        ("spaces", spaces),
+        ("sessions", sessions),
+        ("requests", requests),
+        ("waiting", waiting),
+        ("timers", timers),
+        ("events", events),
+        ("event_bytes", event_bytes),
+        ("bindings", bindings),
+    ];
+    for (name, count) in table {
+        json[name] = count.into();
+    }
+    json
 }
 
 fn member_json(member: &MemberStatus) -> Value {
-    json!({
+    let json = json!({
         "id": member.id,
         "name": member.name,
         "role": role(member),
@@ -157,14 +170,9 @@ fn member_json(member: &MemberStatus) -> Value {
         "entries_applied": member.entries_applied,
         "commands_applied": member.commands_applied,
         "uptime_ms": member.uptime_ms,
-        "sessions": member.sessions,
-        "requests": member.requests,
-        "waiting": member.waiting,
-        "timers": member.timers,
-        "events": member.events,
-        "event_bytes": member.event_bytes,
         "watches": member.watches,
-    })
+    });
+    with_counts(json, &member.counts.unwrap_or_default())
 }
 
 #[cfg(test)]

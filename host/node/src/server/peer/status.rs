@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use futures::future::join_all;
 use synod_abi::MemberId;
-use synod_api::v1::{MemberStatus, Role};
+use synod_api::v1::{self as proto, MemberStatus, Role};
 use synod_consensus::{EntryId, Role as RaftRole};
-use synod_machine::directory::Head;
+use synod_machine::directory::Counts;
 use synod_storage::{Health, LogStore};
 
 use crate::server::net::identity::Identity;
@@ -44,8 +44,7 @@ impl Reporter {
         let index = |entry: Option<EntryId>| entry.map_or(0, |entry| entry.index);
         let health = self.log.health();
         let (entries_applied, commands_applied) = self.member.applied().counts();
-        let counted = self.member.status().ok();
-        let head = counted.and_then(|status| status.head);
+        let member = self.member.status().ok();
         let peer_address = self.roster.get(self.identity.me).map(|peer| peer.peer.to_string());
         let cluster_id = self.identity.cluster().map(|cluster| cluster.0.to_vec());
         MemberStatus {
@@ -72,8 +71,8 @@ impl Reporter {
             entries_applied,
             commands_applied,
             uptime_ms: self.started.elapsed().as_millis() as u64,
-            watches: counted.map_or(0, |status| status.watches),
-            ..counts(head)
+            counts: member.map(|status| to_proto(&status.head.counts)),
+            watches: member.map_or(0, |status| status.watches),
         }
     }
 
@@ -89,17 +88,17 @@ impl Reporter {
     }
 }
 
-/// What the state counts; nothing before there is a cluster.
-fn counts(head: Option<Head>) -> MemberStatus {
-    let Some(head) = head else { return MemberStatus::default() };
-    MemberStatus {
-        sessions: u64::from(head.sessions),
-        requests: head.requests,
-        waiting: head.waiting,
-        timers: head.timers,
-        events: head.events,
-        event_bytes: head.event_bytes,
-        ..MemberStatus::default()
+fn to_proto(counts: &Counts) -> proto::Counts {
+    proto::Counts {
+        recipes: counts.recipes.into(),
+        spaces: counts.spaces.into(),
+        sessions: counts.sessions.into(),
+        requests: counts.requests,
+        waiting: counts.waiting,
+        timers: counts.timers,
+        events: counts.events,
+        event_bytes: counts.event_bytes,
+        bindings: counts.bindings.into(),
     }
 }
 

@@ -212,10 +212,10 @@ fn status_says_who_leads_and_how_far_the_state_is() {
     let revision = look(&mut add).expect("an answer").expect("a sum").revision;
     let leader = cluster.member(1).status().expect("a status");
     let follower = cluster.member(2).status().expect("a status");
-    let head = leader.head.expect("a formed cluster");
+    let head = leader.head;
     assert_eq!((leader.leadership.role, follower.leadership.role), (Role::Leader, Role::Follower));
     assert_eq!(follower.leadership.leader, Some(MemberId(1)));
-    assert_eq!((head.revision, head.spaces, head.recipes), (revision, 1, 1));
+    assert_eq!((head.revision, head.counts.spaces, head.counts.recipes), (revision, 1, 1));
     assert!(revision > Revision(0) && head.cluster.is_some());
     assert_eq!(leader.applied, follower.applied);
     let index = leader.applied.index;

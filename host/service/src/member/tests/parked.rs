@@ -50,7 +50,7 @@ fn nobody_waits(cluster: &Cluster) -> bool {
 }
 
 fn waiting(cluster: &Cluster) -> u64 {
-    cluster.head(1).waiting
+    cluster.head(1).counts.waiting
 }
 
 #[test]
@@ -236,8 +236,8 @@ fn ten_thousand_parked_calls_are_limited_per_space_and_leave_nothing() {
     }
     cluster.run();
     assert!(nobody_waits(&cluster));
-    let head = cluster.head(1);
-    assert_eq!((head.sessions, head.requests, head.waiting, head.timers), (1, 0, 0, 0));
+    let counts = cluster.head(1).counts;
+    assert_eq!((counts.sessions, counts.requests, counts.waiting, counts.timers), (1, 0, 0, 0));
 }
 
 #[test]

@@ -257,5 +257,5 @@ fn a_session_has_a_bounded_number_of_outcomes() {
     );
     cluster.run();
     assert!(look(&mut again).is_some_and(|answer| answer.is_ok()));
-    assert_eq!(cluster.head(1).requests, 2);
+    assert_eq!(cluster.head(1).counts.requests, 2);
 }

@@ -50,7 +50,7 @@ fn a_session_is_opened_once_per_nonce_and_known_on_every_member() {
     });
     assert_eq!((record.label.as_str(), list.items.len(), list.more), ("client 1", 1, false));
     assert!((1..=3).all(|member| cluster.member(member).0.sessions.known() == 1));
-    assert_eq!(cluster.head(2).sessions, 1);
+    assert_eq!(cluster.head(2).counts.sessions, 1);
 }
 
 #[test]
@@ -143,8 +143,8 @@ fn closing_runs_the_hooks_and_leaves_nothing() {
     assert_eq!(cluster.close(2, key.session), Ok(()));
     assert_eq!(rejection(cluster.close(2, key.session)).reason, Reason::SessionExpired);
     assert_eq!(cluster.number(2, ENDED), 1);
-    let head = cluster.head(1);
-    assert_eq!((head.sessions, head.requests, head.waiting, head.timers), (0, 0, 0, 0));
+    let counts = cluster.head(1).counts;
+    assert_eq!((counts.sessions, counts.requests, counts.waiting, counts.timers), (0, 0, 0, 0));
     let mut late = cluster.start_request(1, key, request(2), ("add", "k", 1));
     cluster.run();
     assert_eq!(rejection(look(&mut late).expect("an answer")).reason, Reason::SessionExpired);
@@ -209,7 +209,7 @@ fn touches_go_in_bundles_of_bounded_size_one_at_a_time() {
     for member in 1..=2 {
         assert_eq!(cluster.member(member).0.sessions.known(), 0);
         assert_eq!(cluster.member(member).0.touches.waiting(), 0);
-        assert_eq!(cluster.head(member).sessions, 0);
+        assert_eq!(cluster.head(member).counts.sessions, 0);
     }
     cluster.assert_members_agree();
 }

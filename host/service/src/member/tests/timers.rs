@@ -57,7 +57,7 @@ fn timers_fire_in_order_and_never_early() {
         fired(&cluster, 3).iter().zip(due).all(|((_, at), due)| *at >= due && *at <= due.max(WALL_MS) + 1)
     );
     assert_eq!(ticks(&cluster), 4);
-    assert_eq!(cluster.head(2).timers, 0);
+    assert_eq!(cluster.head(2).counts.timers, 0);
     cluster.assert_members_agree();
 }
 
@@ -125,5 +125,5 @@ fn timers_of_tomorrow_cost_nothing_while_idle() {
     cluster.advance(ms(3_600_000));
     assert!(cluster.sim.polls() - polls < 10, "{}", cluster.sim.polls() - polls);
     assert_eq!(ticks(&cluster), 0);
-    assert_eq!(cluster.head(1).timers, 10_000);
+    assert_eq!(cluster.head(1).counts.timers, 10_000);
 }

@@ -194,7 +194,7 @@ impl World {
                     member.compact_events("counter", through, Caller::default(), TIMEOUT).await
                 })?;
                 cluster.run();
-                let left = cluster.head(1).events;
+                let left = cluster.head(1).counts.events;
                 return Ok(format!("{} events compacted through {}, {left} left", done.events, done.through));
             }
             Command::DeleteSpace => {

@@ -10,10 +10,14 @@ fn status() -> StatusReply {
         reachable: true,
         term: 3,
         applied_index: 41,
-        sessions: 12,
-        waiting: 5,
-        events: 9,
-        event_bytes: 2_048,
+        counts: Some(Counts {
+            spaces: 4,
+            sessions: 12,
+            waiting: 5,
+            events: 9,
+            event_bytes: 2_048,
+            ..Counts::default()
+        }),
         watches: 7,
         chain_digest: vec![0xaa; 32],
         ..MemberStatus::default()
@@ -60,6 +64,7 @@ fn programs_see_everything() {
         (&json["events"], &json["event_bytes"], &json["members"][0]["watches"]),
         (&json!(9), &json!(2_048), &json!(7))
     );
+    assert_eq!((&json["spaces"], &json["members"][1]["spaces"]), (&json!(4), &json!(0)));
     assert_eq!(json["members"][0]["chain_digest"].as_str().map(str::len), Some(64));
     assert_eq!(json["members"][1]["reachable"], false);
 }

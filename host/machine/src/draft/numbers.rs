@@ -1,0 +1,29 @@
+//! The draft's working copy of the head's numbers.
+//!
+//! Commands count and draw here, so that a rejected one can be undone. The head takes the copy over
+//! at the end of the entry.
+use crate::rows::counts::Counts;
+use crate::rows::head::Head;
+
+/// The numbers of the head that commands change while an entry is applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    /// What the rows are counted as.
+    pub(crate) counts: Counts,
+    /// The last fencing token that was drawn.
+    pub(crate) tokens: u64,
+    /// The last id that was given to a timer.
+    pub(crate) last_timer: u64,
+}
+
+impl Numbers {
+    pub(crate) fn of(head: &Head) -> Self {
+        let Head { counts, tokens, last_timer, .. } = *head;
+        Self { counts, tokens, last_timer }
+    }
+
+    pub(crate) fn store(self, head: &mut Head) {
+        let Self { counts, tokens, last_timer } = self;
+        *head = Head { counts, tokens, last_timer, ..*head };
+    }
+}
