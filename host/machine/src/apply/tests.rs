@@ -185,7 +185,7 @@ fn a_newer_format_is_not_read() {
         value: [encode(&head), vec![1, 2]].concat(),
     }]);
     assert!(
-        Machine::load(&state, ENVIRONMENT).unwrap_err().0.contains("format 4, this binary reads format 3")
+        Machine::load(&state, ENVIRONMENT).unwrap_err().0.contains("format 5, this binary reads format 4")
     );
 }
 
@@ -198,7 +198,7 @@ fn an_older_format_is_not_read_either() {
         value: encode(&1_u32),
     }]);
     let refused = Machine::load(&state, ENVIRONMENT).unwrap_err();
-    assert!(refused.0.contains("format 1, this binary reads format 3 and nothing older"), "{refused}");
+    assert!(refused.0.contains("format 1, this binary reads format 4 and nothing older"), "{refused}");
 }
 
 #[test]
