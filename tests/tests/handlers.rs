@@ -247,7 +247,7 @@ async fn a_failing_handler_does_not_keep_a_session_from_ending_nor_its_lock_from
         async move { Lock::client(&next, "lock").acquire("db", None).await }
     });
     until("the second to stand in line", PATIENCE, || async {
-        (cluster.status(0).await?.waiting == 1).then_some(())
+        (cluster.status(0).await?.counts?.waiting == 1).then_some(())
     })
     .await;
     session.detach();

@@ -19,7 +19,7 @@ const HOLD: &str = "echo $SYNOD_TOKEN; exec sleep 1000";
 const PASS: &str = "echo $SYNOD_TOKEN";
 
 async fn sessions(cluster: &Cluster) -> u64 {
-    cluster.status(0).await.expect("the member serves").sessions
+    cluster.status(0).await.expect("the member serves").counts.expect("its counts").sessions
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -28,8 +28,10 @@ async fn the_lock_of_a_killed_holder_passes_on_with_a_larger_token_once_its_sess
     let mut first = holder(&cluster, &[], HOLD);
     let token = first.token().await;
     let mut second = holder(&cluster, &[], PASS);
-    until("the second to wait", PATIENCE, || async { (cluster.status(0).await?.waiting == 1).then_some(()) })
-        .await;
+    until("the second to wait", PATIENCE, || async {
+        (cluster.status(0).await?.counts?.waiting == 1).then_some(())
+    })
+    .await;
     let killed = Instant::now();
     first.kill();
     let next = second.token().await;
@@ -77,8 +79,10 @@ async fn a_command_is_stopped_before_its_session_can_be_lost() {
         holder(&cluster, &[], "trap 'echo 0; exit 3' TERM; echo $SYNOD_TOKEN; while :; do sleep 0.05; done");
     first.token().await;
     let mut deaf = holder(&cluster, &["--owner", "other"], HOLD);
-    until("the second to wait", PATIENCE, || async { (cluster.status(0).await?.waiting == 1).then_some(()) })
-        .await;
+    until("the second to wait", PATIENCE, || async {
+        (cluster.status(0).await?.counts?.waiting == 1).then_some(())
+    })
+    .await;
     let cut = Instant::now();
     (0..3).for_each(|n| cluster.pause(n));
     assert_eq!(first.token().await, 0, "the command was asked to stop");

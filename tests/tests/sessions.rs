@@ -323,7 +323,7 @@ async fn ten_thousand_parked_calls_meet_typed_limits_and_one_command_answers_all
     }
     let limit = u64::from(synod_abi::limits::SPACE_TICKETS);
     until("the space to be full", Duration::from_secs(60), || async {
-        let waiting = cluster.status(0).await?.waiting;
+        let waiting = cluster.status(0).await?.counts?.waiting;
         (waiting == limit && refused.load(Ordering::Relaxed) == (SESSIONS * CALLS) as u64 - limit)
             .then_some(())
     })
