@@ -12,7 +12,7 @@ use synod_abi::{
     ClusterId, Direction, EncodedError, ModuleHash, OperationId, RawCall, RawError, RawQuery, RawReply,
     RecipeName, RequestId, Revision, SessionId, SpaceId, SpaceName, Time, Transport, limits,
 };
-use synod_machine::directory::Head;
+use synod_machine::directory::{Head, SpaceRecord};
 use synod_machine::{
     Action, Call, Caller, Command, CommandOutcome, DeliveryFailure, Environment, LogLine, Machine,
     MemoryState, Origin, Outcome, Query, RangeLimit, Rejection, Reply, StateView, Table, directory, query,
@@ -284,9 +284,9 @@ impl Inner {
 
     /// The operation that a client calls.
     pub(crate) fn operation(&mut self, call: RawCall) -> Result<Call, RawError> {
-        let (space, _) =
+        let space =
             self.resolve(&call.space, call.operation, call.signature, |schema, name| schema.operation(name))?;
-        Ok(Call { space, operation: OperationId::of(call.operation), args: call.args.into() })
+        Ok(Call { space: space.id, operation: OperationId::of(call.operation), args: call.args.into() })
     }
 
     fn call(&mut self, call: RawCall) -> Result<RawReply, RawError> {
@@ -299,11 +299,16 @@ impl Inner {
         asked: RawQuery,
         session: Option<SessionId>,
     ) -> Result<RawReply, RawError> {
-        let (_, space) =
+        let space =
             self.resolve(&asked.space, asked.query, asked.signature, |schema, name| schema.query(name))?;
-        let request =
-            Query { space: &space, query: OperationId::of(asked.query), args: &asked.args, session };
-        let answer = query(&self.state, &mut self.vm, request)
+        let request = Query {
+            space: space.id,
+            module: space.module,
+            query: OperationId::of(asked.query),
+            args: asked.args,
+            session,
+        };
+        let answer = query(self.state.clone(), &mut self.vm, &request)
             .unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
         self.log(answer.logs);
         answer.result.map(|result| RawReply { revision: answer.revision, result }).map_err(raw)
@@ -317,7 +322,7 @@ impl Inner {
         name: &str,
         signature: u64,
         find: impl for<'s> Fn(&'s Schema, &str) -> Option<&'s EntryPointSchema>,
-    ) -> Result<(SpaceId, SpaceName), RawError> {
+    ) -> Result<SpaceRecord, RawError> {
         let space = SpaceName::new(space)
             .map_err(|error| invalid(format!("{space} is no name of a space: {error}")))?;
         let record = directory::space(&self.state, &space)
@@ -329,7 +334,7 @@ impl Inner {
             self.schemas.extend(schema.map(|schema| (record.module, schema)));
         }
         match self.schemas.get(&record.module).and_then(|schema| find(schema, name)) {
-            Some(point) if point.signature == signature => Ok((record.id, space)),
+            Some(point) if point.signature == signature => Ok(record),
             Some(_) => Err(invalid(format!(
                 "{name} of {} has other types than this client; build module and client again",
                 record.recipe

@@ -48,7 +48,9 @@ pub use log::command::{
 pub use log::environment::Environment;
 pub use log::outcome::{Cancelled, CommandOutcome, Outcome, Reply};
 pub use log::rejection::{Change, Counted, DeliveryFailure, Incompatible, Rejection};
-pub use ports::{Admitted, Completion, Fatal, Invocation, RangeLimit, Row, StateView, Table, Vm, Write};
+pub use ports::{
+    Admitted, Completion, Fatal, Invocation, QueryVm, RangeLimit, Row, StateView, Table, Vm, Write,
+};
 pub use query::{Answer, Query, query};
 pub use rows::digest::{RowSum, module_hash};
 pub use rows::memory::MemoryState;

@@ -1,7 +1,7 @@
 //! What the machine needs from outside, as traits: committed rows, and something that runs recipes.
 //!
 //! `synod-storage` and its in-memory twin implement [`StateView`]; `synod-vm` and the native port
-//! of `synod-test` implement [`Vm`].
+//! of `synod-test` implement [`Vm`], and an engine that is only for queries [`QueryVm`].
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -245,4 +245,34 @@ pub trait Vm<H: HostCalls> {
     /// Fuel that the last `invoke` used, at most what it was given. It decides what is left for
     /// what a call sets off, so it is the same on every member, however the call ended.
     fn fuel_used(&self) -> u64;
+}
+
+/// Runs queries. Every [`Vm`] does; an engine for queries alone implements this alone.
+pub trait QueryVm<H: HostCalls> {
+    /// Runs one query in a fresh instance, and gives `host` back. `module` reads the bytes of its
+    /// module; it is called only if the module is not loaded.
+    ///
+    /// # Errors
+    /// [`Fatal`] for what only this host can suffer.
+    fn query(
+        self,
+        invocation: Invocation<'_>,
+        host: H,
+        module: impl FnOnce(&H) -> Result<Vec<u8>, Fatal>,
+    ) -> Result<(H, Completion), Fatal>;
+}
+
+impl<H: HostCalls, V: Vm<H>> QueryVm<H> for &mut V {
+    fn query(
+        self,
+        invocation: Invocation<'_>,
+        host: H,
+        module: impl FnOnce(&H) -> Result<Vec<u8>, Fatal>,
+    ) -> Result<(H, Completion), Fatal> {
+        if !self.is_loaded(invocation.module) {
+            self.load(invocation.module, &module(&host)?)?;
+        }
+        self.begin_entry();
+        self.invoke(invocation, host)
+    }
 }

@@ -5,25 +5,29 @@
 //! snapshot, not the store.
 use alloc::vec::Vec;
 
-use synod_abi::{Context, EntryPoint, Fault, OperationId, Revision, SessionId, SpaceName, Time, limits};
+use synod_abi::{
+    Context, EntryPoint, Fault, ModuleHash, OperationId, Revision, SessionId, SpaceId, Time, limits,
+};
 
 use crate::draft::draft::Draft;
 use crate::draft::effects::LogLine;
 use crate::log::rejection::Rejection;
-use crate::ports::{Fatal, Invocation, StateView, Vm};
-use crate::rows::directory::{self, Head, SpaceRecord};
+use crate::ports::{Fatal, Invocation, QueryVm, StateView};
+use crate::rows::directory::{self, Head};
 use crate::run::call::{Answered, answered};
-use crate::run::targets::load;
+use crate::run::targets::module_bytes;
 
-/// What is asked.
-#[derive(Clone, Copy, Debug)]
-pub struct Query<'a> {
-    /// Where.
-    pub space: &'a SpaceName,
-    /// What: a query of the recipe, as the caller found it in the schema.
+/// What is asked, by the ids that the view has for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// The space.
+    pub space: SpaceId,
+    /// The module of its recipe.
+    pub module: ModuleHash,
+    /// A query of the recipe, as the caller found it in the schema.
     pub query: OperationId,
     /// The arguments, one after another, in postcard.
-    pub args: &'a [u8],
+    pub args: Vec<u8>,
     /// The caller's session, if it has one.
     pub session: Option<SessionId>,
 }
@@ -45,33 +49,25 @@ pub struct Answer {
 /// `Fault::BadArguments`.
 ///
 /// # Errors
-/// [`Fatal`] if the store cannot be read.
-pub fn query<S: StateView + Clone, V: Vm<Draft<S>>>(
-    view: &S,
-    vm: &mut V,
-    query: Query<'_>,
-) -> Result<Answer, Fatal> {
-    let Head { revision, time, chain, .. } = directory::head(view)?.unwrap_or(Head::EMPTY);
-    let refused = |rejection| Answer { revision, time, result: Err(rejection), logs: Vec::new() };
-    let Some(SpaceRecord { id: space, module, .. }) = directory::space(view, query.space)? else {
-        return Ok(refused(Rejection::UnknownSpace));
-    };
+/// [`Fatal`] if the store cannot be read, or the engine cannot run it.
+pub fn query<S: StateView>(view: S, vm: impl QueryVm<Draft<S>>, query: &Query) -> Result<Answer, Fatal> {
+    let Query { space, module, session, .. } = *query;
+    let Head { revision, time, chain, .. } = directory::head(&view)?.unwrap_or(Head::EMPTY);
     if query.args.len() > limits::ARGS_BYTES {
-        return Ok(refused(Rejection::ArgumentsTooLong));
+        let result = Err(Rejection::ArgumentsTooLong);
+        return Ok(Answer { revision, time, result, logs: Vec::new() });
     }
-    load(view, vm, module)?;
-    vm.begin_entry();
-    let context = Context { revision, now: time, session: query.session, may_wait: false, seed: seed(chain) };
-    let entry_point = EntryPoint::Query(query.query);
+    let context = Context { revision, now: time, session, may_wait: false, seed: seed(chain) };
     let invocation = Invocation {
         space,
         module,
-        entry_point,
+        entry_point: EntryPoint::Query(query.query),
         context: &context,
-        args: query.args,
+        args: &query.args,
         fuel: limits::CALL_FUEL,
     };
-    let (mut draft, completion) = vm.invoke(invocation, Draft::for_query(view.clone(), space))?;
+    let draft = Draft::for_query(view, space);
+    let (mut draft, completion) = vm.query(invocation, draft, |draft| module_bytes(draft, module))?;
     draft.check()?;
     let result = match answered(completion) {
         Ok(Answered::Result { result, reversible: false }) => Ok(result.0),

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use synod_abi::{AdmissionError, MemberId, ModuleHash, OperationId, SessionId, SpaceName};
+use synod_abi::{AdmissionError, MemberId, ModuleHash, SessionId};
 use synod_machine::directory::Head;
-use synod_machine::{Admitted, Answer, Applied, Fatal, StateView, Write};
+use synod_machine::{Admitted, Answer, Applied, Fatal, Query, StateView, Write};
 
 /// Time on this member's monotonic clock, since a start that only this process knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -167,7 +167,7 @@ impl From<Fatal> for StoreError {
 /// The machine's rows.
 pub trait Store: Clone + Send + Sync + 'static {
     /// Rows as they were at one moment.
-    type View: StateView + Clone + Send + Sync + 'static;
+    type View: StateView + Send + Sync + 'static;
     /// How far the state is: written with the rows, meaningless here.
     type Mark: Send + 'static;
 
@@ -219,23 +219,10 @@ pub trait Replica<V: StateView>: Send + 'static {
     fn head(&self) -> &Head;
 }
 
-/// A query, checked against the view that it runs on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueryCall {
-    /// Where.
-    pub space: SpaceName,
-    /// What.
-    pub query: OperationId,
-    /// postcard of the tuple of arguments.
-    pub args: Vec<u8>,
-    /// The caller's session, if it has one.
-    pub session: Option<SessionId>,
-}
-
 /// Why a query did not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueryError {
-    /// As many queries run and wait as the member allows.
+    /// As many queries wait as the member allows.
     Busy(String),
     /// The member must stop.
     Fatal(Fatal),
@@ -244,7 +231,7 @@ pub enum QueryError {
 /// Runs queries on threads of their own.
 pub trait QueryRunner<V>: Send + Sync + 'static {
     /// Runs one on `view`, as `synod_machine::query` does; dropping the future need not end it.
-    fn run(&self, view: V, query: QueryCall) -> BoxFuture<'static, Result<Answer, QueryError>>;
+    fn run(&self, view: V, query: Query) -> BoxFuture<'static, Result<Answer, QueryError>>;
 }
 
 /// Readies the members for a module before it is proposed.

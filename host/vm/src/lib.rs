@@ -27,7 +27,7 @@ mod vm;
 pub use admission::{admit, explain};
 pub use error::{PrepareError, VmError};
 pub use modules::{COMPILE_TIMEOUT_MS, Modules, PREPARED_MODULES};
-pub use query::{Query, QueryEngine, QueryError};
+pub use query::QueryEngine;
 pub use stack::spawn;
 pub use vm::WasmVm;
 

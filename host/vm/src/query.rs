@@ -10,8 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use synod_abi::{Context, EntryPoint, Fault, HostCalls, ModuleHash, OperationId};
-use synod_machine::{Completion, Fatal};
+use synod_abi::{EntryPoint, Fault, HostCalls};
+use synod_machine::{Completion, Fatal, Invocation, QueryVm};
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::engine::QUERY_SLOTS;
@@ -59,80 +59,29 @@ macro_rules! delegate {
 
 synod_abi::for_each_host_call!(delegate);
 
-/// One query.
-#[derive(Clone, Copy, Debug)]
-pub struct Query<'a> {
-    /// The module, which must be prepared.
-    pub module: ModuleHash,
-    /// Which of its queries.
-    pub query: OperationId,
-    /// What the recipe is told.
-    pub context: &'a Context,
-    /// Encoded arguments.
-    pub args: &'a [u8],
-    /// How long it may take, waiting for a slot included.
-    pub timeout: Duration,
-}
-
-/// Why a query has no completion.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum QueryError {
-    /// The module is not compiled on this member, or no longer: the recipe is being installed or
-    /// was removed. Try again, or ask another member.
-    #[error("module {0} is not ready on this member; try again")]
-    NotReady(ModuleHash),
-    /// Something that only this host can suffer.
-    #[error(transparent)]
-    Fatal(#[from] Fatal),
-}
-
 /// Runs queries. Shared by reference among the threads that serve them; [`crate::spawn`] should
 /// have started those.
 pub struct QueryEngine {
     modules: Arc<Modules>,
     clock: Clock,
+    timeout: Duration,
 }
 
 impl QueryEngine {
     /// A runner of the modules in `modules`, with a thread that keeps time for it until it is
-    /// dropped.
+    /// dropped. A query may take `timeout`, waiting for a slot included.
     ///
     /// # Errors
     /// [`VmError::Thread`] if that thread cannot be started.
-    pub fn new(modules: Arc<Modules>) -> Result<Self, VmError> {
+    pub fn new(modules: Arc<Modules>, timeout: Duration) -> Result<Self, VmError> {
         let clock = Clock::start(modules.clone())?;
-        Ok(Self { modules, clock })
-    }
-
-    /// Runs a query on this thread and gives `host` back. A query that takes too long is a
-    /// [`Fault::QueryTimeout`].
-    ///
-    /// # Errors
-    /// [`QueryError`] says whether to try again or to stop.
-    pub fn query<H: HostCalls + Send + 'static>(
-        &self,
-        query: Query<'_>,
-        host: H,
-    ) -> Result<(H, Completion), QueryError> {
-        let deadline = Instant::now() + query.timeout;
-        let Some(_slot) = self.clock.state.take_slot(deadline) else {
-            return Ok((host, Completion::Faulted(Fault::QueryTimeout)));
-        };
-        let compiled = self.modules.get(query.module).ok_or(QueryError::NotReady(query.module))?;
-        let host = Erased(Box::new(host));
-        let ran = stack::on_large(|| self.run(&compiled, query, deadline, host));
-        let (host, completion) =
-            ran.map_err(|error| Fatal(format!("no thread to run a query on: {error}")))??;
-        match host.0.into_any().downcast() {
-            Ok(host) => Ok((*host, completion)),
-            Err(_) => Err(Fatal("a query gave back another host than it was lent".to_string()).into()),
-        }
+        Ok(Self { modules, clock, timeout })
     }
 
     fn run(
         &self,
         compiled: &Compiled,
-        query: Query<'_>,
+        invocation: &Invocation<'_>,
         deadline: Instant,
         host: Erased,
     ) -> Result<(Erased, Completion), Fatal> {
@@ -148,8 +97,42 @@ impl QueryEngine {
             Ok(live) => live,
             Err(fault) => return Ok((host, Completion::Faulted(fault))),
         };
-        let (host, ended) = live.call(EntryPoint::Query(query.query), query.context, query.args, host)?;
+        let Invocation { entry_point, context, args, .. } = *invocation;
+        let (host, ended) = live.call(entry_point, context, args, host)?;
         Ok((host, ended.completion))
+    }
+}
+
+/// Runs a query on this thread. One that takes too long is a [`Fault::QueryTimeout`].
+impl<H: HostCalls + Send + 'static> QueryVm<H> for &QueryEngine {
+    fn query(
+        self,
+        invocation: Invocation<'_>,
+        host: H,
+        module: impl FnOnce(&H) -> Result<Vec<u8>, Fatal>,
+    ) -> Result<(H, Completion), Fatal> {
+        if !matches!(invocation.entry_point, EntryPoint::Query(_)) {
+            return Err(Fatal("the query engine was asked to run an operation".to_string()));
+        }
+        let compiled = match self.modules.get(invocation.module) {
+            Some(compiled) => compiled,
+            None => {
+                let compiled = self.modules.committed(invocation.module, &module(&host)?);
+                compiled.map_err(|error| Fatal(error.to_string()))?
+            }
+        };
+        let deadline = Instant::now() + self.timeout;
+        let Some(_slot) = self.clock.state.take_slot(deadline) else {
+            return Ok((host, Completion::Faulted(Fault::QueryTimeout)));
+        };
+        let host = Erased(Box::new(host));
+        let ran = stack::on_large(|| self.run(&compiled, &invocation, deadline, host));
+        let (host, completion) =
+            ran.map_err(|error| Fatal(format!("no thread to run a query on: {error}")))??;
+        match host.0.into_any().downcast() {
+            Ok(host) => Ok((*host, completion)),
+            Err(_) => Err(Fatal("a query gave back another host than it was lent".to_string())),
+        }
     }
 }
 

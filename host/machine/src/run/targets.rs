@@ -93,8 +93,12 @@ pub(crate) fn load<S: StateView, V: Vm<Draft<S>>>(
     if vm.is_loaded(module) {
         return Ok(());
     }
-    let bytes = directory::module(view, module)?.ok_or_else(|| missing(module))?;
-    vm.load(module, &bytes)
+    vm.load(module, &module_bytes(view, module)?)
+}
+
+/// The bytes of a space's module.
+pub(crate) fn module_bytes(view: &impl StateView, module: ModuleHash) -> Result<Vec<u8>, Fatal> {
+    directory::module(view, module)?.ok_or_else(|| missing(module))
 }
 
 /// The failure of a member that lacks the module of a space.

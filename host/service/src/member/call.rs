@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use synod_abi::schema::EntryPointSchema;
 use synod_abi::{Blob, SpaceName, limits};
-use synod_machine::{Action, Answer, Call, Caller, Outcome, Rejection, Reply, directory};
+use synod_machine::{Action, Answer, Call, Caller, Outcome, Query, Rejection, Reply, directory};
 
 use super::{Args, CallAnswer, Member, QueryOptions, rejected};
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason, Value};
-use crate::ports::{Monotonic, Ports, QueryCall, QueryError, QueryRunner, Runtime, Store};
+use crate::ports::{Monotonic, Ports, QueryError, QueryRunner, Runtime, Store};
 use crate::read::Consistency;
 use crate::read::{Kind, SpaceEntry};
 use crate::transcode::{self, WriteError};
@@ -185,7 +185,7 @@ impl<P: Ports> Member<P> {
     }
 
     /// Runs a query on one view: the recipe's version, its schema, the rows and the revision are
-    /// all of that moment.
+    /// all of that moment. Returns the space that it read, too.
     ///
     /// # Errors
     /// [`CallFailure`]; never outcome unknown.
@@ -196,69 +196,67 @@ impl<P: Ports> Member<P> {
         args: Args,
         options: QueryOptions,
         timeout: Duration,
-    ) -> Result<CallAnswer, CallFailure> {
-        let (name, deadline) = (space_name(space)?, self.deadline(timeout));
-        self.query_in(&name, query, args, options, deadline).await.map(|(answer, _)| answer)
-    }
-
-    /// The same, with the space that it read.
-    pub(crate) async fn query_in(
-        &self,
-        name: &SpaceName,
-        query: &str,
-        args: Args,
-        options: QueryOptions,
-        deadline: Monotonic,
     ) -> Result<(CallAnswer, SpaceEntry), CallFailure> {
-        let form = args.form();
+        let deadline = self.deadline(timeout);
+        let name = space_name(space)?;
         if let Args::Postcard { bytes, .. } = &args {
             check_length(bytes)?;
         }
         if let Some(key) = &options.session {
             self.verify(key, deadline).await?;
         }
-        self.0.reader.ready(options.consistency, options.at_least_revision, deadline).await?;
-        let view = self.view()?;
-        let Some(entry) = self.fatal(self.0.directory.space_in(&view, name))? else {
-            return rejected(unknown_space(name));
-        };
-        let Some(point) = Kind::Query.find(&entry.schema, query) else {
-            return rejected(unknown_entry_point(&entry, Kind::Query, query));
-        };
-        let args = match args {
-            Args::Json(text) => json_arguments(point, &text)?,
-            Args::Postcard { bytes, signature } => {
-                if signature != point.signature
-                    && !self.fatal(self.0.directory.knew_signature(
-                        &view,
-                        &entry,
-                        Kind::Query,
-                        query,
-                        signature,
-                    ))?
-                {
-                    return rejected(schema_mismatch(&entry, query));
-                }
-                bytes
-            }
-        };
-        let call = QueryCall {
-            space: name.clone(),
-            query: point.id(),
-            args,
-            session: options.session.map(|key| key.session),
-        };
-        let Answer { revision, time, result, logs } =
-            match self.0.reader.by(deadline, self.0.queries.run(view, call)).await? {
+        let QueryOptions { consistency, at_least_revision, session } = options;
+        let form = args.form();
+        let read = async {
+            self.0.reader.fresh(consistency, at_least_revision).await?;
+            let view = self.view()?;
+            let Some(entry) = self.fatal(self.0.directory.space_in(&view, &name))? else {
+                return rejected(unknown_space(&name));
+            };
+            let Some(point) = Kind::Query.find(&entry.schema, query) else {
+                return rejected(unknown_entry_point(&entry, Kind::Query, query));
+            };
+            let query = Query {
+                space: entry.record.id,
+                module: entry.record.module,
+                query: point.id(),
+                args: self.query_args(&view, &entry, point, args)?,
+                session: session.map(|key| key.session),
+            };
+            let Answer { revision, time, result, logs } = match self.0.queries.run(view, query).await {
                 Ok(answer) => answer,
                 Err(QueryError::Busy(message)) => {
                     return Err(CallFailure::unavailable(UnavailableReason::Busy, message));
                 }
                 Err(QueryError::Fatal(fatal)) => return self.fatal(Err(fatal)),
             };
-        self.0.logs.extend(time, logs);
-        let result = result.map(|bytes| Reply::Result(Blob(bytes)));
-        answer(point, &Outcome { revision, time, result }, form).map(|answer| (answer, entry.clone()))
+            self.0.logs.extend(time, logs);
+            let value = match result {
+                Ok(bytes) => value(point, bytes, form),
+                Err(rejection) => Err(complete(point, &rejection, form)),
+            };
+            let value = value.map_err(|rejected| Rejected { revision, time, ..rejected })?;
+            Ok((CallAnswer { value, revision, time }, entry))
+        };
+        self.0.reader.by(deadline, read).await?
+    }
+
+    /// The arguments of a query in postcard, if its caller knows the types that `point` has.
+    fn query_args(
+        &self,
+        view: &<P::Store as Store>::View,
+        entry: &SpaceEntry,
+        point: &EntryPointSchema,
+        args: Args,
+    ) -> Result<Vec<u8>, CallFailure> {
+        let (bytes, signature) = match args {
+            Args::Json(text) => return json_arguments(point, &text),
+            Args::Postcard { bytes, signature } => (bytes, signature),
+        };
+        let directory = &self.0.directory;
+        let known = signature == point.signature
+            || self.fatal(directory.knew_signature(view, entry, Kind::Query, &point.name, signature))?;
+        if known { Ok(bytes) } else { rejected(schema_mismatch(entry, &point.name)) }
     }
 }
 
@@ -316,18 +314,22 @@ fn check_length(args: &[u8]) -> Result<(), CallFailure> {
 
 fn answer(point: &EntryPointSchema, outcome: &Outcome, form: Form) -> Result<CallAnswer, CallFailure> {
     let bytes = match &outcome.result {
-        Ok(Reply::Result(bytes)) => &bytes.0,
-        Ok(_) => &Vec::new(),
+        Ok(Reply::Result(bytes)) => bytes.0.clone(),
+        Ok(_) => Vec::new(),
         Err(rejection) => return rejected(complete(point, rejection, form).at(outcome)),
     };
-    let value = match form {
-        Form::Postcard => Value::Postcard(bytes.clone()),
-        Form::Json => match transcode::to_json(&point.result, bytes) {
-            Ok(text) => Value::Json(text),
-            Err(error) => return rejected(unreadable(error).at(outcome)),
-        },
-    };
-    Ok(CallAnswer { value, revision: outcome.revision, time: outcome.time })
+    match value(point, bytes, form) {
+        Ok(value) => Ok(CallAnswer { value, revision: outcome.revision, time: outcome.time }),
+        Err(unreadable) => rejected(unreadable.at(outcome)),
+    }
+}
+
+/// A result in the caller's form.
+fn value(point: &EntryPointSchema, bytes: Vec<u8>, form: Form) -> Result<Value, Rejected> {
+    match form {
+        Form::Postcard => Ok(Value::Postcard(bytes)),
+        Form::Json => transcode::to_json(&point.result, &bytes).map(Value::Json).map_err(unreadable),
+    }
 }
 
 /// A result that cannot be shown: the call was applied all the same, which the message says.

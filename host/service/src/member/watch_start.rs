@@ -71,7 +71,7 @@ impl<P: Ports> Member<P> {
         new.filter.check().map_err(|error| Rejected::new(Reason::InvalidTopic, error.to_string()))?;
         let start = match &new.start {
             WatchStart::Query { query, args, options } => {
-                self.start_with_query(&new.space, query, args.clone(), *options, deadline).await?
+                self.start_with_query(&new.space, query, args.clone(), *options, timeout).await?
             }
             WatchStart::Revision(Revision(0)) => {
                 let message = "a watch starts at a revision from 1; for all kept events, start at the oldest";
@@ -96,10 +96,9 @@ impl<P: Ports> Member<P> {
         query: &str,
         args: Args,
         options: QueryOptions,
-        deadline: Monotonic,
+        timeout: Duration,
     ) -> Result<Start, End> {
-        let name = space_name(space)?;
-        let (answer, space) = self.query_in(&name, query, args, options, deadline).await?;
+        let (answer, space) = self.query(space, query, args, options, timeout).await?;
         Ok(Start {
             space,
             compacted: Revision(0),

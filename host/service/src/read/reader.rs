@@ -62,19 +62,25 @@ impl<R: Runtime, N: Replication> Reader<R, N> {
         at_least_revision: u64,
         deadline: Monotonic,
     ) -> Result<(), CallFailure> {
-        let wait = async {
-            if consistency == Consistency::Linearizable {
-                let index = self.read_index().await?;
-                self.applied.index.reach(index).await;
-                if self.applied.revision.get() < at_least_revision {
-                    return Err(self.not_reached(at_least_revision));
-                }
-            } else if self.applied.revision.get() < at_least_revision {
-                return self.catch_up(at_least_revision).await;
+        self.by(deadline, self.fresh(consistency, at_least_revision)).await?
+    }
+
+    /// The same, however long it takes.
+    pub(crate) async fn fresh(
+        &self,
+        consistency: Consistency,
+        at_least_revision: u64,
+    ) -> Result<(), CallFailure> {
+        if consistency == Consistency::Linearizable {
+            let index = self.read_index().await?;
+            self.applied.index.reach(index).await;
+            if self.applied.revision.get() < at_least_revision {
+                return Err(self.not_reached(at_least_revision));
             }
-            Ok(())
-        };
-        self.by(deadline, wait).await?
+        } else if self.applied.revision.get() < at_least_revision {
+            return self.catch_up(at_least_revision).await;
+        }
+        Ok(())
     }
 
     /// A serializable read that asks for a revision waits for it, unless a read index shows that

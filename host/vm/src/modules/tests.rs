@@ -1,15 +1,14 @@
 //! Preparing modules: what is refused, what is shared, and that a restart finds its work done.
 use std::fs;
 
-use synod_abi::{AdmissionError, Context, OperationId};
-use synod_machine::{Completion, Vm, module_hash};
+use synod_abi::{AdmissionError, Context, EntryPoint, OperationId};
+use synod_machine::{Completion, Invocation, QueryVm, Vm, module_hash};
 
 use synod_abi::testing::MapHost;
 
 use super::*;
-use crate::WasmVm;
 use crate::fixtures::{DONE, modules, operation, recipe, wasm};
-use crate::{Query, QueryEngine};
+use crate::{QueryEngine, WasmVm};
 
 #[test]
 fn bytes_of_another_hash_are_refused() {
@@ -65,7 +64,7 @@ fn works(modules: &Arc<Modules>, module: &[u8]) {
     let context = Context::default();
     let mut vm = WasmVm::new(modules.clone()).expect("the host calls link");
     Vm::<MapHost>::load(&mut vm, module_hash(module), module).expect("it is admitted");
-    let invocation = synod_machine::Invocation {
+    let invocation = Invocation {
         space: synod_abi::SpaceId(1),
         module: module_hash(module),
         entry_point: operation(1),
@@ -77,14 +76,10 @@ fn works(modules: &Arc<Modules>, module: &[u8]) {
         vm.invoke(invocation, MapHost::default()).expect("this host runs recipes").1,
         Completion::Done(vec![])
     );
-    let engine = QueryEngine::new(modules.clone()).expect("a clock starts");
-    let timeout = std::time::Duration::from_secs(60);
-    let query =
-        Query { module: module_hash(module), query: OperationId(1), context: &context, args: &[], timeout };
-    assert_eq!(
-        engine.query(query, MapHost::default()).expect("this host runs queries").1,
-        Completion::Done(vec![])
-    );
+    let engine = QueryEngine::new(modules.clone(), Duration::from_secs(60)).expect("a clock starts");
+    let query = Invocation { entry_point: EntryPoint::Query(OperationId(1)), ..invocation };
+    let answer = engine.query(query, MapHost::default(), |_| unreachable!("the module is loaded"));
+    assert_eq!(answer.expect("this host runs queries").1, Completion::Done(vec![]));
 }
 
 #[test]

@@ -207,15 +207,16 @@ fn events_are_no_rows_that_a_call_writes() {
 #[test]
 fn queries_neither_emit_nor_send() {
     let mut member = Member::formed();
-    let now = member.state.clone();
+    let space = directory::space(&member.state, &space("a")).unwrap().unwrap();
     for step in [emit("t", ""), send("a", &[])] {
         let query = Query {
-            space: &space("a"),
+            space: space.id,
+            module: space.module,
             query: OperationId::of("look"),
-            args: &encode(&vec![step]),
+            args: encode(&vec![step]),
             session: None,
         };
-        let answer = crate::query(&now, &mut member.vm, query).unwrap();
+        let answer = crate::query(member.state.clone(), &mut member.vm, &query).unwrap();
         assert_eq!(answer.result, Err(Rejection::Fault(Fault::BadHostCall)));
     }
 }

@@ -123,7 +123,7 @@ impl Spaces for SpacesService {
                 .query(&request.space, &request.query, convert::args(request.args), options, timeout)
                 .await
         };
-        let answer = answer.await.map_err(|failure| self.0.status(failure))?;
+        let (answer, _) = answer.await.map_err(|failure| self.0.status(failure))?;
         let header = self.0.header(answer.revision, answer.time);
         Ok(Response::new(QueryReply { header: Some(header), result: Some(convert::value(answer.value)) }))
     }

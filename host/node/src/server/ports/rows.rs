@@ -1,5 +1,4 @@
 //! The store for the service crate: rows, and the log that they follow.
-use std::sync::Arc;
 use std::time::Duration;
 
 use synod_machine::{Fatal, Write};
@@ -28,15 +27,15 @@ fn fatal(error: StorageError) -> Fatal {
 }
 
 impl Store for Rows {
-    type View = Arc<<NodeState as StateStore>::View>;
+    type View = <NodeState as StateStore>::View;
     type Mark = AppliedMark;
 
     fn view(&self) -> Result<Self::View, Fatal> {
-        self.state.view().map(Arc::new).map_err(fatal)
+        self.state.view().map_err(fatal)
     }
 
     fn latest(&self) -> Result<Self::View, Fatal> {
-        self.state.latest().map(Arc::new).map_err(fatal)
+        self.state.latest().map_err(fatal)
     }
 
     fn commit(&self, writes: &[Write], mark: &AppliedMark) -> Result<(), StoreError> {

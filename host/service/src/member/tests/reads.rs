@@ -10,7 +10,9 @@ use crate::{Args, CallAnswer};
 
 fn start_get(cluster: &Cluster, number: u64, options: QueryOptions) -> Pending<CallAnswer> {
     let (member, args) = (cluster.member(number), Args::Json("{\"key\":\"k\"}".into()));
-    cluster.sim.start(async move { member.query("counter", "get", args, options, TIMEOUT).await })
+    cluster.sim.start(async move {
+        member.query("counter", "get", args, options, TIMEOUT).await.map(|(answer, _)| answer)
+    })
 }
 
 fn value(pending: &mut Pending<CallAnswer>) -> Option<Value> {
@@ -103,8 +105,9 @@ fn an_answer_in_postcard_carries_the_revision_of_the_state_it_read() {
     let added = look(&mut add).expect("an answer").expect("a sum");
     let member = cluster.member(2);
     let args = Args::Postcard { bytes: synod_abi::encode("k"), signature: recipe::GET_SIGNATURE };
-    let read = cluster
-        .wait(async move { member.query("counter", "get", args, QueryOptions::default(), TIMEOUT).await });
+    let read = cluster.wait(async move {
+        member.query("counter", "get", args, QueryOptions::default(), TIMEOUT).await.map(|(answer, _)| answer)
+    });
     let read = read.expect("a result");
     assert_eq!(read.value, Value::Postcard(synod_abi::encode(&41_u64)));
     assert_eq!((read.revision, read.time), (added.revision, added.time));

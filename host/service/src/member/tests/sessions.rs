@@ -26,7 +26,9 @@ fn start_open(cluster: &Cluster, member: u64, new: NewSession) -> Pending<Sessio
 fn start_query(cluster: &Cluster, key: SessionKey) -> Pending<CallAnswer> {
     let (member, args) = (cluster.member(2), Args::Json("{\"key\":\"k\"}".into()));
     let options = QueryOptions { session: Some(key), ..QueryOptions::default() };
-    cluster.sim.start(async move { member.query("counter", "get", args, options, TIMEOUT).await })
+    cluster.sim.start(async move {
+        member.query("counter", "get", args, options, TIMEOUT).await.map(|(answer, _)| answer)
+    })
 }
 
 #[test]

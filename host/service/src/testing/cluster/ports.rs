@@ -7,7 +7,7 @@ use synod_abi::{AdmissionError, ModuleHash};
 use synod_machine::{Admitted, Answer, Fatal, MemoryState, Query, Write};
 
 use super::log::TestLog;
-use crate::ports::{Ports, Preparer, QueryCall, QueryError, QueryRunner, Store, StoreError, Unavailable};
+use crate::ports::{Ports, Preparer, QueryError, QueryRunner, Store, StoreError, Unavailable};
 use crate::progress::lock;
 use crate::testing::recipe::{self, TestVm};
 use crate::testing::sim::Sim;
@@ -46,9 +46,8 @@ impl TestStore {
 pub(crate) struct TestQueries;
 
 impl QueryRunner<MemoryState> for TestQueries {
-    fn run(&self, view: MemoryState, call: QueryCall) -> BoxFuture<'static, Result<Answer, QueryError>> {
-        let query = Query { space: &call.space, query: call.query, args: &call.args, session: call.session };
-        let answer = synod_machine::query(&view, &mut TestVm::default(), query).map_err(QueryError::Fatal);
+    fn run(&self, view: MemoryState, query: Query) -> BoxFuture<'static, Result<Answer, QueryError>> {
+        let answer = synod_machine::query(view, &mut TestVm::default(), &query).map_err(QueryError::Fatal);
         futures::future::ready(answer).boxed()
     }
 }
