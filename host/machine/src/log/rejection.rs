@@ -3,6 +3,7 @@
 //!
 //! A rejection knows which limit it met by its variant, and never has the number alone. It knows
 //! nothing of the form in which a client receives it.
+mod counted;
 mod text;
 
 use alloc::string::String;
@@ -13,6 +14,8 @@ use synod_abi::{
     AdmissionError, Blob, Fault, InvalidName, InvalidTopic, Limit, ModuleHash, Reason, RecipeRef, SpaceId,
     limit,
 };
+
+pub use self::counted::Counted;
 
 /// Why a command left nothing behind. Deterministic and replicated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,19 +142,6 @@ pub enum Rejection {
     TooManyBindingsInAll,
 }
 
-/// What a cluster has a maximum of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Counted {
-    /// Recipes, every version counted: `limits::RECIPES`.
-    Recipes,
-    /// Spaces: `limits::SPACES`.
-    Spaces,
-    /// Spaces that were ever created: `limits::SPACE_IDS`.
-    SpaceIds,
-    /// Sessions: `limits::SESSIONS`.
-    Sessions,
-}
-
 /// Why a handler or a sent operation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeliveryFailure {
@@ -198,17 +188,6 @@ pub enum Change {
     NotNewer,
     /// The payload of its events changed otherwise than by variants appended.
     Payload,
-}
-
-impl Counted {
-    const fn limit(self) -> Limit {
-        match self {
-            Self::Recipes => limit!(RECIPES),
-            Self::Spaces => limit!(SPACES),
-            Self::SpaceIds => limit!(SPACE_IDS),
-            Self::Sessions => limit!(SESSIONS),
-        }
-    }
 }
 
 impl DeliveryFailure {

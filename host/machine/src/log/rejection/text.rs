@@ -6,11 +6,11 @@ use core::fmt;
 
 use synod_abi::limits::{
     ARGS_BYTES, BINDINGS, ENTRY_WRITE_BYTES, EVENT_AGE_FLOOR_MS, EVENT_BYTES_CEILING, EVENTS_CEILING,
-    RECIPES, SESSION_LABEL_BYTES, SESSION_OUTCOME_BYTES, SESSION_OUTCOMES, SESSION_SPACES, SESSIONS,
-    SPACE_BINDINGS, SPACE_IDS, SPACE_TICKETS, SPACES,
+    SESSION_LABEL_BYTES, SESSION_OUTCOME_BYTES, SESSION_OUTCOMES, SESSION_SPACES, SPACE_BINDINGS,
+    SPACE_TICKETS,
 };
 
-use super::{Change, Counted, DeliveryFailure, Incompatible, Rejection};
+use super::{Change, DeliveryFailure, Incompatible, Rejection};
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -145,25 +145,6 @@ impl Rejection {
             | Self::TooManyBindingsInAll
             | Self::InvalidTopic(_)
             | Self::RetentionOutOfBounds => "",
-        }
-    }
-}
-
-impl fmt::Display for Counted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Recipes => {
-                write!(f, "the cluster already has {RECIPES} recipes, the maximum; delete one first")
-            }
-            Self::Spaces => {
-                write!(f, "the cluster already has {SPACES} spaces, the maximum; delete one first")
-            }
-            Self::SpaceIds => {
-                write!(f, "the cluster has created {SPACE_IDS} spaces, deleted ones included, the maximum")
-            }
-            Self::Sessions => {
-                write!(f, "the cluster already has {SESSIONS} sessions, the maximum; close one first")
-            }
         }
     }
 }
