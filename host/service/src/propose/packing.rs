@@ -73,18 +73,25 @@ impl Packed {
             _ => Sharing::Shared,
         };
         let repeat = match action {
-            Action::InstallRecipe { .. } | Action::CreateSpace { .. } | Action::SetEnvironment { .. } => {
-                Repeat::Harmless
-            }
-            Action::OpenSession(_)
+            Action::SetEnvironment { .. }
+            | Action::InstallRecipe { .. }
+            | Action::CreateSpace { .. }
+            | Action::OpenSession(_)
+            | Action::EndSession { session: _, cause: EndCause::Closed }
             | Action::SessionCall(_)
             | Action::CancelRequest { .. }
-            | Action::SetSessionBounds { .. } => Repeat::Harmless,
-            Action::BindSpace { .. } | Action::SetEventRetention { .. } | Action::CompactEvents { .. } => {
-                Repeat::Harmless
-            }
-            Action::EndSession { session: _, cause: EndCause::Closed } => Repeat::Harmless,
-            _ => Repeat::Unknown,
+            | Action::SetSessionBounds { .. }
+            | Action::BindSpace { .. }
+            | Action::SetEventRetention { .. }
+            | Action::CompactEvents { .. } => Repeat::Harmless,
+            Action::FormCluster { .. }
+            | Action::RemoveRecipe { .. }
+            | Action::UpgradeSpace { .. }
+            | Action::DeleteSpace { .. }
+            | Action::Call(_)
+            | Action::EndSession { session: _, cause: EndCause::Expired }
+            | Action::Tick
+            | Action::UnbindSpace { .. } => Repeat::Unknown,
         };
         let step = match (action, caller.session) {
             (Action::SessionCall(call), Some(session)) => {
