@@ -201,3 +201,91 @@ pub const LOG_LINE_BYTES: usize = 1_024;
 pub const LOG_RING_LINES: usize = 4_096;
 /// Log lines of one call; further ones are dropped.
 pub const CALL_LOG_LINES: u32 = 64;
+
+macro_rules! limits {
+    ($($name:ident),* $(,)?) => {
+        &[$(crate::limit!($name)),*]
+    };
+}
+
+/// The limits that decide how a command or an admission ends: part of the execution environment, in
+/// this order. A test compares them with the constants above.
+pub const REPLICATED: &[Limit] = limits![
+    KEY_BYTES,
+    VALUE_BYTES,
+    ARGS_BYTES,
+    REPLY_BYTES,
+    CALL_WRITE_BYTES,
+    CALL_WRITE_ROWS,
+    CALL_READ_BYTES,
+    CALL_HOST_CALLS,
+    RANGE_CHUNK_ROWS,
+    RANGE_CHUNK_BYTES,
+    ENTRY_WRITE_BYTES,
+    CALL_FUEL,
+    TRAP_FUEL,
+    ENTRY_INSTANCES,
+    SESSIONS,
+    SESSION_LABEL_BYTES,
+    SESSION_OUTCOMES,
+    SESSION_OUTCOME_BYTES,
+    SESSION_SPACES,
+    SPACE_TICKETS,
+    TIMERS,
+    TIMER_PAYLOAD_BYTES,
+    TICK_TIMERS,
+    EVENT_TOPIC_BYTES,
+    EVENT_PAYLOAD_BYTES,
+    CALL_EVENTS,
+    CALL_EVENT_BYTES,
+    CALL_SENDS,
+    CALL_SEND_BYTES,
+    CAUSE_EVENTS,
+    CAUSE_EVENT_BYTES,
+    CAUSE_DELIVERIES,
+    CAUSE_DELIVERY_BYTES,
+    CAUSE_READ_BYTES,
+    DELIVERY_DEPTH,
+    SPACE_BINDINGS,
+    BINDINGS,
+    EVENTS_DEFAULT,
+    EVENTS_CEILING,
+    EVENT_BYTES_DEFAULT,
+    EVENT_BYTES_CEILING,
+    EVENT_AGE_DEFAULT_MS,
+    EVENT_AGE_FLOOR_MS,
+    COMPACTION_EVENTS,
+    MODULE_BYTES,
+    MEMORY_PAGES,
+    CALL_DEPTH,
+    MODULE_FUNCTIONS,
+    FUNCTION_BYTES,
+    FUNCTION_LOCALS,
+    MODULE_LOCALS,
+    TYPE_PARAMS,
+    TYPE_RESULTS,
+    MODULE_TYPES,
+    MODULE_GLOBALS,
+    MODULE_DATA_SEGMENTS,
+    MODULE_ELEMENT_SEGMENTS,
+    TABLE_ELEMENTS,
+    BR_TABLE_TARGETS,
+    MODULE_MEMORIES,
+    MODULE_TABLES,
+    MODULE_IMPORTS,
+    MODULE_EXPORTS,
+    BLOCK_DEPTH,
+    OPERAND_STACK,
+    SCHEMA_BYTES,
+    SHAPE_DEPTH,
+    RECIPE_ENTRY_POINTS,
+    RECIPE_FIELDS,
+    NAME_BYTES,
+    RECIPES,
+    SPACES,
+    SPACE_IDS,
+    CALL_LOG_LINES,
+];
+
+#[cfg(test)]
+mod tests;

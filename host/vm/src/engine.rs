@@ -5,7 +5,8 @@
 //! would compute something else stops instead. Compiling, caching and running are not done here.
 use std::hash::{Hash, Hasher};
 
-use synod_abi::limits::*;
+use synod_abi::Limit;
+use synod_abi::limits::{self, ENTRY_INSTANCES, MEMORY_PAGES, TABLE_ELEMENTS};
 use wasmtime::wasmparser::WasmFeatures;
 use wasmtime::{
     Config, Enabled, Engine, Inlining, InstanceAllocationStrategy, OperatorCost, OptLevel,
@@ -166,7 +167,7 @@ pub(crate) fn fingerprint(apply: &Engine) -> [u8; 32] {
     fingerprint_of(
         WASMTIME_VERSION,
         instrument::VERSION,
-        &limits(),
+        limits::REPLICATED,
         &format!("{:?}", OperatorCost::new()),
         &compatibility(apply),
     )
@@ -175,7 +176,7 @@ pub(crate) fn fingerprint(apply: &Engine) -> [u8; 32] {
 fn fingerprint_of(
     version: &str,
     instrumentation: u32,
-    limits: &[(&str, u64)],
+    limits: &[Limit],
     costs: &str,
     compatibility: &[u8; 32],
 ) -> [u8; 32] {
@@ -186,99 +187,13 @@ fn fingerprint_of(
     };
     part(version.as_bytes());
     part(&instrumentation.to_le_bytes());
-    for (name, limit) in limits {
+    for Limit { name, value } in limits {
         part(name.as_bytes());
-        part(&limit.to_le_bytes());
+        part(&value.to_le_bytes());
     }
     part(costs.as_bytes());
     part(compatibility);
     *hasher.finalize().as_bytes()
-}
-
-macro_rules! limits {
-    ($($name:ident),* $(,)?) => {
-        vec![$((stringify!($name), $name as u64)),*]
-    };
-}
-
-/// The limits that decide how a command or an admission ends.
-fn limits() -> Vec<(&'static str, u64)> {
-    limits![
-        KEY_BYTES,
-        VALUE_BYTES,
-        ARGS_BYTES,
-        REPLY_BYTES,
-        CALL_WRITE_BYTES,
-        CALL_WRITE_ROWS,
-        CALL_READ_BYTES,
-        CALL_HOST_CALLS,
-        RANGE_CHUNK_ROWS,
-        RANGE_CHUNK_BYTES,
-        ENTRY_WRITE_BYTES,
-        CALL_FUEL,
-        TRAP_FUEL,
-        ENTRY_INSTANCES,
-        SESSIONS,
-        SESSION_LABEL_BYTES,
-        SESSION_OUTCOMES,
-        SESSION_OUTCOME_BYTES,
-        SESSION_SPACES,
-        SPACE_TICKETS,
-        TIMERS,
-        TIMER_PAYLOAD_BYTES,
-        TICK_TIMERS,
-        EVENT_TOPIC_BYTES,
-        EVENT_PAYLOAD_BYTES,
-        CALL_EVENTS,
-        CALL_EVENT_BYTES,
-        CALL_SENDS,
-        CALL_SEND_BYTES,
-        CAUSE_EVENTS,
-        CAUSE_EVENT_BYTES,
-        CAUSE_DELIVERIES,
-        CAUSE_DELIVERY_BYTES,
-        CAUSE_READ_BYTES,
-        DELIVERY_DEPTH,
-        SPACE_BINDINGS,
-        BINDINGS,
-        EVENTS_DEFAULT,
-        EVENTS_CEILING,
-        EVENT_BYTES_DEFAULT,
-        EVENT_BYTES_CEILING,
-        EVENT_AGE_DEFAULT_MS,
-        EVENT_AGE_FLOOR_MS,
-        COMPACTION_EVENTS,
-        MODULE_BYTES,
-        MEMORY_PAGES,
-        CALL_DEPTH,
-        MODULE_FUNCTIONS,
-        FUNCTION_BYTES,
-        FUNCTION_LOCALS,
-        MODULE_LOCALS,
-        TYPE_PARAMS,
-        TYPE_RESULTS,
-        MODULE_TYPES,
-        MODULE_GLOBALS,
-        MODULE_DATA_SEGMENTS,
-        MODULE_ELEMENT_SEGMENTS,
-        TABLE_ELEMENTS,
-        BR_TABLE_TARGETS,
-        MODULE_MEMORIES,
-        MODULE_TABLES,
-        MODULE_IMPORTS,
-        MODULE_EXPORTS,
-        BLOCK_DEPTH,
-        OPERAND_STACK,
-        SCHEMA_BYTES,
-        SHAPE_DEPTH,
-        RECIPE_ENTRY_POINTS,
-        RECIPE_FIELDS,
-        NAME_BYTES,
-        RECIPES,
-        SPACES,
-        SPACE_IDS,
-        CALL_LOG_LINES,
-    ]
 }
 
 #[cfg(test)]
