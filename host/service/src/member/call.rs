@@ -232,7 +232,7 @@ impl<P: Ports> Member<P> {
             };
             self.0.logs.extend(time, logs);
             let value = match result {
-                Ok(bytes) => value(point, bytes, form),
+                Ok(bytes) => value(point, bytes, form).map_err(unreadable),
                 Err(rejection) => Err(complete(point, &rejection, form)),
             };
             let value = value.map_err(|rejected| Rejected { revision, time, ..rejected })?;
@@ -320,15 +320,15 @@ fn answer(point: &EntryPointSchema, outcome: &Outcome, form: Form) -> Result<Cal
     };
     match value(point, bytes, form) {
         Ok(value) => Ok(CallAnswer { value, revision: outcome.revision, time: outcome.time }),
-        Err(unreadable) => rejected(unreadable.at(outcome)),
+        Err(error) => rejected(unreadable(error).at(outcome)),
     }
 }
 
 /// A result in the caller's form.
-fn value(point: &EntryPointSchema, bytes: Vec<u8>, form: Form) -> Result<Value, Rejected> {
+fn value(point: &EntryPointSchema, bytes: Vec<u8>, form: Form) -> Result<Value, WriteError> {
     match form {
         Form::Postcard => Ok(Value::Postcard(bytes)),
-        Form::Json => transcode::to_json(&point.result, &bytes).map(Value::Json).map_err(unreadable),
+        Form::Json => transcode::to_json(&point.result, &bytes).map(Value::Json),
     }
 }
 
