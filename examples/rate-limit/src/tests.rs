@@ -65,14 +65,8 @@ fn what_is_not_configured_is_refused_with_what_to_do() {
     let limit = host.client();
     assert_eq!(limit.take("api", 1).rejection(), RateError::NoLimit);
     assert_eq!(limit.left("api").rejection(), RateError::NoLimit);
-    assert_eq!(
-        limit.configure("api", Limit { burst: 0, per_second: 1 }).rejection(),
-        RateError::ZeroLimit
-    );
-    assert_eq!(
-        limit.configure("api", Limit { burst: 1, per_second: 0 }).rejection(),
-        RateError::ZeroLimit
-    );
+    assert_eq!(limit.configure("api", Limit { burst: 0, per_second: 1 }).rejection(), RateError::ZeroLimit);
+    assert_eq!(limit.configure("api", Limit { burst: 1, per_second: 0 }).rejection(), RateError::ZeroLimit);
     limit.configure("api", Limit { burst: 1, per_second: 7 }).unwrap();
     assert_eq!(limit.limit("api").unwrap(), Some(Limit { burst: 1, per_second: 7 }));
     assert!(limit.remove("api").unwrap() && !limit.remove("api").unwrap());
