@@ -60,7 +60,8 @@ impl<S: StateView> Draft<S> {
         Self::new(view, SpaceId(0), Access::Write, numbers)
     }
 
-    /// For a query of `space`: every writing host call is a [`Fault::BadHostCall`].
+    /// For a query of `space`: every writing host call is a
+    /// [`BadHostCall`](synod_abi::Fault::BadHostCall).
     pub fn for_query(view: S, space: SpaceId) -> Self {
         Self::new(view, space, Access::Read, Numbers::default())
     }

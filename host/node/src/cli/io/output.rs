@@ -33,7 +33,7 @@ pub(crate) fn line(text: &str) -> Result<(), Failed> {
     more(text).map(drop)
 }
 
-/// Like [`line`], for commands that go on writing: returns whether there still is a reader.
+/// Like [`line()`], for commands that go on writing: returns whether there still is a reader.
 pub(crate) fn more(text: &str) -> Result<bool, Failed> {
     let text = text.trim_end();
     let mut out = std::io::stdout().lock();
