@@ -23,6 +23,25 @@ fn json(text: &str) -> Option<Value> {
     Some(Value::Json(text.into()))
 }
 
+#[test]
+fn a_query_of_what_is_not_there_is_rejected_with_its_reason() {
+    let mut cluster = Cluster::ready(1);
+    let cases = [
+        ("Counter!", "get", Reason::InvalidName),
+        ("nowhere", "get", Reason::UnknownSpace),
+        ("counter", "got", Reason::UnknownQuery),
+    ];
+    for (space, query, reason) in cases {
+        let member = cluster.member(1);
+        let result = cluster.wait(async move {
+            let args = Args::Json("{\"key\":\"k\"}".into());
+            member.query(space, query, args, QueryOptions::default(), TIMEOUT).await
+        });
+        let Err(CallFailure::Rejected(rejected)) = result else { panic!("{space}.{query} is rejected") };
+        assert_eq!(rejected.reason, reason, "{space}.{query}");
+    }
+}
+
 const LOCAL: QueryOptions =
     QueryOptions { consistency: Consistency::Serializable, at_least_revision: 0, session: None };
 
