@@ -210,7 +210,7 @@ macro_rules! table {
             )*
         ];
 
-        /// The host's side of the table, on slices: implemented by the machine's workspace, called
+        /// The host's side of the table, on slices: implemented by the machine's draft, called
         /// by the Wasm linker with slices of guest memory and by the native port directly. An error
         /// ends the call with that [`Fault`](crate::Fault).
         pub trait HostCalls {
