@@ -1,23 +1,25 @@
 //! What an entry has changed so far, over the committed rows: reads see both, a savepoint can be
 //! returned to.
 //!
-//! Rows live in slots that are found through one sorted index per table; an undo log restores them,
-//! so a savepoint is three numbers and a rejected command costs what it wrote. A slot also keeps
-//! the committed value that was read into it, up to a budget: it saves later reads of the entry,
-//! and the digest needs it at the end. It does not outlive the entry.
+//! Rows live in slots that are found through one sorted index per table; a second one holds those
+//! that changed. An undo log restores them, so a savepoint is a few numbers and a rejected command
+//! costs what it wrote. A slot also keeps the committed value that was read into it, up to a budget:
+//! it saves later reads of the entry, and the digest needs it at the end. It does not outlive the
+//! entry.
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
 use core::ops::Bound;
 
-use synod_abi::Direction;
-
-use self::committed::CommittedRows;
 pub(crate) use self::committed::Range;
+use self::gaps::Gaps;
 use crate::ports::{Fatal, StateView, Table, Write};
 
 mod committed;
+mod gaps;
+mod walk;
 
 /// Most bytes of committed rows that an entry keeps in memory.
 const CACHE_BYTES: usize = 8 * 1_024 * 1_024;
@@ -58,6 +60,7 @@ enum Undo {
 pub(crate) struct Savepoint {
     undo: usize,
     slots: usize,
+    gaps: usize,
     written_bytes: usize,
     cached_bytes: usize,
 }
@@ -74,12 +77,22 @@ pub(crate) struct Changed<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
     slots: Vec<Slot>,
-    index: [BTreeMap<Arc<[u8]>, usize>; Table::ALL.len()],
+    /// Every slot.
+    index: [Index; Table::ALL.len()],
+    /// Those that were put or deleted.
+    changed: [Index; Table::ALL.len()],
     prefixes: Vec<(Table, Vec<u8>)>,
+    /// What ranges have learnt.
+    gaps: RefCell<Gaps>,
+    /// Deleted rows that ranges passed.
+    hidden: Cell<u64>,
     undo: Vec<Undo>,
     written_bytes: usize,
     cached_bytes: usize,
 }
+
+/// Slots by key.
+type Index = BTreeMap<Arc<[u8]>, usize>;
 
 impl Overlay {
     /// Bytes of keys and values that were written and not undone, each write counted.
@@ -175,7 +188,7 @@ impl Overlay {
             prefixed(&self.index[table as usize], prefix).map(|(_, slot)| *slot).collect();
         let mut rows = Vec::with_capacity(slots.len());
         for slot in slots {
-            let before = core::mem::replace(&mut self.slots[slot].now, Now::Unchanged);
+            let before = self.set(slot, Now::Unchanged);
             if !matches!(before, Now::Unchanged) {
                 self.undo.push(Undo::Row { slot, before });
             }
@@ -190,6 +203,7 @@ impl Overlay {
         Savepoint {
             undo: self.undo.len(),
             slots: self.slots.len(),
+            gaps: self.gaps.borrow().savepoint(),
             written_bytes: self.written_bytes,
             cached_bytes: self.cached_bytes,
         }
@@ -207,13 +221,9 @@ impl Overlay {
         table: Table,
         from: &'a [u8],
     ) -> impl Iterator<Item = (&'a [u8], bool)> {
-        self.index[table as usize].range::<[u8], _>((Bound::Included(from), Bound::Unbounded)).filter_map(
-            |(key, slot)| match self.slots[*slot].now {
-                Now::Unchanged => None,
-                Now::Put(_) => Some((&**key, true)),
-                Now::Deleted => Some((&**key, false)),
-            },
-        )
+        self.changed[table as usize]
+            .range::<[u8], _>((Bound::Included(from), Bound::Unbounded))
+            .map(|(key, slot)| (&**key, matches!(self.slots[*slot].now, Now::Put(_))))
     }
 
     /// Returns to `savepoint`. Rows that were only read since then stay known.
@@ -221,15 +231,17 @@ impl Overlay {
         if self.undo.len() == savepoint.undo {
             return;
         }
-        for undo in self.undo.drain(savepoint.undo..).rev() {
-            match undo {
-                Undo::Row { slot, before } => self.slots[slot].now = before,
-                Undo::Prefix { rows } => {
+        while self.undo.len() > savepoint.undo {
+            match self.undo.pop() {
+                Some(Undo::Row { slot, before }) => drop(self.set(slot, before)),
+                Some(Undo::Prefix { rows }) => {
                     self.prefixes.pop();
                     rows.into_iter().for_each(|(slot, committed)| self.slots[slot].committed = committed);
                 }
+                None => break,
             }
         }
+        self.gaps.get_mut().rollback(savepoint.gaps);
         for slot in self.slots.drain(savepoint.slots..) {
             self.index[slot.table as usize].remove(&slot.key);
         }
@@ -239,6 +251,7 @@ impl Overlay {
 
     /// Appends what was written since `savepoint` to a transcript, and gives up returning there.
     pub(crate) fn release(&mut self, savepoint: Savepoint, transcript: &mut Vec<u8>) {
+        self.gaps.get_mut().release(savepoint.gaps);
         let mut prefix = self.prefixes.len()
             - self.undo[savepoint.undo..].iter().filter(|undo| matches!(undo, Undo::Prefix { .. })).count();
         for undo in self.undo.drain(savepoint.undo..) {
@@ -261,55 +274,6 @@ impl Overlay {
         }
     }
 
-    /// Hands the live rows of a range to `accept`, until it refuses one. Returns whether it did: it
-    /// is exact, tombstones counted, so it does not tell apart what is in the overlay and what is
-    /// committed.
-    pub(crate) fn range<S: StateView>(
-        &self,
-        view: &S,
-        Range { table, from, to, direction, limit }: Range<'_>,
-        mut accept: impl FnMut(&[u8], &[u8]) -> bool,
-    ) -> Result<bool, Fatal> {
-        if !to.is_empty() && from >= to {
-            return Ok(false);
-        }
-        let forward = direction == Direction::Forward;
-        let end = if to.is_empty() { Bound::Unbounded } else { Bound::Excluded(to) };
-        let mut own = self.index[table as usize]
-            .range::<[u8], _>((Bound::Included(from), end))
-            .filter(|(_, slot)| !matches!(self.slots[**slot].now, Now::Unchanged));
-        let mut next_own = || if forward { own.next() } else { own.next_back() };
-        let mut theirs =
-            CommittedRows::new(view, Range { table, from, to, direction, limit }, &self.prefixes);
-        let mut mine = next_own();
-        let mut other = theirs.next()?;
-        loop {
-            let order = match (&mine, &other) {
-                (None, None) => return Ok(false),
-                (Some(_), None) => core::cmp::Ordering::Less,
-                (None, Some(_)) => core::cmp::Ordering::Greater,
-                (Some((key, _)), Some((theirs, _))) if forward => (***key).cmp(theirs.as_slice()),
-                (Some((key, _)), Some((theirs, _))) => theirs.as_slice().cmp(key),
-            };
-            if order.is_le() {
-                if let Some((key, slot)) = mine
-                    && let Now::Put(value) = &self.slots[*slot].now
-                    && !accept(key, value)
-                {
-                    return Ok(true);
-                }
-                mine = next_own();
-            } else if let Some((key, value)) = &other
-                && !accept(key, value)
-            {
-                return Ok(true);
-            }
-            if order.is_ge() {
-                other = theirs.next()?;
-            }
-        }
-    }
-
     /// Hands every row that differs from its committed value to `each`, in the order of tables and
     /// keys, and returns the writes that bring the store there.
     pub(crate) fn finish<S: StateView>(
@@ -319,7 +283,7 @@ impl Overlay {
     ) -> Result<Vec<Write>, Fatal> {
         let prefixes = self.prefixes.into_iter().map(|(table, prefix)| Write::DeletePrefix { table, prefix });
         let mut writes: Vec<Write> = prefixes.collect();
-        for index in self.index {
+        for index in self.changed {
             for (key, slot) in index {
                 let Slot { table, committed, now, .. } = &mut self.slots[slot];
                 let table = *table;
@@ -374,8 +338,27 @@ impl Overlay {
                 self.add_slot(table, key, committed)
             }
         };
-        let before = core::mem::replace(&mut self.slots[slot].now, now);
+        if matches!(now, Now::Put(_)) {
+            self.gaps.get_mut().cut(table, key);
+        }
+        let before = self.set(slot, now);
         self.undo.push(Undo::Row { slot, before });
+    }
+
+    /// What the slot was before.
+    fn set(&mut self, slot: usize, now: Now) -> Now {
+        let Slot { table, key, now: present, .. } = &mut self.slots[slot];
+        let index = &mut self.changed[*table as usize];
+        match (&*present, &now) {
+            (Now::Unchanged, Now::Put(_) | Now::Deleted) => {
+                index.insert(key.clone(), slot);
+            }
+            (Now::Put(_) | Now::Deleted, Now::Unchanged) => {
+                index.remove(key);
+            }
+            (Now::Unchanged, Now::Unchanged) | (Now::Put(_) | Now::Deleted, _) => {}
+        }
+        core::mem::replace(present, now)
     }
 }
 
@@ -387,10 +370,7 @@ fn write_transcript(transcript: &mut Vec<u8>, table: Table, tag: u8, key: &[u8],
     transcript.extend_from_slice(value);
 }
 
-fn prefixed<'a>(
-    index: &'a BTreeMap<Arc<[u8]>, usize>,
-    prefix: &'a [u8],
-) -> impl Iterator<Item = (&'a Arc<[u8]>, &'a usize)> {
+fn prefixed<'a>(index: &'a Index, prefix: &'a [u8]) -> impl Iterator<Item = (&'a Arc<[u8]>, &'a usize)> {
     index
         .range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded))
         .take_while(move |(key, _)| key.starts_with(prefix))

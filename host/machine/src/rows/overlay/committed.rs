@@ -7,6 +7,11 @@ use synod_abi::Direction;
 use crate::ports::{Fatal, RangeLimit, Row, StateView, Table};
 use crate::rows::scan::behind;
 
+/// Most rows that are read at a time to get past deleted ones.
+const LOOKAHEAD_ROWS: usize = 64;
+/// Most bytes of them.
+const LOOKAHEAD_BYTES: usize = 16 * 1_024;
+
 /// Which rows are wanted, as in [`StateView::range`]; `limit` is how many committed ones are read
 /// at a time.
 pub(crate) struct Range<'a> {
@@ -29,6 +34,8 @@ pub(super) struct CommittedRows<'a, S> {
     to: Vec<u8>,
     rows: VecDeque<Row>,
     more: bool,
+    /// Rows that turned out to be deleted.
+    hidden: usize,
 }
 
 impl<'a, S: StateView> CommittedRows<'a, S> {
@@ -44,7 +51,21 @@ impl<'a, S: StateView> CommittedRows<'a, S> {
             to: to.to_vec(),
             rows: VecDeque::new(),
             more: true,
+            hidden: 0,
         }
+    }
+
+    /// The last row is deleted in the overlay: the more of them, the more are read at a time.
+    pub(super) fn row_was_hidden(&mut self) {
+        self.hidden += 1;
+    }
+
+    fn limit(&self) -> RangeLimit {
+        let RangeLimit { rows, .. } = self.limit;
+        if self.hidden == 0 || rows >= LOOKAHEAD_ROWS {
+            return self.limit;
+        }
+        RangeLimit { rows: (4 * self.hidden).clamp(rows, LOOKAHEAD_ROWS), bytes: LOOKAHEAD_BYTES }
     }
 
     /// The next row; `None` at the end of the range.
@@ -65,7 +86,7 @@ impl<'a, S: StateView> CommittedRows<'a, S> {
         if !self.more {
             return Ok(false);
         }
-        let (rows, more) = self.view.range(self.table, &self.from, &self.to, self.direction, self.limit)?;
+        let (rows, more) = self.view.range(self.table, &self.from, &self.to, self.direction, self.limit())?;
         self.more = more;
         if let Some((last, _)) = rows.last() {
             match self.direction {

@@ -3,9 +3,12 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use proptest::prelude::*;
+use synod_abi::Direction;
 
 use super::*;
 use crate::{MemoryState, RangeLimit, Row, RowSum};
+
+mod scans;
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -19,6 +22,8 @@ enum Op {
     /// Deletes the row if it is there, and tells what it is.
     DeleteKnown(Vec<u8>),
     DeletePrefix(Vec<u8>),
+    /// Deletes so many rows from a key on.
+    DeleteRun(Vec<u8>, usize),
     Range {
         from: Vec<u8>,
         to: Vec<u8>,
@@ -43,6 +48,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => key().prop_map(Op::Delete),
         2 => key().prop_map(Op::DeleteKnown),
         1 => key().prop_map(Op::DeletePrefix),
+        3 => (key(), 1..30_usize).prop_map(|(key, rows)| Op::DeleteRun(key, rows)),
         4 => (key(), prop_oneof![key(), Just(Vec::new())], any::<bool>(), 1..6_usize)
             .prop_map(|(from, to, backward, rows)| Op::Range { from, to, backward, rows }),
         2 => Just(Op::Save),
@@ -117,8 +123,8 @@ proptest! {
 
     #[test]
     fn it_behaves_like_a_map_and_its_writes_lead_there(
-        committed in prop::collection::btree_map(key(), prop::collection::vec(any::<u8>(), 0..3), 0..40),
-        ops in prop::collection::vec(op(), 0..60),
+        committed in prop::collection::btree_map(key(), prop::collection::vec(any::<u8>(), 0..3), 0..60),
+        ops in prop::collection::vec(op(), 0..80),
         chunk in 1..5_usize,
     ) {
         let mut state = MemoryState::default();
@@ -155,6 +161,13 @@ proptest! {
                 Op::DeletePrefix(prefix) => {
                     overlay.delete_prefix(Table::State, &prefix);
                     model.retain(|key, _| !key.starts_with(&prefix));
+                }
+                Op::DeleteRun(from, rows) => {
+                    let run: Vec<_> = model.range(from..).take(rows).map(|(key, _)| key.clone()).collect();
+                    for key in run {
+                        overlay.delete(Table::State, &key);
+                        model.remove(&key);
+                    }
                 }
                 Op::Range { from, to, backward, rows } => {
                     let direction = if backward { Direction::Backward } else { Direction::Forward };
