@@ -3,9 +3,9 @@
 //!
 //! Rows live in slots that are found through one sorted index per table; a second one holds those
 //! that changed. An undo log restores them, so a savepoint is a few numbers and a rejected command
-//! costs what it wrote. A slot also keeps the committed value that was read into it, up to a budget:
-//! it saves later reads of the entry, and the digest needs it at the end. It does not outlive the
-//! entry.
+//! costs what it wrote. A slot also keeps the committed value that was read into it, up to a
+//! budget: it saves later reads of the entry, and the digest needs it at the end. It does not
+//! outlive the entry.
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
