@@ -120,6 +120,10 @@ pub enum StateKind {
     Queue,
     /// A number.
     Counter,
+    /// Waiting calls in order, one line per key.
+    Line,
+    /// What each session holds and waits for.
+    Claims,
 }
 
 /// A state field, as a constant.

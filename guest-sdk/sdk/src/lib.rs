@@ -92,7 +92,7 @@ pub use synod_macros::{data, errors, ops, recipe};
 pub mod prelude {
     #[cfg(not(target_arch = "wasm32"))]
     pub use crate::Rejection;
-    pub use crate::state::{Cell, Counter, Map, Queue};
+    pub use crate::state::{Cell, Claims, Counter, Line, Map, Queue};
     pub use crate::{Ctx, Level, Never, QueryCtx, Recipe, RecipeError, Reply, Rng, Ticket};
     pub use crate::{data, ensure, errors, info, log, ops, recipe, warn};
     pub use synod_abi::{

@@ -4,7 +4,9 @@
 //! A row's key is the prefix, big-endian, and the bytes of the typed key; its value is postcard.
 //! Rows stay sorted by their typed key, so ranges come in its order.
 mod cell;
+mod claims;
 mod counter;
+mod line;
 mod map;
 mod queue;
 mod scan;
@@ -17,7 +19,9 @@ use synod_abi::schema::StateKind;
 use synod_abi::{Key, Shape, decode, encode};
 
 pub use cell::Cell;
+pub use claims::Claims;
 pub use counter::{Counter, CounterValue};
+pub use line::{Line, Waiting};
 pub use map::{LongKey, Map, Range, TupleKey};
 pub use queue::{Position, Queue, QueueIter};
 
@@ -26,7 +30,8 @@ use crate::{Ctx, QueryCtx};
 /// A type that a field of a `#[recipe]` can have.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a recipe",
-    note = "the fields of a recipe are handles on its rows: Cell<T>, Map<K, V>, Queue<K, T>, Counter"
+    note = "the fields of a recipe are handles on its rows: Cell<T>, Map<K, V>, Queue<K, T>, Counter, \
+            Line<K, R, D>, Claims<T, MOST>"
 )]
 pub trait StateField {
     /// How it stores.

@@ -19,6 +19,7 @@ use synod_machine::{
 };
 use synod_sdk::Recipe;
 
+use crate::reads::{Deleted, Reads};
 use crate::replay::{self, Done, History};
 use crate::vm::{Runners, TestVm};
 
@@ -42,6 +43,8 @@ pub(crate) struct Inner {
     next_timer: Option<Time>,
     history: History,
     fuel_used: u64,
+    reads: Reads,
+    deleted: Deleted,
     /// Sessions that were opened, for their nonces.
     pub(crate) opened: u64,
     /// Calls that wait or got their outcomes since, and whose futures are alive.
@@ -131,6 +134,8 @@ impl<R: Recipe> TestHost<R> {
             next_timer: None,
             history: History::default(),
             fuel_used: 0,
+            reads: Reads::default(),
+            deleted: Deleted::default(),
             opened: 0,
             parked: BTreeMap::new(),
             schemas: BTreeMap::new(),
@@ -224,6 +229,12 @@ impl<R> TestHost<R> {
         self.lock().fuel_used
     }
 
+    /// What the recipes read in the last command. A recipe whose ranges pass more deleted rows the
+    /// longer it runs gets slower the longer it runs.
+    pub fn reads(&self) -> Reads {
+        self.lock().reads
+    }
+
     /// How many rows the recipe keeps in the space called `space`.
     pub fn rows(&self, space: &str) -> usize {
         self.lock().rows(space)
@@ -266,6 +277,8 @@ impl Inner {
         let applied =
             replay::apply(&mut self.machine, &mut self.state, &mut self.vm, self.now, vec![command.clone()]);
         let mut applied = applied.unwrap_or_else(|fatal| panic!("the member stopped: {fatal}"));
+        self.reads = self.deleted.read_by(self.vm.take_watch());
+        self.deleted.note(&applied.writes);
         self.history.emitted(&mut applied);
         self.log(applied.logs);
         self.next_timer = applied.next_timer;

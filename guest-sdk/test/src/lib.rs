@@ -15,6 +15,7 @@
 //! What it does not do: agree, store, or lose anything. It is one member without a disk.
 mod events;
 mod host;
+mod reads;
 mod replay;
 mod session;
 mod vm;
@@ -22,6 +23,7 @@ mod vm;
 mod wasm;
 
 pub use host::TestHost;
+pub use reads::Reads;
 pub use session::{Started, TestSession};
 pub use synod_machine::directory::{Counts, Head, HookFailures};
 pub use synod_machine::events::EventLog;

@@ -14,6 +14,8 @@ use synod_abi::{
 use synod_machine::{Admitted, Completion, Draft, Fatal, Invocation, MemoryState, Vm, module_hash};
 use synod_sdk::native::NativeRecipe;
 
+use crate::reads::{Watch, Watched};
+
 const WASM_MAGIC: &[u8] = b"\0asm";
 
 type Dispatch = fn(EntryPoint, &Context, &[u8], &mut dyn HostCalls) -> Result<Vec<u8>, Fault>;
@@ -62,6 +64,7 @@ impl Runners {
             native: self.native.clone(),
             engine: self.engine.as_ref().map(|engine| engine.vm()),
             fuel_used: 0,
+            watch: Watch::default(),
         }
     }
 }
@@ -71,9 +74,15 @@ pub(crate) struct TestVm {
     native: BTreeMap<ModuleHash, Dispatch>,
     engine: Option<EngineVm>,
     fuel_used: u64,
+    watch: Watch,
 }
 
 impl TestVm {
+    /// What was read since the last time.
+    pub(crate) fn take_watch(&mut self) -> Watch {
+        std::mem::take(&mut self.watch)
+    }
+
     /// Makes a recipe known that was linked later.
     pub(crate) fn relink(&mut self, runners: &Runners) {
         self.native.clone_from(&runners.native);
@@ -129,7 +138,8 @@ impl Vm<Draft<MemoryState>> for TestVm {
             return Ok(done);
         };
         self.fuel_used = 0;
-        let reply = dispatch(call.entry_point, call.context, call.args, &mut host);
+        let mut watched = Watched { host: &mut host, space: call.space, watch: &mut self.watch };
+        let reply = dispatch(call.entry_point, call.context, call.args, &mut watched);
         Ok((host, reply.map_or_else(Completion::Faulted, |reply| completion(call.entry_point, reply))))
     }
 

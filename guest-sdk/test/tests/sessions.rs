@@ -216,8 +216,8 @@ fn a_sessions_end_ends_what_waits_in_it() {
     assert_eq!((counts.sessions, counts.requests, counts.waiting, counts.timers), (0, 0, 0, 0));
     assert_eq!(
         host.rows("gate"),
-        4,
-        "two lines of the diary, and the tickets of two that were not cancelled"
+        5,
+        "two lines of the diary, where they lie, and the tickets of two that were not cancelled"
     );
 }
 

@@ -13,6 +13,7 @@
 use std::ops::Bound;
 
 use synod_sdk::prelude::*;
+use synod_sdk::state::Waiting;
 
 /// Longest name of an election, and of a candidate, in bytes.
 pub const NAME_BYTES: usize = 250;
@@ -71,6 +72,21 @@ pub struct Candidate {
 struct Campaign {
     session: SessionId,
     ticket: TicketId,
+}
+
+/// A candidate in line.
+#[data]
+struct Running {
+    candidate: String,
+    value: Blob,
+    session: SessionId,
+}
+
+/// What a session claims: a candidate's name in an election.
+#[data]
+struct Candidacy {
+    election: String,
+    candidate: String,
 }
 
 /// What became of the election that is the event's topic.
@@ -152,14 +168,12 @@ pub enum ElectionError {
 pub struct Election {
     /// Who leads each election that has a leader.
     leaders: Map<String, Leader>,
-    /// Who waits to lead each: tickets grow, so they stand in line.
-    lines: Map<(String, TicketId), Candidate>,
+    /// Who waits to lead each.
+    lines: Line<String, Leadership, Running>,
     /// The leader and the waiting of each election by their names, which differ.
     names: Map<(String, String), Campaign>,
-    /// Which election each call of a session is for, so that the session's end finds its own.
-    campaigns: Map<(SessionId, TicketId), String>,
-    /// How many candidates each session has.
-    counts: Map<SessionId, u32>,
+    /// Which candidate each call of a session is for, so that the session's end finds its own.
+    claims: Claims<Candidacy, SESSION_CANDIDATES>,
 }
 
 #[ops]
@@ -177,15 +191,14 @@ impl Election {
         let session = cx.session().ok_or(ElectionError::NoSession)?;
         ensure!(is_name(&election) && is_name(&candidate), ElectionError::BadName);
         check_value(&value)?;
-        let (since, ticket) = (cx.now(), cx.ticket());
-        let candidate = Candidate { candidate, value, since, session, ticket };
-        self.enrol(cx, &election, &candidate)?;
+        let call = cx.ticket::<Leadership>().id();
+        self.enrol(cx, &election, &candidate, Campaign { session, ticket: call })?;
+        let running = Running { candidate, value, session };
         if self.leaders.contains(cx, &election) {
-            self.lines.put(cx, &(election, ticket.id()), &candidate);
-            return Ok(Reply::Later(ticket));
+            return Ok(Reply::Later(self.lines.join(cx, &election, &running)));
         }
-        let leadership = Leadership { token: cx.next_token(), since };
-        self.elect(cx, &election, candidate, &leadership);
+        let leadership = leadership(cx);
+        self.elect(cx, &election, running, call, &leadership);
         Ok(Reply::Now(leadership))
     }
 
@@ -193,7 +206,7 @@ impl Election {
     #[op]
     fn resign(&self, cx: &mut Ctx, election: String, token: Token) -> Result<(), ElectionError> {
         let leader = self.led_by_caller(cx, &election, token)?;
-        self.leave(cx, leader.session, leader.ticket, &election);
+        self.end(cx, leader.session, leader.ticket);
         Ok(())
     }
 
@@ -205,10 +218,10 @@ impl Election {
         let campaign =
             self.names.get(cx, &(election.clone(), candidate)).filter(|campaign| campaign.session == session);
         let Campaign { ticket, .. } = campaign.ok_or(ElectionError::NotCandidate)?;
-        if let Some(waiting) = self.lines.get(cx, &(election.clone(), ticket)) {
+        if let Some(waiting) = self.lines.get(cx, &election, ticket) {
             cx.refuse(waiting.ticket, &ElectionError::Withdrawn);
         }
-        self.leave(cx, session, ticket, &election);
+        self.end(cx, session, ticket);
         Ok(())
     }
 
@@ -241,27 +254,28 @@ impl Election {
     ) -> Result<(), ElectionError> {
         let leader = self.led_by_caller(cx, &election, token)?;
         let to = self.names.get(cx, &(election.clone(), to)).ok_or(ElectionError::NotWaiting)?;
-        let next = self.lines.get(cx, &(election.clone(), to.ticket)).ok_or(ElectionError::NotWaiting)?;
-        self.strike(cx, &election, leader.candidate, leader.session, leader.ticket);
-        ensure!(self.promote(cx, &election, next), ElectionError::NotWaiting);
+        let next = self.lines.remove(cx, &election, to.ticket).ok_or(ElectionError::NotWaiting)?;
+        self.claims.remove(cx, leader.session, leader.ticket);
+        self.names.delete(cx, &(election.clone(), leader.candidate));
+        let leadership = leadership(cx);
+        ensure!(cx.complete(next.ticket, &leadership), ElectionError::NotWaiting);
+        self.elect(cx, &election, next.data, next.ticket.id(), &leadership);
         Ok(())
     }
 
     /// The candidates of the session leave: others lead what it led, and it waits for nothing.
     #[on_session_end]
     fn session_ended(&self, cx: &mut Ctx, session: SessionId) {
-        let campaigns: Vec<_> = self.campaigns.prefix(cx, &session).collect();
-        self.counts.delete(cx, &session);
-        campaigns.iter().for_each(|((_, ticket), election)| self.leave(cx, session, *ticket, election));
+        for (ticket, candidacy) in self.claims.release(cx, session) {
+            self.leave(cx, ticket, candidacy);
+        }
     }
 
     /// Who gave up leaves the line, or the leadership that it was given without hearing of it.
     #[on_cancel]
     fn cancelled(&self, cx: &mut Ctx, ticket: TicketId, _granted: bool) {
         let session = cx.session().expect("a call that waits belongs to a session");
-        if let Some(election) = self.campaigns.get(cx, &(session, ticket)) {
-            self.leave(cx, session, ticket, &election);
-        }
+        self.end(cx, session, ticket);
     }
 
     /// Whether the election is led with this token now: ask it in the same command as the write
@@ -287,9 +301,12 @@ impl Election {
         limit: Option<u32>,
         after: Option<TicketId>,
     ) -> Vec<Candidate> {
-        let (limit, from, to) = (page(limit), after.map_or(0, |after| after.0.saturating_add(1)), u64::MAX);
-        let line = self.lines.range(cx, (election.clone(), TicketId(from))..=(election, TicketId(to)));
-        line.at_most(limit).take(limit).map(|(_, candidate)| candidate).collect()
+        let candidate = |Waiting { ticket, since, data, .. }| {
+            let Running { candidate, value, session } = data;
+            Candidate { candidate, value, since, session, ticket }
+        };
+        let line = self.lines.page(cx, &election, after.map(|after| (0, after)), page(limit));
+        line.into_iter().map(candidate).collect()
     }
 
     /// The elections that have a leader, by name behind `after`, and their leaders: at most
@@ -311,84 +328,75 @@ impl Election {
     }
 
     /// Puts a candidate on the rolls, if its name is free and its session may have one more.
-    fn enrol(&self, cx: &mut Ctx, election: &str, new: &Candidate) -> Result<(), ElectionError> {
-        let (name, call) = (
-            (election.to_owned(), new.candidate.clone()),
-            Campaign { session: new.session, ticket: new.ticket.id() },
-        );
+    fn enrol(
+        &self,
+        cx: &mut Ctx,
+        election: &str,
+        candidate: &str,
+        call: Campaign,
+    ) -> Result<(), ElectionError> {
+        let name = (election.to_owned(), candidate.to_owned());
         if let Some(former) = self.names.get(cx, &name) {
-            ensure!(former.session == new.session, ElectionError::NameTaken);
+            ensure!(former.session == call.session, ElectionError::NameTaken);
             let leader = self.leaders.get(cx, election).filter(|leader| leader.ticket == former.ticket);
             return Err(ElectionError::AlreadyCandidate { token: leader.map(|leader| leader.token) });
         }
-        let count = self.counts.get(cx, &call.session).unwrap_or(0);
-        ensure!(count < SESSION_CANDIDATES, ElectionError::TooMany);
-        self.counts.put(cx, &call.session, &(count + 1));
-        self.campaigns.put(cx, &(call.session, call.ticket), &name.0);
         self.names.put(cx, &name, &call);
+        let (election, candidate) = name;
+        let candidacy = Candidacy { election, candidate };
+        ensure!(self.claims.add(cx, call.session, call.ticket, &candidacy), ElectionError::TooMany);
         Ok(())
     }
 
-    /// Takes a candidate off the rolls. A session that ends has no count any more.
-    fn strike(&self, cx: &mut Ctx, election: &str, candidate: String, session: SessionId, ticket: TicketId) {
-        self.names.delete(cx, &(election.into(), candidate));
-        self.campaigns.delete(cx, &(session, ticket));
-        match self.counts.get(cx, &session) {
-            None => {}
-            Some(1) => self.counts.delete(cx, &session),
-            Some(count) => self.counts.put(cx, &session, &(count - 1)),
+    /// Has a candidate that nobody leads before any more lead.
+    fn elect(
+        &self,
+        cx: &mut Ctx,
+        election: &str,
+        elected: Running,
+        ticket: TicketId,
+        leadership: &Leadership,
+    ) {
+        let Running { candidate, value, session } = elected;
+        let Leadership { token, since } = *leadership;
+        let elected = ElectionEvent::Elected { candidate: candidate.clone(), value: value.clone(), token };
+        cx.emit(election, &elected);
+        self.leaders.put(cx, election, &Leader { candidate, value, token, since, session, ticket });
+    }
+
+    /// Ends what a call of the session waits for or leads.
+    fn end(&self, cx: &mut Ctx, session: SessionId, ticket: TicketId) {
+        if let Some(candidacy) = self.claims.remove(cx, session, ticket) {
+            self.leave(cx, ticket, candidacy);
         }
     }
 
-    /// Has a candidate that nobody leads before any more lead.
-    fn elect(&self, cx: &mut Ctx, election: &str, elected: Candidate, leadership: &Leadership) {
-        let (Candidate { candidate, value, session, ticket, .. }, Leadership { token, since }) =
-            (elected, leadership.clone());
-        cx.emit(
-            election,
-            &ElectionEvent::Elected { candidate: candidate.clone(), value: value.clone(), token },
-        );
-        self.leaders.put(
-            cx,
-            election,
-            &Leader { candidate, value, token, since, session, ticket: ticket.id() },
-        );
-    }
-
-    /// Ends what the call with this ticket waits for or leads.
-    fn leave(&self, cx: &mut Ctx, session: SessionId, ticket: TicketId, election: &str) {
-        if let Some(leader) = self.leaders.get(cx, election).filter(|leader| leader.ticket == ticket) {
-            self.strike(cx, election, leader.candidate, session, ticket);
-            self.succeed(cx, election, leader.token);
-        } else if let Some(waiting) = self.lines.get(cx, &(election.into(), ticket)) {
-            self.lines.delete(cx, &(election.into(), ticket));
-            self.strike(cx, election, waiting.candidate, session, ticket);
+    /// Takes a candidate whose claim is gone out of its election.
+    fn leave(&self, cx: &mut Ctx, ticket: TicketId, Candidacy { election, candidate }: Candidacy) {
+        let name = (election, candidate);
+        self.names.delete(cx, &name);
+        let (election, _) = name;
+        match self.leaders.get(cx, &election).filter(|leader| leader.ticket == ticket) {
+            Some(leader) => self.succeed(cx, &election, leader.token),
+            None => drop(self.lines.remove(cx, &election, ticket)),
         }
     }
 
     /// After a leadership: the first in line whose call still waits leads, or nobody.
     fn succeed(&self, cx: &mut Ctx, election: &str, ended: Token) {
-        while let Some((_, next)) = self.lines.prefix(cx, election).at_most(1).next() {
-            if self.promote(cx, election, next) {
-                return;
+        match self.lines.serve(cx, election, |cx, _| leadership(cx)) {
+            Some((next, leadership)) => self.elect(cx, election, next.data, next.ticket.id(), &leadership),
+            None => {
+                self.leaders.delete(cx, election);
+                cx.emit(election, &ElectionEvent::Vacant { token: ended });
             }
         }
-        self.leaders.delete(cx, election);
-        cx.emit(election, &ElectionEvent::Vacant { token: ended });
     }
+}
 
-    /// Has a candidate in line lead, if its call still waits; otherwise it has left.
-    fn promote(&self, cx: &mut Ctx, election: &str, next: Candidate) -> bool {
-        let leadership = Leadership { token: cx.next_token(), since: cx.now() };
-        let waits = cx.complete(next.ticket, &leadership);
-        self.lines.delete(cx, &(election.into(), next.ticket.id()));
-        if waits {
-            self.elect(cx, election, next, &leadership);
-        } else {
-            self.strike(cx, election, next.candidate, next.session, next.ticket.id());
-        }
-        waits
-    }
+/// A leadership that begins now.
+fn leadership(cx: &mut Ctx) -> Leadership {
+    Leadership { token: cx.next_token(), since: cx.now() }
 }
 
 fn is_name(name: &str) -> bool {

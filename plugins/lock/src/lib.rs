@@ -16,6 +16,7 @@
 use std::ops::Bound;
 
 use synod_sdk::prelude::*;
+use synod_sdk::state::Waiting;
 
 /// Longest name of a lock, and of an owner, in bytes; that of a lock has at least one.
 pub const NAME_BYTES: usize = 250;
@@ -114,12 +115,10 @@ pub enum LockError {
 pub struct Lock {
     /// Who holds each lock that is held.
     holders: Map<String, Holder>,
-    /// Who waits for each: tickets grow, so they stand in line.
-    lines: Map<(String, TicketId), Waiter>,
+    /// Who waits for each.
+    lines: Line<String, Held, Owner>,
     /// Which lock each call is for that holds or waits, so that the end of a session finds its own.
-    claims: Map<(SessionId, TicketId), String>,
-    /// How many claims each session has.
-    counts: Map<SessionId, u32>,
+    claims: Claims<String, SESSION_CLAIMS>,
 }
 
 #[ops]
@@ -132,9 +131,8 @@ impl Lock {
         if let Some(held) = self.enter(cx, &name, &owner)? {
             return Ok(Reply::Now(held));
         }
-        let (ticket, since) = (cx.ticket(), cx.now());
-        self.claim(cx, owner.session, ticket.id(), &name)?;
-        self.lines.put(cx, &(name, ticket.id()), &Waiter { owner, since, ticket });
+        let ticket = self.lines.join(cx, &name, &owner);
+        ensure!(self.claims.add(cx, owner.session, ticket.id(), &name), LockError::TooMany);
         Ok(Reply::Later(ticket))
     }
 
@@ -156,18 +154,22 @@ impl Lock {
     fn release(&self, cx: &mut Ctx, name: String, owner: Option<String>) -> Result<bool, LockError> {
         let owner =
             Owner { session: cx.session().ok_or(LockError::NoSession)?, name: owner.unwrap_or_default() };
-        let holder =
-            self.holders.get(cx, &name).filter(|holder| holder.owner == owner).ok_or(LockError::NotHeld)?;
-        holder.tickets.last().into_iter().for_each(|ticket| self.give_up(cx, owner.session, *ticket, &name));
-        Ok(holder.tickets.len() > 1)
+        let holder = self.holders.get(cx, &name).filter(|holder| holder.owner == owner);
+        let holder = holder.ok_or(LockError::NotHeld)?;
+        let still_held = holder.tickets.len() > 1;
+        if let Some(last) = holder.tickets.last().copied() {
+            self.claims.remove(cx, owner.session, last);
+            self.give_back(cx, &name, holder, last);
+        }
+        Ok(still_held)
     }
 
     /// Everything that the session held is free, and it waits for nothing.
     #[on_session_end]
     fn session_ended(&self, cx: &mut Ctx, session: SessionId) {
-        let claims: Vec<_> = self.claims.prefix(cx, &session).collect();
-        self.counts.delete(cx, &session);
-        claims.iter().for_each(|((_, ticket), name)| self.give_up(cx, session, *ticket, name));
+        for (ticket, name) in self.claims.release(cx, session) {
+            self.give_up(cx, &name, ticket);
+        }
     }
 
     /// Who gave up leaves the line, or gives back the lock that it was granted without hearing of
@@ -175,8 +177,8 @@ impl Lock {
     #[on_cancel]
     fn cancelled(&self, cx: &mut Ctx, ticket: TicketId, _granted: bool) {
         let session = cx.session().expect("a call that waits belongs to a session");
-        if let Some(name) = self.claims.get(cx, &(session, ticket)) {
-            self.give_up(cx, session, ticket, &name);
+        if let Some(name) = self.claims.remove(cx, session, ticket) {
+            self.give_up(cx, &name, ticket);
         }
     }
 
@@ -197,9 +199,9 @@ impl Lock {
     /// more.
     #[query]
     fn queue(&self, cx: &QueryCtx, name: String, limit: Option<u32>, after: Option<TicketId>) -> Vec<Waiter> {
-        let (limit, from, to) = (page(limit), after.map_or(0, |after| after.0.saturating_add(1)), u64::MAX);
-        let line = self.lines.range(cx, (name.clone(), TicketId(from))..=(name, TicketId(to)));
-        line.at_most(limit).take(limit).map(|(_, waiter)| waiter).collect()
+        let waiter = |Waiting { ticket, since, data: owner, .. }| Waiter { owner, since, ticket };
+        let line = self.lines.page(cx, &name, after.map(|after| (0, after)), page(limit));
+        line.into_iter().map(waiter).collect()
     }
 
     /// The locks that are held, by name behind `after`, and their holders: at most `limit`, 500 if
@@ -219,25 +221,6 @@ impl Lock {
         Ok(owner)
     }
 
-    /// Notes that the session holds the lock or waits for it with this call.
-    fn claim(&self, cx: &mut Ctx, session: SessionId, ticket: TicketId, name: &str) -> Result<(), LockError> {
-        let count = self.counts.get(cx, &session).unwrap_or(0);
-        ensure!(count < SESSION_CLAIMS, LockError::TooMany);
-        self.counts.put(cx, &session, &(count + 1));
-        self.claims.put(cx, &(session, ticket), &name.into());
-        Ok(())
-    }
-
-    /// Forgets that again. A session that ends has no count any more.
-    fn unclaim(&self, cx: &mut Ctx, session: SessionId, ticket: TicketId) {
-        self.claims.delete(cx, &(session, ticket));
-        match self.counts.get(cx, &session) {
-            None => {}
-            Some(1) => self.counts.delete(cx, &session),
-            Some(count) => self.counts.put(cx, &session, &(count - 1)),
-        }
-    }
-
     /// Takes the lock if it is free, once more if `owner` holds it. Nobody is in line for a lock
     /// that is free.
     fn enter(&self, cx: &mut Ctx, name: &str, owner: &Owner) -> Result<Option<Held>, LockError> {
@@ -255,7 +238,7 @@ impl Lock {
                 held
             }
         };
-        self.claim(cx, owner.session, ticket, name)?;
+        ensure!(self.claims.add(cx, owner.session, ticket, &name.into()), LockError::TooMany);
         Ok(Some(held))
     }
 
@@ -267,29 +250,24 @@ impl Lock {
     }
 
     /// Ends what the call with this ticket waits for or holds.
-    fn give_up(&self, cx: &mut Ctx, session: SessionId, ticket: TicketId, name: &str) {
-        self.unclaim(cx, session, ticket);
-        let holder = self.holders.get(cx, name).filter(|holder| holder.tickets.contains(&ticket));
-        let Some(mut holder) = holder else { return self.lines.delete(cx, &(name.into(), ticket)) };
-        holder.tickets.retain(|other| *other != ticket);
-        if holder.tickets.is_empty() {
-            self.hand_on(cx, name, holder)
-        } else {
-            self.holders.put(cx, name, &holder)
+    fn give_up(&self, cx: &mut Ctx, name: &str, ticket: TicketId) {
+        match self.holders.get(cx, name).filter(|holder| holder.tickets.contains(&ticket)) {
+            Some(holder) => self.give_back(cx, name, holder, ticket),
+            None => drop(self.lines.remove(cx, name, ticket)),
         }
     }
 
-    /// Gives a lock that was released to the first in line whose call still waits.
-    fn hand_on(&self, cx: &mut Ctx, name: &str, former: Holder) {
-        cx.emit(name, &LockEvent::Released { owner: former.owner, token: former.token });
-        self.holders.delete(cx, name);
-        while let Some((key, Waiter { owner, ticket, .. })) = self.lines.prefix(cx, name).at_most(1).next() {
-            self.lines.delete(cx, &key);
-            let held = Held { token: cx.next_token(), count: 1 };
-            if cx.complete(ticket, &held) {
-                return self.grant(cx, name, owner, held.token, ticket.id());
-            }
-            self.unclaim(cx, owner.session, ticket.id());
+    /// Takes one call from the holder of a lock; with its last one the lock goes to the next in
+    /// line.
+    fn give_back(&self, cx: &mut Ctx, name: &str, mut holder: Holder, ticket: TicketId) {
+        holder.tickets.retain(|other| *other != ticket);
+        if !holder.tickets.is_empty() {
+            return self.holders.put(cx, name, &holder);
+        }
+        cx.emit(name, &LockEvent::Released { owner: holder.owner, token: holder.token });
+        match self.lines.serve(cx, name, |cx, _| Held { token: cx.next_token(), count: 1 }) {
+            Some((next, held)) => self.grant(cx, name, next.data, held.token, next.ticket.id()),
+            None => self.holders.delete(cx, name),
         }
     }
 }

@@ -199,6 +199,8 @@ impl Schema {
                     1 => StateKind::Map,
                     2 => StateKind::Queue,
                     3 => StateKind::Counter,
+                    4 => StateKind::Line,
+                    5 => StateKind::Claims,
                     _ => return Err(SchemaError::Malformed),
                 },
                 key: r.shape(limits::SHAPE_DEPTH)?,

@@ -1,9 +1,14 @@
 //! One FIFO per key.
 //!
+//! A queue that has items has a row, under its key alone, that says where they lie: no item is
+//! before `head`, and the next one goes to `tail` or behind it. So pushing reads one row, and what
+//! looks for the first item starts where the last one was taken, and never steps over what was
+//! popped before. An item that was removed from the middle is passed once.
+//!
 //! A position is at least the command's revision times 2^20, and greater than every position in the
-//! queue: an item pushed later has a greater one, also after the queue was empty, without a row
-//! that remembers the last. Only within one command can the position of an item that it pushed and
-//! removed come again.
+//! queue: an item pushed later has a greater one, also after the queue was empty, when nothing is
+//! left of it. Only within one command can the position of an item that it pushed and removed come
+//! again.
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::marker::PhantomData;
@@ -14,7 +19,7 @@ use synod_abi::schema::StateKind;
 use synod_abi::{Direction, Key, OwnedKey, Shape, Shaped, decode};
 
 use super::scan::Scan;
-use super::{StateField, behind, read, row_key, write};
+use super::{StateField, read, row_key, write};
 use crate::{Ctx, QueryCtx};
 
 const POSITIONS_PER_REVISION_BITS: u32 = 20;
@@ -40,6 +45,17 @@ impl OwnedKey for Position {
     }
 }
 
+/// The row of a queue that has items.
+#[derive(Serialize, Deserialize)]
+struct Ends {
+    /// No item is before it.
+    head: u64,
+    /// No item is there or behind it.
+    tail: u64,
+    /// How many there are.
+    items: u64,
+}
+
 /// One FIFO per key; for a single one let the key be `()`.
 #[derive(Debug)]
 pub struct Queue<K, T> {
@@ -59,19 +75,18 @@ impl<K: OwnedKey, T: Shaped + Serialize + DeserializeOwned> Queue<K, T> {
         Self { prefix, row: PhantomData }
     }
 
-    /// Appends `item` and returns its position.
+    /// Appends `item` and returns its position, which is greater than that of every item before.
     pub fn push_back<Q: Key + ?Sized>(&self, cx: &mut Ctx<'_>, key: &Q, item: &T) -> Position
     where
         K: Borrow<Q>,
     {
-        let after_last = self
-            .iter_at(cx, key, Direction::Backward)
-            .at_most(1)
-            .next_position()
-            .map_or(0, |last| last.0 + 1);
-        let position = Position(after_last.max(cx.revision().0 << POSITIONS_PER_REVISION_BITS));
+        let least = cx.revision().0 << POSITIONS_PER_REVISION_BITS;
+        let Ends { head, tail, items } =
+            self.ends(cx, key).unwrap_or(Ends { head: least, tail: least, items: 0 });
+        let position = tail.max(least);
         write(cx, &self.item_key(key, position), item);
-        position
+        self.set_ends(cx, key, &Ends { head, tail: position + 1, items: items + 1 });
+        Position(position)
     }
 
     /// The first item.
@@ -87,7 +102,8 @@ impl<K: OwnedKey, T: Shaped + Serialize + DeserializeOwned> Queue<K, T> {
     where
         K: Borrow<Q>,
     {
-        self.iter_at(cx, key, Direction::Forward).at_most(1).next()
+        let ends = self.ends(cx, key)?;
+        Some(self.first_within(cx, key, &ends))
     }
 
     /// Removes and returns the first item.
@@ -95,8 +111,10 @@ impl<K: OwnedKey, T: Shaped + Serialize + DeserializeOwned> Queue<K, T> {
     where
         K: Borrow<Q>,
     {
-        let (position, item) = self.first(cx, key)?;
-        self.delete(cx, key, position);
+        let ends = self.ends(cx, key)?;
+        let (Position(first), item) = self.first_within(cx, key, &ends);
+        cx.delete(&self.item_key(key, first));
+        self.set_ends(cx, key, &Ends { head: first + 1, items: ends.items - 1, ..ends });
         Some(item)
     }
 
@@ -105,7 +123,7 @@ impl<K: OwnedKey, T: Shaped + Serialize + DeserializeOwned> Queue<K, T> {
     where
         K: Borrow<Q>,
     {
-        read(cx, self.item_key(key, position), "queue item")
+        read(cx, self.item_key(key, position.0), "queue item")
     }
 
     /// Removes and returns the item at `position`.
@@ -114,7 +132,10 @@ impl<K: OwnedKey, T: Shaped + Serialize + DeserializeOwned> Queue<K, T> {
         K: Borrow<Q>,
     {
         let item = self.get(cx, key, position)?;
-        self.delete(cx, key, position);
+        let ends = self.ends(cx, key).unwrap_or_else(|| cx.host.corrupt("queue"));
+        cx.delete(&self.item_key(key, position.0));
+        let head = if position.0 == ends.head { position.0 + 1 } else { ends.head };
+        self.set_ends(cx, key, &Ends { head, items: ends.items - 1, ..ends });
         Some(item)
     }
 
@@ -123,7 +144,16 @@ impl<K: OwnedKey, T: Shaped + Serialize + DeserializeOwned> Queue<K, T> {
     where
         K: Borrow<Q>,
     {
-        self.iter_at(cx, key, Direction::Forward)
+        let Ends { head, tail, .. } = self.ends(cx, key).unwrap_or(Ends { head: 0, tail: 0, items: 0 });
+        self.iter_within(cx, key, head, tail)
+    }
+
+    /// The number of items; reads one row.
+    pub fn len<Q: Key + ?Sized>(&self, cx: &QueryCtx<'_>, key: &Q) -> u64
+    where
+        K: Borrow<Q>,
+    {
+        self.ends(cx, key).map_or(0, |ends| ends.items)
     }
 
     /// The number of items, if it is less than `limit`, otherwise `limit`.
@@ -131,8 +161,7 @@ impl<K: OwnedKey, T: Shaped + Serialize + DeserializeOwned> Queue<K, T> {
     where
         K: Borrow<Q>,
     {
-        let mut items = self.iter(cx, key).at_most(limit);
-        (0..limit).take_while(|_| items.next_position().is_some()).count()
+        usize::try_from(self.len(cx, key)).unwrap_or(usize::MAX).min(limit)
     }
 
     /// Whether the queue of `key` has no items.
@@ -140,28 +169,39 @@ impl<K: OwnedKey, T: Shaped + Serialize + DeserializeOwned> Queue<K, T> {
     where
         K: Borrow<Q>,
     {
-        self.len_at_most(cx, key, 1) == 0
+        self.ends(cx, key).is_none()
     }
 
-    fn item_key<Q: Key + ?Sized>(&self, key: &Q, position: Position) -> Vec<u8> {
+    /// The first item of a queue that has some.
+    fn first_within<Q: Key + ?Sized>(&self, cx: &QueryCtx<'_>, key: &Q, ends: &Ends) -> (Position, T) {
+        let mut items = self.iter_within(cx, key, ends.head, ends.tail).at_most(1);
+        items.next().unwrap_or_else(|| cx.host.corrupt("queue"))
+    }
+
+    fn ends<Q: Key + ?Sized>(&self, cx: &QueryCtx<'_>, key: &Q) -> Option<Ends> {
+        read(cx, row_key(self.prefix, key), "queue")
+    }
+
+    fn set_ends<Q: Key + ?Sized>(&self, cx: &mut Ctx<'_>, key: &Q, ends: &Ends) {
+        let row = row_key(self.prefix, key);
+        if ends.items == 0 { cx.delete(&row) } else { write(cx, &row, ends) }
+    }
+
+    fn item_key<Q: Key + ?Sized>(&self, key: &Q, position: u64) -> Vec<u8> {
         let mut row = row_key(self.prefix, key);
         position.encode_key(&mut row);
         row
     }
 
-    fn delete<Q: Key + ?Sized>(&self, cx: &mut Ctx<'_>, key: &Q, position: Position) {
-        cx.delete(&self.item_key(key, position));
-    }
-
-    fn iter_at<'c, 'h, Q: Key + ?Sized>(
+    fn iter_within<'c, 'h, Q: Key + ?Sized>(
         &self,
         cx: &'c QueryCtx<'h>,
         key: &Q,
-        direction: Direction,
+        from: u64,
+        to: u64,
     ) -> QueueIter<'c, 'h, T> {
-        let from = row_key(self.prefix, key);
-        let to = behind(from.clone());
-        QueueIter { scan: Scan::new(cx, from, to, direction), item: PhantomData }
+        let (from, to) = (self.item_key(key, from), self.item_key(key, to));
+        QueueIter { scan: Scan::new(cx, from, to, Direction::Forward), item: PhantomData }
     }
 }
 
@@ -176,12 +216,6 @@ impl<T> QueueIter<'_, '_, T> {
     #[must_use]
     pub fn at_most(self, items: usize) -> Self {
         Self { scan: self.scan.at_most(items), item: PhantomData }
-    }
-
-    fn next_position(&mut self) -> Option<Position> {
-        let cx = self.scan.cx();
-        let (key, _) = self.scan.next()?;
-        Some(position_of(key).unwrap_or_else(|| cx.host.corrupt("queue position")))
     }
 }
 

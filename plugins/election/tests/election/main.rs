@@ -9,6 +9,7 @@ use synod_sdk::abi::limits;
 use synod_sdk::prelude::*;
 use synod_test::{Cancelled, Started, TestHost};
 
+mod hot;
 mod leaving;
 mod model;
 

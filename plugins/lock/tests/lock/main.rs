@@ -7,6 +7,7 @@ use synod_sdk::prelude::*;
 use synod_test::{Cancelled, Started, TestHost, TestSession};
 
 mod events;
+mod hot;
 mod model;
 
 type Acquired = Result<Held, CallError<LockError>>;
