@@ -13,12 +13,16 @@ use crate::cli::values::units::micros;
 
 /// Different error messages that are kept for the report.
 const KEPT_ERRORS: usize = 5;
+/// A run is also counted in parts of this length, which shows whether it gets slower.
+pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 
 /// The counts and latencies of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outcome {
     /// Latencies of what succeeded.
     pub(crate) latencies: Histogram,
+    /// How many of them succeeded in each [`WINDOW`] since the run began.
+    pub(crate) windows: Vec<u64>,
     /// Requests that were rejected.
     pub(crate) rejected: u64,
     /// Requests that were surely not applied.
@@ -34,6 +38,10 @@ pub(crate) struct Outcome {
 impl Outcome {
     pub(crate) fn merge(&mut self, other: Self) {
         self.latencies.merge(&other.latencies);
+        if self.windows.len() < other.windows.len() {
+            self.windows.resize(other.windows.len(), 0);
+        }
+        self.windows.iter_mut().zip(&other.windows).for_each(|(mine, theirs)| *mine += theirs);
         self.rejected += other.rejected;
         self.unavailable += other.unavailable;
         self.unknown += other.unknown;
@@ -71,12 +79,22 @@ impl Outcome {
         }
     }
 
+    /// Counts a success so long after the run began.
+    fn count_at(&mut self, since_begin: Duration) {
+        let window = usize::try_from(since_begin.as_secs() / WINDOW.as_secs()).unwrap_or(usize::MAX);
+        if self.windows.len() <= window {
+            self.windows.resize(window + 1, 0);
+        }
+        self.windows[window] += 1;
+    }
+
     fn count(&mut self, error: &RawError) {
         match error {
             RawError::Rejected(refusal) => {
                 self.rejected(format!("the recipe refused with code {}", refusal.code))
             }
             RawError::Fault { message, .. } => self.rejected(message.clone()),
+            RawError::Unreadable { .. } => self.rejected(format!("{error}")),
             RawError::WaitTimeout => self.rejected("a call waited in vain".to_owned()),
             RawError::Unavailable(message) => self.unavailable(message.clone()),
             RawError::OutcomeUnknown(message) | RawError::SessionExpired(message) => {
@@ -93,7 +111,7 @@ pub(crate) async fn run(callers: &[Arc<Caller>], length: Duration) -> Result<Out
     let mut running = JoinSet::new();
     for caller in callers {
         let caller = Arc::clone(caller);
-        running.spawn(async move { call_until(&caller, end).await });
+        running.spawn(async move { call_until(&caller, began, end).await });
     }
     let bar = tokio::spawn(show_time(length));
     let mut outcome = Outcome::default();
@@ -110,7 +128,7 @@ pub(crate) fn broken(error: &tokio::task::JoinError) -> Failed {
     Failed::new(Exit::Internal, format!("a caller of the benchmark failed: {error}"))
 }
 
-async fn call_until(caller: &Caller, end: Instant) -> Outcome {
+async fn call_until(caller: &Caller, began: Instant, end: Instant) -> Outcome {
     let mut outcome = Outcome::default();
     loop {
         let sent = Instant::now();
@@ -119,6 +137,9 @@ async fn call_until(caller: &Caller, end: Instant) -> Outcome {
         }
         let called = caller.run().await.map(|()| micros(sent.elapsed()));
         let over = matches!(called, Err(RawError::SessionExpired(_)));
+        if called.is_ok() {
+            outcome.count_at(began.elapsed());
+        }
         outcome.add(called);
         if over {
             return outcome;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use synod_client::api::StatusReply;
 
 use super::args::BenchArgs;
-use super::load::Outcome;
+use super::load::{Outcome, WINDOW};
 use super::measured::{Measured, milliseconds, rate, ratio};
 use super::workload::Kind;
 use crate::cli::io::table::table;
@@ -40,6 +40,8 @@ pub(super) struct Report {
     seconds: f64,
     value_bytes: Option<u64>,
     calls: u64,
+    /// Calls a second in each whole window of the run.
+    windows: Vec<f64>,
     p50_us: u64,
     p99_us: u64,
     max_us: u64,
@@ -86,6 +88,7 @@ impl Report {
             seconds,
             value_bytes: (args.workload == Kind::KvPut).then_some(args.value_bytes),
             calls: outcome.latencies.total(),
+            windows: windows(outcome),
             p50_us: outcome.latencies.quantile(500),
             p99_us: outcome.latencies.quantile(990),
             max_us: outcome.latencies.max(),
@@ -123,6 +126,11 @@ impl Report {
                 "{:.3} messages/s for each session, and as many answers\n",
                 self.per_session()
             ));
+        }
+        if self.windows.len() > 1 {
+            let windows: Vec<_> = self.windows.iter().map(|rate| format!("{rate:.0}")).collect();
+            let (seconds, windows) = (WINDOW.as_secs(), windows.join("  "));
+            text.push_str(&format!("{unit}/s in each {seconds} s: {windows}\n"));
         }
         for error in &self.errors {
             text.push_str(&format!("  error: {error}\n"));
@@ -165,6 +173,8 @@ impl Report {
             "messages_per_second_per_session": self.ttl.map(|_| self.per_session()),
             "calls": self.calls,
             "calls_per_second": rate(self.calls, self.seconds),
+            "window_seconds": WINDOW.as_secs(),
+            "calls_per_second_in_windows": self.windows,
             "p50_us": self.p50_us,
             "p99_us": self.p99_us,
             "max_us": self.max_us,
@@ -175,6 +185,13 @@ impl Report {
             "members": members.collect::<Vec<_>>(),
         })
     }
+}
+
+/// Calls a second in each window that the run had time for.
+fn windows(outcome: &Outcome) -> Vec<f64> {
+    let whole = outcome.elapsed.as_secs() / WINDOW.as_secs();
+    let counts = outcome.windows.iter().copied().chain(std::iter::repeat(0));
+    counts.zip(0..whole).map(|(calls, _)| rate(calls, WINDOW.as_secs_f64())).collect()
 }
 
 #[cfg(test)]

@@ -62,7 +62,8 @@ impl Kind {
     /// What is counted.
     pub(crate) const fn unit(self) -> &'static str {
         match self {
-            Self::LockCycle | Self::LockContended => "cycles",
+            Self::LockCycle => "cycles",
+            Self::LockContended => "hand-overs",
             Self::IdleSessions => "signs of life",
             _ => "calls",
         }

@@ -36,3 +36,16 @@ fn costs_are_differences_of_the_members_counters() {
     let text = report.text();
     assert!(text.contains("150 calls/s   p50 1.00 ms"), "{text}");
 }
+
+#[test]
+fn a_long_run_is_counted_in_windows_too() {
+    let args: BenchArgs = parse("bench lock-contended --seconds 30").expect("parses");
+    let elapsed = Duration::from_millis(30_500);
+    let outcome = Outcome { elapsed, windows: vec![5_000, 4_760], ..Outcome::default() };
+    let report = Report::new(&args, "lock", &outcome, &status(0, 0, 0), &status(0, 0, 0));
+    let json = report.json();
+    assert_eq!(json["calls_per_second_in_windows"], json!([500.0, 476.0, 0.0]), "nothing in the last one");
+    assert_eq!((&json["window_seconds"], &json["unit"]), (&json!(10), &json!("hand-overs")));
+    let text = report.text();
+    assert!(text.contains("hand-overs/s in each 10 s: 500  476  0\n"), "{text}");
+}
