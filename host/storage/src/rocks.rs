@@ -5,6 +5,7 @@
 //! generation, and `install` switches generations. Only this folder knows RocksDB.
 mod book;
 mod directory;
+mod gaps;
 mod handles;
 mod install;
 mod log;

@@ -52,6 +52,10 @@ impl Default for RocksOptions {
 const INFO_LOG_FILES: usize = 3;
 const INFO_LOG_BYTES: usize = 2 * 1_024 * 1_024;
 const BLOOM_BITS_PER_KEY: f64 = 10.0;
+/// A table file of rows is compacted soon if so many of so many neighbours in it are deletions:
+/// else ranges step over them until much more is written.
+const DELETIONS_WINDOW: usize = 512;
+const DELETIONS: usize = 256;
 
 /// Options ready to use, with the shared cache.
 pub(crate) struct Prepared {
@@ -98,6 +102,7 @@ impl Prepared {
         rows.set_compression_type(DBCompressionType::Lz4);
         rows.set_write_buffer_size(options.memtable_bytes / 6);
         rows.set_level_compaction_dynamic_level_bytes(true);
+        rows.add_compact_on_deletion_collector_factory(DELETIONS_WINDOW, DELETIONS, 0.0);
         rows.set_block_based_table_factory(&blocks(&cache, true));
         Self { database, log, meta, rows }
     }

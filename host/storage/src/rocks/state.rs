@@ -7,6 +7,7 @@ use rocksdb::{ReadOptions, WriteBatch};
 use synod_abi::Direction;
 use synod_machine::{Fatal, RangeLimit, Row, StateView, Table, Write};
 
+use super::gaps::{Gaps, steps_over_many};
 use super::handles::{Database, Family, OwnedSnapshot};
 use super::store::RocksStore;
 use crate::snapshot::{self, SnapshotWriter};
@@ -22,13 +23,14 @@ const BEYOND_KEY_BYTES: usize = 4 * synod_abi::limits::KEY_BYTES;
 pub(crate) struct Generation {
     pub(crate) number: u64,
     families: Vec<Family>,
+    gaps: Gaps,
 }
 
 impl Generation {
     pub(crate) fn open(database: &Arc<Database>, number: u64) -> Result<Self, StorageError> {
         let families =
             Table::ALL.iter().map(|table| Family::open(database, &Self::family_name(number, *table)));
-        Ok(Self { number, families: families.collect::<Result<_, _>>()? })
+        Ok(Self { number, families: families.collect::<Result<_, _>>()?, gaps: Gaps::default() })
     }
 
     /// The name of a table's column family, e.g. `g0000000001.state`.
@@ -57,6 +59,8 @@ fn table_position(table: Table) -> usize {
     }
 }
 
+type RowIterator<'a> = rocksdb::DBRawIteratorWithThreadMode<'a, Database>;
+
 /// Rows of a [`RocksStore`]. It keeps the database open and its generation on disk.
 pub struct RocksView {
     options: ReadOptions,
@@ -81,6 +85,30 @@ impl RocksView {
             options.set_snapshot(snapshot.get());
         }
         options
+    }
+
+    /// Seeks the first row of `from..to` from the end that `direction` names. The present rows know
+    /// stretches without any, and learn of others.
+    fn iterate(&self, table: Table, from: &[u8], to: &[u8], direction: Direction) -> RowIterator<'_> {
+        let gaps = (self.snapshot.is_none() && direction == Direction::Forward)
+            .then(|| (&self.generation.gaps, self.generation.gaps.end_of(table, from)));
+        let behind = gaps.as_ref().and_then(|(_, (end, _))| end.as_deref());
+        let mut options = self.iterate_options();
+        options.set_iterate_lower_bound(behind.unwrap_or(from));
+        if !to.is_empty() {
+            options.set_iterate_upper_bound(to);
+        }
+        let mut iterator = self.database.raw_iterator_cf_opt(self.generation.family(table).get(), options);
+        match gaps {
+            None if direction == Direction::Backward => iterator.seek_to_last(),
+            None => iterator.seek_to_first(),
+            Some((gaps, (_, moment))) => {
+                if steps_over_many(|| iterator.seek_to_first()) && iterator.status().is_ok() {
+                    gaps.learn(table, from, iterator.key().unwrap_or(to), moment);
+                }
+            }
+        }
+        iterator
     }
 
     fn failed(&self, table: Table, error: &rocksdb::Error) -> Fatal {
@@ -109,16 +137,7 @@ impl StateView for RocksView {
         if !to.is_empty() && from >= to {
             return Ok((Vec::new(), false));
         }
-        let mut options = self.iterate_options();
-        options.set_iterate_lower_bound(from);
-        if !to.is_empty() {
-            options.set_iterate_upper_bound(to);
-        }
-        let mut iterator = self.database.raw_iterator_cf_opt(self.generation.family(table).get(), options);
-        match direction {
-            Direction::Forward => iterator.seek_to_first(),
-            Direction::Backward => iterator.seek_to_last(),
-        }
+        let mut iterator = self.iterate(table, from, to, direction);
         let mut rows = Vec::new();
         let mut bytes = 0usize;
         while let Some((key, value)) = iterator.item() {
@@ -164,14 +183,15 @@ impl StateStore for RocksStore {
         }
         let generation = Arc::clone(&inner.generation());
         let encoded = snapshot::encode_mark(mark);
-        shared.write(false, &|| {
+        let batch = || {
             let mut batch = WriteBatch::default();
             for write in writes {
                 add(&mut batch, &generation, write);
             }
             batch.put_cf(shared.meta.get(), super::KEY_APPLIED, &encoded);
             batch
-        })?;
+        };
+        generation.gaps.around(writes, || shared.write(false, &batch))?;
         inner.set_mark(mark.clone());
         shared.set_applied(mark.index.map_or(0, |index| index + 1), false);
         Ok(())

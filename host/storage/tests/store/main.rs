@@ -1,6 +1,7 @@
 //! Tests of the store as its users see it: both twins through one suite, against each other, and
 //! RocksDB through crashes, damage and full disks. Child processes are this same binary, started
 //! again with an environment variable.
+mod consumed;
 mod crash;
 mod directory;
 mod equivalence;

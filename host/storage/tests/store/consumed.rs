@@ -1,0 +1,85 @@
+//! Rows that are taken out one after the other, always the smallest: what was taken before is
+//! stepped over once, and its space is freed without more being written.
+use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
+use synod_abi::Direction;
+use synod_machine::{RangeLimit, StateView, Table, Write};
+use synod_storage::{AppliedMark, RocksStore, StateStore};
+
+use crate::support::{open, until};
+
+const ROWS: u32 = 5_000;
+const FIRST: RangeLimit = RangeLimit { rows: 1, bytes: usize::MAX };
+
+fn key(n: u32) -> Vec<u8> {
+    [b"queue/".as_slice(), &n.to_be_bytes()].concat()
+}
+
+fn put(n: u32, bytes: usize) -> Write {
+    Write::Put { table: Table::State, key: key(n), value: vec![n as u8; bytes] }
+}
+
+fn delete(n: u32) -> Write {
+    Write::Delete { table: Table::State, key: key(n) }
+}
+
+fn commit(store: &RocksStore, writes: &[Write]) {
+    store.commit(writes, &AppliedMark::default()).expect("they are written");
+}
+
+/// The first row of the queue, and how many deleted ones were stepped over to find it.
+fn first(view: &impl StateView) -> (Option<Vec<u8>>, u64) {
+    let mut counters = PerfContext::default();
+    set_perf_stats(PerfStatsLevel::EnableCount);
+    counters.reset();
+    let (rows, _) =
+        view.range(Table::State, b"queue/", b"queue0", Direction::Forward, FIRST).expect("it can be read");
+    let passed = counters.metric(PerfMetric::InternalDeleteSkippedCount);
+    (rows.into_iter().next().map(|(key, _)| key), passed)
+}
+
+#[test]
+fn the_thread_that_writes_steps_over_what_it_deleted_once() {
+    let root = tempfile::tempdir().expect("a folder");
+    let store = open(root.path());
+    commit(&store, &(0..ROWS).map(|n| put(n, 8)).collect::<Vec<_>>());
+    let before = store.view().expect("it is open");
+    let mut passed = 0;
+    for n in 0..ROWS {
+        let (found, deleted) = first(&store.latest().expect("it is open"));
+        assert_eq!(found, Some(key(n)));
+        passed += deleted;
+        commit(&store, &[delete(n)]);
+    }
+    assert!(passed < u64::from(ROWS) * 40, "{passed} deleted rows were stepped over");
+    assert_eq!(first(&store.latest().expect("it is open")).0, None);
+    assert_eq!(first(&before).0, Some(key(0)), "a view of a former moment sees what was there");
+    let (found, deleted) = first(&store.view().expect("it is open"));
+    assert_eq!((found, deleted >= u64::from(ROWS)), (None, true), "and one of the present steps over all");
+    commit(&store, &[put(7, 8), put(3, 8)]);
+    assert_eq!(first(&store.latest().expect("it is open")).0, Some(key(3)), "rows that come again are found");
+    commit(&store, &[delete(3)]);
+    assert_eq!(first(&store.latest().expect("it is open")).0, Some(key(7)));
+}
+
+/// More than a table of the small store keeps in memory, so that rows and deletions are in files.
+#[test]
+fn files_of_deletions_are_compacted_without_further_writes() {
+    let root = tempfile::tempdir().expect("a folder");
+    let store = open(root.path());
+    let chunk =
+        |from: u32, write: &dyn Fn(u32) -> Write| -> Vec<Write> { (from..from + 500).map(write).collect() };
+    for from in (0..ROWS).step_by(500) {
+        commit(&store, &chunk(from, &|n| put(n, 1_000)));
+    }
+    for from in (0..ROWS).step_by(500) {
+        commit(&store, &chunk(from, &delete));
+    }
+    store.close();
+    drop(store);
+    let store = open(root.path());
+    until("the deletions are compacted away", || {
+        let (found, passed) = first(&store.view().expect("it is open"));
+        assert_eq!(found, None);
+        passed < 256
+    });
+}
