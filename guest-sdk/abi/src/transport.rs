@@ -78,6 +78,13 @@ pub enum CallError<E> {
         /// For people.
         message: String,
     },
+    /// The recipe answered, and what the call did is done, but the answer is not of the type that
+    /// this client was compiled with: an enum has a variant that it does not know. Trying again
+    /// does not help, and may do it again; build the client with the installed version.
+    Unreadable {
+        /// Revision of the command; of a query: that of the state it read.
+        revision: Revision,
+    },
     /// Surely not applied: it may be tried again.
     Unavailable(String),
     /// It may or may not have been applied; only the caller knows whether trying again does harm.
@@ -103,6 +110,7 @@ impl<E: serde::de::DeserializeOwned> From<RawError> for CallError<E> {
                 },
             },
             RawError::Fault { fault, message } => Self::Fault { fault, message },
+            RawError::Unreadable { revision } => Self::Unreadable { revision },
             RawError::Unavailable(message) => Self::Unavailable(message),
             RawError::OutcomeUnknown(message) => Self::OutcomeUnknown(message),
             RawError::WaitTimeout => Self::WaitTimeout,
@@ -116,6 +124,11 @@ impl<E: fmt::Debug> fmt::Display for CallError<E> {
         match self {
             Self::Rejected(error) => write!(f, "rejected: {error:?}"),
             Self::Fault { message, .. } => f.write_str(message),
+            Self::Unreadable { revision } => write!(
+                f,
+                "applied, but its result cannot be read: what was answered at revision {revision} is not of \
+                    this client's type; build the client with the installed version of the recipe"
+            ),
             Self::Unavailable(message) => write!(f, "unavailable, not applied: {message}"),
             Self::OutcomeUnknown(message) => write!(f, "outcome unknown: {message}"),
             Self::WaitTimeout => f.write_str("the call waited as long as it was allowed to"),

@@ -146,6 +146,9 @@ fn the_end_of_a_wait_and_of_a_session_are_told_apart() {
     assert_eq!(of(RawError::SessionExpired("gone".into())), CallError::SessionExpired("gone".into()));
     assert!(of(RawError::SessionExpired("gone".into())).to_string().contains("gone"));
     assert!(!of(RawError::WaitTimeout).to_string().is_empty());
+    let unread = of(RawError::Unreadable { revision: Revision(7) });
+    assert_eq!(unread, CallError::Unreadable { revision: Revision(7) });
+    assert!(unread.to_string().contains("applied") && unread.to_string().contains('7'), "{unread}");
 }
 
 #[test]

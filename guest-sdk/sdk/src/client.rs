@@ -74,12 +74,7 @@ impl<'t, T: Transport> ClientCore<'t, T> {
 }
 
 fn result<R: DeserializeOwned, E>(reply: RawReply) -> Result<R, CallError<E>> {
-    decode(&reply.result).map_err(|_| CallError::Fault {
-        fault: None,
-        message:
-            "the result does not decode as this client's type; rebuild the client with the installed version"
-                .into(),
-    })
+    decode(&reply.result).map_err(|_| CallError::Unreadable { revision: reply.revision })
 }
 
 struct Unpark(Thread);

@@ -58,7 +58,7 @@ pub use rows::scan::Scan;
 pub use rows::verify::verify;
 pub use rows::{directory, events, sessions};
 pub use run::machine::Machine;
-pub use upgrade::check_upgrade;
+pub use upgrade::{Notice, UpgradeNote, check_upgrade, upgrade_notes};
 
 #[cfg(test)]
 mod golden;

@@ -8,7 +8,12 @@
 //! were set before. What is emitted may gain variants at its end: events of the old version are
 //! read as the new one's. Whether an operation waits may change. Documentation may change; names
 //! may not, as JSON shows them.
+//!
+//! Some of what is allowed is noticed by clients that were compiled with the old version:
+//! [`upgrade_notes`] lists it for people.
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
 
 use synod_abi::schema::{Emits, EntryPointSchema, Errors, Field, Hooks, Schema, StateField, Type};
 
@@ -32,6 +37,103 @@ pub fn check_upgrade(old: &Schema, new: &Schema) -> Result<(), Incompatible> {
     check_hooks(&old.hooks, &new.hooks)?;
     check_emits(old.emits.as_ref(), new.emits.as_ref())
         .map_err(|change| Incompatible { name: "emits".to_string(), change })
+}
+
+/// Something that an upgrade may change and that somebody notices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpgradeNote {
+    /// The operation, query or hook; `emits`: what it emits.
+    pub name: String,
+    /// What is new about it.
+    pub notice: Notice,
+}
+
+/// A change that is allowed and that somebody notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// An operation that answered at once may wait.
+    StartsWaiting,
+    /// An operation that may have waited answers at once.
+    StopsWaiting,
+    /// Its result has variants that old clients do not know.
+    ResultGains,
+    /// Its errors have variants that old clients do not know.
+    ErrorsGain,
+    /// Events have variants that old clients do not know.
+    EventsGain,
+    /// The hook for the end of sessions is new.
+    SessionEndAdded,
+}
+
+/// What an upgrade from `old` to `new` that [`check_upgrade`] allows changes for those who use the
+/// space: in the order of the old schema.
+pub fn upgrade_notes(old: &Schema, new: &Schema) -> Vec<UpgradeNote> {
+    let mut notes = Vec::new();
+    for (old, new) in [(&old.operations, &new.operations), (&old.queries, &new.queries)] {
+        for point in old {
+            if let Some(new) = new.iter().find(|other| other.name == point.name) {
+                let noticed = entry_point_notices(point, new);
+                notes.extend(noticed.map(|notice| UpgradeNote { name: point.name.clone(), notice }));
+            }
+        }
+    }
+    let mut add = |name: &str, notice| notes.push(UpgradeNote { name: name.to_string(), notice });
+    if !old.hooks.session_end && new.hooks.session_end {
+        add("on_session_end", Notice::SessionEndAdded);
+    }
+    if let (Some(old), Some(new)) = (&old.emits, &new.emits)
+        && !same(&old.shape, &new.shape)
+    {
+        add("emits", Notice::EventsGain);
+    }
+    notes
+}
+
+fn entry_point_notices(old: &EntryPointSchema, new: &EntryPointSchema) -> impl Iterator<Item = Notice> {
+    let waiting = match (old.waits, new.waits) {
+        (false, true) => Some(Notice::StartsWaiting),
+        (true, false) => Some(Notice::StopsWaiting),
+        (false, false) | (true, true) => None,
+    };
+    let result = (!same(&old.result, &new.result)).then_some(Notice::ResultGains);
+    let errors_gain = new.errors.is_some() && !errors_extend(new.errors.as_ref(), old.errors.as_ref());
+    let errors = errors_gain.then_some(Notice::ErrorsGain);
+    [waiting, result, errors].into_iter().flatten()
+}
+
+impl fmt::Display for UpgradeNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.name;
+        match self.notice {
+            Notice::StartsWaiting => write!(
+                f,
+                "`{name}` may wait now: a call that does is answered in a session only, and not when another \
+                    space sends it"
+            ),
+            Notice::StopsWaiting => write!(
+                f,
+                "`{name}` does not wait any more: calls that wait stay until they are completed, given up, \
+                    or their session ends"
+            ),
+            Notice::ResultGains => write!(
+                f,
+                "the result of `{name}` has new variants: a client of the former version that gets one is \
+                    told that the call was applied and that its result cannot be read"
+            ),
+            Notice::ErrorsGain => write!(
+                f,
+                "`{name}` refuses for new reasons: a client of the former version that gets one is told its \
+                    code only"
+            ),
+            Notice::EventsGain => {
+                f.write_str("events have new variants, which clients of the former version cannot read")
+            }
+            Notice::SessionEndAdded => write!(
+                f,
+                "`{name}` is new: it also runs for sessions that called the space before the upgrade"
+            ),
+        }
+    }
 }
 
 /// The refusal of an upgrade to a version that is not newer than `version`.

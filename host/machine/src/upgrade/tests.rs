@@ -207,3 +207,49 @@ fn keys_that_hold_enums_may_not_even_gain_variants() {
     assert_eq!(check_upgrade(&old, &new).unwrap_err().change, Change::Key);
     assert_eq!(check_upgrade(&old, &old), Ok(()));
 }
+
+fn noted(change: impl FnOnce(&mut Schema)) -> Vec<(String, Notice)> {
+    let mut new = schema();
+    change(&mut new);
+    assert_eq!(check_upgrade(&schema(), &new), Ok(()));
+    upgrade_notes(&schema(), &new).into_iter().map(|note| (note.name, note.notice)).collect()
+}
+
+#[test]
+fn what_clients_of_the_old_version_notice_is_noted() {
+    let note = |name: &str, notice| vec![(name.to_owned(), notice)];
+    assert_eq!(noted(|new| new.operations[0].waits = true), note("op", Notice::StartsWaiting));
+    let gained = |new: &mut Schema| {
+        let Type::Option(result) = &mut new.queries[0].result else { panic!("it is an option") };
+        let Type::Struct(result) = &mut **result else { panic!("of a struct") };
+        result.fields[0].shape = Type::Enum(variants(&["A", "B", "C"]));
+    };
+    assert_eq!(noted(gained), note("look", Notice::ResultGains));
+    let refuses = |new: &mut Schema| {
+        let shape = variants(&["No", "Never"]);
+        let codes = vec![(1, Status::NotFound), (2, Status::NotFound)];
+        new.operations[0].errors = Some(Errors { shape, codes });
+    };
+    assert_eq!(noted(refuses), note("op", Notice::ErrorsGain));
+    let errors = |new: &mut Schema| new.queries[0].errors = new.operations[0].errors.clone();
+    assert_eq!(noted(errors), note("look", Notice::ErrorsGain));
+    assert_eq!(noted(|new| new.emits = Some(emits(&["A", "B"]))), note("emits", Notice::EventsGain));
+    let unnoticed = |new: &mut Schema| {
+        new.docs = "other".into();
+        new.operations[0].args.push(field("more", Type::Option(Box::new(Type::U32))));
+        new.hooks.timer = Some(Type::Enum(variants(&["A", "B"])));
+    };
+    assert_eq!(noted(unnoticed), []);
+}
+
+#[test]
+fn an_operation_that_stops_waiting_and_a_hook_that_is_added_are_noted() {
+    let (mut old, new) = (schema(), schema());
+    old.operations[0].waits = true;
+    old.hooks.session_end = false;
+    old.emits = None;
+    let notes = upgrade_notes(&old, &new);
+    let noted: Vec<_> = notes.iter().map(|note| (note.name.as_str(), note.notice)).collect();
+    assert_eq!(noted, [("op", Notice::StopsWaiting), ("on_session_end", Notice::SessionEndAdded)]);
+    assert!(notes.iter().all(|note| note.to_string().contains(&note.name)));
+}

@@ -244,6 +244,13 @@ pub(crate) fn not_acquired<E: std::fmt::Display>(
             "`synod space list` shows whether the space is there and runs the recipe {recipe}; \
              `--space` names another"
         )),
+        CallError::Unreadable { revision } => Failed::new(
+            Exit::Internal,
+            format!("the answer of revision {revision} is not of the type that this program knows"),
+        )
+        .next(format!(
+            "use the `synod` that the installed {recipe} is of; what was acquired is released with the session"
+        )),
         CallError::Unavailable(message) => {
             Failed::new(Exit::Unavailable, format!("unavailable, surely not applied: {message}"))
                 .next("`synod status` shows whether the cluster has a leader; trying again is safe")

@@ -1,6 +1,7 @@
 //! `synod recipe`: makes and checks recipes on this machine, and installs and inspects them in a
 //! cluster.
 
+mod against;
 mod files;
 mod install;
 mod installed;
@@ -18,7 +19,8 @@ pub(crate) enum RecipeCommand {
     New(files::NewArgs),
     /// Builds a recipe's crate to a WebAssembly module, checks it, and says where it is.
     Build(files::BuildArgs),
-    /// Checks whether members would admit a module, and explains why not.
+    /// Checks whether members would admit a module, and whether spaces of another version could be
+    /// upgraded to it; explains why not.
     Check(files::CheckArgs),
     /// Runs a recipe's tests.
     Test(files::TestArgs),
@@ -39,7 +41,7 @@ pub(crate) async fn run(command: RecipeCommand, global: &Global) -> Result<(), F
     match command {
         RecipeCommand::New(args) => files::new(args, global.output),
         RecipeCommand::Build(args) => files::build(&args, global.output),
-        RecipeCommand::Check(args) => files::check(&args, global.output),
+        RecipeCommand::Check(args) => files::check(&args, global).await,
         RecipeCommand::Test(args) => files::test(&args),
         RecipeCommand::Install(args) => install::run(args, global).await,
         RecipeCommand::List => installed::list(global).await,

@@ -14,6 +14,7 @@ fn why_something_was_not_acquired_has_an_exit_code() {
         (CallError::WaitTimeout, Exit::WaitTimeout),
         (CallError::Rejected("m"), Exit::Rejected),
         (CallError::Fault { fault: None, message: "m".into() }, Exit::Rejected),
+        (CallError::Unreadable { revision: synod_abi::Revision(7) }, Exit::Internal),
         (CallError::Unavailable("m".into()), Exit::Unavailable),
         (CallError::OutcomeUnknown("m".into()), Exit::OutcomeUnknown),
         (CallError::SessionExpired("m".into()), Exit::SessionLost),

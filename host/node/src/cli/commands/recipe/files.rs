@@ -8,6 +8,8 @@ use synod_abi::limits;
 use synod_build::test::Against;
 use synod_build::{Options, build as builder, scaffold, test as runner};
 
+use super::against;
+use crate::cli::io::cluster::Global;
 use crate::cli::io::fail::{Exit, Failed};
 use crate::cli::io::output::{self, Format};
 
@@ -41,6 +43,10 @@ pub(crate) struct CheckArgs {
     /// A module, or a crate's folder, which is built.
     #[arg(default_value = ".", value_name = "FILE|DIR")]
     path: PathBuf,
+    /// The version that spaces and clients have now: a module, a crate's folder, or a recipe that
+    /// the cluster has installed.
+    #[arg(long, value_name = "FILE|DIR|NAME[@VERSION]")]
+    against: Option<String>,
 }
 
 /// Flags of `synod recipe test`.
@@ -94,11 +100,11 @@ pub(crate) fn build(BuildArgs { dir, out }: &BuildArgs, format: Format) -> Resul
     })
 }
 
-/// Admits a module as a member would.
-pub(crate) fn check(CheckArgs { path }: &CheckArgs, format: Format) -> Result<(), Failed> {
+/// Admits a module as a member would, and compares it with a former version.
+pub(crate) async fn check(CheckArgs { path, against }: &CheckArgs, global: &Global) -> Result<(), Failed> {
     let module = module(path)?;
     let admitted = synod_vm::admit(&module).map_err(|_| refused(&module))?;
-    let json = json!({
+    let mut json = json!({
         "admitted": true,
         "bytes": module.len(),
         "hash": admitted.hash.to_string(),
@@ -106,7 +112,14 @@ pub(crate) fn check(CheckArgs { path }: &CheckArgs, format: Format) -> Result<()
         "version": admitted.schema.recipe.version,
         "schema": serde_json::to_value(&admitted.schema).unwrap_or_default(),
     });
-    output::answer(format, &json, || synod_vm::explain(&module))
+    let mut text = synod_vm::explain(&module);
+    if let Some(former) = against {
+        let former = against::former(former, global).await?;
+        let notes = against::notes(&former, &admitted.schema)?;
+        json["upgrade"] = against::json(&former, &notes);
+        text = format!("{text}\n{}", against::text(&former, &notes));
+    }
+    output::answer(global.output, &json, || text)
 }
 
 /// Runs a recipe's tests.
@@ -120,7 +133,7 @@ pub(crate) fn test(TestArgs { dir, wasm, args }: &TestArgs) -> Result<(), Failed
     }
 }
 
-fn refused(module: &[u8]) -> Failed {
+pub(super) fn refused(module: &[u8]) -> Failed {
     Failed::new(Exit::Rejected, format!("the module is not admitted: {}", synod_vm::explain(module)))
 }
 

@@ -1,8 +1,10 @@
 //! `synod recipe list`, `describe` and `remove`: the recipes that a cluster has installed.
 use clap::Args;
 use serde_json::{Value, json};
-use synod_client::api::RecipeInfo;
+use synod_client::Client;
+use synod_client::api::{RecipeInfo, RecipeRef};
 
+use super::against;
 use crate::cli::io::cluster::{Global, decode};
 use crate::cli::io::fail::Failed;
 use crate::cli::io::output;
@@ -73,7 +75,43 @@ pub(crate) async fn remove(RemoveArgs { recipe }: &RemoveArgs, global: &Global) 
         return Err(Failed::usage(format!("which version of `{name}`?"))
             .next(format!("`synod recipe remove {name}@VERSION`")));
     };
-    global.client().await?.remove_recipe(name, version).await?;
-    let json = json!({ "removed": { "name": name, "version": version } });
-    output::answer(global.output, &json, || format!("{name}@{version} removed"))
+    let client = global.client().await?;
+    let warning = warning(&client, name, version).await?;
+    client.remove_recipe(name, version).await?;
+    let mut json = json!({ "removed": { "name": name, "version": version } });
+    json["warning"] = json!(warning);
+    output::answer(global.output, &json, || {
+        let warning = warning.map(|warning| format!("\n  warning: {warning}")).unwrap_or_default();
+        format!("{name}@{version} removed{warning}")
+    })
+}
+
+/// What clients that were compiled with a version cannot call any more once it is removed, in
+/// spaces that run a later one.
+async fn warning(client: &Client, name: &str, version: u32) -> Result<Option<String>, Failed> {
+    let is_other = |recipe: &RecipeRef| recipe.name == name && recipe.version != version;
+    let installed = client.list_recipes().await?;
+    let others = installed.iter().filter(|info| info.recipe.as_ref().is_some_and(is_other));
+    let mut schemas = Vec::new();
+    let mut spaces = Vec::new();
+    for RecipeInfo { recipe, spaces: of_recipe, .. } in others {
+        let other = recipe.as_ref().map_or(0, |recipe| recipe.version);
+        schemas.push(decode(&client.describe_recipe(name, other).await?.schema)?);
+        if other > version {
+            spaces.extend(of_recipe.iter().map(String::as_str));
+        }
+    }
+    if spaces.is_empty() {
+        return Ok(None);
+    }
+    let removed = decode(&client.describe_recipe(name, version).await?.schema)?;
+    let calls = against::refused_calls(&removed, &schemas);
+    Ok((!calls.is_empty()).then(|| {
+        format!(
+            "clients that were compiled with {name}@{version} cannot call {} of {} any more; installing it \
+                again lets them",
+            calls.join(", "),
+            spaces.join(", ")
+        )
+    }))
 }
