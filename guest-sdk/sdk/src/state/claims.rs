@@ -73,8 +73,8 @@ impl<T: Shaped + Serialize + DeserializeOwned, const MOST: u32> Claims<T, MOST> 
         Self { prefix, claim: PhantomData }
     }
 
-    /// Notes what the session claims by a call, in place of what it claimed by the same call. Changes
-    /// nothing and returns `false` if the session has `MOST` claims.
+    /// Notes what the session claims by a call, in place of what it claimed by the same call.
+    /// Changes nothing and returns `false` if the session has `MOST` claims.
     #[must_use]
     pub fn add(&self, cx: &mut Ctx<'_>, session: SessionId, call: TicketId, claim: &T) -> bool {
         let mut calls = self.calls(cx, session);

@@ -2,9 +2,9 @@
 //! does not step over them each time it looks for the first row behind them.
 //!
 //! A deleted row stays in RocksDB until compaction, and a range that begins before it steps over
-//! it: a recipe that takes the smallest row of a map out again and again gets slower with each. What
-//! a range has stepped over once is remembered here, and the next one seeks behind it. Nothing is
-//! written down: after a restart the stretches are found again.
+//! it: a recipe that takes the smallest row of a map out again and again gets slower with each.
+//! What a range has stepped over once is remembered here, and the next one seeks behind it. Nothing
+//! is written down: after a restart the stretches are found again.
 //!
 //! Only reads of the present state use it, by the thread that writes; a row that is put cuts its
 //! stretch in two before it is written. A stretch that was read while rows were being written is

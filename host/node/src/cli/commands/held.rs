@@ -249,7 +249,7 @@ pub(crate) fn not_acquired<E: std::fmt::Display>(
             format!("the answer of revision {revision} is not of the type that this program knows"),
         )
         .next(format!(
-            "use the `synod` that the installed {recipe} is of; what was acquired is released with the session"
+            "use the `synod` that the installed {recipe} is of; what was acquired goes with the session"
         )),
         CallError::Unavailable(message) => {
             Failed::new(Exit::Unavailable, format!("unavailable, surely not applied: {message}"))
