@@ -39,6 +39,10 @@ test: setup ## all tests
 	$(CARGO) test --locked --manifest-path $(EXAMPLE)
 	$(CARGO) run --locked -q -p synod -- recipe test --wasm $(dir $(EXAMPLE)) -- --locked
 
+.PHONY: soak
+soak: setup ## the long form of a test: make soak WHAT=hostile
+	export SYNOD_SOAK=1; $(CARGO) test --locked -p synod -p synod-tests --test $(WHAT) -- --nocapture
+
 .PHONY: check
 check: setup ## format, layout, lints, documentation, import rules, bundle
 	cargo fmt --all --check

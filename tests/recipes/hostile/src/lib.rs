@@ -2,6 +2,8 @@
 //! from.
 //!
 //! What its handler of events does is set by `react`; until then it counts them.
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use synod_sdk::prelude::*;
 
 /// Never seen: every operation ends before it could return it.
@@ -51,9 +53,13 @@ pub enum Reaction {
 pub struct Hostile {
     rows: Map<String, Blob>,
     numbers: Map<u64, u64>,
+    queue: Queue<u64, u64>,
     reaction: Cell<Reaction>,
     heard: Cell<u64>,
 }
+
+/// Calls since this instance's memory was made; a recipe must not be able to tell.
+static CALLS: AtomicU64 = AtomicU64::new(0);
 
 #[ops]
 impl Hostile {
@@ -177,6 +183,176 @@ impl Hostile {
         }
     }
 
+    /// Deletes rows that are not there, without end.
+    #[op]
+    fn delete_absent(&self, cx: &mut Ctx) {
+        (0..u64::MAX).for_each(|n| self.numbers.delete(cx, &n));
+    }
+
+    /// Writes the same long row without end.
+    #[op]
+    fn overwrite(&self, cx: &mut Ctx, bytes: u32) {
+        let value = Blob::from(vec![7; bytes as usize]);
+        loop {
+            self.rows.put(cx, "row", &value);
+        }
+    }
+
+    /// Reads a row that is not there, without end.
+    #[op]
+    fn read_absent(&self, cx: &mut Ctx) -> u64 {
+        (0..u64::MAX).filter_map(|n| self.numbers.get(cx, &n)).sum()
+    }
+
+    /// Writes a row of `bytes` bytes, and reads it without end.
+    #[op]
+    fn read_back(&self, cx: &mut Ctx, bytes: u32) {
+        self.rows.put(cx, "row", &Blob::from(vec![7; bytes as usize]));
+        while self.rows.get(cx, "row").is_some() {}
+    }
+
+    /// Writes rows from `from` on, to be left to later calls.
+    #[op]
+    fn fill(&self, cx: &mut Ctx, from: u64, rows: u64) {
+        (from..from + rows).for_each(|n| self.numbers.put(cx, &n, &n));
+    }
+
+    /// Deletes those rows.
+    #[op]
+    fn clear(&self, cx: &mut Ctx, from: u64, rows: u64) {
+        (from..from + rows).for_each(|n| self.numbers.delete(cx, &n));
+    }
+
+    /// Asks for the first row without end.
+    #[op]
+    fn first(&self, cx: &mut Ctx) -> u64 {
+        endlessly(|| self.numbers.first(cx).map_or(1, |(n, _)| n + 1))
+    }
+
+    /// Asks for the last row without end.
+    #[op]
+    fn last(&self, cx: &mut Ctx) -> u64 {
+        endlessly(|| self.numbers.last(cx).map_or(1, |(n, _)| n + 1))
+    }
+
+    /// Reads all rows, without end.
+    #[op]
+    fn scan(&self, cx: &mut Ctx) -> u64 {
+        endlessly(|| self.numbers.iter(cx).map(|(n, _)| n).max().unwrap_or(0) + 1)
+    }
+
+    /// Deletes `rows` rows, and then asks for the first one without end.
+    #[op]
+    fn clear_and_first(&self, cx: &mut Ctx, rows: u64) -> u64 {
+        (0..rows).for_each(|n| self.numbers.delete(cx, &n));
+        endlessly(|| self.numbers.first(cx).map_or(1, |(n, _)| n + 1))
+    }
+
+    /// Pushes and pops without end.
+    #[op]
+    fn turn_over(&self, cx: &mut Ctx) -> u64 {
+        endlessly(|| {
+            self.queue.push_back(cx, &0, &1);
+            self.queue.pop_front(cx, &0).unwrap_or(1)
+        })
+    }
+
+    /// Draws tokens without end.
+    #[op]
+    fn draw(&self, cx: &mut Ctx) -> u64 {
+        endlessly(|| cx.next_token().0)
+    }
+
+    /// Logs lines of `bytes` bytes without end.
+    #[op]
+    fn log(&self, cx: &mut Ctx, bytes: u32) {
+        let line = "l".repeat(bytes as usize);
+        loop {
+            info!(cx, "{line}");
+        }
+    }
+
+    /// Sets timers at `at_ms` without end.
+    #[op]
+    fn set_timers(&self, cx: &mut Ctx, at_ms: u64) {
+        loop {
+            cx.set_timer(Time(at_ms), &0_u64);
+        }
+    }
+
+    /// Sets `count` timers at `at_ms`, which set themselves again `generations` times.
+    #[op]
+    fn set_timer(&self, cx: &mut Ctx, at_ms: u64, count: u64, generations: u64) {
+        for _ in 0..count {
+            cx.set_timer(Time(at_ms), &generations);
+        }
+    }
+
+    /// Cancels timers that are not there, without end.
+    #[op]
+    fn cancel_timers(&self, cx: &mut Ctx) {
+        for n in 0..u64::MAX {
+            cx.cancel_timer(TimerId(n));
+        }
+    }
+
+    /// Emits short events about one topic, without end.
+    #[op]
+    fn shout(&self, cx: &mut Ctx, bytes: u32) {
+        loop {
+            shout(cx, 1, bytes);
+        }
+    }
+
+    /// Sends without end.
+    #[op]
+    fn send_all(&self, cx: &mut Ctx, space: String) {
+        loop {
+            cx.send(&space, "count_calls", &());
+        }
+    }
+
+    /// Recurses without end, with frames of 4 KiB.
+    #[op]
+    fn recurse_wide(&self, _cx: &mut Ctx, depth: u64) -> u64 {
+        deeper_and_wider(core::hint::black_box(depth), [0; 512])
+    }
+
+    /// Copies memory without end.
+    #[op]
+    fn copy(&self, _cx: &mut Ctx, bytes: u32) -> u64 {
+        let from = vec![7_u8; bytes as usize];
+        let mut to = vec![0_u8; bytes as usize];
+        endlessly(|| {
+            to.copy_from_slice(core::hint::black_box(&from));
+            u64::from(to.first().copied().unwrap_or(1)) + 1
+        })
+    }
+
+    /// Divides without end: the slowest instruction.
+    #[op]
+    fn divide(&self, _cx: &mut Ctx) -> u64 {
+        let mut n = u64::MAX;
+        endlessly(|| {
+            n = core::hint::black_box(n) / core::hint::black_box(3) + u64::MAX / 2;
+            n | 1
+        })
+    }
+
+    /// How many calls this instance's memory remembers: 0.
+    #[op]
+    fn count_calls(&self, _cx: &mut Ctx) -> u64 {
+        CALLS.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Sets itself again, as often as it is told.
+    #[on_timer]
+    fn fired(&self, cx: &mut Ctx, _timer: TimerId, generations: u64) {
+        if let Some(generations) = generations.checked_sub(1) {
+            cx.set_timer(Time(0), &generations);
+        }
+    }
+
     /// Sets what the handler of events does from now on.
     #[op]
     fn react(&self, cx: &mut Ctx, reaction: Reaction) {
@@ -235,6 +411,21 @@ fn endless() -> u64 {
         n += 1;
     }
     n
+}
+
+/// Does something without end, for a result that is never 0.
+fn endlessly(mut again: impl FnMut() -> u64) -> u64 {
+    while again() != 0 {}
+    0
+}
+
+fn deeper_and_wider(depth: u64, mut wide: [u64; 512]) -> u64 {
+    wide[(depth % 512) as usize] = depth;
+    if depth == u64::MAX {
+        return 0;
+    }
+    deeper_and_wider(core::hint::black_box(depth + 1), core::hint::black_box(wide))
+        + wide[(depth % 512) as usize]
 }
 
 fn deeper(depth: u64) -> u64 {
