@@ -158,11 +158,9 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
     /// Carries a command out; a rejection leaves nothing but the command's number.
     fn decide(&mut self, action: &Action, mark: &Mark) -> Result<Result<Decided, Rejection>, Fatal> {
         self.machine.head.commands += 1;
-        let before = self.machine.head;
-        self.draft.begin_command(self.turn.revision, &before);
+        self.draft.begin_command(self.turn.revision, self.machine.head.time);
         let decided = or_rejected(self.carry_out(action))?;
         if decided.is_err() {
-            self.machine.head = before;
             self.draft.rollback(mark);
         }
         Ok(decided)

@@ -13,6 +13,7 @@ use crate::ports::{Fatal, StateView, Vm};
 use crate::run::run::Run;
 
 impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
+    /// Nothing may reject the command once the head is changed: that isn't undone.
     pub(crate) fn form_cluster(&mut self, cluster: ClusterId) -> Result<Reply, Stop> {
         if self.machine.head.cluster.is_some() {
             return Err(Rejection::AlreadyFormed.into());

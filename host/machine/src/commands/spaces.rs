@@ -40,14 +40,10 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         if self.draft.counts().spaces as usize >= limits::SPACES {
             return Err(Rejection::TooMany { what: Counted::Spaces }.into());
         }
-        let id = self
-            .machine
-            .head
-            .last_space
-            .checked_add(1)
-            .ok_or(Rejection::TooMany { what: Counted::SpaceIds })?;
-        self.machine.head.last_space = id;
-        self.draft.counts().spaces += 1;
+        let numbers = self.draft.numbers();
+        let id = numbers.last_space.checked_add(1).ok_or(Rejection::TooMany { what: Counted::SpaceIds })?;
+        numbers.last_space = id;
+        numbers.counts.spaces += 1;
         let stored = StoredSpace {
             id: SpaceId(id),
             recipe: record.recipe.clone(),

@@ -18,7 +18,6 @@ use crate::draft::numbers::Numbers;
 use crate::ports::{Fatal, RangeLimit, Row, StateView, Table};
 use crate::rows::codec::decode;
 use crate::rows::counts::Counts;
-use crate::rows::head::Head;
 use crate::rows::overlay::{Overlay, Range, Savepoint};
 
 /// Bytes of a space's id in front of its rows' keys.
@@ -85,9 +84,9 @@ impl<S: StateView> Draft<S> {
     }
 
     /// Begins a command, which takes `revision` unless it is rejected.
-    pub(crate) fn begin_command(&mut self, revision: Revision, head: &Head) {
+    pub(crate) fn begin_command(&mut self, revision: Revision, time: Time) {
         self.0.revision = revision;
-        self.0.time = head.time;
+        self.0.time = time;
         self.0.written_before = self.0.overlay.written_bytes();
         self.0.emissions.begin_command(self.0.numbers.counts.bindings > 0);
     }

@@ -14,16 +14,18 @@ pub(crate) struct Numbers {
     pub(crate) tokens: u64,
     /// The last id that was given to a timer.
     pub(crate) last_timer: u64,
+    /// The last id that was given to a space.
+    pub(crate) last_space: u32,
 }
 
 impl Numbers {
     pub(crate) fn of(head: &Head) -> Self {
-        let Head { counts, tokens, last_timer, .. } = *head;
-        Self { counts, tokens, last_timer }
+        let Head { counts, tokens, last_timer, last_space, .. } = *head;
+        Self { counts, tokens, last_timer, last_space }
     }
 
     pub(crate) fn store(self, head: &mut Head) {
-        let Self { counts, tokens, last_timer } = self;
-        *head = Head { counts, tokens, last_timer, ..*head };
+        let Self { counts, tokens, last_timer, last_space } = self;
+        *head = Head { counts, tokens, last_timer, last_space, ..*head };
     }
 }

@@ -1,16 +1,17 @@
 //! What an entry has changed so far, over the committed rows: reads see both, a savepoint can be
 //! returned to.
 //!
-//! Rows live in slots that are found through one sorted index per table; a second one holds those
-//! that changed. An undo log restores them, so a savepoint is a few numbers and a rejected command
+//! Rows live in slots that are found through one sorted index per table; the first range makes a
+//! second one, of those that changed. An undo log restores them, so a savepoint is a few numbers and a rejected command
 //! costs what it wrote. A slot also keeps the committed value that was read into it, up to a
 //! budget: it saves later reads of the entry, and the digest needs it at the end. It does not
 //! outlive the entry.
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 use core::ops::Bound;
 
 pub(crate) use self::committed::Range;
@@ -79,8 +80,8 @@ pub(crate) struct Overlay {
     slots: Vec<Slot>,
     /// Every slot.
     index: [Index; Table::ALL.len()],
-    /// Those that were put or deleted.
-    changed: [Index; Table::ALL.len()],
+    /// Those that were put or deleted, of tables that ranges were asked for.
+    changed: OnceCell<Box<Changes>>,
     prefixes: Vec<(Table, Vec<u8>)>,
     /// What ranges have learnt.
     gaps: RefCell<Gaps>,
@@ -93,6 +94,8 @@ pub(crate) struct Overlay {
 
 /// Slots by key.
 type Index = BTreeMap<Arc<[u8]>, usize>;
+/// Indexes by table, each made when it is first asked for.
+type Changes = [OnceCell<Index>; Table::ALL.len()];
 
 impl Overlay {
     /// Bytes of keys and values that were written and not undone, each write counted.
@@ -221,9 +224,13 @@ impl Overlay {
         table: Table,
         from: &'a [u8],
     ) -> impl Iterator<Item = (&'a [u8], bool)> {
-        self.changed[table as usize]
-            .range::<[u8], _>((Bound::Included(from), Bound::Unbounded))
-            .map(|(key, slot)| (&**key, matches!(self.slots[*slot].now, Now::Put(_))))
+        self.index[table as usize].range::<[u8], _>((Bound::Included(from), Bound::Unbounded)).filter_map(
+            |(key, slot)| match self.slots[*slot].now {
+                Now::Unchanged => None,
+                Now::Put(_) => Some((&**key, true)),
+                Now::Deleted => Some((&**key, false)),
+            },
+        )
     }
 
     /// Returns to `savepoint`. Rows that were only read since then stay known.
@@ -283,7 +290,7 @@ impl Overlay {
     ) -> Result<Vec<Write>, Fatal> {
         let prefixes = self.prefixes.into_iter().map(|(table, prefix)| Write::DeletePrefix { table, prefix });
         let mut writes: Vec<Write> = prefixes.collect();
-        for index in self.changed {
+        for index in self.index {
             for (key, slot) in index {
                 let Slot { table, committed, now, .. } = &mut self.slots[slot];
                 let table = *table;
@@ -311,6 +318,15 @@ impl Overlay {
             }
         }
         Ok(writes)
+    }
+
+    /// The slots of `table` that were put or deleted.
+    fn changed_in(&self, table: Table) -> &Index {
+        self.changed.get_or_init(Box::default)[table as usize].get_or_init(|| {
+            let slots = self.index[table as usize].iter();
+            let changed = slots.filter(|(_, slot)| !matches!(self.slots[**slot].now, Now::Unchanged));
+            changed.map(|(key, slot)| (key.clone(), *slot)).collect()
+        })
     }
 
     fn find(&self, table: Table, key: &[u8]) -> Option<usize> {
@@ -348,15 +364,17 @@ impl Overlay {
     /// What the slot was before.
     fn set(&mut self, slot: usize, now: Now) -> Now {
         let Slot { table, key, now: present, .. } = &mut self.slots[slot];
-        let index = &mut self.changed[*table as usize];
-        match (&*present, &now) {
-            (Now::Unchanged, Now::Put(_) | Now::Deleted) => {
-                index.insert(key.clone(), slot);
+        let changes = self.changed.get_mut();
+        if let Some(index) = changes.and_then(|changes| changes[*table as usize].get_mut()) {
+            match (&*present, &now) {
+                (Now::Unchanged, Now::Put(_) | Now::Deleted) => {
+                    index.insert(key.clone(), slot);
+                }
+                (Now::Put(_) | Now::Deleted, Now::Unchanged) => {
+                    index.remove(key);
+                }
+                (Now::Unchanged, Now::Unchanged) | (Now::Put(_) | Now::Deleted, _) => {}
             }
-            (Now::Put(_) | Now::Deleted, Now::Unchanged) => {
-                index.remove(key);
-            }
-            (Now::Unchanged, Now::Unchanged) | (Now::Put(_) | Now::Deleted, _) => {}
         }
         core::mem::replace(present, now)
     }

@@ -4,7 +4,7 @@ use synod_abi::{Direction, Fault, HostCalls, OperationId, Revision, SpaceId, Tim
 
 use crate::draft::draft::Draft;
 use crate::draft::numbers::Numbers;
-use crate::rows::directory::{Counts, Head};
+use crate::rows::directory::Counts;
 use crate::rows::events::{EventLog, EventPosition, event_log, events};
 use crate::testing::*;
 use crate::*;
@@ -32,7 +32,7 @@ fn host() -> Draft<MemoryState> {
     let counts = Counts { bindings: 1, ..Counts::ZERO };
     let numbers = Numbers { counts, ..Numbers::default() };
     let mut draft = Draft::for_entry(MemoryState::default(), numbers);
-    draft.begin_command(Revision(1), &Head { time: Time(2), ..Head::EMPTY });
+    draft.begin_command(Revision(1), Time(2));
     draft.begin_call(SpaceId(1));
     draft
 }

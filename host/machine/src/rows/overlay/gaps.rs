@@ -20,10 +20,14 @@ enum Undo {
     Removed { table: Table, from: Vec<u8>, to: Vec<u8> },
 }
 
+/// Ends by beginnings.
+type Stretches = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// Disjoint stretches `from..to` of each table, and how to return to those of a savepoint.
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
-    tables: [BTreeMap<Vec<u8>, Vec<u8>>; Table::ALL.len()],
+    /// By table; empty until there is a gap.
+    tables: Vec<Stretches>,
     undo: Vec<Undo>,
 }
 
@@ -42,14 +46,14 @@ impl Gap {
 impl Gaps {
     /// The first gap that holds `key` or lies behind it.
     pub(super) fn at_or_behind(&self, table: Table, key: &[u8]) -> Option<Gap> {
-        let gaps = &self.tables[table as usize];
+        let gaps = self.tables.get(table as usize)?;
         self.holding(table, key)
             .or_else(|| gaps.range::<[u8], _>((Bound::Excluded(key), Bound::Unbounded)).next().map(Gap::of))
     }
 
     /// The last gap that begins before `key`; an empty `key` is the end of the table.
     pub(super) fn before(&self, table: Table, key: &[u8]) -> Option<Gap> {
-        let gaps = &self.tables[table as usize];
+        let gaps = self.tables.get(table as usize)?;
         if key.is_empty() {
             return gaps.last_key_value().map(Gap::of);
         }
@@ -57,7 +61,7 @@ impl Gaps {
     }
 
     fn holding(&self, table: Table, key: &[u8]) -> Option<Gap> {
-        let gaps = &self.tables[table as usize];
+        let gaps = self.tables.get(table as usize)?;
         let last = gaps.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back();
         last.filter(|(_, to)| to.as_slice() > key).map(Gap::of)
     }
@@ -70,7 +74,7 @@ impl Gaps {
         let mut joined = Gap { from: from.to_vec(), to: to.to_vec() };
         loop {
             let up_to = (Bound::Unbounded, Bound::Included(joined.to.as_slice()));
-            let last = self.tables[table as usize].range::<[u8], _>(up_to).next_back();
+            let last = self.table(table).range::<[u8], _>(up_to).next_back();
             let Some(met) = last.filter(|(_, to)| **to >= joined.from).map(Gap::of) else { break };
             joined.from = joined.from.min(met.from.clone());
             joined.to = joined.to.max(met.to);
@@ -81,9 +85,6 @@ impl Gaps {
 
     /// Notes that `key` holds a row from now on.
     pub(super) fn cut(&mut self, table: Table, key: &[u8]) {
-        if self.tables[table as usize].is_empty() {
-            return;
-        }
         let Some(gap) = self.holding(table, key) else { return };
         self.remove(table, &gap.from);
         let behind = [key, &[0]].concat();
@@ -101,10 +102,11 @@ impl Gaps {
 
     /// Knows again what was known at `savepoint`.
     pub(super) fn rollback(&mut self, savepoint: usize) {
-        for undo in self.undo.drain(savepoint..).rev() {
+        let Self { tables, undo } = self;
+        for undo in undo.drain(savepoint..).rev() {
             match undo {
-                Undo::Added { table, from } => self.tables[table as usize].remove(&from),
-                Undo::Removed { table, from, to } => self.tables[table as usize].insert(from, to),
+                Undo::Added { table, from } => tables[table as usize].remove(&from),
+                Undo::Removed { table, from, to } => tables[table as usize].insert(from, to),
             };
         }
     }
@@ -116,11 +118,16 @@ impl Gaps {
 
     fn insert(&mut self, table: Table, Gap { from, to }: Gap) {
         self.undo.push(Undo::Added { table, from: from.clone() });
-        self.tables[table as usize].insert(from, to);
+        self.table(table).insert(from, to);
+    }
+
+    fn table(&mut self, table: Table) -> &mut Stretches {
+        self.tables.resize_with(Table::ALL.len(), BTreeMap::new);
+        &mut self.tables[table as usize]
     }
 
     fn remove(&mut self, table: Table, from: &[u8]) {
-        if let Some((from, to)) = self.tables[table as usize].remove_entry(from) {
+        if let Some((from, to)) = self.table(table).remove_entry(from) {
             self.undo.push(Undo::Removed { table, from, to });
         }
     }

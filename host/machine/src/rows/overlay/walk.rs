@@ -112,7 +112,7 @@ impl Walk<'_> {
         let Self { overlay, table, direction, limit, .. } = *self;
         let forward = direction == Direction::Forward;
         let end = if to.is_empty() { Bound::Unbounded } else { Bound::Excluded(to) };
-        let mut own = overlay.changed[table as usize].range::<[u8], _>((Bound::Included(from), end));
+        let mut own = overlay.changed_in(table).range::<[u8], _>((Bound::Included(from), end));
         let mut next_own = || if forward { own.next() } else { own.next_back() };
         let wanted = Range { table, from, to, direction, limit };
         let mut theirs = CommittedRows::new(view, wanted, &overlay.prefixes);
