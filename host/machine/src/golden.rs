@@ -291,10 +291,11 @@ fn stored_sessions() {
         outcome_bytes: 6,
         waiting: 7,
         spaces: vec![SpaceId(8)],
+        without_hook: vec![SpaceId(9)],
     };
     golden(
         record,
-        &format!("00 {} {} ac02 01 6c 01 02 03 04 05 06 07 01 08", "ab".repeat(16), "cd".repeat(32)),
+        &format!("00 {} {} ac02 01 6c 01 02 03 04 05 06 07 01 08 01 09", "ab".repeat(16), "cd".repeat(32)),
     );
     golden(
         HookFailures { count: 1, revision: Revision(2), why: DeliveryFailure::Fault(Fault::OutOfFuel) },

@@ -6,6 +6,8 @@
 //! again or not by the client; once the operation was tried, its outcome is recorded, a rejection
 //! too. What the operation emitted and sent is delivered when its record is there, so that a
 //! delivery may complete it if it is parked; one that fails makes its rejection the outcome.
+use alloc::vec::Vec;
+
 use synod_abi::{RequestId, Revision, SessionId, SpaceId, TicketId, limits};
 
 use crate::commands::open::Open;
@@ -15,7 +17,7 @@ use crate::log::command::{Call, Caller, Request, SessionCall};
 use crate::log::outcome::{Cancelled, Outcome, Reply};
 use crate::log::rejection::Rejection;
 use crate::ports::{Completion, StateView, Table, Vm};
-use crate::rows::sessions::{RequestRecord, RequestState, StoredTicket, session_key};
+use crate::rows::sessions::{RequestRecord, RequestState, SessionRecord, StoredTicket, session_key};
 use crate::run::call::{Answered, answered};
 use crate::run::hook::Hook;
 use crate::run::run::{Decided, Run};
@@ -78,8 +80,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
     fn try_call(&mut self, call: &Call, request: &Request, open: &mut Open) -> Result<Tried, Stop> {
         let target = self.find(call)?;
         let wants_end = target.interface.on_session_end;
-        let joins = if wants_end { open.record.spaces.binary_search(&call.space).err() } else { None };
-        if joins.is_some() && open.record.spaces.len() >= limits::SESSION_SPACES {
+        if wants_end && is_full(&open.record.spaces, call.space) {
             return Err(Rejection::TooManySpaces.into());
         }
         let mark = self.draft.savepoint();
@@ -95,9 +96,8 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         if self.draft.completed_since(&mark) {
             open.follow(&mut self.draft)?;
         }
-        if let Some(at) = joins {
-            open.record.spaces.insert(at, call.space);
-        }
+        let SessionRecord { spaces, without_hook, .. } = &mut open.record;
+        join(if wants_end { spaces } else { without_hook }, call.space);
         Ok(Tried { state, before })
     }
 
@@ -188,6 +188,20 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         let mut fingerprint = [0; 16];
         fingerprint.copy_from_slice(&blake3::hash(hashed).as_bytes()[..16]);
         fingerprint
+    }
+}
+
+/// Whether another space than those in the list has no room there.
+fn is_full(spaces: &[SpaceId], space: SpaceId) -> bool {
+    spaces.len() >= limits::SESSION_SPACES && spaces.binary_search(&space).is_err()
+}
+
+/// Puts a space in the list, if it is not there and there is room.
+fn join(spaces: &mut Vec<SpaceId>, space: SpaceId) {
+    if let Err(at) = spaces.binary_search(&space)
+        && spaces.len() < limits::SESSION_SPACES
+    {
+        spaces.insert(at, space);
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! Opening is idempotent by the client's nonce while the session lives. Ending can't be rejected:
 //! the host releases what the session held first (its waiting calls, outcomes and index), then
-//! the hook of every recipe that it called runs.
+//! the hook of every recipe that it called runs, as the recipe is now: one that has gained the hook
+//! by an upgrade since then runs it, too.
 use alloc::vec::Vec;
 
-use synod_abi::{RequestId, SessionId, limits};
+use synod_abi::{RequestId, SessionId, SpaceId, limits};
 
 use crate::draft::draft::Draft;
 use crate::draft::effects::{Completed, SessionChange};
@@ -51,6 +52,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
             outcome_bytes: 0,
             waiting: 0,
             spaces: Vec::new(),
+            without_hook: Vec::new(),
         };
         self.draft.counts().sessions += 1;
         let overlay = self.draft.overlay();
@@ -102,7 +104,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         self.draft.overlay().delete(Table::Sessions, &nonce_key(record.nonce));
         self.draft.counts().sessions.take(1, "sessions")?;
         self.draft.effects().sessions.push(SessionChange::Ended { session });
-        for space in record.spaces {
+        for space in called(record) {
             self.hook(space, Hook::SessionEnd(session))?;
         }
         Ok(Reply::Done)
@@ -120,6 +122,14 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         self.draft.overlay().put(Table::System, BOUNDS, synod_abi::encode(&bounds));
         Ok(Reply::Done)
     }
+}
+
+/// The spaces that a session called, ascending.
+fn called(SessionRecord { mut spaces, without_hook, .. }: SessionRecord) -> Vec<SpaceId> {
+    spaces.extend(without_hook);
+    spaces.sort_unstable();
+    spaces.dedup();
+    spaces
 }
 
 /// The record of a session; `None` if it ended or never was.

@@ -63,6 +63,9 @@ pub struct SessionRecord {
     pub waiting: u32,
     /// Spaces whose hook runs when it ends, ascending; at most `limits::SESSION_SPACES`.
     pub spaces: Vec<SpaceId>,
+    /// Spaces that it called while their recipes had no such hook, ascending: one that has it when
+    /// the session ends runs it, too. The first `limits::SESSION_SPACES` that it called.
+    pub without_hook: Vec<SpaceId>,
 }
 
 /// What is kept of a request until it is acknowledged.

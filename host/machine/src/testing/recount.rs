@@ -28,6 +28,7 @@ pub(crate) fn recount(state: &MemoryState, head: &directory::Head) {
         let of = requests.remove(&key[1..]).unwrap_or_default();
         assert_eq!((record.requests, record.outcome_bytes, record.waiting), (of.0, of.1, of.2), "{record:?}");
         assert!(record.last_request.0 >= of.3 && record.spaces.is_sorted());
+        assert!(record.without_hook.is_sorted());
     }
     assert!(requests.is_empty(), "requests have sessions");
     let in_spaces: u64 =

@@ -54,6 +54,7 @@ fn module(name: &str) -> Result<&'static [u8], Box<dyn Error>> {
         "script@2-docs" => recipe::SCRIPT_2_DOCS,
         "script@3" => recipe::SCRIPT_3,
         "other@1" => recipe::OTHER_1,
+        "other@2" => recipe::OTHER_2,
         other => return Err(format!("there is no module {other}").into()),
     })
 }

@@ -88,6 +88,8 @@ const V1_DOCS: SchemaDef = SchemaDef { docs: "other", ..V1 };
 const V1_BREAKING: SchemaDef = SchemaDef { queries: &[], ..V1 };
 /// Without hooks.
 const OTHER: SchemaDef = SchemaDef { name: "other", hooks: HooksDef::NONE, ..V1 };
+/// With hooks.
+const OTHER_HOOKED: SchemaDef = SchemaDef { version: 2, hooks: HOOKS, ..OTHER };
 
 macro_rules! modules {
     ($($name:ident = $def:ident;)*) => {
@@ -103,4 +105,5 @@ modules! {
     SCRIPT_1_DOCS = V1_DOCS;
     SCRIPT_1_BREAKING = V1_BREAKING;
     OTHER_1 = OTHER;
+    OTHER_2 = OTHER_HOOKED;
 }

@@ -263,3 +263,33 @@ fn a_count_that_contradicts_the_rows_stops_the_member() {
     let fatal = member.try_apply(0, [open(2)]).unwrap_err();
     assert!(fatal.0.starts_with("the machine stopped at an earlier entry"), "{fatal}");
 }
+
+#[test]
+fn a_hook_that_an_upgrade_adds_runs_for_sessions_that_called_before() {
+    let mut member = Member::formed();
+    let recipe = synod_abi::RecipeName::new("other").unwrap();
+    for name in ["late", "never"] {
+        member.one(install(OTHER_1)).unwrap();
+        let (name, recipe) = (space(name), recipe.clone());
+        member.one(Action::CreateSpace { name, recipe, version: Some(1) }).unwrap();
+    }
+    let (session, other) = (member.open(1), member.open(2));
+    for (n, of) in [(1, 2), (2, 1), (3, 3)] {
+        let at_end = [put("released", "yes")];
+        member.command(in_session(session, of, id(n), &[when("at end", &at_end)])).result.unwrap();
+    }
+    let record = sessions::session(&member.state, session).unwrap().unwrap();
+    assert_eq!((record.spaces, record.without_hook), (vec![SpaceId(1)], vec![SpaceId(2), SpaceId(3)]));
+    member.one(install(OTHER_2)).unwrap();
+    member.one(Action::UpgradeSpace { name: space("late"), to: 2 }).unwrap();
+    member.command(in_session(session, 2, id(4), &[])).result.unwrap();
+    member.vm.invoked.clear();
+    member.one(end(session)).unwrap();
+    let row = |n: u32| [n.to_be_bytes().as_slice(), b"released"].concat();
+    let released = |n| member.state.get(Table::State, &row(n)).unwrap().is_some();
+    assert_eq!([1, 2, 3].map(released), [true, true, false], "the third has no such hook");
+    assert_eq!(member.vm.invoked.len(), 2, "each ran once");
+    member.vm.invoked.clear();
+    member.one(end(other)).unwrap();
+    assert!(member.vm.invoked.is_empty(), "it called nothing");
+}
