@@ -43,6 +43,7 @@ fn a_session_names_the_spaces_that_are_left() {
         outcome_bytes: 44,
         waiting: 1,
         spaces: vec![SpaceId(1), SpaceId(2)],
+        without_hook: Vec::new(),
     };
     let names = BTreeMap::from([(SpaceId(1), Some("lock".to_owned())), (SpaceId(2), None)]);
     let info = info(SessionId([7; 16]), record, &names);
