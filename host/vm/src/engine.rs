@@ -19,7 +19,7 @@ use crate::{VmError, instrument, stack};
 /// replaced.
 pub(crate) const APPLY_SLOTS: u32 = 2 * ENTRY_INSTANCES as u32;
 /// Queries that run at once on one member.
-pub(crate) const QUERY_SLOTS: u32 = 64;
+pub const QUERY_SLOTS: u32 = 64;
 
 const WASMTIME_VERSION: &str = "48.0.8";
 const MEMORY_BYTES: usize = MEMORY_PAGES as usize * 64 * 1_024;

@@ -23,13 +23,16 @@ mod query;
 mod stack;
 mod trap;
 mod vm;
+mod wanted;
 
 pub use admission::{admit, explain};
+pub use engine::QUERY_SLOTS;
 pub use error::{PrepareError, VmError};
 pub use modules::{COMPILE_TIMEOUT_MS, Modules, PREPARED_MODULES};
-pub use query::QueryEngine;
+pub use query::{AskedQuery, QueryEngine};
 pub use stack::spawn;
 pub use vm::WasmVm;
+pub use wanted::{Wanted, WantedBy};
 
 #[cfg(test)]
 mod fixtures;

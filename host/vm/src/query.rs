@@ -18,9 +18,9 @@ use crate::engine::QUERY_SLOTS;
 use crate::instance::Live;
 use crate::linker::{Call, Stop};
 use crate::modules::Compiled;
-use crate::{Modules, VmError, stack};
+use crate::{Modules, VmError, Wanted, stack};
 
-/// How often a running query looks at the clock, at the latest.
+/// How often a running query looks at the clock and for its caller, at the latest.
 const TICK_MS: u64 = 5;
 
 trait AnyHost: HostCalls + Send {
@@ -78,17 +78,24 @@ impl QueryEngine {
         Ok(Self { modules, clock, timeout })
     }
 
+    /// This engine, for one query that is stopped when its answer is no longer wanted.
+    pub fn asked<'a>(&'a self, wanted: &'a Wanted) -> AskedQuery<'a> {
+        AskedQuery { engine: self, wanted }
+    }
+
     fn run(
         &self,
         compiled: &Compiled,
         invocation: &Invocation<'_>,
         deadline: Instant,
+        wanted: &Wanted,
         host: Erased,
     ) -> Result<(Erased, Completion), Fatal> {
+        let wanted = wanted.clone();
         let mut store = Store::new(self.modules.query_engine(), Call::idle());
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_| {
-            if Instant::now() < deadline {
+            if wanted.is_wanted() && Instant::now() < deadline {
                 return Ok(UpdateDeadline::Continue(1));
             }
             Err(wasmtime::Error::new(Stop::Fault(Fault::QueryTimeout)))
@@ -103,8 +110,16 @@ impl QueryEngine {
     }
 }
 
-/// Runs a query on this thread. One that takes too long is a [`Fault::QueryTimeout`].
-impl<H: HostCalls + Send + 'static> QueryVm<H> for &QueryEngine {
+/// A [`QueryEngine`] for one query, which is stopped when nobody wants its answer.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedQuery<'a> {
+    engine: &'a QueryEngine,
+    wanted: &'a Wanted,
+}
+
+/// Runs a query on this thread. One that takes too long, or that nobody waits for, is a
+/// [`Fault::QueryTimeout`].
+impl<H: HostCalls + Send + 'static> QueryVm<H> for AskedQuery<'_> {
     fn query(
         self,
         invocation: Invocation<'_>,
@@ -114,19 +129,20 @@ impl<H: HostCalls + Send + 'static> QueryVm<H> for &QueryEngine {
         if !matches!(invocation.entry_point, EntryPoint::Query(_)) {
             return Err(Fatal("the query engine was asked to run an operation".to_string()));
         }
-        let compiled = match self.modules.get(invocation.module) {
+        let Self { engine, wanted } = self;
+        let compiled = match engine.modules.get(invocation.module) {
             Some(compiled) => compiled,
             None => {
-                let compiled = self.modules.committed(invocation.module, &module(&host)?);
+                let compiled = engine.modules.committed(invocation.module, &module(&host)?);
                 compiled.map_err(|error| Fatal(error.to_string()))?
             }
         };
-        let deadline = Instant::now() + self.timeout;
-        let Some(_slot) = self.clock.state.take_slot(deadline) else {
+        let deadline = Instant::now() + engine.timeout;
+        let Some(_slot) = engine.clock.state.take_slot(deadline) else {
             return Ok((host, Completion::Faulted(Fault::QueryTimeout)));
         };
         let host = Erased(Box::new(host));
-        let ran = stack::on_large(|| self.run(&compiled, &invocation, deadline, host));
+        let ran = stack::on_large(|| engine.run(&compiled, &invocation, deadline, wanted, host));
         let (host, completion) =
             ran.map_err(|error| Fatal(format!("no thread to run a query on: {error}")))??;
         match host.0.into_any().downcast() {

@@ -72,8 +72,8 @@ pub(super) async fn build(
     let compiler = Compiler(modules.clone());
     let preparer =
         MajorityPreparer { compiler: compiler.clone(), peers: peers.clone(), roster: roster.clone() };
-    let query_threads = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
-    let queries = QueryThreads::start(modules.clone(), query_threads).map_err(StartError::Fatal)?;
+    let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let queries = QueryThreads::start(modules.clone(), processors).map_err(StartError::Fatal)?;
     let vm = WasmVm::new(modules).map_err(StartError::fatal)?;
     let view = store.view().map_err(storage_error)?;
     let replica = MachineReplica::load(&view, environment, vm).map_err(StartError::fatal)?;

@@ -8,7 +8,7 @@ use synod_abi::testing::MapHost;
 
 use super::*;
 use crate::fixtures::{DONE, modules, operation, recipe, wasm};
-use crate::{QueryEngine, WasmVm};
+use crate::{QueryEngine, Wanted, WasmVm};
 
 #[test]
 fn bytes_of_another_hash_are_refused() {
@@ -78,7 +78,9 @@ fn works(modules: &Arc<Modules>, module: &[u8]) {
     );
     let engine = QueryEngine::new(modules.clone(), Duration::from_secs(60)).expect("a clock starts");
     let query = Invocation { entry_point: EntryPoint::Query(OperationId(1)), ..invocation };
-    let answer = engine.query(query, MapHost::default(), |_| unreachable!("the module is loaded"));
+    let answer = engine
+        .asked(&Wanted::always())
+        .query(query, MapHost::default(), |_| unreachable!("the module is loaded"));
     assert_eq!(answer.expect("this host runs queries").1, Completion::Done(vec![]));
 }
 

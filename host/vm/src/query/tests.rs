@@ -28,7 +28,9 @@ fn invocation(module: ModuleHash, entry_point: EntryPoint, context: &Context) ->
 fn query(engine: &QueryEngine, module: ModuleHash, host: MapHost) -> (MapHost, Completion) {
     let context = Context::default();
     let query = invocation(module, EntryPoint::Query(OperationId(1)), &context);
-    let ran = engine.query(query, host, |_| panic!("the bytes of a prepared module are not read"));
+    let always = Wanted::always();
+    let ran =
+        engine.asked(&always).query(query, host, |_| panic!("the bytes of a prepared module are not read"));
     ran.expect("this host runs queries")
 }
 
@@ -78,6 +80,27 @@ fn a_query_without_end_is_stopped() {
 }
 
 #[test]
+fn a_query_that_nobody_waits_for_is_stopped() {
+    let engine = engine();
+    let endless = prepared("(loop (br 0)) unreachable");
+    let context = Context::default();
+    let query = invocation(endless, EntryPoint::Query(OperationId(1)), &context);
+    let (wanted, wanted_by) = Wanted::new();
+    let started = Instant::now();
+    let completion = std::thread::scope(|scope| {
+        let running =
+            scope.spawn(|| engine.asked(&wanted).query(query, MapHost::default(), |_| unreachable!()));
+        while engine.clock.state.lock().running == 0 {
+            std::thread::yield_now();
+        }
+        drop(wanted_by);
+        running.join().expect("it does not panic").expect("this host runs queries").1
+    });
+    assert_eq!(completion, Completion::Faulted(Fault::QueryTimeout));
+    assert!(started.elapsed() < engine.timeout);
+}
+
+#[test]
 fn recursion_without_end_is_too_deep_for_queries_too() {
     let engine = engine();
     let module = prepared("(call $entry (local.get $id) (local.get $len))");
@@ -93,11 +116,13 @@ fn a_module_that_is_not_prepared_is_compiled_from_its_bytes() {
     let context = Context::default();
     let asked = invocation(module_hash(&module), EntryPoint::Query(OperationId(1)), &context);
     let missing = Fatal("it is not in the state".to_string());
-    let refused = engine.query(asked, MapHost::default(), |_| Err(missing.clone()));
+    let always = Wanted::always();
+    let query_it = engine.asked(&always);
+    let refused = query_it.query(asked, MapHost::default(), |_| Err(missing.clone()));
     assert_eq!(refused.map(|(_, completion)| completion), Err(missing));
-    let wrong = engine.query(asked, MapHost::default(), |_| Ok(Vec::new()));
+    let wrong = query_it.query(asked, MapHost::default(), |_| Ok(Vec::new()));
     assert!(wrong.is_err(), "bytes with another hash stop the member");
-    let ran = engine.query(asked, MapHost::default(), |_| Ok(module.clone()));
+    let ran = query_it.query(asked, MapHost::default(), |_| Ok(module.clone()));
     assert_eq!(ran.map(|(_, completion)| completion), Ok(Completion::Done(vec![])));
     let (_, again) = query(&engine, asked.module, MapHost::default());
     assert_eq!(again, Completion::Done(vec![]), "it stays prepared");
@@ -107,7 +132,7 @@ fn a_module_that_is_not_prepared_is_compiled_from_its_bytes() {
 fn an_operation_is_no_query() {
     let context = Context::default();
     let operation = invocation(prepared(DONE), EntryPoint::Operation(OperationId(1)), &context);
-    let refused = engine().query(operation, MapHost::default(), |_| Ok(Vec::new()));
+    let refused = engine().asked(&Wanted::always()).query(operation, MapHost::default(), |_| Ok(Vec::new()));
     assert!(refused.is_err());
 }
 
