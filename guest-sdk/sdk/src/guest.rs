@@ -1,9 +1,9 @@
 //! The guest's side of the boundary, on wasm32 only: imports, the input buffer, the entry points'
 //! common body, the allocator and the panic hook. All unsafe code of the SDK is here.
 //!
-//! The allocator only counts up, from `__heap_base` to the end of memory, and is set back before
-//! each call, so that what a call sees never depends on the calls before it. Only the newest
-//! allocation is freed or grown in place: a call's garbage is collected by its end.
+//! Every call begins in the memory of a fresh instance: the host puts statics and heap back. So the
+//! allocator only counts up, from `__heap_base` to the end of memory. Only the newest allocation is
+//! freed or grown in place: a call's garbage is collected by its end.
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 
@@ -104,7 +104,6 @@ pub const fn input() -> Input {
 }
 
 static SCRATCH: Static<[u8; SCRATCH_BYTES]> = Static(UnsafeCell::new([0; SCRATCH_BYTES]));
-static HOOKED: Static<bool> = Static(UnsafeCell::new(false));
 
 /// The body of the export for hooks: runs the one with this number.
 pub fn run_hook<R: Recipe>(input: &'static Input, hook: i32, len: i32) -> i64 {
@@ -113,16 +112,12 @@ pub fn run_hook<R: Recipe>(input: &'static Input, hook: i32, len: i32) -> i64 {
         HOOK_TIMER => run::<R>(input, EntryPoint::Timer, len),
         HOOK_CANCEL => run::<R>(input, EntryPoint::Cancel, len),
         HOOK_EVENT => run::<R>(input, EntryPoint::Event, len),
-        _ => {
-            HEAP.reset();
-            place(bad_arguments())
-        }
+        _ => place(bad_arguments()),
     }
 }
 
 /// The body of every entry point: runs `entry` on the input and returns where the reply lies.
 pub fn run<R: Recipe>(input: &'static Input, entry: EntryPoint, len: i32) -> i64 {
-    HEAP.reset();
     hook_panics();
     // SAFETY: the host writes to the input only between two calls, and nothing in the guest ever
     // does.
@@ -132,8 +127,8 @@ pub fn run<R: Recipe>(input: &'static Input, entry: EntryPoint, len: i32) -> i64
             Some((context, args)) => (Context::from_bytes(context), args),
             None => return place(bad_arguments()),
         };
-    // SAFETY: the host does not enter an instance twice, so this is the only reference while the
-    // call runs.
+    // SAFETY: the host does not enter an instance while a call runs in it, so this is the only
+    // reference.
     let scratch = unsafe { &mut *SCRATCH.0.get() };
     let host = Host::new(scratch);
     place(match entry {
@@ -157,41 +152,34 @@ fn abort(code: u32, text: &[u8]) -> ! {
 }
 
 fn hook_panics() {
-    // SAFETY: one thread, and no other reference to the flag is made anywhere.
-    let hooked = unsafe { &mut *HOOKED.0.get() };
-    if !*hooked {
-        *hooked = true;
-        // The closure captures nothing, so its box takes no heap that the next call would reuse.
-        std::panic::set_hook(alloc::boxed::Box::new(|info| {
-            let line = Line::of(format_args!("{info}"));
-            abort(ABORT_PANIC, line.as_bytes())
-        }));
-    }
+    // The closure captures nothing, so its box takes no heap.
+    std::panic::set_hook(alloc::boxed::Box::new(|info| {
+        let line = Line::of(format_args!("{info}"));
+        abort(ABORT_PANIC, line.as_bytes())
+    }));
 }
 
-struct Heap(Static<usize>);
+unsafe extern "C" {
+    static __heap_base: u8;
+}
+
+/// The address of what is allocated next.
+struct Heap(Static<*const u8>);
 
 #[global_allocator]
-static HEAP: Heap = Heap(Static(UnsafeCell::new(0)));
+static HEAP: Heap = Heap(Static(UnsafeCell::new(&raw const __heap_base)));
 
 const PAGE_BYTES: usize = 64 * 1_024;
 
 impl Heap {
-    fn reset(&self) {
-        unsafe extern "C" {
-            static __heap_base: u8;
-        }
-        self.set(&raw const __heap_base as usize);
-    }
-
     fn next(&self) -> usize {
         // SAFETY: one thread, and the reference ends here.
-        unsafe { *self.0.0.get() }
+        unsafe { *self.0.0.get() as usize }
     }
 
     fn set(&self, next: usize) {
         // SAFETY: as in `next`.
-        unsafe { *self.0.0.get() = next }
+        unsafe { *self.0.0.get() = next as *const u8 }
     }
 
     fn take(&self, start: usize, bytes: usize) -> *mut u8 {
@@ -207,13 +195,9 @@ impl Heap {
 }
 
 // SAFETY: blocks lie between `next` and the end of memory, never overlap while in use, and are
-// aligned; `run` takes all back only when no value of the former call is alive, which the crate's
-// header asks of recipes.
+// aligned; the host takes all back when it takes all of memory back.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if self.next() == 0 {
-            self.reset();
-        }
         self.take(self.next().next_multiple_of(layout.align()), layout.size())
     }
 

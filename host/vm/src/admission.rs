@@ -16,6 +16,7 @@ use wasmtime::wasmparser::{
 };
 
 use sections::Sections;
+pub(crate) use sections::constant;
 
 /// The features of WebAssembly that recipes may use: what Rust emits for `wasm32-unknown-unknown`.
 pub(crate) const FEATURES: WasmFeatures = WasmFeatures::LIME1;

@@ -6,14 +6,14 @@
 use std::hash::{Hash, Hasher};
 
 use synod_abi::Limit;
-use synod_abi::limits::{self, ENTRY_INSTANCES, MEMORY_PAGES, TABLE_ELEMENTS};
+use synod_abi::limits::{self, ENTRY_INSTANCES, TABLE_ELEMENTS};
 use wasmtime::wasmparser::WasmFeatures;
 use wasmtime::{
     Config, Enabled, Engine, Inlining, InstanceAllocationStrategy, OperatorCost, OptLevel,
     PoolingAllocationConfig, RegallocAlgorithm, Strategy,
 };
 
-use crate::{VmError, instrument, stack};
+use crate::{VmError, instrument, pristine, stack};
 
 /// Instances that the apply engine can hold: those of an entry, and room for what is being
 /// replaced.
@@ -22,7 +22,7 @@ pub(crate) const APPLY_SLOTS: u32 = 2 * ENTRY_INSTANCES as u32;
 pub const QUERY_SLOTS: u32 = 64;
 
 const WASMTIME_VERSION: &str = "48.0.8";
-const MEMORY_BYTES: usize = MEMORY_PAGES as usize * 64 * 1_024;
+const MEMORY_BYTES: usize = pristine::PAGES as usize * 64 * 1_024;
 const INSTANCE_BYTES: usize = 1_024 * 1_024;
 const MEMORY_KEEP_RESIDENT_BYTES: usize = 128 * 1_024;
 const TABLE_KEEP_RESIDENT_BYTES: usize = 32 * 1_024;

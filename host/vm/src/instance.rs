@@ -15,6 +15,7 @@ use wasmtime::{Global, InstancePre, Memory, Store, Trap, TypedFunc};
 
 use crate::instrument::DEPTH;
 use crate::linker::{Call, panic_text};
+use crate::pristine::{self, GUEST_BYTES, Pristine, marked_lines};
 use crate::trap::{classify, fuel_is_known};
 
 type Entry = TypedFunc<(u32, u32), u64>;
@@ -27,7 +28,7 @@ pub(crate) struct Live<H: 'static> {
     pub(crate) store: Store<Call<H>>,
     memory: Memory,
     depth: Global,
-    input: usize,
+    input: u32,
     operation: Entry,
     query: Entry,
     hook: Option<Entry>,
@@ -61,7 +62,7 @@ impl<H: HostCalls + 'static> Live<H> {
         let memory = instance.get_memory(&mut store, ENTRY_MEMORY).ok_or_else(|| lacks(ENTRY_MEMORY))?;
         let depth = instance.get_global(&mut store, DEPTH).ok_or_else(|| lacks(DEPTH))?;
         let input = instance.get_global(&mut store, ENTRY_INPUT).ok_or_else(|| lacks(ENTRY_INPUT))?;
-        let input = input.get(&mut store).i32().ok_or_else(|| lacks(ENTRY_INPUT))? as u32 as usize;
+        let input = input.get(&mut store).i32().ok_or_else(|| lacks(ENTRY_INPUT))? as u32;
         let operation =
             instance.get_typed_func(&mut store, ENTRY_OPERATION).map_err(|_| lacks(ENTRY_OPERATION))?;
         let query = instance.get_typed_func(&mut store, ENTRY_QUERY).map_err(|_| lacks(ENTRY_QUERY))?;
@@ -89,7 +90,8 @@ impl<H: HostCalls + 'static> Live<H> {
         let Some(function) = function else {
             return Ok((host, Ended::well(Completion::Faulted(Fault::BadArguments))));
         };
-        let input = self.memory.data_mut(&mut self.store).get_mut(self.input..);
+        let (memory, behind) = self.memory.data_mut(&mut self.store).split_at_mut(GUEST_BYTES);
+        let input = memory.get_mut(self.input as usize..);
         let Some((head, tail)) = input.and_then(|input| input.split_first_chunk_mut::<CONTEXT_BYTES>())
         else {
             return Err(Fatal("an admitted module has its input buffer outside of memory".to_string()));
@@ -97,18 +99,22 @@ impl<H: HostCalls + 'static> Live<H> {
         let Some(tail) = tail.get_mut(..args.len()).filter(|_| args.len() <= limits::ARGS_BYTES) else {
             return Ok((host, Ended::well(Completion::Faulted(Fault::BadArguments))));
         };
+        let len = (CONTEXT_BYTES + args.len()) as u32;
+        pristine::mark(behind, self.input, len);
         *head = context.to_bytes();
         tail.copy_from_slice(args);
         let data = self.store.data_mut();
         (data.host, data.access) = (Some(host), access);
-        let returned = function.call(&mut self.store, (id, (CONTEXT_BYTES + args.len()) as u32));
+        let returned = function.call(&mut self.store, (id, len));
         let data = self.store.data_mut();
         data.access = Access::Read;
         let Some(mut host) = data.host.take() else {
             return Err(Fatal("the host was not given back after a call".to_string()));
         };
         let ended = match returned {
-            Ok(place) => Ended::well(reply(entry_point, self.memory.data(&self.store), place)),
+            Ok(place) => {
+                Ended::well(reply(entry_point, &self.memory.data(&self.store)[..GUEST_BYTES], place))
+            }
             Err(error) => {
                 let depth = self.depth.get(&mut self.store).i32().unwrap_or_default();
                 let fault = classify(&error, depth > limits::CALL_DEPTH as i32)?;
@@ -121,6 +127,22 @@ impl<H: HostCalls + 'static> Live<H> {
             }
         };
         Ok((host, ended))
+    }
+
+    /// Lines of memory that the last call, which ended well, has written to.
+    pub(crate) fn written_lines(&self) -> usize {
+        marked_lines(self.memory.data(&self.store))
+    }
+
+    /// All of memory, and what lies behind it.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> &[u8] {
+        self.memory.data(&self.store)
+    }
+
+    /// Puts memory back to what it was when the instance was made.
+    pub(crate) fn forget(&mut self, pristine: &Pristine) {
+        pristine.restore(self.memory.data_mut(&mut self.store));
     }
 }
 

@@ -19,6 +19,7 @@ mod instance;
 mod instrument;
 mod linker;
 mod modules;
+mod pristine;
 mod query;
 mod stack;
 mod trap;

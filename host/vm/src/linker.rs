@@ -12,6 +12,7 @@ use synod_abi::{Access, Fault, HOST_MODULE, HostCalls};
 use wasmtime::{Caller, Engine, Linker, Memory};
 
 use crate::VmError;
+use crate::pristine::{self, GUEST_BYTES};
 
 /// What a store holds: the host, while a call runs.
 pub(crate) struct Call<H> {
@@ -90,9 +91,33 @@ fn split(memory: &mut [u8], buffer: (u32, u32)) -> Result<(View<'_>, &mut [u8]),
     Ok((View { before, after, after_start: end }, buffer))
 }
 
+/// What a host function says of the buffer that it was given: how many bytes it wrote. If that is
+/// more than there is room for, it wrote nothing.
+trait Filled {
+    fn filled(&self) -> u32;
+}
+
+impl Filled for u32 {
+    fn filled(&self) -> u32 {
+        *self
+    }
+}
+
+impl Filled for u64 {
+    fn filled(&self) -> u32 {
+        *self as u32
+    }
+}
+
+impl Filled for () {
+    fn filled(&self) -> u32 {
+        0
+    }
+}
+
 /// Runs a host function on the caller's memory, and turns faults and panics into what ends the
 /// call.
-fn serve<H: HostCalls + 'static, R>(
+fn serve<H: HostCalls + 'static, R: Filled>(
     caller: &mut Caller<'_, Call<H>>,
     needs: Access,
     buffer: (u32, u32),
@@ -106,13 +131,18 @@ fn serve<H: HostCalls + 'static, R>(
     let memory =
         data.memory.ok_or_else(|| broken("a recipe made a host call before its memory was known"))?;
     let (memory, data) = memory.data_and_store_mut(caller);
+    let (memory, behind) = memory.split_at_mut(GUEST_BYTES);
     let host = data.host.as_mut().ok_or_else(|| broken("a recipe made a host call outside of a call"))?;
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let (view, buffer) = split(memory, buffer)?;
         function(host, view, buffer)
     }));
     match outcome {
-        Ok(Ok(result)) => Ok(result),
+        Ok(Ok(result)) => {
+            let filled = result.filled();
+            pristine::mark(behind, buffer.0, if filled <= buffer.1 { filled } else { 0 });
+            Ok(result)
+        }
         Ok(Err(fault)) => Err(wasmtime::Error::new(Stop::Fault(fault))),
         Err(panic) => Err(broken(&format!("a host function panicked: {}", panic_text(&*panic)))),
     }

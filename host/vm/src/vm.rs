@@ -1,20 +1,31 @@
 //! The machine's port for running recipes: instances of one entry, each serving all calls to its
 //! space.
 //!
-//! An instance never outlives its entry, because a member that restarts between two entries begins
-//! with a fresh one, and never outlives a trap or writes that were taken back. Which instances live
-//! is decided by the calls of the entry alone, and so is what each of them uses of its fuel: what
-//! one leaves may be another's budget.
+//! A call finds memory and globals as they are in a fresh instance, whatever ran before it, and pays
+//! for what it has written to as if its instance were always kept. So neither outcome nor fuel tell
+//! which calls share an entry. An instance never outlives its entry all the same, nor a trap or
+//! writes that were taken back.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use synod_abi::{AdmissionError, HostCalls, ModuleHash, SpaceId, limits};
+use synod_abi::{AdmissionError, Fault, HostCalls, ModuleHash, SpaceId, limits};
 use synod_machine::{Admitted, Completion, Fatal, Invocation, Vm};
 use wasmtime::{InstancePre, Linker, Store};
 
 use crate::instance::Live;
 use crate::linker::Call;
+use crate::pristine::{LINE_SHIFT, Pristine};
 use crate::{Modules, VmError, admission, stack};
+
+/// What is kept of a module.
+struct Linked<H: 'static> {
+    pre: InstancePre<Call<H>>,
+    pristine: Pristine,
+}
+
+/// Most lines of memory that an instance may have written to and yet be kept: what it touched stays
+/// resident, and to put back more is no faster than to begin afresh.
+const KEPT_LINES: usize = (512 * 1_024) >> LINE_SHIFT;
 
 struct Slot<H: 'static> {
     module: ModuleHash,
@@ -27,7 +38,7 @@ struct Slot<H: 'static> {
 pub struct WasmVm<H: 'static> {
     modules: Arc<Modules>,
     linker: Linker<Call<H>>,
-    linked: BTreeMap<ModuleHash, InstancePre<Call<H>>>,
+    linked: BTreeMap<ModuleHash, Linked<H>>,
     forgotten: u64,
     slots: BTreeMap<SpaceId, Slot<H>>,
     uses: u64,
@@ -78,15 +89,20 @@ impl<H: HostCalls + Send + 'static> WasmVm<H> {
         let Invocation { space, module, entry_point, context, args, fuel } = invocation;
         self.uses += 1;
         self.fuel_used = 0;
-        let mut slot = match self.slots.remove(&space) {
-            Some(slot) if slot.module == module => slot,
-            replaced => {
-                drop(replaced);
-                self.evict();
-                let pre = self
-                    .linked
-                    .get(&module)
-                    .ok_or_else(|| Fatal(format!("module {module} is called before it was loaded")))?;
+        let kept = self.slots.remove(&space).filter(|slot| slot.module == module);
+        if kept.is_none() {
+            self.evict();
+        }
+        let Linked { pre, pristine } = self
+            .linked
+            .get(&module)
+            .ok_or_else(|| Fatal(format!("module {module} is called before it was loaded")))?;
+        let mut slot = match kept {
+            Some(mut slot) => {
+                slot.live.forget(pristine);
+                slot
+            }
+            None => {
                 let mut store = Store::new(self.modules.apply_engine(), Call::idle());
                 fuel_of(&mut store, limits::CALL_FUEL)?;
                 match Live::new(pre, store)? {
@@ -100,8 +116,17 @@ impl<H: HostCalls + Send + 'static> WasmVm<H> {
         let (host, ended) = slot.live.call(entry_point, context, args, host)?;
         let counted = fuel.saturating_sub(slot.live.store.get_fuel().map_err(no_fuel)?);
         self.fuel_used = if ended.fuel_is_known { counted } else { counted.max(limits::TRAP_FUEL.min(fuel)) };
-        if ended.reusable {
+        if !ended.reusable {
+            return Ok((host, ended.completion));
+        }
+        let written_lines = slot.live.written_lines();
+        self.fuel_used += written_lines as u64 * limits::RESTORED_LINE_FUEL;
+        if written_lines <= KEPT_LINES {
             self.slots.insert(space, slot);
+        }
+        if self.fuel_used > fuel {
+            self.fuel_used = fuel;
+            return Ok((host, Completion::Faulted(Fault::OutOfFuel)));
         }
         Ok((host, ended.completion))
     }
@@ -124,7 +149,7 @@ impl<H: HostCalls + Send + 'static> Vm<H> for WasmVm<H> {
         let compiled = self.modules.committed(hash, module).map_err(|error| Fatal(error.to_string()))?;
         let pre = self.linker.instantiate_pre(&compiled.apply);
         let pre = pre.map_err(|error| Fatal(format!("module {hash} cannot be linked: {error:?}")))?;
-        self.linked.insert(hash, pre);
+        self.linked.insert(hash, Linked { pre, pristine: Pristine::of(module)? });
         Ok(())
     }
 

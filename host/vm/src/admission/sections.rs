@@ -83,7 +83,7 @@ impl<'a> Sections<'a> {
         count(section, Limited::Globals)?;
         for global in section.clone() {
             let global = global.map_err(invalid)?;
-            self.globals.push(Global { ty: global.ty, value: constant(&global.init_expr) });
+            self.globals.push(Global { ty: global.ty, value: plain(&global.init_expr) });
         }
         Ok(())
     }
@@ -194,9 +194,9 @@ fn data_segments(section: &DataSectionReader<'_>) -> Result<(), AdmissionError> 
         let DataKind::Active { offset_expr, .. } = &data.kind else {
             return Err(AdmissionError::PassiveSegment);
         };
-        if let Some(offset) = constant(offset_expr) {
-            within_memory(offset, data.data.len())?;
-        }
+        let offset =
+            constant(offset_expr).ok_or(AdmissionError::Invalid { offset: data.range.start as u64 })?;
+        within_memory(offset, data.data.len())?;
     }
     Ok(())
 }
@@ -225,10 +225,32 @@ fn within_memory(start: u32, bytes: usize) -> Result<(), AdmissionError> {
 }
 
 /// The value of `i32.const n; end`.
-fn constant(expression: &ConstExpr<'_>) -> Option<u32> {
+fn plain(expression: &ConstExpr<'_>) -> Option<u32> {
     let mut operators = expression.get_operators_reader();
     match (operators.read().ok()?, operators.read().ok()?) {
         (Operator::I32Const { value }, Operator::End) => Some(value as u32),
         _ => None,
+    }
+}
+
+/// The value of a constant expression of type i32.
+pub(crate) fn constant(expression: &ConstExpr<'_>) -> Option<u32> {
+    let mut operators = expression.get_operators_reader();
+    let mut operands = Vec::new();
+    loop {
+        let value = match operators.read().ok()? {
+            Operator::I32Const { value } => value as u32,
+            Operator::End => return operands.pop(),
+            operator => {
+                let (right, left) = (operands.pop()?, operands.pop()?);
+                match operator {
+                    Operator::I32Add => u32::wrapping_add(left, right),
+                    Operator::I32Sub => u32::wrapping_sub(left, right),
+                    Operator::I32Mul => u32::wrapping_mul(left, right),
+                    _ => return None,
+                }
+            }
+        };
+        operands.push(value);
     }
 }

@@ -6,6 +6,7 @@ use crate::fixtures::{Bench, recipe};
 
 mod boundary;
 mod faults;
+mod forgets;
 mod fuel;
 mod hooks;
 mod instances;

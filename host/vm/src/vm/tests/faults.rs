@@ -35,9 +35,9 @@ fn people_are_told_which_trap_it_was() {
 }
 
 #[test]
-fn a_data_segment_outside_of_memory_is_the_modules_fault() {
-    let data = r#"(data (i32.add (i32.const 8388607) (i32.const 1)) "x")"#;
-    assert_eq!(fault(DONE, data), Fault::Trap);
+fn an_element_segment_outside_of_the_table_is_the_modules_fault() {
+    let element = "(table 1 1 funcref) (elem (i32.const 1) $nothing) (func $nothing)";
+    assert_eq!(fault(DONE, element), Fault::Trap);
 }
 
 #[test]
