@@ -291,7 +291,7 @@ impl Inner {
         self.history.sessions.append(&mut applied.sessions);
         let CommandOutcome { outcome, fuel, .. } = applied.outcomes.remove(0);
         self.fuel_used = fuel;
-        self.history.done.push(Done { at: self.now, command, outcome: outcome.clone() });
+        self.history.done.push(Done { at: self.now, command, outcome: outcome.clone(), fuel });
         outcome
     }
 

@@ -8,18 +8,19 @@ use std::collections::BTreeMap;
 use synod_abi::{SpaceId, Time, encode};
 use synod_machine::events::EventLog;
 use synod_machine::{
-    Applied, Command, Completed, Emitted, Entry, Environment, Fatal, Machine, MemoryState, Outcome,
-    Rejection, SessionChange,
+    Applied, Command, CommandOutcome, Completed, Emitted, Entry, Environment, Fatal, Machine, MemoryState,
+    Outcome, Rejection, SessionChange,
 };
 
 use crate::vm::Runners;
 
-/// A command, when it was given, and what became of it.
+/// A command, when it was given, what became of it, and the fuel that it used.
 #[derive(Clone, Debug)]
 pub(crate) struct Done {
     pub(crate) at: Time,
     pub(crate) command: Command,
     pub(crate) outcome: Outcome,
+    pub(crate) fuel: u64,
 }
 
 /// Everything that was done, and what came of it.
@@ -80,13 +81,13 @@ pub(crate) fn compare(
         let mut applied = apply(&mut machine, &mut state, &mut vm, first.at, commands).map_err(fatal)?;
         let executed =
             applied.outcomes.iter().take_while(|outcome| outcome.outcome.result != Err(Rejection::Deferred));
-        let executed: Vec<&Outcome> = executed.map(|outcome| &outcome.outcome).collect();
+        let executed: Vec<&CommandOutcome> = executed.collect();
         for (before, again) in rest.iter().zip(&executed) {
-            if before.outcome != **again {
+            if (&before.outcome, before.fuel) != (&again.outcome, again.fuel) {
                 return Err(format!(
-                    "the recipe is not deterministic: {:?} had the outcome {:?}, and {:?} when done again \
-                        with {batch} commands an entry",
-                    before.command.action, before.outcome, again
+                    "the recipe is not deterministic: {:?} had the outcome {:?} and used {} fuel, and had \
+                        {:?} and used {} when done again with {batch} commands an entry",
+                    before.command.action, before.outcome, before.fuel, again.outcome, again.fuel
                 ));
             }
         }

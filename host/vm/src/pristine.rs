@@ -9,6 +9,8 @@
 //!
 //! Globals are set by the entry points that instrumentation makes, and tables do not change. Nothing
 //! here depends on what a recipe exports, on its allocator or on where its heap begins.
+use std::ops::Range;
+
 use synod_abi::limits::MEMORY_PAGES;
 use synod_machine::Fatal;
 use wasmtime::wasmparser::{BinaryReaderError, DataKind, Parser, Payload};
@@ -69,42 +71,44 @@ impl Pristine {
     pub(crate) fn restore(&self, memory: &mut [u8]) {
         let (memory, map) = memory.split_at_mut(MAP_START);
         let mut from = 0;
-        while let Some(first) = next_marked(map, from) {
-            let last = map[first..].iter().position(|mark| *mark == 0).map_or(LINES, |len| first + len);
-            let (start, end) = ((first * LINE_BYTES).saturating_sub(STORE_REACH), last * LINE_BYTES);
+        while let Some(lines) = marked(map, from) {
+            let end = lines.end * LINE_BYTES;
+            let start = (lines.start * LINE_BYTES).saturating_sub(STORE_REACH);
             let image = self.0.get(start..end.min(self.0.len())).unwrap_or_default();
             let (imaged, zeroed) = memory[start..end].split_at_mut(image.len());
             imaged.copy_from_slice(image);
             zeroed.fill(0);
-            map[first..last].fill(0);
-            from = last;
+            from = lines.end;
+            map[lines].fill(0);
         }
     }
 }
 
-/// The first line from `from` on that is marked.
-fn next_marked(map: &[u8], from: usize) -> Option<usize> {
+/// The first lines from `from` on that are marked, as far as they lie side by side.
+fn marked(map: &[u8], from: usize) -> Option<Range<usize>> {
     const BLOCK: usize = 64;
-    let blocks = from.next_multiple_of(BLOCK).min(LINES);
     let find = |within: &[u8]| within.iter().position(|mark| *mark != 0);
-    if let Some(at) = find(&map[from..blocks]) {
-        return Some(from + at);
-    }
-    let is_marked = |block: &[u8]| block.iter().fold(0, |all, mark| all | mark) != 0;
-    let block = blocks + BLOCK * map[blocks..].chunks_exact(BLOCK).position(is_marked)?;
-    find(&map[block..]).map(|at| block + at)
+    let blocks = from.next_multiple_of(BLOCK);
+    let start = match find(&map[from..blocks]) {
+        Some(at) => from + at,
+        None => {
+            let is_marked = |block: &[u8]| block.iter().fold(0, |all, mark| all | mark) != 0;
+            let block = blocks + BLOCK * map[blocks..].chunks_exact(BLOCK).position(is_marked)?;
+            block + find(&map[block..])?
+        }
+    };
+    let end = map[start..].iter().position(|mark| *mark == 0).map_or(LINES, |len| start + len);
+    Some(start..end)
 }
 
-/// Lines that are marked in `memory`. Marks are ones, so words of them are added.
+/// Lines that are marked in `memory`.
 pub(crate) fn marked_lines(memory: &[u8]) -> usize {
-    const WORD: usize = size_of::<u64>();
-    /// A byte of the sum of so many words does not overflow.
-    const WORDS: usize = 128;
-    let sum = |words: &[u8]| {
-        let sum = words.as_chunks::<WORD>().0.iter().map(|word| u64::from_ne_bytes(*word)).sum::<u64>();
-        sum.to_ne_bytes().map(usize::from).iter().sum::<usize>()
-    };
-    memory[MAP_START..].chunks(WORD * WORDS).map(sum).sum()
+    let (map, mut lines, mut from) = (&memory[MAP_START..], 0, 0);
+    while let Some(run) = marked(map, from) {
+        lines += run.len();
+        from = run.end;
+    }
+    lines
 }
 
 /// Marks what the host wrote: `len` bytes from `start` of the recipe's memory, which they lie in.

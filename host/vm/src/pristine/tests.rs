@@ -13,7 +13,7 @@ fn with_data(data: &str) -> Vec<u8> {
     ))
 }
 
-fn marked(lines: &[usize]) -> Vec<u8> {
+fn with_marks(lines: &[usize]) -> Vec<u8> {
     let mut memory = vec![7; PAGES as usize * PAGE_BYTES];
     memory[GUEST_BYTES..].fill(0);
     lines.iter().for_each(|line| memory[MAP_START + line] = 1);
@@ -53,7 +53,7 @@ fn data_outside_of_the_memory_of_a_recipe_is_not_admitted() {
 fn marked_lines_are_put_back_with_the_end_of_the_line_before() {
     let pristine = Pristine((0..2 * LINE_BYTES).map(|n| n as u8).collect());
     let lines = [0, 1, 3, 70, 71, 200, LINES - 1];
-    let mut memory = marked(&lines);
+    let mut memory = with_marks(&lines);
     assert_eq!(marked_lines(&memory), lines.len());
     pristine.restore(&mut memory);
     assert_eq!(marked_lines(&memory), 0);
@@ -69,7 +69,7 @@ fn marked_lines_are_put_back_with_the_end_of_the_line_before() {
 #[test]
 fn all_lines_can_be_marked_and_none() {
     let pristine = Pristine(vec![1; LINE_BYTES]);
-    let mut memory = marked(&(0..LINES).collect::<Vec<_>>());
+    let mut memory = with_marks(&(0..LINES).collect::<Vec<_>>());
     assert_eq!(marked_lines(&memory), LINES);
     pristine.restore(&mut memory);
     assert_eq!(marked_lines(&memory), 0);
@@ -91,7 +91,7 @@ fn the_host_marks_every_line_that_it_writes_to() {
         (3 * LINE_BYTES, 2 * LINE_BYTES, 3..5),
         (GUEST_BYTES - 1, 1, LINES - 1..LINES),
     ] {
-        let mut memory = marked(&[]);
+        let mut memory = with_marks(&[]);
         mark(&mut memory[GUEST_BYTES..], start as u32, len as u32);
         let expected: Vec<usize> = lines.collect();
         let found: Vec<usize> = (0..LINES).filter(|line| memory[MAP_START + line] != 0).collect();
