@@ -83,8 +83,8 @@ pub struct HostCall {
 /// Calls `$callback!` with the table. A row is `Access name(param: kind, ...) -> kind;` with its
 /// documentation; the kinds are `bytes` (pointer and length that the host reads), `buffer` (pointer
 /// and capacity that the host fills), `u32`, `u64`, and as results `u32`, `u64`, `unit`, `never`.
-/// The low 32 bits of the result say how many bytes of the buffer were written; if that is more than
-/// the capacity, none were.
+/// The low 32 bits of the result say how many bytes of the buffer were written; if that is more
+/// than the capacity, none were.
 #[macro_export]
 macro_rules! for_each_host_call {
     ($callback:ident) => {

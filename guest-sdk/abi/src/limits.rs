@@ -53,8 +53,8 @@ pub const CALL_FUEL: u64 = 20_000_000;
 /// Fuel that a call has used at least when the processor ended it, as a division by zero does or an
 /// address outside of memory: what it used since its last call of a function is not known then.
 pub const TRAP_FUEL: u64 = CALL_FUEL / 8;
-/// Fuel that each 2 KiB of memory cost which a call has written to, however little of them: they are
-/// put back before the next call of its space. Eight bytes a unit.
+/// Fuel that each 2 KiB of memory cost which a call has written to, however little of them: they
+/// are put back before the next call of its space. Eight bytes a unit.
 pub const RESTORED_LINE_FUEL: u64 = 256;
 /// Fuel that the proposer packs into one entry, by its estimates: keeps apply of an entry far below
 /// an election timeout.

@@ -56,8 +56,8 @@
 //!
 //! What it does not do: keep anything in memory between two calls. Statics, thread locals and the
 //! heap are at the start of each call what they are in a module that was just loaded, so a `static`
-//! cache, a `OnceLock` or std's buffer of `print!` serve one call and are empty in the next. What is
-//! to stay goes into the state.
+//! cache, a `OnceLock` or std's buffer of `print!` serve one call and are empty in the next. What
+//! is to stay goes into the state.
 #![deny(unsafe_code)]
 
 extern crate alloc;

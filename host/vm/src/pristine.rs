@@ -3,12 +3,12 @@
 //!
 //! Where that is nobody is asked who could lie. Instrumented code marks the line of memory that it
 //! writes to before it writes, in a map behind the memory that the recipe has, and the host marks
-//! what it writes itself. The map is the last bytes of memory, so that a mark for an address outside
-//! of the recipe's memory lies outside of all memory and traps: no store of a recipe reaches the map
-//! or the space in front of it. It can read there, and learns what itself wrote.
+//! what it writes itself. The map is the last bytes of memory, so that a mark for an address
+//! outside of the recipe's memory lies outside of all memory and traps: no store of a recipe
+//! reaches the map or the space in front of it. It can read there, and learns what itself wrote.
 //!
-//! Globals are set by the entry points that instrumentation makes, and tables do not change. Nothing
-//! here depends on what a recipe exports, on its allocator or on where its heap begins.
+//! Globals are set by the entry points that instrumentation makes, and tables do not change.
+//! Nothing here depends on what a recipe exports, on its allocator or on where its heap begins.
 use std::ops::Range;
 
 use synod_abi::limits::MEMORY_PAGES;

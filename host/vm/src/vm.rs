@@ -1,10 +1,10 @@
 //! The machine's port for running recipes: instances of one entry, each serving all calls to its
 //! space.
 //!
-//! A call finds memory and globals as they are in a fresh instance, whatever ran before it, and pays
-//! for what it has written to as if its instance were always kept. So neither outcome nor fuel tell
-//! which calls share an entry. An instance never outlives its entry all the same, nor a trap or
-//! writes that were taken back.
+//! A call finds memory and globals as they are in a fresh instance, whatever ran before it, and
+//! pays for what it has written to as if its instance were always kept. So neither outcome nor fuel
+//! tell which calls share an entry. An instance never outlives its entry all the same, nor a trap
+//! or writes that were taken back.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
