@@ -21,7 +21,8 @@ impl Variants {
             .collect();
         let args = INPUT as usize + CONTEXT_BYTES;
         let entry = format!(
-            "(local $place i32) (local $end i32) (local.set $place (i32.load (i32.const {args}))) {cases} {DONE}"
+            "(local $place i32) (local $end i32)
+            (local.set $place (i32.load (i32.const {args}))) {cases} {DONE}"
         );
         Self { bench: Bench::of(&recipe(&entry, rest)), texts }
     }
