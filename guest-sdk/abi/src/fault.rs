@@ -59,6 +59,8 @@ pub enum Fault {
     /// A cause set off more than [`crate::limits::CAUSE_DELIVERIES`] handlers and sends, or more
     /// than [`crate::limits::CAUSE_DELIVERY_BYTES`] waited to run.
     TooManyDeliveries,
+    /// A call set a timer while its space has [`crate::limits::SPACE_TIMERS`] of them.
+    TooManySpaceTimers,
 }
 
 impl Fault {
@@ -75,6 +77,7 @@ impl Fault {
             Self::TooManyHostCalls => limit!(CALL_HOST_CALLS),
             Self::BadReply => limit!(REPLY_BYTES),
             Self::TooManyTimers => limit!(TIMERS),
+            Self::TooManySpaceTimers => limit!(SPACE_TIMERS),
             Self::BadTopic => limit!(EVENT_TOPIC_BYTES),
             Self::TooManyEvents => limit!(CALL_EVENT_BYTES),
             Self::TooManySends => limit!(CALL_SENDS),
@@ -143,6 +146,12 @@ impl fmt::Display for Fault {
             Self::BadReply => write!(f, "the recipe's reply is malformed or longer than {REPLY_BYTES} bytes"),
             Self::TooManyTimers => {
                 write!(f, "the cluster already has {TIMERS} pending timers, the maximum; cancel some first")
+            }
+            Self::TooManySpaceTimers => {
+                write!(
+                    f,
+                    "the space already has {SPACE_TIMERS} pending timers, the maximum; cancel some first"
+                )
             }
             Self::BadTopic => {
                 write!(f, "a topic is empty, not UTF-8, or longer than {EVENT_TOPIC_BYTES} bytes")

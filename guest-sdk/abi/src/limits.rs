@@ -84,12 +84,22 @@ pub const SESSION_SPACES: usize = 64;
 /// Parked calls of a space, and therefore calls that one command may complete: whatever waits can
 /// be answered at once.
 pub const SPACE_TICKETS: u32 = 4_096;
-/// Pending timers of a cluster, the deadlines of parked calls among them.
+/// Pending timers of a cluster's recipes.
 pub const TIMERS: u64 = 1_000_000;
+/// Pending timers of one space: a tenth of the cluster's, so that no space takes them all.
+pub const SPACE_TIMERS: u32 = 100_000;
+/// Calls of a cluster that wait with a deadline: apart from timers, which leave them their room.
+pub const DEADLINES: u64 = 1_000_000;
+/// How long after it is set a timer is due at the earliest, in milliseconds: a hook that sets one
+/// for the past does not run again in the same tick.
+pub const TIMER_FLOOR_MS: u64 = 1;
 /// Bytes of a timer's payload.
 pub const TIMER_PAYLOAD_BYTES: usize = 4 * 1_024;
-/// Timers that one tick fires; the rest follow in the next.
-pub const TICK_TIMERS: usize = 64;
+/// Timers that one tick fires at most, and deadlines that it meets; the rest follow in the next. A
+/// tick ends sooner when it has run or written its share of what an entry may.
+pub const TICK_TIMERS: usize = 1_024;
+/// Timers that a space fires in its turn, before others have theirs.
+pub const TURN_TIMERS: usize = 16;
 
 /// Longest topic of an event or of a filter, in bytes.
 pub const EVENT_TOPIC_BYTES: usize = 512;
@@ -228,6 +238,7 @@ pub const REPLICATED: &[Limit] = limits![
     CALL_FUEL,
     TRAP_FUEL,
     RESTORED_LINE_FUEL,
+    ENTRY_FUEL,
     ENTRY_INSTANCES,
     SESSIONS,
     SESSION_LABEL_BYTES,
@@ -236,8 +247,12 @@ pub const REPLICATED: &[Limit] = limits![
     SESSION_SPACES,
     SPACE_TICKETS,
     TIMERS,
+    SPACE_TIMERS,
+    DEADLINES,
+    TIMER_FLOOR_MS,
     TIMER_PAYLOAD_BYTES,
     TICK_TIMERS,
+    TURN_TIMERS,
     EVENT_TOPIC_BYTES,
     EVENT_PAYLOAD_BYTES,
     CALL_EVENTS,

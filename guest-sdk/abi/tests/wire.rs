@@ -79,6 +79,7 @@ fn fault_numbers() {
         Fault::TooManySends,
         Fault::TooDeepDelivery,
         Fault::TooManyDeliveries,
+        Fault::TooManySpaceTimers,
     ];
     for (number, fault) in faults.into_iter().enumerate() {
         assert_eq!(encode(&fault), [number as u8]);

@@ -130,8 +130,9 @@ impl<'h> Ctx<'h> {
     }
 
     /// Has `#[on_timer]` run with `payload` in a command of its own, when cluster time has reached
-    /// `at`: never before, and soon after it. A time that has passed is as good as now. The payload
-    /// has the hook's type.
+    /// `at`: never before, and soon after it; a millisecond from now at the earliest, so that a
+    /// hook that sets the next timer for a time that has passed does not run again at once. A space
+    /// has at most `limits::SPACE_TIMERS`. The payload has the hook's type.
     ///
     /// # Panics
     /// If the recipe has no `#[on_timer]`. Where it runs natively, also if that takes another type.

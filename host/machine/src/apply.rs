@@ -103,7 +103,7 @@ impl Machine {
         self.transcript.clear();
         draft.numbers().store(&mut self.head);
         self.head.chain = *chain.finalize().as_bytes();
-        self.next_timer = draft.next_timer(self.next_timer)?;
+        self.next_due = draft.next_due(self.next_due)?;
         let (overlay, view, effects, emissions) = draft.into_parts();
         let Effects { completions, sessions, logs } = effects;
         Ok(Applied {
@@ -113,7 +113,7 @@ impl Machine {
             sessions,
             events: emissions.into_events(),
             event_logs,
-            next_timer: self.next_timer,
+            next_timer: self.next_due.first(),
             chain: self.head.chain,
             state: self.head.state_digest(),
             directory_changed: self.directory_changed,

@@ -8,6 +8,7 @@ pub(crate) mod effects;
 pub(crate) mod emission;
 pub(crate) mod event_log;
 pub(crate) mod host_calls;
+pub(crate) mod lines;
 pub(crate) mod numbers;
 pub(crate) mod spaces;
 pub(crate) mod stop;

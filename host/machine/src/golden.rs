@@ -15,7 +15,7 @@ use crate::rows::directory::{Counts, FORMAT, Head, HookFailures, StoredRecipe, S
 use crate::rows::events::{EventLog, EventPosition, StoredBinding, StoredEvent};
 use crate::rows::sessions::StoredTicket;
 use crate::rows::sessions::{RequestRecord, RequestState, SessionRecord};
-use crate::rows::timers::{Fires, timer_index_key, timer_key};
+use crate::rows::timers::{Chore, Lane, Line, chore_key};
 use crate::*;
 
 fn hex(bytes: &[u8]) -> String {
@@ -174,7 +174,8 @@ fn rejections() {
         Rejection::IncompatibleUpgrade(Incompatible { name: "f".into(), change: Change::Removed }),
         "0a 01 66 00",
     );
-    let counted = [Counted::Recipes, Counted::Spaces, Counted::SpaceIds, Counted::Sessions];
+    let counted =
+        [Counted::Recipes, Counted::Spaces, Counted::SpaceIds, Counted::Sessions, Counted::Deadlines];
     for (number, what) in counted.into_iter().enumerate() {
         golden(Rejection::TooMany { what }, &format!("0b {number:02x}"));
     }
@@ -254,14 +255,18 @@ fn stored_rows() {
         requests: 10,
         waiting: 11,
         timers: 12,
+        deadlines: 18,
         events: 13,
         event_bytes: 14,
         bindings: 15,
     };
-    let head = Head { last_space: 5, last_timer: 6, counts, index: 16, ..head };
+    let head = Head { last_space: 5, last_timer: 6, last_turn: 17, counts, index: 16, ..head };
     golden(
         head,
-        &format!("04 00 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 00000000 10 {}", "00".repeat(32)),
+        &format!(
+            "05 00 00 01 02 03 04 05 06 11 07 08 09 0a 0b 0c 12 0d 0e 0f 00000000 10 {}",
+            "00".repeat(32)
+        ),
     );
     let space =
         StoredSpace { id: SpaceId(1), recipe: reference(), created: Revision(2), created_at: Time(3) };
@@ -305,12 +310,12 @@ fn stored_sessions() {
         StoredTicket { session: SessionId([0xab; 16]), request: RequestId(1) },
         &format!("{} 01", "ab".repeat(16)),
     );
-    golden(Fires::Hook { space: SpaceId(1), payload: Blob(vec![2]) }, "00 01 01 02");
     golden(
-        Fires::Deadline { session: SessionId([0xab; 16]), request: RequestId(1) },
-        &format!("01 {} 01", "ab".repeat(16)),
+        Chore::Deadline { session: SessionId([0xab; 16]), request: RequestId(1) },
+        &format!("00 {} 01", "ab".repeat(16)),
     );
-    golden(Fires::Purge { space: SpaceId(1) }, "02 01");
+    golden(Chore::Purge { space: SpaceId(1) }, "01 01");
+    golden(Line { items: 1, first: (Time(2), 3), place: (Time(4), 5) }, "01 02 03 04 05");
 }
 
 #[test]
@@ -361,8 +366,12 @@ fn keys_of_stored_rows_sort_by_age() {
     assert_eq!(hex(&sessions::nonce_key([1; 16])), format!("6e{}", "01".repeat(16)));
     assert_eq!(hex(&sessions::ticket_key(SpaceId(1), TicketId(2))), "74000000010000000000000002");
     assert_eq!(hex(&sessions::waiting_key(SpaceId(1))), "6300000001");
-    assert_eq!(hex(&timer_key(Time(1), TimerId(2))), "7400000000000000010000000000000002");
-    assert_eq!(hex(&timer_index_key(SpaceId(1), TimerId(2))), "69000000010000000000000002");
+    assert_eq!(hex(&chore_key(Time(1), TimerId(2))), "6400000000000000010000000000000002");
+    let (lane, space, spot) = (Lane::Timers, SpaceId(1), (Time(2), 3));
+    assert_eq!(hex(&lane.item_key(space, spot)), "740000000100000000000000020000000000000003");
+    assert_eq!(hex(&lane.index_key(space, 3)), "69000000010000000000000003");
+    assert_eq!(hex(&lane.place_key(spot)), "7100000000000000020000000000000003");
+    assert_eq!(hex(&lane.line_key(space)), "7300000001");
 }
 
 #[test]

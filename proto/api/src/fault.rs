@@ -45,6 +45,7 @@ faults!(
     TooManySends,
     TooDeepDelivery,
     TooManyDeliveries,
+    TooManySpaceTimers,
 );
 
 #[cfg(test)]

@@ -3,10 +3,9 @@ use super::*;
 
 #[test]
 fn every_limit_that_decides_an_outcome_is_replicated() {
-    const LOCAL: [&str; 8] = [
+    const LOCAL: [&str; 7] = [
         "ENTRY_COMMANDS",
         "ENTRY_BYTES",
-        "ENTRY_FUEL",
         "SESSION_TTL_FLOOR_MS",
         "SESSION_TTL_CEILING_MS",
         "SESSION_TTL_DEFAULT_MS",

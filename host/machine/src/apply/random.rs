@@ -372,7 +372,7 @@ impl World {
         let sessions = self.member.counts();
         assert_eq!((sessions.0, sessions.1, sessions.2), (0, 0, 0), "sessions, requests, waiting calls");
         self.now += 1_000;
-        while self.member.machine.next_timer.is_some() {
+        while self.member.machine.next_due.first().is_some() {
             self.perform(&Deed::Tick);
         }
         assert_eq!(self.member.counts(), (0, 0, 0, 0));
@@ -448,5 +448,8 @@ fn time_that_stands_still_fires_nothing_early() {
     world.now = 50;
     world.perform(&Deed::Plain { space: 1, what: What::Timer(11, false) });
     world.perform(&Deed::Tick);
-    assert_eq!((world.member.machine.next_timer, world.member.heard(1)), (Some(Time(51)), String::new()));
+    assert_eq!(
+        (world.member.machine.next_due.first(), world.member.heard(1)),
+        (Some(Time(51)), String::new())
+    );
 }

@@ -142,12 +142,12 @@ fn commands_past_the_write_limit_are_deferred_and_leave_no_trace() {
 #[test]
 fn a_member_that_means_something_else_stops() {
     let mut member = Member::formed();
-    let other = Environment { semantics: 4, engine: [8; 32] };
+    let other = Environment { semantics: Environment::SEMANTICS + 1, engine: [8; 32] };
     assert_eq!(member.one(Action::SetEnvironment { environment: other }), Ok(Reply::Done));
     let stopped = member.try_apply(0, [call(1, &[])]).unwrap_err();
     assert!(
-        stopped.0.contains("semantics 4 and engine 0808")
-            && stopped.0.contains("semantics 3 and engine 0707"),
+        stopped.0.contains("semantics 5 and engine 0808")
+            && stopped.0.contains("semantics 4 and engine 0707"),
         "{stopped}"
     );
     assert!(member.try_apply(0, []).unwrap_err().0.contains("stopped"), "it does not go on");
@@ -185,7 +185,7 @@ fn a_newer_format_is_not_read() {
         value: [encode(&head), vec![1, 2]].concat(),
     }]);
     assert!(
-        Machine::load(&state, ENVIRONMENT).unwrap_err().0.contains("format 5, this binary reads format 4")
+        Machine::load(&state, ENVIRONMENT).unwrap_err().0.contains("format 6, this binary reads format 5")
     );
 }
 
@@ -198,7 +198,7 @@ fn an_older_format_is_not_read_either() {
         value: encode(&1_u32),
     }]);
     let refused = Machine::load(&state, ENVIRONMENT).unwrap_err();
-    assert!(refused.0.contains("format 1, this binary reads format 4 and nothing older"), "{refused}");
+    assert!(refused.0.contains("format 1, this binary reads format 5 and nothing older"), "{refused}");
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         self.draft.delete_events(record.id)?;
         self.remove_bindings(record.id)?;
         self.draft.abandon_tickets(record.id)?;
-        self.draft.purge_timers(record.id)?;
+        self.draft.abandon_timers(record.id)?;
         self.draft.counts().spaces.take(1, "spaces")?;
         self.machine.sources.remove(&record.id);
         self.forget(record.id);

@@ -12,7 +12,7 @@ use crate::draft::tickets::reply_of;
 use crate::ports::{Fatal, RangeLimit, StateView, Table};
 use crate::rows::overlay::Range;
 use crate::rows::scan::behind;
-use crate::rows::timers::{Fires, TIMER_ROWS_BYTES};
+use crate::rows::timers::TIMER_ROWS_BYTES;
 
 /// Bytes that [`synod_abi::Rows`] adds to a row.
 const ROW_HEADER_BYTES: usize = 8;
@@ -203,8 +203,9 @@ impl<S: StateView> HostCalls for Draft<S> {
             return Err(Fault::ValueTooLong);
         }
         self.0.budget.write(payload.len() + TIMER_ROWS_BYTES)?;
-        let fires = Fires::Hook { space: self.0.space, payload: payload.into() };
-        self.add_timer(Time(at_ms), &fires).map(|timer| timer.0)
+        let space = self.0.space;
+        let added = self.add_timer(space, Time(at_ms), payload).map_err(|fatal| self.0.fail(fatal))?;
+        added.map(|timer| timer.0)
     }
 
     fn cancel_timer(&mut self, timer: u64) -> Result<u32, Fault> {

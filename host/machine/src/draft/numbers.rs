@@ -16,16 +16,18 @@ pub(crate) struct Numbers {
     pub(crate) last_timer: u64,
     /// The last id that was given to a space.
     pub(crate) last_space: u32,
+    /// The last number that was given to a turn of a space.
+    pub(crate) last_turn: u64,
 }
 
 impl Numbers {
     pub(crate) fn of(head: &Head) -> Self {
-        let Head { counts, tokens, last_timer, last_space, .. } = *head;
-        Self { counts, tokens, last_timer, last_space }
+        let Head { counts, tokens, last_timer, last_space, last_turn, .. } = *head;
+        Self { counts, tokens, last_timer, last_space, last_turn }
     }
 
     pub(crate) fn store(self, head: &mut Head) {
-        let Self { counts, tokens, last_timer, last_space } = self;
-        *head = Head { counts, tokens, last_timer, last_space, ..*head };
+        let Self { counts, tokens, last_timer, last_space, last_turn } = self;
+        *head = Head { counts, tokens, last_timer, last_space, last_turn, ..*head };
     }
 }

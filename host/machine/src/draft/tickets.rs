@@ -20,7 +20,7 @@ use crate::rows::sessions::{
     RequestRecord, RequestState, SessionRecord, StoredTicket, request_key, session_key, ticket_key,
     ticket_prefix, waiting_key,
 };
-use crate::rows::timers::Fires;
+use crate::rows::timers::Chore;
 
 /// All tickets of a space, whose rows have less than 64 bytes.
 const TICKETS: RangeLimit =
@@ -58,8 +58,8 @@ impl<S: StateView> Draft<S> {
             None => None,
             Some(ms) => {
                 let at = self.time().plus_ms(ms);
-                let fires = Fires::Deadline { session: by.session, request: by.request };
-                Some((at, self.add_timer(at, &fires).map_err(Rejection::Fault)?))
+                let chore = Chore::Deadline { session: by.session, request: by.request };
+                Some((at, self.add_deadline(at, &chore)?))
             }
         };
         self.set_waiting_in(space, waiting + 1);
@@ -119,7 +119,7 @@ impl<S: StateView> Draft<S> {
     ) -> Result<(), Fatal> {
         self.overlay().delete(Table::Sessions, &ticket_key(space, ticket));
         if let Some((at, timer)) = deadline {
-            self.remove_timer(at, timer, None)?;
+            self.remove_chore(at, timer)?;
         }
         self.counts().waiting.take(1, "calls that wait")?;
         let mut waiting = self.waiting_in(space)?;

@@ -14,5 +14,5 @@ pub struct Environment {
 
 impl Environment {
     /// The semantics of this build.
-    pub const SEMANTICS: u32 = 3;
+    pub const SEMANTICS: u32 = 4;
 }

@@ -19,6 +19,9 @@ pub struct Counts {
     pub waiting: u64,
     /// Pending timers, the deadlines of waiting calls among them.
     pub timers: u64,
+    /// Those of them that are not recipes': deadlines, and what removes the timers of deleted
+    /// spaces.
+    pub deadlines: u64,
     /// Events that are kept, of all spaces.
     pub events: u64,
     /// Bytes of their keys and values.
@@ -36,6 +39,7 @@ impl Counts {
         requests: 0,
         waiting: 0,
         timers: 0,
+        deadlines: 0,
         events: 0,
         event_bytes: 0,
         bindings: 0,

@@ -15,7 +15,7 @@ use crate::rows::counts::Counts;
 use crate::rows::digest::RowSum;
 
 /// Version of the rows that this build writes and reads.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 const HEAD: &[u8] = b"h";
 
@@ -40,6 +40,8 @@ pub struct Head {
     pub last_space: u32,
     /// The last id that was given to a timer.
     pub last_timer: u64,
+    /// The last number that was given to a turn of a space.
+    pub last_turn: u64,
     /// What the rows are counted as.
     pub counts: Counts,
     /// Sum of all rows that count.
@@ -62,6 +64,7 @@ impl Head {
         commands: 0,
         last_space: 0,
         last_timer: 0,
+        last_turn: 0,
         counts: Counts::ZERO,
         rows: RowSum::ZERO,
         index: 0,

@@ -1,4 +1,4 @@
-//! Sessions, their requests and the timers, as rows: read by the machine through its overlay, by
+//! Sessions and their requests, as rows: read by the machine through its overlay, by
 //! the service from any view.
 //!
 //! | table | key | value |
@@ -9,11 +9,9 @@
 //! | sessions | `r` session request | the request's record |
 //! | sessions | `t` space ticket | session and request that wait |
 //! | sessions | `c` space | number of calls that wait in it, if any |
-//! | timers | `t` time timer | what it fires |
-//! | timers | `i` space timer | its time, if it is a recipe's |
 //!
-//! Numbers in keys are big-endian. It decides nothing: what becomes of them is in the modules that
-//! apply commands.
+//! Numbers in keys are big-endian; the table of timers is described in `timers`. It decides nothing:
+//! what becomes of them is in the modules that apply commands.
 use alloc::string::String;
 use alloc::vec::Vec;
 

@@ -1,19 +1,19 @@
 //! [`Machine`]: what a member's replicated machine keeps in memory between entries.
 //!
 //! All of it is in the rows as well: the head, where spaces and operations are, who is bound to
-//! whose events, and when the next timer is due. After a [`Fatal`] it refuses to go on, since that
-//! memory may then be ahead of the rows.
+//! whose events, and when timers and deadlines are due next. After a [`Fatal`] it refuses to go on,
+//! since that memory may then be ahead of the rows.
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use synod_abi::{ModuleHash, SpaceId, Time};
+use synod_abi::{ModuleHash, SpaceId};
 
 use crate::log::environment::Environment;
 use crate::ports::{Fatal, StateView};
 use crate::rows::digest::RowSum;
 use crate::rows::head::{self, Head};
-use crate::rows::timers;
+use crate::rows::timers::{self, NextDue};
 use crate::run::targets::{Interface, Sources, Target};
 
 /// Bytes of outcomes and writes that are collected before they are hashed.
@@ -36,7 +36,7 @@ pub struct Machine {
     pub(crate) transcript: Vec<u8>,
     /// A buffer for what is hashed.
     pub(crate) hashed: Vec<u8>,
-    pub(crate) next_timer: Option<Time>,
+    pub(crate) next_due: NextDue,
     pub(crate) stopped: bool,
 }
 
@@ -57,7 +57,7 @@ impl Machine {
             directory_changed: false,
             transcript: Vec::with_capacity(TRANSCRIPT_BYTES),
             hashed: Vec::new(),
-            next_timer: timers::next_timer(view)?,
+            next_due: timers::next_due(view)?,
             stopped: false,
         })
     }

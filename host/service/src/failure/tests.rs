@@ -49,6 +49,7 @@ fn counted() -> Vec<Row> {
         (Counted::Spaces, "SPACES", limits::SPACES as u64),
         (Counted::SpaceIds, "SPACE_IDS", u64::from(u32::MAX)),
         (Counted::Sessions, "SESSIONS", u64::from(limits::SESSIONS)),
+        (Counted::Deadlines, "DEADLINES", limits::DEADLINES),
     ];
     let row = |(what, name, value)| {
         (Rejection::TooMany { what }, "TOO_MANY", Status::ResourceExhausted, Some((name, value)))
@@ -127,6 +128,7 @@ fn faults() -> Vec<Row> {
         (Fault::BadReply, ResourceExhausted, Some(("REPLY_BYTES", limits::REPLY_BYTES as u64))),
         (Fault::QueryTimeout, FailedPrecondition, None),
         (Fault::TooManyTimers, ResourceExhausted, Some(("TIMERS", limits::TIMERS))),
+        (Fault::TooManySpaceTimers, ResourceExhausted, Some(("SPACE_TIMERS", 100_000))),
         (Fault::BadTopic, ResourceExhausted, Some(("EVENT_TOPIC_BYTES", 512))),
         (Fault::TooManyEvents, ResourceExhausted, Some(("CALL_EVENT_BYTES", 1 << 20))),
         (Fault::TooManySends, ResourceExhausted, Some(("CALL_SENDS", limits::CALL_SENDS as u64))),

@@ -139,7 +139,7 @@ fn a_deadline_gives_the_call_up_and_tells_the_recipe() {
     member.apply(100, []);
     let ticket = park(&mut member, session, waiting(1, 50), &[Step::Wait]);
     let other = park(&mut member, session, waiting(2, 60), &[Step::Wait]);
-    assert_eq!((member.counts(), member.machine.next_timer), ((1, 2, 2, 2), Some(Time(150))));
+    assert_eq!((member.counts(), member.machine.next_due.first()), ((1, 2, 2, 2), Some(Time(150))));
     let early = member.tick(149);
     assert_eq!((early.completions.len(), member.counts().2), (0, 2));
     let due = member.tick(150);
@@ -278,9 +278,11 @@ fn as_many_calls_wait_in_a_space_as_one_command_can_complete() {
 }
 
 #[test]
-fn a_deadline_counts_as_a_timer() {
+fn deadlines_are_bounded_apart_from_timers() {
     let (mut member, session) = member();
     member.machine.head.counts.timers = limits::TIMERS;
-    let refused = member.command_unchecked(in_session(session, 1, waiting(1, 5), &[Step::Later]));
-    assert_eq!(refused.result, Err(Rejection::Fault(Fault::TooManyTimers)));
+    assert!(member.command_unchecked(in_session(session, 1, waiting(1, 5), &[Step::Later])).result.is_ok());
+    member.machine.head.counts.deadlines = limits::DEADLINES;
+    let refused = member.command_unchecked(in_session(session, 1, waiting(2, 5), &[Step::Later]));
+    assert_eq!(refused.result, Err(Rejection::TooMany { what: Counted::Deadlines }));
 }

@@ -5,7 +5,7 @@
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
-use synod_abi::limits::{RECIPES, SESSIONS, SPACE_IDS, SPACES};
+use synod_abi::limits::{DEADLINES, RECIPES, SESSIONS, SPACE_IDS, SPACES};
 use synod_abi::{Limit, limit};
 
 /// What a cluster has a maximum of.
@@ -19,6 +19,8 @@ pub enum Counted {
     SpaceIds,
     /// Sessions: `limits::SESSIONS`.
     Sessions,
+    /// Deadlines of waiting calls: `limits::DEADLINES`.
+    Deadlines,
 }
 
 impl Counted {
@@ -29,6 +31,7 @@ impl Counted {
             Self::Spaces => limit!(SPACES),
             Self::SpaceIds => limit!(SPACE_IDS),
             Self::Sessions => limit!(SESSIONS),
+            Self::Deadlines => limit!(DEADLINES),
         }
     }
 }
@@ -48,6 +51,11 @@ impl fmt::Display for Counted {
             Self::Sessions => {
                 write!(f, "the cluster already has {SESSIONS} sessions, the maximum; close one first")
             }
+            Self::Deadlines => write!(
+                f,
+                "{DEADLINES} calls with a limit of time already wait in the cluster, the maximum; wait \
+                without one, or later"
+            ),
         }
     }
 }
