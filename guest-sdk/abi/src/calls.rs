@@ -17,7 +17,7 @@ pub const ENTRY_OPERATION: &str = "synod_operation";
 pub const ENTRY_QUERY: &str = "synod_query";
 /// Exported function `(hook: i32, input length: i32) -> i64` that runs a hook:
 /// [`HOOK_SESSION_END`], [`HOOK_TIMER`], [`HOOK_CANCEL`] or [`HOOK_EVENT`]. Recipes whose schema
-/// names a hook export it; the reply of a hook is [`REPLY_RESULT`] and nothing, or
+/// names a hook export it; the reply of a hook is [`REPLY_RESULT`] and nothing, [`REPLY_MORE`], or
 /// [`REPLY_BAD_ARGUMENTS`].
 pub const ENTRY_HOOK: &str = "synod_hook";
 /// Number of the hook [`EntryPoint::SessionEnd`](crate::EntryPoint::SessionEnd).
@@ -42,6 +42,9 @@ pub const REPLY_LATER: u8 = 3;
 /// First byte of a reply: an operation that may answer later answers now; the result follows.
 /// Unlike [`REPLY_RESULT`] it can be cancelled until its caller acknowledges it.
 pub const REPLY_NOW: u8 = 4;
+/// First byte of a reply: a hook other than [`HOOK_EVENT`] has done a part of its work and goes on
+/// in a later command, with the same arguments; nothing follows.
+pub const REPLY_MORE: u8 = 5;
 /// Exported immutable i32 global: address of the input buffer, which holds
 /// [`CONTEXT_BYTES`](crate::CONTEXT_BYTES) of context and up to
 /// [`limits::ARGS_BYTES`](crate::limits::ARGS_BYTES) of arguments.

@@ -35,7 +35,7 @@ pub use blob::Blob;
 pub use calls::{
     Access, ENTRY_HOOK, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY, HOOK_CANCEL, HOOK_EVENT,
     HOOK_SESSION_END, HOOK_TIMER, HOST_CALLS, HOST_MODULE, HostCall, HostCalls, REPLY_BAD_ARGUMENTS,
-    REPLY_ERROR, REPLY_LATER, REPLY_NOW, REPLY_RESULT, ValueKind,
+    REPLY_ERROR, REPLY_LATER, REPLY_MORE, REPLY_NOW, REPLY_RESULT, ValueKind,
 };
 pub use codec::{DecodeError, decode, decode_from, encode, encode_into};
 pub use context::{CONTEXT_BYTES, Context};

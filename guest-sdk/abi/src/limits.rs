@@ -93,6 +93,17 @@ pub const DEADLINES: u64 = 1_000_000;
 /// How long after it is set a timer is due at the earliest, in milliseconds: a hook that sets one
 /// for the past does not run again in the same tick.
 pub const TIMER_FLOOR_MS: u64 = 1;
+/// Hooks that a space is owed before further sessions that it would hear the end of are refused:
+/// as many as a cluster has sessions. Owing itself is never refused, so that a space may be owed
+/// what its sessions and timers come to beyond it.
+pub const SPACE_OWED: u32 = 100_000;
+/// How long after its first failure a hook is tried again, in milliseconds; doubled with each.
+pub const OWED_RETRY_FLOOR_MS: u64 = 1_000;
+/// The longest time between two tries, in milliseconds: an hour.
+pub const OWED_RETRY_CEILING_MS: u64 = 3_600_000;
+/// How long no other hook of a space is tried again after one failed again, in milliseconds: a
+/// space whose hooks always fail takes 40 ms of each second at most.
+pub const OWED_PAUSE_MS: u64 = 250;
 /// Bytes of a timer's payload.
 pub const TIMER_PAYLOAD_BYTES: usize = 4 * 1_024;
 /// Timers that one tick fires at most, and deadlines that it meets; the rest follow in the next. A
@@ -250,6 +261,10 @@ pub const REPLICATED: &[Limit] = limits![
     SPACE_TIMERS,
     DEADLINES,
     TIMER_FLOOR_MS,
+    SPACE_OWED,
+    OWED_RETRY_FLOOR_MS,
+    OWED_RETRY_CEILING_MS,
+    OWED_PAUSE_MS,
     TIMER_PAYLOAD_BYTES,
     TICK_TIMERS,
     TURN_TIMERS,

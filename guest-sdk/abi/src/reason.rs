@@ -207,6 +207,14 @@ macro_rules! for_each_reason {
                     next "`synod space describe SPACE` shows its bindings";
                 /// How many events a space is to keep is out of bounds.
                 RetentionOutOfBounds = "RETENTION_OUT_OF_BOUNDS", Rejected(OutOfRange);
+                /// The space is owed the maximum of hooks that failed, so it takes no further
+                /// session. Recorded as the outcome of the request.
+                TooManyOwed = "TOO_MANY_OWED", Rejected(ResourceExhausted),
+                    next "`synod space owed SPACE` shows why its hooks fail; upgrade its recipe, or \
+                         run or drop them";
+                /// The space is not owed such a hook, or not any more.
+                UnknownOwed = "UNKNOWN_OWED", Rejected(NotFound),
+                    next "`synod space owed SPACE` shows what it is owed";
 
                 /// The query that begins a watch or a cache is none, or asks more than once. Only
                 /// the client library reports it.

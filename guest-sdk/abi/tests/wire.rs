@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use synod_abi::{
     Access, Blob, CONTEXT_BYTES, CallError, Context, DecodeError, Direction, Fault, HOOK_CANCEL,
     HOOK_SESSION_END, HOOK_TIMER, HOST_CALLS, OperationId, REPLY_BAD_ARGUMENTS, REPLY_ERROR, REPLY_LATER,
-    REPLY_NOW, REPLY_RESULT, RangeRequest, RawError, RequestId, Revision, Rows, SessionId, TicketId, Time,
-    TimerId, ValueKind, decode, decode_from, encode, encode_into,
+    REPLY_MORE, REPLY_NOW, REPLY_RESULT, RangeRequest, RawError, RequestId, Revision, Rows, SessionId,
+    TicketId, Time, TimerId, ValueKind, decode, decode_from, encode, encode_into,
 };
 
 #[test]
@@ -127,7 +127,10 @@ fn host_calls_and_ids() {
 
 #[test]
 fn replies_hooks_and_numbers_of_sessions() {
-    assert_eq!([REPLY_RESULT, REPLY_ERROR, REPLY_BAD_ARGUMENTS, REPLY_LATER, REPLY_NOW], [0, 1, 2, 3, 4]);
+    assert_eq!(
+        [REPLY_RESULT, REPLY_ERROR, REPLY_BAD_ARGUMENTS, REPLY_LATER, REPLY_NOW, REPLY_MORE],
+        [0, 1, 2, 3, 4, 5]
+    );
     assert_eq!([HOOK_SESSION_END, HOOK_TIMER, HOOK_CANCEL], [1, 2, 3]);
     assert_eq!(
         (encode(&RequestId(300)), encode(&TicketId(300)), encode(&TimerId(1))),

@@ -65,8 +65,10 @@ pub fn recipe(args: TokenStream, item: TokenStream) -> TokenStream {
 /// they are `Option`s: who does not know them passes `None`.
 ///
 /// A recipe has at most one of each hook. The first three run in commands that cannot be rejected:
-/// one that panics or meets a limit is rolled back, and counted where people see it: `synod space
-/// list`.
+/// one that panics or meets a limit is rolled back, counted where people see it (`synod space
+/// list`), and owed: tried again until it succeeds or an operator drops it, see `synod space owed`.
+/// They return nothing, or `Hook`: after `Hook::More` they run again, with the same arguments, in a
+/// later command.
 /// * `#[on_session_end] fn …(&self, cx: &mut Ctx, session: SessionId)`: a session that called this
 ///   space has ended, and its waiting calls with it. Here a recipe releases what it bound to the
 ///   session.
@@ -75,7 +77,8 @@ pub fn recipe(args: TokenStream, item: TokenStream) -> TokenStream {
 /// * `#[on_cancel] fn …(&self, cx: &mut Ctx, ticket: TicketId, granted: bool)`: a call that waited
 ///   does not any more, because its caller gave it up or its time was up. With `granted` it had its
 ///   result, which its caller never heard of or does not want: the recipe takes it back.
-///   `cx.session()` is the session of the call. It does not run when that ends.
+///   `cx.session()` is the session of the call. It does not run when that ends. If it fails
+///   without `granted`, it is not tried again: there was nothing to take back.
 /// * `#[on_event] fn …(&self, cx: &mut Ctx, event: Event)`: a space that this one is bound to
 ///   (`synod space bind`) emitted an event. It runs in the command that emitted it and shares its
 ///   fuel. If it fails, that command is rejected, unless the binding says `skip` or the command is

@@ -256,12 +256,15 @@ fn hook_arm(recipe: &syn::Ident, hook: &Hook) -> TokenStream {
             let (ty, meant) = (&arg.ty, format_ident!("{name}"));
             quote_spanned!(ty.span()=> { let _: fn(#ty) -> __synod::hook_types::#meant = |__arg| __arg; })
         });
+    let answer = match hook.kind {
+        HookKind::Event => quote! { let () = #call; __synod::replied(&()) },
+        HookKind::SessionEnd | HookKind::Timer | HookKind::Cancel => quote!(__synod::hooked(#call)),
+    };
     quote! {
         __synod::EntryPoint::#entry => {
             #(#checks)*
             #decode
-            let () = #call;
-            __synod::replied(&())
+            #answer
         }
     }
 }

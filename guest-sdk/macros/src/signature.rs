@@ -227,7 +227,14 @@ fn read_hook(kind: HookKind, method: &ImplItemFn) -> Result<Hook> {
     match &signature.output {
         ReturnType::Default => {}
         ReturnType::Type(_, ty) if matches!(&**ty, Type::Tuple(tuple) if tuple.elems.is_empty()) => {}
-        ReturnType::Type(_, ty) => return wrong(ty, "a hook answers nobody, so it returns nothing"),
+        ReturnType::Type(_, ty)
+            if kind != HookKind::Event && last_segment(ty).is_some_and(|ident| ident == "Hook") => {}
+        ReturnType::Type(_, ty) if kind == HookKind::Event => {
+            return wrong(ty, "this hook answers nobody, so it returns nothing");
+        }
+        ReturnType::Type(_, ty) => {
+            return wrong(ty, "a hook answers nobody, so it returns nothing, or `Hook` if it has more to do");
+        }
     }
     Ok(Hook { kind, ident: signature.ident.clone(), args })
 }

@@ -296,6 +296,29 @@ fn a_session_end_hook_is_refused_with_what_to_write() {
 }
 
 #[test]
+fn hooks_return_nothing_or_hook_and_handlers_nothing() {
+    for returned in [quote!(), quote!(-> ()), quote!(-> Hook), quote!(-> synod_sdk::Hook)] {
+        let method = quote!(#[on_session_end] fn a(&self, cx: &mut Ctx, session: SessionId) #returned {});
+        let item = quote!(impl A { #[op] fn op(&self, cx: &mut Ctx) {} #method });
+        assert!(crate::ops::expand(quote!(), item).is_ok(), "{returned}");
+    }
+    refused_hook(
+        quote!(
+            #[on_session_end]
+            fn a(&self, cx: &mut Ctx, session: SessionId) -> u32 {}
+        ),
+        "nothing, or `Hook` if it has more to do",
+    );
+    refused_hook(
+        quote!(
+            #[on_event]
+            fn a(&self, cx: &mut Ctx, event: Event) -> Hook {}
+        ),
+        "so it returns nothing: write `#[on_event]",
+    );
+}
+
+#[test]
 fn a_timer_hook_is_refused_with_what_to_write() {
     refused_hook(
         quote!(

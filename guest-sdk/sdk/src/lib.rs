@@ -48,7 +48,9 @@
 //! the one round trip that it began. Besides operations and queries a recipe may have one of each
 //! hook, which the cluster calls: `#[on_session_end]` when a session that called the space has
 //! ended, `#[on_timer]` when a timer is due, `#[on_cancel]` when a waiting call is given up, and
-//! `#[on_event]` when a space that this one is bound to emitted an event; see [`ops`].
+//! `#[on_event]` when a space that this one is bound to emitted an event; see [`ops`]. One that
+//! fails is owed: it is tried again until it succeeds. One that has much to do does it in parts,
+//! see [`Hook`].
 //!
 //! What a recipe tells the world it emits, [`Ctx::emit`]: clients watch it, and spaces are bound to
 //! it. [`Ctx::send`] runs an operation of another space. Both happen in the command that called the
@@ -70,6 +72,7 @@ mod ctx;
 #[doc(hidden)]
 #[allow(unsafe_code, reason = "the boundary to the host is made of pointers; this module is all of it")]
 pub mod guest;
+mod hook;
 mod host;
 mod log;
 #[cfg(not(target_arch = "wasm32"))]
@@ -82,6 +85,7 @@ pub mod state;
 #[cfg(not(target_arch = "wasm32"))]
 pub use client::{ClientCore, Rejection, block_on};
 pub use ctx::{Ctx, QueryCtx};
+pub use hook::Hook;
 pub use log::Level;
 pub use recipe::{EmitsDef, Never, Recipe, RecipeError, RecipeState};
 pub use reply::{Reply, Ticket};
@@ -95,7 +99,7 @@ pub mod prelude {
     #[cfg(not(target_arch = "wasm32"))]
     pub use crate::Rejection;
     pub use crate::state::{Cell, Claims, Counter, Line, Map, Queue};
-    pub use crate::{Ctx, Level, Never, QueryCtx, Recipe, RecipeError, Reply, Rng, Ticket};
+    pub use crate::{Ctx, Hook, Level, Never, QueryCtx, Recipe, RecipeError, Reply, Rng, Ticket};
     pub use crate::{data, ensure, errors, info, log, ops, recipe, warn};
     pub use synod_abi::{
         Blob, CallError, Direction, Event, EventPayload, Key, OwnedKey, RequestId, Revision, SessionId,
@@ -108,6 +112,7 @@ pub mod prelude {
 pub mod __private {
     #[cfg(not(target_arch = "wasm32"))]
     pub use crate::client::{ClientCore, block_on};
+    pub use crate::hook::hooked;
     pub use crate::log::line;
     pub use crate::recipe::{Args, bad_arguments, refused, replied};
     pub use crate::reply::answered;

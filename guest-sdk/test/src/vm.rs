@@ -9,7 +9,7 @@ use std::sync::Arc;
 use synod_abi::schema::Schema;
 use synod_abi::{
     AdmissionError, Context, EntryPoint, Fault, HostCalls, ModuleHash, REPLY_BAD_ARGUMENTS, REPLY_ERROR,
-    REPLY_LATER, REPLY_NOW, REPLY_RESULT, SpaceId, limits,
+    REPLY_LATER, REPLY_MORE, REPLY_NOW, REPLY_RESULT, SpaceId, limits,
 };
 use synod_machine::{Admitted, Completion, Draft, Fatal, Invocation, MemoryState, Vm, module_hash};
 use synod_sdk::native::NativeRecipe;
@@ -152,7 +152,8 @@ impl Vm<Draft<MemoryState>> for TestVm {
     }
 }
 
-/// What the bytes of a reply mean: only operations wait, and hooks have nothing to say.
+/// What the bytes of a reply mean: only operations wait, and hooks have nothing to say but that
+/// there is more.
 fn completion(entry_point: EntryPoint, mut reply: Vec<u8>) -> Completion {
     if reply.len() > limits::REPLY_BYTES {
         return Completion::Faulted(Fault::BadReply);
@@ -162,10 +163,12 @@ fn completion(entry_point: EntryPoint, mut reply: Vec<u8>) -> Completion {
         EntryPoint::Query(_) => (false, true),
         EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel | EntryPoint::Event => (false, false),
     };
+    let goes_on = matches!(entry_point, EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel);
     match (reply.first().copied(), reply.get(1..5)) {
         (Some(REPLY_RESULT), _) if answers || reply.len() == 1 => Completion::Done(reply.split_off(1)),
         (Some(REPLY_NOW), _) if waits => Completion::Now(reply.split_off(1)),
         (Some(REPLY_LATER), None) if waits && reply.len() == 1 => Completion::Later,
+        (Some(REPLY_MORE), None) if goes_on && reply.len() == 1 => Completion::More,
         (Some(REPLY_ERROR), Some(&[a, b, c, d])) if answers => {
             Completion::Refused { code: u32::from_le_bytes([a, b, c, d]), error: reply.split_off(5) }
         }

@@ -18,7 +18,7 @@ pub enum Right<'a> {
     RemoveRecipe(&'a RecipeRef),
     /// Runs a recipe in a space of one's own.
     UseRecipe(&'a RecipeName),
-    /// Creates, upgrades or deletes a space.
+    /// Creates, upgrades or deletes a space, or settles what it is owed.
     AdministerSpace(&'a SpaceName),
     /// Runs an operation; its rows are those of the space and no others.
     CallSpace(SpaceId, OperationId),
@@ -86,6 +86,7 @@ pub fn access_set(action: &Action) -> AccessSet<'_> {
             (Right::AdministerSpace(&binding.handler), Some(Right::ReadEvents(&binding.source)))
         }
         Action::SetEventRetention { name, retention: _ } => (Right::AdministerSpace(name), None),
+        Action::SettleHook { name, number: _, how: _ } => (Right::AdministerSpace(name), None),
         Action::CompactEvents { space, through: _ } => (Right::CompactEvents(*space), None),
     };
     AccessSet { first, second }

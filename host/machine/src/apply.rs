@@ -190,6 +190,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
             Action::UnbindSpace { binding } => self.unbind_space(binding)?,
             Action::SetEventRetention { name, retention } => self.set_event_retention(name, *retention)?,
             Action::CompactEvents { space, through } => self.compact_events(*space, *through)?,
+            Action::SettleHook { name, number, how } => self.settle_hook(name, *number, *how)?,
         };
         Ok(Decided::Done(reply))
     }

@@ -4,6 +4,7 @@
 pub(crate) mod bindings;
 pub(crate) mod cluster;
 pub(crate) mod open;
+mod owed;
 pub(crate) mod recipes;
 pub(crate) mod requests;
 pub(crate) mod retention;

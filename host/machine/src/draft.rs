@@ -10,6 +10,7 @@ pub(crate) mod event_log;
 pub(crate) mod host_calls;
 pub(crate) mod lines;
 pub(crate) mod numbers;
+pub(crate) mod owed;
 pub(crate) mod spaces;
 pub(crate) mod stop;
 pub(crate) mod tickets;

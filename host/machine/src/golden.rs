@@ -13,6 +13,7 @@ use synod_abi::{
 use crate::log::rejection::{Change, Incompatible};
 use crate::rows::directory::{Counts, FORMAT, Head, HookFailures, StoredRecipe, StoredSpace};
 use crate::rows::events::{EventLog, EventPosition, StoredBinding, StoredEvent};
+use crate::rows::owed::{OwedCall, OwedHook};
 use crate::rows::sessions::StoredTicket;
 use crate::rows::sessions::{RequestRecord, RequestState, SessionRecord};
 use crate::rows::timers::{Chore, Lane, Line, chore_key};
@@ -99,9 +100,11 @@ fn actions() {
     let retention = EventRetention { events: 1, bytes: 2, age_ms: 300 };
     golden(Action::SetEventRetention { name: name(), retention }, "10 03 612f62 01 02 ac02");
     golden(Action::CompactEvents { space: SpaceId(1), through: Revision(300) }, "11 01 ac02");
-    assert_eq!(Action::KINDS, 0x12, "add a kind's golden bytes above, and count it");
+    golden(Action::SettleHook { name: name(), number: 300, how: Settling::Run }, "12 03 612f62 ac02 00");
+    golden(Action::SettleHook { name: name(), number: 300, how: Settling::Drop }, "12 03 612f62 ac02 01");
+    assert_eq!(Action::KINDS, 0x13, "add a kind's golden bytes above, and count it");
     let is_known = |kind: u32| {
-        let bytes = [encode(&kind), vec![1; 64]].concat();
+        let bytes = [encode(&kind), vec![1, b'a'], vec![1; 62]].concat();
         synod_abi::decode_from::<Action>(&mut &bytes[..]).is_ok()
     };
     assert!(is_known(Action::KINDS - 1) && !is_known(Action::KINDS));
@@ -151,6 +154,10 @@ fn replies() {
     }
     golden(Reply::Bound { already: true }, "07 01");
     golden(Reply::Compacted { through: Revision(300), events: 2, more: true }, "08 ac02 02 01");
+    golden(Reply::Settled(Settled::Done), "09 00");
+    golden(Reply::Settled(Settled::More), "09 01");
+    golden(Reply::Settled(Settled::Failed(Fault::OutOfFuel)), "09 02 02");
+    golden(Reply::Settled(Settled::Dropped), "09 03");
     golden(Outcome { revision: Revision(1), time: Time(2), result: Ok(Reply::Done) }, "01 02 00 00");
     golden(
         Outcome { revision: Revision(1), time: Time(2), result: Err(Rejection::UnknownSpace) },
@@ -216,6 +223,8 @@ fn rejections() {
     golden(Rejection::RetentionOutOfBounds, "26");
     golden(Rejection::TooManyOutcomeBytes, "27");
     golden(Rejection::TooManyBindingsInAll, "28");
+    golden(Rejection::TooManyOwed, "29");
+    golden(Rejection::UnknownOwed, "2a");
 }
 
 #[test]
@@ -259,12 +268,13 @@ fn stored_rows() {
         events: 13,
         event_bytes: 14,
         bindings: 15,
+        owed: 19,
     };
-    let head = Head { last_space: 5, last_timer: 6, last_turn: 17, counts, index: 16, ..head };
+    let head = Head { last_space: 5, last_timer: 6, last_turn: 17, last_owed: 20, counts, index: 16, ..head };
     golden(
         head,
         &format!(
-            "05 00 00 01 02 03 04 05 06 11 07 08 09 0a 0b 0c 12 0d 0e 0f 00000000 10 {}",
+            "05 00 00 01 02 03 04 05 06 11 14 07 08 09 0a 0b 0c 12 0d 0e 0f 13 00000000 10 {}",
             "00".repeat(32)
         ),
     );
@@ -315,6 +325,8 @@ fn stored_sessions() {
         &format!("00 {} 01", "ab".repeat(16)),
     );
     golden(Chore::Purge { space: SpaceId(1) }, "01 01");
+    golden(Chore::Hasten { space: SpaceId(1), after: 2 }, "02 01 02");
+    golden(Chore::HastenAll { recipe: reference(), after: SpaceId(1) }, "03 01 72 ac02 01");
     golden(Line { items: 1, first: (Time(2), 3), place: (Time(4), 5) }, "01 02 03 04 05");
 }
 
@@ -372,6 +384,21 @@ fn keys_of_stored_rows_sort_by_age() {
     assert_eq!(hex(&lane.index_key(space, 3)), "69000000010000000000000003");
     assert_eq!(hex(&lane.place_key(spot)), "7100000000000000020000000000000003");
     assert_eq!(hex(&lane.line_key(space)), "7300000001");
+    let lane = Lane::Owed;
+    assert_eq!(hex(&lane.item_key(space, spot)), "6f0000000100000000000000020000000000000003");
+    assert_eq!(hex(&lane.index_key(space, 3)), "6a000000010000000000000003");
+    assert_eq!(hex(&lane.place_key(spot)), "7200000000000000020000000000000003");
+    assert_eq!(hex(&lane.line_key(space)), "7000000001");
+}
+
+#[test]
+fn stored_hooks_that_are_owed() {
+    let hook = |call| OwedHook { call, since: Revision(1), fault: Some(Fault::OutOfFuel), tries: 3 };
+    let session = SessionId([0xab; 16]);
+    golden(hook(OwedCall::SessionEnd { session }), &format!("00 {} 01 01 02 03", "ab".repeat(16)));
+    golden(hook(OwedCall::Timer { timer: TimerId(7), payload: Blob(vec![2]) }), "01 07 01 02 01 01 02 03");
+    let cancelled = OwedCall::Cancel { session, ticket: TicketId(7), granted: true };
+    golden(hook(cancelled), &format!("02 {} 07 01 01 01 02 03", "ab".repeat(16)));
 }
 
 #[test]

@@ -43,10 +43,10 @@ pub use draft::draft::Draft;
 pub use draft::effects::{Completed, Emitted, EventLogChange, LogLine, SessionChange};
 pub use log::command::{
     Action, Binding, Call, Caller, Command, EndCause, Entry, EventRetention, OnFailure, OpenSession, Origin,
-    Principal, Request, SessionBounds, SessionCall, TtlPolicy,
+    Principal, Request, SessionBounds, SessionCall, Settling, TtlPolicy,
 };
 pub use log::environment::Environment;
-pub use log::outcome::{Cancelled, CommandOutcome, Outcome, Reply};
+pub use log::outcome::{Cancelled, CommandOutcome, Outcome, Reply, Settled};
 pub use log::rejection::{Change, Counted, DeliveryFailure, Incompatible, Rejection};
 pub use ports::{
     Admitted, Completion, Fatal, Invocation, QueryVm, RangeLimit, Row, StateView, Table, Vm, Write,
@@ -56,7 +56,7 @@ pub use rows::digest::{RowSum, module_hash};
 pub use rows::memory::MemoryState;
 pub use rows::scan::Scan;
 pub use rows::verify::verify;
-pub use rows::{directory, events, sessions};
+pub use rows::{directory, events, owed, sessions};
 pub use run::machine::Machine;
 pub use upgrade::{Notice, UpgradeNote, check_upgrade, upgrade_notes};
 

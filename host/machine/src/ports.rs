@@ -193,6 +193,8 @@ pub enum Completion {
     Now(Vec<u8>),
     /// The operation answers later.
     Later,
+    /// A hook has done a part of its work, and has more to do.
+    More,
 }
 
 /// What admission learns from a module.

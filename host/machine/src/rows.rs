@@ -11,6 +11,7 @@ pub mod events;
 pub(crate) mod head;
 pub(crate) mod memory;
 pub(crate) mod overlay;
+pub mod owed;
 pub(crate) mod scan;
 pub mod sessions;
 pub(crate) mod timers;

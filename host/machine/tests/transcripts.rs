@@ -35,4 +35,4 @@ macro_rules! scripts {
     };
 }
 
-scripts! { park, retry, cancel, expire, deliver, compact, timers, upgrade }
+scripts! { park, retry, cancel, expire, deliver, compact, timers, upgrade, owed }

@@ -6,6 +6,7 @@
 mod administer;
 mod call;
 mod events;
+mod owed;
 mod session;
 mod start;
 mod watch_start;

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use synod_abi::{
     Access, CONTEXT_BYTES, Context, ENTRY_HOOK, ENTRY_INPUT, ENTRY_MEMORY, ENTRY_OPERATION, ENTRY_QUERY,
     EntryPoint, Fault, HOOK_CANCEL, HOOK_EVENT, HOOK_SESSION_END, HOOK_TIMER, HostCalls, REPLY_BAD_ARGUMENTS,
-    REPLY_ERROR, REPLY_LATER, REPLY_NOW, REPLY_RESULT, limits,
+    REPLY_ERROR, REPLY_LATER, REPLY_MORE, REPLY_NOW, REPLY_RESULT, limits,
 };
 use synod_machine::{Completion, Fatal};
 use wasmtime::{Global, InstancePre, Memory, Store, Trap, TypedFunc};
@@ -157,7 +157,7 @@ fn tell<H: HostCalls>(host: &mut H, error: &wasmtime::Error) -> Result<(), Fatal
 }
 
 /// Reads the reply at `pointer << 32 | length`: a status byte and its payload. Only operations may
-/// wait, and hooks have nothing to say.
+/// wait, and hooks have nothing to say but that there is more.
 fn reply(entry_point: EntryPoint, memory: &[u8], place: u64) -> Completion {
     let (start, len) = ((place >> 32) as usize, (place & u64::from(u32::MAX)) as usize);
     let bad = Completion::Faulted(Fault::BadReply);
@@ -175,6 +175,7 @@ fn reply(entry_point: EntryPoint, memory: &[u8], place: u64) -> Completion {
         }
         REPLY_NOW if waits && payload.len() <= limits::REPLY_BYTES => Completion::Now(payload.to_vec()),
         REPLY_LATER if waits && payload.is_empty() => Completion::Later,
+        REPLY_MORE if goes_on(entry_point) && payload.is_empty() => Completion::More,
         REPLY_ERROR if answers => match payload.split_first_chunk::<4>() {
             Some((code, error)) if error.len() <= limits::REPLY_BYTES => {
                 Completion::Refused { code: u32::from_le_bytes(*code), error: error.to_vec() }
@@ -184,6 +185,11 @@ fn reply(entry_point: EntryPoint, memory: &[u8], place: u64) -> Completion {
         REPLY_BAD_ARGUMENTS if payload.is_empty() => Completion::Faulted(Fault::BadArguments),
         _ => bad,
     }
+}
+
+/// Whether it may do its work in parts: a hook that runs for its own sake.
+const fn goes_on(entry_point: EntryPoint) -> bool {
+    matches!(entry_point, EntryPoint::SessionEnd | EntryPoint::Timer | EntryPoint::Cancel)
 }
 
 #[cfg(test)]

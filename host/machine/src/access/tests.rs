@@ -2,7 +2,9 @@
 use synod_abi::{Revision, TopicFilter};
 
 use super::*;
-use crate::{Binding, Call, EventRetention, OnFailure, OpenSession, Request, SessionCall, TtlPolicy};
+use crate::{
+    Binding, Call, EventRetention, OnFailure, OpenSession, Request, SessionCall, Settling, TtlPolicy,
+};
 
 #[test]
 fn every_action_says_what_it_touches_and_anyone_may_do_it() {
@@ -19,7 +21,7 @@ fn every_action_says_what_it_touches_and_anyone_may_do_it() {
         Binding { handler: space.clone(), source: SpaceName::new("kv").unwrap(), filter: TopicFilter::all() };
     let of_binding = vec![Right::AdministerSpace(&space), Right::ReadEvents(&binding.source)];
     let retain = Action::SetEventRetention { name: space.clone(), retention: EventRetention::default() };
-    let cases: [(Action, Vec<Right<'_>>); 19] = [
+    let cases: [(Action, Vec<Right<'_>>); 20] = [
         (Action::FormCluster { cluster: Default::default() }, vec![Right::ConfigureCluster]),
         (Action::SetEnvironment { environment: Default::default() }, vec![Right::ConfigureCluster]),
         (Action::InstallRecipe { module: Vec::new().into(), replace: false }, vec![Right::InstallRecipe]),
@@ -41,6 +43,10 @@ fn every_action_says_what_it_touches_and_anyone_may_do_it() {
         (
             Action::CompactEvents { space: SpaceId(7), through: Revision(9) },
             vec![Right::CompactEvents(SpaceId(7))],
+        ),
+        (
+            Action::SettleHook { name: space.clone(), number: 1, how: Settling::Run },
+            vec![Right::AdministerSpace(&space)],
         ),
     ];
     for (action, rights) in &cases {

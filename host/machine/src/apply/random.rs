@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use synod_abi::{EntryPoint, Fault, RequestId, SessionId, Time, limits};
+use synod_abi::{Fault, RequestId, SessionId, SpaceId, Time, limits};
 
 use crate::testing::*;
 use crate::*;
@@ -62,6 +62,13 @@ enum Deed {
         space: usize,
         events: u64,
     },
+    /// Settles one of the hooks that were owed last.
+    Settle {
+        space: usize,
+        back: u64,
+        how: Settling,
+    },
+    Replace(bool),
 }
 
 const SPACES: [&str; 4] = ["a", "b", "c", "none"];
@@ -163,6 +170,7 @@ fn deed() -> impl Strategy<Value = Deed> {
     let space = || 1..4_u32;
     let cause = prop::sample::select(vec![EndCause::Closed, EndCause::Expired]);
     let on_failure = prop::sample::select(vec![OnFailure::Reject, OnFailure::Skip]);
+    let settling = prop::sample::select(vec![Settling::Run, Settling::Drop]);
     let call = (
         client(),
         space(),
@@ -189,6 +197,9 @@ fn deed() -> impl Strategy<Value = Deed> {
         5 => (space(), what()).prop_map(|(space, what)| Deed::Plain { space, what }),
         4 => Just(Deed::Tick),
         3 => (1..20_u64).prop_map(Deed::Advance),
+        1 => (500..3_000_u64).prop_map(Deed::Advance),
+        2 => (named(), 0..4_u64, settling).prop_map(|(space, back, how)| Deed::Settle { space, back, how }),
+        1 => any::<bool>().prop_map(Deed::Replace),
         1 => (1..4_u32).prop_map(Deed::Create),
         6 => bind,
         1 => (named(), named(), 0..4_usize)
@@ -358,9 +369,27 @@ impl World {
                 let retention = EventRetention { events: *events, ..EventRetention::default() };
                 self.apply(command(Action::SetEventRetention { name: space(SPACES[*of]), retention }));
             }
+            Deed::Settle { space: of, back, how } => {
+                let number = self.member.machine.head().last_owed.saturating_sub(*back);
+                self.settle(*of, number, *how);
+            }
+            Deed::Replace(documented) => {
+                let module = if *documented { SCRIPT_1_DOCS } else { SCRIPT_1 };
+                self.apply(command(Action::InstallRecipe { module: module.into(), replace: true }));
+            }
             Deed::Delete(which) => {
                 self.apply(command(Action::DeleteSpace { name: space(["a", "b", "c"][*which as usize - 1]) }))
             }
+        }
+    }
+
+    fn settle(&mut self, of: usize, number: u64, how: Settling) {
+        self.apply(command(Action::SettleHook { name: space(SPACES[of]), number, how }));
+    }
+
+    fn tick_while_due(&mut self) {
+        while self.member.machine.next_due.first().is_some_and(|due| due.0 <= self.now) {
+            self.perform(&Deed::Tick);
         }
     }
 
@@ -372,9 +401,12 @@ impl World {
         let sessions = self.member.counts();
         assert_eq!((sessions.0, sessions.1, sessions.2), (0, 0, 0), "sessions, requests, waiting calls");
         self.now += 1_000;
-        while self.member.machine.next_due.first().is_some() {
-            self.perform(&Deed::Tick);
+        self.tick_while_due();
+        for (of, id) in (1..4_u32).enumerate() {
+            let owed = owed::owed_hooks(&self.member.state, SpaceId(id), None, 1_000).unwrap();
+            owed.items.iter().for_each(|owed| self.settle(of, owed.number, Settling::Drop));
         }
+        assert_eq!((self.member.machine.next_due.first(), self.member.machine.head().counts.owed), (None, 0));
         assert_eq!(self.member.counts(), (0, 0, 0, 0));
         assert_eq!(self.member.state.rows(Table::Sessions).count(), 0);
     }
@@ -398,14 +430,11 @@ impl World {
             }
         });
         assert_eq!(parked.collect::<BTreeSet<_>>(), completed, "every parked call is completed");
-        let early = self
-            .member
-            .vm
-            .invoked
-            .iter()
-            .filter(|(_, entry_point, _)| *entry_point == EntryPoint::Timer)
-            .count();
-        assert!(early as u64 <= self.member.machine.head().last_timer);
+        let heard = (1..4).map(|space| self.member.heard(space)).collect::<String>();
+        let fired = heard.lines().filter_map(|line| line.strip_prefix("timer ")?.split(' ').next());
+        let fired: Vec<u64> = fired.map(|timer| timer.parse().unwrap()).collect();
+        let once: BTreeSet<_> = fired.iter().collect();
+        assert_eq!(once.len(), fired.len(), "a timer has its effect once, however often it is tried");
     }
 }
 

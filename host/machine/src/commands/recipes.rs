@@ -1,7 +1,8 @@
 //! Installing and removing recipes.
 //!
 //! A space names its recipe, not its module, so that replacing a module under the same name and
-//! version moves every space of it at once; its timers stay and fire in the new module.
+//! version moves every space of it at once; its timers stay and fire in the new module, and what it
+//! is owed is tried again.
 use alloc::vec::Vec;
 
 use synod_abi::schema::Schema;
@@ -54,6 +55,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
             check_upgrade(&self.schema_of(former)?, new).map_err(Rejection::IncompatibleUpgrade)?;
         }
         self.delete_module(former);
+        self.draft.hasten_all(&former.recipe);
         let targets = self.machine.targets.iter();
         let moved = targets.filter(|(_, target)| target.module == former.hash).map(|(space, _)| *space);
         moved.collect::<Vec<SpaceId>>().into_iter().for_each(|space| self.forget(space));

@@ -80,8 +80,11 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
     fn try_call(&mut self, call: &Call, request: &Request, open: &mut Open) -> Result<Tried, Stop> {
         let target = self.find(call)?;
         let wants_end = target.interface.on_session_end;
-        if wants_end && is_full(&open.record.spaces, call.space) {
-            return Err(Rejection::TooManySpaces.into());
+        if wants_end && open.record.spaces.binary_search(&call.space).is_err() {
+            if open.record.spaces.len() >= limits::SESSION_SPACES {
+                return Err(Rejection::TooManySpaces.into());
+            }
+            self.draft.may_owe(call.space)??;
         }
         let mark = self.draft.savepoint();
         let completion = self.enter(&target, call, Some(open.id))?;
@@ -141,6 +144,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
                 Cancelled::Waiting
             }
             RequestState::Done { outcome: Outcome { result: Ok(_), .. }, ticket: Some(ticket), parked } => {
+                self.draft.may_owe(space)??;
                 let state = RequestState::Done { outcome: self.cancelled(), ticket: None, parked };
                 let record = RequestRecord { fingerprint, space, state };
                 self.draft.replace_request(StoredTicket { session, request }, former, &record, 0)?;
@@ -189,11 +193,6 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         fingerprint.copy_from_slice(&blake3::hash(hashed).as_bytes()[..16]);
         fingerprint
     }
-}
-
-/// Whether another space than those in the list has no room there.
-fn is_full(spaces: &[SpaceId], space: SpaceId) -> bool {
-    spaces.len() >= limits::SESSION_SPACES && spaces.binary_search(&space).is_err()
 }
 
 /// Puts a space in the list, if it is not there and there is room.

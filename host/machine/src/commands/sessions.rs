@@ -3,7 +3,8 @@
 //! Opening is idempotent by the client's nonce while the session lives. Ending can't be rejected:
 //! the host releases what the session held first (its waiting calls, outcomes and index), then
 //! the hook of every recipe that it called runs, as the recipe is now: one that has gained the hook
-//! by an upgrade since then runs it, too.
+//! by an upgrade since then runs it, too. When those before it have run or written as much as an
+//! entry should, a hook is put off to a tick.
 use alloc::vec::Vec;
 
 use synod_abi::{RequestId, SessionId, SpaceId, limits};
@@ -23,7 +24,7 @@ use crate::rows::sessions::{
     session_key,
 };
 use crate::run::hook::Hook;
-use crate::run::run::Run;
+use crate::run::run::{Run, Used};
 
 impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
     pub(crate) fn open_session(&mut self, open: &OpenSession) -> Result<Reply, Stop> {
@@ -105,7 +106,10 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         self.draft.counts().sessions.take(1, "sessions")?;
         self.draft.effects().sessions.push(SessionChange::Ended { session });
         for space in called(record) {
-            self.hook(space, Hook::SessionEnd(session))?;
+            match self.did_enough(Used::default(), 1) {
+                false => self.hook(space, Hook::SessionEnd(session))?,
+                true => self.put_off(space, Hook::SessionEnd(session))?,
+            }
         }
         Ok(Reply::Done)
     }

@@ -1,7 +1,8 @@
 //! Creating, upgrading and deleting spaces.
 //!
-//! A deleted space gives up the calls that wait in it, its timers, its events and its bindings. Ids
-//! of spaces are never used again; names are.
+//! A deleted space gives up the calls that wait in it, its timers, what it is owed, its events and
+//! its bindings. What an upgraded one is owed is tried again soon. Ids of spaces are never used
+//! again; names are.
 use synod_abi::{RecipeName, RecipeRef, SpaceId, SpaceName, limits};
 
 use crate::draft::draft::Draft;
@@ -77,6 +78,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         self.set_uses(&recipe, old_uses);
         self.set_uses(&target, new.spaces + 1);
         self.forget(id);
+        self.draft.hasten(id)?;
         self.machine.directory_changed = true;
         Ok(Reply::Space { space: id, recipe: target, already: false })
     }

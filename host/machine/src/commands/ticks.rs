@@ -1,10 +1,12 @@
 //! Ticks: a leader proposes one when something is due.
 //!
-//! Deadlines of waiting calls come first, in the order of their time; then recipes' timers: spaces
-//! have their turns one after the other, and in its turn a space's timers fire in the order of
-//! time and number. Each of the two has a share of what an entry may run and write, and a number,
-//! `limits::TICK_TIMERS`, so that neither keeps the other from being done. What is left follows
-//! in the next tick, and so does what a hook sets, which is due later than now.
+//! Deadlines of waiting calls come first, in the order of their time; then recipes' timers, then
+//! hooks that are owed: spaces have their turns one after the other, and in its turn what a space
+//! has in line runs in the order of time and number. Each of the three has a share of what an entry
+//! may run and write, and a number, `limits::TICK_TIMERS`, so that none keeps another from being
+//! done. What is left follows in the next tick, and so does what a hook sets, which is due later
+//! than now. A space whose hook fails again when it is tried has its next turn of that kind a while
+//! later.
 use synod_abi::{SpaceId, Time, TimerId, limits};
 
 use crate::draft::draft::Draft;
@@ -12,28 +14,22 @@ use crate::draft::lines::{Due, Turn};
 use crate::log::outcome::Reply;
 use crate::log::rejection::Rejection;
 use crate::ports::{Fatal, StateView, Table, Vm};
+use crate::rows::codec::decode;
 use crate::rows::counter::Counter;
 use crate::rows::sessions::StoredTicket;
 use crate::rows::timers::{Chore, Lane, spot_of};
-use crate::run::hook::Hook;
-use crate::run::run::Run;
+use crate::run::hook::{Hook, Ran};
+use crate::run::run::{Run, Used};
 
 /// Kinds of work that share a tick.
-const SHARES: usize = 2;
-
-/// What a command has used.
-#[derive(Clone, Copy)]
-struct Used {
-    written_bytes: usize,
-    fuel: u64,
-    reactions: u32,
-}
+const SHARES: usize = 3;
 
 impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
     pub(crate) fn tick(&mut self) -> Result<Reply, Fatal> {
         let known = self.machine.next_due;
         self.do_chores(known.chore)?;
         self.serve(Lane::Timers, known.timer)?;
+        self.serve(Lane::Owed, known.owed)?;
         Ok(Reply::Done)
     }
 
@@ -48,10 +44,18 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
                 }
                 Chore::Purge { space } => {
                     self.draft.remove_chore(at, TimerId(number))?;
-                    self.draft.purge_timers(space)?;
+                    self.draft.purge_lines(space)?;
+                }
+                Chore::Hasten { space, after } => {
+                    self.draft.remove_chore(at, TimerId(number))?;
+                    self.draft.hasten_some(space, after)?;
+                }
+                Chore::HastenAll { recipe, after } => {
+                    self.draft.remove_chore(at, TimerId(number))?;
+                    self.draft.hasten_spaces(&recipe, after)?;
                 }
             }
-            if self.did_enough(began) {
+            if self.did_enough(began, SHARES) {
                 break;
             }
         }
@@ -69,7 +73,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
                 return Ok(());
             }
             for turn in turns {
-                if left == 0 || self.did_enough(began) {
+                if left == 0 || self.did_enough(began, SHARES) {
                     return Ok(());
                 }
                 last = Some(turn);
@@ -82,39 +86,35 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
 
     /// Gives a space its turn, and returns how many of its items it had.
     fn serve_space(&mut self, lane: Lane, space: SpaceId, most: usize, began: Used) -> Result<usize, Fatal> {
-        let mut served = 0;
-        for due in self.draft.due_in_line(lane, space, most)? {
-            if !self.draft.is_in_line(lane, space, due.spot) {
+        let now = self.draft.time();
+        let (mut served, mut not_before) = (0, now);
+        for Due { spot, item } in self.draft.due_in_line(lane, space, most)? {
+            if !self.draft.is_in_line(lane, space, spot) {
                 continue;
             }
             served += 1;
-            self.draft.take_from_line(lane, space, &due)?;
-            let Due { spot: (_, number), item } = due;
-            self.draft.counts().timers.take(1, "timers")?;
-            self.hook(space, Hook::Timer(TimerId(number), &item))?;
-            if self.did_enough(began) {
+            self.draft.take_from_line(lane, space, spot, &item)?;
+            let (_, number) = spot;
+            match lane {
+                Lane::Timers => {
+                    self.draft.counts().timers.take(1, "timers")?;
+                    self.hook(space, Hook::Timer(TimerId(number), &item))?;
+                }
+                Lane::Owed => {
+                    self.draft.counts().owed.take(1, "hooks that are owed")?;
+                    let owed = decode(&item, "a hook that is owed")?;
+                    if matches!(self.retry(space, number, owed)?, Ran::Failed(_)) {
+                        not_before = now.plus_ms(limits::OWED_PAUSE_MS);
+                        break;
+                    }
+                }
+            }
+            if self.did_enough(began, SHARES) {
                 break;
             }
         }
-        let now = self.draft.time();
-        self.draft.end_turn(lane, space, now)?;
+        self.draft.end_turn(lane, space, not_before)?;
         Ok(served)
-    }
-
-    fn used(&self) -> Used {
-        Used {
-            written_bytes: self.draft.written_by_command(),
-            fuel: self.turn.fuel,
-            reactions: self.turn.reactions,
-        }
-    }
-
-    /// Whether the tick has written or run its share of what an entry should since `began`.
-    fn did_enough(&self, began: Used) -> bool {
-        let Used { written_bytes, fuel, reactions } = self.used();
-        written_bytes - began.written_bytes >= limits::ENTRY_WRITE_BYTES / SHARES
-            || fuel - began.fuel >= limits::ENTRY_FUEL / SHARES as u64
-            || (reactions - began.reactions) as usize >= limits::CAUSE_DELIVERIES / SHARES
     }
 }
 

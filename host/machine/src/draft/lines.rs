@@ -75,10 +75,16 @@ impl<S: StateView> Draft<S> {
     }
 
     /// Takes an item out of line in the turn of its space.
-    pub(crate) fn take_from_line(&mut self, lane: Lane, space: SpaceId, due: &Due) -> Result<(), Fatal> {
-        let (at, number) = due.spot;
-        self.overlay().delete_known(Table::Timers, &lane.item_key(space, due.spot), &due.item);
-        if let Some(mut line) = self.one_less(lane, space, due.spot)? {
+    pub(crate) fn take_from_line(
+        &mut self,
+        lane: Lane,
+        space: SpaceId,
+        spot: Spot,
+        item: &[u8],
+    ) -> Result<(), Fatal> {
+        let (at, number) = spot;
+        self.overlay().delete_known(Table::Timers, &lane.item_key(space, spot), item);
+        if let Some(mut line) = self.one_less(lane, space, spot)? {
             line.first = line.first.max((at, number.saturating_add(1)));
             self.overlay().put(Table::Timers, &lane.line_key(space), synod_abi::encode(&line));
         }

@@ -18,16 +18,18 @@ pub(crate) struct Numbers {
     pub(crate) last_space: u32,
     /// The last number that was given to a turn of a space.
     pub(crate) last_turn: u64,
+    /// The last number that was given to a hook that is owed.
+    pub(crate) last_owed: u64,
 }
 
 impl Numbers {
     pub(crate) fn of(head: &Head) -> Self {
-        let Head { counts, tokens, last_timer, last_space, last_turn, .. } = *head;
-        Self { counts, tokens, last_timer, last_space, last_turn }
+        let Head { counts, tokens, last_timer, last_space, last_turn, last_owed, .. } = *head;
+        Self { counts, tokens, last_timer, last_space, last_turn, last_owed }
     }
 
     pub(crate) fn store(self, head: &mut Head) {
-        let Self { counts, tokens, last_timer, last_space, last_turn } = self;
-        *head = Head { counts, tokens, last_timer, last_space, last_turn, ..*head };
+        let Self { counts, tokens, last_timer, last_space, last_turn, last_owed } = self;
+        *head = Head { counts, tokens, last_timer, last_space, last_turn, last_owed, ..*head };
     }
 }

@@ -11,8 +11,9 @@ use crate::rows::counter::Counter;
 use crate::rows::scan::{PAGE_BYTES, Scan};
 use crate::rows::timers::{CHORES, Chore, Lane, NextDue, chore_key, number_of_index, spot_key, time_in};
 
-/// Timers of a deleted space that one command removes; the rest go with the ticks that follow.
-const PURGED_TIMERS: usize = 4_096;
+/// What one command removes of what a deleted space had in line; the rest goes with the ticks that
+/// follow.
+const PURGED: usize = 4_096;
 
 impl<S: StateView> Draft<S> {
     /// Sets a timer of a recipe, if its space and the cluster may have another. It is due a
@@ -27,7 +28,8 @@ impl<S: StateView> Draft<S> {
         if counts.timers - counts.deadlines >= limits::TIMERS {
             return Ok(Err(Fault::TooManyTimers));
         }
-        if self.line(Lane::Timers, space)?.is_some_and(|line| line.items >= limits::SPACE_TIMERS) {
+        let pending = self.line(Lane::Timers, space)?.map_or(0, |line| line.items);
+        if pending.saturating_add(self.owed_in(space)?) >= limits::SPACE_TIMERS {
             return Ok(Err(Fault::TooManySpaceTimers));
         }
         let timer = self.next_timer_id();
@@ -44,7 +46,7 @@ impl<S: StateView> Draft<S> {
         Ok(self.add_chore(at, deadline))
     }
 
-    fn add_chore(&mut self, at: Time, chore: &Chore) -> TimerId {
+    pub(crate) fn add_chore(&mut self, at: Time, chore: &Chore) -> TimerId {
         let timer = self.next_timer_id();
         self.counts().deadlines += 1;
         self.overlay().put_new(Table::Timers, &chore_key(at, timer), synod_abi::encode(chore));
@@ -78,25 +80,31 @@ impl<S: StateView> Draft<S> {
     /// Removes what a space that is deleted has in line: none of it comes to its turn any more.
     pub(crate) fn abandon_timers(&mut self, space: SpaceId) -> Result<(), Fatal> {
         self.leave_line(Lane::Timers, space)?;
-        self.purge_timers(space)
+        self.leave_line(Lane::Owed, space)?;
+        self.purge_lines(space)
     }
 
-    /// Removes timers of a deleted space; work that is due at once removes the rest.
-    pub(crate) fn purge_timers(&mut self, space: SpaceId) -> Result<(), Fatal> {
-        let lane = Lane::Timers;
-        let mut removed = 0;
-        let mut scan = Scan::prefix(Table::Timers, lane.index_prefix(space));
-        while let Some(rows) = scan.next_page(self)? {
-            for (key, value) in &rows {
-                let spot = (time_in(value)?, number_of_index(key)?);
-                self.overlay().delete_known(Table::Timers, key, value);
-                self.overlay().delete(Table::Timers, &lane.item_key(space, spot));
-            }
-            self.counts().timers.take(rows.len() as u64, "timers")?;
-            removed += rows.len();
-            if removed >= PURGED_TIMERS && scan.has_more() {
-                self.add_chore(Time(0), &Chore::Purge { space });
-                return Ok(());
+    /// Removes what a deleted space had in line; work that is due at once removes the rest.
+    pub(crate) fn purge_lines(&mut self, space: SpaceId) -> Result<(), Fatal> {
+        let mut room = PURGED;
+        for lane in [Lane::Timers, Lane::Owed] {
+            let mut scan = Scan::prefix(Table::Timers, lane.index_prefix(space));
+            while let Some(rows) = scan.next_page(self)? {
+                if room == 0 {
+                    self.add_chore(Time(0), &Chore::Purge { space });
+                    return Ok(());
+                }
+                for (key, value) in &rows {
+                    let spot = (time_in(value)?, number_of_index(key)?);
+                    self.overlay().delete_known(Table::Timers, key, value);
+                    self.overlay().delete(Table::Timers, &lane.item_key(space, spot));
+                }
+                let counts = self.counts();
+                match lane {
+                    Lane::Timers => counts.timers.take(rows.len() as u64, "timers")?,
+                    Lane::Owed => counts.owed.take(rows.len() as u64, "hooks that are owed")?,
+                }
+                room = room.saturating_sub(rows.len());
             }
         }
         Ok(())
@@ -114,6 +122,7 @@ impl<S: StateView> Draft<S> {
         Ok(NextDue {
             chore: self.next_of(CHORES, known.chore)?,
             timer: self.next_of(Lane::Timers.places(), known.timer)?,
+            owed: self.next_of(Lane::Owed.places(), known.owed)?,
         })
     }
 }

@@ -68,7 +68,7 @@ pub enum Principal {
 impl Action {
     /// How many kinds of actions there are: the number that an encoded action begins with is
     /// smaller.
-    pub const KINDS: u32 = 18;
+    pub const KINDS: u32 = 19;
 }
 
 /// What a command does.
@@ -177,6 +177,24 @@ pub enum Action {
         /// The last revision to forget; at most the one before this command's.
         through: Revision,
     },
+    /// Settles a hook that a space is owed: an operator does not wait for its next try.
+    SettleHook {
+        /// Which space.
+        name: SpaceName,
+        /// The number of the hook.
+        number: u64,
+        /// What becomes of it.
+        how: Settling,
+    },
+}
+
+/// What becomes of a hook that is owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Settling {
+    /// It is run now. It stays owed if it fails.
+    Run,
+    /// It is forgotten: what it was to release stays held.
+    Drop,
 }
 
 /// A space that reacts to events of another.

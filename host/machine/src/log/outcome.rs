@@ -2,7 +2,7 @@
 //!
 //! An outcome is replicated: part of the digest chain, and kept for requests of sessions.
 use serde::{Deserialize, Serialize};
-use synod_abi::{Blob, ModuleHash, RecipeRef, Revision, SessionId, SpaceId, TicketId, Time};
+use synod_abi::{Blob, Fault, ModuleHash, RecipeRef, Revision, SessionId, SpaceId, TicketId, Time};
 
 use crate::log::command::Origin;
 use crate::log::rejection::Rejection;
@@ -87,6 +87,21 @@ pub enum Reply {
         /// Whether events up to the wanted revision are left: the same again takes them away.
         more: bool,
     },
+    /// A hook that was owed is settled, or still is.
+    Settled(Settled),
+}
+
+/// How settling a hook ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Settled {
+    /// It ran, and is owed no more.
+    Done,
+    /// It ran, and has more to do in commands that follow.
+    More,
+    /// It failed again, and stays owed.
+    Failed(Fault),
+    /// It is forgotten.
+    Dropped,
 }
 
 /// What a request was when it was cancelled.

@@ -140,6 +140,11 @@ pub enum Rejection {
     TooManyOutcomeBytes,
     /// The cluster has `limits::BINDINGS` already.
     TooManyBindingsInAll,
+    /// The space is owed `limits::SPACE_OWED` hooks: a session that would hear from it is not to
+    /// add to them. Not executed.
+    TooManyOwed,
+    /// The space is not owed a hook of this number.
+    UnknownOwed,
 }
 
 /// Why a handler or a sent operation failed.
@@ -243,6 +248,8 @@ impl Rejection {
             Self::UnknownBinding => Reason::UnknownBinding,
             Self::InvalidTopic(_) => Reason::InvalidTopic,
             Self::RetentionOutOfBounds => Reason::RetentionOutOfBounds,
+            Self::TooManyOwed => Reason::TooManyOwed,
+            Self::UnknownOwed => Reason::UnknownOwed,
         }
     }
 
@@ -268,6 +275,7 @@ impl Rejection {
             Self::LabelTooLong => Some(limit!(SESSION_LABEL_BYTES)),
             Self::TooManyBindings => Some(limit!(SPACE_BINDINGS)),
             Self::TooManyBindingsInAll => Some(limit!(BINDINGS)),
+            Self::TooManyOwed => Some(limit!(SPACE_OWED)),
             Self::Recipe { .. }
             | Self::UnknownSpace
             | Self::UnknownRecipe
@@ -292,6 +300,7 @@ impl Rejection {
             | Self::NoHandler
             | Self::BindingCircle
             | Self::UnknownBinding
+            | Self::UnknownOwed
             | Self::RetentionOutOfBounds => None,
         }
     }

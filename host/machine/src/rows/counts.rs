@@ -28,6 +28,8 @@ pub struct Counts {
     pub event_bytes: u64,
     /// Bindings of spaces to others' events.
     pub bindings: u32,
+    /// Hooks that are owed: they failed, or have more to do.
+    pub owed: u64,
 }
 
 impl Counts {
@@ -43,5 +45,6 @@ impl Counts {
         events: 0,
         event_bytes: 0,
         bindings: 0,
+        owed: 0,
     };
 }

@@ -42,6 +42,8 @@ pub struct Head {
     pub last_timer: u64,
     /// The last number that was given to a turn of a space.
     pub last_turn: u64,
+    /// The last number that was given to a hook that is owed.
+    pub last_owed: u64,
     /// What the rows are counted as.
     pub counts: Counts,
     /// Sum of all rows that count.
@@ -65,6 +67,7 @@ impl Head {
         last_space: 0,
         last_timer: 0,
         last_turn: 0,
+        last_owed: 0,
         counts: Counts::ZERO,
         rows: RowSum::ZERO,
         index: 0,

@@ -10,8 +10,8 @@
 //! | sessions | `t` space ticket | session and request that wait |
 //! | sessions | `c` space | number of calls that wait in it, if any |
 //!
-//! Numbers in keys are big-endian; the table of timers is described in `timers`. It decides nothing:
-//! what becomes of them is in the modules that apply commands.
+//! Numbers in keys are big-endian; the table of timers is described in `timers`. It decides
+//! nothing: what becomes of them is in the modules that apply commands.
 use alloc::string::String;
 use alloc::vec::Vec;
 

@@ -7,6 +7,7 @@
 //! | `i` space number | its time |
 //! | `q` time turn | the space that has its turn then: one row for each that has timers |
 //! | `s` space | its [`Line`]: how many timers, which is next, and its row `q` |
+//! | `o` `j` `r` `p` | the same as `t` `i` `q` `s`, of hooks that are owed, see `owed` |
 //!
 //! Numbers are big-endian. The rows `q` are a queue: a space's place in it is the time of its next
 //! timer, or that of its last turn if more were due then; turns are numbered, so that places of the
@@ -14,7 +15,7 @@
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use synod_abi::{Direction, RequestId, SessionId, SpaceId, Time, TimerId};
+use synod_abi::{Direction, RecipeRef, RequestId, SessionId, SpaceId, Time, TimerId};
 
 use crate::ports::{Fatal, StateView, Table};
 use crate::rows::codec::damaged;
@@ -28,8 +29,12 @@ pub(crate) const TIMER_ROWS_BYTES: usize = 21 + 13 + 8;
 pub(crate) enum Chore {
     /// Ends the waiting of a call.
     Deadline { session: SessionId, request: RequestId },
-    /// Removes timers of a deleted space.
+    /// Removes what a deleted space had in line.
     Purge { space: SpaceId },
+    /// Has what a space is owed tried again, from this number on.
+    Hasten { space: SpaceId, after: u64 },
+    /// Does that for the spaces of a recipe, from this space on.
+    HastenAll { recipe: RecipeRef, after: SpaceId },
 }
 
 /// When something is due, and its number.
@@ -40,18 +45,22 @@ pub(crate) type Spot = (Time, u64);
 pub(crate) enum Lane {
     /// Timers of recipes.
     Timers,
+    /// Hooks that are owed.
+    Owed,
 }
 
 impl Lane {
     const fn item(self) -> u8 {
         match self {
             Self::Timers => b't',
+            Self::Owed => b'o',
         }
     }
 
     const fn index(self) -> u8 {
         match self {
             Self::Timers => b'i',
+            Self::Owed => b'j',
         }
     }
 
@@ -59,12 +68,14 @@ impl Lane {
     pub(crate) const fn places(self) -> u8 {
         match self {
             Self::Timers => b'q',
+            Self::Owed => b'r',
         }
     }
 
     const fn line(self) -> u8 {
         match self {
             Self::Timers => b's',
+            Self::Owed => b'p',
         }
     }
 
@@ -84,6 +95,11 @@ impl Lane {
 
     pub(crate) fn place_key(self, place: Spot) -> Vec<u8> {
         spot_key(self.places(), place)
+    }
+
+    /// What the keys of all spaces' lines begin with.
+    pub(crate) fn lines(self) -> [u8; 1] {
+        [self.line()]
     }
 
     pub(crate) fn line_key(self, space: SpaceId) -> Vec<u8> {
@@ -107,19 +123,20 @@ pub(crate) struct Line {
 pub(crate) struct NextDue {
     pub(crate) chore: Option<Time>,
     pub(crate) timer: Option<Time>,
+    pub(crate) owed: Option<Time>,
 }
 
 impl NextDue {
     /// The earliest of them.
     pub(crate) fn first(self) -> Option<Time> {
-        [self.chore, self.timer].into_iter().flatten().min()
+        [self.chore, self.timer, self.owed].into_iter().flatten().min()
     }
 }
 
 /// What the keys of the host's own work begin with.
 pub(crate) const CHORES: u8 = b'd';
 
-/// When the next timer or deadline is due.
+/// When the next timer or deadline is due, or the next hook that is owed is tried.
 ///
 /// # Errors
 /// [`Fatal`] if the store cannot be read.
@@ -134,7 +151,11 @@ pub(crate) fn next_due(view: &impl StateView) -> Result<NextDue, Fatal> {
             view.range(Table::Timers, &[prefix], &behind(&[prefix]), Direction::Forward, page_of(1))?;
         rows.first().map(|(key, _)| spot_of(key).map(|(at, _)| at)).transpose()
     };
-    Ok(NextDue { chore: first(CHORES)?, timer: first(Lane::Timers.places())? })
+    Ok(NextDue {
+        chore: first(CHORES)?,
+        timer: first(Lane::Timers.places())?,
+        owed: first(Lane::Owed.places())?,
+    })
 }
 
 pub(crate) fn chore_key(at: Time, timer: TimerId) -> Vec<u8> {
@@ -161,6 +182,11 @@ pub(crate) fn time_in(row: &[u8]) -> Result<Time, Fatal> {
 /// The number that a key of an index is about.
 pub(crate) fn number_of_index(key: &[u8]) -> Result<u64, Fatal> {
     key.last_chunk().map(|number| u64::from_be_bytes(*number)).ok_or_else(|| damaged("the index of a timer"))
+}
+
+/// The space that the key of a line is about.
+pub(crate) fn space_of_line(key: &[u8]) -> Result<SpaceId, Fatal> {
+    space_in(key.get(1..).unwrap_or_default())
 }
 
 /// The space in a row of the queue of turns.

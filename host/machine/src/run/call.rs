@@ -86,7 +86,7 @@ pub(crate) fn answered(completion: Completion) -> Result<Answered, Rejection> {
         Completion::Refused { code, error } if error.len() <= limits::REPLY_BYTES => {
             Err(Rejection::Recipe { code, error: error.into() })
         }
-        Completion::Done(_) | Completion::Now(_) | Completion::Refused { .. } => {
+        Completion::Done(_) | Completion::Now(_) | Completion::Refused { .. } | Completion::More => {
             Err(Rejection::Fault(Fault::BadReply))
         }
         Completion::Faulted(fault) => Err(Rejection::Fault(fault)),

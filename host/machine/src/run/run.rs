@@ -1,5 +1,5 @@
 //! [`Run`]: what a command is carried out with, and the one place where a recipe is entered.
-use synod_abi::{Context, EntryPoint, Revision, SessionId, SpaceId};
+use synod_abi::{Context, EntryPoint, Revision, SessionId, SpaceId, limits};
 
 use crate::draft::draft::{Draft, Mark};
 use crate::draft::numbers::Numbers;
@@ -49,6 +49,14 @@ pub(crate) struct Run<'a, S, V> {
     pub(crate) turn: Turn,
 }
 
+/// What a command has used.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Used {
+    written_bytes: usize,
+    fuel: u64,
+    reactions: u32,
+}
+
 /// An entry point of a recipe, with what it is entered with.
 pub(crate) struct Entering<'a> {
     pub(crate) space: SpaceId,
@@ -66,6 +74,21 @@ impl<'a, S: StateView, V: Vm<Draft<S>>> Run<'a, S, V> {
         let draft = Lent::new(Draft::for_entry(view, Numbers::of(&machine.head)));
         let turn = Turn::new(Caller::default(), machine.head.revision);
         Self { machine, vm, draft, turn }
+    }
+
+    /// What the present command has used.
+    pub(crate) fn used(&self) -> Used {
+        let Turn { fuel, reactions, .. } = self.turn;
+        Used { written_bytes: self.draft.written_by_command(), fuel, reactions }
+    }
+
+    /// Whether the command has, since `began`, run or written its share of what an entry should:
+    /// one of `shares`.
+    pub(crate) fn did_enough(&self, began: Used, shares: usize) -> bool {
+        let Used { written_bytes, fuel, reactions } = self.used();
+        written_bytes - began.written_bytes >= limits::ENTRY_WRITE_BYTES / shares
+            || fuel - began.fuel >= limits::ENTRY_FUEL / shares as u64
+            || (reactions - began.reactions) as usize >= limits::CAUSE_DELIVERIES / shares
     }
 
     /// Enters a recipe, with the budgets of a call.

@@ -38,6 +38,8 @@ pub(crate) fn recount(state: &MemoryState, head: &directory::Head) {
     let chores = rows(Table::Timers, b'd').map(|(_, value)| synod_abi::decode::<Chore>(value).unwrap());
     assert_eq!(chores.filter(|chore| matches!(chore, Chore::Deadline { .. })).count(), deadlines);
     lines(state, Lane::Timers, [b't', b'i', b'q', b's']);
+    assert_eq!(head.counts.owed, number(Table::Timers, b'o'));
+    lines(state, Lane::Owed, [b'o', b'j', b'r', b'p']);
 }
 
 /// Whether each space has one place in a lane, for as many items as it has, at its first.

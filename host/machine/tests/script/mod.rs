@@ -11,7 +11,8 @@
 //! | `install MODULE`, `create SPACE`, `upgrade SPACE VERSION`, `delete SPACE` | directory |
 //! | `bind HANDLER SOURCE FILTER [skip]` | bindings |
 //! | `compact SPACE REVISION` | forgets events |
-//! | `head`, `rows SPACE`, `events SPACE` | show what is stored |
+//! | `run SPACE NUMBER`, `drop SPACE NUMBER` | settles a hook that is owed |
+//! | `head`, `rows SPACE`, `events SPACE`, `owed SPACE` | show what is stored |
 use std::collections::BTreeMap;
 use std::error::Error;
 
@@ -22,7 +23,7 @@ use synod_abi::{
 };
 use synod_machine::{
     Action, Applied, Binding, Call, Caller, Command, EndCause, Entry, Environment, Machine, MemoryState,
-    OnFailure, OpenSession, Origin, Reply, Request, SessionCall, TtlPolicy, directory, verify,
+    OnFailure, OpenSession, Origin, Reply, Request, SessionCall, Settling, TtlPolicy, directory, verify,
 };
 
 use crate::support::recipe;
@@ -182,6 +183,16 @@ impl Runner {
                 let on_failure = if rest == ["skip"] { OnFailure::Skip } else { OnFailure::Reject };
                 Action::BindSpace { binding, on_failure }
             }
+            ("run", [space, number]) => Action::SettleHook {
+                name: SpaceName::new(space)?,
+                number: number.parse()?,
+                how: Settling::Run,
+            },
+            ("drop", [space, number]) => Action::SettleHook {
+                name: SpaceName::new(space)?,
+                number: number.parse()?,
+                how: Settling::Drop,
+            },
             ("compact", [space, through]) => {
                 Action::CompactEvents { space: self.space(space)?, through: Revision(through.parse()?) }
             }
@@ -234,6 +245,7 @@ impl goldenscript::Runner for Runner {
             ("head", []) => self.head(),
             ("rows", [space]) => self.rows(space)?,
             ("events", [space]) => self.events(space)?,
+            ("owed", [space]) => self.owed(space)?,
             (name, words) => {
                 let action = self.administer(name, words)?;
                 self.tell(None, action)

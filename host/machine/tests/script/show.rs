@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use synod_abi::{EntryPoint, SessionId, SpaceId, limits};
 use synod_machine::directory::Head;
 use synod_machine::events::{self, EventPosition};
+use synod_machine::owed::{self, OwedCall, OwedHook};
 use synod_machine::{Applied, Outcome, RangeLimit, Reply, SessionChange, Table, directory};
 
 use super::Runner;
@@ -69,6 +70,7 @@ impl Runner {
             ("timers", counts.timers),
             ("events", counts.events),
             ("bindings", u64::from(counts.bindings)),
+            ("owed", counts.owed),
         ];
         let shown = numbers.iter().filter(|(_, count)| *count > 0);
         shown.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
@@ -99,6 +101,29 @@ impl Runner {
         }
         if let Some(failures) = directory::hook_failures(&self.state, space)? {
             line!(out, "{} failed, last: {:?}", failures.count, failures.why);
+        }
+        Ok(out)
+    }
+
+    /// The hooks that a space is owed.
+    pub(super) fn owed(&self, space: &str) -> Result<String, Box<dyn Error>> {
+        let mut out = String::new();
+        for owed in owed::owed_hooks(&self.state, self.space(space)?, None, 100)?.items {
+            let call = match owed.hook.call {
+                OwedCall::SessionEnd { session } => format!("on_session_end of {}", short(session)),
+                OwedCall::Timer { timer, .. } => format!("on_timer of timer {timer}"),
+                OwedCall::Cancel { ticket, granted, .. } => {
+                    format!("on_cancel of ticket {ticket}, granted {granted}")
+                }
+            };
+            let OwedHook { since, fault, tries, .. } = owed.hook;
+            let fault = fault.map_or_else(|| "has more to do".to_owned(), |fault| format!("{fault:?}"));
+            line!(
+                out,
+                "{}: {call}, since {since}; {fault}, tries {tries}, next at {}",
+                owed.number,
+                owed.next_try
+            );
         }
         Ok(out)
     }
@@ -135,6 +160,7 @@ fn reply_text(reply: &Reply) -> String {
             format!("space {space} runs {recipe}{}", before(*already))
         }
         Reply::Bound { already } => format!("bound{}", before(*already)),
+        Reply::Settled(settled) => format!("settled, {settled:?}"),
         Reply::Compacted { through, events, more } => {
             let more = if *more { ", more are left" } else { "" };
             format!("forgot {events} events, up to revision {through}{more}")

@@ -29,6 +29,7 @@ fn step(name: &str, value: &str) -> Result<Step, Box<dyn Error>> {
         "token" => Step::Token,
         "refuse" => Step::Refuse(value.parse()?),
         "now" => Step::Now,
+        "sweep" => Step::Sweep(first.into(), rest.parse()?),
         "wait" => Step::Wait,
         "grant" => Step::Grant(value.parse()?),
         "complete" => Step::Complete(first.parse()?, rest.into()),

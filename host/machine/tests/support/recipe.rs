@@ -50,6 +50,10 @@ pub(crate) enum Step {
     Send(String, String, Blob),
     /// Uses fuel.
     Burn(u64),
+    /// Says that the hook has more to do.
+    More,
+    /// Deletes so many of the rows whose keys begin with this, and says whether more are left.
+    Sweep(Blob, u32),
     /// Does the step so often.
     Repeat(u32, Box<Step>),
 }

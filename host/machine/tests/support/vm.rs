@@ -78,6 +78,7 @@ struct Progress {
     seen: Vec<Vec<u8>>,
     later: bool,
     now: bool,
+    more: bool,
     buffer: Vec<u8>,
 }
 
@@ -87,6 +88,9 @@ impl Progress {
     }
 
     fn completion(self) -> Completion {
+        if self.more {
+            return Completion::More;
+        }
         match (self.later, self.now) {
             (true, _) => Completion::Later,
             (_, true) => Completion::Now(encode(&self.seen)),
@@ -101,6 +105,16 @@ impl Progress {
         };
         self.seen.push(found);
         Ok(())
+    }
+
+    fn sweep(&mut self, host: &mut impl HostCalls, prefix: &[u8], count: u32) -> Result<bool, Fault> {
+        let to = [prefix, &[0xff]].concat();
+        let request = RangeRequest { from: prefix.to_vec(), to, direction: Direction::Forward, rows: count };
+        let answer = host.range(&request.to_bytes(), &mut self.buffer)?;
+        let filled = answer as u32 as usize;
+        let keys: Vec<Vec<u8>> = Rows(&self.buffer[..filled]).map(|(key, _)| key.to_vec()).collect();
+        keys.iter().try_for_each(|key| host.delete(key))?;
+        Ok(answer >> 32 == 1)
     }
 
     fn range(&mut self, host: &mut impl HostCalls, request: &RangeRequest) -> Result<(), Fault> {
@@ -166,7 +180,7 @@ impl ScriptVm {
             assert!(!invocation.context.may_wait);
         }
         let buffer = vec![0; synod_abi::limits::RANGE_CHUNK_BYTES];
-        let mut progress = Progress { seen: Vec::new(), later: false, now: false, buffer };
+        let mut progress = Progress { seen: Vec::new(), later: false, now: false, more: false, buffer };
         while let Some(step) = steps.pop_front() {
             match step {
                 Step::Repeat(0, _) => {}
@@ -228,6 +242,8 @@ impl ScriptVm {
                 progress.show(format!("{} {session} {}", context.revision, context.may_wait));
             }
             Step::Later => progress.later = true,
+            Step::More => progress.more = true,
+            Step::Sweep(prefix, count) => progress.more = progress.sweep(host, &prefix, count)?,
             Step::Now => progress.now = true,
             Step::Complete(ticket, value) => progress.show(host.complete(ticket, &result_of(&[value.0]))?),
             Step::Reject(ticket, code) => {

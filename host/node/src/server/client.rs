@@ -4,6 +4,7 @@ mod call_stream;
 mod cluster;
 mod context;
 mod convert;
+mod owed;
 mod paging;
 mod port;
 mod recipes;

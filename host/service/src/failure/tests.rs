@@ -106,6 +106,8 @@ fn events() -> Vec<Row> {
         (Rejection::InvalidTopic(InvalidTopic::Empty), "INVALID_TOPIC", InvalidArgument, None),
         (Rejection::InvalidTopic(InvalidTopic::TooLong), "INVALID_TOPIC", InvalidArgument, topic),
         (Rejection::RetentionOutOfBounds, "RETENTION_OUT_OF_BOUNDS", OutOfRange, None),
+        (Rejection::TooManyOwed, "TOO_MANY_OWED", ResourceExhausted, Some(("SPACE_OWED", 100_000))),
+        (Rejection::UnknownOwed, "UNKNOWN_OWED", NotFound, None),
     ]
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use synod_abi::{Revision, SpaceId, SpaceName};
 use synod_machine::directory::{self, HookFailures, SpaceRecord};
 use synod_machine::events::{self, EventLog};
+use synod_machine::owed::{self, OwedRecord};
 use synod_machine::{Action, Binding, Caller, EventRetention, Fatal, OnFailure, Reply, StateView};
 
 use super::Member;
@@ -13,6 +14,9 @@ use super::call::{space_name, unknown_space};
 use crate::failure::CallFailure;
 use crate::ports::{Monotonic, Ports, Store};
 use crate::read::{Consistency, SpaceEntry};
+
+/// Hooks that are owed, in a description; a list has all of them.
+const DESCRIBED_HOOKS: usize = 16;
 
 /// A space is bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +67,10 @@ pub struct SpaceDescription {
     pub log: EventLog,
     /// The failures of its hooks and handlers, if there were any.
     pub failures: Option<HookFailures>,
+    /// How many hooks it is owed.
+    pub owed: u32,
+    /// The first of them.
+    pub owed_hooks: Vec<OwedRecord>,
     /// What it is bound to, then what is bound to it.
     pub bindings: Vec<NamedBinding>,
 }
@@ -76,13 +84,16 @@ pub struct SpaceListing {
     pub log: EventLog,
     /// The failures of its hooks and handlers, if there were any.
     pub failures: Option<HookFailures>,
+    /// How many hooks it is owed.
+    pub owed: u32,
 }
 
 impl SpaceListing {
     pub(super) fn read(view: &impl StateView, record: SpaceRecord) -> Result<Self, Fatal> {
         let (log, failures) =
             (events::event_log(view, record.id)?, directory::hook_failures(view, record.id)?);
-        Ok(Self { record, log, failures })
+        let owed = owed::owed_count(view, record.id)?;
+        Ok(Self { record, log, failures, owed })
     }
 }
 
@@ -194,14 +205,16 @@ impl<P: Ports> Member<P> {
         let described = || {
             let schema = self.0.directory.schema(&view, record.module)?;
             let bindings = bindings_of(&view, &record.name, record.id)?;
-            let SpaceListing { record, log, failures } = SpaceListing::read(&view, record)?;
-            Ok(SpaceDescription { entry: SpaceEntry { record, schema }, log, failures, bindings })
+            let owed_hooks = owed::owed_hooks(&view, record.id, None, DESCRIBED_HOOKS)?.items;
+            let SpaceListing { record, log, failures, owed } = SpaceListing::read(&view, record)?;
+            let entry = SpaceEntry { record, schema };
+            Ok(SpaceDescription { entry, log, failures, owed, owed_hooks, bindings })
         };
         self.fatal(described())
     }
 
     /// The space called `space` once this member is up to date, and the view that it was read from.
-    async fn present_space(
+    pub(super) async fn present_space(
         &self,
         space: &str,
         deadline: Monotonic,

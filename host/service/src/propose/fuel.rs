@@ -13,7 +13,7 @@ pub(crate) type FuelKey = (SpaceId, OperationId);
 pub(crate) const END_OF_SESSION: FuelKey = (SpaceId(0), OperationId(1));
 /// A tick: the hooks of what is due.
 pub(crate) const TICK: FuelKey = (SpaceId(0), OperationId(2));
-/// A cancelled request: a hook.
+/// A cancelled request, or a hook that is owed: a hook.
 pub(crate) const CANCEL: FuelKey = (SpaceId(0), OperationId(3));
 
 /// Estimate for an operation that has not run yet: a hundred of them fill an entry.

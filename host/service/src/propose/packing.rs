@@ -65,7 +65,7 @@ impl Packed {
             Action::SessionCall(call) => Some((call.call.space, call.call.operation)),
             Action::EndSession { .. } => Some(fuel::END_OF_SESSION),
             Action::Tick => Some(fuel::TICK),
-            Action::CancelRequest { .. } => Some(fuel::CANCEL),
+            Action::CancelRequest { .. } | Action::SettleHook { .. } => Some(fuel::CANCEL),
             _ => None,
         };
         let sharing = match action {
@@ -91,6 +91,7 @@ impl Packed {
             | Action::Call(_)
             | Action::EndSession { session: _, cause: EndCause::Expired }
             | Action::Tick
+            | Action::SettleHook { .. }
             | Action::UnbindSpace { .. } => Repeat::Unknown,
         };
         let step = match (action, caller.session) {

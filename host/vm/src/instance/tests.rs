@@ -38,6 +38,18 @@ fn hooks_have_nothing_to_say() {
 }
 
 #[test]
+fn a_hook_says_that_there_is_more_and_a_handler_may_not() {
+    let memory = [REPLY_MORE, 1];
+    for hook in HOOKS {
+        assert_eq!(reply(hook, &memory, at(0, 1)), Completion::More);
+        assert_eq!(reply(hook, &memory, at(0, 2)), BAD);
+    }
+    for other in [OPERATION, QUERY, EntryPoint::Event] {
+        assert_eq!(reply(other, &memory, at(0, 1)), BAD, "{other:?}");
+    }
+}
+
+#[test]
 fn replies_are_read_where_the_guest_says() {
     let memory = [9, REPLY_RESULT, 1, 2, REPLY_ERROR, 7, 0, 0, 0, 5, REPLY_BAD_ARGUMENTS];
     assert_eq!(reply(OPERATION, &memory, at(1, 3)), Completion::Done(vec![1, 2]));

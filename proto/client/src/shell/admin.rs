@@ -11,8 +11,9 @@ use synod_api::v1::{
     BindSpaceReply, BindSpaceRequest, Binding, CompactReply, CompactRequest, CreateSpaceReply,
     CreateSpaceRequest, DeleteSpaceRequest, DescribeRecipeReply, DescribeRecipeRequest, DescribeSpaceRequest,
     DigestAtReply, DigestAtRequest, EventLog, InstallReply, InstallRequest, ListRecipesRequest,
-    ListSpacesRequest, LogLine, LogsRequest, RecipeInfo, RecipeRef, RemoveRecipeRequest, Retention,
-    SetRetentionRequest, SpaceInfo, StatusReply, StatusRequest, UnbindSpaceRequest, UpgradeSpaceRequest,
+    ListSpacesRequest, LogLine, LogsRequest, OwedHooksReply, OwedHooksRequest, RecipeInfo, RecipeRef,
+    RemoveRecipeRequest, Retention, SetRetentionRequest, SettleHookReply, SettleHookRequest, Settling,
+    SpaceInfo, StatusReply, StatusRequest, UnbindSpaceRequest, UpgradeSpaceRequest,
 };
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::Channel;
@@ -267,6 +268,41 @@ impl Client {
         let compact =
             |channel| async move { sized!(SpaceAdminClient, channel).compact(request.clone()).await };
         let reply = self.simple(Effect::Idempotent, compact).await?;
+        self.heard(reply.header.as_ref());
+        Ok(reply)
+    }
+
+    /// Hooks that a space is owed, with numbers above `after_number`, by number; `limit` 0: as many
+    /// as a reply has.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn owed_hooks(
+        &self,
+        space: &str,
+        after_number: u64,
+        limit: u32,
+    ) -> Result<OwedHooksReply, Error> {
+        let request = &OwedHooksRequest { name: space.to_owned(), after_number, limit };
+        let list =
+            |channel| async move { sized!(SpaceAdminClient, channel).owed_hooks(request.clone()).await };
+        self.simple(Effect::Idempotent, list).await
+    }
+
+    /// Runs or drops a hook that a space is owed.
+    ///
+    /// # Errors
+    /// See [`Error`]. That the hook fails again is none.
+    pub async fn settle_hook(
+        &self,
+        space: &str,
+        number: u64,
+        how: Settling,
+    ) -> Result<SettleHookReply, Error> {
+        let request = &SettleHookRequest { name: space.to_owned(), number, how: how.into() };
+        let settle =
+            |channel| async move { sized!(SpaceAdminClient, channel).settle_hook(request.clone()).await };
+        let reply = self.simple(Effect::Changes, settle).await?;
         self.heard(reply.header.as_ref());
         Ok(reply)
     }

@@ -96,7 +96,7 @@ fn a_tick_fires_so_many_and_the_rest_follow_in_the_next() {
 #[test]
 fn a_tick_stops_when_it_has_written_much() {
     let mut member = Member::formed();
-    let timers = (limits::ENTRY_WRITE_BYTES / 2).div_ceil(15 * limits::VALUE_BYTES) + 2;
+    let timers = (limits::ENTRY_WRITE_BYTES / 3).div_ceil(15 * limits::VALUE_BYTES) + 2;
     member.apply(0, (0..timers).map(|_| call(1, &[set(5, &[Step::Fill(15)])])));
     assert_eq!(member.tick(5).next_timer, Some(Time(5)));
     assert_eq!(member.counts().3, 2);
@@ -104,7 +104,7 @@ fn a_tick_stops_when_it_has_written_much() {
 }
 
 #[test]
-fn a_failing_timer_is_gone_and_counted() {
+fn a_failing_timer_is_rolled_back_counted_and_owed() {
     let mut member = Member::formed();
     member
         .run(&[
@@ -125,6 +125,7 @@ fn a_failing_timer_is_gone_and_counted() {
         (row(&mut member, "k"), row(&mut member, "l"), member.counts().3),
         ("absent".into(), "v".into(), 0)
     );
+    assert_eq!(owed::owed_count(&member.state, SpaceId(1)), Ok(2));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use core::fmt;
 
 use synod_abi::limits::{
     ARGS_BYTES, BINDINGS, ENTRY_WRITE_BYTES, EVENT_AGE_FLOOR_MS, EVENT_BYTES_CEILING, EVENTS_CEILING,
-    SESSION_LABEL_BYTES, SESSION_OUTCOME_BYTES, SESSION_OUTCOMES, SESSION_SPACES, SPACE_BINDINGS,
+    SESSION_LABEL_BYTES, SESSION_OUTCOME_BYTES, SESSION_OUTCOMES, SESSION_SPACES, SPACE_BINDINGS, SPACE_OWED,
     SPACE_TICKETS,
 };
 
@@ -74,6 +74,11 @@ impl fmt::Display for Rejection {
             Self::TooManyBindingsInAll => {
                 write!(f, "the cluster already has {BINDINGS} bindings, the maximum; unbind some first")
             }
+            Self::TooManyOwed => write!(
+                f,
+                "the space is owed {SPACE_OWED} hooks of its recipe that failed, the maximum; upgrade the \
+                recipe, or run or drop them"
+            ),
             Self::RetentionOutOfBounds => write!(
                 f,
                 "a space keeps at most {EVENTS_CEILING} events and {EVENT_BYTES_CEILING} bytes of them, and \
@@ -123,6 +128,7 @@ impl Rejection {
                 "the events of the handler's space already reach the source, so they would feed each other"
             }
             Self::UnknownBinding => "there is no such binding; look at the list of bindings",
+            Self::UnknownOwed => "the space is not owed such a hook; it may have succeeded meanwhile",
             Self::Recipe { .. }
             | Self::Fault(_)
             | Self::ArgumentsTooLong
@@ -143,6 +149,7 @@ impl Rejection {
             | Self::Send { .. }
             | Self::TooManyBindings
             | Self::TooManyBindingsInAll
+            | Self::TooManyOwed
             | Self::InvalidTopic(_)
             | Self::RetentionOutOfBounds => "",
         }

@@ -461,7 +461,7 @@ fn a_hook_that_fails_delivers_nothing() {
 
 #[test]
 fn a_tick_ends_early_when_it_has_run_enough() {
-    for (at_event, timers) in [(vec![Step::Burn(limits::CALL_FUEL)], 3), (vec![], 2)] {
+    for (at_event, timers) in [(vec![Step::Burn(limits::CALL_FUEL)], 2), (vec![], 2)] {
         let mut member = bound(OnFailure::Reject, &at_event);
         let busy: Vec<Step> = vec![times(1_024, emit("t", ""))];
         let payload: synod_abi::Blob = synod_abi::encode(&busy).into();

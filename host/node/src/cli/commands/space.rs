@@ -4,6 +4,7 @@
 mod admin;
 mod bindings;
 mod events;
+mod owed;
 mod show;
 
 use clap::Subcommand;
@@ -18,7 +19,8 @@ pub(crate) enum SpaceCommand {
     Create(admin::CreateArgs),
     /// Lists the spaces.
     List,
-    /// Shows the operations and queries of a space, the events that it keeps, and its bindings.
+    /// Shows the operations and queries of a space, the events that it keeps, its bindings, and
+    /// what hooks it is owed.
     Describe(show::DescribeArgs),
     /// Moves a space to another version of its recipe, which only appends to the present one.
     Upgrade(admin::UpgradeArgs),
@@ -33,6 +35,9 @@ pub(crate) enum SpaceCommand {
     Retention(events::RetentionArgs),
     /// Deletes old events of a space now. Watches that have not received them end with COMPACTED.
     Compact(events::CompactArgs),
+    /// Shows the hooks of a space that failed, which are tried again by themselves; or runs or
+    /// drops one of them now.
+    Owed(owed::OwedArgs),
     /// Deletes a space and everything in it.
     Delete(admin::DeleteArgs),
 }
@@ -48,6 +53,7 @@ pub(crate) async fn run(command: SpaceCommand, global: &Global) -> Result<(), Fa
         SpaceCommand::Unbind(args) => bindings::unbind(&args, global).await,
         SpaceCommand::Retention(args) => events::retention(&args, global).await,
         SpaceCommand::Compact(args) => events::compact(&args, global).await,
+        SpaceCommand::Owed(args) => owed::owed(&args, global).await,
         SpaceCommand::Delete(args) => admin::delete(&args, global).await,
     }
 }

@@ -126,7 +126,7 @@ fn to_json(status: &StatusReply) -> Value {
 
 /// `json` with every count beside its other keys.
 fn with_counts(mut json: Value, counts: &Counts) -> Value {
-    let Counts { recipes, spaces, sessions, requests, waiting, timers, events, event_bytes, bindings } =
+    let Counts { recipes, spaces, sessions, requests, waiting, timers, events, event_bytes, bindings, owed } =
         *counts;
     let table = [
         ("recipes", recipes),
@@ -138,6 +138,7 @@ fn with_counts(mut json: Value, counts: &Counts) -> Value {
         ("events", events),
         ("event_bytes", event_bytes),
         ("bindings", bindings),
+        ("owed", owed),
     ];
     for (name, count) in table {
         json[name] = count.into();

@@ -1,7 +1,8 @@
 //! Recipes and spaces as JSON, for the commands that share them. JSON that only one command shows
 //! is made in that command's file.
 use serde_json::{Value, json};
-use synod_client::api::{self, Binding, EventLog, HookFailures, RecipeInfo, Retention, SpaceInfo};
+use synod_client::api::owed_hook::Call;
+use synod_client::api::{self, Binding, EventLog, HookFailures, OwedHook, RecipeInfo, Retention, SpaceInfo};
 
 use super::names::topics;
 use super::units::hex;
@@ -33,6 +34,34 @@ pub(crate) fn space(space: &SpaceInfo) -> Value {
         "hook_failures": space.hook_failures.as_ref().map(hook_failures),
         "events": space.events.as_ref().map(event_log),
         "bindings": bindings,
+        "owed": space.owed,
+        "owed_hooks": space.owed_hooks.iter().map(owed_hook).collect::<Value>(),
+    })
+}
+
+/// A hook that a space is owed.
+pub(crate) fn owed_hook(owed: &OwedHook) -> Value {
+    let call = match &owed.call {
+        None => Value::Null,
+        Some(Call::SessionEnd(session)) => json!({ "hook": "on_session_end", "session_id": hex(session) }),
+        Some(Call::Timer(timer)) => {
+            json!({ "hook": "on_timer", "timer_id": timer.id, "payload": hex(&timer.payload) })
+        }
+        Some(Call::Cancel(cancel)) => json!({
+            "hook": "on_cancel",
+            "session_id": hex(&cancel.session_id),
+            "ticket": cancel.ticket,
+            "granted": cancel.granted,
+        }),
+    };
+    json!({
+        "number": owed.number,
+        "call": call,
+        "since_revision": owed.since_revision,
+        "fault": owed.fault().as_str_name(),
+        "why": owed.why,
+        "tries": owed.tries,
+        "next_try_ms": owed.next_try_ms,
     })
 }
 

@@ -13,7 +13,7 @@ use synod_machine::{EventRetention, OnFailure};
 use synod_service::{Args, CallFailure, Created, NamedBinding, Rejected, SpaceDescription, SpaceListing};
 use tonic::Code;
 
-use super::{Front, watches};
+use super::{Front, owed, watches};
 
 /// Arguments; absent ones stand for an empty JSON object.
 pub(super) fn args(value: Option<Value>) -> Args {
@@ -93,7 +93,7 @@ pub(super) fn recipe_ref(recipe: &synod_abi::RecipeRef) -> RecipeRef {
 }
 
 /// A space, without its bindings.
-pub(super) fn space_info(SpaceListing { record, log, failures }: &SpaceListing) -> SpaceInfo {
+pub(super) fn space_info(SpaceListing { record, log, failures, owed }: &SpaceListing) -> SpaceInfo {
     SpaceInfo {
         name: record.name.to_string(),
         id: record.id.0,
@@ -101,15 +101,20 @@ pub(super) fn space_info(SpaceListing { record, log, failures }: &SpaceListing) 
         hook_failures: failures.map(hook_failures),
         events: Some(event_log(log)),
         bindings: Vec::new(),
+        owed: *owed,
+        owed_hooks: Vec::new(),
     }
 }
 
-/// A space, with its bindings.
-pub(super) fn space_description(
-    SpaceDescription { entry, log, failures, bindings }: SpaceDescription,
-) -> SpaceInfo {
-    let listing = SpaceListing { record: entry.record.clone(), log, failures };
-    SpaceInfo { bindings: bindings.into_iter().map(binding).collect(), ..space_info(&listing) }
+/// A space, with its bindings and hooks that it is owed.
+pub(super) fn space_description(description: SpaceDescription) -> SpaceInfo {
+    let SpaceDescription { entry, log, failures, owed, owed_hooks, bindings } = description;
+    let listing = SpaceListing { record: entry.record.clone(), log, failures, owed };
+    SpaceInfo {
+        bindings: bindings.into_iter().map(binding).collect(),
+        owed_hooks: owed_hooks.into_iter().map(owed::hook).collect(),
+        ..space_info(&listing)
+    }
 }
 
 /// A space, from the outcome of the command that created it.

@@ -1,5 +1,5 @@
 //! `synod.v1.SpaceAdmin`: creating, upgrading and deleting spaces, the retention of their events,
-//! and their bindings.
+//! their bindings, and hooks that they are owed.
 use std::time::Duration;
 
 use synod_abi::{Revision, SpaceName};
@@ -7,8 +7,9 @@ use synod_api::v1::space_admin_server::SpaceAdmin;
 use synod_api::v1::{
     self as api, BindSpaceReply, BindSpaceRequest, CompactReply, CompactRequest, CreateSpaceReply,
     CreateSpaceRequest, DeleteSpaceReply, DeleteSpaceRequest, DescribeSpaceReply, DescribeSpaceRequest,
-    ListSpacesReply, ListSpacesRequest, Retention, SetRetentionReply, SetRetentionRequest, UnbindSpaceReply,
-    UnbindSpaceRequest, UpgradeSpaceReply, UpgradeSpaceRequest,
+    ListSpacesReply, ListSpacesRequest, OwedHooksReply, OwedHooksRequest, Retention, SetRetentionReply,
+    SetRetentionRequest, SettleHookReply, SettleHookRequest, UnbindSpaceReply, UnbindSpaceRequest,
+    UpgradeSpaceReply, UpgradeSpaceRequest,
 };
 use synod_machine::{Binding, Caller, OnFailure};
 use synod_service::{
@@ -17,7 +18,7 @@ use synod_service::{
 use tonic::{Request, Response, Status};
 
 use super::paging::{PAGE, all_pages};
-use super::{Front, convert, watches};
+use super::{Front, convert, owed, watches};
 
 /// The spaces of the cluster.
 pub(crate) struct SpaceAdminService(pub(crate) Front);
@@ -181,6 +182,24 @@ impl SpaceAdmin for SpaceAdminService {
             compacted_revision: through.0,
             events,
         }))
+    }
+
+    async fn owed_hooks(
+        &self,
+        request: Request<OwedHooksRequest>,
+    ) -> Result<Response<OwedHooksReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let listed = owed::list(&self.0, request.into_inner(), timeout).await;
+        listed.map(Response::new).map_err(|failure| self.0.status(failure))
+    }
+
+    async fn settle_hook(
+        &self,
+        request: Request<SettleHookRequest>,
+    ) -> Result<Response<SettleHookReply>, Status> {
+        let timeout = self.0.timeout(&request);
+        let settled = owed::settle(&self.0, request.into_inner(), timeout).await;
+        settled.map(Response::new).map_err(|failure| self.0.status(failure))
     }
 }
 

@@ -99,6 +99,7 @@ fn to_proto(counts: &Counts) -> proto::Counts {
         events: counts.events,
         event_bytes: counts.event_bytes,
         bindings: counts.bindings.into(),
+        owed: counts.owed,
     }
 }
 

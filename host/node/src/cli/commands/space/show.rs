@@ -7,6 +7,7 @@ use synod_client::api::{HookFailures, SpaceInfo};
 
 use super::bindings::binding_text;
 use super::events::log_text;
+use super::owed::owed_table;
 use crate::cli::io::cluster::{Global, decode};
 use crate::cli::io::fail::Failed;
 use crate::cli::io::output;
@@ -27,11 +28,11 @@ pub(crate) async fn list(global: &Global) -> Result<(), Failed> {
     let spaces = global.client().await?.list_spaces().await?;
     let json: Value = spaces.iter().map(json::space).collect();
     output::answer(global.output, &json, || {
-        table(["SPACE", "RECIPE", "ID>", "EVENTS>", "IN>", "FAILED HOOKS>"], spaces.iter().map(row))
+        table(["SPACE", "RECIPE", "ID>", "EVENTS>", "IN>", "FAILED HOOKS>", "OWED>"], spaces.iter().map(row))
     })
 }
 
-fn row(space: &SpaceInfo) -> [String; 6] {
+fn row(space: &SpaceInfo) -> [String; 7] {
     let events = space.events.unwrap_or_default();
     let failures = space.hook_failures.as_ref().map_or(0, |failures| failures.count);
     [
@@ -41,10 +42,11 @@ fn row(space: &SpaceInfo) -> [String; 6] {
         events.events.to_string(),
         bytes(events.bytes),
         failures.to_string(),
+        space.owed.to_string(),
     ]
 }
 
-/// Shows a space's recipe, and its events, bindings and failures.
+/// Shows a space's recipe, and its events, bindings, failures and what it is owed.
 pub(crate) async fn describe(DescribeArgs { space }: &DescribeArgs, global: &Global) -> Result<(), Failed> {
     let client = global.client().await?;
     let info = client.space_info(space).await?;
@@ -67,6 +69,15 @@ fn text(space: &SpaceInfo) -> String {
         let _infallible = write!(
             text,
             "\n{count} of its hooks and handlers failed, the last at revision {revision}: {why}"
+        );
+    }
+    if space.owed > 0 {
+        let _infallible = write!(
+            text,
+            "\n{} hooks are owed and tried again by themselves; `synod space owed {}` runs or drops them\n{}",
+            space.owed,
+            space.name,
+            owed_table(&space.owed_hooks)
         );
     }
     text

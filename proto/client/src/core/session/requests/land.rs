@@ -168,11 +168,12 @@ impl Requests {
 /// Reasons of rejections that the cluster surely records as the request's outcome: later requests
 /// run, and a retry gets the same rejection. Others may leave no record: a member refuses some
 /// requests before it proposes them.
-pub(super) const RECORDED: [Reason; 6] = [
+pub(super) const RECORDED: [Reason; 7] = [
     Reason::RecipeError,
     Reason::RecipeFault,
     Reason::WaitTimeout,
     Reason::Cancelled,
     Reason::TooManyWaiting,
     Reason::TooManySpaces,
+    Reason::TooManyOwed,
 ];
