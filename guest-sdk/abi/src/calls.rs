@@ -36,8 +36,8 @@ pub const REPLY_ERROR: u8 = 1;
 /// First byte of a reply: the entry point is not known or its arguments did not decode; nothing
 /// follows.
 pub const REPLY_BAD_ARGUMENTS: u8 = 2;
-/// First byte of a reply: the operation answers later, by the ticket that is its revision; nothing
-/// follows.
+/// First byte of a reply: the operation answers later, by the first ticket of its command; how many
+/// tickets it holds follows, u16 little-endian, if that is more than one.
 pub const REPLY_LATER: u8 = 3;
 /// First byte of a reply: an operation that may answer later answers now; the result follows.
 /// Unlike [`REPLY_RESULT`] it can be cancelled until its caller acknowledges it.

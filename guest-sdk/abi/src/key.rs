@@ -123,7 +123,19 @@ impl OwnedKey for $type {
     };
 }
 
-numbers!(Token, Time, Revision, TicketId, TimerId);
+numbers!(Token, Time, Revision, TimerId);
+
+impl Key for TicketId {
+    fn encode_key(&self, out: &mut Vec<u8>) {
+        self.rank().encode_key(out);
+    }
+}
+
+impl OwnedKey for TicketId {
+    fn decode_key(bytes: &mut &[u8]) -> Result<Self, KeyError> {
+        u64::decode_key(bytes).map(Self::of_rank)
+    }
+}
 
 impl Key for SessionId {
     fn encode_key(&self, out: &mut Vec<u8>) {

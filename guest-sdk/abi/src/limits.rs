@@ -81,9 +81,12 @@ pub const SESSION_OUTCOME_BYTES: u64 = 4 * 1_024 * 1_024;
 /// Spaces whose recipes hear of a session's end; a call to a further one is rejected. Bounds the
 /// command that ends a session.
 pub const SESSION_SPACES: usize = 64;
-/// Parked calls of a space, and therefore calls that one command may complete: whatever waits can
-/// be answered at once.
+/// Tickets of the calls that wait in a space, and therefore calls that one command may complete:
+/// whatever waits can be answered at once.
 pub const SPACE_TICKETS: u32 = 4_096;
+/// Tickets of one call that waits: the places in which it can stand in line. Its hook runs once for
+/// each when it gives up.
+pub const CALL_TICKETS: u16 = 16;
 /// Pending timers of a cluster's recipes.
 pub const TIMERS: u64 = 1_000_000;
 /// Pending timers of one space: a tenth of the cluster's, so that no space takes them all.
@@ -257,6 +260,7 @@ pub const REPLICATED: &[Limit] = limits![
     SESSION_OUTCOME_BYTES,
     SESSION_SPACES,
     SPACE_TICKETS,
+    CALL_TICKETS,
     TIMERS,
     SPACE_TIMERS,
     DEADLINES,

@@ -1,7 +1,7 @@
 //! Properties of the key codec: bytes sort as values do, round trip, and no key is the beginning of
 //! another, which is what ranges, tuples and queues stand on.
 use proptest::prelude::*;
-use synod_abi::{Blob, Key, OwnedKey, Revision, SessionId, Time, Token};
+use synod_abi::{Blob, Key, OwnedKey, Revision, SessionId, TicketId, Time, Token};
 
 fn bytes<K: Key + ?Sized>(key: &K) -> Vec<u8> {
     let mut out = Vec::new();
@@ -84,4 +84,18 @@ fn the_bytes_of_keys_never_change() {
     assert_eq!(bytes(&(true, String::from("x"))), [1, b'x', 0, 0]);
     assert_eq!(bytes(&Token(0x0102)), [0, 0, 0, 0, 0, 0, 1, 2]);
     assert_eq!(bytes(&()), []);
+}
+
+#[test]
+fn tickets_sort_by_revision_and_then_by_ordinal() {
+    let ticket = |revision, ordinal| TicketId::new(Revision(revision), ordinal);
+    let sorted = [ticket(1, 0), ticket(1, 1), ticket(1, u16::MAX), ticket(2, 0), ticket((1 << 48) - 1, 3)];
+    assert!(sorted.is_sorted_by(|one, next| one < next && bytes(one) < bytes(next)));
+    assert_eq!(sorted.map(|ticket| ticket.revision().0), [1, 1, 1, 2, (1 << 48) - 1]);
+    assert_eq!(sorted.map(TicketId::ordinal), [0, 1, u16::MAX, 0, 3]);
+    assert_eq!((ticket(1, 0).next(), ticket(1, u16::MAX).next()), (ticket(1, 1), ticket(2, 0)));
+    assert_eq!(ticket(7, 0), TicketId(7), "the first ticket of a command is its revision");
+    for ticket in sorted {
+        assert_eq!(TicketId::decode_key(&mut bytes(&ticket).as_slice()), Ok(ticket));
+    }
 }

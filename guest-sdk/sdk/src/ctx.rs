@@ -8,7 +8,7 @@ use core::ops::Deref;
 use serde::Serialize;
 use synod_abi::{
     Context, EventPayload, OperationId, Revision, SessionId, Shape, Shaped, TicketId, Time, TimerId, Token,
-    encode,
+    encode, limits,
 };
 
 use crate::host::Host;
@@ -92,11 +92,13 @@ impl Declared {
 pub struct Ctx<'h> {
     query: QueryCtx<'h>,
     declared: Declared,
+    /// How many tickets this call holds if it waits.
+    tickets: u16,
 }
 
 impl<'h> Ctx<'h> {
     pub(crate) fn new(context: Context, host: Host<'h>, declared: Declared) -> Self {
-        Self { query: QueryCtx::new(context, host), declared }
+        Self { query: QueryCtx::new(context, host), declared, tickets: 1 }
     }
 
     /// Draws a fencing token: greater than every token that this cluster drew before.
@@ -113,7 +115,26 @@ impl<'h> Ctx<'h> {
     /// The ticket of this call: an operation that returns `Reply::Later(ticket)` is answered by
     /// whoever completes it.
     pub fn ticket<T>(&self) -> Ticket<T> {
-        Ticket::of(TicketId(self.revision().0))
+        Ticket::of(TicketId::new(self.revision(), 0))
+    }
+
+    /// A further ticket of this call, another one each time: for an operation that waits for one of
+    /// several things, such as a place in several lines. If it returns `Reply::Later` with any of
+    /// its tickets, whichever is completed first answers it, and completing the others returns
+    /// `false` from then on. Who gives up is told by `#[on_cancel]` for each ticket.
+    ///
+    /// # Panics
+    /// If the call has `limits::CALL_TICKETS` already, its first one counted.
+    pub fn another_ticket<T>(&mut self) -> Ticket<T> {
+        assert!(self.tickets < limits::CALL_TICKETS, "a call has at most {} tickets", limits::CALL_TICKETS);
+        let ticket = TicketId::new(self.revision(), self.tickets);
+        self.tickets += 1;
+        Ticket::of(ticket)
+    }
+
+    /// How many tickets this call holds if it waits.
+    pub(crate) fn tickets(&self) -> u16 {
+        self.tickets
     }
 
     /// Answers a call that waits with its result. Returns `false` if it does not wait any more: it

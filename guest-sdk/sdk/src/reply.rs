@@ -60,7 +60,7 @@ use crate::Ctx;
 pub enum Reply<T> {
     /// The answer.
     Now(T),
-    /// It comes later: the ticket is [`Ctx::ticket`] of this call and no other.
+    /// It comes later: the ticket is this call's, [`Ctx::ticket`] or [`Ctx::another_ticket`].
     Later(Ticket<T>),
 }
 
@@ -126,12 +126,13 @@ impl<T> Shaped for Ticket<T> {
 pub fn answered<T: Serialize>(cx: &Ctx<'_>, reply: Reply<T>) -> Vec<u8> {
     match reply {
         Reply::Now(result) => encode_into(&result, Vec::from([REPLY_NOW])),
-        Reply::Later(ticket) => {
+        Reply::Later(Ticket { id, .. }) => {
             assert!(
-                ticket == cx.ticket(),
+                id.revision() == cx.revision() && id.ordinal() < cx.tickets(),
                 "an operation waits with its own ticket, cx.ticket(), and this one is another call's"
             );
-            Vec::from([REPLY_LATER])
+            let count: &[u8] = if cx.tickets() > 1 { &cx.tickets().to_le_bytes() } else { &[] };
+            [&[REPLY_LATER], count].concat()
         }
     }
 }

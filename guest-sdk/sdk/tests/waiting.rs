@@ -3,7 +3,7 @@ mod common;
 
 use common::Local;
 use synod_sdk::abi::schema::{Schema, Type};
-use synod_sdk::abi::{EntryPoint, Fault, OperationId, RawError, encode};
+use synod_sdk::abi::{EntryPoint, Fault, OperationId, RawError, encode, limits};
 use synod_sdk::native::NativeRecipe;
 use synod_sdk::prelude::*;
 
@@ -101,6 +101,37 @@ impl Gate {
     }
 }
 
+/// Operations that hold several tickets.
+#[recipe(name = "several", version = 1)]
+struct Several {
+    lines: Line<u32, u32, ()>,
+}
+
+#[ops]
+impl Several {
+    /// Stands in three lines, and waits by the ticket `which`.
+    #[op]
+    fn enter(&self, cx: &mut Ctx, which: u32) -> Reply<u32> {
+        let tickets = [cx.ticket(), cx.another_ticket(), cx.another_ticket()];
+        for (line, ticket) in (0_u32..).zip(tickets) {
+            self.lines.join_by(cx, &line, 0, ticket, &());
+        }
+        Reply::Later(tickets[which as usize])
+    }
+
+    #[op]
+    fn too_many(&self, cx: &mut Ctx) -> Reply<u32> {
+        let last = (0..limits::CALL_TICKETS).map(|_| cx.another_ticket()).last();
+        Reply::Later(last.expect("there is one"))
+    }
+
+    /// Serves a line.
+    #[op]
+    fn serve(&self, cx: &mut Ctx, line: u32) -> Option<TicketId> {
+        self.lines.serve(cx, &line, |_, _| line).map(|(served, _)| served.ticket.id())
+    }
+}
+
 /// Sets a timer and has no hook for it.
 #[recipe(name = "deaf", version = 1)]
 struct Deaf {}
@@ -161,6 +192,22 @@ fn tickets_are_completed_and_refused_while_they_wait() {
     space.host.borrow_mut().record.waiting = vec![1];
     assert_eq!(gate.open(true).unwrap(), [true, false]);
     assert_eq!(space.host.borrow().record.completed, [(300, vec![0, 9]), (1, vec![1, 3, 0, 0, 0, 0])]);
+}
+
+#[test]
+fn a_call_holds_several_tickets_and_waits_by_any_of_them() {
+    let space = Local::<Several>::new(10);
+    let dispatch = |name: &str, args: &[u8]| {
+        let context = *space.context.borrow();
+        Several::dispatch(operation(name), &context, args, &mut *space.host.borrow_mut())
+    };
+    assert_eq!(dispatch("enter", &[2]), Ok(vec![3, 3, 0]), "it says how many");
+    assert_eq!(dispatch("too_many", &[]), Err(Fault::Panic));
+    let second = TicketId::new(Revision(1), 1);
+    space.host.borrow_mut().record.waiting = vec![second.0];
+    let several = Several::blocking(&space, "s");
+    assert_eq!(several.serve(0).unwrap(), None, "that ticket is answered for by none");
+    assert_eq!(several.serve(1).unwrap(), Some(second));
 }
 
 #[test]

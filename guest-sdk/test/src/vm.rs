@@ -167,7 +167,10 @@ fn completion(entry_point: EntryPoint, mut reply: Vec<u8>) -> Completion {
     match (reply.first().copied(), reply.get(1..5)) {
         (Some(REPLY_RESULT), _) if answers || reply.len() == 1 => Completion::Done(reply.split_off(1)),
         (Some(REPLY_NOW), _) if waits => Completion::Now(reply.split_off(1)),
-        (Some(REPLY_LATER), None) if waits && reply.len() == 1 => Completion::Later,
+        (Some(REPLY_LATER), None) if waits && reply.len() == 1 => Completion::Later { tickets: 1 },
+        (Some(REPLY_LATER), None) if waits && reply.len() == 3 => {
+            Completion::Later { tickets: u16::from_le_bytes([reply[1], reply[2]]) }
+        }
         (Some(REPLY_MORE), None) if goes_on && reply.len() == 1 => Completion::More,
         (Some(REPLY_ERROR), Some(&[a, b, c, d])) if answers => {
             Completion::Refused { code: u32::from_le_bytes([a, b, c, d]), error: reply.split_off(5) }

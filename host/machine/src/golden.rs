@@ -334,9 +334,10 @@ fn stored_sessions() {
 fn stored_requests() {
     let record = |state| RequestRecord { fingerprint: [0xab; 16], space: SpaceId(1), state };
     let expected = |state: &str| format!("{} 01 {state}", "ab".repeat(16));
-    let waiting = |deadline| record(RequestState::Waiting { ticket: TicketId(2), deadline });
-    golden(waiting(None), &expected("00 02 00"));
-    golden(waiting(Some((Time(3), TimerId(4)))), &expected("00 02 01 03 04"));
+    let tickets = sessions::Tickets { revision: Revision(2), count: 9 };
+    let waiting = |deadline| record(RequestState::Waiting { tickets, deadline });
+    golden(waiting(None), &expected("00 02 09 00"));
+    golden(waiting(Some((Time(3), TimerId(4)))), &expected("00 02 09 01 03 04"));
     let outcome = Outcome { revision: Revision(5), time: Time(6), result: Ok(Reply::Done) };
     let done = |ticket, parked| record(RequestState::Done { outcome: outcome.clone(), ticket, parked });
     golden(done(None, false), &expected("01 05 06 00 00 00 00"));

@@ -192,7 +192,10 @@ pub enum Completion {
     /// [`Completion::Done`] it can be given back.
     Now(Vec<u8>),
     /// The operation answers later.
-    Later,
+    Later {
+        /// How many tickets it holds.
+        tickets: u16,
+    },
     /// A hook has done a part of its work, and has more to do.
     More,
 }

@@ -174,7 +174,11 @@ fn reply(entry_point: EntryPoint, memory: &[u8], place: u64) -> Completion {
             Completion::Done(payload.to_vec())
         }
         REPLY_NOW if waits && payload.len() <= limits::REPLY_BYTES => Completion::Now(payload.to_vec()),
-        REPLY_LATER if waits && payload.is_empty() => Completion::Later,
+        REPLY_LATER if waits => match *payload {
+            [] => Completion::Later { tickets: 1 },
+            [low, high] => Completion::Later { tickets: u16::from_le_bytes([low, high]) },
+            _ => bad,
+        },
         REPLY_MORE if goes_on(entry_point) && payload.is_empty() => Completion::More,
         REPLY_ERROR if answers => match payload.split_first_chunk::<4>() {
             Some((code, error)) if error.len() <= limits::REPLY_BYTES => {

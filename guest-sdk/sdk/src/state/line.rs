@@ -114,6 +114,22 @@ impl<K: OwnedKey, R: Serialize, D: Shaped + Serialize + DeserializeOwned> Line<K
         K: Borrow<Q>,
     {
         let ticket = cx.ticket();
+        self.join_by(cx, key, priority, ticket, data);
+        ticket
+    }
+
+    /// The same by a ticket of this call: one that waits in several lines has
+    /// [another one](Ctx::another_ticket) for each.
+    pub fn join_by<Q: Key + ?Sized>(
+        &self,
+        cx: &mut Ctx<'_>,
+        key: &Q,
+        priority: u8,
+        ticket: Ticket<R>,
+        data: &D,
+    ) where
+        K: Borrow<Q>,
+    {
         let mut classes = self.classes(cx, key);
         match classes.binary_search_by(|class| priority.cmp(&class.priority)) {
             Ok(at) => classes[at].calls += 1,
@@ -121,7 +137,6 @@ impl<K: OwnedKey, R: Serialize, D: Shaped + Serialize + DeserializeOwned> Line<K
         }
         self.set_classes(cx, key, &classes);
         write(cx, &self.place_key(key, priority, ticket.id()), &(cx.now(), data));
-        ticket
     }
 
     /// The first call in line.
@@ -139,7 +154,7 @@ impl<K: OwnedKey, R: Serialize, D: Shaped + Serialize + DeserializeOwned> Line<K
     {
         let mut classes = self.classes(cx, key);
         let first = self.first_of(cx, key, classes.first()?);
-        classes[0].cursor = next(first.ticket.id());
+        classes[0].cursor = first.ticket.id().next();
         self.take(cx, key, classes, 0, first.ticket.id());
         Some(first)
     }
@@ -186,7 +201,7 @@ impl<K: OwnedKey, R: Serialize, D: Shaped + Serialize + DeserializeOwned> Line<K
         let mut classes = self.classes(cx, key);
         let (at, waiting) = self.find(cx, key, &classes, ticket)?;
         if classes[at].cursor == ticket {
-            classes[at].cursor = next(ticket);
+            classes[at].cursor = ticket.next();
         }
         self.take(cx, key, classes, at, ticket);
         Some(waiting)
@@ -209,7 +224,7 @@ impl<K: OwnedKey, R: Serialize, D: Shaped + Serialize + DeserializeOwned> Line<K
         for class in self.classes(cx, key).iter().filter(|class| behind_it(class)) {
             let left = limit - page.len();
             let from = match after {
-                Some((priority, after)) if priority == class.priority => class.cursor.max(next(after)),
+                Some((priority, after)) if priority == class.priority => class.cursor.max(after.next()),
                 _ => class.cursor,
             };
             page.extend(self.places(cx, key, class.priority, from, left).take(left));
@@ -305,11 +320,6 @@ impl<K: OwnedKey, R: Serialize, D: Shaped + Serialize + DeserializeOwned> Line<K
     }
 }
 
-/// The smallest ticket after this one.
-fn next(TicketId(ticket): TicketId) -> TicketId {
-    TicketId(ticket.saturating_add(1))
-}
-
 /// The calls of one priority.
 struct Places<'c, 'h, R, D> {
     scan: Scan<'c, 'h>,
@@ -333,5 +343,6 @@ impl<R, D: DeserializeOwned> Iterator for Places<'_, '_, R, D> {
 }
 
 fn ticket_of(key: &[u8]) -> Option<TicketId> {
-    key.last_chunk().map(|ticket| TicketId(u64::from_be_bytes(*ticket)))
+    let mut ticket: &[u8] = key.last_chunk::<8>()?;
+    TicketId::decode_key(&mut ticket).ok()
 }

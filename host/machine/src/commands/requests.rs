@@ -8,7 +8,7 @@
 //! delivery may complete it if it is parked; one that fails makes its rejection the outcome.
 use alloc::vec::Vec;
 
-use synod_abi::{RequestId, Revision, SessionId, SpaceId, TicketId, limits};
+use synod_abi::{RequestId, SessionId, SpaceId, TicketId, limits};
 
 use crate::commands::open::Open;
 use crate::draft::draft::{Draft, Mark};
@@ -70,7 +70,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
             state = open.insert(&mut self.draft, request.id, record(refused));
         }
         Ok(match state {
-            RequestState::Waiting { ticket, .. } => Decided::Done(Reply::Parked { ticket }),
+            RequestState::Waiting { tickets, .. } => Decided::Done(Reply::Parked { ticket: tickets.first() }),
             RequestState::Done { outcome: Outcome { result: Ok(reply), .. }, .. } => Decided::Done(reply),
             RequestState::Done { outcome, .. } => Decided::Recorded(outcome),
         })
@@ -115,15 +115,15 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         match answered(completion)? {
             Answered::Result { result, reversible } => {
                 let revision = self.turn.revision;
-                let ticket = reversible.then_some(TicketId(revision.0));
+                let ticket = reversible.then_some(TicketId::new(revision, 0));
                 let outcome =
                     Outcome { revision, time: self.draft.time(), result: Ok(Reply::Result(result)) };
                 Ok(RequestState::Done { outcome, ticket, parked: false })
             }
-            Answered::Later if request.wait_ms == Some(0) => Err(Rejection::WaitTimeout.into()),
-            Answered::Later => {
+            Answered::Later { .. } if request.wait_ms == Some(0) => Err(Rejection::WaitTimeout.into()),
+            Answered::Later { tickets } => {
                 let by = StoredTicket { session, request: request.id };
-                self.draft.park(call.space, by, request.wait_ms)
+                self.draft.park(call.space, by, tickets, request.wait_ms)
             }
         }
     }
@@ -248,8 +248,9 @@ fn is_valid(Request { id, acknowledged_below, acknowledged, after, wait_ms: _ }:
 fn known<S: StateView>(draft: &Draft<S>, state: RequestState) -> Outcome {
     match state {
         RequestState::Done { outcome, .. } => outcome,
-        RequestState::Waiting { ticket, .. } => {
-            Outcome { revision: Revision(ticket.0), time: draft.time(), result: Ok(Reply::Parked { ticket }) }
+        RequestState::Waiting { tickets, .. } => {
+            let result = Ok(Reply::Parked { ticket: tickets.first() });
+            Outcome { revision: tickets.revision, time: draft.time(), result }
         }
     }
 }

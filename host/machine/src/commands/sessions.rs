@@ -161,8 +161,8 @@ fn forget_requests<S: StateView>(draft: &mut Draft<S>, session: SessionId) -> Re
     while let Some(rows) = scan.next_page(draft)? {
         for (key, value) in &rows {
             let record: RequestRecord = decode(value, "the record of a request")?;
-            if let RequestState::Waiting { ticket, deadline } = record.state {
-                draft.unpark(record.space, ticket, deadline)?;
+            if let RequestState::Waiting { tickets, deadline } = record.state {
+                draft.unpark(record.space, tickets, deadline)?;
                 let outcome = Outcome {
                     revision: draft.revision(),
                     time: draft.time(),

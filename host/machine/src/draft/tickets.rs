@@ -2,7 +2,8 @@
 //!
 //! A ticket lies under its space, so that a space completes nobody else's calls and a deleted one
 //! finds its own. Completing costs neither the write budget of a call nor its session's table: at
-//! most `limits::SPACE_TICKETS` calls wait in a space, and all of them can be answered at once.
+//! most `limits::SPACE_TICKETS` are in a space, and all of them can be completed at once. A call may
+//! hold several: whichever is completed first answers it, and the others are gone with it.
 use synod_abi::{
     Direction, REPLY_ERROR, REPLY_RESULT, RequestId, SessionId, SpaceId, TicketId, Time, TimerId, limits,
 };
@@ -17,7 +18,7 @@ use crate::rows::codec::{damaged, decode};
 use crate::rows::counter::Counter;
 use crate::rows::scan::behind;
 use crate::rows::sessions::{
-    RequestRecord, RequestState, SessionRecord, StoredTicket, request_key, session_key, ticket_key,
+    RequestRecord, RequestState, SessionRecord, StoredTicket, Tickets, request_key, session_key, ticket_key,
     ticket_prefix, waiting_key,
 };
 use crate::rows::timers::Chore;
@@ -42,16 +43,17 @@ pub(crate) fn reply_of(reply: &[u8]) -> Option<Result<Reply, Rejection>> {
 }
 
 impl<S: StateView> Draft<S> {
-    /// Makes the call that runs wait: it has the command's revision as its ticket.
+    /// Makes the call that runs wait: it has the first tickets of the command.
     pub(crate) fn park(
         &mut self,
         space: SpaceId,
         by: StoredTicket,
+        count: u16,
         wait_ms: Option<u64>,
     ) -> Result<RequestState, Stop> {
-        let ticket = TicketId(self.revision().0);
-        let waiting = self.waiting_in(space)?;
-        if waiting >= limits::SPACE_TICKETS {
+        let tickets = Tickets { revision: self.revision(), count };
+        let waiting = self.waiting_in(space)? + u32::from(count);
+        if waiting > limits::SPACE_TICKETS {
             return Err(Rejection::TooManyWaiting.into());
         }
         let deadline = match wait_ms {
@@ -62,10 +64,12 @@ impl<S: StateView> Draft<S> {
                 Some((at, self.add_deadline(at, &chore)?))
             }
         };
-        self.set_waiting_in(space, waiting + 1);
+        self.set_waiting_in(space, waiting);
         self.counts().waiting += 1;
-        self.overlay().put_new(Table::Sessions, &ticket_key(space, ticket), synod_abi::encode(&by));
-        Ok(RequestState::Waiting { ticket, deadline })
+        for ticket in tickets.iter() {
+            self.overlay().put_new(Table::Sessions, &ticket_key(space, ticket), synod_abi::encode(&by));
+        }
+        Ok(RequestState::Waiting { tickets, deadline })
     }
 
     /// Answers the call that waits for `ticket` in `space`, and returns whether one did.
@@ -79,51 +83,53 @@ impl<S: StateView> Draft<S> {
         let Some(StoredTicket { session, request }) = self.read(Table::Sessions, &key, "a ticket")? else {
             return Ok(false);
         };
-        self.settle(session, request, result, true)?;
+        self.settle(session, request, result, Some(ticket))?;
         Ok(true)
     }
 
-    /// Gives a waiting request its outcome and returns its space and ticket; `keep_ticket`, if a
-    /// recipe may take the result back.
+    /// Gives a waiting request its outcome and returns its space and tickets; `granted` is the one
+    /// with which a recipe may take the result back.
     pub(crate) fn settle(
         &mut self,
         session: SessionId,
         request: RequestId,
         result: Result<Reply, Rejection>,
-        keep_ticket: bool,
-    ) -> Result<(SpaceId, TicketId), Fatal> {
+        granted: Option<TicketId>,
+    ) -> Result<(SpaceId, Tickets), Fatal> {
         let key = request_key(session, request);
         let row = self.row(Table::Sessions, &key)?.ok_or_else(|| damaged("a request that waits"))?;
         let former = row.len() as u64;
         let record: RequestRecord = decode(&row, "a request that waits")?;
-        let RequestState::Waiting { ticket, deadline } = record.state else {
+        let RequestState::Waiting { tickets, deadline } = record.state else {
             return Err(damaged("a request that waits"));
         };
-        self.unpark(record.space, ticket, deadline)?;
+        self.unpark(record.space, tickets, deadline)?;
         let outcome = Outcome { revision: self.revision(), time: self.time(), result };
-        let state = RequestState::Done { outcome, ticket: keep_ticket.then_some(ticket), parked: true };
+        let state = RequestState::Done { outcome, ticket: granted, parked: true };
         let record = RequestRecord { state, ..record };
         self.replace_request(StoredTicket { session, request }, former, &record, 1)?;
         if let RequestState::Done { outcome, .. } = record.state {
             self.effects().completions.push(Completed { session, request, outcome });
         }
-        Ok((record.space, ticket))
+        Ok((record.space, tickets))
     }
 
-    /// Takes the ticket and the deadline of a waiting call away.
+    /// Takes the tickets and the deadline of a waiting call away.
     pub(crate) fn unpark(
         &mut self,
         space: SpaceId,
-        ticket: TicketId,
+        tickets: Tickets,
         deadline: Option<(Time, TimerId)>,
     ) -> Result<(), Fatal> {
-        self.overlay().delete(Table::Sessions, &ticket_key(space, ticket));
+        for ticket in tickets.iter() {
+            self.overlay().delete(Table::Sessions, &ticket_key(space, ticket));
+        }
         if let Some((at, timer)) = deadline {
             self.remove_chore(at, timer)?;
         }
         self.counts().waiting.take(1, "calls that wait")?;
         let mut waiting = self.waiting_in(space)?;
-        waiting.take(1, "calls that wait in a space")?;
+        waiting.take(tickets.count.into(), "tickets of a space")?;
         self.set_waiting_in(space, waiting);
         Ok(())
     }
@@ -133,9 +139,12 @@ impl<S: StateView> Draft<S> {
         let prefix = ticket_prefix(space);
         let (rows, _) =
             self.range(Table::Sessions, &prefix, &behind(&prefix), Direction::Forward, TICKETS)?;
-        for (_, value) in rows {
+        for (key, value) in rows {
+            if self.row(Table::Sessions, &key)?.is_none() {
+                continue;
+            }
             let StoredTicket { session, request } = decode(&value, "a ticket")?;
-            self.settle(session, request, Err(Rejection::UnknownSpace), false)?;
+            self.settle(session, request, Err(Rejection::UnknownSpace), None)?;
         }
         Ok(())
     }

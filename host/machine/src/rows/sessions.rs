@@ -8,7 +8,7 @@
 //! | sessions | `n` nonce | session |
 //! | sessions | `r` session request | the request's record |
 //! | sessions | `t` space ticket | session and request that wait |
-//! | sessions | `c` space | number of calls that wait in it, if any |
+//! | sessions | `c` space | number of tickets in it, if any |
 //!
 //! Numbers in keys are big-endian; the table of timers is described in `timers`. It decides
 //! nothing: what becomes of them is in the modules that apply commands.
@@ -83,8 +83,8 @@ pub struct RequestRecord {
 pub enum RequestState {
     /// It waits.
     Waiting {
-        /// Its ticket.
-        ticket: TicketId,
+        /// Its tickets.
+        tickets: Tickets,
         /// When it stops to, and the timer of that.
         deadline: Option<(Time, TimerId)>,
     },
@@ -97,6 +97,27 @@ pub enum RequestState {
         /// Whether it waited: then it is acknowledged singly.
         parked: bool,
     },
+}
+
+/// The tickets of a call that waits: the first ones of its command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tickets {
+    /// The revision of the command.
+    pub revision: Revision,
+    /// How many: at least 1, at most `limits::CALL_TICKETS`.
+    pub count: u16,
+}
+
+impl Tickets {
+    /// The ticket by which people know the call.
+    pub fn first(self) -> TicketId {
+        TicketId::new(self.revision, 0)
+    }
+
+    /// All of them, in order.
+    pub(crate) fn iter(self) -> impl DoubleEndedIterator<Item = TicketId> {
+        (0..self.count).map(move |ordinal| TicketId::new(self.revision, ordinal))
+    }
 }
 
 /// Who waits for a ticket.

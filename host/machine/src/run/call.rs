@@ -18,8 +18,8 @@ use crate::run::targets::Target;
 pub(crate) enum Answered {
     /// A result, and whether the recipe can take it back.
     Result { result: Blob, reversible: bool },
-    /// It will answer.
-    Later,
+    /// It will answer, by any of so many tickets.
+    Later { tickets: u16 },
 }
 
 impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
@@ -34,7 +34,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
                 }
                 return Ok(Reply::Result(result));
             }
-            Ok(Answered::Later) => Rejection::CannotWait,
+            Ok(Answered::Later { .. }) => Rejection::CannotWait,
             Err(rejection) => rejection,
         };
         self.undo(call.space, &mark, &rejection);
@@ -82,13 +82,17 @@ pub(crate) fn answered(completion: Completion) -> Result<Answered, Rejection> {
         Completion::Now(result) if result.len() <= limits::REPLY_BYTES => {
             Ok(Answered::Result { result: result.into(), reversible: true })
         }
-        Completion::Later => Ok(Answered::Later),
+        Completion::Later { tickets } if (1..=limits::CALL_TICKETS).contains(&tickets) => {
+            Ok(Answered::Later { tickets })
+        }
         Completion::Refused { code, error } if error.len() <= limits::REPLY_BYTES => {
             Err(Rejection::Recipe { code, error: error.into() })
         }
-        Completion::Done(_) | Completion::Now(_) | Completion::Refused { .. } | Completion::More => {
-            Err(Rejection::Fault(Fault::BadReply))
-        }
+        Completion::Done(_)
+        | Completion::Now(_)
+        | Completion::Later { .. }
+        | Completion::Refused { .. }
+        | Completion::More => Err(Rejection::Fault(Fault::BadReply)),
         Completion::Faulted(fault) => Err(Rejection::Fault(fault)),
     }
 }

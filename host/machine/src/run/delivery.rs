@@ -204,7 +204,7 @@ fn failure_of(entry_point: EntryPoint, completion: Completion) -> Option<Deliver
     match (answered(completion), entry_point) {
         (Ok(Answered::Result { reversible: false, .. }), _) => None,
         (Ok(Answered::Result { .. }), EntryPoint::Operation(_)) => None,
-        (Ok(Answered::Later), EntryPoint::Operation(_)) => Some(DeliveryFailure::WouldWait),
+        (Ok(Answered::Later { .. }), EntryPoint::Operation(_)) => Some(DeliveryFailure::WouldWait),
         (Err(Rejection::Recipe { code, .. }), EntryPoint::Operation(_)) => {
             Some(DeliveryFailure::Refused { code })
         }

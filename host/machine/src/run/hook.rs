@@ -170,7 +170,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
                 return Ok(ended);
             }
             Completion::Faulted(fault) => fault,
-            Completion::Refused { .. } | Completion::Now(_) | Completion::Later => Fault::BadReply,
+            Completion::Refused { .. } | Completion::Now(_) | Completion::Later { .. } => Fault::BadReply,
         };
         self.vm.discard(space);
         self.draft.rollback(&mark);
@@ -178,10 +178,13 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         Ok(Ran::Failed(fault))
     }
 
-    /// Gives up a waiting call, then runs the hook of its recipe.
+    /// Gives up a waiting call, then runs the hook of its recipe for each of its tickets.
     pub(crate) fn give_up(&mut self, by: StoredTicket, why: Rejection) -> Result<(), Fatal> {
         let StoredTicket { session, request } = by;
-        let (space, ticket) = self.draft.settle(session, request, Err(why), false)?;
-        self.hook(space, Hook::Cancel { session, ticket, granted: false })
+        let (space, tickets) = self.draft.settle(session, request, Err(why), None)?;
+        for ticket in tickets.iter() {
+            self.hook(space, Hook::Cancel { session, ticket, granted: false })?;
+        }
+        Ok(())
     }
 }

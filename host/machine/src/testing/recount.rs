@@ -12,14 +12,18 @@ pub(crate) fn recount(state: &MemoryState, head: &directory::Head) {
     assert_eq!(u64::from(head.counts.sessions), number(Table::Sessions, b's'));
     assert_eq!(u64::from(head.counts.sessions), number(Table::Sessions, b'n'));
     assert_eq!(head.counts.requests, number(Table::Sessions, b'r'));
-    assert_eq!(head.counts.waiting, number(Table::Sessions, b't'));
     let chores = number(Table::Timers, b'd');
     assert_eq!((head.counts.timers, head.counts.deadlines), (number(Table::Timers, b't') + chores, chores));
     let (mut requests, mut deadlines) = (BTreeMap::<&[u8], (u32, u64, u32, u64)>::new(), 0_usize);
+    let (mut waiting, mut tickets) = (0, 0);
     for (key, value) in rows(Table::Sessions, b'r') {
         let record: RequestRecord = synod_abi::decode(value).unwrap();
         let of = requests.entry(&key[1..17]).or_default();
         let waits = matches!(record.state, RequestState::Waiting { .. });
+        if let RequestState::Waiting { tickets: held, .. } = record.state {
+            waiting += 1;
+            tickets += u64::from(held.count);
+        }
         deadlines += usize::from(matches!(record.state, RequestState::Waiting { deadline: Some(_), .. }));
         let id = u64::from_be_bytes(*key.last_chunk().unwrap());
         *of = (of.0 + 1, of.1 + value.len() as u64, of.2 + u32::from(waits), of.3.max(id));
@@ -34,7 +38,8 @@ pub(crate) fn recount(state: &MemoryState, head: &directory::Head) {
     assert!(requests.is_empty(), "requests have sessions");
     let in_spaces: u64 =
         rows(Table::Sessions, b'c').map(|(_, value)| synod_abi::decode::<u64>(value).unwrap()).sum();
-    assert_eq!(in_spaces, head.counts.waiting);
+    assert_eq!((in_spaces, number(Table::Sessions, b't')), (tickets, tickets));
+    assert_eq!(head.counts.waiting, waiting);
     let chores = rows(Table::Timers, b'd').map(|(_, value)| synod_abi::decode::<Chore>(value).unwrap());
     assert_eq!(chores.filter(|chore| matches!(chore, Chore::Deadline { .. })).count(), deadlines);
     lines(state, Lane::Timers, [b't', b'i', b'q', b's']);

@@ -30,6 +30,7 @@ fn step(name: &str, value: &str) -> Result<Step, Box<dyn Error>> {
         "refuse" => Step::Refuse(value.parse()?),
         "now" => Step::Now,
         "sweep" => Step::Sweep(first.into(), rest.parse()?),
+        "later_by" => Step::LaterBy(value.parse()?),
         "wait" => Step::Wait,
         "grant" => Step::Grant(value.parse()?),
         "complete" => Step::Complete(first.parse()?, rest.into()),

@@ -56,6 +56,8 @@ pub(crate) enum Step {
     Sweep(Blob, u32),
     /// Does the step so often.
     Repeat(u32, Box<Step>),
+    /// Answers later, by so many tickets.
+    LaterBy(u16),
 }
 
 const STEPS: FieldShape = FieldShape { name: "steps", docs: "", shape: &Shape::Bytes };

@@ -76,7 +76,8 @@ fn grant(host: &mut impl HostCalls, count: u32) -> Result<u32, Fault> {
 /// What the steps of a call have come to.
 struct Progress {
     seen: Vec<Vec<u8>>,
-    later: bool,
+    /// By how many tickets it answers later, if it does.
+    later: Option<u16>,
     now: bool,
     more: bool,
     buffer: Vec<u8>,
@@ -92,7 +93,7 @@ impl Progress {
             return Completion::More;
         }
         match (self.later, self.now) {
-            (true, _) => Completion::Later,
+            (Some(tickets), _) => Completion::Later { tickets },
             (_, true) => Completion::Now(encode(&self.seen)),
             _ => Completion::Done(encode(&self.seen)),
         }
@@ -180,7 +181,7 @@ impl ScriptVm {
             assert!(!invocation.context.may_wait);
         }
         let buffer = vec![0; synod_abi::limits::RANGE_CHUNK_BYTES];
-        let mut progress = Progress { seen: Vec::new(), later: false, now: false, more: false, buffer };
+        let mut progress = Progress { seen: Vec::new(), later: None, now: false, more: false, buffer };
         while let Some(step) = steps.pop_front() {
             match step {
                 Step::Repeat(0, _) => {}
@@ -241,7 +242,8 @@ impl ScriptVm {
                 let session = context.session.map_or(0, |session| session.0[7]);
                 progress.show(format!("{} {session} {}", context.revision, context.may_wait));
             }
-            Step::Later => progress.later = true,
+            Step::Later => progress.later = Some(1),
+            Step::LaterBy(tickets) => progress.later = Some(tickets),
             Step::More => progress.more = true,
             Step::Sweep(prefix, count) => progress.more = progress.sweep(host, &prefix, count)?,
             Step::Now => progress.now = true,
@@ -252,7 +254,7 @@ impl ScriptVm {
             }
             Step::CompleteRaw(ticket, reply) => progress.show(host.complete(ticket, &reply)?),
             Step::Wait => {
-                progress.later = true;
+                progress.later = Some(1);
                 host.put(&[[LINE].as_slice(), &context.revision.0.to_be_bytes()].concat(), &[])?;
             }
             Step::Grant(count) => progress.show(grant(host, count)?),

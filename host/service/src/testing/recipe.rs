@@ -276,7 +276,7 @@ fn wait(context: &Context, args: &mut &[u8], host: &mut impl HostCalls) -> Resul
     let mut waiting: Vec<u64> = list(host, &waiting_key(&key))?;
     waiting.push(context.revision.0);
     host.put(waiting_key(&key).as_bytes(), &encode(&waiting))?;
-    Ok(Completion::Later)
+    Ok(Completion::Later { tickets: 1 })
 }
 
 /// Completes the call that waits longest for `key`, if one does.

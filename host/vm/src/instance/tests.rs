@@ -14,8 +14,11 @@ fn at(start: u64, len: u64) -> u64 {
 #[test]
 fn operations_may_wait_and_queries_and_hooks_may_not() {
     let memory = [REPLY_LATER, REPLY_NOW, 5, 6];
-    assert_eq!(reply(OPERATION, &memory, at(0, 1)), Completion::Later);
+    assert_eq!(reply(OPERATION, &memory, at(0, 1)), Completion::Later { tickets: 1 });
     assert_eq!(reply(OPERATION, &memory, at(0, 2)), BAD);
+    let several = [REPLY_LATER, 2, 1, 0];
+    assert_eq!(reply(OPERATION, &several, at(0, 3)), Completion::Later { tickets: 0x102 });
+    assert_eq!(reply(OPERATION, &several, at(0, 4)), BAD);
     assert_eq!(reply(OPERATION, &memory, at(1, 3)), Completion::Now(vec![5, 6]));
     assert_eq!(reply(OPERATION, &memory, at(1, 1)), Completion::Now(vec![]));
     for other in HOOKS.into_iter().chain([QUERY]) {

@@ -1,7 +1,7 @@
 //! Parking, completing, giving up.
 use synod_abi::{Blob, Fault, RequestId, SessionId, SpaceId, TicketId, Time, limits};
 
-use crate::rows::sessions::RequestState;
+use crate::rows::sessions::{RequestState, Tickets};
 use crate::testing::*;
 use crate::*;
 
@@ -41,7 +41,13 @@ fn a_parked_call_takes_a_revision_and_is_completed_once_by_another_command() {
     assert_eq!(parked.result, Ok(Reply::Parked { ticket }));
     assert_eq!(
         (member.counts(), state(&member, session, 1)),
-        ((1, 1, 1, 0), RequestState::Waiting { ticket, deadline: None })
+        (
+            (1, 1, 1, 0),
+            RequestState::Waiting {
+                tickets: Tickets { revision: parked.revision, count: 1 },
+                deadline: None
+            }
+        )
     );
     let retry = member.commands(3, vec![waits()]).outcomes.remove(0).outcome;
     assert_eq!((retry.revision, retry.result), (parked.revision, parked.result));
@@ -285,4 +291,53 @@ fn deadlines_are_bounded_apart_from_timers() {
     member.machine.head.counts.deadlines = limits::DEADLINES;
     let refused = member.command_unchecked(in_session(session, 1, waiting(2, 5), &[Step::Later]));
     assert_eq!(refused.result, Err(Rejection::TooMany { what: Counted::Deadlines }));
+}
+
+#[test]
+fn a_call_with_several_tickets_is_answered_by_the_first_that_is_completed() {
+    let (mut member, session) = member();
+    let first = park(&mut member, session, id(1), &[Step::LaterBy(3)]);
+    let ticket = |ordinal| TicketId::new(first.revision(), ordinal);
+    assert_eq!((first, member.counts()), (ticket(0), (1, 1, 1, 0)));
+    let complete = |ordinal| Step::Complete(ticket(ordinal).0, "yes".into());
+    let seen = member.run(&[complete(3), complete(1), complete(0), complete(2)]).unwrap();
+    assert_eq!(seen, ["0", "1", "0", "0"]);
+    let RequestState::Done { outcome, ticket: granted, parked: true } = state(&member, session, 1) else {
+        panic!("it is answered")
+    };
+    assert_eq!((outcome.result, granted), (result(&["yes"]), Some(ticket(1))));
+    let was = |was| Ok(Reply::Cancelled { was });
+    assert_eq!(member.command(cancel(session, 1)).result, was(Cancelled::Granted));
+    assert_eq!(member.heard(1), format!("cancel {} true\n", ticket(1)));
+}
+
+#[test]
+fn who_gives_up_is_told_of_each_ticket_and_a_deleted_space_gives_up_all() {
+    let (mut member, session) = member();
+    let first = park(&mut member, session, id(1), &[Step::LaterBy(2)]);
+    member.command(cancel(session, 1)).result.unwrap();
+    let heard = [0, 1].map(|n| format!("cancel {} false\n", TicketId::new(first.revision(), n)));
+    assert_eq!(member.heard(1), heard.concat());
+    member.one(create("other")).unwrap();
+    let parked = member.command(in_session(session, 2, id(2), &[Step::LaterBy(limits::CALL_TICKETS)]));
+    assert!(matches!(parked.result, Ok(Reply::Parked { .. })));
+    let applied = member.apply(0, [Action::DeleteSpace { name: space("other") }]);
+    assert_eq!((applied.completions.len(), member.counts()), (1, (1, 2, 0, 0)));
+}
+
+#[test]
+fn tickets_are_bounded_for_a_call_and_for_a_space() {
+    let (mut member, session) = member();
+    for (n, tickets) in [(1, 0), (2, limits::CALL_TICKETS + 1)] {
+        let refused = member.request(session, id(n), &[put("k", "v"), Step::LaterBy(tickets)]);
+        assert_eq!(refused, Err(Rejection::Fault(Fault::BadReply)));
+    }
+    let calls = limits::SPACE_TICKETS / u32::from(limits::CALL_TICKETS);
+    let sessions: Vec<_> = (2..=17).map(|nonce| member.open(nonce)).collect();
+    for n in 0..calls {
+        let by = sessions[n as usize % sessions.len()];
+        park(&mut member, by, id(u64::from(n) + 1), &[Step::LaterBy(limits::CALL_TICKETS)]);
+    }
+    assert_eq!(member.request(session, id(3), &[Step::Later]), Err(Rejection::TooManyWaiting));
+    assert_eq!(member.counts().2, u64::from(calls));
 }

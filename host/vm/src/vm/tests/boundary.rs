@@ -82,7 +82,7 @@ fn a_query_on_the_apply_engine_cannot_write() {
 #[test]
 fn operations_answer_later_or_now() {
     let replies = r#"(data (i32.const 2048) "\03\04\2a")"#;
-    assert_eq!(outcome("(i64.const 0x80000000001)", replies), Completion::Later);
+    assert_eq!(outcome("(i64.const 0x80000000001)", replies), Completion::Later { tickets: 1 });
     assert_eq!(
         fault("(i64.const 0x80000000002)", replies),
         Fault::BadReply,
