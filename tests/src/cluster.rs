@@ -277,12 +277,20 @@ impl Cluster {
     /// # Panics
     /// When it does not run.
     pub fn resident_bytes(&self, n: usize) -> u64 {
-        let id = self.members[n].child.as_ref().expect("the member runs").id();
+        let id = self.process_id(n);
         let pages = std::fs::read_to_string(format!("/proc/{id}/statm")).expect("the process is there");
         let pages: u64 =
             pages.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages");
         // SAFETY: `sysconf` only looks a constant up.
         pages * unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64
+    }
+
+    /// The id of a member's process.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn process_id(&self, n: usize) -> u32 {
+        self.members[n].child.as_ref().expect("the member runs").id()
     }
 
     /// Everything that a member logged so far.

@@ -100,6 +100,10 @@ macro_rules! for_each_reason {
                 ArgumentsTooLong = "ARGUMENTS_TOO_LONG", Rejected(ResourceExhausted);
                 /// The module is too long.
                 ModuleTooLong = "MODULE_TOO_LONG", Rejected(ResourceExhausted);
+                /// The module takes more time or memory to compile than a module may before it is
+                /// proposed; the failure names the limit.
+                ModuleTooCostly = "MODULE_TOO_COSTLY", Rejected(ResourceExhausted),
+                    next "split the module's large functions, or make it smaller";
                 /// The result is too long to be shown as JSON. The operation was carried out.
                 ReplyTooLong = "REPLY_TOO_LONG", Rejected(ResourceExhausted);
                 /// The module breaks a rule for modules.

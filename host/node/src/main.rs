@@ -2,7 +2,8 @@
 //!
 //! Four parts: `cli` reads the command line and runs commands, `bench` is the load generator of
 //! `synod bench`, `settings` describes what a member runs with, and `server` runs it. `server` and
-//! `settings` know nothing of the command line.
+//! `settings` know nothing of the command line. A member starts this program again to compile a
+//! module: that process runs `server`'s compiler and nothing else.
 
 mod bench;
 mod cli;
@@ -12,5 +13,8 @@ mod settings;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if server::is_compiler() {
+        return server::run_compiler();
+    }
     cli::main()
 }

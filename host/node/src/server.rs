@@ -35,6 +35,8 @@ use self::ports::{NodeMember, NodeRaft};
 use self::serve::{Serving, Sockets};
 use crate::settings::{ServerOptions, StartError};
 
+pub(crate) use self::ports::compile::{is_child as is_compiler, run_child as run_compiler};
+
 /// Runs a member until a signal stops it, or it cannot go on.
 ///
 /// # Errors

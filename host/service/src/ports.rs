@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use synod_abi::{AdmissionError, MemberId, ModuleHash, SessionId};
+use synod_abi::{AdmissionError, Limit, MemberId, ModuleHash, SessionId};
 use synod_machine::directory::Head;
 use synod_machine::{Admitted, Answer, Applied, Fatal, Query, StateView, Write};
 
@@ -230,16 +230,32 @@ pub enum QueryError {
 
 /// Runs queries on threads of their own.
 pub trait QueryRunner<V>: Send + Sync + 'static {
-    /// Runs one on `view`, as `synod_machine::query` does; dropping the future need not end it.
+    /// Runs one on `view`, as `synod_machine::query` does. Dropping the future ends it, sooner or
+    /// later.
     fn run(&self, view: V, query: Query) -> BoxFuture<'static, Result<Answer, QueryError>>;
+}
+
+/// Why the members are not ready for a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrepareFailure {
+    /// It takes more to compile than a module may: trying again will not help.
+    TooCostly {
+        /// The limit that it met.
+        limit: Limit,
+        /// For people.
+        message: String,
+    },
+    /// Too few members have compiled it; it may be tried again.
+    Unavailable(String),
 }
 
 /// Readies the members for a module before it is proposed.
 pub trait Preparer: Send + Sync + 'static {
     /// Checks a module: the name, version and hash that it has, or why it is not admitted.
     fn admit(&self, module: Arc<[u8]>) -> BoxFuture<'static, Result<Admitted, AdmissionError>>;
-    /// Compiles the module here and on the other members; resolves when a majority has it.
-    fn prepare(&self, hash: ModuleHash, module: Arc<[u8]>) -> BoxFuture<'static, Result<(), Unavailable>>;
+    /// Compiles the module here and on the other members; resolves when a majority has it. Dropping
+    /// the future ends what is not compiled yet.
+    fn prepare(&self, hash: ModuleHash, module: Arc<[u8]>) -> BoxFuture<'static, Result<(), PrepareFailure>>;
 }
 
 /// The set of implementations that a [`Member`](crate::Member) is made of.

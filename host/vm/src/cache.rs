@@ -50,8 +50,8 @@ impl Cache {
         Ok(cache)
     }
 
-    /// The compiled module, if there is one that is surely ours.
-    pub(crate) fn load(&self, kind: Kind, engine: &Engine, hash: ModuleHash) -> Option<Module> {
+    /// The compiled module, and how many bytes it has, if there is one that is surely ours.
+    pub(crate) fn load(&self, kind: Kind, engine: &Engine, hash: ModuleHash) -> Option<(Module, u64)> {
         let path = self.path(kind, hash);
         let bytes = match read(&path) {
             Ok(bytes) => bytes,
@@ -73,7 +73,7 @@ impl Cache {
             _ => Err("its authentication code does not fit".to_string()),
         };
         match module {
-            Ok(module) => Some(module),
+            Ok(module) => Some((module, (bytes.len() - TAG_BYTES) as u64)),
             Err(cause) => {
                 tracing::warn!(path = %path.display(), cause, "a compiled module is not trusted and is \
                     compiled again");
@@ -83,14 +83,10 @@ impl Cache {
         }
     }
 
-    /// Keeps a compiled module. Failing is not an error: it will be compiled again.
-    pub(crate) fn store(&self, kind: Kind, hash: ModuleHash, module: &Module) {
-        let stored =
-            module.serialize().map_err(|error| io::Error::other(format!("{error:?}"))).and_then(|code| {
-                let tag = self.tag(kind, module.engine(), hash, &code);
-                replace(&self.directory, &self.path(kind, hash), &[tag.as_bytes(), &code])
-            });
-        if let Err(error) = stored {
+    /// Keeps code of a module for `engine`. Failing is not an error: it will be compiled again.
+    pub(crate) fn store(&self, kind: Kind, engine: &Engine, hash: ModuleHash, code: &[u8]) {
+        let tag = self.tag(kind, engine, hash, code);
+        if let Err(error) = replace(&self.directory, &self.path(kind, hash), &[tag.as_bytes(), code]) {
             tracing::warn!(%hash, %error, "a compiled module is not kept on disk");
         }
     }

@@ -80,6 +80,25 @@ impl Kind {
 
 /// Makes the engine of a kind.
 pub(crate) fn engine(kind: Kind) -> Result<Engine, VmError> {
+    let slots = match kind {
+        Kind::Apply => APPLY_SLOTS,
+        Kind::Query => QUERY_SLOTS,
+    };
+    let mut config = config(kind)?;
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots)));
+    Engine::new(&config).map_err(VmError::engine)
+}
+
+/// Makes an engine whose code runs on the engine of the kind, and that runs nothing itself: it
+/// reserves no memory and uses no thread but its caller's.
+pub(crate) fn compiling(kind: Kind) -> Result<Engine, VmError> {
+    let mut config = config(kind)?;
+    config.parallel_compilation(false);
+    Engine::new(&config).map_err(VmError::engine)
+}
+
+/// What decides which code is made, and what it does.
+fn config(kind: Kind) -> Result<Config, VmError> {
     let mut config = Config::new();
     config.target(TARGET).map_err(VmError::engine)?;
     for flag in CPU_FLAGS {
@@ -111,20 +130,16 @@ pub(crate) fn engine(kind: Kind) -> Result<Engine, VmError> {
         .generate_address_map(false)
         .memory_may_move(false)
         .memory_init_cow(true)
-        .table_lazy_init(true)
-        .parallel_compilation(true);
-    let slots = match kind {
+        .table_lazy_init(true);
+    match kind {
         Kind::Apply => {
             config.consume_fuel(true).epoch_interruption(false).operator_cost(OperatorCost::new());
-            APPLY_SLOTS
         }
         Kind::Query => {
             config.consume_fuel(false).epoch_interruption(true);
-            QUERY_SLOTS
         }
-    };
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots)));
-    Engine::new(&config).map_err(VmError::engine)
+    }
+    Ok(config)
 }
 
 fn pool(slots: u32) -> PoolingAllocationConfig {

@@ -1,7 +1,7 @@
 //! Why the machinery of recipes cannot be set up, or a module not be made ready.
 use std::io;
 
-use synod_abi::{AdmissionError, ModuleHash};
+use synod_abi::{AdmissionError, Limit, ModuleHash};
 
 /// Why the machinery of recipes does not work on this host.
 #[derive(Debug, thiserror::Error)]
@@ -38,19 +38,31 @@ pub enum PrepareError {
         /// What the bytes are.
         actual: ModuleHash,
     },
-    /// Another module is being compiled all the time.
-    #[error("this member was busy compiling other modules; try again")]
+    /// Too many other modules wait to be compiled, or are compiled all the time.
+    #[error("this member is busy compiling other modules; try again")]
     Busy,
-    /// It takes too long to compile.
+    /// It takes more to compile than a module may before it is proposed.
     #[error(
-        "module {hash} did not compile within {limit_ms} ms; split its large functions, or try again \
-         on an idle member"
+        "module {hash} does not compile within {} = {}; split its large functions, or make it smaller",
+        limit.name,
+        limit.value
     )]
-    TooSlow {
+    TooCostly {
         /// Which.
         hash: ModuleHash,
-        /// `COMPILE_TIMEOUT_MS`.
-        limit_ms: u64,
+        /// A limit of [`compile`](crate::compile).
+        limit: Limit,
+    },
+    /// Whoever wanted the module has gone.
+    #[error("nobody waits for the module any more; install it again")]
+    Abandoned,
+    /// Its compiler was ended by something outside of it, or did not start.
+    #[error("module {hash} was not compiled on this member: {cause}; try again")]
+    CompilerDied {
+        /// Which.
+        hash: ModuleHash,
+        /// For people.
+        cause: String,
     },
     /// This member cannot compile it, though others may.
     #[error("module {hash} is admitted, but this member cannot compile it: {cause}")]

@@ -1,11 +1,11 @@
 //! Runs recipes: decides which modules are admitted, rewrites and compiles them, and executes their
 //! operations and queries with wasmtime, the same on every member.
 //!
-//! Three parts: [`admit`] is pure and shared by server and command line; [`Modules`] holds what is
-//! compiled, in memory and on disk; [`WasmVm`] (operations, with fuel, for the machine) and
-//! [`QueryEngine`] (queries, with a time-out, for a pool of threads) run it. What a trap means is
-//! decided in one place: something that every member suffers is a fault of the call, anything else
-//! stops the member.
+//! Four parts: [`admit`] is pure and shared by server and command line; [`compile`] makes code, in
+//! whichever process its user chooses; [`Modules`] holds what is compiled, in memory and on disk;
+//! [`WasmVm`] (operations, with fuel, for the machine) and [`QueryEngine`] (queries, with a
+//! time-out, for a pool of threads) run it. What a trap means is decided in one place: something
+//! that every member suffers is a fault of the call, anything else stops the member.
 //!
 //! It knows no storage and no log: host calls go to whatever implements `HostCalls`. No error text,
 //! fuel count or backtrace leaves it towards replicated state. It is the only crate that names
@@ -13,6 +13,7 @@
 
 mod admission;
 mod cache;
+pub mod compile;
 mod engine;
 mod error;
 mod instance;
@@ -29,7 +30,7 @@ mod wanted;
 pub use admission::{admit, explain};
 pub use engine::QUERY_SLOTS;
 pub use error::{PrepareError, VmError};
-pub use modules::{COMPILE_TIMEOUT_MS, Modules, PREPARED_MODULES};
+pub use modules::{CODE_MEMORY_BYTES, Modules, PREPARED_MODULES};
 pub use query::{AskedQuery, QueryEngine};
 pub use stack::spawn;
 pub use vm::WasmVm;

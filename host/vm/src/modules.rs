@@ -1,61 +1,43 @@
 //! Compiled modules of a member, by hash: shared by the apply thread, the queries, and whoever
 //! compiles ahead.
 //!
-//! Compiling takes long, so it happens on a thread of its own, one module at a time and within a
-//! time limit, before a module is proposed, and the apply thread finds the result. Each module is
-//! compiled twice, for the engine that replicas agree about and for that of queries. A failure to
-//! compile is this member's and never a verdict on the module: the verdict is admission's.
-use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+//! Compiling takes long and is done by a [`Compile`], bounded before a module is proposed and
+//! however long it takes after; the apply thread finds the result, or takes it from disk. Each
+//! module is compiled twice, for the engine that replicas agree about and for that of queries. A
+//! failure to compile is this member's and never a verdict on the module: the verdict is
+//! admission's.
+mod line;
+mod registry;
+
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use synod_abi::{HostCalls, ModuleHash};
 use synod_machine::module_hash;
-use wasmtime::{Engine, InstancePre, Linker, Module};
+use wasmtime::{Engine, Linker, Module};
 
+use self::line::Line;
+use self::registry::{Dropped, Registry};
 use crate::cache::Cache;
+use crate::compile::{Code, Compile, CompileError, InProcess, Terms};
 use crate::engine::{self, Kind};
-use crate::linker::{Call, linker, panic_text};
+use crate::linker::{Call, linker};
 use crate::query::Erased;
-use crate::{PrepareError, VmError, admission, instrument, stack};
+use crate::{PrepareError, VmError, Wanted, admission};
 
-/// Longest time that compiling a module may take before it is proposed. An honest one of 30 KB
-/// takes 60 ms; the limit is for those that are made to keep a compiler busy for minutes.
-pub const COMPILE_TIMEOUT_MS: u64 = 30_000;
+pub(crate) use self::registry::Compiled;
+pub use self::registry::PREPARED_MODULES;
 
-/// Modules that are kept compiled although no cluster state has them yet: the latest that were
-/// prepared.
-pub const PREPARED_MODULES: usize = 16;
-
-/// A module, compiled for both engines.
-pub(crate) struct Compiled {
-    pub(crate) apply: Module,
-    pub(crate) query: InstancePre<Call<Erased>>,
-}
-
-/// Why a compiled module is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum KeptAs {
-    /// It was prepared, as the n-th one, and may be installed soon.
-    Prepared(u64),
-    /// The cluster has it.
-    Installed,
-}
-
-struct Kept {
-    kept_as: KeptAs,
-    compiled: Arc<Compiled>,
-}
-
-#[derive(Default)]
-struct Registry {
-    kept: BTreeMap<ModuleHash, Kept>,
-    prepared: u64,
-}
+/// Most bytes of compiled code in memory. What was not used for longest is dropped, and loaded from
+/// disk when it is called again.
+pub const CODE_MEMORY_BYTES: u64 = 256 * 1_024 * 1_024;
+/// Pause before the first repetition, when the compiler of a committed module was ended.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+/// Longest pause between repetitions.
+const RETRY_LONGEST: Duration = Duration::from_secs(10);
 
 /// The compiled modules of a member. Cheap to share behind an [`Arc`].
 pub struct Modules {
@@ -63,33 +45,38 @@ pub struct Modules {
     query: Engine,
     query_linker: Linker<Call<Erased>>,
     fingerprint: [u8; 32],
+    compiler: Box<dyn Compile>,
     cache: Option<Cache>,
     registry: RwLock<Registry>,
     forgotten: AtomicU64,
-    busy: Mutex<bool>,
-    idle: Condvar,
+    line: Line,
 }
 
 impl Modules {
-    /// Without a cache on disk: for tests and tools.
+    /// Compiled in this process, without a cache on disk: for tests and tools.
     ///
     /// # Errors
     /// [`VmError::Engine`] if the engines do not start on this host.
     pub fn in_memory() -> Result<Arc<Self>, VmError> {
-        Self::new(None)
+        Self::new(None, Box::new(InProcess), CODE_MEMORY_BYTES)
     }
 
-    /// With compiled code kept in `directory` between starts. A directory that cannot be used is
-    /// reported in the log and done without: it saves time, nothing else.
+    /// Compiled by `compiler`, and kept in `directory` between starts. A directory that cannot be
+    /// used is reported in the log and done without: it saves time, nothing else.
     ///
     /// # Errors
     /// [`VmError::Engine`] if the engines do not start on this host.
-    pub fn with_cache(directory: &Path) -> Result<Arc<Self>, VmError> {
-        Self::new(Some(directory))
+    pub fn with_cache(directory: &Path, compiler: Box<dyn Compile>) -> Result<Arc<Self>, VmError> {
+        Self::new(Some(directory), compiler, CODE_MEMORY_BYTES)
     }
 
-    fn new(directory: Option<&Path>) -> Result<Arc<Self>, VmError> {
-        let (apply, query) = (engine::engine(Kind::Apply)?, engine::engine(Kind::Query)?);
+    fn new(
+        directory: Option<&Path>,
+        compiler: Box<dyn Compile>,
+        code_memory: u64,
+    ) -> Result<Arc<Self>, VmError> {
+        let apply = engine::engine(Kind::Apply)?;
+        let query = engine::engine(Kind::Query)?;
         let fingerprint = engine::fingerprint(&apply);
         let cache = directory.and_then(|directory| match Cache::open(directory, fingerprint) {
             Ok(cache) => Some(cache),
@@ -100,9 +87,20 @@ impl Modules {
             }
         });
         let query_linker = linker(&query)?;
-        let (registry, forgotten) = (RwLock::default(), AtomicU64::new(0));
-        let (busy, idle) = (Mutex::default(), Condvar::new());
-        Ok(Arc::new(Self { apply, query, query_linker, fingerprint, cache, registry, forgotten, busy, idle }))
+        let registry = RwLock::new(Registry::new(code_memory));
+        let forgotten = AtomicU64::new(0);
+        let line = Line::default();
+        Ok(Arc::new(Self {
+            apply,
+            query,
+            query_linker,
+            fingerprint,
+            compiler,
+            cache,
+            registry,
+            forgotten,
+            line,
+        }))
     }
 
     /// What this build means by running a recipe: for `Environment::engine`.
@@ -111,44 +109,34 @@ impl Modules {
     }
 
     /// Makes a module callable, by apply and by queries; nothing happens if it is. To be called
-    /// before a module is proposed, so that one which takes longer than [`COMPILE_TIMEOUT_MS`] to
-    /// compile never enters the log. Of those that are not installed after all, the last
-    /// [`PREPARED_MODULES`] are kept.
+    /// before a module is proposed, so that one which costs more than the limits of
+    /// [`compile`](crate::compile) allow never enters the log. Of those that are not installed
+    /// after all, the last [`PREPARED_MODULES`] are kept. Blocks, as long as it is `wanted`.
     ///
     /// # Errors
     /// [`PrepareError::WrongHash`] and [`PrepareError::NotAdmitted`] are about the bytes,
-    /// [`PrepareError::TooSlow`] is about how long they take to compile; the others are about this
-    /// member.
-    pub fn prepare(self: &Arc<Self>, hash: ModuleHash, module: &[u8]) -> Result<(), PrepareError> {
-        self.prepare_until(hash, module, Some(Instant::now() + Duration::from_millis(COMPILE_TIMEOUT_MS)))
-            .map(drop)
+    /// [`PrepareError::TooCostly`] is about what they take to compile; the others are about this
+    /// member, or the caller.
+    pub fn prepare(&self, hash: ModuleHash, module: &[u8], wanted: &Wanted) -> Result<(), PrepareError> {
+        self.obtain(hash, module, &Terms::Proposed(wanted.clone())).map(drop)
     }
 
     /// As [`Modules::prepare`], for a module that the cluster has taken already: however long it
-    /// takes.
+    /// takes, and before all that is not.
     ///
     /// # Errors
-    /// [`PrepareError`]; never [`PrepareError::TooSlow`].
-    pub fn prepare_committed(self: &Arc<Self>, hash: ModuleHash, module: &[u8]) -> Result<(), PrepareError> {
+    /// [`PrepareError`]; only about the bytes, or if the compiler refuses them.
+    pub fn prepare_committed(&self, hash: ModuleHash, module: &[u8]) -> Result<(), PrepareError> {
         self.committed(hash, module).map(drop)
     }
 
     /// As [`Modules::prepare_committed`]; what is returned stays usable when it is forgotten
     /// meanwhile.
-    pub(crate) fn committed(
-        self: &Arc<Self>,
-        hash: ModuleHash,
-        module: &[u8],
-    ) -> Result<Arc<Compiled>, PrepareError> {
-        self.prepare_until(hash, module, None)
+    pub(crate) fn committed(&self, hash: ModuleHash, module: &[u8]) -> Result<Arc<Compiled>, PrepareError> {
+        self.obtain(hash, module, &Terms::Committed)
     }
 
-    fn prepare_until(
-        self: &Arc<Self>,
-        hash: ModuleHash,
-        module: &[u8],
-        deadline: Option<Instant>,
-    ) -> Result<Arc<Compiled>, PrepareError> {
+    fn obtain(&self, hash: ModuleHash, module: &[u8], terms: &Terms) -> Result<Arc<Compiled>, PrepareError> {
         if let Some(compiled) = self.get(hash) {
             return Ok(compiled);
         }
@@ -157,102 +145,116 @@ impl Modules {
             return Err(PrepareError::WrongHash { expected: hash, actual });
         }
         admission::admit(module).map_err(PrepareError::NotAdmitted)?;
-        let permit = self.permit(deadline).ok_or(PrepareError::Busy)?;
+        let first = self.line.claim(hash, terms)?;
+        if let Some(compiled) = self.found(hash, terms) {
+            return Ok(compiled);
+        }
+        // A module must not be claimed while it waits in the line: it may become committed.
+        drop(first);
+        let _place = self.line.place(terms)?;
+        let _claim = self.line.claim(hash, terms)?;
         if let Some(compiled) = self.get(hash) {
             return Ok(compiled);
         }
-        let (done, result) = mpsc::sync_channel(1);
-        let (modules, bytes) = (self.clone(), module.to_vec());
-        // A thread of its own, which can be given up; it is on a large stack, because a compiler
-        // recurses with what it compiles.
-        let compile = move || {
-            let compiled = catch_unwind(AssertUnwindSafe(|| modules.compile_both(hash, &bytes)));
-            let compiled = compiled
-                .unwrap_or_else(|panic| Err(format!("the compiler panicked: {}", panic_text(&*panic))));
-            let _ = done.send((compiled, permit));
+        let started = Instant::now();
+        let code = self.compile(hash, &Arc::from(module), terms)?;
+        let took_ms = started.elapsed().as_millis() as u64;
+        tracing::debug!(%hash, took_ms, "compiled a module");
+        let load = |engine: &Engine, code: &[u8]| {
+            // SAFETY: the code was just made by the compiler of this build, for this engine.
+            let module = unsafe { Module::deserialize(engine, code) };
+            module.map_err(|error| PrepareError::Compile { hash, cause: format!("{error:?}") })
         };
-        let failed = |cause: String| PrepareError::Compile { hash, cause };
-        stack::spawn("synod-compile", compile)
-            .map_err(|error| failed(format!("no thread to compile on: {error}")))?;
-        let received = match deadline {
-            Some(deadline) => result.recv_timeout(deadline.saturating_duration_since(Instant::now())),
-            None => result.recv().map_err(RecvTimeoutError::from),
-        };
-        // The permit is held until others can see the result.
-        let (compiled, _permit) = received.map_err(|error| match error {
-            RecvTimeoutError::Timeout => PrepareError::TooSlow { hash, limit_ms: COMPILE_TIMEOUT_MS },
-            RecvTimeoutError::Disconnected => failed("its thread ended".to_string()),
-        })?;
-        let compiled = compiled.map_err(failed)?;
-        let ready = Arc::new(Compiled { apply: compiled.apply, query: compiled.query });
-        self.keep(hash, ready.clone(), deadline.is_none());
+        let apply = load(&self.apply, &code.apply)?;
+        let query = load(&self.query, &code.query)?;
+        let compiled = self.keep(hash, apply, query, (code.apply.len() + code.query.len()) as u64, terms)?;
         // After it is kept, because files of what is not kept are removed.
         if let Some(cache) = &self.cache {
-            compiled.fresh.iter().for_each(|(kind, module)| cache.store(*kind, hash, module));
+            cache.store(Kind::Apply, &self.apply, hash, &code.apply);
+            cache.store(Kind::Query, &self.query, hash, &code.query);
         }
-        Ok(ready)
+        Ok(compiled)
     }
 
-    /// Keeps a module, and drops the oldest of those that were prepared if they are too many.
-    fn keep(&self, hash: ModuleHash, compiled: Arc<Compiled>, installed: bool) {
+    /// A module that is compiled already: in memory, or on disk.
+    fn found(&self, hash: ModuleHash, terms: &Terms) -> Option<Arc<Compiled>> {
+        if let Some(compiled) = self.get(hash) {
+            return Some(compiled);
+        }
+        let cache = self.cache.as_ref()?;
+        let (apply, apply_bytes) = cache.load(Kind::Apply, &self.apply, hash)?;
+        let (query, query_bytes) = cache.load(Kind::Query, &self.query, hash)?;
+        self.keep(hash, apply, query, apply_bytes + query_bytes, terms).ok()
+    }
+
+    /// Has a module compiled. A committed one is tried again until its compiler answers.
+    fn compile(&self, hash: ModuleHash, module: &Arc<[u8]>, terms: &Terms) -> Result<Code, PrepareError> {
+        let mut pause = RETRY_FIRST;
+        loop {
+            match (self.compiler.compile(module, terms), terms) {
+                (Ok(code), _) => return Ok(code),
+                (Err(CompileError::Died(cause)), Terms::Committed) => {
+                    tracing::error!(%hash, cause, pause_ms = pause.as_millis() as u64, "a module of the \
+                        cluster could not be compiled; what needs it waits, and it is tried again");
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(RETRY_LONGEST);
+                }
+                (Err(error), _) => return Err(error.of(hash)),
+            }
+        }
+    }
+
+    fn keep(
+        &self,
+        hash: ModuleHash,
+        apply: Module,
+        query: Module,
+        bytes: u64,
+        terms: &Terms,
+    ) -> Result<Arc<Compiled>, PrepareError> {
+        let query = self.query_linker.instantiate_pre(&query);
+        let query = query.map_err(|error| PrepareError::Compile { hash, cause: format!("{error:?}") })?;
         let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
-        registry.prepared += 1;
-        let kept_as = if installed { KeptAs::Installed } else { KeptAs::Prepared(registry.prepared) };
-        registry.kept.insert(hash, Kept { kept_as, compiled });
-        let prepared = |(hash, kept): (&ModuleHash, &Kept)| match kept.kept_as {
-            KeptAs::Prepared(turn) => Some((turn, *hash)),
-            KeptAs::Installed => None,
-        };
-        let prepared: BTreeMap<u64, ModuleHash> = registry.kept.iter().filter_map(prepared).collect();
-        let excess = prepared.len().saturating_sub(PREPARED_MODULES);
-        for oldest in prepared.values().take(excess) {
-            registry.kept.remove(oldest);
+        let compiled = registry.compiled(apply, query, bytes);
+        let installed = matches!(terms, Terms::Committed);
+        let Dropped { forgotten, code } = registry.keep(hash, compiled.clone(), installed);
+        drop(registry);
+        if code {
             self.forgotten.fetch_add(1, Ordering::Release);
         }
-        drop(registry);
         if let Some(cache) = &self.cache {
-            prepared.values().take(excess).for_each(|hash| cache.remove(*hash));
+            forgotten.iter().for_each(|hash| cache.remove(*hash));
         }
+        Ok(compiled)
     }
 
-    /// Whether a module is callable.
+    /// Whether the code of a module is in memory.
     pub fn is_prepared(&self, hash: ModuleHash) -> bool {
-        self.get(hash).is_some()
+        self.registry.read().unwrap_or_else(PoisonError::into_inner).has_code(hash)
     }
 
     /// Drops every module that was installed and is not in `installed`, from memory and disk. Those
     /// that were prepared and may be installed yet stay; calls that run go on.
     pub fn retain(&self, installed: &BTreeSet<ModuleHash>) {
         let files = self.cache.as_ref().map(Cache::files).unwrap_or_default();
-        let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
-        registry.kept.retain(|hash, kept| {
-            if installed.contains(hash) {
-                kept.kept_as = KeptAs::Installed;
-            }
-            installed.contains(hash) || kept.kept_as != KeptAs::Installed
-        });
+        let kept = self.registry.write().unwrap_or_else(PoisonError::into_inner).retain(installed);
         self.forgotten.fetch_add(1, Ordering::Release);
-        let wanted: BTreeSet<String> =
-            installed.iter().chain(registry.kept.keys()).map(ModuleHash::to_string).collect();
-        drop(registry);
+        let wanted: BTreeSet<String> = installed.iter().chain(&kept).map(ModuleHash::to_string).collect();
         for (hash, path) in files.iter().filter(|(hash, _)| !wanted.contains(hash)) {
             tracing::debug!(hash, "a module is no longer installed; its compiled code goes");
             let _ = std::fs::remove_file(path);
         }
     }
 
-    /// How often a module was dropped: what was made of them is looked through when it changes.
+    /// How often a module or its code was dropped: what was made of them is looked through when it
+    /// changes.
     pub(crate) fn forgotten(&self) -> u64 {
         self.forgotten.load(Ordering::Acquire)
     }
 
+    /// The code of a module, if it is in memory.
     pub(crate) fn get(&self, hash: ModuleHash) -> Option<Arc<Compiled>> {
-        self.registry
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .kept
-            .get(&hash)
-            .map(|kept| kept.compiled.clone())
+        self.registry.read().unwrap_or_else(PoisonError::into_inner).get(hash)
     }
 
     pub(crate) fn apply_engine(&self) -> &Engine {
@@ -265,59 +267,6 @@ impl Modules {
 
     pub(crate) fn apply_linker<H: HostCalls + 'static>(&self) -> Result<Linker<Call<H>>, VmError> {
         linker(&self.apply)
-    }
-
-    /// Waits until nothing is compiled, and keeps others from it.
-    fn permit(self: &Arc<Self>, deadline: Option<Instant>) -> Option<Permit> {
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        while *busy {
-            busy = match deadline {
-                None => self.idle.wait(busy).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.checked_duration_since(Instant::now())?;
-                    self.idle.wait_timeout(busy, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-        *busy = true;
-        Some(Permit(self.clone()))
-    }
-
-    fn compile_both(&self, hash: ModuleHash, module: &[u8]) -> Result<Done, String> {
-        let instrumented = instrument::instrument(module).map_err(|fatal| fatal.0)?;
-        let mut fresh = Vec::new();
-        let mut compile = |kind: Kind, engine: &Engine| -> Result<Module, String> {
-            if let Some(module) = self.cache.as_ref().and_then(|cache| cache.load(kind, engine, hash)) {
-                return Ok(module);
-            }
-            let started = Instant::now();
-            let module = Module::new(engine, &instrumented).map_err(|error| format!("{error:?}"))?;
-            let took_ms = started.elapsed().as_millis() as u64;
-            tracing::debug!(%hash, engine = kind.name(), took_ms, "compiled a module");
-            fresh.push((kind, module.clone()));
-            Ok(module)
-        };
-        let apply = compile(Kind::Apply, &self.apply)?;
-        let query = compile(Kind::Query, &self.query)?;
-        let query = self.query_linker.instantiate_pre(&query).map_err(|error| format!("{error:?}"))?;
-        Ok(Done { apply, query, fresh })
-    }
-}
-
-/// What a compilation made; `fresh` is what was not on disk.
-struct Done {
-    apply: Module,
-    query: InstancePre<Call<Erased>>,
-    fresh: Vec<(Kind, Module)>,
-}
-
-/// The right to compile; passes on when dropped.
-struct Permit(Arc<Modules>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        *self.0.busy.lock().unwrap_or_else(PoisonError::into_inner) = false;
-        self.0.idle.notify_one();
     }
 }
 

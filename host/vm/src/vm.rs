@@ -14,12 +14,14 @@ use wasmtime::{InstancePre, Linker, Store};
 
 use crate::instance::Live;
 use crate::linker::Call;
+use crate::modules::Compiled;
 use crate::pristine::{LINE_SHIFT, Pristine};
 use crate::{Modules, VmError, admission, stack};
 
 /// What is kept of a module.
 struct Linked<H: 'static> {
     pre: InstancePre<Call<H>>,
+    compiled: Arc<Compiled>,
     pristine: Pristine,
 }
 
@@ -68,7 +70,7 @@ impl<H: HostCalls + Send + 'static> WasmVm<H> {
         self.slots.len()
     }
 
-    /// Drops the modules that were forgotten since it was last done.
+    /// Drops the modules whose code has left memory since it was last done.
     fn unlink_forgotten(&mut self) {
         let forgotten = self.modules.forgotten();
         if self.forgotten != forgotten {
@@ -93,7 +95,7 @@ impl<H: HostCalls + Send + 'static> WasmVm<H> {
         if kept.is_none() {
             self.evict();
         }
-        let Linked { pre, pristine } = self
+        let Linked { pre, compiled, pristine } = self
             .linked
             .get(&module)
             .ok_or_else(|| Fatal(format!("module {module} is called before it was loaded")))?;
@@ -103,6 +105,7 @@ impl<H: HostCalls + Send + 'static> WasmVm<H> {
                 slot
             }
             None => {
+                compiled.touch();
                 let mut store = Store::new(self.modules.apply_engine(), Call::idle());
                 fuel_of(&mut store, limits::CALL_FUEL)?;
                 match Live::new(pre, store)? {
@@ -149,7 +152,8 @@ impl<H: HostCalls + Send + 'static> Vm<H> for WasmVm<H> {
         let compiled = self.modules.committed(hash, module).map_err(|error| Fatal(error.to_string()))?;
         let pre = self.linker.instantiate_pre(&compiled.apply);
         let pre = pre.map_err(|error| Fatal(format!("module {hash} cannot be linked: {error:?}")))?;
-        self.linked.insert(hash, Linked { pre, pristine: Pristine::of(module)? });
+        self.unlink_forgotten();
+        self.linked.insert(hash, Linked { pre, compiled, pristine: Pristine::of(module)? });
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use super::net::peers::Peers;
 use super::net::roster::Roster;
 use super::open::{Data, storage_error};
 use super::ports::apply::ApplyThread;
+use super::ports::compile::ChildCompiler;
 use super::ports::prepare::{Compiler, MajorityPreparer};
 use super::ports::queries::QueryThreads;
 use super::ports::replication::RaftReplication;
@@ -64,7 +65,9 @@ pub(super) async fn build(
     data: Data,
 ) -> Result<Built, StartError> {
     let Data { store, tripwire, identity, applied, empty } = data;
-    let modules = Modules::with_cache(&options.data_dir.join("modules")).map_err(StartError::fatal)?;
+    let child_compiler = Box::new(ChildCompiler::new().map_err(StartError::Fatal)?);
+    let modules = Modules::with_cache(&options.data_dir.join("modules"), child_compiler);
+    let modules = modules.map_err(StartError::fatal)?;
     let environment = Environment { semantics: Environment::SEMANTICS, engine: modules.engine_fingerprint() };
     let rows = Rows { log: store.clone(), state: store.clone() };
     let peers = Peers::new(identity.clone(), roster.clone());

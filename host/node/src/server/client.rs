@@ -22,6 +22,7 @@ use synod_api::status_of_failure;
 use synod_api::v1::Header;
 use synod_machine::Fatal;
 use synod_service::{CallFailure, UnavailableReason};
+use synod_vm::compile::COMPILE_TIMEOUT_MS;
 use tokio::sync::watch;
 use tonic::{Request, Status};
 
@@ -30,6 +31,10 @@ use crate::server::ports::{NodeMember, NodeRaft, NodeState};
 
 pub(crate) use self::port::ClientPort;
 pub(crate) use self::watches::encode_event;
+
+/// How long an installation may take, unless a call may take longer: waiting for another module's
+/// compiler, and compiling, each at its limit.
+const INSTALL_TIMEOUT: Duration = Duration::from_millis(2 * COMPILE_TIMEOUT_MS);
 
 /// What every service of the client port needs.
 #[derive(Clone)]
@@ -99,6 +104,12 @@ impl Front {
     /// limit.
     fn timeout<T>(&self, request: &Request<T>) -> Duration {
         asked_timeout(request).map_or(self.call_timeout, |asked| asked.min(self.call_timeout))
+    }
+
+    /// The same for an installation: compiling may take longer than a call.
+    fn install_timeout<T>(&self, request: &Request<T>) -> Duration {
+        let longest = INSTALL_TIMEOUT.max(self.call_timeout);
+        asked_timeout(request).map_or(longest, |asked| asked.min(longest))
     }
 }
 

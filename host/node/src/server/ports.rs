@@ -2,6 +2,7 @@
 //!
 //! [`NodePorts`] names the concrete types behind the type parameters of the service crate.
 pub(crate) mod apply;
+pub(crate) mod compile;
 pub(crate) mod prepare;
 pub(crate) mod queries;
 pub(crate) mod replication;

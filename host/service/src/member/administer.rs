@@ -10,7 +10,7 @@ use super::call::space_name;
 use super::events::SpaceListing;
 use super::{Member, rejected};
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason};
-use crate::ports::{Monotonic, Ports, Preparer, Unavailable};
+use crate::ports::{Monotonic, Ports, PrepareFailure, Preparer};
 use crate::read::Consistency;
 use crate::read::RecipeEntry;
 
@@ -107,8 +107,7 @@ impl<P: Ports> Member<P> {
         };
         let prepared =
             self.0.reader.by(deadline, self.0.preparer.prepare(admitted.hash, module.clone())).await?;
-        prepared
-            .map_err(|Unavailable(message)| CallFailure::unavailable(UnavailableReason::NotReady, message))?;
+        prepared.map_err(not_prepared)?;
         let action = Action::InstallRecipe { module: Blob(module.to_vec()), replace };
         let outcome = self.propose(action, caller, deadline).await?;
         let (recipe, hash, already) = match &outcome.result {
@@ -301,6 +300,17 @@ fn recipe_name(name: &str) -> Result<RecipeName, CallFailure> {
     RecipeName::new(name).map_err(|error| {
         Rejected::new(Reason::InvalidName, format!("{name:?} is not the name of a recipe: {error}")).into()
     })
+}
+
+fn not_prepared(failure: PrepareFailure) -> CallFailure {
+    match failure {
+        PrepareFailure::TooCostly { limit, message } => {
+            Rejected::new(Reason::ModuleTooCostly, message).at_limit(limit.name, limit.value).into()
+        }
+        PrepareFailure::Unavailable(message) => {
+            CallFailure::unavailable(UnavailableReason::NotReady, message)
+        }
+    }
 }
 
 fn created(name: &SpaceName, outcome: &Outcome) -> Option<Created> {

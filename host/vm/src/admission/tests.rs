@@ -33,7 +33,7 @@ fn limited(bytes: &[u8], what: Limited, actual: u64, limit: u64) {
 #[track_caller]
 fn compiles(bytes: &[u8]) {
     admit(bytes).expect("it is admitted");
-    modules().prepare(module_hash(bytes), bytes).expect("it compiles");
+    modules().prepare_committed(module_hash(bytes), bytes).expect("it compiles");
 }
 
 #[test]

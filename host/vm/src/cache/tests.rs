@@ -1,7 +1,7 @@
 //! Whatever is wrong with a file, the module is compiled again.
 use synod_abi::ModuleHash;
 use synod_machine::module_hash;
-use wasmtime::Engine;
+use wasmtime::{Engine, Module};
 
 use super::*;
 use crate::engine::{engine, fingerprint};
@@ -12,19 +12,19 @@ struct Fixture {
     directory: tempfile::TempDir,
     engine: Engine,
     hash: ModuleHash,
-    module: Module,
+    code: Vec<u8>,
 }
 
 impl Fixture {
     fn new() -> Self {
         let bytes = recipe(DONE, "");
         let engine = engine(Kind::Apply).expect("the engine starts");
-        let module = Module::new(&engine, instrument(&bytes).expect("it is admitted")).expect("it compiles");
+        let code = engine.precompile_module(&instrument(&bytes).expect("it is admitted"));
         Self {
             directory: tempfile::tempdir().expect("a directory"),
             engine,
             hash: module_hash(&bytes),
-            module,
+            code: code.expect("it compiles"),
         }
     }
 
@@ -38,14 +38,14 @@ impl Fixture {
 
     fn stored(&self) -> (Cache, PathBuf) {
         let cache = self.open();
-        cache.store(Kind::Apply, self.hash, &self.module);
+        cache.store(Kind::Apply, &self.engine, self.hash, &self.code);
         let file = cache.path(Kind::Apply, self.hash);
         assert!(file.exists());
         (cache, file)
     }
 
     fn load(&self, cache: &Cache) -> Option<Module> {
-        cache.load(Kind::Apply, &self.engine, self.hash)
+        cache.load(Kind::Apply, &self.engine, self.hash).map(|(module, _)| module)
     }
 }
 

@@ -9,6 +9,15 @@ fn two_engines_of_a_kind_have_one_fingerprint() {
 }
 
 #[test]
+fn what_a_compiling_engine_makes_fits_the_engine_that_runs_it() {
+    for kind in [Kind::Apply, Kind::Query] {
+        let [makes, runs] = [compiling(kind).expect("engine"), engine(kind).expect("engine")];
+        assert_eq!(compatibility(&makes), compatibility(&runs));
+        assert_eq!(fingerprint(&makes), fingerprint(&runs));
+    }
+}
+
+#[test]
 fn code_for_queries_does_not_fit_the_apply_engine() {
     let [apply, query] = [engine(Kind::Apply).expect("engine"), engine(Kind::Query).expect("engine")];
     assert_ne!(compatibility(&apply), compatibility(&query));

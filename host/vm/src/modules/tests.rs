@@ -7,14 +7,25 @@ use synod_machine::{Completion, Invocation, QueryVm, Vm, module_hash};
 use synod_abi::testing::MapHost;
 
 use super::*;
+use crate::compile::InProcess;
 use crate::fixtures::{DONE, modules, operation, recipe, wasm};
 use crate::{QueryEngine, Wanted, WasmVm};
+
+mod compiling;
+
+fn on_disk(directory: &Path) -> Arc<Modules> {
+    Modules::with_cache(directory, Box::new(InProcess)).expect("the engines start")
+}
+
+fn prepare(modules: &Modules, module: &[u8]) -> Result<(), PrepareError> {
+    modules.prepare(module_hash(module), module, &Wanted::always())
+}
 
 #[test]
 fn bytes_of_another_hash_are_refused() {
     let module = recipe(DONE, "");
     let wrong = PrepareError::WrongHash { expected: ModuleHash([1; 32]), actual: module_hash(&module) };
-    assert_eq!(modules().prepare(ModuleHash([1; 32]), &module), Err(wrong));
+    assert_eq!(modules().prepare(ModuleHash([1; 32]), &module, &Wanted::always()), Err(wrong));
     assert!(!modules().is_prepared(ModuleHash([1; 32])));
 }
 
@@ -22,7 +33,7 @@ fn bytes_of_another_hash_are_refused() {
 fn what_is_not_admitted_is_not_compiled() {
     let module = wasm("(module)");
     let missing = AdmissionError::MissingExport { name: "memory".to_string() };
-    assert_eq!(modules().prepare(module_hash(&module), &module), Err(PrepareError::NotAdmitted(missing)));
+    assert_eq!(prepare(&modules(), &module), Err(PrepareError::NotAdmitted(missing)));
 }
 
 #[test]
@@ -31,32 +42,10 @@ fn many_may_prepare_one_module_at_once() {
     let module = recipe(DONE, "(func (nop))");
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| assert_eq!(modules.prepare(module_hash(&module), &module), Ok(())));
+            scope.spawn(|| assert_eq!(prepare(&modules, &module), Ok(())));
         }
     });
-    assert_eq!(modules.registry.read().expect("nobody panicked").kept.len(), 1);
-}
-
-#[test]
-fn a_module_that_compiles_too_long_is_given_up_and_leaves_nothing() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let modules = Modules::with_cache(directory.path()).expect("the engines start");
-    let slow = recipe(
-        "(drop (call $slow)) (i64.const 0)",
-        &format!("(func $slow (result f64) f64.const 0 {})", "call $slow f64.add ".repeat(4_000)),
-    );
-    let deadline = Instant::now() + Duration::from_millis(1);
-    let given_up = modules.prepare_until(module_hash(&slow), &slow, Some(deadline));
-    assert!(matches!(given_up, Err(PrepareError::TooSlow { .. })));
-    let busy = modules.prepare_until(module_hash(&recipe(DONE, "")), &recipe(DONE, ""), Some(Instant::now()));
-    assert!(matches!(busy, Err(PrepareError::Busy)));
-    works(&modules, &recipe(DONE, ""));
-    assert!(!modules.is_prepared(module_hash(&slow)));
-    assert_eq!(
-        fs::read_dir(directory.path()).expect("it is there").count(),
-        3,
-        "the key, and the other module twice"
-    );
+    assert_eq!(modules.registry.read().expect("nobody panicked").len(), 1);
 }
 
 /// Runs an operation and a query of `module`.
@@ -103,13 +92,13 @@ fn a_restart_runs_what_was_compiled_before() {
         files.sort();
         files
     };
-    works(&Modules::with_cache(directory.path()).expect("the engines start"), &module);
+    works(&on_disk(directory.path()), &module);
     let first = compiled();
     assert_eq!(first.len(), 2);
-    let again = Modules::with_cache(directory.path()).expect("the engines start");
+    let again = on_disk(directory.path());
     works(&again, &module);
     assert_eq!(compiled(), first);
-    let unused = Modules::with_cache(directory.path()).expect("the engines start");
+    let unused = on_disk(directory.path());
     unused.retain(&BTreeSet::from([module_hash(&module)]));
     assert_eq!(compiled(), first);
     unused.retain(&BTreeSet::new());
@@ -134,11 +123,11 @@ fn files(directory: &Path) -> usize {
 #[test]
 fn a_module_that_is_no_longer_installed_leaves_memory_disk_and_links_and_can_come_back() {
     let directory = tempfile::tempdir().expect("a directory");
-    let modules = Modules::with_cache(directory.path()).expect("the engines start");
+    let modules = on_disk(directory.path());
     let mut vm = WasmVm::<MapHost>::new(modules.clone()).expect("the host calls link");
     let [stays, goes] = [numbered(1), numbered(2)];
     for module in [&stays, &goes] {
-        modules.prepare(module_hash(module), module).expect("it compiles");
+        prepare(&modules, module).expect("it compiles");
         vm.load(module_hash(module), module).expect("it is prepared");
     }
     vm.retain(&BTreeSet::from([module_hash(&stays), module_hash(&goes)]));
@@ -160,7 +149,7 @@ fn what_is_prepared_outlives_changes_of_other_modules() {
     let modules = Modules::in_memory().expect("the engines start");
     let mut vm = WasmVm::<MapHost>::new(modules.clone()).expect("the host calls link");
     let module = numbered(1);
-    modules.prepare(module_hash(&module), &module).expect("it compiles");
+    prepare(&modules, &module).expect("it compiles");
     vm.retain(&BTreeSet::new());
     vm.retain(&BTreeSet::new());
     assert!(modules.is_prepared(module_hash(&module)));
@@ -169,12 +158,12 @@ fn what_is_prepared_outlives_changes_of_other_modules() {
 #[test]
 fn modules_that_are_prepared_and_never_installed_push_each_other_out() {
     let directory = tempfile::tempdir().expect("a directory");
-    let modules = Modules::with_cache(directory.path()).expect("the engines start");
+    let modules = on_disk(directory.path());
     let installed = numbered(PREPARED_MODULES + 1);
     modules.prepare_committed(module_hash(&installed), &installed).expect("it compiles");
     let prepared: Vec<_> = (0..=PREPARED_MODULES).map(numbered).collect();
     for module in &prepared {
-        modules.prepare(module_hash(module), module).expect("it compiles");
+        prepare(&modules, module).expect("it compiles");
     }
     assert!(!modules.is_prepared(module_hash(&prepared[0])));
     assert!(prepared[1..].iter().chain([&installed]).all(|module| modules.is_prepared(module_hash(module))));
@@ -198,5 +187,5 @@ fn a_module_that_is_forgotten_under_a_runner_is_loaded_again() {
 #[test]
 fn a_directory_that_cannot_be_used_is_done_without() {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    works(&Modules::with_cache(file.path()).expect("the engines start"), &recipe(DONE, ""));
+    works(&on_disk(file.path()), &recipe(DONE, ""));
 }

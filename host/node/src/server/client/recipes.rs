@@ -117,7 +117,7 @@ impl Recipes for RecipesService {
     type LogsStream = BoxStream<'static, Result<LogLine, Status>>;
 
     async fn install(&self, request: Request<InstallRequest>) -> Result<Response<InstallReply>, Status> {
-        let timeout = self.0.timeout(&request);
+        let timeout = self.0.install_timeout(&request);
         let InstallRequest { module, replace, no_space, space } = request.into_inner();
         if replace && !self.0.replace {
             return Err(self.0.status(replace_is_off()));

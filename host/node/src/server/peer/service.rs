@@ -233,7 +233,7 @@ impl Peer for PeerService {
         }
         let hash = hash.ok_or_else(|| Status::invalid_argument("a module without its hash"))?;
         let prepared = self.compiler.compile(hash, module.into()).await;
-        let problem = prepared.err().unwrap_or_default();
+        let problem = prepared.err().map(|error| error.to_string()).unwrap_or_default();
         Ok(Response::new(PrepareReply { ready: problem.is_empty(), problem }))
     }
 

@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use synod_abi::{AdmissionError, ModuleHash};
 use synod_machine::Admitted;
-use synod_service::ports::{Preparer, Unavailable};
-use synod_vm::Modules;
+use synod_service::ports::{PrepareFailure, Preparer};
+use synod_vm::{Modules, PrepareError, Wanted};
 
 use crate::server::net::peers::Peers;
 use crate::server::net::roster::Roster;
@@ -18,17 +18,17 @@ use crate::server::net::roster::Roster;
 pub(crate) struct Compiler(pub(crate) Arc<Modules>);
 
 impl Compiler {
-    /// Compiles a module, if it is not compiled.
+    /// Compiles a module, if it is not compiled. Dropping the future ends the compilation.
     ///
     /// # Errors
-    /// The problem with the module, for people.
-    pub(crate) async fn compile(&self, hash: ModuleHash, module: Arc<[u8]>) -> Result<(), String> {
+    /// [`PrepareError`].
+    pub(crate) async fn compile(&self, hash: ModuleHash, module: Arc<[u8]>) -> Result<(), PrepareError> {
         let modules = self.0.clone();
-        let compiled = tokio::task::spawn_blocking(move || {
-            modules.prepare(hash, &module).map_err(|error| error.to_string())
+        let (wanted, _wanted_by) = Wanted::new();
+        let compiled = tokio::task::spawn_blocking(move || modules.prepare(hash, &module, &wanted)).await;
+        compiled.unwrap_or_else(|error| {
+            Err(PrepareError::CompilerDied { hash, cause: format!("its thread ended: {error}") })
         })
-        .await;
-        compiled.unwrap_or_else(|error| Err(format!("the compiler's thread ended: {error}")))
     }
 }
 
@@ -51,11 +51,11 @@ impl Preparer for MajorityPreparer {
         })
     }
 
-    fn prepare(&self, hash: ModuleHash, module: Arc<[u8]>) -> BoxFuture<'static, Result<(), Unavailable>> {
+    fn prepare(&self, hash: ModuleHash, module: Arc<[u8]>) -> BoxFuture<'static, Result<(), PrepareFailure>> {
         let this = self.clone();
         Box::pin(async move {
             let majority = this.roster.len() / 2 + 1;
-            this.compiler.compile(hash, module.clone()).await.map_err(Unavailable)?;
+            this.compiler.compile(hash, module.clone()).await.map_err(failure)?;
             let others: Vec<_> = this.roster.others().map(|(id, peer)| (id, peer.name.clone())).collect();
             let mut asked: FuturesUnordered<_> = others
                 .into_iter()
@@ -72,7 +72,7 @@ impl Preparer for MajorityPreparer {
                     Some((_, Ok(()))) => ready += 1,
                     Some((name, Err(problem))) => problems.push(format!("{name}: {problem}")),
                     None => {
-                        return Err(Unavailable(format!(
+                        return Err(PrepareFailure::Unavailable(format!(
                             "only {ready} of {majority} needed members could compile the module: {}",
                             problems.join("; ")
                         )));
@@ -83,5 +83,19 @@ impl Preparer for MajorityPreparer {
             tokio::spawn(async move { while asked.next().await.is_some() {} });
             Ok(())
         })
+    }
+}
+
+/// What this member's failure to compile a module means for its installation.
+fn failure(error: PrepareError) -> PrepareFailure {
+    let message = error.to_string();
+    match error {
+        PrepareError::TooCostly { limit, .. } => PrepareFailure::TooCostly { limit, message },
+        PrepareError::NotAdmitted(_)
+        | PrepareError::WrongHash { .. }
+        | PrepareError::Busy
+        | PrepareError::Abandoned
+        | PrepareError::CompilerDied { .. }
+        | PrepareError::Compile { .. } => PrepareFailure::Unavailable(message),
     }
 }

@@ -1,11 +1,11 @@
 //! What callers are told when something is wrong, and that the member goes on.
-use synod_abi::{MemberId, Revision, limits};
+use synod_abi::{Limit, MemberId, Revision, limits};
 use synod_machine::Caller;
 
 use super::rejection;
 use crate::failure::{CallFailure, Reason, UnavailableReason, Value};
 use crate::member::{Args, NewSpace, SpaceMade};
-use crate::ports::{Role, Unavailable};
+use crate::ports::{PrepareFailure, Role};
 use crate::progress::lock;
 use crate::read::Consistency;
 use crate::testing::cluster::{Cluster, TIMEOUT, look};
@@ -128,7 +128,13 @@ fn a_module_is_admitted_and_prepared_before_it_is_proposed() {
     assert_eq!(rejection(install(&mut cluster, b"not a module".to_vec())).reason, Reason::NotAdmitted);
     let too_long = rejection(install(&mut cluster, vec![0; limits::MODULE_BYTES + 1]));
     assert_eq!(too_long.limit.map(|limit| limit.value), Some(limits::MODULE_BYTES as u64));
-    *lock(&cluster.node(1).preparer.ready) = Some(Unavailable("one of three members has compiled it".into()));
+    let limit = Limit { name: "COMPILE_TIMEOUT_MS", value: 30_000 };
+    let slow = PrepareFailure::TooCostly { limit, message: "it takes too long".into() };
+    *lock(&cluster.node(1).preparer.ready) = Some(slow);
+    let too_costly = rejection(install(&mut cluster, recipe::module(2)));
+    assert_eq!((too_costly.reason, too_costly.limit), (Reason::ModuleTooCostly, Some(limit)));
+    let unready = PrepareFailure::Unavailable("one of three members has compiled it".into());
+    *lock(&cluster.node(1).preparer.ready) = Some(unready);
     let unprepared = install(&mut cluster, recipe::module(2));
     assert!(matches!(unprepared, Err(CallFailure::Unavailable { reason: UnavailableReason::NotReady, .. })));
     assert_eq!(cluster.committed().len(), before);

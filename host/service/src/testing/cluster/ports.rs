@@ -7,7 +7,7 @@ use synod_abi::{AdmissionError, ModuleHash};
 use synod_machine::{Admitted, Answer, Fatal, MemoryState, Query, Write};
 
 use super::log::TestLog;
-use crate::ports::{Ports, Preparer, QueryError, QueryRunner, Store, StoreError, Unavailable};
+use crate::ports::{Ports, PrepareFailure, Preparer, QueryError, QueryRunner, Store, StoreError};
 use crate::progress::lock;
 use crate::testing::recipe::{self, TestVm};
 use crate::testing::sim::Sim;
@@ -54,14 +54,14 @@ impl QueryRunner<MemoryState> for TestQueries {
 
 #[derive(Default)]
 pub(crate) struct TestPreparer {
-    pub(crate) ready: Mutex<Option<Unavailable>>,
+    pub(crate) ready: Mutex<Option<PrepareFailure>>,
 }
 
 impl Preparer for TestPreparer {
     fn admit(&self, module: Arc<[u8]>) -> BoxFuture<'static, Result<Admitted, AdmissionError>> {
         futures::future::ready(recipe::admit(&module)).boxed()
     }
-    fn prepare(&self, _: ModuleHash, _: Arc<[u8]>) -> BoxFuture<'static, Result<(), Unavailable>> {
+    fn prepare(&self, _: ModuleHash, _: Arc<[u8]>) -> BoxFuture<'static, Result<(), PrepareFailure>> {
         futures::future::ready(lock(&self.ready).clone().map_or(Ok(()), Err)).boxed()
     }
 }
