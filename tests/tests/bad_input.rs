@@ -114,7 +114,7 @@ async fn a_recipe_that_misbehaves_is_stopped_and_leaves_nothing() {
     let long_answer = format!(r#"{{"bytes": {}}}"#, limits::REPLY_BYTES);
     let table = [
         ("spin", "{}", Fault::OutOfFuel, "CALL_FUEL"),
-        ("recurse", r#"{"depth": 0}"#, Fault::TooDeep, "CALL_DEPTH"),
+        ("recurse", r#"{"depth": 0}"#, Fault::TooDeep, "CALL_STACK_BYTES"),
         ("allocate", "{}", Fault::OutOfMemory, "MEMORY_PAGES"),
         ("write", "{}", Fault::TooManyWrites, "CALL_WRITE_BYTES"),
         ("panic", "{}", Fault::Panic, ""),

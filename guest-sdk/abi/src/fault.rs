@@ -16,7 +16,7 @@ pub enum Fault {
     Panic,
     /// The recipe used more fuel than [`crate::limits::CALL_FUEL`].
     OutOfFuel,
-    /// The recipe called deeper than [`crate::limits::CALL_DEPTH`].
+    /// The recipe's nested calls took more stack than [`crate::limits::CALL_STACK_BYTES`].
     TooDeep,
     /// The recipe's allocator has no memory left of [`crate::limits::MEMORY_PAGES`].
     OutOfMemory,
@@ -68,7 +68,7 @@ impl Fault {
     pub const fn limit(self) -> Option<Limit> {
         Some(match self {
             Self::OutOfFuel => limit!(CALL_FUEL),
-            Self::TooDeep => limit!(CALL_DEPTH),
+            Self::TooDeep => limit!(CALL_STACK_BYTES),
             Self::OutOfMemory => limit!(MEMORY_PAGES),
             Self::KeyTooLong => limit!(KEY_BYTES),
             Self::ValueTooLong => limit!(VALUE_BYTES),
@@ -112,7 +112,10 @@ impl fmt::Display for Fault {
                 write!(f, "the call used more than {CALL_FUEL} units of fuel; do less in one call")
             }
             Self::TooDeep => {
-                write!(f, "the recipe called more than {CALL_DEPTH} functions deep; bound its recursion")
+                write!(
+                    f,
+                    "the recipe's nested calls took {CALL_STACK_BYTES} bytes of stack; bound its recursion"
+                )
             }
             Self::OutOfMemory => {
                 write!(f, "the call needed more than the {} KiB of a recipe's memory", MEMORY_PAGES * 64)

@@ -165,8 +165,10 @@ pub const MODULE_BYTES: usize = 1_024 * 1_024;
 /// Linear memory of every instance, in pages of 64 KiB: fixed, because growth can fail on one
 /// member only.
 pub const MEMORY_PAGES: u64 = 128;
-/// Nested guest calls; the instrumentation counts them.
-pub const CALL_DEPTH: u32 = 1_024;
+/// Stack of a call, in bytes, by what instrumentation takes for the largest native frame of each
+/// function: 256, and 16 for each local and for each instruction that makes a value. So a thread
+/// touches no more, whatever the processor.
+pub const CALL_STACK_BYTES: u32 = 4 * 1_024 * 1_024;
 /// Functions of a module, imported ones included.
 pub const MODULE_FUNCTIONS: u32 = 5_000;
 /// Bytes of one function body.
@@ -295,7 +297,7 @@ pub const REPLICATED: &[Limit] = limits![
     COMPACTION_EVENTS,
     MODULE_BYTES,
     MEMORY_PAGES,
-    CALL_DEPTH,
+    CALL_STACK_BYTES,
     MODULE_FUNCTIONS,
     FUNCTION_BYTES,
     FUNCTION_LOCALS,

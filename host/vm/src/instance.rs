@@ -13,7 +13,7 @@ use synod_abi::{
 use synod_machine::{Completion, Fatal};
 use wasmtime::{Global, InstancePre, Memory, Store, Trap, TypedFunc};
 
-use crate::instrument::DEPTH;
+use crate::instrument::STACK;
 use crate::linker::{Call, panic_text};
 use crate::pristine::{self, GUEST_BYTES, Pristine, marked_lines};
 use crate::trap::{classify, fuel_is_known};
@@ -27,7 +27,7 @@ const LEVEL_ERROR: u32 = 1;
 pub(crate) struct Live<H: 'static> {
     pub(crate) store: Store<Call<H>>,
     memory: Memory,
-    depth: Global,
+    stack: Global,
     input: u32,
     operation: Entry,
     query: Entry,
@@ -60,7 +60,7 @@ impl<H: HostCalls + 'static> Live<H> {
         };
         let lacks = |what: &str| Fatal(format!("an instrumented module lacks its export `{what}`"));
         let memory = instance.get_memory(&mut store, ENTRY_MEMORY).ok_or_else(|| lacks(ENTRY_MEMORY))?;
-        let depth = instance.get_global(&mut store, DEPTH).ok_or_else(|| lacks(DEPTH))?;
+        let stack = instance.get_global(&mut store, STACK).ok_or_else(|| lacks(STACK))?;
         let input = instance.get_global(&mut store, ENTRY_INPUT).ok_or_else(|| lacks(ENTRY_INPUT))?;
         let input = input.get(&mut store).i32().ok_or_else(|| lacks(ENTRY_INPUT))? as u32;
         let operation =
@@ -68,7 +68,7 @@ impl<H: HostCalls + 'static> Live<H> {
         let query = instance.get_typed_func(&mut store, ENTRY_QUERY).map_err(|_| lacks(ENTRY_QUERY))?;
         let hook = instance.get_typed_func(&mut store, ENTRY_HOOK).ok();
         store.data_mut().memory = Some(memory);
-        Ok(Ok(Self { store, memory, depth, input, operation, query, hook }))
+        Ok(Ok(Self { store, memory, stack, input, operation, query, hook }))
     }
 
     /// Runs one call. The host is lent to the store for its time and given back.
@@ -116,8 +116,8 @@ impl<H: HostCalls + 'static> Live<H> {
                 Ended::well(reply(entry_point, &self.memory.data(&self.store)[..GUEST_BYTES], place))
             }
             Err(error) => {
-                let depth = self.depth.get(&mut self.store).i32().unwrap_or_default();
-                let fault = classify(&error, depth > limits::CALL_DEPTH as i32)?;
+                let stack = self.stack.get(&mut self.store).i32().unwrap_or_default();
+                let fault = classify(&error, stack > limits::CALL_STACK_BYTES as i32)?;
                 tell(&mut host, &error)?;
                 Ended {
                     completion: Completion::Faulted(fault),

@@ -1,12 +1,13 @@
 //! Rewrites an admitted module into the one that is compiled: memory of a fixed size with a map of
-//! what was written behind it, a bound on the depth of calls that is the same on every machine,
+//! what was written behind it, a bound on the stack of a call that is the same on every machine,
 //! entry points that set the globals, and no exports but the contract's.
 //!
-//! Native stacks overflow at a depth that depends on the processor and the compiler, so depth is
-//! counted in Wasm, in a global of our own: up on entry, down on every way out. One too many traps,
-//! and the host tells that trap from others by the global, which then stands above the limit; no
-//! import is added, so indices keep their meaning. A trap leaves the count wrong, but the instance
-//! is dropped after a trap. What the map is for is said in [`crate::pristine`].
+//! Native stacks overflow at a depth that depends on the processor and the compiler, so their bytes
+//! are counted in Wasm, in a global of our own: each function adds on entry what its frame has at
+//! most, see [`body`], and subtracts it on every way out. Too much traps, and the host tells that
+//! trap from others by the global, which then stands above the limit; no import is added, so
+//! indices keep their meaning. A trap leaves the sum wrong, but the instance is dropped after a
+//! trap. What the map is for is said in [`crate::pristine`].
 //!
 //! The original bytes stay the module's identity; nothing made here is stored or sent. [`VERSION`]
 //! is part of the execution environment.
@@ -32,11 +33,11 @@ use crate::pristine;
 use plan::Plan;
 
 /// Counted up with every change of what is written here.
-pub(crate) const VERSION: u32 = 2;
-/// Exported mutable i32 global of an instrumented module: how many calls are nested.
-pub(crate) const DEPTH: &str = "synod_depth";
+pub(crate) const VERSION: u32 = 3;
+/// Exported mutable i32 global of an instrumented module: bytes of stack that nested calls have.
+pub(crate) const STACK: &str = "synod_stack";
 
-const DEPTH_LIMIT: i32 = limits::CALL_DEPTH as i32;
+const STACK_LIMIT: i32 = limits::CALL_STACK_BYTES as i32;
 
 /// Rewrites `module`, which must be admitted.
 pub(crate) fn instrument(module: &[u8]) -> Result<Vec<u8>, Fatal> {
@@ -46,6 +47,24 @@ pub(crate) fn instrument(module: &[u8]) -> Result<Vec<u8>, Fatal> {
     });
     rewritten.map_err(|error| Fatal(format!("an admitted module cannot be instrumented: {error}")))?;
     Ok(out.finish())
+}
+
+/// What the frame of each function of an admitted module is counted as, in bytes.
+#[cfg(test)]
+pub(crate) fn frames(module: &[u8]) -> Result<Vec<u32>, wasmtime::wasmparser::BinaryReaderError> {
+    let plan = Plan::of(module)?;
+    let mut frames = Vec::new();
+    for payload in Parser::new(0).parse_all(module) {
+        if let wasmtime::wasmparser::Payload::CodeSectionEntry(body) = payload? {
+            let params = plan.body_type(frames.len()).map_or(0, |ty| ty.params().len() as u32);
+            let mut locals = params;
+            for group in body.get_locals_reader()? {
+                locals += group?.0;
+            }
+            frames.push(body::frame_bytes(locals, &body)?);
+        }
+    }
+    Ok(frames)
 }
 
 struct Instrumenter<'a> {
@@ -119,7 +138,7 @@ impl Reencode for Instrumenter<'_> {
         for (entry, function) in self.plan.entry_points() {
             exports.export(entry, ExportKind::Func, function);
         }
-        exports.export(DEPTH, ExportKind::Global, self.plan.depth_global());
+        exports.export(STACK, ExportKind::Global, self.plan.stack_global());
         Ok(())
     }
 

@@ -1,21 +1,20 @@
-//! Native stack for recipes. The depth of calls is limited in Wasm, and this stack is large enough
-//! that it can't be the one to overflow first: see the tests, which measure the largest frames that
-//! an admitted module gets out of the compiler.
+//! Native stack for recipes. What nested calls take of it is counted in Wasm, and this stack is
+//! larger, so that it can't be the one to overflow first: see the tests, which compare the largest
+//! frames that an admitted module gets out of the compiler with what they are counted as.
 //!
 //! Threads that run recipes all the time are started with [`spawn`]; a call made on any other
 //! thread is carried out on a thread of its own, which is right but slow. Pages of a stack that are
-//! never touched cost address space only.
+//! never touched cost address space only; recipes touch `limits::CALL_STACK_BYTES`.
 use std::cell::Cell;
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// Stack that Wasm may use of a thread.
-///
-/// A frame grows with the values that a function keeps across calls, 16 bytes each, and such a
-/// value takes three bytes of body or more: at most some 340 KiB a frame (which the compiler does
-/// make, if asked for), and 350 MiB for `limits::CALL_DEPTH` of them. This is three times as much.
-pub(crate) const WASM_STACK_BYTES: usize = 1_024 * 1_024 * 1_024;
-/// Stack of a thread that runs recipes: the Wasm's, and what the host's functions use on top.
+use synod_abi::limits;
+
+/// Stack that Wasm may use of a thread: four times what is counted.
+pub(crate) const WASM_STACK_BYTES: usize = 4 * limits::CALL_STACK_BYTES as usize;
+/// Stack of a thread that runs recipes: the Wasm's, and what the host's functions use on top, and a
+/// compiler, which recurses with what it compiles.
 pub(crate) const THREAD_STACK_BYTES: usize = WASM_STACK_BYTES + 16 * 1_024 * 1_024;
 
 thread_local! {

@@ -10,7 +10,7 @@ use wasmtime::Trap;
 
 use crate::linker::Stop;
 
-/// Classifies the error of a call or an instantiation. `too_deep` says whether the depth counter
+/// Classifies the error of a call or an instantiation. `too_deep` says whether the count of stack
 /// stands above its limit.
 pub(crate) fn classify(error: &wasmtime::Error, too_deep: bool) -> Result<Fault, Fatal> {
     if let Some(stop) = error.downcast_ref::<Stop>() {

@@ -117,7 +117,7 @@ fn faults() -> Vec<Row> {
         (Fault::Trap, FailedPrecondition, None),
         (Fault::Panic, FailedPrecondition, None),
         (Fault::OutOfFuel, ResourceExhausted, Some(("CALL_FUEL", limits::CALL_FUEL))),
-        (Fault::TooDeep, ResourceExhausted, Some(("CALL_DEPTH", 1_024))),
+        (Fault::TooDeep, ResourceExhausted, Some(("CALL_STACK_BYTES", 4_194_304))),
         (Fault::OutOfMemory, ResourceExhausted, Some(("MEMORY_PAGES", limits::MEMORY_PAGES))),
         (Fault::KeyTooLong, ResourceExhausted, Some(("KEY_BYTES", limits::KEY_BYTES as u64))),
         (Fault::ValueTooLong, ResourceExhausted, Some(("VALUE_BYTES", limits::VALUE_BYTES as u64))),

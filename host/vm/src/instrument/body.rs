@@ -1,15 +1,28 @@
-//! A function of the recipe, rewritten: it counts the depth of calls, and marks lines of memory
-//! before it writes to them.
+//! A function of the recipe, rewritten: it counts its frame, and marks lines of memory before it
+//! writes to them.
+//!
+//! A compiler may keep every value that a function makes in a slot of its own, of 16 bytes at most,
+//! for as long as the function runs; it has been made to, see the tests of `stack`. So a frame is
+//! counted by the function's locals and instructions, and not by what is alive across a call in
+//! Wasm.
 use synod_abi::limits::MEMORY_PAGES;
 use wasm_encoder::reencode::{Error, Reencode};
 use wasm_encoder::{BlockType, Function, Instruction, MemArg, ValType};
-use wasmtime::wasmparser::{FunctionBody, MemArg as Place, Operator};
+use wasmtime::wasmparser::{BinaryReaderError, FunctionBody, MemArg as Place, Operator};
 
-use super::{DEPTH_LIMIT, Instrumenter};
+use super::{Instrumenter, STACK_LIMIT};
 use crate::pristine::{LINE_SHIFT, MAP_START};
 
 /// Locals that are added to a function that stores: the address, and a value of each type.
 const ADDED_LOCALS: [ValType; 5] = [ValType::I32, ValType::I32, ValType::I64, ValType::F32, ValType::F64];
+
+/// Bytes of a frame without values: what is saved on entry, and arguments of the calls that it
+/// makes.
+const FRAME_BYTES: u32 = 256;
+/// Bytes of the largest slot of a value.
+const VALUE_BYTES: u32 = 16;
+/// Values that marking a line makes.
+const MARK_VALUES: u32 = 2;
 
 /// A store: how many bytes it writes at `address + offset`, and which of the added locals holds
 /// such a value.
@@ -50,7 +63,8 @@ impl Instrumenter<'_> {
         let result = ty.and_then(|ty| ty.results().first()).copied();
         let result = result.map(|result| self.val_type(result)).transpose()?;
         let (mut function, first_added) = self.with_locals(params, body)?;
-        self.enter(&mut function);
+        let frame = frame_bytes(first_added, body)? as i32;
+        self.enter(&mut function, frame);
         // The body becomes a block, so branches to the function's own label land at its end; a
         // return becomes such a branch.
         function
@@ -72,7 +86,7 @@ impl Instrumenter<'_> {
             }
             self.operator(&mut function, operator, first_added)?;
         }
-        self.leave(&mut function);
+        self.leave(&mut function, frame);
         Ok(function)
     }
 
@@ -123,30 +137,56 @@ impl Instrumenter<'_> {
         Ok(())
     }
 
-    fn enter(&self, function: &mut Function) {
-        let depth = self.plan.depth_global();
+    fn enter(&self, function: &mut Function, frame: i32) {
+        let stack = self.plan.stack_global();
         function
-            .instruction(&Instruction::GlobalGet(depth))
-            .instruction(&Instruction::I32Const(1))
+            .instruction(&Instruction::GlobalGet(stack))
+            .instruction(&Instruction::I32Const(frame))
             .instruction(&Instruction::I32Add)
-            .instruction(&Instruction::GlobalSet(depth))
-            .instruction(&Instruction::GlobalGet(depth))
-            .instruction(&Instruction::I32Const(DEPTH_LIMIT))
+            .instruction(&Instruction::GlobalSet(stack))
+            .instruction(&Instruction::GlobalGet(stack))
+            .instruction(&Instruction::I32Const(STACK_LIMIT))
             .instruction(&Instruction::I32GtS)
             .instruction(&Instruction::If(BlockType::Empty))
             .instruction(&Instruction::Unreachable)
             .instruction(&Instruction::End);
     }
 
-    fn leave(&self, function: &mut Function) {
-        let depth = self.plan.depth_global();
+    fn leave(&self, function: &mut Function, frame: i32) {
+        let stack = self.plan.stack_global();
         function
-            .instruction(&Instruction::GlobalGet(depth))
-            .instruction(&Instruction::I32Const(1))
+            .instruction(&Instruction::GlobalGet(stack))
+            .instruction(&Instruction::I32Const(frame))
             .instruction(&Instruction::I32Sub)
-            .instruction(&Instruction::GlobalSet(depth))
+            .instruction(&Instruction::GlobalSet(stack))
             .instruction(&Instruction::End);
     }
+}
+
+/// The most bytes that the native frame of a function has which has so many parameters and locals.
+pub(crate) fn frame_bytes(locals: u32, body: &FunctionBody<'_>) -> Result<u32, BinaryReaderError> {
+    let mut values = locals;
+    let mut operators = body.get_operators_reader()?;
+    while !operators.eof() {
+        values += match operators.read()? {
+            Operator::LocalGet { .. }
+            | Operator::LocalSet { .. }
+            | Operator::LocalTee { .. }
+            | Operator::GlobalSet { .. }
+            | Operator::Drop
+            | Operator::Nop
+            | Operator::Else
+            | Operator::End
+            | Operator::Return
+            | Operator::Unreachable
+            | Operator::Br { .. }
+            | Operator::BrIf { .. }
+            | Operator::BrTable { .. } => 0,
+            operator if stored(&operator).is_some() => MARK_VALUES,
+            _ => 1,
+        };
+    }
+    Ok(FRAME_BYTES + VALUE_BYTES * values)
 }
 
 /// Marks the line of the last byte that `store` writes. Where the sum overflows, the store itself

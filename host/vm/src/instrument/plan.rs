@@ -56,8 +56,8 @@ impl<'a> Plan<'a> {
         self.types.get(*self.functions.get(body)? as usize)
     }
 
-    /// The global that counts depth.
-    pub(super) fn depth_global(&self) -> u32 {
+    /// The global that counts stack.
+    pub(super) fn stack_global(&self) -> u32 {
         self.globals.len() as u32
     }
 

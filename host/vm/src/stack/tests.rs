@@ -1,6 +1,6 @@
-//! Modules made to have the largest native frames that admission lets through: recursion in each
-//! must end by count, and the frames that the compiler really makes must leave the margin that the
-//! stack's size promises.
+//! Modules made to have the largest native frames that admission lets through: no frame that the
+//! compiler really makes is larger than what it is counted as, recursion in each ends by count, and
+//! a thread touches no more of its stack than that.
 use std::collections::BTreeSet;
 
 use synod_abi::{Fault, limits};
@@ -9,15 +9,12 @@ use synod_machine::Completion;
 use super::*;
 use crate::engine::{Kind, engine};
 use crate::fixtures::{Bench, recipe};
-use crate::instrument::instrument;
+use crate::instrument::{frames, instrument};
 
-/// Frames may be this much larger than any that these tests provoke.
-const MARGIN: usize = 2;
-
-/// The largest frame of a module's functions: what their prologues add to the stack limit before
-/// they compare with it.
+/// The frames of a module's functions: what their prologues add to the stack limit before they
+/// compare with it. Small ones are not looked at.
 #[cfg(target_arch = "x86_64")]
-fn largest_frame(module: &[u8]) -> usize {
+fn native_frames(module: &[u8]) -> Vec<usize> {
     const PROLOGUE_BYTES: usize = 96;
     /// `add r10, imm32` and `add r11, imm32`.
     const ADD_IMM32: [[u8; 3]; 2] = [[0x49, 0x81, 0xc2], [0x49, 0x81, 0xc3]];
@@ -30,23 +27,30 @@ fn largest_frame(module: &[u8]) -> usize {
         let at = prologue.windows(3).position(|code| ADD_IMM32.iter().any(|add| add == code))?;
         prologue[at + 3..].first_chunk::<4>().map(|size| u32::from_le_bytes(*size) as usize)
     };
-    module.functions().filter_map(|function| frame(function.offset, function.len)).max().unwrap_or_default()
+    module.functions().map(|function| frame(function.offset, function.len).unwrap_or_default()).collect()
 }
 
 /// Prologues of other processors are not read: there, only that recursion ends by count is checked.
 #[cfg(not(target_arch = "x86_64"))]
-fn largest_frame(_: &[u8]) -> usize {
-    0
+fn native_frames(_: &[u8]) -> Vec<usize> {
+    Vec::new()
 }
 
-/// Large functions take minutes to compile, so these are small, and their frames are scaled to what
-/// a whole body of the same kind would have.
+/// Checks that no frame is larger than what it is counted as; the largest.
+#[track_caller]
+fn frames_are_counted(module: &[u8]) -> usize {
+    let counted = frames(module).expect("it is admitted");
+    let native = native_frames(module);
+    for (n, (native, counted)) in native.iter().zip(counted).enumerate() {
+        assert!(*native <= counted as usize, "function {n} has a frame of {native} bytes, counted {counted}");
+    }
+    native.into_iter().max().unwrap_or_default()
+}
+
 #[track_caller]
 fn ends_by_count(functions: &str) {
     let module = recipe("(call $deep)", functions);
-    let frame = largest_frame(&module) * limits::FUNCTION_BYTES / module.len().min(limits::FUNCTION_BYTES);
-    let needed = frame * (limits::CALL_DEPTH as usize + 2);
-    assert!(needed * MARGIN <= WASM_STACK_BYTES, "a frame of {frame} bytes needs {needed} bytes of stack");
+    frames_are_counted(&module);
     assert_eq!(Bench::of(&module).call(1), Completion::Faulted(Fault::TooDeep));
 }
 
@@ -143,6 +147,61 @@ fn short_lives_that_share_no_slot() {
             "(func $f (result f64) (f64.load (i32.const 0))) (func $deep (result i64) {body})"
         ));
     }
+}
+
+#[test]
+fn the_frames_of_bundled_recipes() {
+    for bundled in synod_bundle::RECIPES {
+        let largest = frames_are_counted(bundled.module);
+        assert!(largest < 16_384, "{}: {largest}", bundled.name);
+    }
+}
+
+/// Bytes of the stack of this thread that are resident.
+#[cfg(target_os = "linux")]
+fn resident_stack_bytes() -> usize {
+    let local = 0_u8;
+    let here = std::ptr::from_ref(std::hint::black_box(&local)).addr();
+    let maps = std::fs::read_to_string("/proc/self/smaps").expect("the kernel tells");
+    let mut within = false;
+    for line in maps.lines() {
+        let bounds = line.split_once(' ').and_then(|(range, _)| range.split_once('-'));
+        let bounds = bounds.and_then(|(start, end)| {
+            Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
+        });
+        match (bounds, line.strip_prefix("Rss:")) {
+            (Some(bounds), _) => within = bounds.contains(&here),
+            (None, Some(rss)) if within => {
+                return rss.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1_024;
+            }
+            _ => {}
+        }
+    }
+    panic!("no mapping has the address {here:x}")
+}
+
+/// Recursion with frames as large as they get touches what is counted, on a thread that runs
+/// recipes.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_deepest_recursion_with_the_largest_frames_touches_a_few_mebibytes() {
+    let calls = "call $f f64.add ".repeat(2_100);
+    let module = recipe(
+        "(call $deep)",
+        &format!(
+            "(func $f (result f64) (f64.load (i32.const 0)))
+            (func $deep (result i64) (drop (call $deep)) f64.const 0 {calls} i64.reinterpret_f64)"
+        ),
+    );
+    let touched = spawn("test", move || {
+        let mut bench = Bench::of(&module);
+        let before = resident_stack_bytes();
+        assert_eq!(bench.call(1), Completion::Faulted(Fault::TooDeep));
+        resident_stack_bytes() - before
+    });
+    let touched = touched.expect("a thread").join().expect("it ends");
+    let counted = limits::CALL_STACK_BYTES as usize;
+    assert!((counted / 4..counted).contains(&touched), "{touched} bytes are resident");
 }
 
 #[test]

@@ -62,7 +62,8 @@ fn recursion_without_end_is_too_deep() {
 fn recursion_up_to_the_limit_is_not_too_deep() {
     let down = "(func $down (param $n i32) (if (local.get $n) (then (call $down (i32.sub (local.get $n) \
         (i32.const 1))))))";
-    let below = limits::CALL_DEPTH - 2;
+    // Each has 256 bytes and five values of 16, and so has the entry.
+    let below = limits::CALL_STACK_BYTES / (256 + 16 * 5) - 2;
     assert_eq!(outcome(&format!("(call $down (i32.const {below})) {DONE}"), down), Completion::Done(vec![]));
     assert_eq!(fault(&format!("(call $down (i32.const {})) {DONE}", below + 1), down), Fault::TooDeep);
 }
@@ -86,7 +87,7 @@ fn every_way_out_of_a_function_counts_down() {
         (call $else (i32.const 0)) (call $else (i32.const 1))";
     let entry = format!(
         "(local $i i32) (loop {each} (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if 0 \
-            (i32.lt_u (local.get $i) (i32.const 5000)))) {DONE}"
+            (i32.lt_u (local.get $i) (i32.const 30000)))) {DONE}"
     );
     let mut bench = Bench::of(&recipe(&entry, rest));
     for _ in 0..2 {
