@@ -2,8 +2,8 @@
 //!
 //! A ticket lies under its space, so that a space completes nobody else's calls and a deleted one
 //! finds its own. Completing costs neither the write budget of a call nor its session's table: at
-//! most `limits::SPACE_TICKETS` are in a space, and all of them can be completed at once. A call may
-//! hold several: whichever is completed first answers it, and the others are gone with it.
+//! most `limits::SPACE_TICKETS` are in a space, and all of them can be completed at once. A call
+//! may hold several: whichever is completed first answers it, and the others are gone with it.
 use synod_abi::{
     Direction, REPLY_ERROR, REPLY_RESULT, RequestId, SessionId, SpaceId, TicketId, Time, TimerId, limits,
 };
