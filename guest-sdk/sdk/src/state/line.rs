@@ -84,8 +84,11 @@ struct Class {
 #[derive(Debug)]
 pub struct Line<K, R, D> {
     prefix: u32,
-    row: PhantomData<fn() -> (K, R, D)>,
+    row: PhantomData<Row<K, R, D>>,
 }
+
+/// What the rows of a line are about.
+type Row<K, R, D> = fn() -> (K, R, D);
 
 impl<K: Key, R, D: Shaped> StateField for Line<K, R, D> {
     const KIND: StateKind = StateKind::Line;

@@ -15,8 +15,8 @@ fn hand_overs(host: &TestHost<Lock>, sessions: &[TestSession<'_, Lock>], count: 
     let mut line: VecDeque<_> = clients.iter().map(|lock| host.start(lock.acquire("db", None))).collect();
     let mut reads = Vec::new();
     for holder in (0..sessions.len()).cycle().take(count) {
-        line.pop_front().expect("one per session").take().unwrap();
-        sessions[holder].client().release("db", None).unwrap();
+        line.pop_front().expect("one per session").take().expect("it is its turn");
+        sessions[holder].client().release("db", None).expect("it holds the lock");
         reads.push(host.reads());
         line.push_back(host.start(clients[holder].acquire("db", None)));
     }
