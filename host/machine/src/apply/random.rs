@@ -354,6 +354,13 @@ impl World {
             }
             Deed::Tick => self.apply(command(Action::Tick)),
             Deed::Advance(ms) => self.now += ms,
+            other => self.administer(other),
+        }
+    }
+
+    /// What operators do.
+    fn administer(&mut self, deed: &Deed) {
+        match deed {
             Deed::Create(which) => self.apply(command(create(["a", "b", "c"][*which as usize - 1]))),
             Deed::Bind { handler, source, filter, on_failure } => {
                 self.apply(command(bind(SPACES[*handler], SPACES[*source], FILTERS[*filter], *on_failure)));
@@ -380,6 +387,7 @@ impl World {
             Deed::Delete(which) => {
                 self.apply(command(Action::DeleteSpace { name: space(["a", "b", "c"][*which as usize - 1]) }))
             }
+            _ => unreachable!("clients and the cluster do it"),
         }
     }
 
