@@ -218,7 +218,15 @@ macro_rules! table {
         /// The host's side of the table, on slices: implemented by the machine's draft, called
         /// by the Wasm linker with slices of guest memory and by the native port directly. An error
         /// ends the call with that [`Fault`](crate::Fault).
+        ///
+        /// Each call takes what it costs from the fuel, before what it does where that is known
+        /// then: who has too little left has none, and ends with
+        /// [`Fault::OutOfFuel`](crate::Fault::OutOfFuel).
         pub trait HostCalls {
+            /// What the call has left of its fuel. An engine that counts fuel itself lends it here
+            /// for each host call, and goes on with what is left.
+            fn fuel(&mut self) -> &mut u64;
+
             $(
                 $(#[$doc])*
                 ///

@@ -14,7 +14,8 @@ pub enum Fault {
     Trap,
     /// The recipe panicked; the text is in `synod recipe logs`.
     Panic,
-    /// The recipe used more fuel than [`crate::limits::CALL_FUEL`].
+    /// The recipe used more fuel than [`crate::limits::CALL_FUEL`], by what it computed and by what
+    /// the host did for it, see [`crate::costs`].
     OutOfFuel,
     /// The recipe's nested calls took more stack than [`crate::limits::CALL_STACK_BYTES`].
     TooDeep,

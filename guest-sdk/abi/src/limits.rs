@@ -41,24 +41,32 @@ pub const CALL_HOST_CALLS: u32 = 262_144;
 pub const RANGE_CHUNK_ROWS: usize = 1_024;
 /// Most bytes in one chunk of a range; a single row always fits.
 pub const RANGE_CHUNK_BYTES: usize = KEY_BYTES + VALUE_BYTES + 64;
-/// Most bytes that the commands of one entry may write; later commands are deferred.
+/// Most bytes that the commands of one entry may write and answer; later commands are deferred. A
+/// row counts [`ROW_BYTES`] beside its key and value, whether it was there or not.
 pub const ENTRY_WRITE_BYTES: usize = 64 * 1_024 * 1_024;
+/// What a row that is written counts beside its key and value: about what it takes of memory until
+/// the entry is applied.
+pub const ROW_BYTES: usize = 128;
 /// Most commands in one entry.
 pub const ENTRY_COMMANDS: usize = 1_024;
 /// Most encoded bytes of the calls of one entry; an install is alone in its entry and may be
 /// larger.
 pub const ENTRY_BYTES: usize = 1_024 * 1_024;
-/// Fuel of one call: about 10 ms of Wasm. It bounds what is wrong; no honest recipe comes near.
-pub const CALL_FUEL: u64 = 20_000_000;
+/// Fuel of one call, for its Wasm and for what the host does for it, see [`crate::costs`]: some 50
+/// ms. It bounds what is wrong; no honest recipe comes near.
+pub const CALL_FUEL: u64 = 100_000_000;
 /// Fuel that a call has used at least when the processor ended it, as a division by zero does or an
 /// address outside of memory: what it used since its last call of a function is not known then.
 pub const TRAP_FUEL: u64 = CALL_FUEL / 8;
 /// Fuel that each 2 KiB of memory cost which a call has written to, however little of them: they
 /// are put back before the next call of its space. Eight bytes a unit.
 pub const RESTORED_LINE_FUEL: u64 = 256;
-/// Fuel that the proposer packs into one entry, by its estimates: keeps apply of an entry far below
-/// an election timeout.
-pub const ENTRY_FUEL: u64 = 100_000_000;
+/// Cost that the proposer packs into one entry, by its estimates: keeps apply of an entry below an
+/// election timeout.
+pub const ENTRY_FUEL: u64 = 250_000_000;
+/// Cost of an entry's commands, once reached later ones are deferred: what bounds an entry whose
+/// commands cost more than was estimated.
+pub const ENTRY_COST: u64 = 500_000_000;
 /// Live instances in one entry; the least recently used is dropped first.
 pub const ENTRY_INSTANCES: usize = 32;
 
@@ -251,10 +259,12 @@ pub const REPLICATED: &[Limit] = limits![
     RANGE_CHUNK_ROWS,
     RANGE_CHUNK_BYTES,
     ENTRY_WRITE_BYTES,
+    ROW_BYTES,
     CALL_FUEL,
     TRAP_FUEL,
     RESTORED_LINE_FUEL,
     ENTRY_FUEL,
+    ENTRY_COST,
     ENTRY_INSTANCES,
     SESSIONS,
     SESSION_LABEL_BYTES,

@@ -26,8 +26,20 @@ pub struct MapHost {
     pub chunk_rows: usize,
     /// Whether it panics when a row is read, as a broken host would.
     pub broken: bool,
+    /// The fuel of the call.
+    pub fuel: u64,
+    /// What each host call takes of it.
+    pub price: u64,
     /// What it was asked for.
     pub record: Box<Record>,
+}
+
+impl MapHost {
+    fn pay(&mut self) -> Result<(), Fault> {
+        let left = self.fuel.checked_sub(self.price);
+        self.fuel = left.unwrap_or_default();
+        left.map(drop).ok_or(Fault::OutOfFuel)
+    }
 }
 
 /// What a [`MapHost`] was asked for.
@@ -54,7 +66,12 @@ pub struct Record {
 }
 
 impl HostCalls for MapHost {
+    fn fuel(&mut self) -> &mut u64 {
+        &mut self.fuel
+    }
+
     fn get(&mut self, key: &[u8], out: &mut [u8]) -> Result<u32, Fault> {
+        self.pay()?;
         assert!(!self.broken, "the host broke");
         let Some(value) = self.rows.get(key) else { return Ok(u32::MAX) };
         if let Some(out) = out.get_mut(..value.len()) {
@@ -64,6 +81,7 @@ impl HostCalls for MapHost {
     }
 
     fn range(&mut self, request: &[u8], out: &mut [u8]) -> Result<u64, Fault> {
+        self.pay()?;
         self.record.range_calls += 1;
         let request = RangeRequest::from_bytes(request).ok_or(Fault::BadHostCall)?;
         assert!(request.from < request.to && out.len() >= limits::RANGE_CHUNK_BYTES);
@@ -90,16 +108,18 @@ impl HostCalls for MapHost {
     }
 
     fn log(&mut self, level: u32, line: &[u8]) -> Result<(), Fault> {
+        self.pay()?;
         self.record.lines.push(format!("{level} {}", String::from_utf8_lossy(line)));
         Ok(())
     }
 
     fn abort(&mut self, code: u32, text: &[u8]) -> Result<Infallible, Fault> {
-        self.log(1, text)?;
+        self.record.lines.push(format!("1 {}", String::from_utf8_lossy(text)));
         Err(Fault::of_abort(code))
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
+        self.pay()?;
         if key.len() > limits::KEY_BYTES {
             return Err(Fault::KeyTooLong);
         }
@@ -111,16 +131,19 @@ impl HostCalls for MapHost {
     }
 
     fn delete(&mut self, key: &[u8]) -> Result<(), Fault> {
+        self.pay()?;
         self.rows.remove(key);
         Ok(())
     }
 
     fn next_token(&mut self) -> Result<u64, Fault> {
+        self.pay()?;
         self.record.tokens += 1;
         Ok(self.record.tokens)
     }
 
     fn set_timer(&mut self, at_ms: u64, payload: &[u8]) -> Result<u64, Fault> {
+        self.pay()?;
         let timers = &mut self.record.timers;
         let timer = timers.last_key_value().map_or(1, |(last, _)| last + 1);
         timers.insert(timer, (at_ms, payload.to_vec()));
@@ -128,10 +151,12 @@ impl HostCalls for MapHost {
     }
 
     fn cancel_timer(&mut self, timer: u64) -> Result<u32, Fault> {
+        self.pay()?;
         Ok(self.record.timers.remove(&timer).is_some().into())
     }
 
     fn complete(&mut self, ticket: u64, reply: &[u8]) -> Result<u32, Fault> {
+        self.pay()?;
         let record = &mut *self.record;
         let Some(at) = record.waiting.iter().position(|waiting| *waiting == ticket) else {
             record.late.push((ticket, reply.to_vec()));
@@ -143,6 +168,7 @@ impl HostCalls for MapHost {
     }
 
     fn emit(&mut self, topic: &[u8], payload: &[u8]) -> Result<(), Fault> {
+        self.pay()?;
         let topic = core::str::from_utf8(topic).map_err(|_| Fault::BadTopic)?;
         check_topic(topic).map_err(|_| Fault::BadTopic)?;
         self.record.emitted.push((topic.to_string(), payload.to_vec()));
@@ -150,6 +176,7 @@ impl HostCalls for MapHost {
     }
 
     fn send(&mut self, space: &[u8], operation: u32, args: &[u8]) -> Result<(), Fault> {
+        self.pay()?;
         let space = String::from_utf8_lossy(space).into_owned();
         self.record.sent.push((space, OperationId(operation), args.to_vec()));
         Ok(())

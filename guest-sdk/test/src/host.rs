@@ -214,8 +214,9 @@ impl<R> TestHost<R> {
     }
 
     /// Fuel that the last command used: a call with all that its events and sends set off has
-    /// `limits::CALL_FUEL`, and so has each hook. Only compiled modules use any, so a recipe that
-    /// runs as it is linked into the test never runs out.
+    /// `limits::CALL_FUEL`, and so has each hook. What the host does for a recipe costs the same
+    /// however it runs; what it computes only costs compiled modules, so that a recipe that runs as
+    /// it is linked into the test uses less than its module does.
     pub fn fuel_used(&self) -> u64 {
         self.lock().fuel_used
     }

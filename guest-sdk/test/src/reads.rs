@@ -140,6 +140,10 @@ macro_rules! forward {
     (@note $self:ident $name:ident($($param:ident),*) $result:ident) => {};
     ($($(#[$doc:meta])* $access:ident $name:ident($($param:ident: $kind:ident),*) -> $result:ident;)*) => {
         impl HostCalls for Watched<'_> {
+            fn fuel(&mut self) -> &mut u64 {
+                self.host.fuel()
+            }
+
             $(fn $name(&mut self, $($param: kind!($kind)),*) -> Result<kind!($result), Fault> {
                 let done = self.host.$name($($param),*)?;
                 forward!(@note self $name($($param),*) done);

@@ -137,9 +137,9 @@ impl Vm<Draft<MemoryState>> for TestVm {
             self.fuel_used = engine.fuel_used();
             return Ok(done);
         };
-        self.fuel_used = 0;
         let mut watched = Watched { host: &mut host, space: call.space, watch: &mut self.watch };
         let reply = dispatch(call.entry_point, call.context, call.args, &mut watched);
+        self.fuel_used = call.fuel.saturating_sub(*host.fuel());
         Ok((host, reply.map_or_else(Completion::Faulted, |reply| completion(call.entry_point, reply))))
     }
 

@@ -39,6 +39,7 @@ const MODULE: [u8; COUNTER.encoded_len()] = COUNTER.encode();
 struct Counter {
     loaded: bool,
     out: Vec<u8>,
+    fuel_used: u64,
 }
 
 impl Counter {
@@ -91,13 +92,14 @@ impl<H: HostCalls> Vm<H> for Counter {
             ),
         };
         let completion = completion.map_or_else(Completion::Faulted, Completion::Done);
+        self.fuel_used = invocation.fuel.saturating_sub(*host.fuel());
         Ok((host, completion))
     }
 
     fn discard(&mut self, _: SpaceId) {}
 
     fn fuel_used(&self) -> u64 {
-        0
+        self.fuel_used
     }
 }
 
@@ -136,7 +138,7 @@ impl Clients {
 }
 
 fn member(counters: u32) -> Member<Counter> {
-    Member::new(Counter { loaded: false, out: vec![0; 1_024] }, [0; 32], &MODULE, counters)
+    Member::new(Counter { loaded: false, out: vec![0; 1_024], fuel_used: 0 }, [0; 32], &MODULE, counters)
 }
 
 fn open(member: &mut Member<Counter>, nonce: u8) -> SessionId {

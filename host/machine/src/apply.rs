@@ -4,14 +4,15 @@
 //! but its outcome, and the number that seeds are made from; a session's call whose operation was
 //! tried leaves the record of its outcome too, but nothing of the operation. A command's outcome
 //! does not depend on its neighbours in the entry, with one exception that is not recorded: when
-//! the commands before it have written `limits::ENTRY_WRITE_BYTES`, it is [`Rejection::Deferred`],
-//! takes neither revision nor number, and is packed again by its proposer. An entry may exceed the
-//! limit by what one command writes. Installing alone in an entry is the proposer's rule, for the
+//! the commands before it have written and answered `limits::ENTRY_WRITE_BYTES`, or cost
+//! `limits::ENTRY_COST`, it is [`Rejection::Deferred`], takes neither revision nor number, and is
+//! packed again by its proposer. An entry may exceed the ceilings by what one command does, and its
+//! first command is never deferred. Installing alone in an entry is the proposer's rule, for the
 //! sake of time; an install among other commands means the same.
 use alloc::format;
 use alloc::vec::Vec;
 
-use synod_abi::{Revision, limits};
+use synod_abi::{Revision, costs, limits};
 
 use self::applied::Applied;
 use crate::access::access_set;
@@ -134,11 +135,9 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
     fn execute(&mut self, command: Command) -> Result<CommandOutcome, Fatal> {
         let mark = self.draft.savepoint();
         self.turn = Turn::new(command.caller, Revision(self.machine.head.revision.0 + 1));
-        let decided = if self.draft.written_bytes() < limits::ENTRY_WRITE_BYTES {
-            self.decide(&command.action, &mark)?
-        } else {
-            Err(Rejection::Deferred)
-        };
+        let is_deferred = self.entry_use.is_full(self.draft.written_bytes());
+        let decided =
+            if is_deferred { Err(Rejection::Deferred) } else { self.decide(&command.action, &mark)? };
         let head = &mut self.machine.head;
         let time = head.time;
         let outcome = match decided {
@@ -149,10 +148,14 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
             Ok(Decided::Recorded(outcome)) => outcome,
             Err(rejection) => Outcome { revision: head.revision, time, result: Err(rejection) },
         };
+        let fuel = self.turn.fuel;
+        let cost = if is_deferred { 0 } else { costs::COMMAND + fuel + self.draft.work_of_command() };
         let transcript = &mut self.machine.transcript;
+        let before = transcript.len();
         *transcript = synod_abi::encode_into(&outcome, core::mem::take(transcript));
+        self.entry_use.add(cost, transcript.len() - before);
         self.draft.release(&mark, transcript);
-        Ok(CommandOutcome { origin: command.origin, outcome, fuel: self.turn.fuel })
+        Ok(CommandOutcome { origin: command.origin, outcome, fuel, cost })
     }
 
     /// Carries a command out; a rejection leaves nothing but the command's number.

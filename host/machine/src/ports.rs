@@ -169,8 +169,9 @@ pub struct Invocation<'a> {
     pub context: &'a Context,
     /// Encoded arguments, at most `limits::ARGS_BYTES`.
     pub args: &'a [u8],
-    /// Its budget, more than 0: a call's whole fuel, or what is left of it for a handler or a sent
-    /// operation.
+    /// Its budget, more than 0: what a call's whole fuel leaves after its arguments are paid, or
+    /// what is left of it for a handler or a sent operation. The host is lent with as much, see
+    /// [`HostCalls::fuel`].
     pub fuel: u64,
 }
 
@@ -198,6 +199,18 @@ pub enum Completion {
     },
     /// A hook has done a part of its work, and has more to do.
     More,
+}
+
+impl Completion {
+    /// Bytes of the result or the error.
+    pub(crate) fn answer_bytes(&self) -> u64 {
+        match self {
+            Self::Done(result) | Self::Now(result) | Self::Refused { code: _, error: result } => {
+                result.len() as u64
+            }
+            Self::Faulted(_) | Self::Later => 0,
+        }
+    }
 }
 
 /// What admission learns from a module.
@@ -247,8 +260,9 @@ pub trait Vm<H: HostCalls> {
     /// Drops the instance of `space`, because writes that it made were discarded.
     fn discard(&mut self, space: SpaceId);
 
-    /// Fuel that the last `invoke` used, at most what it was given. It decides what is left for
-    /// what a call sets off, so it is the same on every member, however the call ended.
+    /// Fuel that the last `invoke` used, by what it computed and by its host calls, at most what it
+    /// was given. It decides what is left for what a call sets off, so it is the same on every
+    /// member, however the call ended.
     fn fuel_used(&self) -> u64;
 }
 

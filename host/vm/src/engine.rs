@@ -5,8 +5,8 @@
 //! would compute something else stops instead. Compiling, caching and running are not done here.
 use std::hash::{Hash, Hasher};
 
-use synod_abi::Limit;
 use synod_abi::limits::{self, ENTRY_INSTANCES, TABLE_ELEMENTS};
+use synod_abi::{Limit, costs};
 use wasmtime::wasmparser::WasmFeatures;
 use wasmtime::{
     Config, Enabled, Engine, Inlining, InstanceAllocationStrategy, OperatorCost, OptLevel,
@@ -183,6 +183,7 @@ pub(crate) fn fingerprint(apply: &Engine) -> [u8; 32] {
         WASMTIME_VERSION,
         instrument::VERSION,
         limits::REPLICATED,
+        costs::TABLE,
         &format!("{:?}", OperatorCost::new()),
         &compatibility(apply),
     )
@@ -192,7 +193,8 @@ fn fingerprint_of(
     version: &str,
     instrumentation: u32,
     limits: &[Limit],
-    costs: &str,
+    costs: &[Limit],
+    operator_costs: &str,
     compatibility: &[u8; 32],
 ) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("synod 2026-11 execution environment of synod-vm");
@@ -202,11 +204,14 @@ fn fingerprint_of(
     };
     part(version.as_bytes());
     part(&instrumentation.to_le_bytes());
-    for Limit { name, value } in limits {
-        part(name.as_bytes());
-        part(&value.to_le_bytes());
+    for table in [limits, costs] {
+        part(&table.len().to_le_bytes());
+        for Limit { name, value } in table {
+            part(name.as_bytes());
+            part(&value.to_le_bytes());
+        }
     }
-    part(costs.as_bytes());
+    part(operator_costs.as_bytes());
     part(compatibility);
     *hasher.finalize().as_bytes()
 }

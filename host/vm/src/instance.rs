@@ -151,6 +151,7 @@ fn tell<H: HostCalls>(host: &mut H, error: &wasmtime::Error) -> Result<(), Fatal
     let Some(trap) = error.downcast_ref::<Trap>() else {
         return Ok(());
     };
+    *host.fuel() = u64::MAX;
     let told = catch_unwind(AssertUnwindSafe(|| host.log(LEVEL_ERROR, trap.to_string().as_bytes())));
     // The call is over: a host that takes no more lines from it is within its rights.
     told.map(drop).map_err(|panic| Fatal(format!("a host function panicked: {}", panic_text(&*panic))))

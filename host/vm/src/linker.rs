@@ -12,6 +12,7 @@ use synod_abi::{Access, Fault, HOST_MODULE, HostCalls};
 use wasmtime::{Caller, Engine, Linker, Memory};
 
 use crate::VmError;
+use crate::engine::Kind;
 use crate::pristine::{self, GUEST_BYTES};
 
 /// What a store holds: the host, while a call runs.
@@ -19,11 +20,13 @@ pub(crate) struct Call<H> {
     pub(crate) host: Option<H>,
     pub(crate) memory: Option<Memory>,
     pub(crate) access: Access,
+    kind: Kind,
 }
 
 impl<H> Call<H> {
-    pub(crate) const fn idle() -> Self {
-        Self { host: None, memory: None, access: Access::Read }
+    /// For a store of such an engine.
+    pub(crate) const fn idle(kind: Kind) -> Self {
+        Self { host: None, memory: None, access: Access::Read, kind }
     }
 }
 
@@ -116,7 +119,7 @@ impl Filled for () {
 }
 
 /// Runs a host function on the caller's memory, and turns faults and panics into what ends the
-/// call.
+/// call. The store's fuel is the host's meanwhile; where queries run, time is what is short.
 fn serve<H: HostCalls + 'static, R: Filled>(
     caller: &mut Caller<'_, Call<H>>,
     needs: Access,
@@ -128,21 +131,31 @@ fn serve<H: HostCalls + 'static, R: Filled>(
     if needs == Access::Write && data.access == Access::Read {
         return Err(wasmtime::Error::new(Stop::Fault(Fault::BadHostCall)));
     }
+    let kind = data.kind;
     let memory =
         data.memory.ok_or_else(|| broken("a recipe made a host call before its memory was known"))?;
-    let (memory, data) = memory.data_and_store_mut(caller);
+    let fuel = match kind {
+        Kind::Apply => caller.get_fuel()?,
+        Kind::Query => u64::MAX,
+    };
+    let (memory, data) = memory.data_and_store_mut(&mut *caller);
     let (memory, behind) = memory.split_at_mut(GUEST_BYTES);
     let host = data.host.as_mut().ok_or_else(|| broken("a recipe made a host call outside of a call"))?;
+    *host.fuel() = fuel;
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let (view, buffer) = split(memory, buffer)?;
         function(host, view, buffer)
     }));
+    if let Ok(Ok(result)) = &outcome {
+        let filled = result.filled();
+        pristine::mark(behind, buffer.0, if filled <= buffer.1 { filled } else { 0 });
+    }
+    let left = *host.fuel();
+    if kind == Kind::Apply {
+        caller.set_fuel(left)?;
+    }
     match outcome {
-        Ok(Ok(result)) => {
-            let filled = result.filled();
-            pristine::mark(behind, buffer.0, if filled <= buffer.1 { filled } else { 0 });
-            Ok(result)
-        }
+        Ok(Ok(result)) => Ok(result),
         Ok(Err(fault)) => Err(wasmtime::Error::new(Stop::Fault(fault))),
         Err(panic) => Err(broken(&format!("a host function panicked: {}", panic_text(&*panic)))),
     }

@@ -14,7 +14,7 @@ use synod_abi::{EntryPoint, Fault, HostCalls};
 use synod_machine::{Completion, Fatal, Invocation, QueryVm};
 use wasmtime::{Store, UpdateDeadline};
 
-use crate::engine::QUERY_SLOTS;
+use crate::engine::{Kind, QUERY_SLOTS};
 use crate::instance::Live;
 use crate::linker::{Call, Stop};
 use crate::modules::Compiled;
@@ -39,6 +39,10 @@ pub(crate) struct Erased(Box<dyn AnyHost>);
 macro_rules! delegate {
     ($($(#[$doc:meta])* $access:ident $name:ident($($param:ident: $kind:ident),*) -> $result:ident;)*) => {
         impl HostCalls for Erased {
+            fn fuel(&mut self) -> &mut u64 {
+                self.0.fuel()
+            }
+
             $(
                 fn $name(
                     &mut self,
@@ -92,7 +96,7 @@ impl QueryEngine {
         host: Erased,
     ) -> Result<(Erased, Completion), Fatal> {
         let wanted = wanted.clone();
-        let mut store = Store::new(self.modules.query_engine(), Call::idle());
+        let mut store = Store::new(self.modules.query_engine(), Call::idle(Kind::Query));
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_| {
             if wanted.is_wanted() && Instant::now() < deadline {

@@ -12,6 +12,7 @@ use synod_abi::{AdmissionError, Fault, HostCalls, ModuleHash, SpaceId, limits};
 use synod_machine::{Admitted, Completion, Fatal, Invocation, Vm};
 use wasmtime::{InstancePre, Linker, Store};
 
+use crate::engine::Kind;
 use crate::instance::Live;
 use crate::linker::Call;
 use crate::modules::Compiled;
@@ -106,7 +107,7 @@ impl<H: HostCalls + Send + 'static> WasmVm<H> {
             }
             None => {
                 compiled.touch();
-                let mut store = Store::new(self.modules.apply_engine(), Call::idle());
+                let mut store = Store::new(self.modules.apply_engine(), Call::idle(Kind::Apply));
                 fuel_of(&mut store, limits::CALL_FUEL)?;
                 match Live::new(pre, store)? {
                     Ok(live) => Slot { module, used: 0, live },

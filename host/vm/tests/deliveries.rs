@@ -3,7 +3,7 @@
 use synod_abi::schema::{EntryPointDef, HooksDef, SchemaDef};
 use synod_abi::{
     CONTEXT_BYTES, ClusterId, Fault, OperationId, RecipeName, Shape, SpaceId, SpaceName, Time, TopicFilter,
-    encode, limits,
+    costs, encode, limits,
 };
 use synod_machine::directory::{Head, hook_failures};
 use synod_machine::{
@@ -37,7 +37,7 @@ const SPEND_AND_TRAP: u8 = 3;
 const NEVER_END: u8 = 4;
 
 /// Rounds that use more than half of a call's fuel, and less than all of it.
-const ROUNDS: u32 = 1_500_000;
+const ROUNDS: u32 = 7_500_000;
 
 /// Its operation emits as many events as its first byte of arguments says, whose payload is the
 /// second; its handler does what the payload says, which lies behind the space's name and the
@@ -160,7 +160,10 @@ fn handler_failed(fault: Fault) -> Result<Reply, Rejection> {
 fn a_call_and_its_handlers_share_one_fuel() {
     on_a_member(OnFailure::Reject, |mut member| {
         let (done, little) = member.emit(1, RETURN);
-        assert!(done.is_ok() && little > 0 && little < 10_000, "{done:?} {little}");
+        assert!(
+            done.is_ok() && little > 2 * costs::ENTER && little < 2 * costs::ENTER + 10_000,
+            "{done:?} {little}"
+        );
         let (done, one) = member.emit(1, SPEND_AND_RETURN);
         assert!(done.is_ok() && one > limits::CALL_FUEL / 2 && one < limits::CALL_FUEL, "{done:?} {one}");
         let head = *member.machine.head();

@@ -67,7 +67,12 @@ pub(crate) fn entries(counters: u32, calls: u32) -> Vec<Vec<u8>> {
 /// An entry of `actions`, outside of any session.
 pub(crate) fn entry(actions: impl IntoIterator<Item = Action>) -> Vec<u8> {
     let command = |action| Command { origin: Origin::default(), caller: Caller::default(), action };
-    encode(&Entry { stamp: Time(1), commands: actions.into_iter().map(command).collect() })
+    encoded(actions.into_iter().map(command).collect())
+}
+
+/// An entry of `commands`.
+pub(crate) fn encoded(commands: Vec<Command>) -> Vec<u8> {
+    encode(&Entry { stamp: Time(1), commands })
 }
 
 /// A call that adds one to a counter.

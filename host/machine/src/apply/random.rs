@@ -233,6 +233,7 @@ struct World {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Told {
     outcomes: Vec<Outcome>,
+    fuel: Vec<u64>,
     completions: Vec<Completed>,
     sessions: Vec<SessionChange>,
     events: Vec<Emitted>,
@@ -240,6 +241,7 @@ struct Told {
 
 impl Told {
     fn add(&mut self, applied: Applied) {
+        self.fuel.extend(applied.outcomes.iter().map(|outcome| outcome.fuel));
         self.outcomes.extend(applied.outcomes.into_iter().map(|outcome| outcome.outcome));
         self.completions.extend(applied.completions);
         self.sessions.extend(applied.sessions);

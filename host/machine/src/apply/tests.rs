@@ -6,6 +6,7 @@ use crate::log::rejection::{Change, Incompatible};
 use crate::testing::*;
 use crate::*;
 
+mod ceilings;
 mod directory_commands;
 
 fn outcomes(applied: &Applied) -> Vec<&Outcome> {
@@ -343,13 +344,13 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-fn in_batches(actions: &[Action], of: usize, restarts: bool) -> ([u8; 32], Vec<Outcome>, MemoryState) {
+fn in_batches(actions: &[Action], of: usize, restarts: bool) -> ([u8; 32], Vec<(Outcome, u64)>, MemoryState) {
     let mut member = Member::formed();
     let mut outcomes = Vec::new();
     for batch in actions.chunks(of) {
         let applied = member.apply(1, batch.iter().cloned());
         assert_eq!(applied.state, member.machine.head().state_digest());
-        outcomes.extend(applied.outcomes.into_iter().map(|outcome| outcome.outcome));
+        outcomes.extend(applied.outcomes.into_iter().map(|outcome| (outcome.outcome, outcome.fuel)));
         if restarts {
             member.restart();
         }

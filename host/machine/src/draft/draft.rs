@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use serde::de::DeserializeOwned;
-use synod_abi::{Access, Direction, Revision, SpaceId, Time};
+use synod_abi::{Access, Direction, Revision, SpaceId, Time, limits};
 
 use crate::draft::budget::Budget;
 use crate::draft::effects::{Effects, LogLine};
@@ -46,6 +46,7 @@ pub(super) struct Inner<S> {
     pub(super) effects: Effects,
     pub(super) emissions: Emissions,
     pub(super) written_before: usize,
+    pub(super) work_before: u64,
     pub(super) key: Vec<u8>,
 }
 
@@ -59,10 +60,12 @@ impl<S: StateView> Draft<S> {
         Self::new(view, SpaceId(0), Access::Write, numbers)
     }
 
-    /// For a query of `space`: every writing host call is a
+    /// For a query of `space`, with the budgets of a call: every writing host call is a
     /// [`BadHostCall`](synod_abi::Fault::BadHostCall).
     pub fn for_query(view: S, space: SpaceId) -> Self {
-        Self::new(view, space, Access::Read, Numbers::default())
+        let mut draft = Self::new(view, space, Access::Read, Numbers::default());
+        draft.begin_call(space, limits::CALL_FUEL);
+        draft
     }
 
     fn new(view: S, space: SpaceId, access: Access, numbers: Numbers) -> Self {
@@ -79,6 +82,7 @@ impl<S: StateView> Draft<S> {
             effects: Effects::default(),
             emissions: Emissions::default(),
             written_before: 0,
+            work_before: 0,
             key: Vec::with_capacity(SPACE_BYTES + 64),
         }))
     }
@@ -88,6 +92,7 @@ impl<S: StateView> Draft<S> {
         self.0.revision = revision;
         self.0.time = time;
         self.0.written_before = self.0.overlay.written_bytes();
+        self.0.work_before = self.0.overlay.work();
         self.0.emissions.begin_command(self.0.numbers.counts.bindings > 0);
     }
 
@@ -107,10 +112,10 @@ impl<S: StateView> Draft<S> {
         self.0.emissions.begin_cause();
     }
 
-    /// Begins a call in `space`, with full budgets.
-    pub(crate) fn begin_call(&mut self, space: SpaceId) {
+    /// Begins a call in `space` on `fuel`, with its other budgets full.
+    pub(crate) fn begin_call(&mut self, space: SpaceId, fuel: u64) {
         self.0.space = space;
-        self.0.budget.begin_call();
+        self.0.budget.begin_call(fuel);
     }
 
     /// The store's failure, if one ended the call.
@@ -169,6 +174,12 @@ impl<S: StateView> Draft<S> {
     /// What the command has written.
     pub(crate) fn written_by_command(&self) -> usize {
         self.written_bytes() - self.0.written_before
+    }
+
+    /// What the command's rows cost the entry: those that it touched, and deleted ones that its
+    /// ranges passed. What was rolled back counts.
+    pub(crate) fn work_of_command(&self) -> u64 {
+        self.0.overlay.work() - self.0.work_before
     }
 
     /// A point to return to. Points may be nested.

@@ -3,7 +3,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use core::convert::Infallible;
 
-use synod_abi::{Access, Fault, HostCalls, RangeRequest, TicketId, Time, TimerId, limits};
+use synod_abi::{Access, Fault, HostCalls, RangeRequest, TicketId, Time, TimerId, costs, limits};
 
 use crate::draft::draft::{Draft, Inner, SPACE_BYTES};
 use crate::draft::effects::LogLine;
@@ -27,6 +27,9 @@ struct Chunk<'a> {
     filled: usize,
     /// Bytes of keys and values, without their headers.
     row_bytes: usize,
+    /// Rows that were looked at, the one that did not fit among them.
+    visited: usize,
+    visited_bytes: usize,
     /// Whether the first row does not fit.
     is_too_small: bool,
 }
@@ -40,6 +43,8 @@ impl<'a> Chunk<'a> {
             rows: 0,
             filled: 0,
             row_bytes: 0,
+            visited: 0,
+            visited_bytes: 0,
             is_too_small: false,
         }
     }
@@ -47,6 +52,8 @@ impl<'a> Chunk<'a> {
     /// Copies a row, unless it does not fit.
     fn push(&mut self, key: &[u8], value: &[u8]) -> bool {
         let row_bytes = key.len() + value.len();
+        self.visited += 1;
+        self.visited_bytes += row_bytes;
         let end = self.filled + ROW_HEADER_BYTES + row_bytes;
         if self.rows == self.most_rows || end > self.out.len() {
             self.is_too_small = self.rows == 0;
@@ -93,6 +100,16 @@ impl<S: StateView> Inner<S> {
         Fault::Trap
     }
 
+    /// Pays for what the row that is addressed holds now, before it is written.
+    fn replace(&mut self) -> Result<(), Fault> {
+        let found = self.overlay.get(&self.view, Table::State, &self.key);
+        let bytes = match found {
+            Ok(value) => value.map_or(0, |value| value.len()),
+            Err(fatal) => return Err(self.fail(fatal)),
+        };
+        self.budget.pay(bytes as u64 * costs::REPLACED_BYTE)
+    }
+
     fn read(&mut self, out: &mut [u8]) -> Result<(u32, usize), Fatal> {
         let found = match self.access {
             Access::Write => self.overlay.get(&self.view, Table::State, &self.key)?,
@@ -121,12 +138,18 @@ impl<S: StateView> Draft<S> {
 }
 
 impl<S: StateView> HostCalls for Draft<S> {
+    fn fuel(&mut self) -> &mut u64 {
+        &mut self.0.budget.fuel
+    }
+
     fn get(&mut self, key: &[u8], out: &mut [u8]) -> Result<u32, Fault> {
         let this = &mut *self.0;
         this.budget.host_call()?;
         this.address(key)?;
+        this.budget.pay(costs::LOOKUP)?;
         let (len, bytes) = this.read(out).map_err(|fatal| this.fail(fatal))?;
         this.budget.read(key.len() + bytes)?;
+        this.budget.pay((key.len() + bytes) as u64 * costs::READ_BYTE)?;
         Ok(len)
     }
 
@@ -139,6 +162,7 @@ impl<S: StateView> HostCalls for Draft<S> {
         if rows == 0 {
             return Err(Fault::BadHostCall);
         }
+        this.budget.pay(costs::RANGE)?;
         this.address_up_to(&to, BOUND_BYTES)?;
         let full_to = if to.is_empty() { behind(&this.key) } else { this.key.clone() };
         this.address_up_to(&from, BOUND_BYTES)?;
@@ -152,12 +176,13 @@ impl<S: StateView> HostCalls for Draft<S> {
             return Err(Fault::BadHostCall);
         }
         this.budget.read(chunk.row_bytes)?;
+        this.budget.visit(chunk.visited, chunk.visited_bytes)?;
         Ok(chunk.filled as u64 | u64::from(more) << 32)
     }
 
     fn log(&mut self, level: u32, line: &[u8]) -> Result<(), Fault> {
         self.0.budget.host_call()?;
-        if self.0.budget.log_line() {
+        if self.0.budget.log_line(line.len())? {
             self.log_line(level.clamp(1, 5) as u8, line);
         }
         Ok(())
@@ -176,6 +201,7 @@ impl<S: StateView> HostCalls for Draft<S> {
             return Err(Fault::ValueTooLong);
         }
         this.budget.write(key.len() + value.len())?;
+        this.replace()?;
         this.overlay.put(Table::State, &this.key, value.to_vec());
         Ok(())
     }
@@ -185,6 +211,7 @@ impl<S: StateView> HostCalls for Draft<S> {
         this.writable()?;
         this.address(key)?;
         this.budget.write(key.len())?;
+        this.replace()?;
         this.overlay.delete(Table::State, &this.key);
         Ok(())
     }
@@ -202,7 +229,7 @@ impl<S: StateView> HostCalls for Draft<S> {
         if payload.len() > limits::TIMER_PAYLOAD_BYTES {
             return Err(Fault::ValueTooLong);
         }
-        self.0.budget.write(payload.len() + TIMER_ROWS_BYTES)?;
+        self.0.budget.write_timer(payload.len() + TIMER_ROWS_BYTES)?;
         let space = self.0.space;
         let added = self.add_timer(space, Time(at_ms), payload).map_err(|fatal| self.0.fail(fatal))?;
         added.map(|timer| timer.0)
@@ -210,7 +237,7 @@ impl<S: StateView> HostCalls for Draft<S> {
 
     fn cancel_timer(&mut self, timer: u64) -> Result<u32, Fault> {
         self.0.writable()?;
-        self.0.budget.write(TIMER_ROWS_BYTES)?;
+        self.0.budget.write_timer(TIMER_ROWS_BYTES)?;
         let space = self.0.space;
         self.cancel(space, TimerId(timer)).map(u32::from).map_err(|fatal| self.0.fail(fatal))
     }
@@ -237,7 +264,7 @@ impl<S: StateView> HostCalls for Draft<S> {
     /// What is no name of a space is the name of a space that is not there.
     fn send(&mut self, space: &[u8], operation: u32, args: &[u8]) -> Result<(), Fault> {
         self.0.writable()?;
-        self.0.budget.send(args.len())?;
+        self.0.budget.send(space.len(), args.len())?;
         self.add_send(space, operation, args);
         Ok(())
     }

@@ -8,7 +8,8 @@ pub struct Environment {
     /// Version of the machine's semantics: counted up with every change that a replica could
     /// observe.
     pub semantics: u32,
-    /// Hash of engine version, engine configuration, fuel table, instrumentation and limits.
+    /// Hash of engine version, engine configuration, fuel table, instrumentation, limits and
+    /// costs.
     pub engine: [u8; 32],
 }
 

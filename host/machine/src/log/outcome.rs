@@ -14,8 +14,10 @@ pub struct CommandOutcome {
     pub origin: Origin,
     /// The outcome.
     pub outcome: Outcome,
-    /// Fuel it used, for the proposer's estimates. Local.
+    /// Fuel it used: the same whatever else is in its entry. Local.
     pub fuel: u64,
+    /// What it counted towards the ceiling of its entry, for the proposer's estimates. Local.
+    pub cost: u64,
 }
 
 /// The outcome of a command.

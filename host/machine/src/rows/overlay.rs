@@ -14,6 +14,8 @@ use alloc::vec::Vec;
 use core::cell::{Cell, OnceCell, RefCell};
 use core::ops::Bound;
 
+use synod_abi::{costs, limits};
+
 pub(crate) use self::committed::Range;
 use self::gaps::Gaps;
 use crate::ports::{Fatal, StateView, Table, Write};
@@ -87,6 +89,8 @@ pub(crate) struct Overlay {
     gaps: RefCell<Gaps>,
     /// Deleted rows that ranges passed.
     hidden: Cell<u64>,
+    /// Rows that were put or deleted, those that were rolled back too.
+    touched: u64,
     undo: Vec<Undo>,
     written_bytes: usize,
     cached_bytes: usize,
@@ -98,9 +102,15 @@ type Index = BTreeMap<Arc<[u8]>, usize>;
 type Changes = [OnceCell<Index>; Table::ALL.len()];
 
 impl Overlay {
-    /// Bytes of keys and values that were written and not undone, each write counted.
+    /// What was written and not undone, each write counted: `limits::ROW_BYTES` and the bytes of
+    /// keys and values.
     pub(crate) fn written_bytes(&self) -> usize {
         self.written_bytes
+    }
+
+    /// The cost of what was done so far.
+    pub(crate) fn work(&self) -> u64 {
+        self.touched * costs::TOUCHED_ROW + self.hidden.get() * costs::HIDDEN_ROW
     }
 
     /// The row of `key`; a committed one is kept if the budget allows.
@@ -153,7 +163,7 @@ impl Overlay {
 
     /// Sets a row.
     pub(crate) fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
-        self.written_bytes += key.len() + value.len();
+        self.written_bytes += limits::ROW_BYTES + key.len() + value.len();
         self.change(table, key, Now::Put(value));
     }
 
@@ -168,7 +178,7 @@ impl Overlay {
 
     /// Deletes a row, if it is there.
     pub(crate) fn delete(&mut self, table: Table, key: &[u8]) {
-        self.written_bytes += key.len();
+        self.written_bytes += limits::ROW_BYTES + key.len();
         self.change(table, key, Now::Deleted);
     }
 
@@ -186,7 +196,7 @@ impl Overlay {
 
     /// Deletes every row whose key begins with `prefix`.
     pub(crate) fn delete_prefix(&mut self, table: Table, prefix: &[u8]) {
-        self.written_bytes += prefix.len();
+        self.written_bytes += limits::ROW_BYTES + prefix.len();
         let slots: Vec<usize> =
             prefixed(&self.index[table as usize], prefix).map(|(_, slot)| *slot).collect();
         let mut rows = Vec::with_capacity(slots.len());
@@ -357,6 +367,7 @@ impl Overlay {
         if matches!(now, Now::Put(_)) {
             self.gaps.get_mut().cut(table, key);
         }
+        self.touched += 1;
         let before = self.set(slot, now);
         self.undo.push(Undo::Row { slot, before });
     }

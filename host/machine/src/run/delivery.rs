@@ -13,7 +13,7 @@
 //! counted once a cause.
 use alloc::vec::Vec;
 
-use synod_abi::{EntryPoint, Fault, SpaceId, limits};
+use synod_abi::{EntryPoint, Fault, SpaceId, costs, limits};
 
 use crate::draft::draft::Draft;
 use crate::draft::emission::Outgoing;
@@ -75,6 +75,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
                     let Some(emitted) = self.draft.emissions().event(at) else { continue };
                     let mut bytes = emitted.event.topic.len() + emitted.event.payload.len();
                     let handlers: Vec<_> = source.handlers(&emitted.event.topic).collect();
+                    self.turn.fuel += round.pay(source.bindings.len() as u64 * costs::BINDING);
                     for (space, bound) in handlers {
                         let on_failure = if on_failure == OnFailure::Skip { on_failure } else { bound };
                         // The handlers of an event share its bytes: the first one counts them.
@@ -91,6 +92,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
     /// Queues `delivery`, if the bounds of its cause allow.
     fn queue(&mut self, round: &mut Round, delivery: Delivery) -> Result<(), Stop> {
         let Some(fault) = round.refuses(&delivery) else {
+            self.turn.fuel += round.pay(costs::DELIVERY);
             round.push(delivery);
             return Ok(());
         };

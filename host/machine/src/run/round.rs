@@ -57,6 +57,13 @@ impl Round {
         }
     }
 
+    /// Takes `cost` from the fuel, as far as there is some, and returns how much that was.
+    pub(crate) fn pay(&mut self, cost: u64) -> u64 {
+        let paid = cost.min(self.fuel);
+        self.fuel -= paid;
+        paid
+    }
+
     /// Why `delivery` may not wait to run.
     pub(crate) fn refuses(&self, delivery: &Delivery) -> Option<Fault> {
         if delivery.depth > limits::DELIVERY_DEPTH {

@@ -1,6 +1,7 @@
 //! [`Run`]: what a command is carried out with, and the one place where a recipe is entered.
-use synod_abi::{Context, EntryPoint, Revision, SessionId, SpaceId, limits};
+use synod_abi::{Context, EntryPoint, Fault, Revision, SessionId, SpaceId, costs, limits};
 
+use crate::draft::budget::EntryUse;
 use crate::draft::draft::{Draft, Mark};
 use crate::draft::numbers::Numbers;
 use crate::log::command::Caller;
@@ -29,7 +30,7 @@ pub(crate) struct Turn {
     pub(crate) revision: Revision,
     /// Hooks and deliveries that it has run: numbers them for their seeds.
     pub(crate) reactions: u32,
-    /// Fuel that it has used.
+    /// Fuel that it has used, the same whatever else is in its entry.
     pub(crate) fuel: u64,
 }
 
@@ -47,6 +48,8 @@ pub(crate) struct Run<'a, S, V> {
     pub(crate) draft: Lent<Draft<S>>,
     /// The present command.
     pub(crate) turn: Turn,
+    /// What the commands before it have used.
+    pub(crate) entry_use: EntryUse,
 }
 
 /// What a command has used.
@@ -73,7 +76,7 @@ impl<'a, S: StateView, V: Vm<Draft<S>>> Run<'a, S, V> {
     pub(crate) fn for_entry(machine: &'a mut Machine, vm: &'a mut V, view: S) -> Self {
         let draft = Lent::new(Draft::for_entry(view, Numbers::of(&machine.head)));
         let turn = Turn::new(Caller::default(), machine.head.revision);
-        Self { machine, vm, draft, turn }
+        Self { machine, vm, draft, turn, entry_use: EntryUse::default() }
     }
 
     /// What the present command has used.
@@ -91,19 +94,27 @@ impl<'a, S: StateView, V: Vm<Draft<S>>> Run<'a, S, V> {
             || (reactions - began.reactions) as usize >= limits::CAUSE_DELIVERIES / shares
     }
 
-    /// Enters a recipe, with the budgets of a call.
+    /// Enters a recipe, with the budgets of a call. What it is entered with and what it answers are
+    /// paid for from its fuel as well.
     pub(crate) fn invoke(&mut self, entering: &Entering<'_>) -> Result<Completion, Fatal> {
         let Entering { space, target, entry_point, args, session, may_wait, fuel } = *entering;
+        let entering = costs::ENTER + args.len() as u64 * costs::ARGUMENT_BYTE;
+        let left = fuel.saturating_sub(entering);
+        if left == 0 {
+            self.turn.fuel += fuel;
+            return Ok(Completion::Faulted(Fault::OutOfFuel));
+        }
         let context = self.context(session, may_wait);
         let invocation =
-            Invocation { space, module: target.module, entry_point, context: &context, args, fuel };
+            Invocation { space, module: target.module, entry_point, context: &context, args, fuel: left };
         load(&*self.draft, self.vm, target.module)?;
-        self.draft.begin_call(space);
+        self.draft.begin_call(space, left);
         let (draft, completion) = self.vm.invoke(invocation, self.draft.lend())?;
         self.draft.give_back(draft);
         self.draft.check()?;
-        self.turn.fuel += self.vm.fuel_used();
-        Ok(completion)
+        let used = entering + self.vm.fuel_used() + completion.answer_bytes() * costs::RESULT_BYTE;
+        self.turn.fuel += used.min(fuel);
+        Ok(if used > fuel { Completion::Faulted(Fault::OutOfFuel) } else { completion })
     }
 
     /// The seed is made from the cluster's name, the command's number and that of the reaction in

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use synod_abi::schema::Schema;
 use synod_abi::{
     AdmissionError, Direction, EntryPoint, Event, Fault, HostCalls, ModuleHash, OperationId, REPLY_ERROR,
-    REPLY_RESULT, RangeRequest, Rows, SessionId, SpaceId, TicketId, TimerId, encode,
+    REPLY_RESULT, RangeRequest, Rows, SessionId, SpaceId, TicketId, TimerId, costs, encode,
 };
 use synod_machine::{Admitted, Completion, Fatal, Invocation, Vm, module_hash};
 
@@ -24,7 +24,7 @@ pub(crate) struct ScriptVm {
     pub(crate) discarded: Vec<SpaceId>,
     /// What was invoked: space, entry point and seed, in order.
     pub(crate) invoked: Vec<(SpaceId, EntryPoint, [u8; 16])>,
-    /// Fuel that each of them had.
+    /// Fuel that each of them was entered with.
     pub(crate) fuelled: Vec<u64>,
     memory: BTreeMap<SpaceId, u32>,
     used: u64,
@@ -33,7 +33,7 @@ pub(crate) struct ScriptVm {
 /// Appends `line` to the row `heard`, unless that is long.
 fn hear(host: &mut impl HostCalls, line: &str) -> Result<(), Fault> {
     let mut heard = row(host, b"heard")?.unwrap_or_default();
-    if heard.len() > 32 * 1_024 {
+    if heard.len() > 2 * 1_024 {
         return Ok(());
     }
     heard.extend_from_slice(line.as_bytes());
@@ -211,8 +211,9 @@ impl ScriptVm {
                 host.send(space.as_bytes(), OperationId::of(&operation).0, &args)?
             }
             Step::Burn(fuel) => {
-                self.used = (self.used + fuel).min(invocation.fuel);
-                if self.used == invocation.fuel {
+                let left = host.fuel();
+                *left = left.saturating_sub(fuel);
+                if *left == 0 {
                     return Err(Fault::OutOfFuel);
                 }
             }
@@ -288,10 +289,13 @@ impl<H: HostCalls> Vm<H> for ScriptVm {
     fn invoke(&mut self, invocation: Invocation<'_>, mut host: H) -> Result<(H, Completion), Fatal> {
         assert!(self.loaded.contains(&invocation.module), "a module is loaded before it is called");
         assert!((1..=synod_abi::limits::CALL_FUEL).contains(&invocation.fuel));
-        self.used = 1;
-        self.fuelled.push(invocation.fuel);
+        let entering = costs::ENTER + invocation.args.len() as u64 * costs::ARGUMENT_BYTE;
+        self.fuelled.push(invocation.fuel + entering);
         self.invoked.push((invocation.space, invocation.entry_point, invocation.context.seed));
+        assert_eq!(*host.fuel(), invocation.fuel, "the host is lent with the fuel of the call");
+        let fuel = invocation.fuel;
         let completion = self.run(invocation, &mut host).unwrap_or_else(Completion::Faulted);
+        self.used = fuel - *host.fuel();
         Ok((host, completion))
     }
 

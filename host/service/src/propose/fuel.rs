@@ -1,10 +1,11 @@
-//! How much fuel an operation is likely to use, so that an entry is not packed with more work than
-//! apply should do at once.
+//! How much an operation is likely to cost, so that an entry is not packed with more work than apply
+//! should do at once.
 //!
-//! A local estimate from past calls: it decides how commands are packed, never what they do.
+//! It is what apply counts towards an entry's ceiling, learnt from past commands. A local estimate:
+//! it decides how commands are packed, never what they do.
 use std::collections::HashMap;
 
-use synod_abi::{OperationId, SpaceId, limits};
+use synod_abi::{OperationId, SpaceId, costs, limits};
 
 /// An operation of a space, or one of the keys below, for which space 0 is free.
 pub(crate) type FuelKey = (SpaceId, OperationId);
@@ -15,11 +16,17 @@ pub(crate) const END_OF_SESSION: FuelKey = (SpaceId(0), OperationId(1));
 pub(crate) const TICK: FuelKey = (SpaceId(0), OperationId(2));
 /// A cancelled request, or a hook that is owed: a hook.
 pub(crate) const CANCEL: FuelKey = (SpaceId(0), OperationId(3));
+/// A session that is opened.
+pub(crate) const OPEN_SESSION: FuelKey = (SpaceId(0), OperationId(4));
+/// Events that are forgotten, thousands at once.
+pub(crate) const COMPACTION: FuelKey = (SpaceId(0), OperationId(5));
+/// A space that is deleted, with what waits in it.
+pub(crate) const DELETION: FuelKey = (SpaceId(0), OperationId(6));
 
 /// Estimate for an operation that has not run yet: a hundred of them fill an entry.
 pub(crate) const UNKNOWN_FUEL: u64 = limits::ENTRY_FUEL / 100;
-/// Estimate for commands of the system, which run no recipe.
-pub(crate) const SYSTEM_FUEL: u64 = 10_000;
+/// Estimate for the other commands, which run no recipe and touch a few rows.
+pub(crate) const SYSTEM_FUEL: u64 = costs::COMMAND + 8 * costs::TOUCHED_ROW;
 /// Operations that are remembered; when as many are known, the ones not seen since the last time
 /// are forgotten.
 const REMEMBERED: usize = 4_096;

@@ -66,6 +66,9 @@ impl Packed {
             Action::EndSession { .. } => Some(fuel::END_OF_SESSION),
             Action::Tick => Some(fuel::TICK),
             Action::CancelRequest { .. } | Action::SettleHook { .. } => Some(fuel::CANCEL),
+            Action::OpenSession(_) => Some(fuel::OPEN_SESSION),
+            Action::CompactEvents { .. } => Some(fuel::COMPACTION),
+            Action::DeleteSpace { .. } => Some(fuel::DELETION),
             _ => None,
         };
         let sharing = match action {

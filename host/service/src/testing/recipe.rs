@@ -138,11 +138,14 @@ pub(crate) fn admit(module: &[u8]) -> Result<Admitted, AdmissionError> {
 
 /// What it has loaded. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct TestVm(Arc<Mutex<BTreeSet<ModuleHash>>>);
+pub(crate) struct TestVm {
+    loaded: Arc<Mutex<BTreeSet<ModuleHash>>>,
+    fuel_used: u64,
+}
 
 impl TestVm {
     pub(crate) fn loaded(&self) -> Vec<ModuleHash> {
-        lock(&self.0).iter().copied().collect()
+        lock(&self.loaded).iter().copied().collect()
     }
 }
 
@@ -151,24 +154,25 @@ impl<H: HostCalls> Vm<H> for TestVm {
         admit(module)
     }
     fn load(&mut self, hash: ModuleHash, _: &[u8]) -> Result<(), Fatal> {
-        lock(&self.0).insert(hash);
+        lock(&self.loaded).insert(hash);
         Ok(())
     }
     fn is_loaded(&self, hash: ModuleHash) -> bool {
-        lock(&self.0).contains(&hash)
+        lock(&self.loaded).contains(&hash)
     }
     fn retain(&mut self, installed: &BTreeSet<ModuleHash>) {
-        lock(&self.0).retain(|hash| installed.contains(hash));
+        lock(&self.loaded).retain(|hash| installed.contains(hash));
     }
     fn begin_entry(&mut self) {}
     fn invoke(&mut self, invocation: Invocation<'_>, mut host: H) -> Result<(H, Completion), Fatal> {
         let completion = run(invocation.entry_point, invocation.context, invocation.args, &mut host)
             .unwrap_or_else(Completion::Faulted);
+        self.fuel_used = invocation.fuel.saturating_sub(*host.fuel()) + FUEL;
         Ok((host, completion))
     }
     fn discard(&mut self, _: SpaceId) {}
     fn fuel_used(&self) -> u64 {
-        FUEL
+        self.fuel_used
     }
 }
 

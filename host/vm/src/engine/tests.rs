@@ -25,15 +25,21 @@ fn code_for_queries_does_not_fit_the_apply_engine() {
 
 #[test]
 fn every_part_changes_the_fingerprint() {
-    let base = || fingerprint_of("1", 1, &[Limit { name: "A", value: 1 }], "costs", &[0; 32]);
+    const ONE: [Limit; 1] = [Limit { name: "A", value: 1 }];
+    const TWO: [Limit; 1] = [Limit { name: "A", value: 2 }];
+    const OTHER: [Limit; 1] = [Limit { name: "B", value: 1 }];
+    let base = || fingerprint_of("1", 1, &ONE, &ONE, "costs", &[0; 32]);
     assert_eq!(base(), base());
     for other in [
-        fingerprint_of("2", 1, &[Limit { name: "A", value: 1 }], "costs", &[0; 32]),
-        fingerprint_of("1", 2, &[Limit { name: "A", value: 1 }], "costs", &[0; 32]),
-        fingerprint_of("1", 1, &[Limit { name: "A", value: 2 }], "costs", &[0; 32]),
-        fingerprint_of("1", 1, &[Limit { name: "B", value: 1 }], "costs", &[0; 32]),
-        fingerprint_of("1", 1, &[Limit { name: "A", value: 1 }], "other", &[0; 32]),
-        fingerprint_of("1", 1, &[Limit { name: "A", value: 1 }], "costs", &[1; 32]),
+        fingerprint_of("2", 1, &ONE, &ONE, "costs", &[0; 32]),
+        fingerprint_of("1", 2, &ONE, &ONE, "costs", &[0; 32]),
+        fingerprint_of("1", 1, &TWO, &ONE, "costs", &[0; 32]),
+        fingerprint_of("1", 1, &OTHER, &ONE, "costs", &[0; 32]),
+        fingerprint_of("1", 1, &ONE, &TWO, "costs", &[0; 32]),
+        fingerprint_of("1", 1, &ONE, &OTHER, "costs", &[0; 32]),
+        fingerprint_of("1", 1, &[ONE, ONE].concat(), &[], "costs", &[0; 32]),
+        fingerprint_of("1", 1, &ONE, &ONE, "other", &[0; 32]),
+        fingerprint_of("1", 1, &ONE, &ONE, "costs", &[1; 32]),
     ] {
         assert_ne!(base(), other);
     }
@@ -43,4 +49,26 @@ fn every_part_changes_the_fingerprint() {
 fn the_manifest_pins_the_version_that_is_fingerprinted() {
     let manifest = include_str!("../../../../Cargo.toml");
     assert!(manifest.contains(&format!("wasmtime = {{ version = \"={WASMTIME_VERSION}\"")));
+}
+
+#[test]
+fn the_fingerprint_covers_the_table_of_costs() {
+    let engine = engine(Kind::Apply).expect("engine");
+    let with = |costs: &[Limit]| {
+        let operators = format!("{:?}", OperatorCost::new());
+        fingerprint_of(
+            WASMTIME_VERSION,
+            instrument::VERSION,
+            limits::REPLICATED,
+            costs,
+            &operators,
+            &compatibility(&engine),
+        )
+    };
+    assert_eq!(fingerprint(&engine), with(costs::TABLE));
+    for changed in 0..costs::TABLE.len() {
+        let mut costs = costs::TABLE.to_vec();
+        costs[changed].value += 1;
+        assert_ne!(fingerprint(&engine), with(&costs), "{}", costs[changed].name);
+    }
 }

@@ -49,6 +49,14 @@ fn a_query_reads_and_gives_its_host_back() {
 }
 
 #[test]
+fn time_and_not_fuel_ends_a_query() {
+    let read =
+        format!("(drop (call $get (i32.const 1024) (i32.const 1) (i32.const 8) (i32.const 8))) {DONE}");
+    let host = MapHost { price: limits::CALL_FUEL + 1, ..MapHost::default() };
+    assert_eq!(query(&engine(), prepared(&read), host).1, Completion::Done(vec![]));
+}
+
+#[test]
 fn a_query_cannot_write() {
     let engine = engine();
     for write in [

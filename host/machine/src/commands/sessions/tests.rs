@@ -1,5 +1,5 @@
 //! How sessions open and end.
-use synod_abi::{Fault, SessionId, SpaceId, Time, limits};
+use synod_abi::{Fault, SessionId, SpaceId, Time, costs, limits};
 
 use crate::testing::*;
 use crate::*;
@@ -231,10 +231,17 @@ fn fuel_is_that_of_all_that_a_command_ran() {
         command(end(session)),
     ];
     let fuel: Vec<u64> = member.commands(0, commands).outcomes.iter().map(|outcome| outcome.fuel).collect();
+    let mut other = Member::formed();
+    let session = other.open(1);
+    other.request(session, id(1), &[]).unwrap();
+    let hook = other.apply(0, [end(session)]).outcomes[0].fuel;
+    let nothing = synod_abi::encode::<[Step]>(&[]).len() as u64;
+    let call = costs::ENTER + nothing * (costs::ARGUMENT_BYTE + costs::RESULT_BYTE);
+    assert!(hook > call);
     assert_eq!(
         fuel,
-        [1, 1, 0, 0, 2],
-        "a call is one, a retry and an unknown space nothing, an end is its hooks"
+        [call, call, 0, 0, 2 * hook],
+        "a retry and an unknown space are nothing, an end is its hooks"
     );
 }
 

@@ -224,6 +224,18 @@ fn what_a_rolled_back_call_wrote_takes_no_memory() {
 }
 
 #[test]
+fn a_row_counts_more_than_its_bytes_whether_it_is_there_or_not() {
+    let mut overlay = Overlay::default();
+    overlay.put(Table::State, b"key", vec![0; 2]);
+    assert_eq!(overlay.written_bytes(), limits::ROW_BYTES + 5);
+    overlay.delete(Table::State, b"absent");
+    assert_eq!(overlay.written_bytes(), 2 * limits::ROW_BYTES + 11);
+    overlay.delete_prefix(Table::State, b"k");
+    assert_eq!(overlay.written_bytes(), 3 * limits::ROW_BYTES + 12);
+    assert_eq!(overlay.work(), 2 * costs::TOUCHED_ROW);
+}
+
+#[test]
 fn reads_are_kept_up_to_the_budget() {
     let mut state = MemoryState::default();
     let rows = 100_u32;

@@ -22,7 +22,7 @@ pub(crate) struct ReadyEntry {
     pub(crate) bytes: Bytes,
 }
 
-/// A command of an entry, with what its fuel is learnt for.
+/// A command of an entry, with what its cost is learnt for.
 type Sent = (Queued, Option<FuelKey>);
 
 /// An entry that was proposed, and not applied here.
@@ -96,7 +96,7 @@ impl Leader {
         self.in_flight.retain(|entry| entry.term > term);
     }
 
-    /// An entry of `term` with these outcomes was applied: it is no longer in flight, and its fuel
+    /// An entry of `term` with these outcomes was applied: it is no longer in flight, and its cost
     /// improves the estimates.
     pub(super) fn applied(&mut self, term: u64, outcomes: &[CommandOutcome]) {
         let Some(first) = outcomes.first().map(|outcome| outcome.origin) else { return };
@@ -107,7 +107,7 @@ impl Leader {
             if let Some(key) = *key
                 && outcome.outcome.result != Err(Rejection::Deferred)
             {
-                self.estimates.learn(key, outcome.fuel);
+                self.estimates.learn(key, outcome.cost);
             }
         }
     }

@@ -55,7 +55,7 @@ fn proposed(ledger: &mut Ledger, id: u64, result: Result<(), ProposeError>) -> b
 
 fn outcome(origin: Origin, sequence: u64) -> CommandOutcome {
     let outcome = Outcome { revision: Revision(1), time: Time(1), result: Ok(Reply::Done) };
-    CommandOutcome { origin: Origin { sequence, ..origin }, outcome, fuel: 5 }
+    CommandOutcome { origin: Origin { sequence, ..origin }, outcome, fuel: 5, cost: 5 }
 }
 
 fn sequences(entry: &ReadyEntry) -> Vec<u64> {

@@ -78,6 +78,24 @@ fn what_a_call_used_is_known_to_the_unit_however_it_ends() {
 }
 
 #[test]
+fn host_calls_take_from_the_fuel_of_the_call_and_the_recipe_goes_on_with_the_rest() {
+    let tokens = "(drop (call $next_token))".repeat(3);
+    let mut bench = Bench::of(&counting_then(&format!("{tokens} {DONE}")));
+    let mut priced = |price, fuel| {
+        let host = MapHost { price, ..MapHost::default() };
+        let (host, completion) =
+            bench.call_fuelled(1, operation(0), &[1], host, fuel).expect("this host runs recipes");
+        (completion, bench.vm.fuel_used(), host.record.tokens)
+    };
+    let (done, out) = (Completion::Done(vec![]), Completion::Faulted(Fault::OutOfFuel));
+    let (_, free, _) = priced(0, limits::CALL_FUEL);
+    assert_eq!(priced(100_000, limits::CALL_FUEL), (done.clone(), free + 300_000, 3));
+    assert_eq!(priced(100_000, free + 300_001), (done, free + 300_000, 3), "what is left does for the rest");
+    assert_eq!(priced(100_000, free + 150_000), (out.clone(), free + 150_000, 1));
+    assert_eq!(priced(u64::MAX, limits::CALL_FUEL), (out, limits::CALL_FUEL, 0));
+}
+
+#[test]
 fn a_call_without_fuel_is_out_of_it() {
     let mut bench = Bench::of(&counting_then(DONE));
     for fuel in [0, 1] {
@@ -105,7 +123,7 @@ fn where_the_processor_traps_a_call_used_a_share_at_least() {
         assert_eq!(used(&mut bench, 255, limits::CALL_FUEL), trapped(limits::TRAP_FUEL), "{end}");
         assert_eq!(used(&mut bench, 1, 10_000), trapped(10_000), "{end}: no more than it had");
     }
-    let known = "(local.set $i (i32.const 600000)) (loop (local.set $i (i32.sub (local.get $i) (i32.const \
+    let known = "(local.set $i (i32.const 3000000)) (loop (local.set $i (i32.sub (local.get $i) (i32.const \
         1))) (br_if 0 (local.get $i))) (call $nothing) (drop (i32.load (i32.const -4)))";
     let (_, spent) = used(&mut Bench::of(&counting_then(&format!("{known} {DONE}"))), 1, limits::CALL_FUEL);
     assert!(spent > limits::TRAP_FUEL, "what was counted at the last call stands: {spent}");
