@@ -248,14 +248,16 @@ fn a_call_and_all_that_it_sets_off_share_one_fuel() {
 fn none_begins_when_its_command_has_written_enough() {
     let mut member = bound(OnFailure::Reject, &[]);
     let fit = limits::ENTRY_WRITE_BYTES.div_ceil(15 * limits::VALUE_BYTES) as u64;
-    let sends = (0..9).map(|n| send(["b", "c"][n % 2], &[Step::Fill(15)]));
-    let steps: Vec<Step> = core::iter::once(Step::Fill(15)).chain(sends).collect();
-    let timers = 2;
-    member.run(&[times(timers, Step::SetTimer(5, synod_abi::encode(&steps).into()))]).unwrap();
-    member.tick(5);
-    assert_eq!(member.counts().3, 0);
-    let late = u64::from(timers) * steps.len() as u64 - fit;
-    assert_eq!(failures(&member, 1), Some((late, fault(Fault::TooManyWrites))));
+    let session = member.open(1);
+    for (space, others) in [(1, ["b", "c"]), (2, ["c", "a"])] {
+        let sends = (0..9).map(|n| send(others[n % 2], &[Step::Fill(15)]));
+        let steps: Vec<Step> = core::iter::once(Step::Fill(15)).chain(sends).collect();
+        let call = in_session(session, space, id(u64::from(space)), &[when("at end", &steps)]);
+        member.command(call).result.unwrap();
+    }
+    member.one(end(session)).unwrap();
+    assert_eq!(failures(&member, 1), None);
+    assert_eq!(failures(&member, 2), Some((2 * (1 + 9) - fit, fault(Fault::TooManyWrites))));
 }
 
 #[test]
@@ -468,7 +470,7 @@ fn a_hook_that_fails_delivers_nothing() {
 
 #[test]
 fn a_tick_ends_early_when_it_has_run_enough() {
-    for (at_event, timers) in [(vec![Step::Burn(limits::CALL_FUEL)], 2), (vec![], 2)] {
+    for (at_event, timers) in [(vec![Step::Burn(limits::CALL_FUEL)], 1), (vec![], 2)] {
         let mut member = bound(OnFailure::Reject, &at_event);
         let busy: Vec<Step> = vec![times(1_024, emit("t", ""))];
         let payload: synod_abi::Blob = synod_abi::encode(&busy).into();
