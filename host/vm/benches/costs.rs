@@ -3,8 +3,8 @@
 //! Rows are in memory, as in `apply`: what RocksDB takes comes on top, and the prices of rows allow
 //! for it.
 //!
-//! It prints a table, and fails if one takes more than [`MOST`] times the median: then the budget of
-//! a call bounds that operation worse than others.
+//! It prints a table, and fails if one takes more than [`MOST`] times the median: then the budget
+//! of a call bounds that operation worse than others.
 use std::time::{Duration, Instant};
 
 use synod_abi::schema::{EntryPointDef, HooksDef, SchemaDef};

@@ -1,5 +1,5 @@
-//! How much an operation is likely to cost, so that an entry is not packed with more work than apply
-//! should do at once.
+//! How much an operation is likely to cost, so that an entry is not packed with more work than
+//! apply should do at once.
 //!
 //! It is what apply counts towards an entry's ceiling, learnt from past commands. A local estimate:
 //! it decides how commands are packed, never what they do.
