@@ -208,7 +208,7 @@ impl Completion {
             Self::Done(result) | Self::Now(result) | Self::Refused { code: _, error: result } => {
                 result.len() as u64
             }
-            Self::Faulted(_) | Self::Later | Self::More => 0,
+            Self::Faulted(_) | Self::Later { tickets: _ } | Self::More => 0,
         }
     }
 }
