@@ -257,10 +257,7 @@ impl StateView for Counting {
 fn a_tick_reads_little_for_each_timer() {
     let mut member = Member::formed();
     for at in 0..4 {
-        member.apply(
-            0,
-            [call(1, &vec![Step::SetTimer(5 + at % 2, encode(&Vec::<Step>::new()).into()); 1_024])],
-        );
+        member.apply(0, [call(1, &vec![Step::SetTimer(5 + at % 2, Blob(vec![])); 1_024])]);
     }
     let Member { mut machine, mut state, mut vm, mut index } = member;
     let (set, reads) = (index, Rc::new(RefCell::new(0)));
