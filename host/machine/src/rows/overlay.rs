@@ -2,10 +2,10 @@
 //! returned to.
 //!
 //! Rows live in slots that are found through one sorted index per table; the first range makes a
-//! second one, of those that changed. An undo log restores them, so a savepoint is a few numbers and a rejected command
-//! costs what it wrote. A slot also keeps the committed value that was read into it, up to a
-//! budget: it saves later reads of the entry, and the digest needs it at the end. It does not
-//! outlive the entry.
+//! second one, of those that changed. An undo log restores them, so a savepoint is a few numbers
+//! and a rejected command costs what it wrote. A slot also keeps the committed value that was read
+//! into it, up to a budget: it saves later reads of the entry, and the digest needs it at the end.
+//! It does not outlive the entry.
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

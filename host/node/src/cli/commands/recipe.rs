@@ -6,6 +6,7 @@ mod files;
 mod install;
 mod installed;
 mod logs;
+mod module;
 
 use clap::Subcommand;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use synod_abi::schema::{EntryPointSchema, Schema};
 use synod_machine::{UpgradeNote, check_upgrade, upgrade_notes};
 
-use super::files;
+use super::module;
 use crate::cli::io::cluster::{Global, decode};
 use crate::cli::io::fail::{Exit, Failed};
 use crate::cli::values::names::RecipeAt;
@@ -15,8 +15,8 @@ use crate::cli::values::names::RecipeAt;
 pub(super) async fn former(against: &str, global: &Global) -> Result<Schema, Failed> {
     let path = Path::new(against);
     if path.exists() {
-        let module = files::module(path)?;
-        return Ok(synod_vm::admit(&module).map_err(|_| files::refused(&module))?.schema);
+        let module = module::read(path)?;
+        return Ok(synod_vm::admit(&module).map_err(|_| module::refused(&module))?.schema);
     }
     let RecipeAt { name, version } = against.parse().map_err(|why| {
         Failed::usage(format!("`{against}` is neither a file nor a recipe: {why}"))

@@ -1,14 +1,13 @@
 //! `synod recipe new`, `build`, `check` and `test`: work on files, without a cluster.
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use synod_abi::limits;
 use synod_build::test::Against;
 use synod_build::{Options, build as builder, scaffold, test as runner};
 
-use super::against;
+use super::{against, module};
 use crate::cli::io::cluster::Global;
 use crate::cli::io::fail::{Exit, Failed};
 use crate::cli::io::output::{self, Format};
@@ -80,7 +79,7 @@ pub(crate) fn new(args: NewArgs, format: Format) -> Result<(), Failed> {
 /// Builds a crate to a module, and admits it.
 pub(crate) fn build(BuildArgs { dir, out }: &BuildArgs, format: Format) -> Result<(), Failed> {
     let built = builder::recipe(dir, &Options::interactive())?;
-    let admitted = synod_vm::admit(&built.wasm).map_err(|_| refused(&built.wasm))?;
+    let admitted = synod_vm::admit(&built.wasm).map_err(|_| module::refused(&built.wasm))?;
     let path = match out {
         Some(out) => {
             built.write_to(out)?;
@@ -102,8 +101,8 @@ pub(crate) fn build(BuildArgs { dir, out }: &BuildArgs, format: Format) -> Resul
 
 /// Admits a module as a member would, and compares it with a former version.
 pub(crate) async fn check(CheckArgs { path, against }: &CheckArgs, global: &Global) -> Result<(), Failed> {
-    let module = module(path)?;
-    let admitted = synod_vm::admit(&module).map_err(|_| refused(&module))?;
+    let module = module::read(path)?;
+    let admitted = synod_vm::admit(&module).map_err(|_| module::refused(&module))?;
     let mut json = json!({
         "admitted": true,
         "bytes": module.len(),
@@ -132,34 +131,3 @@ pub(crate) fn test(TestArgs { dir, wasm, args }: &TestArgs) -> Result<(), Failed
         Err(Failed::new(Exit::Rejected, format!("the recipe's tests failed ({status})")))
     }
 }
-
-pub(super) fn refused(module: &[u8]) -> Failed {
-    Failed::new(Exit::Rejected, format!("the module is not admitted: {}", synod_vm::explain(module)))
-}
-
-/// The module at `path`: a file's bytes, or what the crate in a folder builds to.
-pub(crate) fn module(path: &Path) -> Result<Vec<u8>, Failed> {
-    let cannot = |error: std::io::Error| {
-        Failed::usage(format!("cannot read {}: {error}", path.display()))
-            .next("name a .wasm file, or the folder of a recipe's crate")
-    };
-    let kind = std::fs::metadata(path).map_err(cannot)?;
-    if kind.is_dir() {
-        return Ok(builder::recipe(path, &Options::interactive())?.wasm);
-    }
-    if kind.len() > limits::MODULE_BYTES as u64 {
-        let message = format!(
-            "{} has {} bytes, the limit of a module is {}",
-            path.display(),
-            kind.len(),
-            limits::MODULE_BYTES
-        );
-        return Err(
-            Failed::new(Exit::Rejected, message).next("build it with `synod recipe build`, which strips it")
-        );
-    }
-    std::fs::read(path).map_err(cannot)
-}
-
-#[cfg(test)]
-mod tests;

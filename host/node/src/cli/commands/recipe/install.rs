@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 use synod_client::api::{InstallReply, InstallRequest};
 
-use super::files;
+use super::module;
 use crate::cli::io::cluster::Global;
 use crate::cli::io::fail::Failed;
 use crate::cli::io::output;
@@ -34,7 +34,7 @@ pub(crate) struct InstallArgs {
 /// Installs the module and shows what is new.
 pub(crate) async fn run(args: InstallArgs, global: &Global) -> Result<(), Failed> {
     let InstallArgs { path, space, no_space, replace } = args;
-    let module = files::module(&path)?;
+    let module = module::read(&path)?;
     let request = InstallRequest { module, replace, no_space, space: space.unwrap_or_default() };
     let client = global.client().await?;
     let reply = {
