@@ -5,6 +5,7 @@
 //!
 //! It prints a table, and fails if one takes more than [`MOST`] times the median: then the budget
 //! of a call bounds that operation worse than others.
+#![allow(clippy::print_stdout, reason = "the table is the answer")]
 use std::time::{Duration, Instant};
 
 use synod_abi::schema::{EntryPointDef, HooksDef, SchemaDef};
