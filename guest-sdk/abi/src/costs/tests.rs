@@ -31,6 +31,6 @@ fn a_call_can_pay_for_the_most_of_anything_that_its_other_limits_allow() {
 
 #[test]
 fn entries_are_packed_well_below_what_defers_commands() {
-    assert!(ENTRY_FUEL >= 2 * CALL_FUEL && ENTRY_COST >= 2 * ENTRY_FUEL);
+    const { assert!(ENTRY_FUEL >= 2 * CALL_FUEL && ENTRY_COST >= 2 * ENTRY_FUEL) };
     assert!(ENTRY_COMMANDS as u64 * (COMMAND + ENTER) < ENTRY_FUEL / 4, "small calls are packed by number");
 }
