@@ -10,6 +10,6 @@ fn every_fault_of_the_wire_goes_there_and_back() {
         assert_eq!(fault_to_api(fault), wire);
         seen += 1;
     }
-    assert_eq!(seen, 21);
+    assert_eq!(seen, 22);
     assert_eq!(fault_from_api(v1::Fault::Unspecified), None);
 }
