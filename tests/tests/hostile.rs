@@ -101,15 +101,22 @@ async fn others_wait(client: &Client, operation: &str, args: &str, times: usize)
         let put = kv.put("others", Blob::from(b"go on".to_vec()));
         let mut put = std::pin::pin!(put);
         let ended = tokio::select! {
-            put = &mut put => { put.expect("others' calls succeed"); None }
+            put = &mut put => { assert_put(operation, put); None }
             ended = &mut calls => Some(ended),
         };
         if let Some(ended) = ended {
-            put.await.expect("others' calls succeed");
+            assert_put(operation, put.await);
             ended.into_iter().for_each(|answer| assert_ended(operation, answer.map(|answer| answer.value)));
             return longest.max(asked.elapsed());
         }
         longest = longest.max(asked.elapsed());
+    }
+}
+
+#[track_caller]
+fn assert_put<T, E: std::fmt::Display>(operation: &str, put: Result<T, E>) {
+    if let Err(error) = put {
+        panic!("a call of another space did not succeed beside {operation}: {error}");
     }
 }
 
@@ -137,9 +144,7 @@ async fn what_takes_more_than_it_may_ends_and_others_go_on() {
     let mut slowest = (Duration::ZERO, "");
     for (operation, args) in OPERATIONS {
         let longest = others_wait(&client, operation, args, times).await;
-        if is_long() {
-            eprintln!("{:>6} ms  {operation} {args}", longest.as_millis());
-        }
+        eprintln!("{:>6} ms  {operation} {args}", longest.as_millis());
         slowest = slowest.max((longest, *operation));
     }
     rows_of_earlier_calls(&client, "fill").await;

@@ -113,10 +113,7 @@ impl fmt::Display for Fault {
                 write!(f, "the call used more than {CALL_FUEL} units of fuel; do less in one call")
             }
             Self::TooDeep => {
-                write!(
-                    f,
-                    "the recipe's nested calls took {CALL_STACK_BYTES} bytes of stack; bound its recursion"
-                )
+                write!(f, "nested calls took {CALL_STACK_BYTES} bytes of stack; bound the recursion")
             }
             Self::OutOfMemory => {
                 write!(f, "the call needed more than the {} KiB of a recipe's memory", MEMORY_PAGES * 64)

@@ -1,6 +1,6 @@
 //! What host and guest share, and therefore may never disagree about: the types that cross the
-//! boundary, the one table of host calls, the one list of reasons for failure, the limits and costs,
-//! the schema of a recipe, the codecs, and the `Transport` that typed clients speak through.
+//! boundary, the one table of host calls, the one list of reasons for failure, the limits and
+//! costs, the schema of a recipe, the codecs, and the `Transport` that typed clients speak through.
 //!
 //! It is `no_std`, touches neither clock nor randomness nor floats, and imports nothing of ours, so
 //! that a recipe, the replicated machine and a client can all stand on it. What is encoded here is

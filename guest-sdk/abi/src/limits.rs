@@ -174,8 +174,8 @@ pub const MODULE_BYTES: usize = 1_024 * 1_024;
 /// member only.
 pub const MEMORY_PAGES: u64 = 128;
 /// Stack of a call, in bytes, by what instrumentation takes for the largest native frame of each
-/// function: 256, and 16 for each local and for each instruction that makes a value. So a thread
-/// touches no more, whatever the processor.
+/// function: 256, and 16 for each local and for each instruction that makes a value, and 4,096 at
+/// least. So a thread touches no more, whatever the processor.
 pub const CALL_STACK_BYTES: u32 = 4 * 1_024 * 1_024;
 /// Functions of a module, imported ones included.
 pub const MODULE_FUNCTIONS: u32 = 5_000;

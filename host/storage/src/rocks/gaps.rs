@@ -8,7 +8,7 @@
 //!
 //! Only reads of the present state use it, by the thread that writes; a row that is put cuts its
 //! stretch in two before it is written. A stretch that was read while rows were being written is
-//! not remembered. Ranges from the largest key are not helped: no queue is taken from there.
+//! not remembered. A range from the largest key seeks before its stretch in the same way.
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -42,6 +42,17 @@ impl Gaps {
     pub(crate) fn end_of(&self, table: Table, from: &[u8]) -> (Option<Vec<u8>>, Moment) {
         let known = self.lock();
         let gap = known.around(table, from).map(|(_, to)| to.to_vec());
+        (gap, Moment(known.moment))
+    }
+
+    /// Where the stretch begins that lies right before `to`, if one does, and when that was so. An
+    /// empty `to` is the end of the table, before which none is known.
+    pub(crate) fn begin_before(&self, table: Table, to: &[u8]) -> (Option<Vec<u8>>, Moment) {
+        let known = self.lock();
+        let before = (Bound::Unbounded, Bound::Excluded(to));
+        let last = known.tables[table as usize].range::<[u8], _>(before).next_back();
+        let gap =
+            last.filter(|(from, end)| !from.is_empty() && end.as_slice() >= to).map(|(from, _)| from.clone());
         (gap, Moment(known.moment))
     }
 

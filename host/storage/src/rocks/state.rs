@@ -90,21 +90,36 @@ impl RocksView {
     /// Seeks the first row of `from..to` from the end that `direction` names. The present rows know
     /// stretches without any, and learn of others.
     fn iterate(&self, table: Table, from: &[u8], to: &[u8], direction: Direction) -> RowIterator<'_> {
-        let gaps = (self.snapshot.is_none() && direction == Direction::Forward)
-            .then(|| (&self.generation.gaps, self.generation.gaps.end_of(table, from)));
-        let behind = gaps.as_ref().and_then(|(_, (end, _))| end.as_deref());
+        let gaps = self.snapshot.is_none().then_some(&self.generation.gaps);
+        let known = gaps.map(|gaps| match direction {
+            Direction::Forward => gaps.end_of(table, from),
+            Direction::Backward => gaps.begin_before(table, to),
+        });
+        let past = known.as_ref().and_then(|(past, _)| past.as_deref());
+        let (lower, upper) = match direction {
+            Direction::Forward => (past.unwrap_or(from), to),
+            Direction::Backward => (from, past.unwrap_or(to)),
+        };
         let mut options = self.iterate_options();
-        options.set_iterate_lower_bound(behind.unwrap_or(from));
-        if !to.is_empty() {
-            options.set_iterate_upper_bound(to);
+        options.set_iterate_lower_bound(lower);
+        if !upper.is_empty() {
+            options.set_iterate_upper_bound(upper);
         }
         let mut iterator = self.database.raw_iterator_cf_opt(self.generation.family(table).get(), options);
-        match gaps {
-            None if direction == Direction::Backward => iterator.seek_to_last(),
-            None => iterator.seek_to_first(),
-            Some((gaps, (_, moment))) => {
-                if steps_over_many(|| iterator.seek_to_first()) && iterator.status().is_ok() {
-                    gaps.learn(table, from, iterator.key().unwrap_or(to), moment);
+        let seek = |iterator: &mut RowIterator<'_>| match direction {
+            Direction::Forward => iterator.seek_to_first(),
+            Direction::Backward => iterator.seek_to_last(),
+        };
+        let (Some(gaps), Some((_, moment))) = (gaps, known) else {
+            seek(&mut iterator);
+            return iterator;
+        };
+        if steps_over_many(|| seek(&mut iterator)) && iterator.status().is_ok() {
+            match direction {
+                Direction::Forward => gaps.learn(table, from, iterator.key().unwrap_or(to), moment),
+                Direction::Backward => {
+                    let begin = iterator.key().map_or_else(|| from.to_vec(), |key| [key, &[0]].concat());
+                    gaps.learn(table, &begin, to, moment);
                 }
             }
         }

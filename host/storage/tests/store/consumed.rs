@@ -28,11 +28,16 @@ fn commit(store: &RocksStore, writes: &[Write]) {
 
 /// The first row of the queue, and how many deleted ones were stepped over to find it.
 fn first(view: &impl StateView) -> (Option<Vec<u8>>, u64) {
+    end(view, Direction::Forward)
+}
+
+/// The row at the end of the queue that `direction` begins at, and how many deleted ones were
+/// stepped over to find it.
+fn end(view: &impl StateView, direction: Direction) -> (Option<Vec<u8>>, u64) {
     let mut counters = PerfContext::default();
     set_perf_stats(PerfStatsLevel::EnableCount);
     counters.reset();
-    let (rows, _) =
-        view.range(Table::State, b"queue/", b"queue0", Direction::Forward, FIRST).expect("it can be read");
+    let (rows, _) = view.range(Table::State, b"queue/", b"queue0", direction, FIRST).expect("it can be read");
     let passed = counters.metric(PerfMetric::InternalDeleteSkippedCount);
     (rows.into_iter().next().map(|(key, _)| key), passed)
 }
@@ -59,6 +64,24 @@ fn the_thread_that_writes_steps_over_what_it_deleted_once() {
     assert_eq!(first(&store.latest().expect("it is open")).0, Some(key(3)), "rows that come again are found");
     commit(&store, &[delete(3)]);
     assert_eq!(first(&store.latest().expect("it is open")).0, Some(key(7)));
+}
+
+#[test]
+fn the_thread_that_writes_steps_over_what_it_deleted_once_from_the_other_end_too() {
+    let root = tempfile::tempdir().expect("a folder");
+    let store = open(root.path());
+    let last = || end(&store.latest().expect("it is open"), Direction::Backward);
+    commit(&store, &(0..ROWS).map(|n| put(n, 8)).collect::<Vec<_>>());
+    commit(&store, &(1..ROWS).map(delete).collect::<Vec<_>>());
+    assert!(last().1 >= u64::from(ROWS) - 1, "the first time it walks");
+    assert_eq!(last(), (Some(key(0)), 0));
+    commit(&store, &[put(9, 8)]);
+    assert_eq!(last().0, Some(key(9)), "a row that comes again is found");
+    commit(&store, &[delete(9), delete(0)]);
+    assert_eq!(last().0, None);
+    assert!(last().1 < 32, "nothing is left to walk");
+    commit(&store, &[put(ROWS, 8)]);
+    assert_eq!(last().0, Some(key(ROWS)));
 }
 
 /// More than a table of the small store keeps in memory, so that rows and deletions are in files.

@@ -19,6 +19,9 @@ const ADDED_LOCALS: [ValType; 5] = [ValType::I32, ValType::I32, ValType::I64, Va
 /// Bytes of a frame without values: what is saved on entry, and arguments of the calls that it
 /// makes.
 const FRAME_BYTES: u32 = 256;
+/// Least that a frame is counted as: functions of small frames may be nested about a thousand deep,
+/// and that ends them before the stack in the recipe's own memory does, which has 32 KiB and traps.
+const LEAST_FRAME_BYTES: u32 = 4_096;
 /// Bytes of the largest slot of a value.
 const VALUE_BYTES: u32 = 16;
 /// Values that marking a line makes.
@@ -186,7 +189,7 @@ pub(crate) fn frame_bytes(locals: u32, body: &FunctionBody<'_>) -> Result<u32, B
             _ => 1,
         };
     }
-    Ok(FRAME_BYTES + VALUE_BYTES * values)
+    Ok((FRAME_BYTES + VALUE_BYTES * values).max(LEAST_FRAME_BYTES))
 }
 
 /// Marks the line of the last byte that `store` writes. Where the sum overflows, the store itself

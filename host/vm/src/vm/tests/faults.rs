@@ -62,8 +62,8 @@ fn recursion_without_end_is_too_deep() {
 fn recursion_up_to_the_limit_is_not_too_deep() {
     let down = "(func $down (param $n i32) (if (local.get $n) (then (call $down (i32.sub (local.get $n) \
         (i32.const 1))))))";
-    // Each has 256 bytes and five values of 16, and so has the entry.
-    let below = limits::CALL_STACK_BYTES / (256 + 16 * 5) - 2;
+    // Each counts the least, and so does the entry.
+    let below = limits::CALL_STACK_BYTES / 4_096 - 2;
     assert_eq!(outcome(&format!("(call $down (i32.const {below})) {DONE}"), down), Completion::Done(vec![]));
     assert_eq!(fault(&format!("(call $down (i32.const {})) {DONE}", below + 1), down), Fault::TooDeep);
 }
