@@ -9,7 +9,7 @@
 use crate::limits::Limit;
 
 /// Entering a recipe: a fresh instance, of which a call alone in its entry has need.
-pub const ENTER: u64 = 10_000;
+pub const ENTER: u64 = 14_000;
 /// A byte of arguments, of a call as of a delivery.
 pub const ARGUMENT_BYTE: u64 = 2;
 /// A byte of a result or an error: copied, hashed, kept for the client, and sent to it.

@@ -144,17 +144,17 @@ fn wasm() -> Vec<Case> {
     let index = "(i32.and (local.get $i) (i32.const 7))";
     let indirect = format!("(local.set $x (call_indirect (type $leaf) (local.get $x) {index}))");
     vec![
-        case("wasm: a loop", 4_000_000, ""),
-        case("wasm: multiply", 500_000, repeated(32, multiply)),
-        case("wasm: divide", 500_000, repeated(16, divide)),
-        case("wasm: square root", 500_000, repeated(16, root)),
+        case("wasm: a loop", 2_000_000, ""),
+        case("wasm: multiply", 200_000, repeated(32, multiply)),
+        case("wasm: divide", 200_000, repeated(16, divide)),
+        case("wasm: square root", 200_000, repeated(16, root)),
         case("wasm: load, far apart", 1_000_000, load),
         case("wasm: store, far apart", 1_000_000, format!("(i64.store {at} (local.get $x))")),
         case("wasm: memory.fill of 1 KiB", 40_000, fill(1_024)),
         case("wasm: memory.fill of 1 byte", 1_000_000, fill(1)),
         case("wasm: memory.copy of 1 MiB", 40, copy),
-        case("wasm: call", 500_000, repeated(8, call)),
-        case("wasm: call_indirect", 500_000, repeated(8, &indirect)),
+        case("wasm: call", 200_000, repeated(8, call)),
+        case("wasm: call_indirect", 200_000, repeated(8, &indirect)),
     ]
 }
 

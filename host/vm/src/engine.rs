@@ -133,13 +133,32 @@ fn config(kind: Kind) -> Result<Config, VmError> {
         .table_lazy_init(true);
     match kind {
         Kind::Apply => {
-            config.consume_fuel(true).epoch_interruption(false).operator_cost(OperatorCost::new());
+            config.consume_fuel(true).epoch_interruption(false).operator_cost(operator_cost());
         }
         Kind::Query => {
             config.consume_fuel(false).epoch_interruption(true);
         }
     }
     Ok(config)
+}
+
+/// Fuel of each operator: one, but for those that take several times as long as others.
+fn operator_cost() -> OperatorCost {
+    OperatorCost {
+        F32Div: 6,
+        F64Div: 6,
+        F32Sqrt: 8,
+        F64Sqrt: 8,
+        I32DivS: 4,
+        I32DivU: 4,
+        I32RemS: 4,
+        I32RemU: 4,
+        I64DivS: 4,
+        I64DivU: 4,
+        I64RemS: 4,
+        I64RemU: 4,
+        ..OperatorCost::new()
+    }
 }
 
 fn pool(slots: u32) -> PoolingAllocationConfig {
@@ -184,7 +203,7 @@ pub(crate) fn fingerprint(apply: &Engine) -> [u8; 32] {
         instrument::VERSION,
         limits::REPLICATED,
         costs::TABLE,
-        &format!("{:?}", OperatorCost::new()),
+        &format!("{:?}", operator_cost()),
         &compatibility(apply),
     )
 }

@@ -51,7 +51,8 @@ impl<V: Vm<Draft<MemoryState>>> Member<V> {
             .machine
             .apply(self.state.clone(), &mut self.vm, self.index, entry)
             .expect("the entry is well formed");
-        assert!(applied.outcomes.iter().all(|outcome| outcome.outcome.result.is_ok()));
+        let failed = applied.outcomes.iter().find(|outcome| outcome.outcome.result.is_err());
+        assert!(failed.is_none(), "{failed:?}");
         self.state.commit(&applied.writes);
         applied
     }

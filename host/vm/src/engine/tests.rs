@@ -55,7 +55,7 @@ fn the_manifest_pins_the_version_that_is_fingerprinted() {
 fn the_fingerprint_covers_the_table_of_costs() {
     let engine = engine(Kind::Apply).expect("engine");
     let with = |costs: &[Limit]| {
-        let operators = format!("{:?}", OperatorCost::new());
+        let operators = format!("{:?}", operator_cost());
         fingerprint_of(
             WASMTIME_VERSION,
             instrument::VERSION,
