@@ -1,7 +1,7 @@
 //! Hooks that are owed, as rows: those that failed, with what they are run with, until one succeeds
 //! or an operator drops them.
 //!
-//! They lie in the table of timers, in a lane of their own: see [`timers`](crate::rows::timers). A
+//! They lie in the table of timers, in a lane of their own: see `rows::timers`. A
 //! hook keeps its number from one try to the next.
 use alloc::vec::Vec;
 
