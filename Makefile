@@ -41,7 +41,7 @@ test: setup ## all tests
 
 .PHONY: soak
 soak: setup ## the long form of a test: make soak WHAT=hostile
-	export SYNOD_SOAK=1; $(CARGO) test --locked -p synod -p synod-tests --test $(WHAT) -- --nocapture
+	export SYNOD_SOAK=1; $(CARGO) test --locked --workspace --test $(or $(WHAT),$(error say WHAT=hostile)) -- --nocapture
 
 .PHONY: check
 check: setup ## format, layout, lints, documentation, import rules, bundle

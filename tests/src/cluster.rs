@@ -301,8 +301,8 @@ impl Cluster {
 
 /// Sends a signal to a process.
 pub fn signal(process: u32, signal: i32) {
-    // SAFETY: `kill` only takes numbers; the process is a child of ours that was not waited for
-    // yet.
+    // SAFETY: `kill` only takes numbers; the process is a child of ours, or of a member, that was
+    // not waited for yet.
     let sent = unsafe { libc::kill(process as libc::pid_t, signal) };
     assert_eq!(sent, 0, "a child can be signalled");
 }

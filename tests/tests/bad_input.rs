@@ -2,8 +2,6 @@
 //! changes nothing, and serves the next request.
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use synod_abi::{Fault, limits};
@@ -12,15 +10,7 @@ use synod_api::v1::{
 };
 use synod_client::{Client, Error, Refusal};
 use synod_tests::cluster::Cluster;
-
-/// The recipe of `tests/recipes/hostile`, built once.
-fn hostile() -> &'static [u8] {
-    static MODULE: OnceLock<Vec<u8>> = OnceLock::new();
-    MODULE.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/hostile");
-        synod_build::build::recipe(&folder, &synod_build::Options::default()).expect("the recipe builds").wasm
-    })
-}
+use synod_tests::recipes;
 
 fn install_request(module: &[u8]) -> InstallRequest {
     InstallRequest { module: module.to_vec(), ..InstallRequest::default() }
@@ -56,6 +46,7 @@ async fn modules_that_are_none_are_refused_with_their_cause() {
     let cluster = Cluster::started(1, &[]).await;
     let client = cluster.client().await;
     let good = synod_bundle_kv(&client).await;
+    let hostile = recipes::module("hostile");
     let header = b"\0asm\x01\0\0\0".to_vec();
     let start = [
         header.clone(),
@@ -72,7 +63,7 @@ async fn modules_that_are_none_are_refused_with_their_cause() {
     let table: [(&str, Vec<u8>, &str); 7] = [
         ("text", b"this is not a module".to_vec(), "NOT_ADMITTED"),
         ("empty", Vec::new(), "NOT_ADMITTED"),
-        ("truncated", hostile()[..hostile().len() / 2].to_vec(), "NOT_ADMITTED"),
+        ("truncated", hostile[..hostile.len() / 2].to_vec(), "NOT_ADMITTED"),
         ("too big", vec![0; limits::MODULE_BYTES + 1], "MODULE_TOO_LONG"),
         ("start function", start, "NOT_ADMITTED"),
         ("wrong import", import, "NOT_ADMITTED"),
@@ -108,7 +99,7 @@ async fn synod_bundle_kv(client: &Client) -> Vec<String> {
 async fn a_recipe_that_misbehaves_is_stopped_and_leaves_nothing() {
     let cluster = Cluster::started(3, &[]).await;
     let client = cluster.client().await;
-    client.install_recipe(install_request(hostile())).await.expect("it is a valid module");
+    client.install_recipe(recipes::install("hostile")).await.expect("it is a valid module");
     let long_key = format!(r#"{{"key_bytes": {}, "bytes": 1}}"#, limits::KEY_BYTES);
     let long_value = format!(r#"{{"key_bytes": 1, "bytes": {}}}"#, limits::VALUE_BYTES);
     let long_answer = format!(r#"{{"bytes": {}}}"#, limits::REPLY_BYTES);

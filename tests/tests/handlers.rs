@@ -1,36 +1,25 @@
 //! Handlers that trap, loop, emit without measure, or feed each other: what exceeds a bound rejects
 //! the call that caused it, with a typed error, or is skipped where the binding or the system's
 //! command wants it; nothing half-done is left, on any member.
-use std::path::Path;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use synod_abi::Fault;
-use synod_api::v1::{Binding, InstallRequest, OnFailure, SpaceInfo};
+use synod_api::v1::{Binding, OnFailure, SpaceInfo};
 use synod_client::api::Consistency;
 use synod_client::{Client, Error, Refusal};
 use synod_kv::Kv;
 use synod_lock::Lock;
 use synod_sdk::prelude::*;
 use synod_tests::cluster::{Cluster, PATIENCE};
+use synod_tests::recipes;
 use synod_tests::wait::until;
 
 /// The spaces of `tests/recipes/hostile`: the second one's handler reacts to the first.
 const SOURCE: &str = "hostile";
 const HANDLER: &str = "reacting";
 
-/// The recipe of `tests/recipes/hostile`, built once.
-fn hostile() -> &'static [u8] {
-    static MODULE: OnceLock<Vec<u8>> = OnceLock::new();
-    MODULE.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/hostile");
-        synod_build::build::recipe(&folder, &synod_build::Options::default()).expect("the recipe builds").wasm
-    })
-}
-
 async fn install(client: &Client) {
-    let request = InstallRequest { module: hostile().to_vec(), ..InstallRequest::default() };
-    client.install_recipe(request).await.expect("it is a valid module");
+    client.install_recipe(recipes::install("hostile")).await.expect("it is a valid module");
     client.create_space(HANDLER, "hostile", 1).await.expect("a space can be created");
 }
 

@@ -3,16 +3,14 @@
 //!
 //! The short form makes each call a few times. `make soak WHAT=hostile` fills entries with each of
 //! them, and prints how long others waited.
-use std::path::Path;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use synod_api::v1::InstallRequest;
 use synod_client::{Client, Error};
 use synod_kv::Kv;
 use synod_sdk::prelude::*;
 use synod_tests::cluster::Cluster;
+use synod_tests::recipes;
 
 /// Most that a member may grow by.
 const GROWTH_BYTES: u64 = 256 * 1_024 * 1_024;
@@ -71,20 +69,10 @@ fn is_long() -> bool {
     std::env::var_os("SYNOD_SOAK").is_some()
 }
 
-/// The recipe of `tests/recipes/hostile`, built once.
-fn hostile() -> &'static [u8] {
-    static MODULE: OnceLock<Vec<u8>> = OnceLock::new();
-    MODULE.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/hostile");
-        synod_build::build::recipe(&folder, &synod_build::Options::default()).expect("the recipe builds").wasm
-    })
-}
-
 async fn cluster() -> (Cluster, Client) {
     let cluster = Cluster::started(3, &[]).await;
     let client = cluster.client().await;
-    let install = InstallRequest { module: hostile().to_vec(), ..InstallRequest::default() };
-    client.install_recipe(install).await.expect("it is a valid module");
+    client.install_recipe(recipes::install("hostile")).await.expect("it is a valid module");
     client.create_space("other", "hostile", 1).await.expect("a space can be created");
     (cluster, client)
 }

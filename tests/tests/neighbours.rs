@@ -1,12 +1,12 @@
 //! What one space or one module takes for itself does not keep the others from being served.
-use std::path::Path;
 use std::time::Duration;
 
 use synod_abi::Shape;
 use synod_abi::schema::{EntryPointDef, HooksDef, SchemaDef};
 use synod_api::v1::{Consistency, InstallRequest};
 use synod_client::{Client, Error};
-use synod_tests::cluster::{Cluster, PATIENCE};
+use synod_tests::cluster::{Cluster, PATIENCE, signal};
+use synod_tests::recipes;
 use synod_tests::wait::until;
 
 /// Looping queries at once: each runs for two seconds, so one after the other on two threads they
@@ -79,12 +79,6 @@ fn assert_inherited_nothing(compiler: u32) {
     assert!(others.is_empty(), "the compiler has descriptors {others:?}");
 }
 
-fn hostile() -> InstallRequest {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/hostile");
-    let built = synod_build::build::recipe(&folder, &synod_build::Options::default());
-    InstallRequest { module: built.expect("the recipe builds").wasm, ..InstallRequest::default() }
-}
-
 /// Runs a query without arguments, which must answer in time.
 async fn answers(client: &Client, space: &str, query: &str, args: &str) {
     let answer = client.query_json(space, query, args, Consistency::Linearizable);
@@ -96,7 +90,7 @@ async fn answers(client: &Client, space: &str, query: &str, args: &str) {
 async fn queries_that_loop_in_one_space_hold_up_no_other_and_end_with_their_callers() {
     let cluster = Cluster::started(1, &[]).await;
     let client = cluster.client().await;
-    client.install_recipe(hostile()).await.expect("it is a valid module");
+    client.install_recipe(recipes::install("hostile")).await.expect("it is a valid module");
     let looping: Vec<_> = (0..LOOPING)
         .map(|_| {
             let client = client.clone();
@@ -115,8 +109,8 @@ async fn queries_that_loop_in_one_space_hold_up_no_other_and_end_with_their_call
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_module_that_keeps_a_compiler_busy_holds_up_nobody_and_ends() {
-    let honest = hostile();
+async fn a_module_that_keeps_a_compiler_busy_holds_up_nobody_and_is_refused() {
+    let honest = recipes::install("hostile");
     let cluster = Cluster::started(1, &[]).await;
     let client = cluster.client().await;
     let member = cluster.process_id(0);
@@ -134,6 +128,8 @@ async fn a_module_that_keeps_a_compiler_busy_holds_up_nobody_and_ends() {
     client.install_recipe(honest).await.expect("another module is installed meanwhile");
     let growth = cluster.resident_bytes(0).saturating_sub(before);
     assert!(growth < GROWTH_BYTES, "the member grew by {growth} bytes");
+    // However fast the machine is, this one meets its limit of time.
+    signal(compiler, libc::SIGSTOP);
     let installing = client.clone();
     let abandoned = tokio::spawn(async move { installing.install_recipe(bomb(2)).await.map(drop) });
     let compiling = |count: usize| move || async move { (compilers(member).len() == count).then_some(()) };
@@ -141,15 +137,9 @@ async fn a_module_that_keeps_a_compiler_busy_holds_up_nobody_and_ends() {
     abandoned.abort();
     until("a compiler to be gone with its caller", PATIENCE, compiling(1)).await;
     let refused = busy.await.expect("it does not panic");
-    match refused {
-        // The machine is fast enough to compile it within the limit.
-        Ok(()) => {}
-        Err(Error::Refused(refusal)) => {
-            assert_eq!(refusal.reason, "MODULE_TOO_COSTLY", "{refusal}");
-            assert_eq!(refusal.limit.map(|limit| limit.0), Some("COMPILE_TIMEOUT_MS".to_owned()));
-        }
-        Err(error) => panic!("the module was neither installed nor refused: {error}"),
-    }
+    let Err(Error::Refused(refusal)) = refused else { panic!("the module was not refused: {refused:?}") };
+    assert_eq!(refusal.reason, "MODULE_TOO_COSTLY", "{refusal}");
+    assert_eq!(refusal.limit.map(|limit| limit.0), Some("COMPILE_TIMEOUT_MS".to_owned()));
     assert!(compilers(member).is_empty());
     answers(&client, "hostile", "rows", "{}").await;
 }

@@ -1,17 +1,16 @@
 //! Sessions, exactly-once effect and parked calls, with real members that are killed and stopped in
 //! the middle.
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use synod_api::v1::InstallRequest;
 use synod_client::api::Consistency;
 use synod_client::{CallError, Client, Session};
 use synod_counter::Counters;
 use synod_lock::{Held, Lock, LockError};
 use synod_tests::cluster::{Cluster, PATIENCE};
+use synod_tests::recipes;
 use synod_tests::wait::until;
 
 const TTL: Duration = Duration::from_secs(2);
@@ -35,14 +34,7 @@ async fn waiters(client: &Client, lock: &str) -> usize {
 }
 
 async fn install_waiting(client: &Client) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/waiting");
-    let module = synod_build::build::recipe(&folder, &synod_build::Options::default())
-        .expect("the recipe builds")
-        .wasm;
-    client
-        .install_recipe(InstallRequest { module, ..InstallRequest::default() })
-        .await
-        .expect("the recipe is admitted");
+    client.install_recipe(recipes::install("waiting")).await.expect("the recipe is admitted");
 }
 
 /// Kills members one after the other, the leader every other time, until `enough`.

@@ -2,8 +2,8 @@
 //! of which an instruction costs one.
 //!
 //! They are part of the execution environment: a call that runs out on one member and not on
-//! another would split the state. A unit is about a nanosecond; `cargo bench -p synod-vm --bench
-//! costs` compares them with the time that they take. They count only what would be the same were
+//! another would split the state. `cargo bench -p synod-vm --bench costs` compares them with the
+//! time that they take. They count only what would be the same were
 //! the call alone in its entry: what is visited because of its neighbours there counts towards the
 //! ceilings of the entry, see [`HIDDEN_ROW`].
 use crate::limits::Limit;
@@ -14,6 +14,9 @@ pub const ENTER: u64 = 14_000;
 pub const ARGUMENT_BYTE: u64 = 2;
 /// A byte of a result or an error: copied, hashed, kept for the client, and sent to it.
 pub const RESULT_BYTE: u64 = 3;
+/// 2 KiB of memory that a call has written to, however little of them: they are put back before the
+/// next call of its space. Eight bytes a unit.
+pub const RESTORED_LINE: u64 = 256;
 /// Every host call, before anything else.
 pub const HOST_CALL: u64 = 100;
 /// Looking a row up, whether it is there or not.
@@ -74,6 +77,7 @@ pub const TABLE: &[Limit] = costs![
     ENTER,
     ARGUMENT_BYTE,
     RESULT_BYTE,
+    RESTORED_LINE,
     HOST_CALL,
     LOOKUP,
     READ_BYTE,

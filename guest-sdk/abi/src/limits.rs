@@ -52,15 +52,12 @@ pub const ENTRY_COMMANDS: usize = 1_024;
 /// Most encoded bytes of the calls of one entry; an install is alone in its entry and may be
 /// larger.
 pub const ENTRY_BYTES: usize = 1_024 * 1_024;
-/// Fuel of one call, for its Wasm and for what the host does for it, see [`crate::costs`]: some 50
-/// ms. It bounds what is wrong; no honest recipe comes near.
+/// Fuel of one call, for its Wasm and for what the host does for it, see [`crate::costs`]: tens of
+/// milliseconds. It bounds what is wrong; no honest recipe comes near.
 pub const CALL_FUEL: u64 = 100_000_000;
 /// Fuel that a call has used at least when the processor ended it, as a division by zero does or an
 /// address outside of memory: what it used since its last call of a function is not known then.
 pub const TRAP_FUEL: u64 = CALL_FUEL / 8;
-/// Fuel that each 2 KiB of memory cost which a call has written to, however little of them: they
-/// are put back before the next call of its space. Eight bytes a unit.
-pub const RESTORED_LINE_FUEL: u64 = 256;
 /// Cost that the proposer packs into one entry, by its estimates: keeps apply of an entry below an
 /// election timeout.
 pub const ENTRY_FUEL: u64 = 250_000_000;
@@ -262,7 +259,6 @@ pub const REPLICATED: &[Limit] = limits![
     ROW_BYTES,
     CALL_FUEL,
     TRAP_FUEL,
-    RESTORED_LINE_FUEL,
     ENTRY_FUEL,
     ENTRY_COST,
     ENTRY_INSTANCES,

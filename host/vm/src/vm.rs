@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use synod_abi::{AdmissionError, Fault, HostCalls, ModuleHash, SpaceId, limits};
+use synod_abi::{AdmissionError, Fault, HostCalls, ModuleHash, SpaceId, costs, limits};
 use synod_machine::{Admitted, Completion, Fatal, Invocation, Vm};
 use wasmtime::{InstancePre, Linker, Store};
 
@@ -124,7 +124,7 @@ impl<H: HostCalls + Send + 'static> WasmVm<H> {
             return Ok((host, ended.completion));
         }
         let written_lines = slot.live.written_lines();
-        self.fuel_used += written_lines as u64 * limits::RESTORED_LINE_FUEL;
+        self.fuel_used += written_lines as u64 * costs::RESTORED_LINE;
         if written_lines <= KEPT_LINES {
             self.slots.insert(space, slot);
         }

@@ -98,7 +98,7 @@ impl RocksView {
         let past = known.as_ref().and_then(|(past, _)| past.as_deref());
         let (lower, upper) = match direction {
             Direction::Forward => (past.unwrap_or(from), to),
-            Direction::Backward => (from, past.unwrap_or(to)),
+            Direction::Backward => (from, past.map_or(to, |past| past.max(from))),
         };
         let mut options = self.iterate_options();
         options.set_iterate_lower_bound(lower);

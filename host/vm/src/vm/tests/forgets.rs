@@ -1,7 +1,7 @@
 //! That nothing of a call is left for the next one, however it was written, and that nobody sees
 //! which calls share an instance.
 use synod_abi::testing::MapHost;
-use synod_abi::{CONTEXT_BYTES, Direction, Fault, RangeRequest, SpaceId, limits};
+use synod_abi::{CONTEXT_BYTES, Direction, Fault, RangeRequest, SpaceId, costs, limits};
 use synod_machine::Completion;
 
 use crate::fixtures::{Bench, DONE, INPUT, operation, recipe};
@@ -227,7 +227,7 @@ fn an_instance_that_wrote_to_much_of_memory_is_not_kept_and_nobody_sees() {
     let [few, many, all] = [100_000, 2_000_000, GUEST_BYTES as u32].map(&mut call);
     assert_eq!([few.1, many.1, all.1], [1, 0, 0]);
     assert_eq!([100_000, 2_000_000, GUEST_BYTES as u32].map(&mut call), [few, many, all]);
-    assert!(all.0 > 4_096 * limits::RESTORED_LINE_FUEL, "what is put back is paid for: {}", all.0);
+    assert!(all.0 > 4_096 * costs::RESTORED_LINE, "what is put back is paid for: {}", all.0);
 }
 
 #[test]
