@@ -14,6 +14,7 @@ mod record;
 mod shared;
 mod state;
 mod store;
+mod walk;
 mod writer;
 
 use std::path::Path;

@@ -8,22 +8,27 @@
 //!
 //! Only reads of the present state use it, by the thread that writes; a row that is put cuts its
 //! stretch in two before it is written. A stretch that was read while rows were being written is
-//! not remembered. A range from the largest key seeks before its stretch in the same way.
-use std::collections::BTreeMap;
+//! not remembered. How a range is walked with them is [`walk`](super::walk)'s.
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
+use synod_abi::Direction;
 use synod_machine::{Table, Write};
 
-/// A stretch is remembered if so many deleted rows lie in it: seeking costs as much as a few steps.
-const WORTHWHILE_ROWS: u64 = 32;
 /// Most stretches; then all are forgotten, and found again as they are met.
 const GAPS: usize = 4_096;
 
 /// How often rows were written: odd while they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment(u64);
+
+/// A stretch `from..to` in which no row lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) from: Vec<u8>,
+    pub(crate) to: Vec<u8>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -38,22 +43,30 @@ struct Known {
 pub(crate) struct Gaps(Mutex<Known>);
 
 impl Gaps {
-    /// Where the stretch ends that `from` lies in, if it does, and when that was so.
-    pub(crate) fn end_of(&self, table: Table, from: &[u8]) -> (Option<Vec<u8>>, Moment) {
+    /// The stretches of which a part lies in `from..to`, in the order of `direction`, at most
+    /// `limit` of them, and when that was so. An empty `to` is the end of the table.
+    pub(crate) fn within(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+        limit: usize,
+    ) -> (VecDeque<Gap>, Moment) {
         let known = self.lock();
-        let gap = known.around(table, from).map(|(_, to)| to.to_vec());
-        (gap, Moment(known.moment))
-    }
-
-    /// Where the stretch begins that lies right before `to`, if one does, and when that was so. An
-    /// empty `to` is the end of the table, before which none is known.
-    pub(crate) fn begin_before(&self, table: Table, to: &[u8]) -> (Option<Vec<u8>>, Moment) {
-        let known = self.lock();
-        let before = (Bound::Unbounded, Bound::Excluded(to));
-        let last = known.tables[table as usize].range::<[u8], _>(before).next_back();
-        let gap =
-            last.filter(|(from, end)| !from.is_empty() && end.as_slice() >= to).map(|(from, _)| from.clone());
-        (gap, Moment(known.moment))
+        let moment = Moment(known.moment);
+        if known.tables[table as usize].is_empty() {
+            return (VecDeque::new(), moment);
+        }
+        let first = known.around(table, from).map_or(from, |(begin, _)| begin);
+        let end = if to.is_empty() { Bound::Unbounded } else { Bound::Excluded(to) };
+        let inside = known.tables[table as usize].range::<[u8], _>((Bound::Included(first), end));
+        let owned = |(from, to): (&Vec<u8>, &Vec<u8>)| Gap { from: from.clone(), to: to.clone() };
+        let gaps = match direction {
+            Direction::Forward => inside.take(limit).map(owned).collect(),
+            Direction::Backward => inside.rev().take(limit).map(owned).collect(),
+        };
+        (gaps, moment)
     }
 
     /// Remembers that no row lies in `from..to`, unless rows were written since `moment`.
@@ -130,22 +143,6 @@ impl Known {
         self.tables.iter_mut().for_each(BTreeMap::clear);
         self.count = 0;
     }
-}
-
-/// Runs `seek`, and returns whether it stepped over enough deleted rows to be remembered.
-pub(crate) fn steps_over_many(seek: impl FnOnce()) -> bool {
-    thread_local! {
-        static COUNTERS: PerfContext = PerfContext::default();
-    }
-    let passed = |counters: &PerfContext| counters.metric(PerfMetric::InternalDeleteSkippedCount);
-    COUNTERS.with(|counters| {
-        set_perf_stats(PerfStatsLevel::EnableCount);
-        let before = passed(counters);
-        seek();
-        let after = passed(counters);
-        set_perf_stats(PerfStatsLevel::Disable);
-        after - before >= WORTHWHILE_ROWS
-    })
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use rocksdb::{ReadOptions, WriteBatch};
 use synod_abi::Direction;
 use synod_machine::{Fatal, RangeLimit, Row, StateView, Table, Write};
 
-use super::gaps::{Gaps, steps_over_many};
+use super::gaps::Gaps;
 use super::handles::{Database, Family, OwnedSnapshot};
 use super::store::RocksStore;
+use super::walk::Walk;
 use crate::snapshot::{self, SnapshotWriter};
 use crate::{AppliedMark, LogStore, SnapshotFile, StateStore, StorageError};
 
@@ -59,8 +60,6 @@ fn table_position(table: Table) -> usize {
     }
 }
 
-type RowIterator<'a> = rocksdb::DBRawIteratorWithThreadMode<'a, Database>;
-
 /// Rows of a [`RocksStore`]. It keeps the database open and its generation on disk.
 pub struct RocksView {
     options: ReadOptions,
@@ -87,43 +86,17 @@ impl RocksView {
         options
     }
 
-    /// Seeks the first row of `from..to` from the end that `direction` names. The present rows know
-    /// stretches without any, and learn of others.
-    fn iterate(&self, table: Table, from: &[u8], to: &[u8], direction: Direction) -> RowIterator<'_> {
-        let gaps = self.snapshot.is_none().then_some(&self.generation.gaps);
-        let known = gaps.map(|gaps| match direction {
-            Direction::Forward => gaps.end_of(table, from),
-            Direction::Backward => gaps.begin_before(table, to),
-        });
-        let past = known.as_ref().and_then(|(past, _)| past.as_deref());
-        let (lower, upper) = match direction {
-            Direction::Forward => (past.unwrap_or(from), to),
-            Direction::Backward => (from, past.map_or(to, |past| past.max(from))),
-        };
+    /// The walk over the rows of `from..to` from the end that `direction` names; it will visit about
+    /// `rows` of them.
+    fn walk(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, rows: usize) -> Walk<'_> {
         let mut options = self.iterate_options();
-        options.set_iterate_lower_bound(lower);
-        if !upper.is_empty() {
-            options.set_iterate_upper_bound(upper);
+        options.set_iterate_lower_bound(from);
+        if !to.is_empty() {
+            options.set_iterate_upper_bound(to);
         }
-        let mut iterator = self.database.raw_iterator_cf_opt(self.generation.family(table).get(), options);
-        let seek = |iterator: &mut RowIterator<'_>| match direction {
-            Direction::Forward => iterator.seek_to_first(),
-            Direction::Backward => iterator.seek_to_last(),
-        };
-        let (Some(gaps), Some((_, moment))) = (gaps, known) else {
-            seek(&mut iterator);
-            return iterator;
-        };
-        if steps_over_many(|| seek(&mut iterator)) && iterator.status().is_ok() {
-            match direction {
-                Direction::Forward => gaps.learn(table, from, iterator.key().unwrap_or(to), moment),
-                Direction::Backward => {
-                    let begin = iterator.key().map_or_else(|| from.to_vec(), |key| [key, &[0]].concat());
-                    gaps.learn(table, &begin, to, moment);
-                }
-            }
-        }
-        iterator
+        let iterator = self.database.raw_iterator_cf_opt(self.generation.family(table).get(), options);
+        let gaps = self.snapshot.is_none().then_some(&self.generation.gaps);
+        Walk::begin(iterator, gaps, table, (from, to), direction, rows)
     }
 
     fn failed(&self, table: Table, error: &rocksdb::Error) -> Fatal {
@@ -152,21 +125,19 @@ impl StateView for RocksView {
         if !to.is_empty() && from >= to {
             return Ok((Vec::new(), false));
         }
-        let mut iterator = self.iterate(table, from, to, direction);
+        let mut walk = self.walk(table, from, to, direction, limit.rows);
         let mut rows = Vec::new();
         let mut bytes = 0usize;
-        while let Some((key, value)) = iterator.item() {
+        while let Some((key, value)) = walk.row() {
             bytes += key.len() + value.len();
             if !rows.is_empty() && (rows.len() >= limit.rows || bytes > limit.bytes) {
                 return Ok((rows, true));
             }
-            rows.push((key.to_vec(), value.to_vec()));
-            match direction {
-                Direction::Forward => iterator.next(),
-                Direction::Backward => iterator.prev(),
-            }
+            let (key, value) = (key.to_vec(), value.to_vec());
+            walk.step(&key);
+            rows.push((key, value));
         }
-        iterator.status().map_err(|error| self.failed(table, &error))?;
+        walk.status().map_err(|error| self.failed(table, &error))?;
         Ok((rows, false))
     }
 }

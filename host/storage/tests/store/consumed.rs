@@ -84,6 +84,56 @@ fn the_thread_that_writes_steps_over_what_it_deleted_once_from_the_other_end_too
     assert_eq!(last().0, Some(key(ROWS)));
 }
 
+/// The rows of the queue from the end that `direction` names, and how many deleted ones were
+/// stepped over to find them.
+fn all(store: &RocksStore, direction: Direction) -> (Vec<Vec<u8>>, u64) {
+    let view = store.latest().expect("it is open");
+    let limit = RangeLimit { rows: 64, bytes: usize::MAX };
+    let mut counters = PerfContext::default();
+    set_perf_stats(PerfStatsLevel::EnableCount);
+    counters.reset();
+    let (rows, _) = view.range(Table::State, b"queue/", b"queue0", direction, limit).expect("it can be read");
+    let passed = counters.metric(PerfMetric::InternalDeleteSkippedCount);
+    (rows.into_iter().map(|(key, _)| key).collect(), passed)
+}
+
+#[test]
+fn what_is_deleted_in_the_middle_of_a_range_is_stepped_over_once() {
+    for direction in [Direction::Forward, Direction::Backward] {
+        let root = tempfile::tempdir().expect("a folder");
+        let store = open(root.path());
+        let kept = |n: &u32| n.is_multiple_of(1_000);
+        commit(&store, &(0..ROWS).map(|n| put(n, 8)).collect::<Vec<_>>());
+        commit(&store, &(0..ROWS).filter(|n| !kept(n)).map(delete).collect::<Vec<_>>());
+        let expected = |extra: &[u32]| -> Vec<Vec<u8>> {
+            let mut rows: Vec<u32> = (0..ROWS).filter(kept).chain(extra.iter().copied()).collect();
+            rows.sort_unstable();
+            if direction == Direction::Backward {
+                rows.reverse();
+            }
+            rows.into_iter().map(key).collect()
+        };
+        let (rows, passed) = all(&store, direction);
+        assert_eq!((rows, passed >= u64::from(ROWS) - 5), (expected(&[]), true), "the first time it walks");
+        let (rows, passed) = all(&store, direction);
+        assert_eq!(rows, expected(&[]));
+        assert!(passed < 64, "{passed} deleted rows were stepped over again");
+        commit(&store, &[put(1_500, 8), put(3_001, 8), put(4_999, 8)]);
+        assert_eq!(
+            all(&store, direction).0,
+            expected(&[1_500, 3_001, 4_999]),
+            "rows that come again are found"
+        );
+        commit(&store, &[delete(1_500), delete(2_000)]);
+        let without: Vec<_> =
+            expected(&[3_001, 4_999]).into_iter().filter(|row| *row != key(2_000)).collect();
+        assert_eq!(all(&store, direction).0, without);
+        let (rows, passed) = all(&store, direction);
+        assert_eq!(rows, without);
+        assert!(passed < 64, "{passed} deleted rows were stepped over again");
+    }
+}
+
 /// More than a table of the small store keeps in memory, so that rows and deletions are in files.
 #[test]
 fn files_of_deletions_are_compacted_without_further_writes() {

@@ -5,14 +5,19 @@ fn put(key: &str) -> Write {
     Write::Put { table: Table::State, key: key.as_bytes().to_vec(), value: Vec::new() }
 }
 
+/// Where the stretch ends that `key` lies in.
 fn end_of(gaps: &Gaps, key: &str) -> Option<String> {
-    let (end, _) = gaps.end_of(Table::State, key.as_bytes());
-    end.map(|end| String::from_utf8(end).expect("keys are text"))
+    let only = format!("{key}\0");
+    let (inside, _) = gaps.within(Table::State, key.as_bytes(), only.as_bytes(), Direction::Forward, 9);
+    inside.into_iter().next().map(|gap| String::from_utf8(gap.to).expect("keys are text"))
+}
+
+fn moment(gaps: &Gaps) -> Moment {
+    gaps.within(Table::State, b"", b"", Direction::Forward, 0).1
 }
 
 fn learn(gaps: &Gaps, from: &str, to: &str) {
-    let (_, moment) = gaps.end_of(Table::State, b"");
-    gaps.learn(Table::State, from.as_bytes(), to.as_bytes(), moment);
+    gaps.learn(Table::State, from.as_bytes(), to.as_bytes(), moment(gaps));
 }
 
 #[test]
@@ -22,7 +27,8 @@ fn a_stretch_is_known_from_its_first_key_to_the_one_before_its_end() {
     let ends = ["a", "b", "c", "czz", "d"].map(|key| end_of(&gaps, key));
     let to = Some("d".to_owned());
     assert_eq!(ends, [None, to.clone(), to.clone(), to, None]);
-    assert_eq!(gaps.end_of(Table::Events, b"c").0, None, "it is another table's");
+    let others = gaps.within(Table::Events, b"c", b"d", Direction::Forward, 9).0;
+    assert!(others.is_empty(), "it is another table's");
     learn(&gaps, "x", "x");
     assert_eq!(end_of(&gaps, "x"), None);
 }
@@ -55,10 +61,10 @@ fn a_row_that_is_put_cuts_its_stretch_before_it_is_written() {
 #[test]
 fn what_was_read_while_rows_were_written_is_not_remembered() {
     let gaps = Gaps::default();
-    let (_, before) = gaps.end_of(Table::State, b"b");
+    let before = moment(&gaps);
     let during = gaps.around(&[put("c")], || {
         gaps.learn(Table::State, b"b", b"f", before);
-        let (_, during) = gaps.end_of(Table::State, b"b");
+        let during = moment(&gaps);
         gaps.learn(Table::State, b"b", b"f", during);
         during
     });
@@ -76,4 +82,21 @@ fn so_many_stretches_are_known_and_no_more() {
     }
     let known = gaps.lock();
     assert_eq!((known.count, known.tables[Table::State as usize].len()), (1, 1));
+}
+
+#[test]
+fn stretches_of_a_range_come_from_the_end_that_is_asked_for_and_so_many() {
+    let gaps = Gaps::default();
+    for (from, to) in [("b", "d"), ("f", "h"), ("m", "p")] {
+        learn(&gaps, from, to);
+    }
+    let begins = |from: &str, to: &str, direction, limit| -> String {
+        let (inside, _) = gaps.within(Table::State, from.as_bytes(), to.as_bytes(), direction, limit);
+        inside.iter().map(|gap| String::from_utf8_lossy(&gap.from)).collect()
+    };
+    assert_eq!(begins("c", "n", Direction::Forward, 9), "bfm");
+    assert_eq!(begins("c", "n", Direction::Backward, 9), "mfb");
+    assert_eq!(begins("c", "", Direction::Backward, 2), "mf");
+    assert_eq!(begins("d", "m", Direction::Forward, 9), "f");
+    assert_eq!(begins("q", "", Direction::Forward, 9), "");
 }

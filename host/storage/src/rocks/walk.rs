@@ -1,0 +1,145 @@
+//! The walk over the rows of one range, from either end: it seeks past stretches of deleted rows
+//! that are known, and remembers those that it had to step over, wherever in the range they lie.
+//!
+//! Only a walk over the present rows knows and learns; one over the rows of a moment only steps.
+use std::collections::VecDeque;
+
+use rocksdb::DBRawIteratorWithThreadMode;
+use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
+use synod_abi::Direction;
+use synod_machine::Table;
+
+use super::gaps::{Gap, Gaps, Moment};
+use super::handles::Database;
+
+/// A stretch is remembered if so many deleted rows lie in it: seeking costs as much as a few steps.
+const WORTHWHILE_ROWS: u64 = 32;
+
+pub(super) type RowIterator<'a> = DBRawIteratorWithThreadMode<'a, Database>;
+
+/// See the module.
+pub(super) struct Walk<'a> {
+    iterator: RowIterator<'a>,
+    table: Table,
+    from: Vec<u8>,
+    to: Vec<u8>,
+    direction: Direction,
+    hints: Option<Hints<'a>>,
+}
+
+/// What a walk over the present rows knows.
+struct Hints<'a> {
+    gaps: &'a Gaps,
+    moment: Moment,
+    /// Those that are ahead, the nearest first.
+    ahead: VecDeque<Gap>,
+    passed: u64,
+}
+
+impl<'a> Walk<'a> {
+    /// At the first row of `range` in `direction`; `iterator` has the range's bounds.
+    pub(super) fn begin(
+        iterator: RowIterator<'a>,
+        gaps: Option<&'a Gaps>,
+        table: Table,
+        (from, to): (&[u8], &[u8]),
+        direction: Direction,
+        rows: usize,
+    ) -> Self {
+        let hints = gaps.map(|gaps| {
+            let (ahead, moment) = gaps.within(table, from, to, direction, rows.saturating_add(1));
+            set_perf_stats(PerfStatsLevel::EnableCount);
+            Hints { gaps, moment, ahead, passed: deleted_rows_passed() }
+        });
+        let mut walk = Self { iterator, table, from: from.to_vec(), to: to.to_vec(), direction, hints };
+        let nearest = walk.hints.as_mut().and_then(|hints| hints.ahead.front());
+        match (direction, nearest) {
+            (Direction::Forward, Some(gap)) if gap.from.as_slice() <= from => walk.iterator.seek(&gap.to),
+            (Direction::Backward, Some(gap)) if !to.is_empty() && gap.to.as_slice() >= to => {
+                walk.iterator.seek_for_prev(&gap.from);
+            }
+            (Direction::Forward, _) => walk.iterator.seek_to_first(),
+            (Direction::Backward, _) => walk.iterator.seek_to_last(),
+        }
+        walk.learn(None);
+        walk
+    }
+
+    /// The row that the walk stands at; none at its end or after an error.
+    pub(super) fn row(&self) -> Option<(&[u8], &[u8])> {
+        self.iterator.item()
+    }
+
+    /// Goes on from the row with `key`, at which the walk stands.
+    pub(super) fn step(&mut self, key: &[u8]) {
+        let gap = self.hints.as_mut().and_then(|hints| hints.next_to(key, self.direction));
+        match (self.direction, gap) {
+            (Direction::Forward, Some(gap)) => self.iterator.seek(&gap.to),
+            (Direction::Forward, None) => self.iterator.next(),
+            (Direction::Backward, Some(gap)) => self.iterator.seek_for_prev(&gap.from),
+            (Direction::Backward, None) => self.iterator.prev(),
+        }
+        self.learn(Some(key));
+    }
+
+    /// Whether the walk has ended without an error.
+    pub(super) fn status(&self) -> Result<(), rocksdb::Error> {
+        self.iterator.status()
+    }
+
+    /// Remembers what lies between `last`, the row before or none at the beginning, and the present
+    /// one, if it was much.
+    fn learn(&mut self, last: Option<&[u8]>) {
+        let Some(hints) = &mut self.hints else { return };
+        let passed = deleted_rows_passed();
+        let stepped_over = passed - hints.passed;
+        hints.passed = passed;
+        if stepped_over < WORTHWHILE_ROWS || self.iterator.status().is_err() {
+            return;
+        }
+        let present = self.iterator.key();
+        let (from, to) = match self.direction {
+            Direction::Forward => (last.map(behind), present.unwrap_or(&self.to)),
+            Direction::Backward => (present.map(behind), last.unwrap_or(&self.to)),
+        };
+        hints.gaps.learn(self.table, from.as_deref().unwrap_or(&self.from), to, hints.moment);
+    }
+}
+
+impl Drop for Walk<'_> {
+    fn drop(&mut self) {
+        if self.hints.is_some() {
+            set_perf_stats(PerfStatsLevel::Disable);
+        }
+    }
+}
+
+impl Hints<'_> {
+    /// The known stretch that begins right behind the row with `key`.
+    fn next_to(&mut self, key: &[u8], direction: Direction) -> Option<Gap> {
+        loop {
+            let gap = self.ahead.front()?;
+            let (is_passed, is_next) = match direction {
+                Direction::Forward => (gap.to.as_slice() <= key, gap.from <= behind(key)),
+                Direction::Backward => (gap.from.as_slice() >= key, gap.to.as_slice() >= key),
+            };
+            if !is_passed {
+                return if is_next { self.ahead.pop_front() } else { None };
+            }
+            self.ahead.pop_front();
+        }
+    }
+}
+
+/// The smallest key above `key`.
+fn behind(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
+}
+
+/// Deleted rows that this thread's iterators have stepped over while counting was enabled.
+fn deleted_rows_passed() -> u64 {
+    thread_local! {
+        static COUNTERS: PerfContext = PerfContext::default();
+    }
+    COUNTERS.with(|counters| counters.metric(PerfMetric::InternalDeleteSkippedCount))
+}
