@@ -22,6 +22,7 @@ mod leader;
 mod links;
 mod outcomes;
 mod queue;
+mod shares;
 
 use futures::channel::oneshot;
 use synod_machine::Origin;

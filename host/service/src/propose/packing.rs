@@ -5,7 +5,7 @@
 //! test holds the result against `encode(&Entry)`.
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use synod_abi::{RequestId, SessionId, Time, decode_from, encode, encode_into, limits};
+use synod_abi::{RequestId, SessionId, SpaceId, Time, decode_from, encode, encode_into, limits};
 use synod_machine::{Action, Caller, EndCause, Origin};
 
 use super::fuel::{self, FuelKey};
@@ -44,6 +44,8 @@ pub(crate) struct Packed {
     pub(crate) bytes: Bytes,
     pub(crate) origin: Origin,
     pub(crate) fuel_key: Option<FuelKey>,
+    /// The session whose command it is, or that it ends.
+    pub(crate) session: Option<SessionId>,
     pub(crate) sharing: Sharing,
     pub(crate) repeat: Repeat,
     pub(crate) step: Option<Step>,
@@ -97,13 +99,28 @@ impl Packed {
             | Action::SettleHook { .. }
             | Action::UnbindSpace { .. } => Repeat::Unknown,
         };
+        let session = match action {
+            Action::EndSession { session, .. } => Some(*session),
+            _ => caller.session,
+        };
         let step = match (action, caller.session) {
             (Action::SessionCall(call), Some(session)) => {
                 Some(Step { session, request: call.request.id, after: call.request.after })
             }
             _ => None,
         };
-        Self { bytes, origin, fuel_key, sharing, repeat, step }
+        Self { bytes, origin, fuel_key, session, sharing, repeat, step }
+    }
+
+    /// What it takes of an entry, if it is to cost `fuel`.
+    pub(crate) fn demand(&self, fuel: u64) -> Demand {
+        Demand {
+            space: self.fuel_key.map_or(SpaceId(0), |(space, _)| space),
+            session: self.session,
+            bytes: self.bytes.len(),
+            fuel,
+            sharing: self.sharing,
+        }
     }
 
     /// Whether a forwarded command may be packed: it is not longer than any command may be, it is
@@ -131,41 +148,88 @@ mod shared_bytes {
     }
 }
 
-/// What an entry has taken so far.
-#[derive(Debug, Default)]
-pub(crate) struct Packer {
+/// What a command takes of an entry. Space 0 is of what belongs to no space.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demand {
+    pub(crate) space: SpaceId,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) bytes: usize,
+    pub(crate) fuel: u64,
+    pub(crate) sharing: Sharing,
+}
+
+/// How much an entry, or a part of it, may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) commands: usize,
+    pub(crate) bytes: usize,
+    pub(crate) fuel: u64,
+}
+
+impl Room {
+    /// An entry's, with at most `fuel`.
+    pub(crate) fn of_entry(fuel: u64) -> Self {
+        let fuel = fuel.min(limits::ENTRY_FUEL);
+        Self { commands: limits::ENTRY_COMMANDS, bytes: limits::ENTRY_BYTES, fuel }
+    }
+
+    /// The same for each of `parts`.
+    pub(crate) fn part(self, parts: usize) -> Self {
+        let parts = parts.max(1);
+        Self { commands: self.commands / parts, bytes: self.bytes / parts, fuel: self.fuel / parts as u64 }
+    }
+}
+
+/// What an entry, or a space in it, has taken so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Load {
     commands: usize,
-    bytes: Vec<u8>,
-    fuel: u64,
+    bytes: usize,
+    pub(crate) fuel: u64,
     alone: bool,
 }
 
-impl Packer {
-    /// Whether `command` still fits; the first one always does.
-    pub(crate) fn fits(&self, command: &Packed, fuel: u64) -> bool {
+impl Load {
+    /// Whether a command still fits into `room`; the first one always does.
+    pub(crate) fn fits(&self, demand: &Demand, room: Room) -> bool {
         self.commands == 0
             || (!self.alone
-                && command.sharing == Sharing::Shared
-                && self.commands < limits::ENTRY_COMMANDS
-                && self.bytes.len() + command.bytes.len() <= limits::ENTRY_BYTES
-                && self.fuel.saturating_add(fuel) <= limits::ENTRY_FUEL)
+                && demand.sharing == Sharing::Shared
+                && self.commands < room.commands
+                && self.bytes + demand.bytes <= room.bytes
+                && self.fuel.saturating_add(demand.fuel) <= room.fuel)
     }
 
-    pub(crate) fn add(&mut self, command: &Packed, fuel: u64) {
+    pub(crate) fn add(&mut self, demand: &Demand) {
+        self.commands += 1;
+        self.bytes += demand.bytes;
+        self.fuel = self.fuel.saturating_add(demand.fuel);
+        self.alone = demand.sharing == Sharing::Alone;
+    }
+}
+
+/// Puts an entry together, of commands that are already bytes.
+#[derive(Debug)]
+pub(crate) struct Packer {
+    commands: u64,
+    bytes: Vec<u8>,
+}
+
+impl Packer {
+    /// For commands of the bytes of `load`.
+    pub(crate) fn of(load: Load) -> Self {
+        Self { commands: 0, bytes: Vec::with_capacity(load.bytes) }
+    }
+
+    pub(crate) fn add(&mut self, command: &Packed) {
         self.commands += 1;
         self.bytes.extend_from_slice(&command.bytes);
-        self.fuel = self.fuel.saturating_add(fuel);
-        self.alone = command.sharing == Sharing::Alone;
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.commands == 0
     }
 
     /// The entry: its stamp, the number of its commands, and they.
     pub(crate) fn entry(self, stamp: Time) -> Bytes {
         let mut entry = encode_into(&stamp, Vec::with_capacity(self.bytes.len() + 20));
-        entry = encode_into(&(self.commands as u64), entry);
+        entry = encode_into(&self.commands, entry);
         entry.extend_from_slice(&self.bytes);
         entry.into()
     }

@@ -2,17 +2,25 @@
 //! their links.
 use bytes::Bytes;
 use futures::channel::oneshot;
-use synod_abi::Time;
+use synod_abi::{Time, limits};
 use synod_machine::{CommandOutcome, Origin, Rejection};
 
 use super::Ledger;
 use super::links::Links;
 use super::queue::{Forwarded, Item, Queued};
+use super::shares::share;
 use crate::ports::ProposeError;
 use crate::propose::forward::DropReason;
 use crate::propose::fuel::{FuelEstimates, FuelKey};
-use crate::propose::packing::Packer;
-use crate::propose::waiters::{Answers, Placement};
+use crate::propose::packing::{Load, Packed, Packer, Room, Sharing};
+use crate::propose::waiters::{Answers, Placement, Waiters};
+
+/// Commands of the queue that are looked at for one entry.
+const LOOKAHEAD: usize = 4 * limits::ENTRY_COMMANDS;
+/// Fuel of all entries in flight together: a command that comes waits for them.
+const FUEL_IN_FLIGHT: u64 = 2 * limits::ENTRY_FUEL;
+/// An entry of less is not begun while others are in flight.
+const LEAST_ENTRY_FUEL: u64 = limits::ENTRY_FUEL / 4;
 
 /// An entry to propose.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,6 +39,7 @@ struct InFlight {
     id: u64,
     term: u64,
     first: Origin,
+    fuel: u64,
     items: Vec<Sent>,
 }
 
@@ -85,10 +94,20 @@ impl Leader {
         self.links.drop_forwarded(forwarded, reason);
     }
 
-    fn begin(&mut self, term: u64, first: Origin, items: Vec<Sent>) -> u64 {
+    fn begin(&mut self, term: u64, first: Origin, fuel: u64, items: Vec<Sent>) -> u64 {
         self.last_entry += 1;
-        self.in_flight.push(InFlight { id: self.last_entry, term, first, items });
+        self.in_flight.push(InFlight { id: self.last_entry, term, first, fuel, items });
         self.last_entry
+    }
+
+    /// The fuel that the next entry may take: less if what is in flight has much to do already. None
+    /// if nothing is to be proposed now.
+    fn fuel_room(&self, entries_in_flight: usize) -> Option<u64> {
+        let in_flight = self.in_flight.iter().map(|entry| entry.fuel).fold(0, u64::saturating_add);
+        let room = FUEL_IN_FLIGHT.saturating_sub(in_flight).min(limits::ENTRY_FUEL);
+        let may = self.in_flight.len() < entries_in_flight
+            && (self.in_flight.is_empty() || room >= LEAST_ENTRY_FUEL);
+        may.then_some(room)
     }
 
     /// Forgets the entries of terms up to `term`.
@@ -124,48 +143,69 @@ impl Ledger {
     /// not enough in flight. `stamp` is the time of an entry of a term; none if it has ended.
     pub(crate) fn next_entry(&mut self, stamp: impl FnOnce(u64) -> Option<Time>) -> Option<ReadyEntry> {
         let term = self.leading_term()?;
-        if self.applied_term < term
-            || self.leader.in_flight.len() >= self.limits.entries_in_flight
-            || self.queue.is_empty()
-        {
+        let fuel_room = self.leader.fuel_room(self.limits.entries_in_flight)?;
+        if self.applied_term < term || self.queue.is_empty() {
             return None;
         }
         let stamp = stamp(term)?;
-        let mut packer = Packer::default();
-        let mut items: Vec<Sent> = Vec::new();
-        let mut first = Origin::default();
-        while let Some(queued) = self.queue.pop() {
-            let packed = match &queued.item {
-                Item::Own(sequence) => match self.waiters.get(*sequence) {
-                    Some(waiter) if waiter.reply.is_canceled() => {
-                        let _ = self.take_waiter(*sequence);
-                        continue;
-                    }
-                    Some(waiter) => &waiter.packed,
-                    None => continue,
-                },
-                Item::Forwarded(forwarded) => &forwarded.packed,
-            };
+        let (chosen, load) = self.choose(Room::of_entry(fuel_room));
+        let mut packer = Packer::of(load);
+        let mut items: Vec<Sent> = Vec::with_capacity(chosen.len());
+        let mut first = None;
+        for queued in chosen {
+            let Some(packed) = packed_of(&queued.item, &self.waiters) else { continue };
+            packer.add(packed);
+            first.get_or_insert(packed.origin);
             let key = packed.fuel_key;
-            let fuel = self.leader.estimates.estimate(key);
-            if !packer.fits(packed, fuel) {
-                self.queue.unpop(queued);
-                break;
-            }
-            packer.add(packed, fuel);
-            if items.is_empty() {
-                first = packed.origin;
-            }
             self.bind(&queued.item, term);
             items.push((queued, key));
         }
-        if packer.is_empty() {
-            return None;
-        }
+        let first = first?;
         self.stats.entries += 1;
         self.stats.commands += items.len() as u64;
-        let id = self.leader.begin(term, first, items);
+        let id = self.leader.begin(term, first, load.fuel, items);
         Some(ReadyEntry { id, term, bytes: packer.entry(stamp) })
+    }
+
+    /// Takes what goes into the next entry out of the queue: all of it, in its order, or if that
+    /// does not fit, a share for each space that waits.
+    fn choose(&mut self, room: Room) -> (Vec<Queued>, Load) {
+        let mut chosen = Vec::new();
+        let mut demands = Vec::new();
+        let mut load = Load::default();
+        let mut is_full = false;
+        while chosen.len() < LOOKAHEAD
+            && let Some(queued) = self.queue.pop()
+        {
+            if let Item::Own(sequence) = queued.item
+                && self.waiters.get(sequence).is_some_and(|waiter| waiter.reply.is_canceled())
+            {
+                let _ = self.take_waiter(sequence);
+                continue;
+            }
+            let Some(packed) = packed_of(&queued.item, &self.waiters) else { continue };
+            let demand = packed.demand(self.leader.estimates.estimate(packed.fuel_key));
+            is_full = is_full || !load.fits(&demand, room);
+            if !is_full {
+                load.add(&demand);
+            }
+            chosen.push(queued);
+            demands.push(demand);
+            if demand.sharing == Sharing::Alone {
+                break;
+            }
+        }
+        if !is_full {
+            return (chosen, load);
+        }
+        let (shared, load) = share(&demands, room);
+        let mut left = Vec::with_capacity(chosen.len());
+        let mut taken = Vec::new();
+        for (queued, is_taken) in chosen.into_iter().zip(shared) {
+            if is_taken { &mut taken } else { &mut left }.push(queued);
+        }
+        left.into_iter().rev().for_each(|queued| self.queue.unpop(queued));
+        (taken, load)
     }
 
     /// A queued command becomes part of an entry of `term`.
@@ -225,5 +265,13 @@ impl Ledger {
         }
         self.requeue_own(own, answers);
         self.queue.put_back(forwarded);
+    }
+}
+
+/// The command of an item; none if nobody waits for it any more.
+fn packed_of<'a>(item: &'a Item, waiters: &'a Waiters) -> Option<&'a Packed> {
+    match item {
+        Item::Own(sequence) => waiters.get(*sequence).map(|waiter| &waiter.packed),
+        Item::Forwarded(forwarded) => Some(&forwarded.packed),
     }
 }

@@ -5,7 +5,7 @@ mod order;
 use std::time::Duration;
 
 use futures::channel::oneshot;
-use synod_abi::{Blob, ClusterId, MemberId, OperationId, Revision, SpaceId, Time};
+use synod_abi::{Blob, ClusterId, MemberId, OperationId, Revision, SpaceId, Time, limits};
 use synod_machine::{Action, Call, Caller, CommandOutcome, Entry, Outcome, Rejection, Reply};
 
 use super::leader::ReadyEntry;
@@ -142,6 +142,28 @@ fn entries_in_flight_are_freed_by_apply_and_by_the_next_term() {
     assert_eq!(next(&mut ledger).map(|entry| sequences(&entry)), Some(vec![99]));
     lead(&mut ledger, 2);
     assert_eq!(next(&mut ledger).map(|entry| sequences(&entry)), Some(vec![1, 3, 4, 99]));
+}
+
+#[test]
+fn a_command_waits_for_two_entries_full_of_another_spaces_and_for_its_share_of_the_third() {
+    let mut ledger = ledger();
+    lead(&mut ledger, 1);
+    let costly = Call { space: SpaceId(9), operation: OperationId(9), args: Blob(vec![]) };
+    let costly =
+        |sequence| Packed::new(Origin { sequence, ..ME }, Caller::default(), &Action::Call(costly.clone()));
+    let mut replies = vec![ledger.submit(costly(1), LATER, NOW).expect("room")];
+    assert_eq!(next(&mut ledger).map(|entry| sequences(&entry)), Some(vec![1]));
+    let cost = limits::ENTRY_FUEL / 4;
+    ledger.applied(1, vec![CommandOutcome { cost, ..outcome(ME, 1) }]).send();
+    replies.extend((2..=64).map(|sequence| ledger.submit(costly(sequence), LATER, NOW).expect("room")));
+    assert_eq!(next(&mut ledger).map(|entry| sequences(&entry)), Some(vec![2, 3, 4, 5]));
+    assert_eq!(next(&mut ledger).map(|entry| sequences(&entry)), Some(vec![6, 7, 8, 9]));
+    replies.push(submit(&mut ledger, 99));
+    assert_eq!(next(&mut ledger), None);
+    ledger.applied(1, vec![CommandOutcome { cost, ..outcome(ME, 2) }]).send();
+    assert_eq!(next(&mut ledger).map(|entry| sequences(&entry)), Some(vec![10, 11, 12, 99]));
+    ledger.applied(1, vec![CommandOutcome { cost, ..outcome(ME, 6) }]).send();
+    assert_eq!(next(&mut ledger).map(|entry| sequences(&entry)), Some(vec![13, 14, 15, 16]));
 }
 
 #[test]

@@ -17,8 +17,8 @@ fn a_packed_entry_is_the_encoded_entry() {
     for count in [0, 1, 2, 127, 128, 300] {
         let (commands, packed): (Vec<_>, Vec<_>) =
             (1..=count).map(|sequence| call(sequence, sequence as usize)).unzip();
-        let mut packer = Packer::default();
-        packed.iter().for_each(|command| packer.add(command, 1));
+        let mut packer = Packer::of(Load::default());
+        packed.iter().for_each(|command| packer.add(command));
         let stamp = Time(1_700_000_000_000);
         assert_eq!(packer.entry(stamp), encode(&Entry { stamp, commands }));
     }
@@ -31,29 +31,34 @@ fn an_install_is_alone_in_its_entry() {
         Caller::default(),
         &Action::InstallRecipe { module: Blob(vec![0; 9]), replace: false },
     );
-    let (_, call) = call(1, 1);
-    let mut packer = Packer::default();
-    assert!(packer.fits(&install, 1));
-    packer.add(&install, 1);
-    assert!(!packer.fits(&call, 1) && !packer.fits(&install, 1));
-    let mut packer = Packer::default();
-    packer.add(&call, 1);
-    assert!(!packer.fits(&install, 1));
+    let (install, call) = (install.demand(1), call(1, 1).1.demand(1));
+    let room = Room::of_entry(u64::MAX);
+    let mut load = Load::default();
+    assert!(load.fits(&install, room));
+    load.add(&install);
+    assert!(!load.fits(&call, room) && !load.fits(&install, room));
+    let mut load = Load::default();
+    load.add(&call);
+    assert!(!load.fits(&install, room));
 }
 
 #[test]
 fn an_entry_is_limited_by_count_bytes_and_fuel() {
-    let (_, small) = call(1, 1);
-    let (_, large) = call(1, limits::ENTRY_BYTES / 2);
-    let mut by_count = Packer::default();
-    (0..limits::ENTRY_COMMANDS).for_each(|_| by_count.add(&small, 1));
-    assert!(!by_count.fits(&small, 1));
-    let mut by_bytes = Packer::default();
-    by_bytes.add(&large, 1);
-    assert!(by_bytes.fits(&small, 1) && !by_bytes.fits(&large, 1));
-    let mut by_fuel = Packer::default();
-    by_fuel.add(&small, limits::ENTRY_FUEL);
-    assert!(!by_fuel.fits(&small, 1));
+    let room = Room::of_entry(u64::MAX);
+    let small = call(1, 1).1.demand(1);
+    let large = call(1, limits::ENTRY_BYTES / 2).1.demand(1);
+    let mut by_count = Load::default();
+    (0..limits::ENTRY_COMMANDS).for_each(|_| by_count.add(&small));
+    assert!(!by_count.fits(&small, room));
+    let mut by_bytes = Load::default();
+    by_bytes.add(&large);
+    assert!(by_bytes.fits(&small, room) && !by_bytes.fits(&large, room));
+    let mut by_fuel = Load::default();
+    by_fuel.add(&Demand { fuel: limits::ENTRY_FUEL, ..small });
+    assert!(!by_fuel.fits(&small, room));
+    let mut by_less = Load::default();
+    by_less.add(&Demand { fuel: 9, ..small });
+    assert!(by_less.fits(&small, Room::of_entry(10)) && !by_less.fits(&small, Room::of_entry(9)));
 }
 
 #[test]
@@ -80,6 +85,7 @@ fn the_facts_of_a_forwarded_command_are_bounded() {
         bytes: vec![0; COMMAND_BYTES].into(),
         origin: Origin { member: MemberId(id), incarnation: id, sequence: id },
         fuel_key: Some((SpaceId(u32::MAX), OperationId(u32::MAX))),
+        session: Some(session),
         sharing: Sharing::Alone,
         repeat: Repeat::Unknown,
         step: Some(Step { session, request: RequestId(id), after: Some(RequestId(id)) }),
@@ -109,6 +115,7 @@ fn what_belongs_to_a_session_may_be_repeated_and_what_a_leader_decided_may_not()
     assert_eq!(call.step, Some(Step { session, request: RequestId(3), after: Some(RequestId(2)) }));
     assert_eq!((call.repeat, call.fuel_key), (Repeat::Harmless, Some((SpaceId(300), OperationId(9)))));
     assert_eq!(synod_abi::decode::<Packed>(&encode(&call)), Ok(call));
+    assert_eq!(packed(Action::EndSession { session, cause: EndCause::Closed }).session, Some(session));
     let end = |cause| packed(Action::EndSession { session, cause }).repeat;
     assert_eq!((end(EndCause::Closed), end(EndCause::Expired)), (Repeat::Harmless, Repeat::Unknown));
     assert_eq!(packed(Action::CancelRequest { request: RequestId(1) }).repeat, Repeat::Harmless);
