@@ -68,6 +68,23 @@ async fn a_folder_of_another_member_or_program_and_a_folder_in_use_are_refused()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_lost_its_databases_or_its_identity_is_refused_and_left_as_it_is() {
+    let mut cluster = Cluster::started(1, &[]).await;
+    cluster.stop(0).await;
+    let data = cluster.members[0].data.clone();
+    let aside = data.with_extension("aside");
+    for (lost, words) in [("db", "its databases are gone"), ("identity", "file identity is lost")] {
+        std::fs::rename(data.join(lost), &aside).expect("it can be moved");
+        let before = std::fs::read_dir(&data).expect("it is there").count();
+        refuses(&mut cluster, 0, USAGE, words).await;
+        assert_eq!(std::fs::read_dir(&data).expect("it is there").count(), before, "the folder was changed");
+        std::fs::rename(&aside, data.join(lost)).expect("it can be moved back");
+    }
+    cluster.start(0);
+    cluster.ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_port_in_use_is_named() {
     let mut cluster = Cluster::new(1, &[]);
     let taken = std::net::TcpListener::bind(&cluster.members[0].client_address).expect("the port is free");

@@ -71,7 +71,14 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
 /// Starts what the member does on its own account, but for forming, which the caller waits for.
 fn start_duties(options: &ServerOptions, built: &Built) -> JoinHandle<()> {
     let Built { member, store, raft, identity, .. } = built;
-    tokio::spawn(govern::learn_cluster(member.clone(), store.clone(), store.clone(), identity.clone()));
+    let peers = built.roster.lines();
+    tokio::spawn(govern::learn_cluster(
+        member.clone(),
+        store.clone(),
+        built.file.clone(),
+        peers,
+        identity.clone(),
+    ));
     tokio::spawn(disk::watch(member.clone(), raft.clone(), store.clone()));
     let governor = Governor {
         member: member.clone(),

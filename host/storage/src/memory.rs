@@ -15,7 +15,7 @@ use synod_machine::Table;
 
 use self::disk::{Change, Core, Disk, Rows, position};
 use crate::snapshot;
-use crate::{Flushed, InstallStep, MetaStore, SnapshotFile, StorageError};
+use crate::{Flushed, InstallStep, SnapshotFile, StorageError};
 
 mod disk;
 mod log;
@@ -31,7 +31,6 @@ pub struct MemoryStore {
 
 struct Shared {
     core: Mutex<Core>,
-    incarnation: u64,
     folder: PathBuf,
     syncs: AtomicU64,
 }
@@ -41,26 +40,19 @@ static STORES: AtomicU64 = AtomicU64::new(0);
 impl MemoryStore {
     /// An empty store on which everything is durable at once.
     pub fn new() -> Self {
-        Self::start(Disk::default(), None, 1)
+        Self::start(Disk::default(), None)
     }
 
     /// An empty store on which log and state are durable when [`sync`](Self::sync) is called.
     pub fn manual() -> Self {
-        Self::start(Disk::default(), Some(Disk::default()), 1)
+        Self::start(Disk::default(), Some(Disk::default()))
     }
 
-    fn start(now: Disk, durable: Option<Disk>, incarnation: u64) -> Self {
+    fn start(now: Disk, durable: Option<Disk>) -> Self {
         let number = STORES.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("synod-memory-{}-{number}", std::process::id()));
         let core = Core { now, durable, pending: VecDeque::new(), full: false, failed: None };
-        Self {
-            shared: Arc::new(Shared {
-                core: Mutex::new(core),
-                incarnation,
-                folder,
-                syncs: AtomicU64::new(0),
-            }),
-        }
+        Self { shared: Arc::new(Shared { core: Mutex::new(core), folder, syncs: AtomicU64::new(0) }) }
     }
 
     /// Changes that are not durable yet.
@@ -101,7 +93,7 @@ impl MemoryStore {
         disk.forget_purges();
         core.failed = Some(StorageError::Fatal("the store has crashed".into()));
         drop(core);
-        Self::start(disk.clone(), manual.then_some(disk), self.shared.incarnation + 1)
+        Self::start(disk.clone(), manual.then_some(disk))
     }
 
     /// The member as it comes back after an orderly stop: nothing is lost.
@@ -216,14 +208,6 @@ impl MemoryStore {
     fn new_file(&self, kind: &str) -> Result<PathBuf, StorageError> {
         let number = STORES.fetch_add(1, Ordering::Relaxed);
         Ok(self.folder()?.join(format!("{kind}-{number}")))
-    }
-
-    fn set_once(&self, key: &str, value: &[u8], message: impl Fn() -> String) -> Result<(), StorageError> {
-        match self.meta_get(key)? {
-            Some(present) if present == value => Ok(()),
-            Some(_) => Err(StorageError::Unusable(message())),
-            None => self.meta_put(key, value),
-        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! `log` is written through `book` (memory) and `writer` (disk); `state` is one set of tables per
 //! generation, and `install` switches generations. Only this folder knows RocksDB.
 mod book;
-mod directory;
+pub(crate) mod directory;
 mod gaps;
 mod handles;
 mod install;
@@ -35,10 +35,6 @@ const KEY_COMMITTED: &str = "committed";
 const KEY_PURGED: &str = "purged";
 const KEY_GENERATION: &str = "generation";
 const KEY_APPLIED: &str = "applied";
-const KEY_INCARNATION: &str = "incarnation";
-const KEY_CLUSTER: &str = "cluster";
-const KEY_MEMBER: &str = "member";
-const NODE_PREFIX: &str = "node/";
 
 /// What to do about data that is damaged.
 const REPLACE: &str = "this member's data is damaged and must not be repaired in place, because it may have \

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use synod_consensus::{BadSettings, Raft, Settings};
 use synod_machine::Environment;
 use synod_service::{MachineReplica, Member, MemberParts, ProposerLimits};
-use synod_storage::{MetaStore, RocksStore, StateStore};
+use synod_storage::{IdentityFile, RocksStore, StateStore};
 use synod_vm::{Modules, WasmVm};
 
 use super::client::encode_event;
@@ -37,7 +37,9 @@ pub(super) struct Built {
     pub(super) roster: Arc<Roster>,
     /// The connections to the others.
     pub(super) peers: Peers,
-    /// Its log, state and meta data.
+    /// Whose folder it is.
+    pub(super) file: Arc<IdentityFile>,
+    /// Its log and state.
     pub(super) store: RocksStore,
     /// Its logic.
     pub(super) member: NodeMember,
@@ -64,7 +66,7 @@ pub(super) async fn build(
     roster: Arc<Roster>,
     data: Data,
 ) -> Result<Built, StartError> {
-    let Data { store, tripwire, identity, applied, empty } = data;
+    let Data { file, incarnation, store, tripwire, identity, applied, empty } = data;
     let child_compiler = Box::new(ChildCompiler::new().map_err(StartError::Fatal)?);
     let modules = Modules::with_cache(&options.data_dir.join("modules"), child_compiler);
     let modules = modules.map_err(StartError::fatal)?;
@@ -83,7 +85,7 @@ pub(super) async fn build(
     drop(view);
     let parts = MemberParts {
         member: roster.me(),
-        incarnation: store.incarnation(),
+        incarnation,
         limits: ProposerLimits::default(),
         applied_index: applied.map_or(0, |entry| entry.index),
         applied_term: applied.map_or(0, |entry| entry.term),
@@ -101,7 +103,19 @@ pub(super) async fn build(
     let starting = Raft::start(roster.me(), settings, store.clone(), store.clone(), applier, peers.clone());
     let raft = starting.await.map_err(StartError::fatal)?;
     unbound.bind(raft.clone());
-    Ok(Built { identity, roster, peers, store, member, raft, replication, compiler, environment, empty })
+    Ok(Built {
+        file,
+        identity,
+        roster,
+        peers,
+        store,
+        member,
+        raft,
+        replication,
+        compiler,
+        environment,
+        empty,
+    })
 }
 
 /// The settings of the consensus.

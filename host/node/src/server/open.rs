@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use synod_consensus::EntryId;
 use synod_storage::{
-    InstallHook, InstallStep, LogStore, MetaStore, RocksOptions, RocksStore, StateStore, StorageError,
+    IdentityFile, InstallHook, InstallStep, LogStore, MemberIdentity, RocksOptions, RocksStore, StateStore,
+    StorageError,
 };
 
 use super::net::identity::Identity;
@@ -13,7 +14,11 @@ use crate::settings::{ServerOptions, StartError};
 
 /// The open data folder of a member.
 pub(super) struct Data {
-    /// Log, state and meta data.
+    /// Whose folder it is.
+    pub(super) file: Arc<IdentityFile>,
+    /// This start's number.
+    pub(super) incarnation: u64,
+    /// Log and state.
     pub(super) store: RocksStore,
     /// The entry that is being applied.
     pub(super) tripwire: Tripwire,
@@ -32,10 +37,14 @@ impl Data {
     /// The folder cannot be used, belongs to another member, or holds an entry on which this member
     /// crashes.
     pub(super) async fn open(options: &ServerOptions, roster: &Roster) -> Result<Self, StartError> {
+        let file = IdentityFile::open(&options.data_dir, &options.name, || Ok(roster.me()));
+        let file = Arc::new(file.map_err(storage_error)?);
+        let present = file.present();
+        check_place(&present, roster)?;
         let store = open_store(options).await?;
+        let incarnation = file.opened().map_err(storage_error)?;
         let tripwire = Tripwire::open(&options.data_dir)?;
-        store.set_member_id(roster.me()).map_err(storage_error)?;
-        let cluster = store.cluster_id().map_err(storage_error)?;
+        let cluster = present.cluster.map(|(cluster, _)| cluster);
         let identity = Arc::new(Identity::new(roster.me(), options.name.clone(), cluster));
         let mark = store.applied().map_err(storage_error)?;
         let applied = EntryId::of_mark(&mark).map_err(StartError::fatal)?;
@@ -44,8 +53,22 @@ impl Data {
             && bounds.last.is_none()
             && bounds.purged.is_none()
             && store.vote().map_err(storage_error)?.is_none();
-        Ok(Self { store, tripwire, identity, applied, empty })
+        Ok(Self { file, incarnation, store, tripwire, identity, applied, empty })
     }
+}
+
+/// Checks that the member has the place in the list that it had.
+fn check_place(present: &MemberIdentity, roster: &Roster) -> Result<(), StartError> {
+    if present.member == roster.me() {
+        return Ok(());
+    }
+    Err(StartError::Usage(format!(
+        "the data folder is of member {}, and `{}` is member {} of --peers: start it with the members that the \
+            cluster was formed of",
+        present.member,
+        present.name,
+        roster.me()
+    )))
 }
 
 /// Opens the databases on a thread of their own: recovery reads a lot.

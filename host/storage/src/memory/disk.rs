@@ -23,7 +23,6 @@ pub(super) struct Disk {
     pub(super) committed: Option<Arc<[u8]>>,
     pub(super) tables: Tables,
     pub(super) mark: AppliedMark,
-    pub(super) meta: BTreeMap<String, Vec<u8>>,
 }
 
 pub(super) enum Change {

@@ -3,13 +3,13 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use synod_abi::{ClusterId, Direction, MemberId};
+use synod_abi::Direction;
 use synod_machine::{Fatal, RangeLimit, Row, StateView, Table, Write};
 
 use super::disk::{Change, Rows, Tables, position};
 use super::{MemoryStore, Shared};
 use crate::snapshot::{self, SnapshotWriter};
-use crate::{AppliedMark, MetaStore, SnapshotFile, StateStore, StorageError};
+use crate::{AppliedMark, SnapshotFile, StateStore, StorageError};
 
 /// Rows of a [`MemoryStore`].
 pub struct MemoryView(Source);
@@ -119,47 +119,5 @@ impl StateStore for MemoryStore {
 
     fn install_snapshot(&self, file: &SnapshotFile) -> Result<(), StorageError> {
         self.install_snapshot_with(file, &|_| ())
-    }
-}
-
-impl MetaStore for MemoryStore {
-    fn incarnation(&self) -> u64 {
-        self.shared.incarnation
-    }
-
-    fn cluster_id(&self) -> Result<Option<ClusterId>, StorageError> {
-        Ok(self.meta_get("cluster")?.and_then(|bytes| bytes.try_into().ok()).map(ClusterId))
-    }
-
-    fn set_cluster_id(&self, cluster: ClusterId) -> Result<(), StorageError> {
-        self.set_once("cluster", &cluster.0, || {
-            format!("the store belongs to another cluster than {cluster}")
-        })
-    }
-
-    fn member_id(&self) -> Result<Option<MemberId>, StorageError> {
-        Ok(self
-            .meta_get("member")?
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(|bytes| MemberId(u64::from_be_bytes(bytes))))
-    }
-
-    fn set_member_id(&self, member: MemberId) -> Result<(), StorageError> {
-        self.set_once("member", &member.0.to_be_bytes(), || {
-            format!("the store belongs to another member than {member}")
-        })
-    }
-
-    fn meta_get(&self, key: &str) -> Result<Option<Vec<u8>>, StorageError> {
-        Ok(self.usable()?.now.meta.get(key).cloned())
-    }
-
-    fn meta_put(&self, key: &str, value: &[u8]) -> Result<(), StorageError> {
-        let mut core = self.usable()?;
-        let core = &mut *core;
-        for disk in std::iter::once(&mut core.now).chain(core.durable.as_mut()) {
-            disk.meta.insert(key.to_owned(), value.to_vec());
-        }
-        Ok(())
     }
 }

@@ -13,6 +13,13 @@ use crate::snapshot::sync_folder;
 /// Version of the layout and of every encoding in it.
 const FORMAT_VERSION: u32 = 1;
 const FORMAT_PREFIX: &str = "synod data format ";
+/// What the names of identity files begin with.
+const IDENTITY: &str = "identity";
+
+/// Whether the folder `root` holds a database that was created.
+pub(crate) fn holds_databases(root: &Path) -> bool {
+    root.join("db").join("CURRENT").exists()
+}
 
 /// Paths of a data directory.
 #[derive(Clone, Debug)]
@@ -57,10 +64,9 @@ impl Directory {
     fn write_format(&self, format: &Path) -> Result<(), StorageError> {
         let failed = |error: io::Error| StorageError::from_io("cannot write", format, &error);
         let unfinished = self.root.join("FORMAT.tmp");
-        let foreign = fs::read_dir(&self.root)
-            .map_err(failed)?
-            .filter_map(Result::ok)
-            .find(|entry| entry.path() != unfinished);
+        let foreign = fs::read_dir(&self.root).map_err(failed)?.filter_map(Result::ok).find(|entry| {
+            !entry.file_name().to_string_lossy().starts_with(IDENTITY) && entry.path() != unfinished
+        });
         if let Some(entry) = foreign {
             let name = entry.file_name();
             return Err(unusable(

@@ -1,12 +1,10 @@
-//! Opening and closing the store, its generations and marks, and what the data directory says of
-//! itself.
+//! Opening and closing the store, its generations and marks.
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
 use rocksdb::{ColumnFamilyDescriptor, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions};
-use synod_abi::{ClusterId, MemberId};
 use synod_machine::Table;
 
 use super::book::Book;
@@ -18,9 +16,9 @@ use super::state::Generation;
 use super::writer::Writer;
 use super::{record, sort};
 use crate::snapshot::decode_mark;
-use crate::{AppliedMark, LogRecord, MetaStore, StorageError};
+use crate::{AppliedMark, LogRecord, StorageError};
 
-/// A member's store on RocksDB: log, state and identity. Clones share it; the last one closes it,
+/// A member's store on RocksDB: log and state. Clones share it; the last one closes it,
 /// as [`close`](RocksStore::close) does at once. Views keep the database open after that.
 #[derive(Clone)]
 pub struct RocksStore {
@@ -33,7 +31,6 @@ pub(crate) struct Inner {
     mark: Mutex<AppliedMark>,
     turn: Mutex<()>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    incarnation: u64,
     pub(crate) rows_options: Options,
     pub(crate) on_install_step: Option<InstallHook>,
     pub(crate) files: AtomicU64,
@@ -56,12 +53,8 @@ impl RocksStore {
         let number = read(super::KEY_GENERATION)?
             .map_or(Ok(1), |bytes| decode_number(root, super::KEY_GENERATION, &bytes))?;
         keep_generation(&database, &directory, &prepared, number)?;
-        let incarnation = read(super::KEY_INCARNATION)?
-            .map_or(Ok(0), |bytes| decode_number(root, super::KEY_INCARNATION, &bytes))?
-            + 1;
         let mut begin = WriteBatch::default();
         begin.put_cf(meta.get(), super::KEY_GENERATION, number.to_be_bytes());
-        begin.put_cf(meta.get(), super::KEY_INCARNATION, incarnation.to_be_bytes());
         database.write_opt(begin, &synced()).map_err(|error| sort(root, "cannot write to", &error))?;
 
         let mark = match read(super::KEY_APPLIED)? {
@@ -100,7 +93,6 @@ impl RocksStore {
             mark: Mutex::new(mark),
             turn: Mutex::new(()),
             writer: Mutex::new(Some(thread)),
-            incarnation,
             rows_options: prepared.rows,
             on_install_step: options.on_install_step.clone(),
             files: AtomicU64::new(0),
@@ -119,40 +111,6 @@ impl RocksStore {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.inner.shared
-    }
-
-    fn set_once(
-        &self,
-        key: &str,
-        value: &[u8],
-        what: &str,
-        shown: &dyn Fn(&[u8]) -> String,
-    ) -> Result<(), StorageError> {
-        let _turn = self.inner.turn();
-        match self.read(key)? {
-            Some(present) if present == value => Ok(()),
-            Some(present) => Err(StorageError::Unusable(format!(
-                "the data directory {} belongs to {what} {}, not to {}; name another directory",
-                self.shared().directory.root.display(),
-                shown(&present),
-                shown(value)
-            ))),
-            None => self.put(key, value),
-        }
-    }
-
-    fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StorageError> {
-        let shared = self.shared();
-        shared.usable()?;
-        read_meta(&shared.database, &shared.meta, &shared.directory.root, key)
-            .map_err(|error| shared.fail(error))
-    }
-
-    fn put(&self, key: &str, value: &[u8]) -> Result<(), StorageError> {
-        let shared = self.shared();
-        shared.usable()?;
-        let result = shared.database.put_cf_opt(shared.meta.get(), key, value, &synced());
-        result.map_err(|error| shared.fail(shared.sort("cannot write to", &error)))
     }
 }
 
@@ -199,44 +157,6 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-impl MetaStore for RocksStore {
-    fn incarnation(&self) -> u64 {
-        self.inner.incarnation
-    }
-
-    fn cluster_id(&self) -> Result<Option<ClusterId>, StorageError> {
-        let Some(bytes) = self.read(super::KEY_CLUSTER)? else { return Ok(None) };
-        bytes
-            .try_into()
-            .map(|id| Some(ClusterId(id)))
-            .map_err(|_| damaged(&self.shared().directory.root, super::KEY_CLUSTER))
-    }
-
-    fn set_cluster_id(&self, cluster: ClusterId) -> Result<(), StorageError> {
-        let shown = |bytes: &[u8]| bytes.try_into().map(|id| ClusterId(id).to_string()).unwrap_or_default();
-        self.set_once(super::KEY_CLUSTER, &cluster.0, "the cluster", &shown)
-    }
-
-    fn member_id(&self) -> Result<Option<MemberId>, StorageError> {
-        let Some(bytes) = self.read(super::KEY_MEMBER)? else { return Ok(None) };
-        decode_number(&self.shared().directory.root, super::KEY_MEMBER, &bytes).map(|id| Some(MemberId(id)))
-    }
-
-    fn set_member_id(&self, member: MemberId) -> Result<(), StorageError> {
-        let shown =
-            |bytes: &[u8]| bytes.try_into().map(|id| u64::from_be_bytes(id).to_string()).unwrap_or_default();
-        self.set_once(super::KEY_MEMBER, &member.0.to_be_bytes(), "the member", &shown)
-    }
-
-    fn meta_get(&self, key: &str) -> Result<Option<Vec<u8>>, StorageError> {
-        self.read(&format!("{}{key}", super::NODE_PREFIX))
-    }
-
-    fn meta_put(&self, key: &str, value: &[u8]) -> Result<(), StorageError> {
-        self.put(&format!("{}{key}", super::NODE_PREFIX), value)
     }
 }
 

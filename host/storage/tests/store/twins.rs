@@ -1,9 +1,9 @@
 //! One suite for both stores, which must show the same in every line.
 use std::fmt::Write as _;
 
-use synod_abi::{ClusterId, Direction, MemberId};
+use synod_abi::Direction;
 use synod_machine::{RangeLimit, StateView, Table, Write};
-use synod_storage::{Health, LogStore, MemoryStore, MetaStore, StateStore, StorageError};
+use synod_storage::{Health, LogStore, MemoryStore, StateStore, StorageError};
 
 use crate::support::{all_rows, append, commit, flush, id, mark, open, payload, put, records};
 
@@ -16,7 +16,7 @@ macro_rules! show {
 }
 
 /// Runs the suite, and writes down everything that can be seen.
-fn transcript<S: LogStore + StateStore + MetaStore>(store: S, reopen: impl Fn(S) -> S) -> String {
+fn transcript<S: LogStore + StateStore>(store: S, reopen: impl Fn(S) -> S) -> String {
     let mut written = String::new();
     let seen = &mut written;
     show!(
@@ -28,18 +28,9 @@ fn transcript<S: LogStore + StateStore + MetaStore>(store: S, reopen: impl Fn(S)
         store.applied(),
         store.read(0..100, 1_000)
     );
-    show!(seen, "identity", store.incarnation(), store.cluster_id(), store.member_id(), store.meta_get("k"));
     append_and_truncate(&store, seen);
     let mut store = reopen(store);
-    show!(
-        seen,
-        "reopened",
-        store.incarnation(),
-        store.bounds(),
-        store.vote(),
-        store.committed(),
-        store.read(0..99, usize::MAX)
-    );
+    show!(seen, "reopened", store.bounds(), store.vote(), store.committed(), store.read(0..99, usize::MAX));
     store = purge(store, &reopen, seen);
     read_rows(&store, seen);
     exchange_snapshots(&store, seen);
@@ -52,9 +43,7 @@ fn transcript<S: LogStore + StateStore + MetaStore>(store: S, reopen: impl Fn(S)
         store.bounds(),
         store.read(0..99, 99)
     );
-    identify(&store, seen);
     store = reopen(store);
-    show!(seen, "remembers", store.incarnation(), store.cluster_id(), store.member_id(), store.meta_get("k"));
     break_it(&store, seen);
     written
 }
@@ -169,13 +158,6 @@ fn exchange_snapshots<S: LogStore + StateStore>(store: &S, seen: &mut String) {
     append(store, vec![synod_storage::LogRecord { index: 16, bytes: payload(16, 1, 5) }]);
 }
 
-fn identify(store: &impl MetaStore, seen: &mut String) {
-    ok(store.set_cluster_id(ClusterId([7; 16])).and_then(|()| store.set_cluster_id(ClusterId([7; 16]))));
-    ok(store.set_member_id(MemberId(3)).and_then(|()| store.meta_put("k", b"v")));
-    show!(seen, matches!(store.set_cluster_id(ClusterId([8; 16])), Err(StorageError::Unusable(_))));
-    show!(seen, matches!(store.set_member_id(MemberId(4)), Err(StorageError::Unusable(_))));
-}
-
 fn break_it<S: LogStore + StateStore>(store: &S, seen: &mut String) {
     show!(seen, matches!(store.health(), Health::Ready));
     let late = flush(|flushed| store.append(records(40, 1, 1), flushed));
@@ -250,7 +232,6 @@ fn memory_loses_what_was_not_synced_in_the_order_of_the_log() {
     append_unsynced(&kept);
     let again = kept.crash(0);
     assert_eq!(again.bounds().expect("bounds").last.map(|last| last.index), Some(1));
-    assert_eq!(again.incarnation(), 3);
 }
 
 fn append_unsynced(store: &MemoryStore) {

@@ -6,12 +6,12 @@ use std::time::Duration;
 use synod_abi::ClusterId;
 use synod_machine::{Caller, Environment, Principal, directory, module_hash};
 use synod_service::ports::{Replication, Role};
-use synod_service::{CallFailure, Consistency, Member, NewSpace, Reason};
-use synod_storage::{MetaStore, StateStore};
+use synod_service::{CallFailure, Consistency, NewSpace, Reason};
+use synod_storage::{IdentityFile, Joined, StateStore, StorageError};
 
 use crate::server::net::identity::Identity;
 use crate::server::ports::replication::RaftReplication;
-use crate::server::ports::{NodeMember, NodePorts, NodeState};
+use crate::server::ports::{NodeMember, NodeState};
 
 /// How long one of the commands may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -113,11 +113,13 @@ fn random_cluster() -> ClusterId {
     ClusterId(bytes)
 }
 
-/// Waits until the state has the id of the cluster, and writes it to the folder.
-pub(crate) async fn learn_cluster<M: MetaStore>(
-    member: Member<NodePorts>,
+/// Waits until the state has the id of the cluster, and writes it to the folder; `peers` is the
+/// list that the cluster was formed of.
+pub(crate) async fn learn_cluster(
+    member: NodeMember,
     state: NodeState,
-    meta: M,
+    file: Arc<IdentityFile>,
+    peers: Vec<String>,
     identity: Arc<Identity>,
 ) {
     let applied = member.applied().clone();
@@ -129,7 +131,7 @@ pub(crate) async fn learn_cluster<M: MetaStore>(
             .and_then(|view| directory::head(&view).ok().flatten())
             .and_then(|head| head.cluster);
         if let Some(cluster) = cluster {
-            let written = tokio::task::spawn_blocking(move || meta.set_cluster_id(cluster)).await;
+            let written = tokio::task::spawn_blocking(move || keep_cluster(&file, cluster, peers)).await;
             match written {
                 Ok(Ok(())) => identity.joined(cluster),
                 Ok(Err(error)) => member.fail(synod_machine::Fatal(error.to_string())),
@@ -139,4 +141,12 @@ pub(crate) async fn learn_cluster<M: MetaStore>(
         }
         applied.index.reach(next).await;
     }
+}
+
+fn keep_cluster(file: &IdentityFile, cluster: ClusterId, peers: Vec<String>) -> Result<(), StorageError> {
+    let joined = match file.present().cluster {
+        Some((known, joined)) if known == cluster => joined,
+        _ => Joined::Formed(peers),
+    };
+    file.join(cluster, joined)
 }
