@@ -40,7 +40,11 @@ pub struct Cluster {
     folder: Option<TempDir>,
 }
 
-fn free_addresses(count: usize) -> Vec<String> {
+/// Loopback addresses with ports that are free now.
+///
+/// # Panics
+/// When there are none.
+pub fn free_addresses(count: usize) -> Vec<String> {
     let listeners: Vec<_> =
         (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a loopback port is free")).collect();
     listeners
@@ -86,8 +90,17 @@ impl Cluster {
     /// Starts a member with flags of its own.
     pub fn start_with(&mut self, n: usize, flags: &[&str]) {
         assert!(self.members[n].child.is_none(), "member {} runs already", self.members[n].name);
-        let peers: Vec<_> =
-            self.members.iter().map(|member| format!("{}={}", member.name, member.peer_address)).collect();
+        self.start_among(n, &self.peers(), flags);
+    }
+
+    /// The list of members for `--peers`.
+    pub fn peers(&self) -> String {
+        let peer = |member: &Process| format!("{}={}", member.name, member.peer_address);
+        self.members.iter().map(peer).collect::<Vec<_>>().join(",")
+    }
+
+    /// Starts a member with another list of members.
+    pub fn start_among(&mut self, n: usize, peers: &str, flags: &[&str]) {
         let member = &mut self.members[n];
         let log = std::fs::OpenOptions::new()
             .create(true)
@@ -102,7 +115,7 @@ impl Cluster {
             "--client-addr",
             &member.client_address,
             "--peers",
-            &peers.join(","),
+            peers,
         ]);
         command.arg("--data").arg(&member.data).args(&self.flags).args(flags);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -155,6 +168,35 @@ impl Cluster {
             )
             .await;
         }
+    }
+
+    /// Lets a member run on by itself, so that another process can be started in its name.
+    pub fn release(&mut self, n: usize) -> Child {
+        self.members[n].child.take().expect("the member runs")
+    }
+
+    /// Takes a process back that was released.
+    pub fn take_back(&mut self, n: usize, child: Child) {
+        assert!(self.members[n].child.is_none(), "member {} runs", self.members[n].name);
+        self.members[n].child = Some(child);
+    }
+
+    /// Gives a member that does not run other addresses.
+    pub fn move_away(&mut self, n: usize) {
+        let member = &mut self.members[n];
+        assert!(member.child.is_none(), "member {} runs", member.name);
+        let [peer_address, client_address] = free_addresses(2).try_into().expect("as many as were asked for");
+        member.peer_address = peer_address;
+        member.client_address = client_address;
+    }
+
+    /// Removes the folder of a member that does not run.
+    ///
+    /// # Panics
+    /// When it runs, or has no folder.
+    pub fn wipe(&self, n: usize) {
+        assert!(self.members[n].child.is_none(), "member {} runs", self.members[n].name);
+        std::fs::remove_dir_all(&self.members[n].data).expect("the folder can be removed");
     }
 
     /// Asks a member to stop, and waits until it has.

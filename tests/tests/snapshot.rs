@@ -60,14 +60,14 @@ async fn a_member_that_was_away_while_the_log_was_purged_catches_up_even_if_kill
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_member_that_lost_its_folder_gets_everything_anew() {
+async fn a_member_in_place_of_one_that_lost_its_folder_gets_everything() {
     let mut cluster = Cluster::started(3, &FLAGS).await;
     let absent = (cluster.leader().await + 1) % 3;
     let applied = cluster.status(absent).await.expect("the member runs").applied_index;
     outrun(&cluster, absent, applied, 0).await;
     cluster.kill(absent);
     std::fs::remove_dir_all(&cluster.members[absent].data).expect("the folder can be removed");
-    cluster.start(absent);
+    cluster.start_with(absent, &["--replace-lost"]);
     caught_up(&cluster, absent).await;
     let status = cluster.status(absent).await.expect("the member runs");
     assert!(

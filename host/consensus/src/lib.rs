@@ -15,6 +15,7 @@ mod codec;
 mod error;
 mod frames;
 mod log;
+mod members;
 mod network;
 mod pending;
 mod raft;
@@ -34,6 +35,7 @@ pub use codec::payload_of_record;
 pub use error::{
     DecodeError, InitializeError, NotProposed, ReadIndexError, ServeError, StartError, Stopped, TransferError,
 };
+pub use members::ChangeError;
 pub use network::{Peer, PeerError, PeerNetwork};
 pub use pending::{PendingEntry, ProposalOutcome, Refusal};
 pub use raft::Raft;

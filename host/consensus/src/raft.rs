@@ -11,9 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use openraft::ReadPolicy;
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{
-    AllowNextRevertError, InitializeError as RaftInitializeError, LinearizableReadError, RaftError,
-};
+use openraft::errors::{InitializeError as RaftInitializeError, LinearizableReadError, RaftError};
 use openraft::type_config::TypeConfigExt;
 use openraft::type_config::alias::WatchReceiverOf;
 use openraft::vote::leader_id_std::CommittedLeaderId;
@@ -105,8 +103,9 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         self.id
     }
 
-    /// Forms a new cluster of `members`, this one among them. Called on one member, or on several
-    /// with the same list.
+    /// Forms a new cluster of `members`, this one among them. Called on exactly one member: the
+    /// others get the list by replication. Two members that did it with different lists would have
+    /// two different first entries of the same id.
     ///
     /// # Errors
     /// [`InitializeError::AlreadyFormed`] on a member that has a log, whatever the list is; it is
@@ -234,29 +233,6 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     /// The member has stopped.
     pub async fn purge(&self, index: u64) -> Result<(), Stopped> {
         self.inner.trigger().purge_log(index).await.map_err(|_| Stopped)
-    }
-
-    /// Lets `member` come back once with an empty log; to be called on its leader *before* the
-    /// member answers it. Otherwise a leader that finds acknowledged entries lost takes it for a
-    /// broken invariant, and in a debug build stops.
-    ///
-    /// It is for a folder that was lost, and only while the other members have everything that was
-    /// acknowledged: the lost votes could otherwise elect a leader that lacks it. To be safe, a
-    /// member is removed and added under a new id.
-    ///
-    /// # Errors
-    /// [`ReadIndexError::NotLeader`] if this member does not lead, or does not know `member`.
-    pub async fn allow_next_revert(&self, member: MemberId) -> Result<(), ReadIndexError> {
-        match self.inner.trigger().allow_next_revert(&member.0, true).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(AllowNextRevertError::ForwardToLeader(forward))) => {
-                Err(ReadIndexError::NotLeader { leader: forward.leader_id.map(MemberId) })
-            }
-            Ok(Err(AllowNextRevertError::NodeNotFound(_))) => {
-                Err(ReadIndexError::NotLeader { leader: self.term_state().leader })
-            }
-            Err(_) => Err(ReadIndexError::Stopped(Stopped)),
-        }
     }
 
     /// Stops the member and waits until its core has ended. What was proposed and not answered yet

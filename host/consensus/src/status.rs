@@ -24,6 +24,10 @@ pub struct Status {
     pub purged: Option<EntryId>,
     /// Members with a vote.
     pub voters: BTreeMap<MemberId, MemberInfo>,
+    /// Where in the log these members are named; `None`: nowhere, no cluster is formed.
+    pub members_at: Option<u64>,
+    /// Whether two sets of voters decide together, until a change of them is finished.
+    pub is_changing: bool,
     /// Members that get the log without having a vote.
     pub learners: BTreeMap<MemberId, MemberInfo>,
     /// Of a leader: how far the members are.
@@ -50,6 +54,8 @@ pub(crate) fn status_of<RT: AsyncRuntime>(metrics: &RaftMetrics<Types<RT>>) -> S
         snapshot: entry(&metrics.snapshot),
         purged: entry(&metrics.purged),
         voters: members(&mut membership.voter_ids()),
+        members_at: metrics.membership_config.log_id().as_ref().map(|id| id.index),
+        is_changing: membership.get_joint_config().len() > 1,
         learners: members(&mut membership.learner_ids()),
         peers: metrics.replication.as_ref().map(|replication| {
             replication

@@ -116,6 +116,8 @@ pub struct MemberInfo {
     pub name: String,
     /// Where its peers reach it.
     pub peer_address: String,
+    /// Where its clients reach it.
+    pub client_addresses: Vec<String>,
 }
 
 /// The identity of an entry: no two entries of a cluster have the same, and every member that has

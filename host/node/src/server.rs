@@ -26,9 +26,10 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use self::build::{Built, build, raft_settings};
+use self::duties::belong::Belonging;
 use self::duties::form::Former;
 use self::duties::govern::{self, Governor};
-use self::duties::{disk, hand_over};
+use self::duties::{disk, hand_over, members};
 use self::net::roster::Roster;
 use self::open::Data;
 use self::ports::{NodeMember, NodeRaft};
@@ -43,12 +44,12 @@ pub(crate) use self::ports::compile::{is_child as is_compiler, run_child as run_
 /// [`StartError`], also for a cause that ends the member later.
 pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
     let started = Instant::now();
-    let roster = Arc::new(Roster::new(&options).map_err(StartError::Usage)?);
     let settings = raft_settings(&options).map_err(|error| StartError::Usage(error.to_string()))?;
     let sockets = Sockets::bind(&options).await?;
     let client_address = sockets.client_address().to_owned();
 
-    let data = Data::open(&options, &roster).await?;
+    let data = Data::open(&options).await?;
+    let roster = Arc::new(Roster::new(&options, data.identity.me, &client_address));
     let built = build(&options, settings, roster, data).await?;
     let serving = Serving::start(&options, &built, sockets, started).await;
     tracing::info!(
@@ -60,7 +61,7 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
 
     let governing = start_duties(&options, &built);
     let ended = tokio::select! {
-        ended = until_broken(&built, &serving) => ended,
+        ended = until_broken(&options, &built, &serving) => ended,
         () = stop_signal() => Ok(()),
     };
     governing.abort();
@@ -71,43 +72,49 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
 /// Starts what the member does on its own account, but for forming, which the caller waits for.
 fn start_duties(options: &ServerOptions, built: &Built) -> JoinHandle<()> {
     let Built { member, store, raft, identity, .. } = built;
-    let peers = built.roster.lines();
-    tokio::spawn(govern::learn_cluster(
-        member.clone(),
-        store.clone(),
-        built.file.clone(),
-        peers,
-        identity.clone(),
-    ));
+    tokio::spawn(govern::check_cluster(member.clone(), store.clone(), identity.clone()));
+    tokio::spawn(members::keep(raft.clone(), built.roster.clone()));
     tokio::spawn(disk::watch(member.clone(), raft.clone(), store.clone()));
     let governor = Governor {
         member: member.clone(),
         replication: built.replication.clone(),
         state: store.clone(),
         environment: built.environment,
+        identity: identity.clone(),
         bundled: options.bundled,
         replace: options.replace,
     };
     tokio::spawn(governor.run())
 }
 
-/// Forms the cluster or finds it again, and then waits until the member breaks.
-async fn until_broken(built: &Built, serving: &Serving) -> Result<(), StartError> {
+/// Brings the member to its cluster and keeps it known there, until it breaks or may not go on.
+async fn until_broken(options: &ServerOptions, built: &Built, serving: &Serving) -> Result<(), StartError> {
     let former = Former {
         roster: built.roster.clone(),
         peers: built.peers.clone(),
         greeter: serving.greeter.clone(),
         raft: built.raft.clone(),
-        participation: serving.participation.clone(),
+        file: built.file.clone(),
+        identity: built.identity.clone(),
+        replace_lost: options.replace_lost,
+        crash_at: options.crash_at.clone(),
     };
-    let forming = async { if built.empty { former.run().await } else { former.check().await } };
-    let broken = broken(&built.member, &built.raft);
-    tokio::pin!(broken);
+    let belonging = Belonging {
+        roster: built.roster.clone(),
+        peers: built.peers.clone(),
+        greeter: serving.greeter.clone(),
+        raft: built.raft.clone(),
+    };
+    let belong = async {
+        if !built.has_log || former.is_replacing() {
+            former.run().await?;
+        }
+        belonging.run().await
+    };
     tokio::select! {
-        broken = &mut broken => return broken,
-        formed = forming => formed?,
+        broken = broken(&built.member, &built.raft) => broken,
+        ended = belong => ended.map(|never| match never {}),
     }
-    broken.await
 }
 
 /// Waits until the consensus has stopped or the member's logic has failed.

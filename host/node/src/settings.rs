@@ -6,8 +6,10 @@
 
 mod address;
 mod flags;
+mod kill;
 mod options;
 
 pub(crate) use address::{HostPort, PeerSpec};
 pub(crate) use flags::{Invalid, Mode, Settings};
+pub(crate) use kill::KillPoint;
 pub(crate) use options::{LogFormat, ServerOptions, StartError};

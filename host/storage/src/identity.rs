@@ -27,9 +27,9 @@ const FORMAT_FILE: &str = "FORMAT";
 const LOST_AND_FOUND: &str = "lost+found";
 
 /// What to do about a folder whose data is gone or damaged.
-const LOST: &str = "this member may have acknowledged what is lost, so it does not start with this folder: \
-    move the folder away and start the member with an empty one; while most of the other members run, it \
-    gets everything from them";
+const LOST: &str = "this member may have acknowledged what is lost, so it does not start with this folder. \
+    While most of the other members run, replace it: move the folder away, and start the member once with an \
+    empty one and --replace-lost";
 
 /// How far the databases of a folder are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +45,8 @@ pub enum Databases {
 pub enum Joined {
     /// It is one of these, `name=host:port` each, that the cluster was formed of.
     Formed(Vec<String>),
-    /// It came to a cluster that was formed before.
-    Later,
+    /// It came in place of this member, which was lost.
+    Replacing(MemberId),
 }
 
 /// Who a member is.
@@ -206,7 +206,7 @@ impl Joined {
     fn shown(&self) -> String {
         match self {
             Self::Formed(peers) => format!(" formed of {}", peers.join(",")),
-            Self::Later => String::new(),
+            Self::Replacing(lost) => format!(" in place of member {lost}"),
         }
     }
 }

@@ -38,8 +38,8 @@ const KEY_APPLIED: &str = "applied";
 
 /// What to do about data that is damaged.
 const REPLACE: &str = "this member's data is damaged and must not be repaired in place, because it may have \
-    acknowledged what is lost; remove the member from the cluster and add it under a new id with an \
-    empty data directory";
+    acknowledged what is lost; while most of the other members run, replace it: move the folder away, and \
+    start the member once with an empty one and --replace-lost";
 
 /// Sorts an error of RocksDB; `action` reads like "cannot write to".
 fn sort(root: &Path, action: &str, error: &rocksdb::Error) -> StorageError {

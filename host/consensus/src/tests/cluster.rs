@@ -198,7 +198,11 @@ impl<D: Disk> Cluster<D> {
     }
 
     pub(super) fn all_members(&self) -> BTreeMap<MemberId, MemberInfo> {
-        let member = |id: MemberId| MemberInfo { name: format!("m{id}"), peer_address: format!("hub:{id}") };
+        let member = |id: MemberId| MemberInfo {
+            name: format!("m{id}"),
+            peer_address: format!("hub:{id}"),
+            client_addresses: Vec::new(),
+        };
         self.disks.keys().map(|id| (*id, member(*id))).collect()
     }
 

@@ -35,7 +35,11 @@ fn vote(term: u64, member: u64, committed: bool) -> Vote {
 }
 
 fn membership() -> Membership {
-    let member = |name: &str| MemberInfo { name: name.to_owned(), peer_address: format!("{name}:1") };
+    let member = |name: &str| MemberInfo {
+        name: name.to_owned(),
+        peer_address: format!("{name}:1"),
+        client_addresses: vec![format!("{name}:2")],
+    };
     Membership::new(
         vec![BTreeSet::from([1, 2])],
         BTreeMap::from([(1, member("a")), (2, member("b")), (3, member("c"))]),
@@ -66,8 +70,11 @@ pub(super) fn heartbeat(term: u64, leader: u64) -> Bytes {
 #[test]
 fn log_records_keep_their_bytes() {
     let records: Vec<_> = entries().iter().map(codec::entry_to_record).collect();
-    let golden =
-        ["07ac0200", "07ad02010378797a", "07ae0202010201020301016103613a3102016203623a3103016303633a31"];
+    let golden = [
+        "07ac0200",
+        "07ad02010378797a",
+        "07ae0202010201020301016103613a310103613a3202016203623a310103623a3203016303633a310103633a32",
+    ];
     for ((record, entry), golden) in records.into_iter().zip(entries()).zip(golden) {
         assert_eq!(hex(&record.bytes), golden);
         assert_eq!(codec::entry_from_record(record).unwrap(), entry);
@@ -85,7 +92,7 @@ fn ids_votes_and_memberships_keep_their_bytes() {
     let stored = StoredMembership::new(Some(id(7, 302)), membership());
     assert_eq!(
         hex(&codec::encode_membership(&stored)),
-        "0107ae02010201020301016103613a3102016203623a3103016303633a31"
+        "0107ae02010201020301016103613a310103613a3202016203623a310103623a3203016303633a310103633a32"
     );
     assert_eq!(codec::decode_membership(&codec::encode_membership(&stored)).unwrap(), stored);
     assert_eq!(codec::decode_membership(&[]).unwrap(), StoredMembership::default());
@@ -163,7 +170,7 @@ fn frames_of_snapshots_keep_their_bytes() {
     let frame = frames::encode_snapshot(vote(7, 2, true), &snapshot);
     assert_eq!(
         hex(&frame),
-        "0107020101af020307af021e0107ae02010201020301016103613a3102016203623a3103016303633a31f0a204effdb6f50d"
+        "0107020101af020307af022d0107ae02010201020301016103613a310103613a3202016203623a310103623a3203016303633a310103633a32f0a204effdb6f50d"
     );
     let announced = frames::decode_snapshot(&frame).unwrap();
     assert_eq!((announced.vote, announced.mark), (vote(7, 2, true), mark));

@@ -5,7 +5,7 @@ use synod_abi::MemberId;
 
 use super::cluster::{Cluster, eventually};
 use super::disk::{Disk, InMemory, OnDisk};
-use crate::{Blocking, Settings};
+use crate::{Blocking, ChangeError, MemberInfo, Settings};
 
 /// Settings with which a handful of entries compact the log to nearly nothing.
 fn short_log() -> Settings {
@@ -148,18 +148,48 @@ async fn compacting_on_request_keeps_what_is_to_be_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_member_that_lost_its_folder_comes_back_when_it_is_allowed_to() {
+async fn a_lost_member_is_replaced_by_one_that_counts_once_it_has_caught_up() {
     let mut cluster = Cluster::<InMemory>::of_three(short_log()).await;
     fill(&cluster, 0, 60).await;
     let lost = MemberId(cluster.leader().await.id().0 % 3 + 1);
     cluster.stop(lost).await;
-    cluster.disks.insert(lost, InMemory::blank());
+    let new = MemberId(77);
+    cluster.disks.insert(new, InMemory::blank());
+    cluster.start(new).await;
     let leader = cluster.leader().await;
-    leader.allow_next_revert(lost).await.unwrap();
-    cluster.start(lost).await;
+    let info = MemberInfo { name: "new".into(), ..MemberInfo::default() };
+    leader.add_learner(new, info.clone(), Vec::new()).await.unwrap();
+    assert_eq!(leader.replace_voter(MemberId(9), new).await, Err(ChangeError::NotAMember(MemberId(9))));
+    let caught_up = || leader.status().peers?.get(&new)?.matched.filter(|matched| matched.index >= 60);
+    eventually("the new member catches up", caught_up).await;
+    leader.replace_voter(lost, new).await.unwrap();
     let last = cluster.write("0060").await;
-    cluster.applied_everywhere(last).await;
-    assert_eq!(cluster.rows(lost), numbers(61));
-    assert!(leader.is_running());
+    cluster.raft(new).wait_applied(last.index).await.unwrap();
+    assert_eq!(cluster.rows(new), numbers(61));
+    let status = leader.status();
+    assert_eq!(status.voters.get(&new), Some(&info));
+    assert!(!status.voters.contains_key(&lost) && status.learners.is_empty() && !status.is_changing);
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_members_are_called_and_where_they_are_is_committed() {
+    let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    let leader = cluster.leader().await;
+    let follower = MemberId(leader.id().0 % 3 + 1);
+    let moved = MemberInfo { peer_address: "elsewhere:1".into(), ..MemberInfo::default() };
+    assert!(matches!(
+        cluster.raft(follower).set_member(follower, moved.clone()).await,
+        Err(ChangeError::NotLeader { .. })
+    ));
+    leader.set_member(follower, moved.clone()).await.unwrap();
+    assert_eq!(
+        leader.set_member(MemberId(9), moved.clone()).await,
+        Err(ChangeError::NotAMember(MemberId(9)))
+    );
+    eventually("the member knows where it is", || {
+        cluster.raft(follower).status().voters.get(&follower).filter(|info| **info == moved).cloned()
+    })
+    .await;
     cluster.shut_down().await;
 }

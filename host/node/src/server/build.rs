@@ -51,11 +51,11 @@ pub(super) struct Built {
     pub(super) compiler: Compiler,
     /// What this binary means by an entry.
     pub(super) environment: Environment,
-    /// Whether it started with an empty folder.
-    pub(super) empty: bool,
+    /// Whether it started with a log or a state.
+    pub(super) has_log: bool,
 }
 
-/// Builds a member of `roster` and starts its apply thread and consensus. Entries that are
+/// Builds a member and starts its apply thread and consensus. Entries that are
 /// committed but not yet in the state are applied before this returns.
 ///
 /// # Errors
@@ -66,7 +66,7 @@ pub(super) async fn build(
     roster: Arc<Roster>,
     data: Data,
 ) -> Result<Built, StartError> {
-    let Data { file, incarnation, store, tripwire, identity, applied, empty } = data;
+    let Data { file, incarnation, store, tripwire, identity, applied, has_log } = data;
     let child_compiler = Box::new(ChildCompiler::new().map_err(StartError::Fatal)?);
     let modules = Modules::with_cache(&options.data_dir.join("modules"), child_compiler);
     let modules = modules.map_err(StartError::fatal)?;
@@ -114,7 +114,7 @@ pub(super) async fn build(
         replication,
         compiler,
         environment,
-        empty,
+        has_log,
     })
 }
 

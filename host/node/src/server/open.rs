@@ -1,16 +1,18 @@
 //! Opening the data folder: the databases, and what they say about this member.
 use std::sync::Arc;
 
+use synod_abi::MemberId;
 use synod_consensus::EntryId;
 use synod_storage::{
-    IdentityFile, InstallHook, InstallStep, LogStore, MemberIdentity, RocksOptions, RocksStore, StateStore,
-    StorageError,
+    IdentityFile, InstallHook, InstallStep, LogStore, RocksOptions, RocksStore, StateStore, StorageError,
 };
 
 use super::net::identity::Identity;
-use super::net::roster::Roster;
 use super::ports::tripwire::Tripwire;
-use crate::settings::{ServerOptions, StartError};
+use crate::settings::{KillPoint, ServerOptions, StartError};
+
+/// Bits of a member's id.
+const MEMBER_ID_BITS: u32 = 53;
 
 /// The open data folder of a member.
 pub(super) struct Data {
@@ -26,8 +28,8 @@ pub(super) struct Data {
     pub(super) identity: Arc<Identity>,
     /// The last entry that is applied.
     pub(super) applied: Option<EntryId>,
-    /// Whether the member starts with an empty folder, and so knows nothing of any cluster.
-    pub(super) empty: bool,
+    /// Whether the member has a log or a state, and so is of a cluster that was formed.
+    pub(super) has_log: bool,
 }
 
 impl Data {
@@ -36,59 +38,46 @@ impl Data {
     /// # Errors
     /// The folder cannot be used, belongs to another member, or holds an entry on which this member
     /// crashes.
-    pub(super) async fn open(options: &ServerOptions, roster: &Roster) -> Result<Self, StartError> {
-        let file = IdentityFile::open(&options.data_dir, &options.name, || Ok(roster.me()));
+    pub(super) async fn open(options: &ServerOptions) -> Result<Self, StartError> {
+        let file = IdentityFile::open(&options.data_dir, &options.name, random_member);
         let file = Arc::new(file.map_err(storage_error)?);
-        let present = file.present();
-        check_place(&present, roster)?;
+        options.crash_at.reach("identity");
         let store = open_store(options).await?;
+        options.crash_at.reach("databases");
         let incarnation = file.opened().map_err(storage_error)?;
+        options.crash_at.reach("opened");
         let tripwire = Tripwire::open(&options.data_dir)?;
+        let present = file.present();
         let cluster = present.cluster.map(|(cluster, _)| cluster);
-        let identity = Arc::new(Identity::new(roster.me(), options.name.clone(), cluster));
+        let identity = Arc::new(Identity::new(present.member, present.name, cluster));
         let mark = store.applied().map_err(storage_error)?;
         let applied = EntryId::of_mark(&mark).map_err(StartError::fatal)?;
         let bounds = store.bounds().map_err(storage_error)?;
-        let empty = applied.is_none()
-            && bounds.last.is_none()
-            && bounds.purged.is_none()
-            && store.vote().map_err(storage_error)?.is_none();
-        Ok(Self { file, incarnation, store, tripwire, identity, applied, empty })
+        let has_log = applied.is_some() || bounds.last.is_some() || bounds.purged.is_some();
+        Ok(Self { file, incarnation, store, tripwire, identity, applied, has_log })
     }
 }
 
-/// Checks that the member has the place in the list that it had.
-fn check_place(present: &MemberIdentity, roster: &Roster) -> Result<(), StartError> {
-    if present.member == roster.me() {
-        return Ok(());
-    }
-    Err(StartError::Usage(format!(
-        "the data folder is of member {}, and `{}` is member {} of --peers: start it with the members that the \
-            cluster was formed of",
-        present.member,
-        present.name,
-        roster.me()
-    )))
+/// Draws a member's id. It has as many bits as every reader of JSON keeps of a number.
+fn random_member() -> std::io::Result<MemberId> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+    Ok(MemberId(u64::from_le_bytes(bytes) >> (u64::BITS - MEMBER_ID_BITS)).max(MemberId(1)))
 }
 
 /// Opens the databases on a thread of their own: recovery reads a lot.
 async fn open_store(options: &ServerOptions) -> Result<RocksStore, StartError> {
     let path = options.data_dir.clone();
-    let on_install_step = options.crash_at.clone().map(crash_at);
+    let on_install_step = Some(crash_at(options.crash_at.clone()));
     let opening = tokio::task::spawn_blocking(move || {
         RocksStore::open(&path, &RocksOptions { on_install_step, ..RocksOptions::default() })
     });
     opening.await.map_err(StartError::fatal)?.map_err(storage_error)
 }
 
-/// For tests: ends the process at the step of installing a snapshot that is named `point`.
-fn crash_at(point: String) -> InstallHook {
-    Arc::new(move |step: InstallStep| {
-        if step.name() == point {
-            tracing::warn!(point, "dying, as --crash-at wants it");
-            std::process::abort();
-        }
-    })
+/// For tests: the steps of installing a snapshot are points at which the process may kill itself.
+fn crash_at(point: KillPoint) -> InstallHook {
+    Arc::new(move |step: InstallStep| point.reach(step.name()))
 }
 
 /// The reason for which a member does not start with a store that failed.

@@ -3,8 +3,9 @@
 //! It checks who asks and hands bytes on to the consensus and the service crate; it decides
 //! nothing.
 pub(crate) mod hello;
-pub(crate) mod participation;
 pub(crate) mod port;
+pub(crate) mod promise;
+pub(crate) mod replace;
 pub(crate) mod service;
 pub(crate) mod status;
 

@@ -10,8 +10,9 @@ use super::build::Built;
 use super::client::{ClientPort, Front};
 use super::net::listen;
 use super::peer::hello::Greeter;
-use super::peer::participation::Participation;
 use super::peer::port::PeerPort;
+use super::peer::promise::Promiser;
+use super::peer::replace::Replacer;
 use super::peer::service::PeerService;
 use super::peer::status::Reporter;
 use crate::settings::{ServerOptions, StartError};
@@ -51,8 +52,6 @@ impl Sockets {
 pub(super) struct Serving {
     /// How this member introduces itself.
     pub(super) greeter: Arc<Greeter>,
-    /// What it may take part in.
-    pub(super) participation: Arc<Participation>,
     clients: JoinHandle<()>,
     members: Option<JoinHandle<()>>,
     stop_clients: watch::Sender<bool>,
@@ -68,13 +67,10 @@ impl Serving {
         started: Instant,
     ) -> Self {
         let Sockets { clients, members, client_address } = sockets;
-        let participation = Arc::new(Participation::new(built.empty));
         let greeter = Arc::new(Greeter {
             identity: built.identity.clone(),
             roster: built.roster.clone(),
             raft: built.raft.clone(),
-            participation: participation.clone(),
-            client_address: client_address.clone(),
         });
         let reporter = Arc::new(Reporter {
             identity: built.identity.clone(),
@@ -108,11 +104,23 @@ impl Serving {
                 compiler: built.compiler.clone(),
                 greeter: greeter.clone(),
                 reporter,
-                participation: participation.clone(),
+                promiser: Promiser {
+                    file: built.file.clone(),
+                    identity: built.identity.clone(),
+                    roster: built.roster.clone(),
+                    replaces: options.replace_lost,
+                    crash_at: options.crash_at.clone(),
+                },
+                replacer: Replacer {
+                    raft: built.raft.clone(),
+                    peers: built.peers.clone(),
+                    greeter: greeter.clone(),
+                },
+                roster: built.roster.clone(),
             };
             PeerPort(service).serve(listener, members_stopping)
         });
-        Self { greeter, participation, clients, members, stop_clients, stop_members }
+        Self { greeter, clients, members, stop_clients, stop_members }
     }
 
     /// Reports clients that this member stops serving, takes no new connections from them, and ends

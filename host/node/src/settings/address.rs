@@ -3,6 +3,7 @@
 //!
 //! Only their form is checked here; the server resolves and binds them.
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// A host name or IP address, and a port.
@@ -12,6 +13,13 @@ pub(crate) struct HostPort {
     pub(crate) host: String,
     /// The port; 0 when listening means any free one.
     pub(crate) port: u16,
+}
+
+impl HostPort {
+    /// Whether it means every address of a host: enough to listen on, and nowhere to connect to.
+    pub(crate) fn is_unspecified(&self) -> bool {
+        self.host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
+    }
 }
 
 impl FromStr for HostPort {

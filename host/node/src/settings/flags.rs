@@ -10,6 +10,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::address::{HostPort, PeerSpec, check_member_name};
+use super::kill::KillPoint;
 use super::options::{LogFormat, ServerOptions};
 
 /// A setting that is missing, malformed or contradicts another.
@@ -110,6 +111,11 @@ pub(crate) struct Settings {
     /// info,openraft=warn].
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,
+    /// With an empty folder: stand in for the member of this name whose data was lost. It gets
+    /// everything from the others, and its vote once it has caught up. Without effect on a folder
+    /// that has data.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) replace_lost: Option<bool>,
     /// For tests: the point at which the process kills itself.
     #[arg(long, hide = true)]
     pub(crate) crash_at: Option<String>,
@@ -150,6 +156,7 @@ impl Settings {
             replace: self.replace.or(file.replace),
             log_format: self.log_format.or(file.log_format),
             log_level: self.log_level.or(file.log_level),
+            replace_lost: self.replace_lost.or(file.replace_lost),
             crash_at: self.crash_at.or(file.crash_at),
         }
     }
@@ -207,9 +214,11 @@ impl Settings {
             shutdown_grace_ms: self.shutdown_grace_ms.unwrap_or(SHUTDOWN_GRACE_MS),
             bundled: self.bundled.unwrap_or(true),
             replace: self.replace.unwrap_or(dev),
-            crash_at: self.crash_at,
+            replace_lost: self.replace_lost.unwrap_or(false),
+            crash_at: KillPoint::new(self.crash_at),
         };
         check_times(&options)?;
+        check_advertised(&options)?;
         Ok(options)
     }
 }
@@ -256,16 +265,54 @@ fn parse_peers(texts: Vec<String>) -> Result<Vec<PeerSpec>, Invalid> {
     let mut peers: Vec<PeerSpec> = Vec::with_capacity(texts.len());
     for text in texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
         let peer: PeerSpec = text.parse().map_err(|error| Invalid::new(format!("--peers: {error}")))?;
-        if let Some(other) = peers.iter().find(|other| other.name == peer.name || other.peer == peer.peer) {
+        if let Some(other) = peers.iter().find(|other| other.name == peer.name) {
+            return Err(Invalid::new(format!("--peers: two members are called `{}`", other.name)));
+        }
+        if let Some((address, other)) = shared_address(&peers, &peer) {
             return Err(Invalid::new(format!(
-                "--peers: `{}` and `{}` have the same name or address",
-                other.name, peer.name
+                "--peers: `{other}` and `{}` both have the address {address}",
+                peer.name
             )));
+        }
+        if let Some(address) = addresses(&peer).find(|address| address.is_unspecified() || address.port == 0)
+        {
+            return Err(Invalid::new(format!(
+                "--peers: nobody can connect to {address}, the address of `{}`",
+                peer.name
+            ))
+            .next("write the address by which the others reach it; --peer-addr says where it listens"));
         }
         peers.push(peer);
     }
     peers.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(peers)
+}
+
+fn addresses(peer: &PeerSpec) -> impl Iterator<Item = &HostPort> {
+    std::iter::once(&peer.peer).chain(&peer.client)
+}
+
+/// An address that `peer` has twice, or has with one of `peers`, whose name is returned.
+fn shared_address<'a>(peers: &'a [PeerSpec], peer: &'a PeerSpec) -> Option<(&'a HostPort, &'a str)> {
+    if peer.client.as_ref() == Some(&peer.peer) {
+        return Some((&peer.peer, &peer.name));
+    }
+    let others = peers.iter().flat_map(|other| addresses(other).map(move |address| (address, other)));
+    others
+        .filter(|(address, _)| addresses(peer).any(|own| own == *address))
+        .map(|(address, other)| (address, other.name.as_str()))
+        .next()
+}
+
+/// Checks that clients are told an address that they can connect to.
+fn check_advertised(options: &ServerOptions) -> Result<(), Invalid> {
+    let ServerOptions { client_addr, client_advertise, .. } = options;
+    let advertised = client_advertise.as_ref().unwrap_or(client_addr);
+    if !advertised.is_unspecified() {
+        return Ok(());
+    }
+    Err(Invalid::new(format!("clients would be told to connect to {advertised}, where nobody can"))
+        .next("say by which address they reach this member: --client-advertise HOST:PORT"))
 }
 
 #[cfg(test)]

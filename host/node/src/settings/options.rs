@@ -2,6 +2,7 @@
 use std::path::PathBuf;
 
 use super::address::{HostPort, PeerSpec};
+use super::kill::KillPoint;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
@@ -46,8 +47,10 @@ pub(crate) struct ServerOptions {
     pub(crate) bundled: bool,
     /// Whether an install may replace other bytes under the same name and version.
     pub(crate) replace: bool,
+    /// Whether a member with an empty folder stands in for the lost one of its name.
+    pub(crate) replace_lost: bool,
     /// For tests: the named point at which the process kills itself.
-    pub(crate) crash_at: Option<String>,
+    pub(crate) crash_at: KillPoint,
 }
 
 /// Why a member does not run, or stopped.

@@ -57,7 +57,7 @@ fn the_text_is_what_it_was() {
 fn what_is_written_is_read_again() {
     let folder = tempfile::tempdir().expect("folder");
     let file = created(folder.path());
-    file.join(OURS, Joined::Later).expect("joined");
+    file.join(OURS, Joined::Replacing(MemberId(5))).expect("joined");
     let before = file.present();
     drop(file);
     let file = open(folder.path());
@@ -72,7 +72,9 @@ fn a_promise_is_kept() {
     file.join(OURS, formed()).expect("joined");
     file.join(OURS, formed()).expect("the same promise");
     let other = Joined::Formed(vec!["a=h:1".into(), "c=h:3".into()]);
-    for (cluster, joined) in [(OURS, other), (OURS, Joined::Later), (ClusterId([2; 16]), formed())] {
+    for (cluster, joined) in
+        [(OURS, other), (OURS, Joined::Replacing(MemberId(5))), (ClusterId([2; 16]), formed())]
+    {
         let refused = file.join(cluster, joined).expect_err("it is promised");
         assert!(
             matches!(&refused, StorageError::Unusable(text) if text.contains("a=h:1,b=h:2")),

@@ -47,7 +47,7 @@ pub(super) fn encode(identity: &MemberIdentity) -> String {
     };
     let cluster = match cluster {
         None => "none".to_owned(),
-        Some((id, Joined::Later)) => format!("{id} later"),
+        Some((id, Joined::Replacing(lost))) => format!("{id} replacing {}", lost.0),
         Some((id, Joined::Formed(peers))) => format!("{id} formed {}", peers.join(",")),
     };
     let lines = format!(
@@ -99,9 +99,9 @@ fn cluster(field: &str) -> Option<Option<(ClusterId, Joined)>> {
         return Some(None);
     }
     let (id, how) = field.split_once(' ')?;
-    let joined = match how.split_once(' ') {
-        None if how == "later" => Joined::Later,
-        Some(("formed", peers)) => Joined::Formed(peers.split(',').map(str::to_owned).collect()),
+    let joined = match how.split_once(' ')? {
+        ("replacing", lost) => Joined::Replacing(MemberId(lost.parse().ok()?)),
+        ("formed", peers) => Joined::Formed(peers.split(',').map(str::to_owned).collect()),
         _ => return None,
     };
     Some(Some((cluster_id(id)?, joined)))

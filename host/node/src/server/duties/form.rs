@@ -1,33 +1,40 @@
-//! Forming a cluster out of empty folders, once; and returning to a formed one with an empty
-//! folder.
+//! How a member with an empty folder comes to its cluster: by forming it with others, or in place of
+//! a lost member of one that was formed before.
 //!
-//! A cluster is formed only when every member has answered that it knows of none: if one had been
-//! formed before, a member would report it. Several members may form it at the same time, because
-//! they all use the same list.
-use std::collections::BTreeMap;
+//! Exactly one member forms: the first of the sorted list. It collects everybody's id, draws the
+//! cluster's id, has each of the others promise itself to both, and only then initializes the
+//! consensus; the others get the first entry by replication. Each step is on disk before the next,
+//! so that after a crash everybody goes on where it was. Once it belongs to a cluster, `belong`
+//! takes over.
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use synod_abi::{ClusterId, MemberId};
 use synod_api::peer::HelloReply;
-use synod_consensus::{InitializeError, MemberInfo};
+use synod_consensus::InitializeError;
+use synod_storage::{IdentityFile, Joined, StorageError};
 use tonic::{Code, Status};
 
+use super::greeted::{Greeted, members_of, refusal, same_lists};
+use crate::server::net::identity::Identity;
 use crate::server::net::peers::Peers;
-use crate::server::net::roster::Roster;
+use crate::server::net::roster::{Place, Roster};
 use crate::server::peer::hello::Greeter;
-use crate::server::peer::participation::Participation;
+use crate::server::peer::promise::two_lists;
 use crate::server::ports::NodeRaft;
-use crate::settings::StartError;
+use crate::settings::{KillPoint, StartError};
 
 /// How often the others are asked.
 const ASK_EVERY: Duration = Duration::from_millis(100);
+/// How often a member in place of a lost one asks for the log until it gets it.
+const REPLACE_EVERY: Duration = Duration::from_millis(500);
 /// Rounds between two log lines about members that have not answered.
 const ROUNDS_PER_LINE: u32 = 50;
 
-/// Forms a cluster with the other members, or finds it again.
+/// Brings a member to its cluster.
 pub(crate) struct Former {
-    /// The members.
+    /// Who the members are, and where.
     pub(crate) roster: Arc<Roster>,
     /// The connections to them.
     pub(crate) peers: Peers,
@@ -35,149 +42,208 @@ pub(crate) struct Former {
     pub(crate) greeter: Arc<Greeter>,
     /// This member's consensus.
     pub(crate) raft: NodeRaft,
-    /// What this member takes part in; grows as the cluster is formed or joined.
-    pub(crate) participation: Arc<Participation>,
+    /// Whose folder it is.
+    pub(crate) file: Arc<IdentityFile>,
+    /// Who this member is.
+    pub(crate) identity: Arc<Identity>,
+    /// Whether it stands in for a lost member, if its folder is empty.
+    pub(crate) replace_lost: bool,
+    /// For tests.
+    pub(crate) crash_at: KillPoint,
 }
 
 impl Former {
-    /// Forms the cluster, or joins the one that there is. Returns when this member may vote.
+    /// Forms the cluster, or joins the one that there is. Returns when this member has a vote
+    /// in it.
     ///
     /// # Errors
-    /// [`StartError::Usage`] if the members were started with different lists, or are of different
-    /// clusters.
+    /// [`StartError::Usage`] if the members were started with different lists or belong to
+    /// different clusters, or if there is a cluster and nobody said that a member of it is lost.
     pub(crate) async fn run(&self) -> Result<(), StartError> {
         for round in 0.. {
-            let replies = self.ask_all().await?;
-            let answered = replies.iter().flatten().count();
-            if replies.iter().flatten().any(|reply| reply.formed) {
-                tracing::info!(
-                    "the cluster is formed already: this member has an empty folder and gets everything \
-                        from the leader"
-                );
-                return self.catch_up().await;
-            }
-            if answered + 1 == self.roster.len() {
-                return self.form().await;
-            }
-            if round % ROUNDS_PER_LINE == ROUNDS_PER_LINE - 1 {
-                let missing = self.missing(&replies);
-                tracing::info!(missing, "waiting for every member before the cluster is formed");
-            }
-            tokio::time::sleep(ASK_EVERY).await;
-        }
-        Ok(())
-    }
-
-    /// For a member that has its data: makes sure that the others are of its cluster. Returns when
-    /// one of them has confirmed it.
-    ///
-    /// # Errors
-    /// [`StartError::Usage`] if another member refuses it: its folder is of another cluster, or it
-    /// was started in its place.
-    pub(crate) async fn check(&self) -> Result<(), StartError> {
-        while self.roster.len() > 1 {
-            let replies = self.greet_all().await;
-            for ((_, peer), reply) in self.roster.others().zip(replies) {
-                match reply {
-                    Ok(_) => return Ok(()),
-                    Err(status) if status.code() == Code::FailedPrecondition => {
-                        return Err(refused(&peer.name, &status));
-                    }
-                    Err(_) => {}
-                }
-            }
-            tokio::time::sleep(ASK_EVERY).await;
-        }
-        Ok(())
-    }
-
-    /// The replies of the others to an introduction, in the order of the roster.
-    async fn greet_all(&self) -> Vec<Result<HelloReply, Status>> {
-        let greet = |(id, _)| self.peers.hello(id, self.greeter.request(id));
-        join_all(self.roster.others().map(greet)).await
-    }
-
-    /// The names of the members without a reply.
-    fn missing(&self, replies: &[Option<HelloReply>]) -> String {
-        let silent = self.roster.others().zip(replies).filter(|(_, reply)| reply.is_none());
-        let names: Vec<_> = silent.map(|((_, peer), _)| peer.name.as_str()).collect();
-        names.join(", ")
-    }
-
-    async fn ask_all(&self) -> Result<Vec<Option<HelloReply>>, StartError> {
-        let replies = self.greet_all().await;
-        self.roster
-            .others()
-            .zip(replies)
-            .map(|((_, peer), reply)| self.understood(&peer.name, reply))
-            .collect()
-    }
-
-    fn understood(
-        &self,
-        name: &str,
-        reply: Result<HelloReply, Status>,
-    ) -> Result<Option<HelloReply>, StartError> {
-        match reply {
-            Ok(reply) if reply.peers != self.roster.lines() => Err(StartError::Usage(format!(
-                "member `{name}` was started with --peers {}, this one with --peers {}: every member needs \
-                    the same list",
-                reply.peers.join(","),
-                self.roster.lines().join(",")
-            ))),
-            Ok(reply) => Ok(Some(reply)),
-            Err(status) if status.code() == Code::FailedPrecondition => Err(refused(name, &status)),
-            Err(_) => Ok(None),
-        }
-    }
-
-    async fn form(&self) -> Result<(), StartError> {
-        self.participation.allow_everything();
-        let members: BTreeMap<_, _> = self
-            .roster
-            .all()
-            .map(|(id, peer)| {
-                (id, MemberInfo { name: peer.name.clone(), peer_address: peer.peer.to_string() })
-            })
-            .collect();
-        match self.raft.initialize(members).await {
-            Ok(()) => tracing::info!(members = self.roster.len(), "formed the cluster"),
-            Err(InitializeError::AlreadyFormed) => {}
-            Err(error) => return Err(StartError::Fatal(error.to_string())),
-        }
-        Ok(())
-    }
-
-    /// Has the leader replicate from the start to this member, and waits until this member has what
-    /// a majority had at some moment after that.
-    ///
-    /// Entries are taken only once the leader itself has answered: a leader that does not know that
-    /// this member lost acknowledged entries would take its answers for corruption.
-    async fn catch_up(&self) -> Result<(), StartError> {
-        loop {
-            let replies = self.ask_all().await?;
-            if replies.iter().flatten().any(is_of_the_leader) {
-                self.participation.allow_entries();
-            }
-            let leader = self.raft.term_state().leader.filter(|leader| *leader != self.roster.me());
-            if let Some(leader) = leader
-                && let Ok(index) = self.peers.read_index(leader).await
-                && let Ok(reached) = tokio::time::timeout(ASK_EVERY * 10, self.raft.wait_applied(index)).await
-            {
-                reached.map_err(|error| StartError::Fatal(error.to_string()))?;
-                self.participation.allow_everything();
-                tracing::info!(index, "caught up with the cluster");
+            let status = self.raft.status();
+            if status.voters.contains_key(&self.identity.me) {
                 return Ok(());
             }
-            tokio::time::sleep(ASK_EVERY).await;
+            let wait = match self.file.present().cluster {
+                None => self.find_cluster(round).await?,
+                Some((_, Joined::Formed(list))) => self.form(&list, round).await?,
+                Some((_, Joined::Replacing(lost))) => self.replace(lost).await?,
+            };
+            tokio::time::sleep(wait).await;
         }
+        Ok(())
+    }
+
+    /// Whether this member stands in for a lost one, as far as its folder says.
+    pub(crate) fn is_replacing(&self) -> bool {
+        matches!(self.file.present().cluster, Some((_, Joined::Replacing(_))))
+    }
+
+    /// Of a member that belongs to none: looks for a cluster, or has one formed.
+    async fn find_cluster(&self, round: u32) -> Result<Duration, StartError> {
+        let greeted = self.greet_hinted().await?;
+        let formed: Vec<_> = greeted.replies().filter(|reply| reply.members_at.is_some()).collect();
+        if !formed.is_empty() {
+            self.stand_in(&formed).await?;
+            return Ok(Duration::ZERO);
+        }
+        greeted.say_missing(round, ROUNDS_PER_LINE);
+        if !self.roster.is_founder() || self.replace_lost || !greeted.is_complete() {
+            return Ok(ASK_EVERY);
+        }
+        if let Some(reply) = greeted.replies().find(|reply| cluster_of(reply).is_some()) {
+            return Err(StartError::Usage(format!(
+                "member `{}` is promised to a cluster that this one was to form, and this one's folder is \
+                    empty: nothing was stored yet, so stop all members, move their folders away, and start \
+                    them with empty ones",
+                reply.name
+            )));
+        }
+        self.join(random_cluster(), Joined::Formed(self.roster.lines())).await?;
+        self.crash_at.reach("founder_promised");
+        Ok(Duration::ZERO)
+    }
+
+    /// Of a member that is promised to a cluster of `list`: forms it, if it is the first of them.
+    async fn form(&self, list: &[String], round: u32) -> Result<Duration, StartError> {
+        if list != self.roster.lines() {
+            return Err(StartError::Usage(format!(
+                "this member is promised to a cluster that is not formed yet; {}",
+                two_lists(list, &self.roster.lines())
+            )));
+        }
+        if !self.roster.is_founder() {
+            return Ok(ASK_EVERY);
+        }
+        let greeted = self.greet_hinted().await?;
+        greeted.say_missing(round, ROUNDS_PER_LINE);
+        if !greeted.is_complete() {
+            return Ok(ASK_EVERY);
+        }
+        let members = members_of(&self.roster, &self.identity, &greeted)?;
+        for (id, info) in members.iter().filter(|(id, _)| **id != self.identity.me) {
+            match self.peers.promise(*id, list.to_vec()).await {
+                Ok(()) => {}
+                Err(status) if status.code() == Code::FailedPrecondition => {
+                    return Err(refusal(&info.name, &status));
+                }
+                Err(_) => return Ok(ASK_EVERY),
+            }
+        }
+        self.crash_at.reach("all_promised");
+        let count = members.len();
+        match self.raft.initialize(members).await {
+            Ok(()) => tracing::info!(members = count, "formed the cluster"),
+            Err(InitializeError::AlreadyFormed) => {}
+            Err(error) => return Err(StartError::fatal(error)),
+        }
+        self.crash_at.reach("initialized");
+        Ok(Duration::ZERO)
+    }
+
+    /// Of a member with an empty folder that meets a cluster: it joins in place of a lost member, if
+    /// it was told so.
+    async fn stand_in(&self, formed: &[&HelloReply]) -> Result<(), StartError> {
+        let newest = formed.iter().max_by_key(|reply| reply.members_at).expect("there is one");
+        let cluster = cluster_of(newest).ok_or_else(|| StartError::fatal("a formed cluster has an id"))?;
+        let name = &self.identity.name;
+        if let Some(other) = formed.iter().find(|reply| cluster_of(reply) != Some(cluster)) {
+            return Err(StartError::Usage(format!(
+                "members `{}` and `{}` are of different clusters: check --peers",
+                newest.name, other.name
+            )));
+        }
+        if newest.namesake_id == 0 {
+            return Err(StartError::Usage(format!(
+                "cluster {cluster} is formed already, and has no member `{name}`: check --name and --peers"
+            )));
+        }
+        if !self.replace_lost {
+            return Err(StartError::Usage(format!(
+                "cluster {cluster} is formed already, and its member `{name}` has the id {}, which this folder \
+                    has not: it is empty. Name the member's folder with --data; if its data is lost, start \
+                    it once with --replace-lost, and the others give it everything",
+                newest.namesake_id
+            )));
+        }
+        self.join(cluster, Joined::Replacing(MemberId(newest.namesake_id))).await?;
+        self.crash_at.reach("replacing");
+        tracing::info!(%cluster, lost = newest.namesake_id, "this member stands in for a lost one");
+        Ok(())
+    }
+
+    /// Of a member in place of a lost one: asks the leader for the log until it gets it, and then
+    /// waits for its vote.
+    async fn replace(&self, lost: MemberId) -> Result<Duration, StartError> {
+        if self.raft.status().learners.contains_key(&self.identity.me) {
+            return Ok(ASK_EVERY);
+        }
+        let greeted = self.greet_hinted().await?;
+        let leader = greeted.replies().find(|reply| reply.leader_id != 0 && !reply.leader_address.is_empty());
+        let Some(leader) = leader else { return Ok(ASK_EVERY) };
+        if greeted.replies().any(|reply| reply.knows_sender) {
+            return Ok(ASK_EVERY);
+        }
+        let id = MemberId(leader.leader_id);
+        self.roster.heard(id, Place { peer: leader.leader_address.clone(), clients: Vec::new() });
+        match self.peers.replace(id, lost).await {
+            Ok(_) => tracing::info!("this member gets everything from the leader"),
+            Err(status) if status.code() == Code::FailedPrecondition => {
+                return Err(refusal("that leads", &status));
+            }
+            Err(status) => tracing::debug!(error = status.message(), "the leader does not take it in yet"),
+        }
+        Ok(REPLACE_EVERY)
+    }
+
+    /// Greets the others in the list, wherever they are said to be.
+    async fn greet_hinted(&self) -> Result<Greeted, StartError> {
+        let greet = |(name, address): (&str, String)| {
+            let name = name.to_owned();
+            async move { (name, self.peers.greet_at(&address, self.greeter.request(None)).await) }
+        };
+        let answers: Vec<(String, Result<HelloReply, Status>)> =
+            join_all(self.roster.hints().map(greet)).await;
+        let greeted = Greeted::of(answers)?;
+        let is_forming = greeted.replies().all(|reply| reply.members_at.is_none());
+        if is_forming {
+            same_lists(&self.roster.lines(), &greeted)?;
+        }
+        for reply in greeted.replies() {
+            if let (Some(id), Some(place)) = (id_of(reply), reply.place.clone()) {
+                self.roster.heard(id, Place::from(place));
+            }
+        }
+        Ok(greeted)
+    }
+
+    async fn join(&self, cluster: ClusterId, joined: Joined) -> Result<(), StartError> {
+        let file = self.file.clone();
+        let written = tokio::task::spawn_blocking(move || file.join(cluster, joined)).await;
+        written.map_err(StartError::fatal)?.map_err(|error| match error {
+            StorageError::Unusable(why) => StartError::Usage(why),
+            error @ StorageError::Full { .. } => StartError::Unavailable(error.to_string()),
+            error => StartError::fatal(error),
+        })?;
+        self.identity.joined(cluster);
+        Ok(())
     }
 }
 
-fn is_of_the_leader(reply: &HelloReply) -> bool {
-    reply.route.as_ref().is_some_and(|route| route.from == reply.leader_id)
+/// The member that answered.
+pub(super) fn id_of(reply: &HelloReply) -> Option<MemberId> {
+    reply.route.as_ref().map(|route| MemberId(route.from)).filter(|id| id.0 != 0)
 }
 
-fn refused(name: &str, status: &Status) -> StartError {
-    StartError::Usage(format!("member `{name}` refuses this one: {}", status.message()))
+/// The cluster that it is promised to.
+fn cluster_of(reply: &HelloReply) -> Option<ClusterId> {
+    let route = reply.route.as_ref()?;
+    route.cluster_id[..].try_into().ok().map(ClusterId)
+}
+
+fn random_cluster() -> ClusterId {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    ClusterId(bytes)
 }

@@ -1,13 +1,12 @@
-//! Setting up a cluster: its leader gives it an id and an execution environment, and installs the
-//! bundled recipes. Every member then learns from its state which cluster its folder belongs to.
+//! Setting up a cluster: its leader writes the cluster's id and execution environment to the state,
+//! and installs the bundled recipes. Every member then checks that its state is of its cluster.
 use std::sync::Arc;
 use std::time::Duration;
 
-use synod_abi::ClusterId;
 use synod_machine::{Caller, Environment, Principal, directory, module_hash};
 use synod_service::ports::{Replication, Role};
 use synod_service::{CallFailure, Consistency, NewSpace, Reason};
-use synod_storage::{IdentityFile, Joined, StateStore, StorageError};
+use synod_storage::StateStore;
 
 use crate::server::net::identity::Identity;
 use crate::server::ports::replication::RaftReplication;
@@ -31,6 +30,8 @@ pub(crate) struct Governor {
     pub(crate) state: NodeState,
     /// What this binary means by an entry.
     pub(crate) environment: Environment,
+    /// Which cluster its members promised themselves to.
+    pub(crate) identity: Arc<Identity>,
     /// Whether to install the bundled recipes.
     pub(crate) bundled: bool,
     /// Whether to replace other bytes under the same name and version.
@@ -57,12 +58,10 @@ impl Governor {
 
     async fn set_up(&self) -> Result<(), CallFailure> {
         self.member.barrier(TIMEOUT).await?;
+        let Some(cluster) = self.identity.cluster() else { return Ok(()) };
         let head = self.state.view().ok().and_then(|view| directory::head(&view).ok().flatten());
         if head.is_none_or(|head| head.cluster.is_none()) {
-            tolerate(
-                Reason::AlreadyFormed,
-                self.member.form_cluster(random_cluster(), SYSTEM, TIMEOUT).await,
-            )?;
+            tolerate(Reason::AlreadyFormed, self.member.form_cluster(cluster, SYSTEM, TIMEOUT).await)?;
         }
         if head.is_none_or(|head| head.environment.is_none()) {
             self.member.set_environment(self.environment, SYSTEM, TIMEOUT).await?;
@@ -107,21 +106,8 @@ fn tolerate<T>(reason: Reason, result: Result<T, CallFailure>) -> Result<(), Cal
     }
 }
 
-fn random_cluster() -> ClusterId {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    ClusterId(bytes)
-}
-
-/// Waits until the state has the id of the cluster, and writes it to the folder; `peers` is the
-/// list that the cluster was formed of.
-pub(crate) async fn learn_cluster(
-    member: NodeMember,
-    state: NodeState,
-    file: Arc<IdentityFile>,
-    peers: Vec<String>,
-    identity: Arc<Identity>,
-) {
+/// Waits until the state has the id of the cluster, and fails if it is not the folder's.
+pub(crate) async fn check_cluster(member: NodeMember, state: NodeState, identity: Arc<Identity>) {
     let applied = member.applied().clone();
     loop {
         let next = applied.index.get() + 1;
@@ -131,22 +117,13 @@ pub(crate) async fn learn_cluster(
             .and_then(|view| directory::head(&view).ok().flatten())
             .and_then(|head| head.cluster);
         if let Some(cluster) = cluster {
-            let written = tokio::task::spawn_blocking(move || keep_cluster(&file, cluster, peers)).await;
-            match written {
-                Ok(Ok(())) => identity.joined(cluster),
-                Ok(Err(error)) => member.fail(synod_machine::Fatal(error.to_string())),
-                Err(error) => member.fail(synod_machine::Fatal(error.to_string())),
+            if let Some(ours) = identity.cluster().filter(|ours| *ours != cluster) {
+                member.fail(synod_machine::Fatal(format!(
+                    "the state is of cluster {cluster}, and the data folder of {ours}: their files were mixed"
+                )));
             }
             return;
         }
         applied.index.reach(next).await;
     }
-}
-
-fn keep_cluster(file: &IdentityFile, cluster: ClusterId, peers: Vec<String>) -> Result<(), StorageError> {
-    let joined = match file.present().cluster {
-        Some((known, joined)) if known == cluster => joined,
-        _ => Joined::Formed(peers),
-    };
-    file.join(cluster, joined)
 }

@@ -1,6 +1,8 @@
 //! Handing leadership over: when this member stops, and when its disk is full.
 use std::time::Duration;
 
+use synod_abi::MemberId;
+
 use crate::server::ports::NodeRaft;
 
 /// How long it may take.
@@ -11,8 +13,10 @@ pub(crate) async fn hand_over(raft: &NodeRaft) {
     if raft.term_state().leader != Some(raft.id()) || !raft.is_running() {
         return;
     }
-    let peers = raft.status().peers.unwrap_or_default();
-    let heir = peers.into_iter().filter(|(id, _)| *id != raft.id()).max_by_key(|(_, peer)| peer.matched);
+    let status = raft.status();
+    let peers = status.peers.unwrap_or_default();
+    let may_lead = |id: &MemberId| *id != raft.id() && status.voters.contains_key(id);
+    let heir = peers.into_iter().filter(|(id, _)| may_lead(id)).max_by_key(|(_, peer)| peer.matched);
     let Some((heir, _)) = heir else { return };
     match tokio::time::timeout(HAND_OVER_TIMEOUT, raft.transfer_leader(heir)).await {
         Ok(Ok(())) => tracing::info!(to = %heir, "handed leadership over"),

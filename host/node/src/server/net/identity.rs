@@ -1,14 +1,14 @@
 //! Who this member is, and which cluster it belongs to.
 //!
 //! Both are part of every message between members and checked on arrival, so that a member that was
-//! started on a wrong address or with the folder of another cluster is refused.
+//! started on a wrong address, or with the folder of another cluster or member, is refused.
 use std::sync::OnceLock;
 
 use synod_abi::{ClusterId, MemberId};
 use synod_api::peer::Route;
 
-/// A member's identity. The cluster is unknown until it is formed or joined, and never changes
-/// then.
+/// A member's identity. The cluster is unknown until the member is promised to it, and never
+/// changes then.
 #[derive(Debug)]
 pub(crate) struct Identity {
     /// This member.
@@ -24,6 +24,9 @@ pub(crate) enum Misrouted {
     /// It has no route, or one that is malformed.
     #[error("the message names no cluster, sender and addressee: is this a member's peer port?")]
     NoRoute,
+    /// This member is in no cluster.
+    #[error("this member does not belong to a cluster yet")]
+    NoCluster,
     /// It is of another cluster.
     #[error(
         "the message is of cluster {theirs}, this member belongs to {ours}: check --peers, and whether a \
@@ -36,7 +39,7 @@ pub(crate) enum Misrouted {
         ours: ClusterId,
     },
     /// It is for another member.
-    #[error("the message is for member {addressee}, this is member {me}: check the addresses in --peers")]
+    #[error("the message is for member {addressee}, this is member {me}: it has moved, or lost its folder")]
     OtherMember {
         /// Whom it is for.
         addressee: MemberId,
@@ -73,23 +76,55 @@ impl Identity {
 
     /// Checks that a message is for this member and of its cluster, and returns its sender.
     ///
-    /// A side that does not know its cluster yet passes as a member of any.
+    /// # Errors
+    /// [`Misrouted`].
     pub(crate) fn check(&self, route: Option<&Route>) -> Result<MemberId, Misrouted> {
-        let route = route.filter(|route| route.from != 0).ok_or(Misrouted::NoRoute)?;
-        let theirs = match route.cluster_id.len() {
-            0 => None,
-            _ => Some(ClusterId(route.cluster_id[..].try_into().map_err(|_| Misrouted::NoRoute)?)),
-        };
+        let (route, theirs) = parts(route)?;
+        let theirs = theirs.ok_or(Misrouted::NoRoute)?;
+        let ours = self.cluster().ok_or(Misrouted::NoCluster)?;
+        if theirs != ours {
+            return Err(Misrouted::OtherCluster { theirs, ours });
+        }
+        self.check_addressee(route)
+    }
+
+    /// Checks a greeting, which may be to whoever is at the address, and from or to a member that
+    /// belongs to no cluster yet. Returns its sender, and the sender's cluster.
+    ///
+    /// # Errors
+    /// [`Misrouted`].
+    pub(crate) fn check_greeting(
+        &self,
+        route: Option<&Route>,
+    ) -> Result<(MemberId, Option<ClusterId>), Misrouted> {
+        let (route, theirs) = parts(route)?;
         if let (Some(theirs), Some(ours)) = (theirs, self.cluster())
             && theirs != ours
         {
             return Err(Misrouted::OtherCluster { theirs, ours });
         }
-        if route.to != 0 && route.to != self.me.0 {
+        if route.to == 0 {
+            return Ok((MemberId(route.from), theirs));
+        }
+        Ok((self.check_addressee(route)?, theirs))
+    }
+
+    fn check_addressee(&self, route: &Route) -> Result<MemberId, Misrouted> {
+        if route.to != self.me.0 {
             return Err(Misrouted::OtherMember { addressee: MemberId(route.to), me: self.me });
         }
         Ok(MemberId(route.from))
     }
+}
+
+/// A route with a sender, and its cluster if it names one.
+fn parts(route: Option<&Route>) -> Result<(&Route, Option<ClusterId>), Misrouted> {
+    let route = route.filter(|route| route.from != 0).ok_or(Misrouted::NoRoute)?;
+    let cluster = match route.cluster_id.len() {
+        0 => None,
+        _ => Some(ClusterId(route.cluster_id[..].try_into().map_err(|_| Misrouted::NoRoute)?)),
+    };
+    Ok((route, cluster))
 }
 
 #[cfg(test)]

@@ -14,13 +14,14 @@ use futures::{Stream, StreamExt};
 use synod_abi::{MemberId, ModuleHash, SessionId};
 use synod_api::peer::peer_client::PeerClient;
 use synod_api::peer::{
-    Frame, HelloReply, HelloRequest, MemberStatusRequest, PrepareChunk, ReadIndexRequest, TouchRequest,
+    Frame, HelloReply, HelloRequest, MemberStatusRequest, PrepareChunk, PromiseRequest, ReadIndexRequest,
+    ReplaceReply, ReplaceRequest, TouchRequest,
 };
 use synod_api::v1::MemberStatus;
 use synod_consensus::{FRAME_BYTES, PeerError};
 use synod_service::ports::{ForwardLink, Touched, Unavailable};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use super::identity::Identity;
 use super::roster::Roster;
@@ -31,6 +32,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
 const KEEPALIVE: Duration = Duration::from_millis(2_000);
 /// How long a request that is answered from memory may take.
 const ASK_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// How long a request that is answered when something is on disk, or committed, may take.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(5_000);
 /// How long the leader may take to confirm that it leads.
 const READ_INDEX_TIMEOUT: Duration = Duration::from_millis(2_000);
 /// How long the leader may take to answer touches: it confirms first that it leads.
@@ -84,12 +87,17 @@ impl Peers {
         Ok(client)
     }
 
-    fn member(&self, id: MemberId) -> Result<PeerClient<Channel>, PeerError> {
-        let peer = self
+    /// The way to a member; `committed` is its address if the roster does not know it yet.
+    fn way(&self, id: MemberId, committed: Option<&str>) -> Result<Way, PeerError> {
+        let address = self
             .roster
-            .get(id)
-            .ok_or_else(|| PeerError::Unreachable(format!("member {id} is not in --peers")))?;
-        self.client(&peer.peer.to_string())
+            .address(id, committed)
+            .ok_or_else(|| PeerError::Unreachable(format!("no address of member {id} is known")))?;
+        Ok(Way { client: self.client(&address)?, roster: self.roster.clone(), id, address })
+    }
+
+    fn member(&self, id: MemberId) -> Result<Way, Unavailable> {
+        self.way(id, None).map_err(|error| Unavailable(error.to_string()))
     }
 
     fn frame(&self, to: MemberId, payload: Bytes) -> Frame {
@@ -113,12 +121,9 @@ impl Peers {
     pub(crate) async fn read_index(&self, leader: MemberId) -> Result<u64, Unavailable> {
         let request =
             within(READ_INDEX_TIMEOUT, ReadIndexRequest { route: Some(self.identity.route(leader)) });
-        let mut client = self.member(leader).map_err(unavailable)?;
-        client
-            .read_index(request)
-            .await
-            .map(|reply| reply.into_inner().index)
-            .map_err(|status| Unavailable(status.message().to_owned()))
+        let mut way = self.member(leader)?;
+        let reply = way.client.read_index(request).await;
+        way.noted(reply).map(|reply| reply.into_inner().index).map_err(unavailable)
     }
 
     /// Reports touched sessions to the leader, which answers in the same order which of them live.
@@ -131,12 +136,9 @@ impl Peers {
         let ids = sessions.iter().flat_map(|session| session.0).collect::<Vec<u8>>().into();
         let request =
             within(TOUCH_TIMEOUT, TouchRequest { route: Some(self.identity.route(leader)), sessions: ids });
-        let mut client = self.member(leader).map_err(unavailable)?;
-        let reply = client
-            .touch(request)
-            .await
-            .map_err(|status| Unavailable(status.message().to_owned()))?
-            .into_inner();
+        let mut way = self.member(leader)?;
+        let reply = way.client.touch(request).await;
+        let reply = way.noted(reply).map_err(unavailable)?.into_inner();
         if reply.ttl_ms.len() != asked {
             return Err(Unavailable(format!(
                 "the leader was asked about {asked} sessions and answered about {}",
@@ -153,9 +155,9 @@ impl Peers {
     /// Opens a link for commands to the leader.
     pub(crate) async fn forward(&self, leader: MemberId) -> Result<ForwardLink, Unavailable> {
         let (outgoing, frames) = mpsc::channel::<Bytes>(FORWARD_FRAMES);
-        let mut client = self.member(leader).map_err(unavailable)?;
-        let answers = client.forward(self.frames(leader, frames)).await;
-        let answers = answers.map_err(|status| Unavailable(status.message().to_owned()))?.into_inner();
+        let mut way = self.member(leader)?;
+        let answers = way.client.forward(self.frames(leader, frames)).await;
+        let answers = way.noted(answers).map_err(unavailable)?.into_inner();
         Ok(ForwardLink { outgoing, incoming: until_error(answers).boxed() })
     }
 
@@ -176,24 +178,77 @@ impl Peers {
                 data: data.to_vec().into(),
             })
             .collect();
-        let mut client = self.member(to).map_err(unavailable)?;
-        let reply = client.prepare(within(PREPARE_TIMEOUT, futures::stream::iter(chunks))).await;
-        let reply = reply.map_err(|status| Unavailable(status.message().to_owned()))?.into_inner();
+        let mut way = self.member(to)?;
+        let reply = way.client.prepare(within(PREPARE_TIMEOUT, futures::stream::iter(chunks))).await;
+        let reply = way.noted(reply).map_err(unavailable)?.into_inner();
         if reply.ready { Ok(()) } else { Err(Unavailable(reply.problem)) }
     }
 
-    /// Asks a member who it is.
-    pub(crate) async fn hello(&self, to: MemberId, request: HelloRequest) -> Result<HelloReply, Status> {
-        let mut client = self.member(to).map_err(|error| Status::unavailable(error.to_string()))?;
+    /// Greets whoever is at `address`.
+    pub(crate) async fn greet_at(&self, address: &str, request: HelloRequest) -> Result<HelloReply, Status> {
+        let mut client = self.client(address).map_err(|error| Status::unavailable(error.to_string()))?;
         client.hello(within(ASK_TIMEOUT, request)).await.map(tonic::Response::into_inner)
+    }
+
+    /// Greets a member.
+    pub(crate) async fn greet(&self, to: MemberId, request: HelloRequest) -> Result<HelloReply, Status> {
+        let mut way = self.member(to).map_err(|error| Status::unavailable(error.0))?;
+        let reply = way.client.hello(within(ASK_TIMEOUT, request)).await;
+        way.noted(reply).map(tonic::Response::into_inner)
+    }
+
+    /// Has a member promise itself to the cluster that is to be formed of `peers`.
+    pub(crate) async fn promise(&self, to: MemberId, peers: Vec<String>) -> Result<(), Status> {
+        let mut way = self.member(to).map_err(|error| Status::unavailable(error.0))?;
+        let request = within(WRITE_TIMEOUT, PromiseRequest { route: Some(self.identity.route(to)), peers });
+        let reply = way.client.promise(request).await;
+        way.noted(reply).map(drop)
+    }
+
+    /// Asks the leader for the place of a lost member.
+    pub(crate) async fn replace(&self, leader: MemberId, lost: MemberId) -> Result<ReplaceReply, Status> {
+        let mut way = self.member(leader).map_err(|error| Status::unavailable(error.0))?;
+        let request = ReplaceRequest {
+            route: Some(self.identity.route(leader)),
+            name: self.identity.name.clone(),
+            lost_id: lost.0,
+            place: Some(self.roster.own().into()),
+        };
+        let reply = way.client.replace(within(WRITE_TIMEOUT, request)).await;
+        way.noted(reply).map(tonic::Response::into_inner)
     }
 
     /// Asks a member how it is.
     pub(crate) async fn status(&self, to: MemberId) -> Result<MemberStatus, Status> {
-        let mut client = self.member(to).map_err(|error| Status::unavailable(error.to_string()))?;
+        let mut way = self.member(to).map_err(|error| Status::unavailable(error.0))?;
         let request = within(ASK_TIMEOUT, MemberStatusRequest { route: Some(self.identity.route(to)) });
-        let reply = client.member_status(request).await?.into_inner();
+        let reply = way.client.member_status(request).await;
+        let reply = way.noted(reply)?.into_inner();
         reply.status.ok_or_else(|| Status::internal("the member sent an empty answer"))
+    }
+}
+
+/// The way to a member, at one of its addresses.
+struct Way {
+    client: PeerClient<Channel>,
+    roster: Arc<Roster>,
+    id: MemberId,
+    address: String,
+}
+
+impl Way {
+    /// Notes whether the member answered at this address.
+    fn noted<T>(&self, result: Result<T, Status>) -> Result<T, Status> {
+        match &result {
+            Ok(_) => self.roster.answered(self.id),
+            Err(status) => match status.code() {
+                Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::FailedPrecondition => {
+                    self.roster.failed(self.id, &self.address);
+                }
+                _ => {}
+            },
+        }
+        result
     }
 }
 
@@ -210,6 +265,6 @@ fn within<T>(limit: Duration, message: T) -> Request<T> {
     request
 }
 
-fn unavailable(error: PeerError) -> Unavailable {
-    Unavailable(error.to_string())
+fn unavailable(status: Status) -> Unavailable {
+    Unavailable(status.message().to_owned())
 }

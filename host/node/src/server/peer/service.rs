@@ -10,7 +10,8 @@ use synod_abi::{MemberId, ModuleHash, SessionId, limits};
 use synod_api::peer::peer_server::Peer;
 use synod_api::peer::{
     Frame, HelloReply, HelloRequest, MemberStatusReply, MemberStatusRequest, PrepareChunk, PrepareReply,
-    ReadIndexReply, ReadIndexRequest, Route, SnapshotChunk, TouchReply, TouchRequest,
+    PromiseReply, PromiseRequest, ReadIndexReply, ReadIndexRequest, ReplaceReply, ReplaceRequest, Route,
+    SnapshotChunk, TouchReply, TouchRequest,
 };
 use synod_consensus::{ReadIndexError, ServeError};
 use synod_service::TOUCHES_PER_BUNDLE;
@@ -19,11 +20,13 @@ use synod_storage::StateStore;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::hello::Greeter;
-use super::participation::Participation;
+use super::promise::Promiser;
 use super::received::{ReceivedFile, receive};
+use super::replace::Replacer;
 use super::status::Reporter;
-use crate::server::net::identity::Identity;
+use crate::server::net::identity::{Identity, Misrouted};
 use crate::server::net::peers::until_error;
+use crate::server::net::roster::Roster;
 use crate::server::ports::prepare::Compiler;
 use crate::server::ports::{NodeMember, NodeRaft, NodeState};
 
@@ -46,8 +49,12 @@ pub(crate) struct PeerService {
     pub(crate) greeter: Arc<Greeter>,
     /// Reports its status.
     pub(crate) reporter: Arc<Reporter>,
-    /// What it may take part in.
-    pub(crate) participation: Arc<Participation>,
+    /// Gives its promise to a cluster that is to be formed.
+    pub(crate) promiser: Promiser,
+    /// Takes new members in for lost ones.
+    pub(crate) replacer: Replacer,
+    /// Who the members are.
+    pub(crate) roster: Arc<Roster>,
 }
 
 type Answers = BoxStream<'static, Result<Frame, Status>>;
@@ -55,7 +62,17 @@ type Answers = BoxStream<'static, Result<Frame, Status>>;
 impl PeerService {
     #[allow(clippy::result_large_err, reason = "tonic's own error type")]
     fn check(&self, route: Option<&Route>) -> Result<MemberId, Status> {
-        self.identity.check(route).map_err(|error| Status::failed_precondition(error.to_string()))
+        self.identity.check(route).map_err(misrouted)
+    }
+
+    /// The same for what a leader does for members: one that was replaced gets nothing.
+    #[allow(clippy::result_large_err, reason = "tonic's own error type")]
+    fn check_member(&self, route: Option<&Route>) -> Result<MemberId, Status> {
+        let from = self.check(route)?;
+        match self.roster.get(from) {
+            Some(_) => Ok(from),
+            None => Err(Status::unavailable(format!("{from} is not a member of this cluster"))),
+        }
     }
 
     fn answer(&self, to: MemberId, payload: Bytes) -> Response<Frame> {
@@ -74,7 +91,7 @@ impl PeerService {
         let payloads = frames.scan((), move |(), frame| {
             let checked = frame.and_then(|frame| match identity.check(frame.route.as_ref()) {
                 Ok(_) => Ok(frame.payload),
-                Err(error) => Err(Status::failed_precondition(error.to_string())),
+                Err(error) => Err(misrouted(error)),
             });
             let payload = checked
                 .map_err(|status| *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(status))
@@ -91,7 +108,6 @@ impl Peer for PeerService {
     type ForwardStream = Answers;
 
     async fn append(&self, request: Request<Streaming<Frame>>) -> Result<Response<Answers>, Status> {
-        self.participation.check_entries()?;
         let (requests, refused) = self.checked(request.into_inner());
         let route = self.identity.route(MemberId(0));
         let answers = self.raft.serve_append(requests).zip(futures::stream::iter(1..)).map(
@@ -111,7 +127,6 @@ impl Peer for PeerService {
     async fn vote(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
         let frame = request.into_inner();
         let from = self.check(frame.route.as_ref())?;
-        self.participation.check_vote()?;
         let payload = self.raft.serve_vote(frame.payload).await.map_err(serve_error)?;
         Ok(self.answer(from, payload))
     }
@@ -119,13 +134,11 @@ impl Peer for PeerService {
     async fn pre_vote(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
         let frame = request.into_inner();
         let from = self.check(frame.route.as_ref())?;
-        self.participation.check_vote()?;
         let payload = self.raft.serve_pre_vote(frame.payload).await.map_err(serve_error)?;
         Ok(self.answer(from, payload))
     }
 
     async fn snapshot(&self, request: Request<Streaming<SnapshotChunk>>) -> Result<Response<Frame>, Status> {
-        self.participation.check_entries()?;
         let mut chunks = request.into_inner();
         let first =
             chunks.message().await?.ok_or_else(|| Status::invalid_argument("a snapshot without a header"))?;
@@ -155,10 +168,14 @@ impl Peer for PeerService {
         let (outgoing, answers) = mpsc::channel::<Bytes>(FORWARD_FRAMES);
         let identity = self.identity.clone();
         let member = self.member.clone();
+        let roster = self.roster.clone();
         let route = self.identity.route(MemberId(0));
         tokio::spawn(async move {
             let Ok(Some(first)) = frames.message().await else { return };
             let Ok(from) = identity.check(first.route.as_ref()) else { return };
+            if roster.get(from).is_none() {
+                return;
+            }
             let rest = frames.take_while(move |frame| {
                 std::future::ready(
                     frame
@@ -182,7 +199,7 @@ impl Peer for PeerService {
         &self,
         request: Request<ReadIndexRequest>,
     ) -> Result<Response<ReadIndexReply>, Status> {
-        self.check(request.get_ref().route.as_ref())?;
+        self.check_member(request.get_ref().route.as_ref())?;
         let term = self.raft.term_state().term;
         let index = self.raft.read_index().await.map_err(|error| match error {
             ReadIndexError::NotLeader { .. } | ReadIndexError::NoQuorum | ReadIndexError::Stopped(_) => {
@@ -194,7 +211,7 @@ impl Peer for PeerService {
 
     async fn touch(&self, request: Request<TouchRequest>) -> Result<Response<TouchReply>, Status> {
         let TouchRequest { route, sessions } = request.into_inner();
-        self.check(route.as_ref())?;
+        self.check_member(route.as_ref())?;
         let sessions = session_ids(&sessions).map_err(Status::invalid_argument)?;
         let touched = self
             .member
@@ -238,9 +255,21 @@ impl Peer for PeerService {
     }
 
     async fn hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
-        let from = self.check(request.get_ref().route.as_ref())?;
-        self.greeter.greeted_by(from, request.get_ref()).await;
-        Ok(Response::new(self.greeter.reply(from)))
+        let request = request.into_inner();
+        let (from, cluster) = self.identity.check_greeting(request.route.as_ref()).map_err(misrouted)?;
+        self.greeter.greeted_by(from, cluster, &request);
+        Ok(Response::new(self.greeter.reply(from, &request)))
+    }
+
+    async fn promise(&self, request: Request<PromiseRequest>) -> Result<Response<PromiseReply>, Status> {
+        self.promiser.promise(request.into_inner()).await?;
+        Ok(Response::new(PromiseReply {}))
+    }
+
+    async fn replace(&self, request: Request<ReplaceRequest>) -> Result<Response<ReplaceReply>, Status> {
+        let request = request.into_inner();
+        let from = self.check(request.route.as_ref())?;
+        self.replacer.replace(from, request).await.map(Response::new)
     }
 
     async fn member_status(
@@ -262,6 +291,15 @@ fn session_ids(bytes: &[u8]) -> Result<Vec<SessionId>, String> {
         return Err(format!("{} sessions in one bundle, but it has at most {TOUCHES_PER_BUNDLE}", ids.len()));
     }
     Ok(ids.iter().copied().map(SessionId).collect())
+}
+
+fn misrouted(error: Misrouted) -> Status {
+    match error {
+        Misrouted::NoCluster => Status::unavailable(error.to_string()),
+        Misrouted::NoRoute | Misrouted::OtherCluster { .. } | Misrouted::OtherMember { .. } => {
+            Status::failed_precondition(error.to_string())
+        }
+    }
 }
 
 fn serve_error(error: ServeError) -> Status {

@@ -11,9 +11,8 @@ use synod_storage::{Health, LogStore};
 
 use crate::server::net::identity::Identity;
 use crate::server::net::peers::Peers;
-use crate::server::net::roster::Roster;
+use crate::server::net::roster::{Listed, Roster};
 use crate::server::ports::{NodeLog, NodeMember, NodeRaft};
-use crate::settings::PeerSpec;
 
 /// Reports the status of members.
 pub(crate) struct Reporter {
@@ -45,13 +44,12 @@ impl Reporter {
         let health = self.log.health();
         let (entries_applied, commands_applied) = self.member.applied().counts();
         let member = self.member.status().ok();
-        let peer_address = self.roster.get(self.identity.me).map(|peer| peer.peer.to_string());
         let cluster_id = self.identity.cluster().map(|cluster| cluster.0.to_vec());
         MemberStatus {
             id: self.identity.me.0,
             name: self.identity.name.clone(),
             client_address: self.client_address.clone(),
-            peer_address: peer_address.unwrap_or_default(),
+            peer_address: self.roster.own().peer.clone(),
             role: role(&health, self.raft.is_running(), term.role).into(),
             reachable: true,
             problem: problem(&health),
@@ -76,14 +74,18 @@ impl Reporter {
         }
     }
 
-    /// The status of every member, by id; of one that does not answer, its place in the roster.
+    /// The status of every member, by name; of one that does not answer as that member, its place
+    /// in the roster.
     pub(crate) async fn all(&self) -> Vec<MemberStatus> {
-        let ask = |(id, peer)| async move {
-            self.peers.status(id).await.unwrap_or_else(|status| unreachable(id, peer, &status))
+        let listed = self.roster.members();
+        let ask = |(id, member): (&MemberId, &Listed)| {
+            let (id, member) = (*id, member.clone());
+            async move { self.peers.status(id).await.unwrap_or_else(|status| unreachable(id, &member, &status)) }
         };
-        let mut members = join_all(self.roster.others().map(ask)).await;
+        let others = listed.iter().filter(|(id, _)| **id != self.identity.me);
+        let mut members = join_all(others.map(ask)).await;
         members.push(self.own());
-        members.sort_by_key(|member| member.id);
+        members.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         members
     }
 }
@@ -123,12 +125,12 @@ fn problem(health: &Health) -> String {
     }
 }
 
-fn unreachable(id: MemberId, peer: &PeerSpec, status: &tonic::Status) -> MemberStatus {
+fn unreachable(id: MemberId, member: &Listed, status: &tonic::Status) -> MemberStatus {
     MemberStatus {
         id: id.0,
-        name: peer.name.clone(),
-        client_address: peer.client.as_ref().map(ToString::to_string).unwrap_or_default(),
-        peer_address: peer.peer.to_string(),
+        name: member.name.clone(),
+        client_address: member.place.clients.first().cloned().unwrap_or_default(),
+        peer_address: member.place.peer.clone(),
         problem: format!("does not answer: {}", status.message()),
         ..MemberStatus::default()
     }

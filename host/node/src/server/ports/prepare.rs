@@ -54,11 +54,17 @@ impl Preparer for MajorityPreparer {
     fn prepare(&self, hash: ModuleHash, module: Arc<[u8]>) -> BoxFuture<'static, Result<(), PrepareFailure>> {
         let this = self.clone();
         Box::pin(async move {
-            let majority = this.roster.len() / 2 + 1;
+            let members = this.roster.members();
+            let voters = members.values().filter(|member| member.votes).count();
+            if voters == 0 {
+                return Err(PrepareFailure::Unavailable("the members are not known yet".to_owned()));
+            }
+            let majority = voters / 2 + 1;
             this.compiler.compile(hash, module.clone()).await.map_err(failure)?;
-            let others: Vec<_> = this.roster.others().map(|(id, peer)| (id, peer.name.clone())).collect();
+            let me = this.roster.me();
+            let others = members.iter().filter(|(id, member)| member.votes && **id != me);
             let mut asked: FuturesUnordered<_> = others
-                .into_iter()
+                .map(|(id, member)| (*id, member.name.clone()))
                 .map(|(id, name)| {
                     let peers = this.peers.clone();
                     let module = module.clone();

@@ -44,7 +44,20 @@ fn what_cannot_be_is_refused_with_the_flag_and_the_reason() {
         ("name = 'a'", Mode::Start, "--data"),
         ("name = 'A b'\ndata = 'd'", Mode::Start, "a-z"),
         ("name = 'x'\ndata = 'd'\npeers = ['a=h:1', 'b=h:2']", Mode::Start, "has only a, b"),
-        ("name = 'a'\ndata = 'd'\npeers = ['a=h:1', 'a=h:2']", Mode::Start, "same name or address"),
+        ("name = 'a'\ndata = 'd'\npeers = ['a=h:1', 'a=h:2']", Mode::Start, "two members are called `a`"),
+        (
+            "name = 'a'\ndata = 'd'\npeers = ['a=h:1', 'b=h:1']",
+            Mode::Start,
+            "`a` and `b` both have the address h:1",
+        ),
+        ("name = 'a'\ndata = 'd'\npeers = ['a=h:1', 'b=h:2/1']", Mode::Start, "both have the address h:1"),
+        ("name = 'a'\ndata = 'd'\npeers = ['a=h:1/1']", Mode::Start, "both have the address h:1"),
+        ("name = 'a'\ndata = 'd'\npeers = ['a=0.0.0.0:1']", Mode::Start, "nobody can connect to 0.0.0.0:1"),
+        ("name = 'a'\ndata = 'd'\npeers = ['a=[::]:1']", Mode::Start, "nobody can connect to [::]:1"),
+        ("name = 'a'\ndata = 'd'\npeers = ['a=h:0']", Mode::Start, "nobody can connect to h:0"),
+        ("client-addr = '0.0.0.0:7070'", Mode::Dev, "told to connect to 0.0.0.0:7070"),
+        ("client-addr = '[::]:7070'", Mode::Dev, "told to connect to [::]:7070"),
+        ("client-advertise = '0.0.0.0:7070'", Mode::Dev, "told to connect to 0.0.0.0:7070"),
         ("name = 'a'\ndata = 'd'\npeers = ['a=h']", Mode::Start, "host:port"),
         ("peers = ['dev=h:1']", Mode::Dev, "no --peers"),
         ("client-addr = 'nowhere'", Mode::Dev, "--client-addr"),
@@ -56,6 +69,14 @@ fn what_cannot_be_is_refused_with_the_flag_and_the_reason() {
         let error = refused(text, mode);
         assert!(error.contains(expected), "{text}: {error}");
     }
+}
+
+#[test]
+fn a_member_may_listen_everywhere_if_it_says_where_it_is() {
+    let text =
+        "name = 'a'\ndata = '/d'\nclient-addr = '0.0.0.0:7'\npeer-addr = '[::]:9'\npeers = ['a=h1:9/7']";
+    let options = settings(text).into_options(Mode::Start).expect("good");
+    assert_eq!(options.client_advertise.map(|a| a.to_string()).as_deref(), Some("h1:7"));
 }
 
 #[test]

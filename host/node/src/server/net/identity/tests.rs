@@ -25,9 +25,25 @@ fn a_message_of_another_cluster_or_for_another_member_is_refused() {
 }
 
 #[test]
-fn a_side_without_a_cluster_is_of_any() {
-    assert_eq!(identity(1, None).check(Some(&identity(2, Some(7)).route(MemberId(1)))), Ok(MemberId(2)));
-    assert_eq!(identity(1, Some(7)).check(Some(&identity(2, None).route(MemberId(1)))), Ok(MemberId(2)));
+fn a_side_without_a_cluster_takes_part_in_greetings_only() {
+    let (new, old) = (identity(1, None), identity(2, Some(7)));
+    assert_eq!(new.check(Some(&old.route(MemberId(1)))), Err(Misrouted::NoCluster));
+    assert_eq!(old.check(Some(&new.route(MemberId(2)))), Err(Misrouted::NoRoute));
+    assert_eq!(
+        new.check_greeting(Some(&old.route(MemberId(0)))),
+        Ok((MemberId(2), Some(ClusterId([7; 16]))))
+    );
+    assert_eq!(old.check_greeting(Some(&new.route(MemberId(2)))), Ok((MemberId(1), None)));
+}
+
+#[test]
+fn a_greeting_of_another_cluster_or_for_another_member_is_refused() {
+    let me = identity(1, Some(7));
+    let refused = me.check_greeting(Some(&identity(2, Some(8)).route(MemberId(0))));
+    assert!(matches!(refused, Err(Misrouted::OtherCluster { .. })), "{refused:?}");
+    let refused = me.check_greeting(Some(&identity(2, None).route(MemberId(3))));
+    assert!(matches!(refused, Err(Misrouted::OtherMember { .. })), "{refused:?}");
+    assert!(me.check(Some(&identity(2, Some(7)).route(MemberId(0)))).is_err());
 }
 
 #[test]

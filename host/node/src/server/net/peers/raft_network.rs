@@ -3,25 +3,33 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::channel::mpsc;
 use futures::stream::BoxStream;
-use synod_api::peer::SnapshotChunk;
+use synod_api::peer::{Frame, SnapshotChunk};
 use synod_consensus::{OutgoingSnapshot, Peer, PeerError, PeerNetwork};
 use tokio::io::AsyncReadExt;
 use tonic::Status;
 
-use super::{CHUNK_BYTES, Peers};
+use super::{CHUNK_BYTES, Peers, Way};
 
 /// Chunks of a snapshot that are read ahead of the network.
 const CHUNKS_AHEAD: usize = 8;
 
+impl Peers {
+    fn way_to(&self, peer: &Peer) -> Result<Way, PeerError> {
+        self.way(peer.id, Some(&peer.member.peer_address))
+    }
+}
+
 impl PeerNetwork for Peers {
     async fn vote(&self, peer: &Peer, request: Bytes) -> Result<Bytes, PeerError> {
-        let answer = self.client(&peer.member.peer_address)?.vote(self.frame(peer.id, request)).await;
-        answer.map(|frame| frame.into_inner().payload).map_err(peer_error)
+        let mut way = self.way_to(peer)?;
+        let answer = way.client.vote(self.frame(peer.id, request)).await;
+        way.noted(answer).map(|frame| frame.into_inner().payload).map_err(peer_error)
     }
 
     async fn pre_vote(&self, peer: &Peer, request: Bytes) -> Result<Bytes, PeerError> {
-        let answer = self.client(&peer.member.peer_address)?.pre_vote(self.frame(peer.id, request)).await;
-        answer.map(|frame| frame.into_inner().payload).map_err(peer_error)
+        let mut way = self.way_to(peer)?;
+        let answer = way.client.pre_vote(self.frame(peer.id, request)).await;
+        way.noted(answer).map(|frame| frame.into_inner().payload).map_err(peer_error)
     }
 
     async fn append(
@@ -30,9 +38,14 @@ impl PeerNetwork for Peers {
         requests: BoxStream<'static, Bytes>,
     ) -> Result<BoxStream<'static, Result<Bytes, PeerError>>, PeerError> {
         let frames = self.frames(peer.id, requests);
-        let answers =
-            self.client(&peer.member.peer_address)?.append(frames).await.map_err(peer_error)?.into_inner();
-        Ok(answers.map(|answer| answer.map(|frame| frame.payload).map_err(peer_error)).boxed())
+        let mut way = self.way_to(peer)?;
+        let answers = way.client.append(frames).await;
+        let answers = way.noted(answers).map_err(peer_error)?.into_inner();
+        let payload = move |answer: Result<Frame, Status>| match answer {
+            Ok(frame) => Ok(frame.payload),
+            Err(status) => way.noted(Err(status)).map_err(peer_error),
+        };
+        Ok(answers.map(payload).boxed())
     }
 
     async fn snapshot(
@@ -50,17 +63,17 @@ impl PeerNetwork for Peers {
             ..SnapshotChunk::default()
         };
         let reading = read_chunks(first, snapshot, sender);
-        let mut client = self.client(&peer.member.peer_address)?;
-        let (answer, read) = futures::join!(client.snapshot(chunks), reading);
-        let answer = answer.map(|frame| frame.into_inner().payload).map_err(peer_error);
+        let mut way = self.way_to(peer)?;
+        let (answer, read) = futures::join!(way.client.snapshot(chunks), reading);
+        let answer = way.noted(answer).map(|frame| frame.into_inner().payload).map_err(peer_error);
         read.map_err(|error| PeerError::Failed(format!("the snapshot cannot be read: {error}")))?;
         answer
     }
 
     async fn transfer_leader(&self, peer: &Peer, request: Bytes) -> Result<Bytes, PeerError> {
-        let answer =
-            self.client(&peer.member.peer_address)?.transfer_leader(self.frame(peer.id, request)).await;
-        answer.map(|frame| frame.into_inner().payload).map_err(peer_error)
+        let mut way = self.way_to(peer)?;
+        let answer = way.client.transfer_leader(self.frame(peer.id, request)).await;
+        way.noted(answer).map(|frame| frame.into_inner().payload).map_err(peer_error)
     }
 }
 

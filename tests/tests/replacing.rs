@@ -1,0 +1,169 @@
+//! Members lose their folders and are replaced, while clients write: in every order, half caught up,
+//! killed, wiped again, and with others that stand still. Nothing acknowledged is lost, and an old id
+//! never comes back.
+//!
+//! The short form has a few random rounds, `make soak WHAT=replacing` 200.
+use std::time::Duration;
+
+use synod_api::v1::Role;
+use synod_client::{Client, Follow, Options};
+use synod_tests::cluster::{Cluster, PATIENCE};
+use synod_tests::wait::until;
+use synod_tests::writers::{Writers, check, read_all};
+
+/// Exit code of wrong usage.
+const USAGE: i32 = 2;
+const WRITERS: usize = 4;
+const FLAGS: [&str; 2] = ["--snapshot-entries", "200"];
+const REPLACE: [&str; 1] = ["--replace-lost"];
+
+fn rounds() -> usize {
+    if std::env::var_os("SYNOD_SOAK").is_some() { 200 } else { 4 }
+}
+
+/// A small generator, so that a failing run can be told from its seed.
+struct Dice(u64);
+
+impl Dice {
+    fn seeded() -> Self {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let seed = since.map_or(0, |since| since.as_nanos() as u64);
+        eprintln!("seed {seed}");
+        Self(seed)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+
+    async fn wait(&mut self, most_ms: u64) {
+        tokio::time::sleep(Duration::from_millis(self.below(most_ms))).await;
+    }
+}
+
+async fn clients(cluster: &Cluster) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for n in 0..WRITERS {
+        let follow = if n % 2 == 0 { Follow::Leader } else { Follow::Nearest };
+        clients.push(cluster.client_with(Options { follow, ..Options::default() }).await);
+    }
+    clients
+}
+
+/// Waits until a member has a vote again, and what all others have.
+async fn has_its_vote(cluster: &Cluster, member: usize) {
+    until("the member to have a vote", PATIENCE, || async {
+        let role = cluster.status(member).await?.role();
+        matches!(role, Role::Follower | Role::Leader).then_some(())
+    })
+    .await;
+    cluster.ready().await;
+}
+
+/// Loses a member's folder, and disturbs its replacement at random.
+async fn lose_and_replace(cluster: &mut Cluster, dice: &mut Dice, lost: usize) {
+    cluster.kill(lost);
+    cluster.wipe(lost);
+    cluster.start_with(lost, &REPLACE);
+    for _ in 0..dice.below(3) {
+        dice.wait(1_500).await;
+        let other = (lost + 1 + dice.below(2) as usize) % 3;
+        match dice.below(4) {
+            0 => {
+                cluster.kill(lost);
+                cluster.start(lost);
+            }
+            1 => {
+                let had_its_vote = cluster.status(lost).await.is_some_and(|s| s.role() != Role::Learner);
+                cluster.kill(lost);
+                if !had_its_vote {
+                    cluster.wipe(lost);
+                }
+                cluster.start_with(lost, &REPLACE);
+            }
+            2 => {
+                cluster.pause(other);
+                dice.wait(1_500).await;
+                cluster.resume(other);
+            }
+            _ => {
+                cluster.kill(other);
+                cluster.start(other);
+            }
+        }
+    }
+    if !cluster.runs(lost) {
+        eprintln!("{}", cluster.log(lost));
+    }
+    has_its_vote(cluster, lost).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_while_members_lose_their_folders_in_turn() {
+    let mut dice = Dice::seeded();
+    let mut cluster = Cluster::started(3, &FLAGS).await;
+    let writers = Writers::start(clients(&cluster).await);
+    for round in 0..rounds() {
+        let leader = cluster.leader().await;
+        let lost = if round % 2 == 0 { leader } else { (leader + 1 + dice.below(2) as usize) % 3 };
+        lose_and_replace(&mut cluster, &mut dice, lost).await;
+    }
+    let records = writers.stop().await;
+    let acknowledged: usize = records.iter().map(|record| record.acknowledged.len()).sum();
+    eprintln!("{acknowledged} writes acknowledged, {} folders lost", rounds());
+    check(&read_all(&cluster.client().await).await, &records);
+    cluster.assert_equal_digests().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_was_replaced_never_comes_back_under_its_old_id() {
+    let mut cluster = Cluster::started(3, &FLAGS).await;
+    let member = (cluster.leader().await + 1) % 3;
+    let data = cluster.members[member].data.clone();
+    let aside = data.with_extension("aside");
+    let old = cluster.status(member).await.expect("it runs").id;
+    cluster.kill(member);
+    std::fs::rename(&data, &aside).expect("the folder can be moved");
+    cluster.start_with(member, &REPLACE);
+    has_its_vote(&cluster, member).await;
+    let new = cluster.status(member).await.expect("it runs").id;
+    assert_ne!(old, new);
+    cluster.stop(member).await;
+    cluster.members[member].data = aside;
+    cluster.start(member);
+    let status = cluster.exited(member).await;
+    assert_eq!(status.code(), Some(USAGE), "{}", cluster.log(member));
+    assert!(cluster.log(member).contains("was replaced"), "{}", cluster.log(member));
+    cluster.members[member].data = data;
+    cluster.start(member);
+    has_its_vote(&cluster, member).await;
+    assert_eq!(cluster.status(member).await.expect("it runs").id, new);
+    cluster.assert_equal_digests().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_answers_is_not_replaced() {
+    let mut cluster = Cluster::started(3, &FLAGS).await;
+    let member = (cluster.leader().await + 1) % 3;
+    let data = cluster.members[member].data.clone();
+    let peers = cluster.peers();
+    let spare = Cluster::new(3, &[]);
+    let (old_peer, old_client) =
+        (cluster.members[member].peer_address.clone(), cluster.members[member].client_address.clone());
+    let running = cluster.release(member);
+    cluster.members[member].data = data.with_extension("second");
+    cluster.members[member].peer_address = spare.members[member].peer_address.clone();
+    cluster.members[member].client_address = spare.members[member].client_address.clone();
+    let elsewhere = peers.replace(&old_peer, &cluster.members[member].peer_address);
+    cluster.start_among(member, &elsewhere, &REPLACE);
+    let status = cluster.exited(member).await;
+    assert_eq!(status.code(), Some(USAGE), "{}", cluster.log(member));
+    assert!(cluster.log(member).contains("is not lost"), "{}", cluster.log(member));
+    cluster.members[member].data = data;
+    cluster.members[member].peer_address = old_peer;
+    cluster.members[member].client_address = old_client;
+    cluster.take_back(member, running);
+    cluster.ready().await;
+    cluster.assert_equal_digests().await;
+}
