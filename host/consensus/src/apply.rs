@@ -40,8 +40,8 @@ pub trait Applier: Send + Sync + 'static {
     /// synced).
     ///
     /// It must not block the runtime's threads: the work belongs on a thread of its own. An entry
-    /// may be committed by the others and get here before this member's log writer has it; the
-    /// state store's commit waits for that.
+    /// may be committed by the others and get here before this member has it on disk; the state
+    /// store's commit waits for that.
     fn apply(&self, entries: Vec<CommittedEntry>) -> impl Future<Output = Result<(), Fatal>> + Send;
 
     /// The state was replaced by a snapshot: whatever was cached of it is to be read again.

@@ -1,6 +1,6 @@
 //! Snapshots on their way to a peer and from one.
 //!
-//! A position is named first and cheaply; the file is written when it is first sent, at the same or
+//! A position is named first, how far the state is on disk; the file is written when it is first sent, at the same or
 //! a later position, and is kept for other receivers and further attempts until the position moves
 //! past it. A checksum of the file travels with it, so that what was damaged on the way is sent
 //! again instead of stopping the receiver.
@@ -76,7 +76,21 @@ impl<RT: AsyncRuntime, S: StateStore> SnapshotSource<RT, S> {
                 *prepared = None;
             }
         }
-        *self.position.lock().await = Some(meta);
+        let mut position = self.position.lock().await;
+        if position.as_ref().is_none_or(|position| position.last_log_id < meta.last_log_id) {
+            *position = Some(meta);
+        }
+    }
+
+    /// Flushes the state, and moves the position to how far it is on disk.
+    pub(crate) async fn flush(&self) -> io::Result<SnapshotMeta> {
+        let state = self.state.clone();
+        let mark = self.blocking.run::<RT, _>(move || state.flush()).await?.map_err(storage_io)?;
+        let meta = codec::decode_mark(&mark).map_err(|error| error.into_io())?;
+        if meta.last_log_id.is_some() {
+            self.moved_to(meta.clone()).await;
+        }
+        Ok(meta)
     }
 
     /// A file of the position that `meta` names, or of a later one.

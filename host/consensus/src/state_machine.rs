@@ -1,9 +1,9 @@
 //! The state machine that openraft sees: a [`StateStore`] for what is persistent, an [`Applier`]
 //! for what changes it.
 //!
-//! The store *is* the snapshot: it is durable behind the log, so "building a snapshot" only names a
-//! position, and a file is written when a member needs one. So compaction of the log costs nothing,
-//! and a restart rebuilds nothing.
+//! The store *is* the snapshot: "building a snapshot" flushes the state and names how far it is on
+//! disk, and a file is written when a member needs one. The log is never purged beyond that, so
+//! after a crash it runs again what the state lost.
 use std::io;
 use std::sync::Arc;
 
@@ -106,7 +106,7 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> RaftStateMachine<Types<RT>> fo
     }
 
     async fn get_snapshot_builder(&mut self) -> Position<RT, S> {
-        Position { meta: self.applied().map_err(|error| error.to_string()), source: self.source.clone() }
+        Position { source: self.source.clone() }
     }
 
     async fn install_snapshot(
@@ -138,9 +138,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> RaftStateMachine<Types<RT>> fo
     }
 }
 
-/// "Builds" a snapshot: names the position that the state had when it was asked for.
+/// "Builds" a snapshot: flushes the state, and names how far it is on disk.
 pub(crate) struct Position<RT: AsyncRuntime, S> {
-    meta: Result<SnapshotMeta, String>,
     source: Arc<SnapshotSource<RT, S>>,
 }
 
@@ -148,8 +147,7 @@ impl<RT: AsyncRuntime, S: StateStore> RaftSnapshotBuilder<Types<RT>> for Positio
     type SnapshotData = SnapshotData<RT, S>;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot<SnapshotData<RT, S>>> {
-        let meta = self.meta.clone().map_err(io::Error::other)?;
-        self.source.moved_to(meta.clone()).await;
+        let meta = self.source.flush().await?;
         Ok(Snapshot { meta, snapshot: SnapshotData::Here(self.source.clone()) })
     }
 }

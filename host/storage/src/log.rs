@@ -1,9 +1,9 @@
 //! The Raft log and its vote, as bytes.
 //!
 //! One writer owns append, truncate, purge and vote, first in first out. It drains its queue into
-//! one batch, writes it unsynced, publishes what is written, syncs the write-ahead log once, and
-//! then completes the callbacks, the newest first: one fsync per batch, whatever the number of
-//! appends in it.
+//! one batch, writes it unsynced, syncs the write-ahead log once, publishes what is durable, and then
+//! completes the callbacks, the newest first: one fsync per batch, whatever the number of appends in
+//! it.
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,8 +14,15 @@ use crate::{Health, StorageError};
 pub struct LogRecord {
     /// Its index; consecutive.
     pub index: u64,
-    /// The encoded entry.
+    /// The encoded entry, which begins with its encoded id.
     pub bytes: Arc<[u8]>,
+}
+
+impl LogRecord {
+    /// Whether it is the entry with this encoded id.
+    pub fn has_id(&self, id: &[u8]) -> bool {
+        self.bytes.starts_with(id)
+    }
 }
 
 /// What the log holds.
@@ -38,8 +45,8 @@ pub trait LogStore: Clone + Send + Sync + 'static {
     /// Removes every record from `index` on.
     fn truncate_from(&self, index: u64, flushed: Flushed);
     /// Removes every record up to `index`, included, and remembers `id` as the last purged. Readers
-    /// see it at once; the disk follows when the state up to `index` is on disk, so after a crash
-    /// before that the records are back. `flushed` waits for what was enqueued before it, not for
+    /// see it at once; the disk follows when the state up to `index` is on disk, which it is asked
+    /// for, so after a crash before that the records are back. `flushed` waits for what was enqueued before it, not for
     /// the removal.
     fn purge(&self, index: u64, id: Arc<[u8]>, flushed: Flushed);
     /// Saves the vote.
@@ -54,10 +61,9 @@ pub trait LogStore: Clone + Send + Sync + 'static {
     fn bounds(&self) -> Result<LogBounds, StorageError>;
     /// Records of `range` that are there, from its start, up to `limit_bytes`, but at least one.
     fn read(&self, range: Range<u64>, limit_bytes: usize) -> Result<Vec<LogRecord>, StorageError>;
-    /// Blocks until every record up to `index` has been written (not synced): state may then be
-    /// written behind it. An index that the log does not have (state that came with a snapshot)
-    /// needs no waiting.
-    fn wait_written(&self, index: u64) -> Result<(), StorageError>;
+    /// Blocks until every record up to `index` is on disk: state may then be written behind it. An
+    /// index that the log does not have (state that came with a snapshot) needs no waiting.
+    fn wait_durable(&self, index: u64) -> Result<(), StorageError>;
     /// Batches synced since the start, for `synod bench`.
     fn syncs(&self) -> u64;
     /// Whether it takes writes. While the disk is full nothing is lost: appends that were handed

@@ -1,9 +1,9 @@
 //! The store in memory: the twin of the RocksDB one, for tests and the simulator.
 //!
 //! It has no thread and no clock. Either every change is durable when its call returns
-//! ([`MemoryStore::new`]), or changes queue up, in one order for log and state like in one
-//! write-ahead log, until the test calls [`MemoryStore::sync`] ([`MemoryStore::manual`]);
-//! [`MemoryStore::crash`] forgets what was not synced. Snapshots are files as with RocksDB, so that
+//! ([`MemoryStore::new`]), or changes of the log queue up until the test calls [`MemoryStore::sync`],
+//! and a commit is durable with a flush that is queued behind it ([`MemoryStore::manual`]);
+//! [`MemoryStore::crash`] forgets what was not synced, and the state goes back to the last flush. Snapshots are files as with RocksDB, so that
 //! the twins can exchange them. It never waits: with a full disk, appends are held back and commits
 //! go on.
 use std::collections::VecDeque;
@@ -43,7 +43,8 @@ impl MemoryStore {
         Self::start(Disk::default(), None)
     }
 
-    /// An empty store on which log and state are durable when [`sync`](Self::sync) is called.
+    /// An empty store on which the log is durable when [`sync`](Self::sync) is called, and the state
+    /// then as of the flushes before.
     pub fn manual() -> Self {
         Self::start(Disk::default(), Some(Disk::default()))
     }
@@ -196,6 +197,17 @@ impl MemoryStore {
         } else {
             core.pending.push_back((change, flushed));
         }
+    }
+
+    /// Queues a flush of the state, if it is not durable anyway.
+    fn flush_behind(&self) {
+        let core = self.core();
+        if core.durable.is_none() {
+            return;
+        }
+        let flush = Change::Flush(Box::new(core.now.tables.clone()), core.now.mark.clone());
+        drop(core);
+        self.change(flush, None);
     }
 
     fn folder(&self) -> Result<&Path, StorageError> {

@@ -1,19 +1,24 @@
-//! The store on RocksDB: one database for the log and the state, so that one write-ahead log orders
-//! both and one sync covers both.
+//! The store on RocksDB: two databases with opposite needs. `log/` is synced with every batch, and
+//! nothing in it may be lost; `state-NUMBER/` has no write-ahead log, because what it loses in a
+//! crash is run again from the log.
 //!
-//! `log` is written through `book` (memory) and `writer` (disk); `state` is one set of tables per
-//! generation, and `install` switches generations. Only this folder knows RocksDB.
+//! `log` is written through `book` (memory) and `writer` (disk); `generation` is a state, `keeper`
+//! flushes it, and `install` switches to another one. Only this folder knows RocksDB.
 mod book;
 pub(crate) mod directory;
 mod gaps;
+mod generation;
 mod handles;
 mod install;
+mod keeper;
 mod log;
+mod open;
 mod options;
 mod record;
 mod shared;
 mod state;
 mod store;
+mod tables;
 mod walk;
 mod writer;
 
@@ -25,7 +30,7 @@ pub use store::RocksStore;
 
 use crate::StorageError;
 
-/// Column families beside those of generations.
+/// Column families of the log's database.
 const LOG: &str = "log";
 const META: &str = "meta";
 
@@ -34,7 +39,6 @@ const KEY_VOTE: &str = "vote";
 const KEY_COMMITTED: &str = "committed";
 const KEY_PURGED: &str = "purged";
 const KEY_GENERATION: &str = "generation";
-const KEY_APPLIED: &str = "applied";
 
 /// What to do about data that is damaged.
 const REPLACE: &str = "this member's data is damaged and must not be repaired in place, because it may have \
@@ -52,4 +56,19 @@ fn sort(root: &Path, action: &str, error: &rocksdb::Error) -> StorageError {
         rocksdb::ErrorKind::Corruption => StorageError::Fatal(format!("{action} {path}: {text}: {REPLACE}")),
         _ => StorageError::Fatal(format!("{action} {path}: {text}")),
     }
+}
+
+/// Sorts an error of opening a database.
+fn opening(root: &Path, error: &rocksdb::Error) -> StorageError {
+    let text = error.to_string();
+    if text.contains("lock") && (text.contains("LOCK") || text.contains("hold by current process")) {
+        directory::in_use(root)
+    } else {
+        sort(root, "cannot open", error)
+    }
+}
+
+/// What must be there is not, or is not what it was.
+fn lost(root: &Path, what: &str) -> StorageError {
+    StorageError::Fatal(format!("data is lost in {}: {what}: {REPLACE}", root.display()))
 }

@@ -1,5 +1,6 @@
 //! The machine's rows, in generations: a snapshot is installed into a new generation beside the
-//! present one, and one synced write switches.
+//! present one, and one synced write switches. After a crash the rows are as of some earlier entry;
+//! the log runs the rest again.
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -75,15 +76,15 @@ impl Drop for FileOwner {
 pub enum InstallStep {
     /// The file was read through; its checksums, order, count and digest are right.
     Verified,
-    /// The new generation's tables exist, empty.
+    /// The new generation exists, empty.
     GenerationCreated,
-    /// The rows are in table files beside the store.
+    /// The rows are written to it.
     Loaded,
-    /// The rows are in the new generation, on disk.
+    /// The rows are on disk.
     Flushed,
-    /// The new generation is the present one, on disk.
+    /// The new generation is the present one, and the log begins behind it, on disk.
     Switched,
-    /// The old generation is dropped; its space is freed when its last reader goes.
+    /// The old generation is given up; its folder goes with its last reader.
     OldDropped,
 }
 
@@ -124,9 +125,12 @@ pub trait StateStore: Clone + Send + Sync + 'static {
     /// The rows as they are at each read, without pinning a moment: for the one thread that writes.
     /// Take it again after a snapshot was installed.
     fn latest(&self) -> Result<Self::View, StorageError>;
-    /// Writes rows and mark in one batch, not synced: the log has it. Waits until the log is
-    /// written that far, and while the disk is full, for space.
+    /// Writes rows and mark in one batch, not synced: the log has it. Waits until the log is on
+    /// disk that far, and while the state cannot be flushed for want of space.
     fn commit(&self, writes: &[Write], mark: &AppliedMark) -> Result<(), StorageError>;
+    /// Brings the state to disk, if there is space, and returns how far it is there: after a crash
+    /// it is that far or farther. Blocks.
+    fn flush(&self) -> Result<AppliedMark, StorageError>;
     /// Writes a snapshot file of the present rows; blocks, while others go on writing.
     fn build_snapshot(&self) -> Result<SnapshotFile, StorageError>;
     /// An empty file to receive a snapshot into.
@@ -134,8 +138,9 @@ pub trait StateStore: Clone + Send + Sync + 'static {
     /// Takes over a received file and reads what it claims to be of; only installing verifies the
     /// rows.
     fn open_snapshot(&self, path: &Path) -> Result<SnapshotFile, StorageError>;
-    /// Installs a received file: verifies it, loads it into a new generation, switches, and drops
-    /// the old one when its last reader is gone. Blocks. Killed at any step, the member starts with
-    /// either the old or the new whole.
+    /// Installs a received file: verifies it, loads it into a new generation, and switches, which
+    /// removes the log up to its entry, or all of it if its record of that entry is another one.
+    /// The old generation goes when its last reader does. Blocks. Killed at any step, the member
+    /// starts with either the old or the new whole.
     fn install_snapshot(&self, file: &SnapshotFile) -> Result<(), StorageError>;
 }

@@ -51,7 +51,7 @@ impl Disk for OnDisk {
     async fn open(&self) -> (RocksStore, RocksStore) {
         let options = RocksOptions {
             block_cache_bytes: 8 << 20,
-            memtable_bytes: 8 << 20,
+            write_buffer_bytes: 8 << 20,
             wal_bytes: 32 << 20,
             ..RocksOptions::default()
         };
@@ -65,8 +65,8 @@ impl Disk for OnDisk {
     }
 }
 
-/// A disk that forgets what was not synced when the power goes. It syncs whenever the runtime gets
-/// round to it.
+/// A disk that forgets what was not synced when the power goes, and of the state what was not
+/// flushed. It syncs whenever the runtime gets round to it.
 pub(super) struct Unsteady(Mutex<MemoryStore>);
 
 impl Disk for Unsteady {

@@ -68,10 +68,14 @@ fn random_member() -> std::io::Result<MemberId> {
 /// Opens the databases on a thread of their own: recovery reads a lot.
 async fn open_store(options: &ServerOptions) -> Result<RocksStore, StartError> {
     let path = options.data_dir.clone();
-    let on_install_step = Some(crash_at(options.crash_at.clone()));
-    let opening = tokio::task::spawn_blocking(move || {
-        RocksStore::open(&path, &RocksOptions { on_install_step, ..RocksOptions::default() })
-    });
+    let rocks = RocksOptions {
+        block_cache_bytes: options.block_cache_bytes,
+        write_buffer_bytes: options.write_buffer_bytes,
+        open_files: options.open_files,
+        on_install_step: Some(crash_at(options.crash_at.clone())),
+        ..RocksOptions::default()
+    };
+    let opening = tokio::task::spawn_blocking(move || RocksStore::open(&path, &rocks));
     opening.await.map_err(StartError::fatal)?.map_err(storage_error)
 }
 

@@ -47,6 +47,13 @@ const HEARTBEAT_MS: u64 = 100;
 const ELECTION_MIN_MS: u64 = 400;
 const ELECTION_MAX_MS: u64 = 600;
 const SNAPSHOT_ENTRIES: u64 = 50_000;
+const BLOCK_CACHE_MIB: u16 = 160;
+const WRITE_BUFFER_MIB: u16 = 128;
+const OPEN_FILES: u16 = 512;
+/// With less, every few rows make a table file.
+const LEAST_MIB: u16 = 8;
+const LEAST_OPEN_FILES: u16 = 64;
+const MIB: usize = 1_024 * 1_024;
 const CALL_TIMEOUT_MS: u64 = 10_000;
 const SHUTDOWN_GRACE_MS: u64 = 5_000;
 /// At `info` the consensus library logs what only its authors need.
@@ -90,6 +97,16 @@ pub(crate) struct Settings {
     /// Entries after which a snapshot is made and the log purged [default: 50000].
     #[arg(long, value_name = "N")]
     pub(crate) snapshot_entries: Option<u64>,
+    /// Memory for what was read of the disk, in MiB [default: 160].
+    #[arg(long, value_name = "MIB")]
+    pub(crate) block_cache_mib: Option<u16>,
+    /// Memory for what is not in table files yet, in MiB. After a crash, a member runs again what
+    /// filled half of it [default: 128].
+    #[arg(long, value_name = "MIB")]
+    pub(crate) write_buffer_mib: Option<u16>,
+    /// Table files that are kept open [default: 512].
+    #[arg(long, value_name = "N")]
+    pub(crate) open_files: Option<u16>,
     /// How long a call may wait for its outcome before it is unknown, in milliseconds [default:
     /// 10000].
     #[arg(long, value_name = "MS")]
@@ -150,6 +167,9 @@ impl Settings {
             election_min_ms: self.election_min_ms.or(file.election_min_ms),
             election_max_ms: self.election_max_ms.or(file.election_max_ms),
             snapshot_entries: self.snapshot_entries.or(file.snapshot_entries),
+            block_cache_mib: self.block_cache_mib.or(file.block_cache_mib),
+            write_buffer_mib: self.write_buffer_mib.or(file.write_buffer_mib),
+            open_files: self.open_files.or(file.open_files),
             call_timeout_ms: self.call_timeout_ms.or(file.call_timeout_ms),
             shutdown_grace_ms: self.shutdown_grace_ms.or(file.shutdown_grace_ms),
             bundled: self.bundled.or(file.bundled),
@@ -210,6 +230,17 @@ impl Settings {
             election_min_ms: self.election_min_ms.unwrap_or(ELECTION_MIN_MS),
             election_max_ms: self.election_max_ms.unwrap_or(ELECTION_MAX_MS),
             snapshot_entries: self.snapshot_entries.unwrap_or(SNAPSHOT_ENTRIES),
+            block_cache_bytes: at_least("block-cache-mib", self.block_cache_mib, BLOCK_CACHE_MIB, LEAST_MIB)?
+                as usize
+                * MIB,
+            write_buffer_bytes: at_least(
+                "write-buffer-mib",
+                self.write_buffer_mib,
+                WRITE_BUFFER_MIB,
+                LEAST_MIB,
+            )? as usize
+                * MIB,
+            open_files: at_least("open-files", self.open_files, OPEN_FILES, LEAST_OPEN_FILES)?.into(),
             call_timeout_ms: self.call_timeout_ms.unwrap_or(CALL_TIMEOUT_MS),
             shutdown_grace_ms: self.shutdown_grace_ms.unwrap_or(SHUTDOWN_GRACE_MS),
             bundled: self.bundled.unwrap_or(true),
@@ -221,6 +252,14 @@ impl Settings {
         check_advertised(&options)?;
         Ok(options)
     }
+}
+
+fn at_least(flag: &str, set: Option<u16>, default: u16, least: u16) -> Result<u16, Invalid> {
+    let value = set.unwrap_or(default);
+    if value < least {
+        return Err(Invalid::new(format!("--{flag} is {value}; it must be at least {least}")));
+    }
+    Ok(value)
 }
 
 fn check_times(options: &ServerOptions) -> Result<(), Invalid> {

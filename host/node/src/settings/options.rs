@@ -39,6 +39,12 @@ pub(crate) struct ServerOptions {
     pub(crate) election_max_ms: u64,
     /// Entries after which a snapshot is made and the log purged.
     pub(crate) snapshot_entries: u64,
+    /// Memory for blocks of table files, in bytes.
+    pub(crate) block_cache_bytes: usize,
+    /// Memory for what is not in table files yet, in bytes.
+    pub(crate) write_buffer_bytes: usize,
+    /// Table files that are open.
+    pub(crate) open_files: i32,
     /// How long a call may wait for its outcome before the member reports it as unknown.
     pub(crate) call_timeout_ms: u64,
     /// How long a stopping member lets calls in flight finish.

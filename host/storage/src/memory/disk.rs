@@ -1,7 +1,7 @@
 //! What a disk holds, the changes that it takes, and those that are not durable yet.
 //!
 //! The same [`Change`] is applied to what readers see and, when it is synced, to what survives a
-//! crash.
+//! crash. Commits only readers see; what survives of the state is what was flushed.
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -31,7 +31,9 @@ pub(super) enum Change {
     Purge(u64, Arc<[u8]>),
     Vote(Arc<[u8]>),
     Committed(Option<Arc<[u8]>>),
-    Commit(Vec<Write>, AppliedMark),
+    /// The state as it was when this was queued.
+    Flush(Box<Tables>, AppliedMark),
+    /// A state from elsewhere, behind whose entry the log begins.
     Install(Box<Tables>, AppliedMark),
 }
 
@@ -61,6 +63,7 @@ impl Core {
                 self.now.apply(change);
             }
             Change::Truncate(index) => self.now.apply(&Change::Truncate((*index).max(self.first()))),
+            Change::Flush(..) => {}
             change => self.now.apply(change),
         }
         Ok(())
@@ -89,15 +92,36 @@ impl Disk {
             }
             Change::Vote(vote) => self.vote = Some(vote.clone()),
             Change::Committed(committed) => self.committed = committed.clone(),
-            Change::Commit(writes, mark) => {
-                writes.iter().for_each(|write| self.write(write));
+            Change::Flush(tables, mark) => {
+                self.tables = (**tables).clone();
                 self.mark = mark.clone();
             }
             Change::Install(tables, mark) => {
                 self.tables = (**tables).clone();
                 self.mark = mark.clone();
+                self.begin_behind(mark);
             }
         }
+        self.purge();
+    }
+
+    pub(super) fn commit(&mut self, writes: &[Write], mark: &AppliedMark) {
+        writes.iter().for_each(|write| self.write(write));
+        self.mark = mark.clone();
+        self.purge();
+    }
+
+    /// The log goes on behind the entry of `mark`; what it holds behind that stays if it is of the
+    /// same log.
+    fn begin_behind(&mut self, mark: &AppliedMark) {
+        let Some(index) = mark.index else { return };
+        let follows = self.log.get(&index).is_some_and(|bytes| bytes.starts_with(&mark.id));
+        self.log = if follows { self.log.split_off(&(index + 1)) } else { BTreeMap::new() };
+        self.purging.clear();
+        self.purged = Some((index, mark.id.clone()));
+    }
+
+    fn purge(&mut self) {
         while let Some((index, id)) =
             self.purging.pop_front_if(|(index, _)| self.mark.index.is_some_and(|applied| applied >= *index))
         {

@@ -18,6 +18,7 @@ impl LogStore for MemoryStore {
 
     fn purge(&self, index: u64, id: Arc<[u8]>, flushed: Flushed) {
         self.change(Change::Purge(index, id), Some(flushed));
+        self.flush_behind();
     }
 
     fn save_vote(&self, vote: Arc<[u8]>, flushed: Flushed) {
@@ -58,7 +59,7 @@ impl LogStore for MemoryStore {
         Ok(records)
     }
 
-    fn wait_written(&self, _index: u64) -> Result<(), StorageError> {
+    fn wait_durable(&self, _index: u64) -> Result<(), StorageError> {
         self.usable().map(drop)
     }
 

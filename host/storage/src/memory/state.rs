@@ -6,7 +6,7 @@ use std::sync::Arc;
 use synod_abi::Direction;
 use synod_machine::{Fatal, RangeLimit, Row, StateView, Table, Write};
 
-use super::disk::{Change, Rows, Tables, position};
+use super::disk::{Rows, Tables, position};
 use super::{MemoryStore, Shared};
 use crate::snapshot::{self, SnapshotWriter};
 use crate::{AppliedMark, SnapshotFile, StateStore, StorageError};
@@ -88,9 +88,14 @@ impl StateStore for MemoryStore {
     }
 
     fn commit(&self, writes: &[Write], mark: &AppliedMark) -> Result<(), StorageError> {
-        drop(self.usable()?);
-        self.change(Change::Commit(writes.to_vec(), mark.clone()), None);
+        self.usable()?.now.commit(writes, mark);
         Ok(())
+    }
+
+    fn flush(&self) -> Result<AppliedMark, StorageError> {
+        self.flush_behind();
+        let core = self.usable()?;
+        Ok(core.durable.as_ref().unwrap_or(&core.now).mark.clone())
     }
 
     fn build_snapshot(&self) -> Result<SnapshotFile, StorageError> {

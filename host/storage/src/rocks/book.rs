@@ -91,6 +91,21 @@ impl Book {
         self.changes
     }
 
+    /// Differs if anything was changed meanwhile.
+    pub(crate) fn version(&self) -> (u64, u64) {
+        (self.changes, self.end)
+    }
+
+    /// Whether `index` is at or behind the end of the log.
+    pub(crate) fn is_beyond(&self, index: u64) -> bool {
+        index >= self.end
+    }
+
+    /// The first purge that waits for the state.
+    pub(crate) fn next_purge(&self) -> Option<u64> {
+        self.waiting_purges.front().map(|(index, _)| *index)
+    }
+
     pub(crate) fn append(&mut self, records: &[LogRecord], sequence: u64) -> Result<(), StorageError> {
         for record in records {
             if self.end == self.first {
@@ -132,6 +147,24 @@ impl Book {
             self.waiting_purges.pop_back();
         }
         self.waiting_purges.push_back((index, id.clone()));
+        self.begin_behind(index, id);
+        true
+    }
+
+    /// The log goes on behind `index`, whose state came from elsewhere; what it holds behind that
+    /// stays if it `follows`. Returns the end of what goes.
+    pub(crate) fn install(&mut self, index: u64, id: Arc<[u8]>, follows: bool) -> u64 {
+        let end = if follows { index + 1 } else { self.end.max(index + 1) };
+        if !follows {
+            self.truncate_from(index + 1);
+        }
+        self.changes += 1;
+        self.waiting_purges.clear();
+        self.begin_behind(index, id);
+        end
+    }
+
+    fn begin_behind(&mut self, index: u64, id: Arc<[u8]>) {
         self.purged = Some((index, id));
         self.first = self.first.max(index + 1);
         self.end = self.end.max(self.first);
@@ -139,7 +172,6 @@ impl Book {
             self.tail_bytes -= weight(&kept.record);
             self.dropped_unwritten = self.dropped_unwritten.max(kept.sequence);
         }
-        true
     }
 
     /// The last purge that waits for no state at or behind `end`: it may go to disk now.

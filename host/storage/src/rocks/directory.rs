@@ -1,9 +1,11 @@
-//! The data directory: `FORMAT` says which version of this layout it has, `db/` is RocksDB's,
-//! `snapshots/` holds files that no crash survives.
+//! The data directory: `FORMAT` says which version of this layout it has, `log/` and
+//! `state-NUMBER/` are RocksDB's, `snapshots/` holds files that no crash survives. `LOCK` keeps a
+//! second process out.
 //!
 //! `FORMAT` is a file of its own because opening RocksDB already changes it: a directory of a newer
-//! version must be refused before. It does not open the database.
-use std::fs::{self, File};
+//! version must be refused before. It also says whether the databases are still being created: then
+//! whatever is there may be made anew. Otherwise what is missing is lost. It opens no database.
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -11,76 +13,171 @@ use crate::StorageError;
 use crate::snapshot::sync_folder;
 
 /// Version of the layout and of every encoding in it.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 const FORMAT_PREFIX: &str = "synod data format ";
-/// What the names of identity files begin with.
+/// What `FORMAT` says behind the version until the databases are there.
+const CREATING: &str = ", being created";
+const FORMAT: &str = "FORMAT";
+const UNFINISHED_FORMAT: &str = "FORMAT.tmp";
+const LOCK: &str = "LOCK";
+const STATE_PREFIX: &str = "state-";
+/// What else a new folder may hold: what file systems put there.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// What the names of identity files begin with, which are there before everything else.
 const IDENTITY: &str = "identity";
 
 /// Whether the folder `root` holds a database that was created.
 pub(crate) fn holds_databases(root: &Path) -> bool {
-    root.join("db").join("CURRENT").exists()
+    root.join("log").join("CURRENT").exists()
+}
+
+/// Whether the databases must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contents {
+    /// No: they are to be created, and nothing was ever stored in them.
+    Creating,
+    /// Yes.
+    Whole,
 }
 
 /// Paths of a data directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Directory {
     pub(crate) root: PathBuf,
-    pub(crate) database: PathBuf,
+    pub(crate) log: PathBuf,
     pub(crate) snapshots: PathBuf,
 }
 
+/// Keeps other processes out of a data directory while it lives.
+#[derive(Debug)]
+pub(crate) struct DirectoryLock(File);
+
+impl DirectoryLock {
+    fn take(root: &Path) -> Result<Self, StorageError> {
+        let path = root.join(LOCK);
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(|error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                StorageError::from_io("cannot create", &path, &error)
+            }
+            _ => unusable(root, &format!("its file {LOCK} cannot be opened: {error}")),
+        })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(in_use(root)),
+            Err(TryLockError::Error(error)) => {
+                Err(unusable(root, &format!("its file {LOCK} cannot be locked: {error}")))
+            }
+        }
+    }
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 impl Directory {
-    /// Checks what is there, and creates what is missing if nothing is there.
-    pub(crate) fn prepare(root: &Path) -> Result<Self, StorageError> {
+    /// Checks what is there, and begins a new one if nothing is there.
+    pub(crate) fn prepare(root: &Path) -> Result<(Self, DirectoryLock, Contents), StorageError> {
         let directory =
-            Self { root: root.to_path_buf(), database: root.join("db"), snapshots: root.join("snapshots") };
+            Self { root: root.to_path_buf(), log: root.join("log"), snapshots: root.join("snapshots") };
         create(root)?;
-        let format = root.join("FORMAT");
-        match fs::read_to_string(&format) {
-            Ok(text) => directory.check_format(&text)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => directory.write_format(&format)?,
-            Err(error) => return Err(unusable(root, &format!("its file FORMAT cannot be read: {error}"))),
+        directory.contents()?;
+        let lock = DirectoryLock::take(root)?;
+        let contents = match directory.contents()? {
+            Some(contents) => contents,
+            None => {
+                directory.write_format(Contents::Creating)?;
+                Contents::Creating
+            }
+        };
+        if contents == Contents::Creating {
+            directory.clear()?;
         }
         create(&directory.snapshots)?;
-        Ok(directory)
+        Ok((directory, lock, contents))
     }
 
-    fn check_format(&self, text: &str) -> Result<(), StorageError> {
-        let version =
-            text.trim_end().strip_prefix(FORMAT_PREFIX).and_then(|version| version.parse::<u32>().ok());
-        match version {
-            Some(FORMAT_VERSION) => Ok(()),
-            Some(other) => Err(unusable(
-                &self.root,
-                &format!(
-                    "it has data format {other}, and this version of synod knows format {FORMAT_VERSION}; \
-                        start it with a version that knows {other}"
-                ),
-            )),
-            None => Err(unusable(&self.root, "its file FORMAT is not one of synod's")),
+    /// The folder of a generation of the state.
+    pub(crate) fn state(&self, number: u64) -> PathBuf {
+        self.root.join(format!("{STATE_PREFIX}{number}"))
+    }
+
+    /// Notes that the databases are there; nothing is made anew from now on.
+    pub(crate) fn created(&self) -> Result<(), StorageError> {
+        sync_folder(&self.root)?;
+        self.write_format(Contents::Whole)
+    }
+
+    /// Makes the name of a new folder in it durable.
+    pub(crate) fn sync(&self) -> Result<(), StorageError> {
+        sync_folder(&self.root)
+    }
+
+    /// What `FORMAT` says; none in a new folder.
+    fn contents(&self) -> Result<Option<Contents>, StorageError> {
+        let path = self.root.join(FORMAT);
+        match fs::read_to_string(&path) {
+            Ok(text) => self.read_format(&text).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.refuse_others().map(|()| None),
+            Err(error) => Err(unusable(&self.root, &format!("its file {FORMAT} cannot be read: {error}"))),
         }
     }
 
-    fn write_format(&self, format: &Path) -> Result<(), StorageError> {
-        let failed = |error: io::Error| StorageError::from_io("cannot write", format, &error);
-        let unfinished = self.root.join("FORMAT.tmp");
-        let foreign = fs::read_dir(&self.root).map_err(failed)?.filter_map(Result::ok).find(|entry| {
-            !entry.file_name().to_string_lossy().starts_with(IDENTITY) && entry.path() != unfinished
-        });
-        if let Some(entry) = foreign {
-            let name = entry.file_name();
-            return Err(unusable(
-                &self.root,
-                &format!(
+    fn read_format(&self, text: &str) -> Result<Contents, StorageError> {
+        let version = text.strip_suffix('\n').and_then(|line| line.strip_prefix(FORMAT_PREFIX));
+        let (version, contents) = match version.and_then(|version| version.strip_suffix(CREATING)) {
+            Some(version) => (Some(version), Contents::Creating),
+            None => (version, Contents::Whole),
+        };
+        match version.and_then(|version| version.parse::<u32>().ok()) {
+            Some(FORMAT_VERSION) => Ok(contents),
+            Some(other) => {
+                let next = if other > FORMAT_VERSION {
+                    "start it with a version that knows it"
+                } else {
+                    "it cannot be converted: start it with the version that wrote it, or name a new \
+                        directory and let the cluster fill it"
+                };
+                let why = format!(
+                    "it has data format {other}, and this version of synod knows format \
+                        {FORMAT_VERSION}; {next}"
+                );
+                Err(unusable(&self.root, &why))
+            }
+            None => Err(unusable(&self.root, &format!("its file {FORMAT} is not one of synod's"))),
+        }
+    }
+
+    fn refuse_others(&self) -> Result<(), StorageError> {
+        let failed = |error: io::Error| StorageError::from_io("cannot read", &self.root, &error);
+        for entry in fs::read_dir(&self.root).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let ours = [UNFINISHED_FORMAT, LOCK, LOST_AND_FOUND].iter().any(|known| name == *known);
+            if !ours && !name.to_string_lossy().starts_with(IDENTITY) {
+                let why = format!(
                     "it is not empty (there is `{}`) and not a data directory of synod; name an empty or a \
                         new one",
                     name.to_string_lossy()
-                ),
-            ));
+                );
+                return Err(unusable(&self.root, &why));
+            }
         }
+        Ok(())
+    }
+
+    fn write_format(&self, contents: Contents) -> Result<(), StorageError> {
+        let (format, unfinished) = (self.root.join(FORMAT), self.root.join(UNFINISHED_FORMAT));
+        let failed = |error: io::Error| StorageError::from_io("cannot write", &format, &error);
+        let creating = if contents == Contents::Creating { CREATING } else { "" };
         let mut file = File::create(&unfinished).map_err(failed)?;
-        writeln!(file, "{FORMAT_PREFIX}{FORMAT_VERSION}").and_then(|()| file.sync_all()).map_err(failed)?;
-        fs::rename(&unfinished, format).map_err(failed)?;
+        writeln!(file, "{FORMAT_PREFIX}{FORMAT_VERSION}{creating}")
+            .and_then(|()| file.sync_all())
+            .map_err(failed)?;
+        fs::rename(&unfinished, &format).map_err(failed)?;
         sync_folder(&self.root)?;
         match self.root.parent() {
             Some(parent) if parent.as_os_str().is_empty() => sync_folder(Path::new(".")),
@@ -89,13 +186,34 @@ impl Directory {
         }
     }
 
-    /// Removes what a crash left of snapshots; only the process that has the database open may.
-    pub(crate) fn remove_leftovers(&self) -> Result<(), StorageError> {
+    /// Removes databases that were not created to the end.
+    fn clear(&self) -> Result<(), StorageError> {
+        remove_folder(&self.log)?;
+        self.remove_generations_but(None)
+    }
+
+    /// Removes what a crash left: files of snapshots, and every generation of the state but
+    /// `present`.
+    pub(crate) fn remove_leftovers(&self, present: u64) -> Result<(), StorageError> {
         let failed = |error: io::Error| StorageError::from_io("cannot clear", &self.snapshots, &error);
         for entry in fs::read_dir(&self.snapshots).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             tracing::info!(path = %path.display(), "removing an unfinished snapshot");
             fs::remove_file(&path).map_err(|error| StorageError::from_io("cannot remove", &path, &error))?;
+        }
+        self.remove_generations_but(Some(present))
+    }
+
+    fn remove_generations_but(&self, present: Option<u64>) -> Result<(), StorageError> {
+        let failed = |error: io::Error| StorageError::from_io("cannot read", &self.root, &error);
+        for entry in fs::read_dir(&self.root).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix(STATE_PREFIX)?.parse::<u64>().ok());
+            if number.is_some_and(|number| Some(number) != present) {
+                tracing::info!(path = %entry.path().display(), "removing a state that is not the present one");
+                remove_folder(&entry.path())?;
+            }
         }
         Ok(())
     }
@@ -103,7 +221,7 @@ impl Directory {
     /// Bytes that are free on its disk, if the system says.
     pub(crate) fn free_bytes(&self) -> Option<u64> {
         use std::os::unix::ffi::OsStrExt;
-        let path = std::ffi::CString::new(self.database.as_os_str().as_bytes()).ok()?;
+        let path = std::ffi::CString::new(self.root.as_os_str().as_bytes()).ok()?;
         let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
         // SAFETY: `path` is a C string and `stat` has room for the answer, which is read only after
         // success.
@@ -117,6 +235,16 @@ impl Directory {
     }
 }
 
+/// Removes a folder, if it is there.
+pub(crate) fn remove_folder(path: &Path) -> Result<(), StorageError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StorageError::from_io("cannot remove", path, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn create(folder: &Path) -> Result<(), StorageError> {
     fs::create_dir_all(folder).map_err(|error| match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -124,6 +252,11 @@ fn create(folder: &Path) -> Result<(), StorageError> {
         }
         _ => unusable(folder, &format!("it cannot be created: {error}")),
     })
+}
+
+/// Another process has the directory open.
+pub(crate) fn in_use(root: &Path) -> StorageError {
+    unusable(root, "it is in use by another process; stop that one, or name another directory")
 }
 
 fn unusable(root: &Path, why: &str) -> StorageError {

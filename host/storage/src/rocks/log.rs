@@ -32,8 +32,18 @@ impl LogStore for RocksStore {
 
     fn purge(&self, index: u64, id: Arc<[u8]>, flushed: Flushed) {
         self.shared().enqueue(Some(flushed), |state, _| {
-            state.book.purge(index, id);
-            Ok(Change::Purge)
+            let beyond_end = state.book.is_beyond(index).then(|| (index, id.clone()));
+            let is_new = state.book.purge(index, id);
+            match beyond_end.filter(|_| is_new) {
+                Some(beyond_end) => {
+                    state.book.take_purge_below(index + 1);
+                    Ok(Change::Purge { beyond_end: Some(beyond_end) })
+                }
+                None => {
+                    self.shared().want_flushed(state, index);
+                    Ok(Change::Purge { beyond_end: None })
+                }
+            }
         });
     }
 
@@ -120,8 +130,8 @@ impl LogStore for RocksStore {
         }
     }
 
-    fn wait_written(&self, index: u64) -> Result<(), StorageError> {
-        self.shared().wait_written(index)
+    fn wait_durable(&self, index: u64) -> Result<(), StorageError> {
+        self.shared().wait_durable(index)
     }
 
     fn syncs(&self) -> u64 {

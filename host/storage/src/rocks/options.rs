@@ -2,32 +2,37 @@
 //!
 //! The write-ahead log is where durability is decided: a damaged one must be refused, never
 //! skipped, and only what a torn last write left may be dropped. RocksDB's defaults do otherwise.
+//! The state has none: what it lost, the log runs again.
 use std::sync::Arc;
 
-use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, LogLevel, Options};
+use rocksdb::{
+    BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Env, LogLevel, Options, WriteBufferManager,
+    WriteOptions,
+};
 
-use crate::InstallStep;
+use crate::{InstallStep, StorageError};
 
 /// Called after each step of installing a snapshot.
 pub type InstallHook = Arc<dyn Fn(InstallStep) + Send + Sync>;
 
-/// How much memory and disk a store may use. The defaults suit three members on one small machine.
+/// How much memory and disk a store may use. The defaults suit a state of 10 GB.
 #[derive(Clone)]
 pub struct RocksOptions {
-    /// Cache of blocks of every table, their indexes and filters included.
+    /// Cache of blocks of both databases, their indexes and filters included.
     pub block_cache_bytes: usize,
-    /// Memory for rows that are not in files yet, over all tables.
-    pub memtable_bytes: usize,
-    /// Total length of write-ahead logs; tables are flushed to stay below.
+    /// Memory for what is not in table files yet, of both databases. After a crash the log runs
+    /// again at most what filled half of it.
+    pub write_buffer_bytes: usize,
+    /// Total length of write-ahead logs; the log's tables are flushed to stay below.
     pub wal_bytes: u64,
     /// Newest records of the log kept in memory, for replication and apply.
     pub log_tail_bytes: usize,
     /// Appends wait, as with a full disk, while less than this is free on the disk, so that
     /// purging, snapshots and compaction can still free space.
     pub reserve_bytes: u64,
-    /// Threads that flush and compact.
+    /// Threads that compact the state. The log has one of its own.
     pub background_jobs: i32,
-    /// Open table files.
+    /// Open table files of the state.
     pub open_files: i32,
     /// For tests that kill a member while it installs a snapshot.
     pub on_install_step: Option<InstallHook>,
@@ -36,8 +41,8 @@ pub struct RocksOptions {
 impl Default for RocksOptions {
     fn default() -> Self {
         Self {
-            block_cache_bytes: 128 * 1_024 * 1_024,
-            memtable_bytes: 192 * 1_024 * 1_024,
+            block_cache_bytes: 160 * 1_024 * 1_024,
+            write_buffer_bytes: 128 * 1_024 * 1_024,
             wal_bytes: 256 * 1_024 * 1_024,
             log_tail_bytes: 64 * 1_024 * 1_024,
             reserve_bytes: 64 * 1_024 * 1_024,
@@ -56,56 +61,99 @@ const BLOOM_BITS_PER_KEY: f64 = 10.0;
 /// else ranges step over them until much more is written.
 const DELETIONS_WINDOW: usize = 512;
 const DELETIONS: usize = 256;
+/// Each database has at most so many buffers, one that fills up and one that is flushed.
+const BUFFERS: i32 = 2;
+/// Share of the write buffers that one buffer has.
+const BUFFER_OF_BUFFERS: usize = 4;
+/// Share of the write buffers that what is not an entry has: votes and marks, overwritten all the
+/// time.
+const META_OF_BUFFERS: usize = 32;
+/// Table files of the log that are open.
+const LOG_OPEN_FILES: i32 = 64;
+/// Jobs of the log: one flush, one compaction.
+const LOG_JOBS: i32 = 2;
 
-/// Options ready to use, with the shared cache.
+/// Options ready to use. Both databases share the cache and the memory for what is not in files.
 pub(crate) struct Prepared {
-    pub(crate) database: Options,
+    /// Of the database of the log.
+    pub(crate) log_database: Options,
+    /// Of its families.
     pub(crate) log: Options,
     pub(crate) meta: Options,
-    pub(crate) rows: Options,
+    /// Of a database of state, which has one family.
+    pub(crate) state: Options,
 }
 
 impl Prepared {
-    pub(crate) fn new(options: &RocksOptions) -> Self {
+    pub(crate) fn new(options: &RocksOptions) -> Result<Self, StorageError> {
         let cache = Cache::new_lru_cache(options.block_cache_bytes);
-        let mut database = Options::default();
-        database.create_if_missing(true);
-        database.create_missing_column_families(true);
-        database.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-        database.set_track_and_verify_wals_in_manifest(true);
-        database.set_paranoid_checks(true);
-        database.set_recycle_log_file_num(0);
-        database.set_wal_bytes_per_sync(0);
-        database.set_manual_wal_flush(false);
-        database.set_enable_pipelined_write(false);
-        database.set_max_total_wal_size(options.wal_bytes);
-        database.set_db_write_buffer_size(options.memtable_bytes);
-        database.set_max_background_jobs(options.background_jobs);
-        database.set_max_open_files(options.open_files);
-        database.set_keep_log_file_num(INFO_LOG_FILES);
-        database.set_max_log_file_size(INFO_LOG_BYTES);
-        database.set_log_level(LogLevel::Warn);
-        database.set_stats_dump_period_sec(0);
-        database.set_stats_persist_period_sec(0);
+        let buffers = WriteBufferManager::new_write_buffer_manager(options.write_buffer_bytes, false);
+        let threads = threads(options.background_jobs)?;
+
+        let mut log_database = database(&buffers, &threads);
+        log_database.create_missing_column_families(true);
+        log_database.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        log_database.set_track_and_verify_wals_in_manifest(true);
+        log_database.set_recycle_log_file_num(0);
+        log_database.set_wal_bytes_per_sync(0);
+        log_database.set_manual_wal_flush(false);
+        log_database.set_max_total_wal_size(options.wal_bytes);
+        log_database.set_max_background_jobs(LOG_JOBS);
+        log_database.set_max_open_files(LOG_OPEN_FILES);
 
         let mut log = Options::default();
         log.set_compression_type(DBCompressionType::None);
-        log.set_write_buffer_size(options.memtable_bytes / 3);
+        log.set_write_buffer_size(options.write_buffer_bytes / BUFFER_OF_BUFFERS);
+        log.set_max_write_buffer_number(BUFFERS);
         log.set_block_based_table_factory(&blocks(&cache, false));
 
         let mut meta = Options::default();
-        meta.set_write_buffer_size(options.memtable_bytes / 24);
         meta.set_compression_type(DBCompressionType::None);
+        meta.set_write_buffer_size(options.write_buffer_bytes / META_OF_BUFFERS);
         meta.set_block_based_table_factory(&blocks(&cache, false));
 
-        let mut rows = Options::default();
-        rows.set_compression_type(DBCompressionType::Lz4);
-        rows.set_write_buffer_size(options.memtable_bytes / 6);
-        rows.set_level_compaction_dynamic_level_bytes(true);
-        rows.add_compact_on_deletion_collector_factory(DELETIONS_WINDOW, DELETIONS, 0.0);
-        rows.set_block_based_table_factory(&blocks(&cache, true));
-        Self { database, log, meta, rows }
+        let mut state = database(&buffers, &threads);
+        state.set_max_background_jobs(options.background_jobs + 1);
+        state.set_max_open_files(options.open_files);
+        state.set_compression_type(DBCompressionType::Lz4);
+        state.set_write_buffer_size(options.write_buffer_bytes / BUFFER_OF_BUFFERS);
+        state.set_max_write_buffer_number(BUFFERS);
+        state.set_level_compaction_dynamic_level_bytes(true);
+        state.add_compact_on_deletion_collector_factory(DELETIONS_WINDOW, DELETIONS, 0.0);
+        state.set_block_based_table_factory(&blocks(&cache, true));
+        Ok(Self { log_database, log, meta, state })
     }
+}
+
+/// Options of writes to the state.
+pub(crate) fn without_log() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.disable_wal(true);
+    options
+}
+
+/// The threads of the process that flush and compact: one of each more than the state may use, so
+/// that the log never waits for it.
+fn threads(state_jobs: i32) -> Result<Env, StorageError> {
+    let mut threads = Env::new()
+        .map_err(|error| StorageError::Fatal(format!("cannot have threads that compact: {error}")))?;
+    threads.set_high_priority_background_threads(2);
+    threads.set_background_threads(state_jobs + 1);
+    Ok(threads)
+}
+
+fn database(buffers: &WriteBufferManager, threads: &Env) -> Options {
+    let mut database = Options::default();
+    database.set_env(threads);
+    database.set_write_buffer_manager(buffers);
+    database.set_paranoid_checks(true);
+    database.set_enable_pipelined_write(false);
+    database.set_keep_log_file_num(INFO_LOG_FILES);
+    database.set_max_log_file_size(INFO_LOG_BYTES);
+    database.set_log_level(LogLevel::Warn);
+    database.set_stats_dump_period_sec(0);
+    database.set_stats_persist_period_sec(0);
+    database
 }
 
 fn blocks(cache: &Cache, filter: bool) -> BlockBasedOptions {

@@ -1,5 +1,5 @@
-//! What the store's handles and its writer thread share: the database, the queue of log changes,
-//! and the store's health.
+//! What the store's handles and its threads share: the log's database, the queue of its changes, what
+//! the state owes the log, and the store's health.
 //!
 //! One mutex covers the book and the queue, so that both have the same order. The disk is never
 //! touched under it.
@@ -30,8 +30,22 @@ const PREVIOUS_ERROR: &str = "previous error";
 /// A change of the log, as the writer brings it to disk.
 pub(crate) enum Change {
     Append(Vec<LogRecord>),
-    Truncate { from: u64, end: u64 },
-    Purge,
+    Truncate {
+        from: u64,
+        end: u64,
+    },
+    /// Purges when the state is on disk as far, or, beyond the end of the log, with this batch.
+    Purge {
+        beyond_end: Option<(u64, Arc<[u8]>)>,
+    },
+    /// Another generation is the state: of the entry `index`, from behind which the log goes on.
+    /// Its records below `end` go.
+    Install {
+        generation: u64,
+        index: u64,
+        id: Arc<[u8]>,
+        end: u64,
+    },
     Vote(Arc<[u8]>),
     Committed(Option<Arc<[u8]>>),
 }
@@ -52,8 +66,9 @@ pub(crate) struct LogState {
     queue: VecDeque<Queued>,
     queue_bytes: usize,
     next_sequence: u64,
-    written: u64,
+    durable: u64,
     purge_due: bool,
+    flush_due: bool,
     /// Highest index that is purged on disk, + 1.
     pub(crate) purged: u64,
     closing: bool,
@@ -66,18 +81,31 @@ pub(crate) struct Shared {
     pub(crate) meta: Family,
     pub(crate) directory: Directory,
     pub(crate) syncs: AtomicU64,
-    /// Applied index + 1 that is written, and that is on disk; 0 for none.
-    pub(crate) applied_written: AtomicU64,
-    pub(crate) applied_durable: AtomicU64,
+    /// Applied index + 1 of the state that is on disk; 0 for none.
+    pub(crate) flushed: AtomicU64,
+    /// Index + 1 up to which the state should be on disk, because a purge waits for it.
+    flush_wanted: AtomicU64,
     pub(crate) writer: OnceLock<ThreadId>,
     reserve_bytes: u64,
     state: Mutex<LogState>,
     work: Condvar,
     room: Condvar,
-    written: Condvar,
+    durable: Condvar,
     space: Condvar,
-    full: AtomicBool,
+    keeper: Condvar,
+    log_full: AtomicBool,
+    state_full: AtomicBool,
     failed: OnceLock<StorageError>,
+}
+
+/// What the keeper does next.
+pub(crate) enum Keep {
+    /// Flush the state: a purge waits for it.
+    Flush,
+    /// Look how the state is.
+    Look,
+    /// End.
+    End,
 }
 
 /// What the writer does next.
@@ -98,8 +126,9 @@ impl LogState {
             queue: VecDeque::new(),
             queue_bytes: 0,
             next_sequence: 1,
-            written: 0,
+            durable: 0,
             purge_due: false,
+            flush_due: false,
             purged,
             closing: false,
         }
@@ -111,7 +140,7 @@ impl Shared {
         database: Arc<Database>,
         directory: Directory,
         state: LogState,
-        applied: u64,
+        flushed: u64,
         reserve_bytes: u64,
     ) -> Result<Self, StorageError> {
         Ok(Self {
@@ -120,16 +149,18 @@ impl Shared {
             database,
             directory,
             syncs: AtomicU64::new(0),
-            applied_written: AtomicU64::new(applied),
-            applied_durable: AtomicU64::new(applied),
+            flushed: AtomicU64::new(flushed),
+            flush_wanted: AtomicU64::new(0),
             writer: OnceLock::new(),
             reserve_bytes,
             state: Mutex::new(state),
             work: Condvar::new(),
             room: Condvar::new(),
-            written: Condvar::new(),
+            durable: Condvar::new(),
             space: Condvar::new(),
-            full: AtomicBool::new(false),
+            keeper: Condvar::new(),
+            log_full: AtomicBool::new(false),
+            state_full: AtomicBool::new(false),
             failed: OnceLock::new(),
         })
     }
@@ -146,7 +177,9 @@ impl Shared {
     pub(crate) fn health(&self) -> Health {
         match self.failed.get() {
             Some(error) => Health::Failed(error.clone()),
-            None if self.full.load(Ordering::Relaxed) => Health::Full,
+            None if self.log_full.load(Ordering::Relaxed) || self.state_full.load(Ordering::Relaxed) => {
+                Health::Full
+            }
             None => Health::Ready,
         }
     }
@@ -157,11 +190,15 @@ impl Shared {
         if matches!(error, StorageError::Fatal(_)) && self.failed.set(error.clone()).is_ok() {
             tracing::error!(%error, "the store has failed and refuses everything");
         }
+        self.wake_all();
+        error
+    }
+
+    fn wake_all(&self) {
         let _state = self.state();
-        for waiting in [&self.work, &self.room, &self.written, &self.space] {
+        for waiting in [&self.work, &self.room, &self.durable, &self.space, &self.keeper] {
             waiting.notify_all();
         }
-        error
     }
 
     /// Sorts an error of RocksDB.
@@ -185,22 +222,14 @@ impl Shared {
         flushed: Option<Flushed>,
         edit: impl FnOnce(&mut LogState, u64) -> Result<Change, StorageError>,
     ) -> Result<(), (StorageError, Option<Flushed>)> {
-        let mut state = self.state();
-        let own_callback = self.writer.get() == Some(&std::thread::current().id());
-        while !own_callback && state.is_full() && self.failed.get().is_none() && !state.closing {
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        if let Err(error) = self.usable() {
-            return Err((error, flushed));
-        }
-        if state.closing {
-            return Err((closed(), flushed));
-        }
+        let mut state = match self.room() {
+            Ok(state) => state,
+            Err(error) => return Err((error, flushed)),
+        };
         let sequence = state.next_sequence;
         match edit(&mut state, sequence) {
             Ok(change) => {
-                state.push(change, flushed);
-                self.work.notify_one();
+                self.push(&mut state, change, flushed);
                 Ok(())
             }
             Err(error) => {
@@ -208,6 +237,23 @@ impl Shared {
                 Err((self.fail(error), flushed))
             }
         }
+    }
+
+    /// Waits until a change may be queued.
+    pub(crate) fn room(&self) -> Result<MutexGuard<'_, LogState>, StorageError> {
+        let mut state = self.state();
+        let own_callback = self.writer.get() == Some(&std::thread::current().id());
+        while !own_callback && state.is_full() && self.failed.get().is_none() && !state.closing {
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.usable()?;
+        if state.closing { Err(closed()) } else { Ok(state) }
+    }
+
+    /// Queues a change that the book has taken in.
+    pub(crate) fn push(&self, state: &mut LogState, change: Change, flushed: Option<Flushed>) {
+        state.push(change, flushed);
+        self.work.notify_one();
     }
 
     /// Waits for changes, and takes as many as fit into one batch.
@@ -245,73 +291,120 @@ impl Shared {
     }
 
     /// Tells readers that everything up to change `sequence` is written.
-    pub(crate) fn publish(&self, sequence: u64) {
-        let mut state = self.state();
-        state.written = sequence;
-        state.book.evict(sequence);
-        self.written.notify_all();
+    pub(crate) fn publish_written(&self, sequence: u64) {
+        self.state().book.evict(sequence);
     }
 
-    /// Blocks until record `index` is written, or is not in the log.
-    pub(crate) fn wait_written(&self, index: u64) -> Result<(), StorageError> {
+    /// Tells the state that everything up to change `sequence` is on disk.
+    pub(crate) fn publish_durable(&self, sequence: u64) {
+        self.state().durable = sequence;
+        self.durable.notify_all();
+    }
+
+    /// Blocks until record `index` is on disk, or is not in the log.
+    pub(crate) fn wait_durable(&self, index: u64) -> Result<(), StorageError> {
         let mut state = self.state();
         let sequence = state.book.sequence_of(index);
-        while state.written < sequence {
+        while state.durable < sequence {
             self.usable()?;
-            state = self.written.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.durable.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         self.usable()
     }
 
-    /// Records that state up to `applied` (index + 1) is written; a purge may have waited for it.
-    pub(crate) fn set_applied(&self, applied: u64, durable: bool) {
-        self.applied_written.store(applied, Ordering::Release);
-        if durable {
-            self.applied_durable.store(applied, Ordering::Release);
+    /// A purge up to `index` waits for the state: asks for it.
+    pub(crate) fn want_flushed(&self, state: &mut LogState, index: u64) {
+        if self.flushed.load(Ordering::Acquire) <= index {
+            self.flush_wanted.store(index + 1, Ordering::Release);
+            state.flush_due = true;
+            self.keeper.notify_one();
+        }
+    }
+
+    /// The state is written up to `applied` (index + 1), in memory; a purge may have waited for it.
+    pub(crate) fn state_written(&self, applied: u64) {
+        let wanted = self.flush_wanted.load(Ordering::Acquire);
+        if wanted <= applied && wanted > self.flushed.load(Ordering::Acquire) {
+            self.state().flush_due = true;
+            self.keeper.notify_one();
+        }
+    }
+
+    /// The state up to `flushed` (index + 1) is on disk; a purge may have waited for it.
+    pub(crate) fn set_flushed(&self, flushed: u64) {
+        if self.flushed.fetch_max(flushed, Ordering::AcqRel) >= flushed {
+            return;
         }
         let mut state = self.state();
-        let due = state.book.purged().is_some_and(|(index, _)| *index >= state.purged && *index < applied);
-        if due {
+        if state.book.next_purge().is_some_and(|index| index < flushed) {
             state.purge_due = true;
             self.work.notify_one();
         }
     }
 
+    /// Another generation is the state, which is on disk up to `flushed` (index + 1).
+    pub(crate) fn installed(&self, flushed: u64) {
+        self.flushed.store(flushed, Ordering::Release);
+    }
+
+    /// Waits for the next thing that the keeper does, at most for `look_every`.
+    pub(crate) fn wait_to_keep(&self, look_every: Duration) -> Keep {
+        let mut state = self.state();
+        if !state.flush_due && !state.closing {
+            state = self.keeper.wait_timeout(state, look_every).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if state.closing || self.failed.get().is_some() {
+            return Keep::End;
+        }
+        if std::mem::take(&mut state.flush_due) { Keep::Flush } else { Keep::Look }
+    }
+
     /// Refuses everything, orderly.
     pub(crate) fn end(&self) {
         let _ = self.failed.set(closed());
-        let _state = self.state();
-        for waiting in [&self.work, &self.room, &self.written, &self.space] {
-            waiting.notify_all();
-        }
+        self.wake_all();
     }
 
     /// Begins the end: the writer finishes what is queued; further changes are refused.
     pub(crate) fn begin_close(&self) {
         self.state().closing = true;
-        for waiting in [&self.work, &self.room, &self.space] {
-            waiting.notify_all();
-        }
+        self.wake_all();
     }
 
-    /// Writes a batch, unsynced, waiting for space while the disk is full. With `appends`, already
-    /// while less than the reserve is free.
+    /// Writes a batch to the log, unsynced, waiting for space while the disk is full. With
+    /// `appends`, already while less than the reserve is free.
     pub(crate) fn write(&self, appends: bool, build: &dyn Fn() -> WriteBatch) -> Result<(), StorageError> {
+        self.patiently(&self.log_full, || {
+            if appends && self.below_reserve() {
+                return Err(StorageError::Full { path: self.directory.root.clone() });
+            }
+            self.database.write(build()).map_err(|error| self.sort("cannot write to", &error))
+        })
+    }
+
+    /// Writes to the state, waiting for space while it cannot be flushed for want of it.
+    pub(crate) fn write_state(
+        &self,
+        write: impl Fn() -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        self.patiently(&self.state_full, write)
+    }
+
+    fn patiently(
+        &self,
+        full: &AtomicBool,
+        write: impl Fn() -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
         loop {
             self.usable()?;
-            if appends && self.below_reserve() {
-                self.wait_for_space()?;
-                continue;
-            }
-            match self.database.write(build()).map_err(|error| self.sort("cannot write to", &error)) {
+            match write() {
                 Ok(()) => {
-                    if self.full.load(Ordering::Relaxed) && (appends || !self.below_reserve()) {
-                        self.full.store(false, Ordering::Relaxed);
-                        tracing::info!(path = %self.directory.root.display(), "the disk has space again");
+                    if full.load(Ordering::Relaxed) && !self.below_reserve() {
+                        self.has_space(full);
                     }
                     return Ok(());
                 }
-                Err(StorageError::Full { .. }) => self.wait_for_space()?,
+                Err(StorageError::Full { .. }) => self.wait_for_space(full)?,
                 Err(error) => return Err(self.fail(error)),
             }
         }
@@ -326,34 +419,54 @@ impl Shared {
     /// Syncs the write-ahead log. A failed sync is fatal, whatever its cause: the system may have
     /// dropped what it could not write.
     pub(crate) fn sync(&self) -> Result<(), StorageError> {
-        let applied = self.applied_written.load(Ordering::Acquire);
         self.database.flush_wal(true).map_err(|error| {
-            let after_full = self.full.load(Ordering::Relaxed) && error.to_string().contains(PREVIOUS_ERROR);
+            let full = self.log_full.load(Ordering::Relaxed);
+            let after_full = full && error.to_string().contains(PREVIOUS_ERROR);
             let advice =
                 if after_full { "; the disk was full: free space and start the member again" } else { "" };
             self.fail(StorageError::Fatal(format!(
                 "cannot sync the log in {}: {error}{advice}",
                 self.directory.root.display()
             )))
-        })?;
-        self.applied_durable.fetch_max(applied, Ordering::AcqRel);
-        Ok(())
+        })
+    }
+
+    /// Whether the state lacks space.
+    pub(crate) fn is_state_full(&self) -> bool {
+        self.state_full.load(Ordering::Relaxed)
+    }
+
+    /// The state could not be flushed for want of space, or was.
+    pub(crate) fn set_state_full(&self, is_full: bool) {
+        if is_full {
+            self.lacks_space(&self.state_full);
+        } else if self.is_state_full() {
+            self.has_space(&self.state_full);
+        }
     }
 
     fn below_reserve(&self) -> bool {
         self.reserve_bytes > 0 && self.directory.free_bytes().is_some_and(|free| free < self.reserve_bytes)
     }
 
-    fn wait_for_space(&self) -> Result<(), StorageError> {
-        let path = self.directory.root.clone();
-        if !self.full.swap(true, Ordering::Relaxed) {
-            tracing::error!(path = %path.display(), reserve_bytes = self.reserve_bytes, "the disk is full; \
-                writes wait for space");
+    fn lacks_space(&self, full: &AtomicBool) {
+        if !full.swap(true, Ordering::Relaxed) {
+            tracing::error!(path = %self.directory.root.display(), reserve_bytes = self.reserve_bytes,
+                "the disk is full; writes wait for space");
         }
+    }
+
+    fn has_space(&self, full: &AtomicBool) {
+        full.store(false, Ordering::Relaxed);
+        tracing::info!(path = %self.directory.root.display(), "the disk has space again");
+    }
+
+    fn wait_for_space(&self, full: &AtomicBool) -> Result<(), StorageError> {
+        self.lacks_space(full);
         let state = self.state();
         let closing = state.closing
             || self.space.wait_timeout(state, FULL_RETRY).unwrap_or_else(PoisonError::into_inner).0.closing;
-        if closing { Err(StorageError::Full { path }) } else { self.usable() }
+        if closing { Err(StorageError::Full { path: self.directory.root.clone() }) } else { self.usable() }
     }
 }
 

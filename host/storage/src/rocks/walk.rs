@@ -4,18 +4,15 @@
 //! Only a walk over the present rows knows and learns; one over the rows of a moment only steps.
 use std::collections::VecDeque;
 
-use rocksdb::DBRawIteratorWithThreadMode;
 use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
 use synod_abi::Direction;
 use synod_machine::Table;
 
 use super::gaps::{Gap, Gaps, Moment};
-use super::handles::Database;
+use super::tables::RowIterator;
 
 /// A stretch is remembered if so many deleted rows lie in it: seeking costs as much as a few steps.
 const WORTHWHILE_ROWS: u64 = 32;
-
-pub(super) type RowIterator<'a> = DBRawIteratorWithThreadMode<'a, Database>;
 
 /// See the module.
 pub(super) struct Walk<'a> {

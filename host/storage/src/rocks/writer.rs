@@ -1,8 +1,8 @@
 //! The thread that brings log changes to disk: many in one batch, one sync per batch.
 //!
-//! It takes what is queued, writes it unsynced, publishes it (apply may follow), syncs the
-//! write-ahead log once, and then completes the callbacks, the newest first, because a newer one
-//! answers for the older. It purges behind the synced state.
+//! It takes what is queued, writes it unsynced, syncs the write-ahead log once, publishes that (the
+//! state may follow), and then completes the callbacks, the newest first, because a newer one
+//! answers for the older. It purges behind what the state has on disk.
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -48,7 +48,7 @@ impl Writer {
         drop(end);
     }
 
-    fn write(&self, mut changes: Vec<Queued>) -> Result<(), StorageError> {
+    fn write(&mut self, mut changes: Vec<Queued>) -> Result<(), StorageError> {
         let Some(last) = changes.last().map(|queued| queued.sequence) else {
             return Ok(());
         };
@@ -60,15 +60,38 @@ impl Writer {
         result
     }
 
-    fn persist(&self, changes: &[Queued], last: u64) -> Result<(), StorageError> {
+    fn persist(&mut self, changes: &[Queued], last: u64) -> Result<(), StorageError> {
         let appends = changes.iter().any(|queued| matches!(queued.change, Change::Append(_)));
         self.shared.write(appends, &|| self.batch(changes))?;
-        self.shared.publish(last);
+        self.shared.publish_written(last);
         if changes.iter().any(|queued| !matches!(queued.change, Change::Committed(_))) {
             self.shared.sync()?;
             self.shared.syncs.fetch_add(1, Ordering::Relaxed);
         }
+        self.shared.publish_durable(last);
+        let begins = changes.iter().filter_map(|queued| match &queued.change {
+            Change::Install { index, .. } | Change::Purge { beyond_end: Some((index, _)) } => Some(index + 1),
+            _ => None,
+        });
+        if let Some(first) = begins.max() {
+            self.removed_below(first);
+        }
         Ok(())
+    }
+
+    /// The records below `first` were deleted: frees their files.
+    fn removed_below(&mut self, first: u64) {
+        if first <= self.disk_first {
+            return;
+        }
+        let (from, to) = (record::key(self.disk_first), record::key(first - 1));
+        let removed = self.shared.database.delete_file_in_range_cf(self.shared.log.get(), from, to);
+        if let Err(error) = removed {
+            tracing::warn!(%error, "cannot remove files of purged records; compaction will");
+        }
+        self.disk_first = first;
+        let mut state = self.shared.state();
+        state.purged = state.purged.max(first);
     }
 
     fn batch(&self, changes: &[Queued]) -> WriteBatch {
@@ -84,7 +107,14 @@ impl Writer {
                 Change::Truncate { from, end } if from < end => {
                     batch.delete_range_cf(log, record::key(*from), record::key(*end))
                 }
-                Change::Truncate { .. } | Change::Purge => {}
+                Change::Truncate { .. } | Change::Purge { beyond_end: None } => {}
+                Change::Purge { beyond_end: Some((index, id)) } => {
+                    self.begin_behind(&mut batch, *index, id, index + 1);
+                }
+                Change::Install { generation, index, id, end } => {
+                    batch.put_cf(meta, super::KEY_GENERATION, generation.to_be_bytes());
+                    self.begin_behind(&mut batch, *index, id, *end);
+                }
                 Change::Vote(vote) => batch.put_cf(meta, super::KEY_VOTE, vote),
                 Change::Committed(Some(committed)) => batch.put_cf(meta, super::KEY_COMMITTED, committed),
                 Change::Committed(None) => batch.delete_cf(meta, super::KEY_COMMITTED),
@@ -93,20 +123,26 @@ impl Writer {
         batch
     }
 
+    /// The log begins behind `index`; its records below `end` go.
+    fn begin_behind(&self, batch: &mut WriteBatch, index: u64, id: &[u8], end: u64) {
+        let (from, to) = (record::key(self.disk_first), record::key(end));
+        batch.put_cf(self.shared.meta.get(), super::KEY_PURGED, record::encode_position(index, id));
+        if from < to {
+            batch.delete_range_cf(self.shared.log.get(), from, to);
+        }
+    }
+
     /// Purges what the book has purged, as far as the state is on disk.
     fn purge(&mut self) -> Result<(), StorageError> {
-        let applied = self.shared.applied_written.load(Ordering::Acquire);
+        let flushed = self.shared.flushed.load(Ordering::Acquire);
         let mut state = self.shared.state();
-        let (Some((index, id)), purged) = (state.book.take_purge_below(applied), state.purged) else {
+        let (Some((index, id)), purged) = (state.book.take_purge_below(flushed), state.purged) else {
             return Ok(());
         };
         drop(state);
         let end = index + 1;
         if end <= purged {
             return Ok(());
-        }
-        if self.shared.applied_durable.load(Ordering::Acquire) < end {
-            self.shared.sync()?;
         }
         let (log, meta) = (self.shared.log.get(), self.shared.meta.get());
         let remove = end.saturating_sub(self.disk_first) >= PURGE_STEP_RECORDS;
@@ -121,11 +157,7 @@ impl Writer {
         })?;
         self.shared.state().purged = end;
         if remove {
-            self.disk_first = end;
-            let removed = self.shared.database.delete_file_in_range_cf(log, from, record::key(index));
-            if let Err(error) = removed {
-                tracing::warn!(%error, "cannot remove files of purged records; compaction will");
-            }
+            self.removed_below(end);
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ fn with_wal(count: u64) -> (tempfile::TempDir, PathBuf) {
         append(&store, records(index, 1, 200));
     }
     drop(store);
-    let wal = std::fs::read_dir(folder.path().join("db"))
+    let wal = std::fs::read_dir(folder.path().join("log"))
         .expect("listed")
         .filter_map(Result::ok)
         .map(|entry| entry.path());

@@ -27,10 +27,10 @@ fn contents(root: &Path) -> BTreeMap<std::path::PathBuf, Option<Vec<u8>>> {
 fn a_newer_format_is_refused_and_nothing_is_changed() {
     let folder = tempfile::tempdir().expect("folder");
     drop(open(folder.path()));
-    std::fs::write(folder.path().join("FORMAT"), "synod data format 2\n").expect("written");
+    std::fs::write(folder.path().join("FORMAT"), "synod data format 3\n").expect("written");
     let before = contents(folder.path());
     let message = refusal(folder.path());
-    assert!(message.contains("format 2") && message.contains("knows format 1"), "{message}");
+    assert!(message.contains("format 3") && message.contains("knows format 2"), "{message}");
     assert!(before == contents(folder.path()));
     std::fs::write(folder.path().join("FORMAT"), "nonsense").expect("written");
     assert!(refusal(folder.path()).contains("FORMAT"));

@@ -29,9 +29,9 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn next_index<S: LogStore>(store: &S) -> u64 {
     let bounds = store.bounds().expect("bounds");
-    let purged = bounds
-        .purged
-        .map(|id| String::from_utf8_lossy(&id[2..]).parse::<u64>().expect("an id names its index"));
+    let purged = bounds.purged.map(|id| {
+        String::from_utf8_lossy(&id[..id.len() - 1]).parse::<u64>().expect("an id names its index")
+    });
     bounds.last.map(|last| last.index).or(purged).map_or(0, |index| index + 1)
 }
 
@@ -51,7 +51,11 @@ fn take<S: LogStore + StateStore>(store: &S, nth: u64, step: &Step) {
                 (next..next + count).map(|index| LogRecord { index, bytes: payload(index, nth, *length) });
             store.append(records.collect(), flushed);
         }),
-        Step::Truncate { back } => run(&|flushed| store.truncate_from(next.saturating_sub(*back), flushed)),
+        Step::Truncate { back } => {
+            let applied = store.applied().expect("applied").index.map_or(0, |index| index + 1);
+            let from = next.saturating_sub(*back).max(applied);
+            run(&|flushed| store.truncate_from(from, flushed));
+        }
         Step::Purge { back } => {
             if let Some(index) = next.checked_sub(1 + back) {
                 run(&|flushed| store.purge(index, id(index), flushed));

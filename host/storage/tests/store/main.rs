@@ -4,8 +4,10 @@
 mod consumed;
 mod crash;
 mod directory;
+mod durability;
 mod equivalence;
 mod full;
 mod install;
+mod lost;
 mod support;
 mod twins;

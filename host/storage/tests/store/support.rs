@@ -18,7 +18,7 @@ const ROLE: &str = "SYNOD_STORAGE_TEST_ROLE";
 pub(crate) fn small() -> RocksOptions {
     RocksOptions {
         block_cache_bytes: 1 << 20,
-        memtable_bytes: 6 << 20,
+        write_buffer_bytes: 4 << 20,
         wal_bytes: 12 << 20,
         log_tail_bytes: 600,
         reserve_bytes: 0,
@@ -30,7 +30,7 @@ pub(crate) fn open(root: &Path) -> RocksStore {
     RocksStore::open(root, &small()).expect("the store opens")
 }
 
-/// The payload of a record, which tells its index.
+/// The payload of a record, which tells its index and begins with its id.
 pub(crate) fn payload(index: u64, generation: u64, length: usize) -> Arc<[u8]> {
     let mut bytes = format!("{index}/{generation}/").into_bytes();
     bytes.resize(bytes.len().max(length), b'x');
@@ -42,7 +42,7 @@ pub(crate) fn records(from: u64, count: u64, length: usize) -> Vec<LogRecord> {
 }
 
 pub(crate) fn id(index: u64) -> Arc<[u8]> {
-    format!("id{index}").into_bytes().into()
+    format!("{index}/").into_bytes().into()
 }
 
 pub(crate) fn mark(index: u64) -> AppliedMark {

@@ -89,9 +89,9 @@ fn purge<S: LogStore + StateStore>(mut store: S, reopen: &impl Fn(S) -> S, seen:
     show!(
         seen,
         "waits for nothing",
-        store.wait_written(3),
-        store.wait_written(14),
-        store.wait_written(1_000)
+        store.wait_durable(3),
+        store.wait_durable(14),
+        store.wait_durable(1_000)
     );
     store
 }
@@ -221,6 +221,7 @@ fn memory_loses_what_was_not_synced_in_the_order_of_the_log() {
     let (flushed, lost) = crate::support::callback();
     store.append(records(1, 1, 5), flushed);
     commit(&store, 1, 3);
+    assert_eq!(store.flush().expect("queued").index, None, "not on disk yet");
     store.append(records(2, 1, 5), Box::new(|_| ()));
     assert_eq!((store.pending(), store.read(0..9, 99).expect("read").len()), (3, 3));
     let kept = store.crash(2);
@@ -232,6 +233,23 @@ fn memory_loses_what_was_not_synced_in_the_order_of_the_log() {
     append_unsynced(&kept);
     let again = kept.crash(0);
     assert_eq!(again.bounds().expect("bounds").last.map(|last| last.index), Some(1));
+}
+
+#[test]
+fn memory_goes_back_to_what_was_flushed_of_the_state() {
+    let store = MemoryStore::manual();
+    store.append(records(0, 3, 5), Box::new(|_| ()));
+    commit(&store, 0, 3);
+    store.flush().expect("queued");
+    commit(&store, 2, 3);
+    store.sync();
+    assert_eq!(
+        (store.applied().expect("applied").index, store.flush().expect("queued").index),
+        (Some(2), Some(0))
+    );
+    let again = store.crash(0);
+    assert_eq!(crate::support::assert_whole(&again, 3), Some(0));
+    assert_eq!(again.bounds().expect("bounds").last.map(|last| last.index), Some(2));
 }
 
 fn append_unsynced(store: &MemoryStore) {

@@ -64,6 +64,9 @@ fn what_cannot_be_is_refused_with_the_flag_and_the_reason() {
         ("heartbeat-ms = 300", Mode::Dev, "twice the heartbeat, 600"),
         ("election-max-ms = 400", Mode::Dev, "larger than --election-min-ms"),
         ("snapshot-entries = 0", Mode::Dev, "at least 1"),
+        ("block-cache-mib = 7", Mode::Dev, "--block-cache-mib is 7; it must be at least 8"),
+        ("write-buffer-mib = 0", Mode::Dev, "--write-buffer-mib is 0"),
+        ("open-files = 63", Mode::Dev, "--open-files is 63; it must be at least 64"),
     ];
     for (text, mode, expected) in table {
         let error = refused(text, mode);

@@ -49,3 +49,24 @@ fn a_purge_beyond_the_end_empties_the_log_and_what_was_not_written_is_waited_for
     book.append(&[record(51, 1)], 8).expect("goes on behind");
     assert_eq!(indexes(book.source(51, 99, 0)), [51]);
 }
+
+#[test]
+fn a_state_from_elsewhere_ends_the_log_or_keeps_what_follows_it() {
+    let filled = || {
+        let mut book = Book::new(0, None, None, 1_000);
+        book.append(&[record(0, 1), record(1, 1), record(2, 1)], 7).expect("in order");
+        book.purge(0, [1].into());
+        book
+    };
+    let mut book = filled();
+    assert_eq!(book.install(1, [9].into(), true), 2);
+    assert_eq!((book.first(), book.last(), book.next_purge()), (2, Some(Ok(record(2, 1))), None));
+    assert_eq!(book.purged(), Some(&(1, [9].into())));
+    let mut book = filled();
+    assert_eq!(book.install(1, [9].into(), false), 3);
+    assert_eq!((book.first(), book.last()), (2, None));
+    book.append(&[record(2, 1)], 8).expect("goes on behind");
+    let mut book = filled();
+    assert_eq!(book.install(50, [9].into(), false), 51);
+    assert_eq!((book.first(), book.last()), (51, None));
+}

@@ -1,0 +1,171 @@
+//! One generation of the state: a database of its own, without a write-ahead log.
+//!
+//! What it holds is on disk as far as RocksDB has flushed it, and RocksDB may flush at any moment:
+//! rows and applied mark of an entry are written together into one family, so a flush has all of an
+//! entry or nothing. Whoever writes to it sees to it that the log has the entry on disk before.
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rocksdb::properties::BACKGROUND_ERRORS;
+use rocksdb::{ReadOptions, ReadTier, WriteBatch, WriteOptions};
+use synod_machine::Write;
+
+use super::directory::{Directory, remove_folder};
+use super::gaps::Gaps;
+use super::handles::{Database, OwnedSnapshot};
+use super::options::{Prepared, without_log};
+use super::{lost, sort, tables};
+use crate::snapshot::{decode_mark, encode_mark};
+use crate::{AppliedMark, StorageError};
+
+/// See the module. Its folder goes with it if it was retired.
+pub(crate) struct Generation {
+    pub(crate) number: u64,
+    pub(crate) gaps: Gaps,
+    pub(crate) database: Arc<Database>,
+    root: PathBuf,
+    write: WriteOptions,
+    folder: Folder,
+}
+
+impl Generation {
+    /// Opens the generation, which must be there.
+    pub(crate) fn open(
+        directory: &Directory,
+        prepared: &Prepared,
+        number: u64,
+    ) -> Result<Self, StorageError> {
+        let folder = directory.state(number);
+        if !folder.join("CURRENT").exists() {
+            return Err(lost(&directory.root, &format!("the folder `{}` is missing", folder.display())));
+        }
+        Self::new(directory, prepared, number, false)
+    }
+
+    /// Creates the generation, which must not be there. Until it is kept, it goes when it is
+    /// dropped.
+    pub(crate) fn create(
+        directory: &Directory,
+        prepared: &Prepared,
+        number: u64,
+    ) -> Result<Self, StorageError> {
+        remove_folder(&directory.state(number))?;
+        let generation = Self::new(directory, prepared, number, true)?;
+        directory.sync()?;
+        Ok(generation)
+    }
+
+    fn new(
+        directory: &Directory,
+        prepared: &Prepared,
+        number: u64,
+        create: bool,
+    ) -> Result<Self, StorageError> {
+        let path = directory.state(number);
+        let folder = Folder { path: path.clone(), retired: AtomicBool::new(create) };
+        let mut options = prepared.state.clone();
+        options.create_if_missing(create);
+        options.set_error_if_exists(create);
+        let database =
+            Database::open(&options, &path).map_err(|error| super::opening(&directory.root, &error))?;
+        Ok(Self {
+            number,
+            gaps: Gaps::default(),
+            database: Arc::new(database),
+            root: directory.root.clone(),
+            write: without_log(),
+            folder,
+        })
+    }
+
+    /// It is the present one, or about to be.
+    pub(crate) fn keep(&self) {
+        self.folder.retired.store(false, Ordering::Release);
+    }
+
+    /// Its folder goes when the last view does.
+    pub(crate) fn retire(&self) {
+        self.folder.retired.store(true, Ordering::Release);
+    }
+
+    /// Writes rows and mark, into memory.
+    pub(crate) fn write(&self, writes: &[Write], mark: &[u8]) -> Result<(), rocksdb::Error> {
+        let mut batch = WriteBatch::default();
+        for write in writes {
+            tables::add(&mut batch, write);
+        }
+        batch.put(tables::MARK, mark);
+        self.database.write_opt(batch, &self.write)
+    }
+
+    /// Writes a batch of anything, into memory.
+    pub(crate) fn write_batch(&self, batch: WriteBatch) -> Result<(), StorageError> {
+        self.database.write_opt(batch, &self.write).map_err(|error| self.sort("cannot write to", &error))
+    }
+
+    /// Writes the mark, into memory.
+    pub(crate) fn write_mark(&self, mark: &AppliedMark) -> Result<(), StorageError> {
+        let mut batch = WriteBatch::default();
+        batch.put(tables::MARK, encode_mark(mark));
+        self.write_batch(batch)
+    }
+
+    /// How far its rows are, or were when `snapshot` was taken.
+    pub(crate) fn mark(&self, snapshot: Option<&OwnedSnapshot>) -> Result<AppliedMark, StorageError> {
+        let mut options = ReadOptions::default();
+        if let Some(snapshot) = snapshot {
+            options.set_snapshot(snapshot.get());
+        }
+        self.read_mark(&options)
+    }
+
+    /// How far its rows are on disk.
+    pub(crate) fn flushed(&self) -> Result<AppliedMark, StorageError> {
+        let mut options = ReadOptions::default();
+        options.set_read_tier(ReadTier::Persisted);
+        self.read_mark(&options)
+    }
+
+    /// Brings everything that is written to disk.
+    pub(crate) fn flush(&self) -> Result<(), StorageError> {
+        self.database.flush().map_err(|error| self.sort("cannot flush the state in", &error))
+    }
+
+    /// How many errors its flushes and compactions have met.
+    pub(crate) fn background_errors(&self) -> Result<u64, StorageError> {
+        let errors = self.database.property_int_value(BACKGROUND_ERRORS);
+        errors.map(Option::unwrap_or_default).map_err(|error| self.sort("cannot ask the state in", &error))
+    }
+
+    pub(crate) fn sort(&self, action: &str, error: &rocksdb::Error) -> StorageError {
+        sort(&self.root, action, error)
+    }
+
+    fn read_mark(&self, options: &ReadOptions) -> Result<AppliedMark, StorageError> {
+        let bytes = self.database.get_opt(tables::MARK, options);
+        let bytes = bytes.map_err(|error| self.sort("cannot read the state in", &error))?;
+        let mark = bytes.map_or(Some(AppliedMark::default()), |bytes| decode_mark(&bytes));
+        mark.ok_or_else(|| lost(&self.root, "the applied mark is malformed"))
+    }
+}
+
+/// A folder that is removed when it is dropped, if it was retired. As the last field of a
+/// generation it goes after the database.
+struct Folder {
+    path: PathBuf,
+    retired: AtomicBool,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.retired.load(Ordering::Acquire)
+            && let Err(error) = remove_folder(&self.path)
+        {
+            tracing::warn!(%error, "a state that is not the present one cannot be removed; the next start will");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! The thread that keeps the state: it flushes it when a purge of the log waits for that, and looks
+//! whether its flushes and compactions, which nobody waits for, have failed.
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::generation::Generation;
+use super::shared::{Keep, Shared};
+use crate::StorageError;
+
+/// How often the state is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// See the module.
+pub(crate) struct Keeper {
+    shared: Arc<Shared>,
+    present: Box<dyn Fn() -> Option<Arc<Generation>> + Send>,
+    /// The generation that was looked at last, and its errors then.
+    seen: (u64, u64),
+}
+
+impl Keeper {
+    /// `present` is the generation of the moment; none when the store has ended.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        present: impl Fn() -> Option<Arc<Generation>> + Send + 'static,
+    ) -> Self {
+        Self { shared, present: Box::new(present), seen: (0, 0) }
+    }
+
+    /// Works until the store is closed or fails.
+    pub(crate) fn run(mut self) {
+        let _end = EndOfKeeper(Arc::clone(&self.shared));
+        loop {
+            let kept = match self.shared.wait_to_keep(LOOK_EVERY) {
+                Keep::End => return,
+                Keep::Flush => self.with_present(Self::flush),
+                Keep::Look => self.with_present(Self::look),
+            };
+            if let Err(error) = kept
+                && let StorageError::Fatal(_) = self.shared.fail(error)
+            {
+                return;
+            }
+        }
+    }
+
+    fn with_present(
+        &mut self,
+        run: impl Fn(&mut Self, &Generation) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let Some(generation) = (self.present)() else { return Ok(()) };
+        run(self, &generation)
+    }
+
+    fn flush(&mut self, generation: &Generation) -> Result<(), StorageError> {
+        flush(&self.shared, generation)
+    }
+
+    /// Errors of the background show in nothing else until something is written.
+    fn look(&mut self, generation: &Generation) -> Result<(), StorageError> {
+        let now = (generation.number, generation.background_errors()?);
+        let before = if self.seen.0 == now.0 { self.seen.1 } else { 0 };
+        self.seen = now;
+        if now.1 > before || self.shared.is_state_full() {
+            return flush(&self.shared, generation);
+        }
+        self.shared.set_flushed(generation.flushed()?.index.map_or(0, |index| index + 1));
+        Ok(())
+    }
+}
+
+/// Flushes the state, and tells how far it is on disk. That there is no space for it is not an
+/// error: it is tried again.
+pub(crate) fn flush(shared: &Shared, generation: &Generation) -> Result<(), StorageError> {
+    match generation.flush() {
+        Ok(()) => shared.set_state_full(false),
+        Err(StorageError::Full { .. }) => shared.set_state_full(true),
+        Err(error) => return Err(error),
+    }
+    shared.set_flushed(generation.flushed()?.index.map_or(0, |index| index + 1));
+    Ok(())
+}
+
+/// However the keeper ends, nobody relies on it any more.
+struct EndOfKeeper(Arc<Shared>);
+
+impl Drop for EndOfKeeper {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(StorageError::Fatal("the thread that keeps the state has panicked".into()));
+        }
+    }
+}
