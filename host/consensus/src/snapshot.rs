@@ -1,9 +1,9 @@
 //! Snapshots on their way to a peer and from one.
 //!
-//! A position is named first, how far the state is on disk; the file is written when it is first sent, at the same or
-//! a later position, and is kept for other receivers and further attempts until the position moves
-//! past it. A checksum of the file travels with it, so that what was damaged on the way is sent
-//! again instead of stopping the receiver.
+//! A position is named first, how far the state is on disk; the file is written when it is first
+//! sent, at the same or a later position, and is kept for other receivers and further attempts
+//! until the position moves past it. A checksum of the file travels with it, so that what was
+//! damaged on the way is sent again instead of stopping the receiver.
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;

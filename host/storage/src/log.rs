@@ -1,9 +1,9 @@
 //! The Raft log and its vote, as bytes.
 //!
 //! One writer owns append, truncate, purge and vote, first in first out. It drains its queue into
-//! one batch, writes it unsynced, syncs the write-ahead log once, publishes what is durable, and then
-//! completes the callbacks, the newest first: one fsync per batch, whatever the number of appends in
-//! it.
+//! one batch, writes it unsynced, syncs the write-ahead log once, publishes what is durable, and
+//! then completes the callbacks, the newest first: one fsync per batch, whatever the number of
+//! appends in it.
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -46,8 +46,8 @@ pub trait LogStore: Clone + Send + Sync + 'static {
     fn truncate_from(&self, index: u64, flushed: Flushed);
     /// Removes every record up to `index`, included, and remembers `id` as the last purged. Readers
     /// see it at once; the disk follows when the state up to `index` is on disk, which it is asked
-    /// for, so after a crash before that the records are back. `flushed` waits for what was enqueued before it, not for
-    /// the removal.
+    /// for, so after a crash before that the records are back. `flushed` waits for what was
+    /// enqueued before it, not for the removal.
     fn purge(&self, index: u64, id: Arc<[u8]>, flushed: Flushed);
     /// Saves the vote.
     fn save_vote(&self, vote: Arc<[u8]>, flushed: Flushed);

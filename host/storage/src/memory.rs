@@ -1,11 +1,11 @@
 //! The store in memory: the twin of the RocksDB one, for tests and the simulator.
 //!
 //! It has no thread and no clock. Either every change is durable when its call returns
-//! ([`MemoryStore::new`]), or changes of the log queue up until the test calls [`MemoryStore::sync`],
-//! and a commit is durable with a flush that is queued behind it ([`MemoryStore::manual`]);
-//! [`MemoryStore::crash`] forgets what was not synced, and the state goes back to the last flush. Snapshots are files as with RocksDB, so that
-//! the twins can exchange them. It never waits: with a full disk, appends are held back and commits
-//! go on.
+//! ([`MemoryStore::new`]), or changes of the log queue up until the test calls
+//! [`MemoryStore::sync`], and a commit is durable with a flush that is queued behind it
+//! ([`MemoryStore::manual`]); [`MemoryStore::crash`] forgets what was not synced, and the state
+//! goes back to the last flush. Snapshots are files as with RocksDB, so that the twins can exchange
+//! them. It never waits: with a full disk, appends are held back and commits go on.
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,8 +43,8 @@ impl MemoryStore {
         Self::start(Disk::default(), None)
     }
 
-    /// An empty store on which the log is durable when [`sync`](Self::sync) is called, and the state
-    /// then as of the flushes before.
+    /// An empty store on which the log is durable when [`sync`](Self::sync) is called, and the
+    /// state then as of the flushes before.
     pub fn manual() -> Self {
         Self::start(Disk::default(), Some(Disk::default()))
     }

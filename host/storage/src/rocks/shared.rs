@@ -1,5 +1,5 @@
-//! What the store's handles and its threads share: the log's database, the queue of its changes, what
-//! the state owes the log, and the store's health.
+//! What the store's handles and its threads share: the log's database, the queue of its changes,
+//! what the state owes the log, and the store's health.
 //!
 //! One mutex covers the book and the queue, so that both have the same order. The disk is never
 //! touched under it.

@@ -44,8 +44,8 @@ impl RocksView {
         options
     }
 
-    /// The walk over the rows of `from..to` from the end that `direction` names; it will visit about
-    /// `rows` of them.
+    /// The walk over the rows of `from..to` from the end that `direction` names; it will visit
+    /// about `rows` of them.
     fn walk(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, rows: usize) -> Walk<'_> {
         let options = self.iterate_options();
         let iterator = RowIterator::new(&self.generation.database, options, table, (from, to));
