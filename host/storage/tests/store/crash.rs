@@ -107,7 +107,7 @@ fn a_flipped_bit_in_the_log_is_refused() {
         file.read_exact_at(&mut byte, at).expect("read");
         file.write_all_at(&[byte[0] ^ 4], at).expect("written");
         match RocksStore::open(folder.path(), &small()) {
-            Err(StorageError::Fatal(message)) => assert!(message.contains("new id"), "{message}"),
+            Err(StorageError::Fatal(message)) => assert!(message.contains("--replace-lost"), "{message}"),
             Err(other) => panic!("{other}"),
             Ok(_) => panic!("opened with a flipped bit at {place} %"),
         }

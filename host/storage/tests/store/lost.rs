@@ -57,7 +57,7 @@ fn a_state_that_is_ahead_of_its_log_is_refused() {
     delete_records(folder.path(), 12..20);
     let message = refusal(folder.path());
     assert!(message.contains("the state is that of entry 12, and the log ends with 11"), "{message}");
-    assert!(message.contains("new id"), "{message}");
+    assert!(message.contains("--replace-lost"), "{message}");
 }
 
 #[test]
