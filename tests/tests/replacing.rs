@@ -1,6 +1,6 @@
-//! Members lose their folders and are replaced, while clients write: in every order, half caught up,
-//! killed, wiped again, and with others that stand still. Nothing acknowledged is lost, and an old id
-//! never comes back.
+//! Members lose their folders and are replaced, while clients write: in every order, half caught
+//! up, killed, wiped again, and with others that stand still. Nothing acknowledged is lost, and an
+//! old id never comes back.
 //!
 //! The short form has a few random rounds, `make soak WHAT=replacing` 200.
 use std::time::Duration;

@@ -132,6 +132,9 @@ pub enum ServeError {
     /// A received snapshot is not what its sender announced.
     #[error("the snapshot arrived damaged: {0}; it is to be sent again")]
     Damaged(String),
+    /// There is no room for a snapshot: it is to be sent again when there is.
+    #[error("there is no room for the snapshot: {0}")]
+    NoRoom(String),
     /// The member has stopped.
     #[error(transparent)]
     Stopped(#[from] Stopped),

@@ -39,6 +39,7 @@ pub use members::ChangeError;
 pub use network::{Peer, PeerError, PeerNetwork};
 pub use pending::{PendingEntry, ProposalOutcome, Refusal};
 pub use raft::Raft;
+pub use serve::SnapshotOffer;
 pub use settings::{BadSettings, Blocking, Settings};
 pub use snapshot::OutgoingSnapshot;
 pub use status::{PeerProgress, Status};

@@ -24,11 +24,11 @@ use crate::types::{SnapshotMeta, Types};
 const CHECKSUM_CHUNK_BYTES: usize = 256 * 1_024;
 
 /// What openraft passes around as a snapshot's contents.
-pub(crate) enum SnapshotData<RT: AsyncRuntime, S> {
+pub(crate) enum SnapshotData<RT: AsyncRuntime, S: StateStore> {
     /// The present state, written to a file when it is needed.
     Here(Arc<SnapshotSource<RT, S>>),
-    /// A file from a peer.
-    Received(SnapshotFile),
+    /// What came from a peer, verified and on disk.
+    Received(S::Incoming),
 }
 
 /// A snapshot file to be sent to a peer. While a clone of it lives, the file does.

@@ -114,16 +114,17 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> RaftStateMachine<Types<RT>> fo
         meta: &SnapshotMeta,
         snapshot: SnapshotData<RT, S>,
     ) -> io::Result<()> {
-        let file = match snapshot {
-            SnapshotData::Received(file) => file,
-            SnapshotData::Here(source) => source.prepare(meta).await.map_err(storage_io)?.file,
-        };
         let state = self.state.clone();
-        self.source
-            .blocking()
-            .run::<RT, _>(move || state.install_snapshot(&file))
-            .await?
-            .map_err(storage_io)?;
+        let blocking = self.source.blocking();
+        let incoming = match snapshot {
+            SnapshotData::Received(incoming) => incoming,
+            SnapshotData::Here(source) => {
+                let file = source.prepare(meta).await.map_err(storage_io)?.file;
+                let state = state.clone();
+                blocking.run::<RT, _>(move || state.prepare(&file)).await?.map_err(storage_io)?
+            }
+        };
+        blocking.run::<RT, _>(move || state.install(incoming)).await?.map_err(storage_io)?;
         self.membership = None;
         self.source.moved_to(meta.clone()).await;
         self.applier.restored().await.map_err(std::io::Error::other)

@@ -4,5 +4,6 @@ mod disk;
 mod elections;
 mod encodings;
 mod failures;
+mod offers;
 mod snapshots;
 mod suite;

@@ -2,8 +2,8 @@
 //! RocksDB, and in memory for tests and the simulator.
 //!
 //! Two traits, [`LogStore`] and [`StateStore`], and the [`IdentityFile`] beside the databases are
-//! all that the rest of the host sees. It knows neither Raft (records, votes and positions are bytes
-//! and numbers) nor what rows mean.
+//! all that the rest of the host sees. It knows neither Raft (records, votes and positions are
+//! bytes and numbers) nor what rows mean.
 mod error;
 mod identity;
 mod log;
@@ -15,7 +15,7 @@ mod state;
 pub use error::{Health, StorageError};
 pub use identity::{Databases, IdentityFile, Joined, MemberIdentity};
 pub use log::{Flushed, LogBounds, LogRecord, LogStore};
-pub use memory::{MemoryStore, MemoryView};
-pub use rocks::{InstallHook, RocksOptions, RocksStore, RocksView};
+pub use memory::{MemoryIncoming, MemoryStore, MemoryView};
+pub use rocks::{InstallHook, RocksIncoming, RocksOptions, RocksStore, RocksView};
 pub use state::{AppliedMark, InstallStep, SnapshotFile, SnapshotMeta, StateStore};
 pub use synod_machine::Fatal;

@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use synod_machine::Table;
 
-use self::disk::{Change, Core, Disk, Rows, position};
+use self::disk::{Change, Core, Disk, Rows, Tables, position};
 use crate::snapshot;
-use crate::{Flushed, InstallStep, SnapshotFile, StorageError};
+use crate::{AppliedMark, Flushed, SnapshotFile, StorageError};
 
 mod disk;
 mod log;
@@ -27,6 +27,12 @@ pub use self::state::MemoryView;
 #[derive(Clone)]
 pub struct MemoryStore {
     shared: Arc<Shared>,
+}
+
+/// A received snapshot of a [`MemoryStore`].
+pub struct MemoryIncoming {
+    tables: Box<Tables>,
+    mark: AppliedMark,
 }
 
 struct Shared {
@@ -128,12 +134,7 @@ impl MemoryStore {
             .for_each(|flushed| flushed(Err(error.clone())));
     }
 
-    /// Installs a snapshot, calling `on_step` after each step.
-    pub fn install_snapshot_with(
-        &self,
-        file: &SnapshotFile,
-        on_step: &dyn Fn(InstallStep),
-    ) -> Result<(), StorageError> {
+    fn read_snapshot(&self, file: &SnapshotFile) -> Result<MemoryIncoming, StorageError> {
         drop(self.usable()?);
         let mut tables: [Rows; Table::ALL.len()] = Default::default();
         let meta = snapshot::read_rows(&file.path, &mut |table, key, value| {
@@ -146,16 +147,7 @@ impl MemoryStore {
                 file.path.display()
             )));
         }
-        for step in
-            [InstallStep::Verified, InstallStep::GenerationCreated, InstallStep::Loaded, InstallStep::Flushed]
-        {
-            on_step(step);
-        }
-        self.change(Change::Install(Box::new(tables.map(Arc::new)), meta.mark), None);
-        self.sync();
-        on_step(InstallStep::Switched);
-        on_step(InstallStep::OldDropped);
-        Ok(())
+        Ok(MemoryIncoming { tables: Box::new(tables.map(Arc::new)), mark: meta.mark })
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {

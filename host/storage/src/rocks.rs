@@ -24,6 +24,7 @@ mod writer;
 
 use std::path::Path;
 
+pub use install::RocksIncoming;
 pub use options::{InstallHook, RocksOptions};
 pub use state::RocksView;
 pub use store::RocksStore;

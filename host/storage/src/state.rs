@@ -116,6 +116,9 @@ impl InstallStep {
 pub trait StateStore: Clone + Send + Sync + 'static {
     /// Rows, as they were at one moment or as they are.
     type View: StateView + Send + Sync + 'static;
+    /// A snapshot that was received and is a whole state, but not yet the present one. It is
+    /// removed if it is dropped.
+    type Incoming: Send + 'static;
 
     /// How far the state is.
     fn applied(&self) -> Result<AppliedMark, StorageError>;
@@ -135,12 +138,23 @@ pub trait StateStore: Clone + Send + Sync + 'static {
     fn build_snapshot(&self) -> Result<SnapshotFile, StorageError>;
     /// An empty file to receive a snapshot into.
     fn receive_path(&self) -> Result<PathBuf, StorageError>;
-    /// Takes over a received file and reads what it claims to be of; only installing verifies the
+    /// Takes over a received file and reads what it claims to be of; only preparing verifies the
     /// rows.
     fn open_snapshot(&self, path: &Path) -> Result<SnapshotFile, StorageError>;
-    /// Installs a received file: verifies it, loads it into a new generation, and switches, which
-    /// removes the log up to its entry, or all of it if its record of that entry is another one.
-    /// The old generation goes when its last reader does. Blocks. Killed at any step, the member
-    /// starts with either the old or the new whole.
-    fn install_snapshot(&self, file: &SnapshotFile) -> Result<(), StorageError>;
+    /// Whether there is room to receive a snapshot of this length and to make it a state.
+    /// [`StorageError::Full`] if there is not.
+    fn room_for(&self, length_bytes: u64) -> Result<(), StorageError>;
+    /// Verifies a received file and loads it into a new generation, on disk. Blocks, while others
+    /// go on reading and writing. [`StorageError::BadSnapshot`] and [`StorageError::Full`] leave
+    /// everything as it was. Killed at any step, the member starts with what it had.
+    fn prepare(&self, file: &SnapshotFile) -> Result<Self::Incoming, StorageError>;
+    /// Makes a prepared snapshot the state: one synced batch of the log, which also removes the log
+    /// up to its entry, or all of it if its record of that entry is another one. The old generation
+    /// goes when its last reader does. Killed at any step, the member starts with either the old or
+    /// the new whole.
+    fn install(&self, incoming: Self::Incoming) -> Result<(), StorageError>;
+    /// [`prepare`](Self::prepare), then [`install`](Self::install).
+    fn install_snapshot(&self, file: &SnapshotFile) -> Result<(), StorageError> {
+        self.install(self.prepare(file)?)
+    }
 }

@@ -16,7 +16,7 @@ use synod_storage::{Fatal, StateStore};
 use super::disk::Disk;
 use crate::{
     Applier, CommittedEntry, CommittedPayload, EntryId, MemberInfo, OutgoingSnapshot, Peer, PeerError,
-    PeerNetwork, ProposalOutcome, Raft, ServeError, Settings, TokioRuntime,
+    PeerNetwork, ProposalOutcome, Raft, ServeError, Settings, SnapshotOffer, TokioRuntime,
 };
 
 /// How long a test waits for anything.
@@ -150,6 +150,11 @@ impl<D: Disk> PeerNetwork for Link<D> {
         snapshot: OutgoingSnapshot,
     ) -> Result<Bytes, PeerError> {
         let raft = self.reach(peer)?;
+        if let SnapshotOffer::NotNeeded { answer } =
+            raft.serve_snapshot_offer(&header).await.map_err(failed)?
+        {
+            return Ok(answer);
+        }
         self.hub.snapshots_sent.fetch_add(1, Ordering::SeqCst);
         let mut bytes = std::fs::read(&snapshot.file.path).unwrap();
         if self.hub.damage_next_snapshot.swap(false, Ordering::SeqCst) {

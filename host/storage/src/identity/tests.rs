@@ -21,8 +21,8 @@ fn refusal(root: &Path) -> String {
 /// A folder with databases, as far as an identity looks at them.
 fn created(root: &Path) -> IdentityFile {
     let file = open(root);
-    std::fs::create_dir_all(root.join("db")).expect("created");
-    std::fs::write(root.join("db/CURRENT"), "MANIFEST").expect("written");
+    std::fs::create_dir_all(root.join("log")).expect("created");
+    std::fs::write(root.join("log/CURRENT"), "MANIFEST").expect("written");
     file.opened().expect("written");
     file
 }
@@ -90,7 +90,7 @@ fn creating_may_be_done_again_and_created_databases_must_be_there() {
     drop(open(folder.path()));
     drop(open(folder.path()));
     drop(created(folder.path()));
-    std::fs::remove_dir_all(folder.path().join("db")).expect("removed");
+    std::fs::remove_dir_all(folder.path().join("log")).expect("removed");
     assert!(refusal(folder.path()).contains("its databases are gone"));
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use synod_abi::Direction;
 use synod_machine::{Fatal, RangeLimit, Row, StateView, Table, Write};
 
-use super::disk::{Rows, Tables, position};
-use super::{MemoryStore, Shared};
+use super::disk::{Change, Rows, Tables, position};
+use super::{MemoryIncoming, MemoryStore, Shared};
 use crate::snapshot::{self, SnapshotWriter};
 use crate::{AppliedMark, SnapshotFile, StateStore, StorageError};
 
@@ -73,6 +73,7 @@ fn chunk<'a>(
 
 impl StateStore for MemoryStore {
     type View = MemoryView;
+    type Incoming = MemoryIncoming;
 
     fn applied(&self) -> Result<AppliedMark, StorageError> {
         Ok(self.usable()?.now.mark.clone())
@@ -122,7 +123,19 @@ impl StateStore for MemoryStore {
         snapshot::open_snapshot(path)
     }
 
-    fn install_snapshot(&self, file: &SnapshotFile) -> Result<(), StorageError> {
-        self.install_snapshot_with(file, &|_| ())
+    fn room_for(&self, _length_bytes: u64) -> Result<(), StorageError> {
+        let full = self.usable()?.full;
+        if full { Err(StorageError::Full { path: self.shared.folder.clone() }) } else { Ok(()) }
+    }
+
+    fn prepare(&self, file: &SnapshotFile) -> Result<MemoryIncoming, StorageError> {
+        self.read_snapshot(file)
+    }
+
+    fn install(&self, incoming: MemoryIncoming) -> Result<(), StorageError> {
+        drop(self.usable()?);
+        self.change(Change::Install(incoming.tables, incoming.mark), None);
+        self.sync();
+        Ok(())
     }
 }

@@ -211,7 +211,7 @@ impl Directory {
             let name = entry.file_name();
             let number = name.to_str().and_then(|name| name.strip_prefix(STATE_PREFIX)?.parse::<u64>().ok());
             if number.is_some_and(|number| Some(number) != present) {
-                tracing::info!(path = %entry.path().display(), "removing a state that is not the present one");
+                tracing::info!(path = %entry.path().display(), "removing a former state");
                 remove_folder(&entry.path())?;
             }
         }

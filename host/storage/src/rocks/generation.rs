@@ -162,7 +162,7 @@ impl Drop for Folder {
         if self.retired.load(Ordering::Acquire)
             && let Err(error) = remove_folder(&self.path)
         {
-            tracing::warn!(%error, "a state that is not the present one cannot be removed; the next start will");
+            tracing::warn!(%error, "a former state cannot be removed; the next start will");
         }
     }
 }

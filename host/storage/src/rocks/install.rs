@@ -1,10 +1,11 @@
-//! Installing a snapshot: into a new generation beside the present one, then one synced batch of
-//! the log that switches.
+//! Installing a snapshot: it is prepared as a new generation beside the present one, however long
+//! that takes; then one synced batch of the log switches.
 //!
 //! Before the switch nothing refers to the new generation, after it nothing to the old one: opening
 //! the store removes whatever is not the present one. The batch goes the way of every change of the
 //! log, so nothing that was queued before it comes after it. Readers of the old generation keep it
 //! until they are done.
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 
 use rocksdb::WriteBatch;
@@ -18,8 +19,16 @@ use crate::{AppliedMark, InstallStep, LogStore, SnapshotFile, SnapshotMeta, Stor
 /// Rows are written to the new generation in batches of about this size.
 const BATCH_BYTES: usize = 1_024 * 1_024;
 
+/// A received snapshot as a generation of its own, on disk, to which nothing refers yet. It is
+/// removed if it is dropped.
+pub struct RocksIncoming {
+    generation: Generation,
+    index: u64,
+    mark: AppliedMark,
+}
+
 impl RocksStore {
-    /// Installs a snapshot, calling `on_step` after each step.
+    /// Prepares and installs a snapshot, calling `on_step` after each step.
     ///
     /// # Errors
     /// [`StorageError::BadSnapshot`] and [`StorageError::Full`] leave everything as it was.
@@ -28,16 +37,17 @@ impl RocksStore {
         file: &SnapshotFile,
         on_step: &dyn Fn(InstallStep),
     ) -> Result<(), StorageError> {
+        self.install_with(self.prepare_with(file, on_step)?, on_step)
+    }
+
+    pub(crate) fn prepare_with(
+        &self,
+        file: &SnapshotFile,
+        on_step: &dyn Fn(InstallStep),
+    ) -> Result<RocksIncoming, StorageError> {
         let inner = self.inner();
-        let _turn = inner.turn();
+        let _one_at_a_time = inner.preparing();
         self.shared().usable()?;
-        let step = |step: InstallStep| {
-            tracing::debug!(step = step.name(), "installing a snapshot");
-            on_step(step);
-            if let Some(hook) = &inner.on_install_step {
-                hook(step);
-            }
-        };
         let bad = |what: &str| {
             StorageError::BadSnapshot(format!("the snapshot file {} {what}", file.path.display()))
         };
@@ -46,45 +56,59 @@ impl RocksStore {
             return Err(bad("is not of what was announced"));
         }
         let index = meta.mark.index.ok_or_else(|| bad("is of no entry"))?;
-        step(InstallStep::Verified);
+        self.step(InstallStep::Verified, on_step);
 
-        let old = Arc::clone(&inner.generation());
-        let generation = Generation::create(&self.shared().directory, &inner.prepared, old.number + 1)?;
-        step(InstallStep::GenerationCreated);
+        let number = inner.next_generation.fetch_add(1, Ordering::Relaxed);
+        let generation = Generation::create(&self.shared().directory, &inner.prepared, number)?;
+        self.step(InstallStep::GenerationCreated, on_step);
 
         let loaded = load(file, &generation)?;
         if loaded != meta {
             return Err(bad("changed while it was read"));
         }
-        step(InstallStep::Loaded);
+        self.step(InstallStep::Loaded, on_step);
 
         generation.flush()?;
-        step(InstallStep::Flushed);
+        self.step(InstallStep::Flushed, on_step);
+        Ok(RocksIncoming { generation, index, mark: meta.mark })
+    }
 
-        self.switch(Arc::new(generation), index, &meta.mark)?;
-        step(InstallStep::Switched);
-
+    pub(crate) fn install_with(
+        &self,
+        incoming: RocksIncoming,
+        on_step: &dyn Fn(InstallStep),
+    ) -> Result<(), StorageError> {
+        let inner = self.inner();
+        let _turn = inner.turn();
+        self.shared().usable()?;
+        let old = Arc::clone(&inner.generation());
+        self.switch(incoming)?;
+        self.step(InstallStep::Switched, on_step);
         old.retire();
         drop(old);
-        step(InstallStep::OldDropped);
+        self.step(InstallStep::OldDropped, on_step);
         Ok(())
     }
 
+    fn step(&self, step: InstallStep, on_step: &dyn Fn(InstallStep)) {
+        tracing::debug!(step = step.name(), "installing a snapshot");
+        on_step(step);
+        if let Some(hook) = &self.inner().on_install_step {
+            hook(step);
+        }
+    }
+
     /// The one batch that makes the new generation the present one.
-    fn switch(
-        &self,
-        generation: Arc<Generation>,
-        index: u64,
-        mark: &AppliedMark,
-    ) -> Result<(), StorageError> {
+    fn switch(&self, incoming: RocksIncoming) -> Result<(), StorageError> {
+        let RocksIncoming { generation, index, mark } = incoming;
         let (inner, shared) = (self.inner(), self.shared());
         generation.keep();
         if let Err(error) = self.queue_switch(generation.number, index, &mark.id) {
             // Whether it was written is not known, so neither generation may go.
             return Err(shared.fail(error));
         }
-        *inner.generation_to_switch() = generation;
-        inner.set_mark(mark.clone());
+        *inner.generation_to_switch() = Arc::new(generation);
+        inner.set_mark(mark);
         shared.installed(index + 1);
         Ok(())
     }

@@ -93,6 +93,13 @@ impl Opened {
     }
 }
 
+/// Options of a write that is on disk when it returns.
+fn synced() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.set_sync(true);
+    options
+}
+
 fn open_log(
     directory: &Directory,
     prepared: &Prepared,

@@ -3,13 +3,13 @@
 //!
 //! One mutex covers the book and the queue, so that both have the same order. The disk is never
 //! touched under it.
+mod space;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
-
-use rocksdb::WriteBatch;
 
 use super::book::Book;
 use super::directory::Directory;
@@ -22,10 +22,6 @@ const QUEUE_CHANGES: usize = 4_096;
 const QUEUE_BYTES: usize = 64 * 1_024 * 1_024;
 /// Bytes of records that the writer puts into one batch, if more than one change waits.
 const BATCH_BYTES: usize = 16 * 1_024 * 1_024;
-/// How often a full disk is tried again.
-const FULL_RETRY: Duration = Duration::from_millis(200);
-/// What RocksDB says about a file on which a write failed.
-const PREVIOUS_ERROR: &str = "previous error";
 
 /// A change of the log, as the writer brings it to disk.
 pub(crate) enum Change {
@@ -369,104 +365,6 @@ impl Shared {
     pub(crate) fn begin_close(&self) {
         self.state().closing = true;
         self.wake_all();
-    }
-
-    /// Writes a batch to the log, unsynced, waiting for space while the disk is full. With
-    /// `appends`, already while less than the reserve is free.
-    pub(crate) fn write(&self, appends: bool, build: &dyn Fn() -> WriteBatch) -> Result<(), StorageError> {
-        self.patiently(&self.log_full, || {
-            if appends && self.below_reserve() {
-                return Err(StorageError::Full { path: self.directory.root.clone() });
-            }
-            self.database.write(build()).map_err(|error| self.sort("cannot write to", &error))
-        })
-    }
-
-    /// Writes to the state, waiting for space while it cannot be flushed for want of it.
-    pub(crate) fn write_state(
-        &self,
-        write: impl Fn() -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
-        self.patiently(&self.state_full, write)
-    }
-
-    fn patiently(
-        &self,
-        full: &AtomicBool,
-        write: impl Fn() -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
-        loop {
-            self.usable()?;
-            match write() {
-                Ok(()) => {
-                    if full.load(Ordering::Relaxed) && !self.below_reserve() {
-                        self.has_space(full);
-                    }
-                    return Ok(());
-                }
-                Err(StorageError::Full { .. }) => self.wait_for_space(full)?,
-                Err(error) => return Err(self.fail(error)),
-            }
-        }
-    }
-
-    /// Writes as [`write`](Self::write), and syncs the write-ahead log.
-    pub(crate) fn write_synced(&self, build: &dyn Fn() -> WriteBatch) -> Result<(), StorageError> {
-        self.write(false, build)?;
-        self.sync()
-    }
-
-    /// Syncs the write-ahead log. A failed sync is fatal, whatever its cause: the system may have
-    /// dropped what it could not write.
-    pub(crate) fn sync(&self) -> Result<(), StorageError> {
-        self.database.flush_wal(true).map_err(|error| {
-            let full = self.log_full.load(Ordering::Relaxed);
-            let after_full = full && error.to_string().contains(PREVIOUS_ERROR);
-            let advice =
-                if after_full { "; the disk was full: free space and start the member again" } else { "" };
-            self.fail(StorageError::Fatal(format!(
-                "cannot sync the log in {}: {error}{advice}",
-                self.directory.root.display()
-            )))
-        })
-    }
-
-    /// Whether the state lacks space.
-    pub(crate) fn is_state_full(&self) -> bool {
-        self.state_full.load(Ordering::Relaxed)
-    }
-
-    /// The state could not be flushed for want of space, or was.
-    pub(crate) fn set_state_full(&self, is_full: bool) {
-        if is_full {
-            self.lacks_space(&self.state_full);
-        } else if self.is_state_full() {
-            self.has_space(&self.state_full);
-        }
-    }
-
-    fn below_reserve(&self) -> bool {
-        self.reserve_bytes > 0 && self.directory.free_bytes().is_some_and(|free| free < self.reserve_bytes)
-    }
-
-    fn lacks_space(&self, full: &AtomicBool) {
-        if !full.swap(true, Ordering::Relaxed) {
-            tracing::error!(path = %self.directory.root.display(), reserve_bytes = self.reserve_bytes,
-                "the disk is full; writes wait for space");
-        }
-    }
-
-    fn has_space(&self, full: &AtomicBool) {
-        full.store(false, Ordering::Relaxed);
-        tracing::info!(path = %self.directory.root.display(), "the disk has space again");
-    }
-
-    fn wait_for_space(&self, full: &AtomicBool) -> Result<(), StorageError> {
-        self.lacks_space(full);
-        let state = self.state();
-        let closing = state.closing
-            || self.space.wait_timeout(state, FULL_RETRY).unwrap_or_else(PoisonError::into_inner).0.closing;
-        if closing { Err(StorageError::Full { path: self.directory.root.clone() }) } else { self.usable() }
     }
 }
 

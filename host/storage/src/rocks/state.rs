@@ -9,6 +9,7 @@ use synod_machine::{Fatal, RangeLimit, Row, StateView, Table, Write};
 
 use super::generation::Generation;
 use super::handles::OwnedSnapshot;
+use super::install::RocksIncoming;
 use super::keeper;
 use super::store::RocksStore;
 use super::tables::{RowIterator, with_key};
@@ -18,6 +19,9 @@ use crate::{AppliedMark, LogStore, SnapshotFile, StateStore, StorageError};
 
 /// Bytes that building a snapshot asks the disk for at once.
 const READAHEAD_BYTES: usize = 2 * 1_024 * 1_024;
+
+/// A received snapshot lies on the disk twice until it is installed: as the file, and as a state.
+const STATE_OF_FILE: u64 = 2;
 
 /// Rows of a [`RocksStore`]. It keeps its generation open and on disk.
 pub struct RocksView {
@@ -99,6 +103,7 @@ impl StateView for RocksView {
 
 impl StateStore for RocksStore {
     type View = RocksView;
+    type Incoming = RocksIncoming;
 
     fn applied(&self) -> Result<AppliedMark, StorageError> {
         self.shared().usable()?;
@@ -177,8 +182,16 @@ impl StateStore for RocksStore {
         snapshot::open_snapshot(path)
     }
 
-    fn install_snapshot(&self, file: &SnapshotFile) -> Result<(), StorageError> {
-        self.install_snapshot_with(file, &|_| ())
+    fn room_for(&self, length_bytes: u64) -> Result<(), StorageError> {
+        self.shared().room_for(length_bytes.saturating_mul(STATE_OF_FILE))
+    }
+
+    fn prepare(&self, file: &SnapshotFile) -> Result<RocksIncoming, StorageError> {
+        self.prepare_with(file, &|_| ())
+    }
+
+    fn install(&self, incoming: RocksIncoming) -> Result<(), StorageError> {
+        self.install_with(incoming, &|_| ())
     }
 }
 

@@ -28,6 +28,9 @@ pub(crate) struct Inner {
     generation: Present,
     mark: Mutex<AppliedMark>,
     turn: Mutex<()>,
+    preparing: Mutex<()>,
+    /// The number of the generation that is created next.
+    pub(crate) next_generation: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) prepared: Prepared,
     pub(crate) on_install_step: Option<InstallHook>,
@@ -43,10 +46,10 @@ impl RocksStore {
     /// was changed. [`StorageError::Fatal`] if its data is damaged or lost.
     pub fn open(root: &Path, options: &RocksOptions) -> Result<Self, StorageError> {
         let opened = Opened::new(root, options)?;
-        let Opened { directory, lock, prepared, database, log, disk_first, generation, mark } =
-            opened;
+        let Opened { directory, lock, prepared, database, log, disk_first, generation, mark } = opened;
         let flushed = mark.index.map_or(0, |index| index + 1);
         let shared = Arc::new(Shared::new(database, directory, log, flushed, options.reserve_bytes)?);
+        let next_generation = AtomicU64::new(generation.number + 1);
         let generation: Present = Arc::new(RwLock::new(Arc::new(generation)));
         let writer = Writer::new(Arc::clone(&shared), disk_first);
         let present = Arc::downgrade(&generation);
@@ -61,6 +64,8 @@ impl RocksStore {
             generation,
             mark: Mutex::new(mark),
             turn: Mutex::new(()),
+            preparing: Mutex::new(()),
+            next_generation,
             threads: Mutex::new(vec![writer]),
             prepared,
             on_install_step: options.on_install_step.clone(),
@@ -106,6 +111,11 @@ impl Inner {
     /// One commit or install at a time.
     pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One snapshot is prepared at a time.
+    pub(crate) fn preparing(&self) -> MutexGuard<'_, ()> {
+        self.preparing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {

@@ -1,5 +1,5 @@
-//! How a member with an empty folder comes to its cluster: by forming it with others, or in place of
-//! a lost member of one that was formed before.
+//! How a member with an empty folder comes to its cluster: by forming it with others, or in place
+//! of a lost member of one that was formed before.
 //!
 //! Exactly one member forms: the first of the sorted list. It collects everybody's id, draws the
 //! cluster's id, has each of the others promise itself to both, and only then initializes the
@@ -142,8 +142,8 @@ impl Former {
         Ok(Duration::ZERO)
     }
 
-    /// Of a member with an empty folder that meets a cluster: it joins in place of a lost member, if
-    /// it was told so.
+    /// Of a member with an empty folder that meets a cluster: it joins in place of a lost member,
+    /// if it was told so.
     async fn stand_in(&self, formed: &[&HelloReply]) -> Result<(), StartError> {
         let newest = formed.iter().max_by_key(|reply| reply.members_at).expect("there is one");
         let cluster = cluster_of(newest).ok_or_else(|| StartError::fatal("a formed cluster has an id"))?;

@@ -18,7 +18,8 @@ use crate::server::ports::NodeRaft;
 const EVERY: Duration = Duration::from_millis(100);
 /// How long a change may take to be committed before it is looked at again.
 const CHANGE_TIMEOUT: Duration = Duration::from_millis(5_000);
-/// Entries that a member may lack and still be given a vote: no more than followers lack under load.
+/// Entries that a member may lack and still be given a vote: no more than followers lack under
+/// load.
 const CAUGHT_UP_ENTRIES: u64 = 64;
 
 /// Keeps the members until the member ends.

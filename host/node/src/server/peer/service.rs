@@ -13,7 +13,7 @@ use synod_api::peer::{
     PromiseReply, PromiseRequest, ReadIndexReply, ReadIndexRequest, ReplaceReply, ReplaceRequest, Route,
     SnapshotChunk, TouchReply, TouchRequest,
 };
-use synod_consensus::{ReadIndexError, ServeError};
+use synod_consensus::{ReadIndexError, ServeError, SnapshotOffer};
 use synod_service::TOUCHES_PER_BUNDLE;
 use synod_service::ports::{ForwardLink, Touched};
 use synod_storage::StateStore;
@@ -143,7 +143,11 @@ impl Peer for PeerService {
         let first =
             chunks.message().await?.ok_or_else(|| Status::invalid_argument("a snapshot without a header"))?;
         let from = self.check(first.route.as_ref())?;
-        let announced = self.raft.announced_length_bytes(&first.header).map_err(serve_error)?;
+        let offer = self.raft.serve_snapshot_offer(&first.header).await.map_err(serve_error)?;
+        let announced = match offer {
+            SnapshotOffer::Wanted { length_bytes } => length_bytes,
+            SnapshotOffer::NotNeeded { answer } => return Ok(self.answer(from, answer)),
+        };
         if announced != first.total_bytes {
             return Err(Status::invalid_argument("the header announces another length than the chunk"));
         }
@@ -306,6 +310,7 @@ fn serve_error(error: ServeError) -> Status {
     match error {
         ServeError::Decode(_) => Status::invalid_argument(error.to_string()),
         ServeError::Damaged(_) => Status::data_loss(error.to_string()),
+        ServeError::NoRoom(_) => Status::resource_exhausted(error.to_string()),
         ServeError::Stopped(_) => Status::unavailable(error.to_string()),
     }
 }

@@ -100,8 +100,8 @@ impl Leader {
         self.last_entry
     }
 
-    /// The fuel that the next entry may take: less if what is in flight has much to do already. None
-    /// if nothing is to be proposed now.
+    /// The fuel that the next entry may take: less if what is in flight has much to do already.
+    /// None if nothing is to be proposed now.
     fn fuel_room(&self, entries_in_flight: usize) -> Option<u64> {
         let in_flight = self.in_flight.iter().map(|entry| entry.fuel).fold(0, u64::saturating_add);
         let room = FUEL_IN_FLIGHT.saturating_sub(in_flight).min(limits::ENTRY_FUEL);

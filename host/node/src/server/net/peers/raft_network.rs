@@ -104,9 +104,10 @@ async fn read_chunks(
 fn peer_error(status: Status) -> PeerError {
     let message = status.message().to_owned();
     match status.code() {
-        tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => {
-            PeerError::Unreachable(message)
-        }
+        tonic::Code::Unavailable
+        | tonic::Code::DeadlineExceeded
+        | tonic::Code::Cancelled
+        | tonic::Code::ResourceExhausted => PeerError::Unreachable(message),
         _ => PeerError::Failed(message),
     }
 }

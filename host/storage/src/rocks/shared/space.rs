@@ -1,0 +1,124 @@
+//! Writing while the disk may be full: what lacks space waits for it, and says so.
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rocksdb::WriteBatch;
+
+use super::Shared;
+use crate::StorageError;
+
+/// How often a full disk is tried again.
+const FULL_RETRY: Duration = Duration::from_millis(200);
+/// What RocksDB says about a file on which a write failed.
+const PREVIOUS_ERROR: &str = "previous error";
+
+impl Shared {
+    /// Writes a batch to the log, unsynced, waiting for space while the disk is full. With
+    /// `appends`, already while less than the reserve is free.
+    pub(crate) fn write(&self, appends: bool, build: &dyn Fn() -> WriteBatch) -> Result<(), StorageError> {
+        self.patiently(&self.log_full, || {
+            if appends && self.below_reserve() {
+                return Err(StorageError::Full { path: self.directory.root.clone() });
+            }
+            self.database.write(build()).map_err(|error| self.sort("cannot write to", &error))
+        })
+    }
+
+    /// Writes to the state, waiting for space while it cannot be flushed for want of it.
+    pub(crate) fn write_state(
+        &self,
+        write: impl Fn() -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        self.patiently(&self.state_full, write)
+    }
+
+    fn patiently(
+        &self,
+        full: &AtomicBool,
+        write: impl Fn() -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        loop {
+            self.usable()?;
+            match write() {
+                Ok(()) => {
+                    if full.load(Ordering::Relaxed) && !self.below_reserve() {
+                        self.has_space(full);
+                    }
+                    return Ok(());
+                }
+                Err(StorageError::Full { .. }) => self.wait_for_space(full)?,
+                Err(error) => return Err(self.fail(error)),
+            }
+        }
+    }
+
+    /// Writes as [`write`](Self::write), and syncs the write-ahead log.
+    pub(crate) fn write_synced(&self, build: &dyn Fn() -> WriteBatch) -> Result<(), StorageError> {
+        self.write(false, build)?;
+        self.sync()
+    }
+
+    /// Syncs the write-ahead log. A failed sync is fatal, whatever its cause: the system may have
+    /// dropped what it could not write.
+    pub(crate) fn sync(&self) -> Result<(), StorageError> {
+        self.database.flush_wal(true).map_err(|error| {
+            let full = self.log_full.load(Ordering::Relaxed);
+            let after_full = full && error.to_string().contains(PREVIOUS_ERROR);
+            let advice =
+                if after_full { "; the disk was full: free space and start the member again" } else { "" };
+            self.fail(StorageError::Fatal(format!(
+                "cannot sync the log in {}: {error}{advice}",
+                self.directory.root.display()
+            )))
+        })
+    }
+
+    /// Whether the state lacks space.
+    pub(crate) fn is_state_full(&self) -> bool {
+        self.state_full.load(Ordering::Relaxed)
+    }
+
+    /// The state could not be flushed for want of space, or was.
+    pub(crate) fn set_state_full(&self, is_full: bool) {
+        if is_full {
+            self.lacks_space(&self.state_full);
+        } else if self.is_state_full() {
+            self.has_space(&self.state_full);
+        }
+    }
+
+    /// Refuses what would leave less than the reserve free.
+    pub(crate) fn room_for(&self, bytes: u64) -> Result<(), StorageError> {
+        match self.directory.free_bytes() {
+            Some(free) if free.saturating_sub(self.reserve_bytes) < bytes => {
+                Err(StorageError::Full { path: self.directory.root.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn below_reserve(&self) -> bool {
+        self.reserve_bytes > 0 && self.directory.free_bytes().is_some_and(|free| free < self.reserve_bytes)
+    }
+
+    fn lacks_space(&self, full: &AtomicBool) {
+        if !full.swap(true, Ordering::Relaxed) {
+            tracing::error!(path = %self.directory.root.display(), reserve_bytes = self.reserve_bytes,
+                "the disk is full; writes wait for space");
+        }
+    }
+
+    fn has_space(&self, full: &AtomicBool) {
+        full.store(false, Ordering::Relaxed);
+        tracing::info!(path = %self.directory.root.display(), "the disk has space again");
+    }
+
+    fn wait_for_space(&self, full: &AtomicBool) -> Result<(), StorageError> {
+        self.lacks_space(full);
+        let state = self.state();
+        let closing = state.closing
+            || self.space.wait_timeout(state, FULL_RETRY).unwrap_or_else(PoisonError::into_inner).0.closing;
+        if closing { Err(StorageError::Full { path: self.directory.root.clone() }) } else { self.usable() }
+    }
+}
