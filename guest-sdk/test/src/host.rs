@@ -15,7 +15,8 @@ use synod_abi::{
 use synod_machine::directory::{Head, SpaceRecord};
 use synod_machine::{
     Action, Call, Caller, Command, CommandOutcome, DeliveryFailure, Environment, LogLine, Machine,
-    MemoryState, Origin, Outcome, Query, RangeLimit, Rejection, Reply, StateView, Table, directory, query,
+    MemoryState, Origin, Outcome, Query, RangeLimit, Rejection, Reply, SessionCall, StateView, Table,
+    directory, query,
 };
 use synod_sdk::Recipe;
 
@@ -25,6 +26,8 @@ use crate::vm::{Runners, TestVm};
 
 /// Names the compiled module that tests run against, by its path.
 pub(crate) const MODULE_VARIABLE: &str = "SYNOD_TEST_WASM";
+/// The most fuel that a call may use, with all that it sets off; else the test fails.
+const FUEL_VARIABLE: &str = "SYNOD_TEST_FUEL";
 /// When the clock of every host begins, in milliseconds since the Unix epoch.
 const BEGIN_MS: u64 = 1_700_000_000_000;
 /// Commands an entry in the replays.
@@ -41,6 +44,7 @@ pub(crate) struct Inner {
     next_timer: Option<Time>,
     history: History,
     fuel_used: u64,
+    most_fuel: u64,
     reads: Reads,
     deleted: Deleted,
     /// Sessions that were opened, for their nonces.
@@ -132,6 +136,7 @@ impl<R: Recipe> TestHost<R> {
             next_timer: None,
             history: History::default(),
             fuel_used: 0,
+            most_fuel: most_fuel(),
             reads: Reads::default(),
             deleted: Deleted::default(),
             opened: 0,
@@ -283,8 +288,21 @@ impl Inner {
         self.history.sessions.append(&mut applied.sessions);
         let CommandOutcome { outcome, fuel, .. } = applied.outcomes.remove(0);
         self.fuel_used = fuel;
+        self.check_fuel(&command.action, fuel);
         self.history.done.push(Done { at: self.now, command, outcome: outcome.clone(), fuel });
         outcome
+    }
+
+    fn check_fuel(&self, action: &Action, fuel: u64) {
+        let (Action::Call(call) | Action::SessionCall(SessionCall { call, .. })) = action else { return };
+        let mut operations = self.schemas.values().flat_map(|schema| &schema.operations);
+        let name = operations.find(|each| OperationId::of(&each.name) == call.operation);
+        assert!(
+            fuel <= self.most_fuel,
+            "{} used {fuel} fuel, and {FUEL_VARIABLE} allows {}",
+            name.map_or("a call", |each| each.name.as_str()),
+            self.most_fuel
+        );
     }
 
     /// The operation that a client calls.
@@ -394,6 +412,13 @@ impl<R> std::fmt::Debug for TestHost<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TestHost").field("head", self.lock().machine.head()).finish_non_exhaustive()
     }
+}
+
+/// What [`FUEL_VARIABLE`] says.
+fn most_fuel() -> u64 {
+    let Some(most) = std::env::var_os(FUEL_VARIABLE) else { return u64::MAX };
+    let number = most.to_str().and_then(|most| most.parse().ok());
+    number.unwrap_or_else(|| panic!("{FUEL_VARIABLE} is a number of units of fuel, not {}", most.display()))
 }
 
 /// The outcome of a call, as its client sees it.

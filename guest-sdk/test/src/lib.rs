@@ -12,6 +12,9 @@
 //! [`TestHost::events`] is what a watch would deliver, and [`TestHost::bind`] has a space react to
 //! it. Replays compare what was answered later and what was emitted as well.
 //!
+//! [`TestHost::fuel_used`] is what the last command cost; where the variable `SYNOD_TEST_FUEL` is a
+//! number, a test fails in which a call costs more.
+//!
 //! What it does not do: agree, store, or lose anything. It is one member without a disk.
 mod events;
 mod host;

@@ -194,6 +194,17 @@ fn a_module_that_cannot_run_fails_the_test_and_says_why() {
 }
 
 #[test]
+fn a_call_that_costs_more_than_the_variable_allows_fails_the_test_and_is_named() {
+    for (most, why) in [("10", "put used "), ("much", "SYNOD_TEST_FUEL is a number")] {
+        let mut again = std::process::Command::new(std::env::current_exe().expect("a test is a program"));
+        again.args(["--exact", "the_clock_stands_until_it_is_moved"]).env("SYNOD_TEST_FUEL", most);
+        let output = again.output().expect("it runs");
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!output.status.success() && text.contains(why), "{text}");
+    }
+}
+
+#[test]
 fn a_compiled_module_among_linked_recipes_is_refused() {
     let host = TestHost::of::<Notes>();
     let refused = host.apply(Action::InstallRecipe { module: b"text".as_slice().into(), replace: false });

@@ -27,7 +27,7 @@ pub const RECORD_BYTES: u64 = 64;
 /// Most records that one event takes away. Enough for one of any size to make room for itself.
 pub const EVENT_REMOVES: usize = 128;
 /// Most records that one call of `keep` takes away; the rest go with the events that follow.
-pub const KEEP_REMOVES: usize = 512;
+pub const KEEP_REMOVES: usize = 384;
 /// Most records of a page.
 pub const PAGE_ROWS: u32 = 500;
 /// A page ends behind the record that makes it longer than this, in bytes.
