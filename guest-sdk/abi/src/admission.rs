@@ -86,6 +86,8 @@ pub enum Limited {
     Tables,
     SchemaBytes,
     OperandStack,
+    FunctionBlocks,
+    ModuleBlocks,
 }
 
 impl Limited {
@@ -114,6 +116,8 @@ impl Limited {
             Self::Tables => limit!(MODULE_TABLES),
             Self::SchemaBytes => limit!(SCHEMA_BYTES),
             Self::OperandStack => limit!(OPERAND_STACK),
+            Self::FunctionBlocks => limit!(FUNCTION_BLOCKS),
+            Self::ModuleBlocks => limit!(MODULE_BLOCKS),
         }
     }
 }

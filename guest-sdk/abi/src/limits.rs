@@ -208,6 +208,11 @@ pub const MODULE_IMPORTS: u32 = 64;
 pub const MODULE_EXPORTS: u32 = 64;
 /// Nesting of blocks in a function.
 pub const BLOCK_DEPTH: u32 = 256;
+/// Blocks, loops and conditionals of a function: the work of a compiler grows with these times its
+/// locals.
+pub const FUNCTION_BLOCKS: u32 = 4_096;
+/// Blocks, loops and conditionals of all functions of a module.
+pub const MODULE_BLOCKS: u32 = 100_000;
 /// Operands on the stack of a function at once: thousands would make a compiler take minutes and
 /// native frames huge.
 pub const OPERAND_STACK: u32 = 1_000;
@@ -321,6 +326,8 @@ pub const REPLICATED: &[Limit] = limits![
     MODULE_IMPORTS,
     MODULE_EXPORTS,
     BLOCK_DEPTH,
+    FUNCTION_BLOCKS,
+    MODULE_BLOCKS,
     OPERAND_STACK,
     SCHEMA_BYTES,
     SHAPE_DEPTH,

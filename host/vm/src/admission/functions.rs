@@ -12,6 +12,7 @@ use super::{at_most, invalid};
 pub(super) struct Bodies {
     allocations: FuncValidatorAllocations,
     module_locals: u64,
+    module_blocks: u64,
 }
 
 impl Bodies {
@@ -26,10 +27,17 @@ impl Bodies {
         let mut validator = function.into_validator(std::mem::take(&mut self.allocations));
         validator.read_locals(&mut body.get_binary_reader()).map_err(invalid)?;
         let mut operators = body.get_operators_reader().map_err(invalid)?;
+        let mut function_blocks = 0;
         while !operators.eof() {
             let (operator, offset) = operators.read_with_offset().map_err(invalid)?;
             if let Operator::BrTable { targets } = &operator {
                 at_most(Limited::BrTableTargets, u64::from(targets.len()))?;
+            }
+            if let Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } = &operator {
+                function_blocks += 1;
+                self.module_blocks += 1;
+                at_most(Limited::FunctionBlocks, function_blocks)?;
+                at_most(Limited::ModuleBlocks, self.module_blocks)?;
             }
             validator.op(offset, &operator).map_err(invalid)?;
             at_most(Limited::OperandStack, u64::from(validator.operand_stack_height()))?;

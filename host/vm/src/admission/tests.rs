@@ -366,6 +366,14 @@ fn functions_have_limits_and_what_stands_at_them_compiles() {
         |n: u32| with(&format!("(func {} {})", "block ".repeat(n as usize), "end ".repeat(n as usize)));
     compiles(&nested(limits::BLOCK_DEPTH));
     limited(&nested(limits::BLOCK_DEPTH + 1), Limited::BlockDepth, 257, 256);
+    let beside = |n: u32| format!("(func {})", "block end ".repeat(n as usize));
+    compiles(&with(&beside(limits::FUNCTION_BLOCKS)));
+    limited(&with(&beside(limits::FUNCTION_BLOCKS + 1)), Limited::FunctionBlocks, 4_097, 4_096);
+    let full = limits::MODULE_BLOCKS / limits::FUNCTION_BLOCKS;
+    let rest = limits::MODULE_BLOCKS % limits::FUNCTION_BLOCKS;
+    let blocks = |rest| with(&(beside(limits::FUNCTION_BLOCKS).repeat(full as usize) + &beside(rest)));
+    compiles(&blocks(rest));
+    limited(&blocks(rest + 1), Limited::ModuleBlocks, 100_001, 100_000);
     let operands = |n: u32| {
         with(&format!("(func {} {})", "i32.const 0 ".repeat(n as usize), "drop ".repeat(n as usize)))
     };
