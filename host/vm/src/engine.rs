@@ -175,7 +175,7 @@ fn pool(slots: u32) -> PoolingAllocationConfig {
         .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES)
         .max_unused_warm_slots(slots)
         .decommit_batch_size(1)
-        .pagemap_scan(Enabled::No);
+        .pagemap_scan(Enabled::Auto);
     pool
 }
 
