@@ -23,8 +23,9 @@ pub(crate) const COMPACTION: FuelKey = (SpaceId(0), OperationId(5));
 /// A space that is deleted, with what waits in it.
 pub(crate) const DELETION: FuelKey = (SpaceId(0), OperationId(6));
 
-/// Estimate for an operation that has not run yet: a hundred of them fill an entry.
-pub(crate) const UNKNOWN_FUEL: u64 = limits::ENTRY_FUEL / 100;
+/// Estimate for an operation that has run in no space yet: as many fill an entry, and twice as many
+/// are in flight, before it is known that they cost a whole call's budget each.
+pub(crate) const UNKNOWN_FUEL: u64 = limits::ENTRY_FUEL / 16;
 /// Estimate for the other commands, which run no recipe and touch a few rows.
 pub(crate) const SYSTEM_FUEL: u64 = costs::COMMAND + 8 * costs::TOUCHED_ROW;
 /// Operations that are remembered; when as many are known, the ones not seen since the last time
@@ -42,23 +43,37 @@ impl FuelEstimates {
     pub(crate) fn estimate(&self, key: Option<FuelKey>) -> u64 {
         match key {
             None => SYSTEM_FUEL,
-            Some(key) => {
-                self.recent.get(&key).or_else(|| self.older.get(&key)).copied().unwrap_or(UNKNOWN_FUEL)
-            }
+            Some(key) => self.known(key).or_else(|| self.known(in_any_space(key))).unwrap_or(UNKNOWN_FUEL),
         }
     }
 
     pub(crate) fn learn(&mut self, key: FuelKey, fuel: u64) {
-        let estimate = match self.recent.get(&key).or_else(|| self.older.get(&key)) {
+        self.learn_one(key, fuel);
+        if key != in_any_space(key) {
+            self.learn_one(in_any_space(key), fuel);
+        }
+    }
+
+    fn known(&self, key: FuelKey) -> Option<u64> {
+        self.recent.get(&key).or_else(|| self.older.get(&key)).copied()
+    }
+
+    fn learn_one(&mut self, key: FuelKey, fuel: u64) {
+        let estimate = match self.known(key) {
             None => fuel,
-            Some(&old) if fuel > old => old + (fuel - old) / 2,
-            Some(&old) => old - (old - fuel) / 16,
+            Some(old) if fuel > old => old + (fuel - old) / 2,
+            Some(old) => old - (old - fuel) / 16,
         };
         if self.recent.len() >= REMEMBERED && !self.recent.contains_key(&key) {
             self.older = std::mem::take(&mut self.recent);
         }
         self.recent.insert(key, estimate);
     }
+}
+
+/// What an operation of this name costs wherever it runs, for the spaces in which it has not yet.
+fn in_any_space((_, operation): FuelKey) -> FuelKey {
+    (SpaceId(0), operation)
 }
 
 #[cfg(test)]

@@ -28,3 +28,11 @@ fn memory_is_bounded_and_what_is_in_use_stays() {
     assert!(estimates.recent.len() <= REMEMBERED && estimates.older.len() <= REMEMBERED);
     assert_eq!(estimates.estimate(Some(KEY)), 42);
 }
+
+#[test]
+fn an_operation_that_is_new_in_a_space_is_taken_to_cost_what_it_does_in_others() {
+    let mut estimates = FuelEstimates::default();
+    estimates.learn(KEY, 1_000);
+    assert_eq!(estimates.estimate(Some((SpaceId(7), OperationId(2)))), 1_000);
+    assert_eq!(estimates.estimate(Some((SpaceId(1), OperationId(3)))), UNKNOWN_FUEL);
+}
