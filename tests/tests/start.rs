@@ -73,7 +73,7 @@ async fn a_folder_that_lost_its_databases_or_its_identity_is_refused_and_left_as
     cluster.stop(0).await;
     let data = cluster.members[0].data.clone();
     let aside = data.with_extension("aside");
-    for (lost, words) in [("db", "its databases are gone"), ("identity", "file identity is lost")] {
+    for (lost, words) in [("log", "its databases are gone"), ("identity", "file identity is lost")] {
         std::fs::rename(data.join(lost), &aside).expect("it can be moved");
         let before = std::fs::read_dir(&data).expect("it is there").count();
         refuses(&mut cluster, 0, USAGE, words).await;

@@ -132,8 +132,8 @@ pub enum ServeError {
     /// A received snapshot is not what its sender announced.
     #[error("the snapshot arrived damaged: {0}; it is to be sent again")]
     Damaged(String),
-    /// There is no room for a snapshot: it is to be sent again when there is.
-    #[error("there is no room for the snapshot: {0}")]
+    /// There is no room on the disk: it is to be sent again when there is.
+    #[error("there is no room on the disk: {0}")]
     NoRoom(String),
     /// The member has stopped.
     #[error(transparent)]

@@ -13,24 +13,31 @@ use synod_storage::{StateStore, StorageError};
 use crate::runtime::AsyncRuntime;
 use crate::snapshot::{SnapshotData, checksum};
 use crate::types::Snapshot;
-use crate::{Applier, DecodeError, Raft, ServeError, Stopped, frames};
+use crate::{Applier, Raft, ServeError, Stopped, frames};
 
 impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     /// Serves a stream of entries or a heartbeat: one answer per request, in order. Requests are
     /// taken in while earlier ones are still being written, so that they share an fsync.
     ///
     /// The stream of answers ends with the requests, after an answer that says that the leader must
-    /// begin anew, or with an error: a request that cannot be decoded ends it after the answers of
-    /// those before it.
+    /// begin anew, or with an error: a request that cannot be decoded, or for whose entries the disk
+    /// has no room, ends it after the answers of those before it.
     pub fn serve_append(
         &self,
         requests: impl Stream<Item = Bytes> + Send + 'static,
     ) -> BoxStream<'static, Result<Bytes, ServeError>> {
-        let garbage: Arc<Mutex<Option<DecodeError>>> = Arc::default();
-        let found = garbage.clone();
+        let refused: Arc<Mutex<Option<ServeError>>> = Arc::default();
+        let found = refused.clone();
+        let state = self.state.clone();
         let requests = requests
             .map(|frame| frames::decode_append::<RT>(&frame))
             .scan((), move |(), request| {
+                let request = match request {
+                    Ok(request) if !request.entries.is_empty() && state.is_short() => {
+                        Err(ServeError::NoRoom("the disk is full".to_owned()))
+                    }
+                    request => request.map_err(ServeError::from),
+                };
                 let request = request
                     .map_err(|error| *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(error))
                     .ok();
@@ -42,10 +49,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
             Err(_) => Err(ServeError::Stopped(Stopped)),
         });
         let last_word =
-            stream::once(async move { garbage.lock().unwrap_or_else(PoisonError::into_inner).take() });
-        answers
-            .chain(last_word.filter_map(|error| std::future::ready(error.map(|error| Err(error.into())))))
-            .boxed()
+            stream::once(async move { refused.lock().unwrap_or_else(PoisonError::into_inner).take() });
+        answers.chain(last_word.filter_map(|error| std::future::ready(error.map(Err)))).boxed()
     }
 
     /// Answers a candidate.

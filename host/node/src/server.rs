@@ -71,10 +71,10 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
 
 /// Starts what the member does on its own account, but for forming, which the caller waits for.
 fn start_duties(options: &ServerOptions, built: &Built) -> JoinHandle<()> {
-    let Built { member, store, raft, identity, .. } = built;
+    let Built { member, store, raft, identity, peers, .. } = built;
     tokio::spawn(govern::check_cluster(member.clone(), store.clone(), identity.clone()));
     tokio::spawn(members::keep(raft.clone(), built.roster.clone()));
-    tokio::spawn(disk::watch(member.clone(), raft.clone(), store.clone()));
+    tokio::spawn(disk::watch(member.clone(), raft.clone(), store.clone(), peers.clone()));
     let governor = Governor {
         member: member.clone(),
         replication: built.replication.clone(),

@@ -31,8 +31,8 @@ pub enum StorageError {
 pub enum Health {
     /// It does.
     Ready,
-    /// The disk is full: what was already handed over waits for space, new writes should be
-    /// refused. Reads go on.
+    /// Little or nothing is free on the disk: what was already handed over is written from the
+    /// reserve, or waits for space; new work should be refused. Reads go on.
     Full,
     /// It refuses everything, for this cause.
     Failed(StorageError),

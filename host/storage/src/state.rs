@@ -141,6 +141,8 @@ pub trait StateStore: Clone + Send + Sync + 'static {
     /// Takes over a received file and reads what it claims to be of; only preparing verifies the
     /// rows.
     fn open_snapshot(&self, path: &Path) -> Result<SnapshotFile, StorageError>;
+    /// Whether the disk is so full that of what the log takes only votes and purges still fit.
+    fn is_short(&self) -> bool;
     /// Whether there is room to receive a snapshot of this length and to make it a state.
     /// [`StorageError::Full`] if there is not.
     fn room_for(&self, length_bytes: u64) -> Result<(), StorageError>;

@@ -118,6 +118,7 @@ impl Proposer {
     /// Ends a refusal for `reason`.
     pub fn accept(&self, reason: UnavailableReason) {
         self.shared.ledger().accept_proposals(reason);
+        self.shared.signal.raise();
     }
 
     /// Refuses new proposals and resolves when none waits any more.

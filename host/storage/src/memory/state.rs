@@ -123,6 +123,10 @@ impl StateStore for MemoryStore {
         snapshot::open_snapshot(path)
     }
 
+    fn is_short(&self) -> bool {
+        self.core().full
+    }
+
     fn room_for(&self, _length_bytes: u64) -> Result<(), StorageError> {
         let full = self.usable()?.full;
         if full { Err(StorageError::Full { path: self.shared.folder.clone() }) } else { Ok(()) }

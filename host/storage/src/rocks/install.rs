@@ -62,7 +62,7 @@ impl RocksStore {
         let generation = Generation::create(&self.shared().directory, &inner.prepared, number)?;
         self.step(InstallStep::GenerationCreated, on_step);
 
-        let loaded = load(file, &generation)?;
+        let loaded = load(file, &generation, &|| self.shared().room_for(BATCH_BYTES as u64))?;
         if loaded != meta {
             return Err(bad("changed while it was read"));
         }
@@ -134,12 +134,17 @@ impl RocksStore {
     }
 }
 
-/// Writes the rows and the mark into the new generation.
-fn load(file: &SnapshotFile, generation: &Generation) -> Result<SnapshotMeta, StorageError> {
+/// Writes the rows and the mark into the new generation, asking for room before each batch.
+fn load(
+    file: &SnapshotFile,
+    generation: &Generation,
+    room: &dyn Fn() -> Result<(), StorageError>,
+) -> Result<SnapshotMeta, StorageError> {
     let mut batch = WriteBatch::default();
     let meta = snapshot::read_rows(&file.path, &mut |table, key, value| {
         with_key(table, key, |key| batch.put(key, value));
         if batch.size_in_bytes() >= BATCH_BYTES {
+            room()?;
             generation.write_batch(std::mem::take(&mut batch))?;
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! The thread that keeps the state: it flushes it when a purge of the log waits for that, and looks
-//! whether its flushes and compactions, which nobody waits for, have failed.
+//! whether its flushes and compactions, which nobody waits for, have failed, and how much of the disk
+//! is free.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::shared::{Keep, Shared};
 use crate::StorageError;
 
 /// How often the state is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// See the module.
 pub(crate) struct Keeper {
@@ -31,6 +32,7 @@ impl Keeper {
     pub(crate) fn run(mut self) {
         let _end = EndOfKeeper(Arc::clone(&self.shared));
         loop {
+            self.shared.look_at_space();
             let kept = match self.shared.wait_to_keep(LOOK_EVERY) {
                 Keep::End => return,
                 Keep::Flush => self.with_present(Self::flush),

@@ -27,8 +27,8 @@ pub struct RocksOptions {
     pub wal_bytes: u64,
     /// Newest records of the log kept in memory, for replication and apply.
     pub log_tail_bytes: usize,
-    /// Appends wait, as with a full disk, while less than this is free on the disk, so that
-    /// purging, snapshots and compaction can still free space.
+    /// While less than this is free on the disk, the store is full: new work is to be refused, so
+    /// that what was taken in, votes and purges still fit.
     pub reserve_bytes: u64,
     /// Threads that compact the state. The log has one of its own.
     pub background_jobs: i32,

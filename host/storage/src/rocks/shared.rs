@@ -91,6 +91,10 @@ pub(crate) struct Shared {
     keeper: Condvar,
     log_full: AtomicBool,
     state_full: AtomicBool,
+    /// Less than the reserve is free.
+    low: AtomicBool,
+    /// Only votes and purges still fit.
+    short: AtomicBool,
     failed: OnceLock<StorageError>,
 }
 
@@ -157,6 +161,8 @@ impl Shared {
             keeper: Condvar::new(),
             log_full: AtomicBool::new(false),
             state_full: AtomicBool::new(false),
+            low: AtomicBool::new(false),
+            short: AtomicBool::new(false),
             failed: OnceLock::new(),
         })
     }
@@ -173,11 +179,13 @@ impl Shared {
     pub(crate) fn health(&self) -> Health {
         match self.failed.get() {
             Some(error) => Health::Failed(error.clone()),
-            None if self.log_full.load(Ordering::Relaxed) || self.state_full.load(Ordering::Relaxed) => {
-                Health::Full
-            }
+            None if self.is_full() => Health::Full,
             None => Health::Ready,
         }
+    }
+
+    fn is_full(&self) -> bool {
+        [&self.low, &self.log_full, &self.state_full].iter().any(|full| full.load(Ordering::Relaxed))
     }
 
     /// Refuses everything from now on if `error` is fatal, and wakes whoever waits; gives the error

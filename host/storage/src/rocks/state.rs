@@ -20,6 +20,8 @@ use crate::{AppliedMark, LogStore, SnapshotFile, StateStore, StorageError};
 /// Bytes that building a snapshot asks the disk for at once.
 const READAHEAD_BYTES: usize = 2 * 1_024 * 1_024;
 
+/// How often a snapshot that is built asks whether the reserve would still be free.
+const ROOM_EVERY_BYTES: usize = 4 * 1_024 * 1_024;
 /// A received snapshot lies on the disk twice until it is installed: as the file, and as a state.
 const STATE_OF_FILE: u64 = 2;
 
@@ -152,6 +154,7 @@ impl StateStore for RocksStore {
         let number = self.inner().files.fetch_add(1, Ordering::Relaxed);
         let folder = &self.shared().directory.snapshots;
         let mut writer = SnapshotWriter::create(folder.join(format!("building-{number}")), mark)?;
+        let mut unasked = ROOM_EVERY_BYTES;
         for table in Table::ALL {
             let mut options = view.iterate_options();
             options.fill_cache(false);
@@ -160,6 +163,11 @@ impl StateStore for RocksStore {
             rows.seek_to_first();
             while let Some((key, value)) = rows.item() {
                 writer.row(table, key, value)?;
+                unasked += key.len() + value.len();
+                if unasked >= ROOM_EVERY_BYTES {
+                    unasked = 0;
+                    self.shared().room_for(ROOM_EVERY_BYTES as u64)?;
+                }
                 rows.next();
             }
             rows.status().map_err(|error| {
@@ -180,6 +188,10 @@ impl StateStore for RocksStore {
 
     fn open_snapshot(&self, path: &Path) -> Result<SnapshotFile, StorageError> {
         snapshot::open_snapshot(path)
+    }
+
+    fn is_short(&self) -> bool {
+        self.shared().is_short()
     }
 
     fn room_for(&self, length_bytes: u64) -> Result<(), StorageError> {

@@ -50,6 +50,7 @@ impl RocksStore {
         let flushed = mark.index.map_or(0, |index| index + 1);
         let shared = Arc::new(Shared::new(database, directory, log, flushed, options.reserve_bytes)?);
         let next_generation = AtomicU64::new(generation.number + 1);
+        shared.look_at_space();
         let generation: Present = Arc::new(RwLock::new(Arc::new(generation)));
         let writer = Writer::new(Arc::clone(&shared), disk_first);
         let present = Arc::downgrade(&generation);

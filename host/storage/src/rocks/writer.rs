@@ -61,8 +61,7 @@ impl Writer {
     }
 
     fn persist(&mut self, changes: &[Queued], last: u64) -> Result<(), StorageError> {
-        let appends = changes.iter().any(|queued| matches!(queued.change, Change::Append(_)));
-        self.shared.write(appends, &|| self.batch(changes))?;
+        self.shared.write(&|| self.batch(changes))?;
         self.shared.publish_written(last);
         if changes.iter().any(|queued| !matches!(queued.change, Change::Committed(_))) {
             self.shared.sync()?;

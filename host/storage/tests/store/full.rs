@@ -93,9 +93,28 @@ fn appends_wait_until_there_is_space(options: &RocksOptions, left: u64) {
 }
 
 #[test]
-fn below_the_reserve_appends_wait_for_space() {
-    let options = RocksOptions { reserve_bytes: 8 << 20, ..small() };
-    appends_wait_until_there_is_space(&options, 9 << 20);
+fn below_the_reserve_the_store_is_full_and_what_it_is_given_fits() {
+    let Some(disk) = SmallDisk::mount(48) else {
+        eprintln!("skipped: no right to mount a tmpfs");
+        return;
+    };
+    let options = RocksOptions { reserve_bytes: 12 << 20, ..small() };
+    let store = RocksStore::open(&disk.data(), &options).expect("opened");
+    assert!(matches!(store.health(), Health::Ready) && !store.is_short());
+    fill(&disk.ballast(), 11 << 20);
+    until("the store is full", || matches!(store.health(), Health::Full));
+    assert!(!store.is_short(), "entries still fit");
+    flush(|flushed| store.append(records(0, 10, 20_000), flushed)).expect("flushed");
+    commit(&store, 9, ROWS);
+    fill(&disk.ballast(), 4 << 20);
+    until("only votes and purges fit", || store.is_short());
+    flush(|flushed| store.save_vote((*b"vote").into(), flushed)).expect("flushed");
+    flush(|flushed| store.purge(5, crate::support::id(5), flushed)).expect("purged");
+    assert!(matches!(store.build_snapshot(), Err(StorageError::Full { .. })), "the reserve is not for it");
+    assert_eq!(assert_whole(&store, ROWS), Some(9));
+    std::fs::remove_file(disk.ballast()).expect("space is freed");
+    until("the store is ready", || matches!(store.health(), Health::Ready) && !store.is_short());
+    assert_eq!(store.build_snapshot().expect("built").meta.rows, ROWS);
 }
 
 #[test]
@@ -105,11 +124,14 @@ fn on_a_full_disk_appends_wait_for_space() {
 
 #[test]
 fn a_store_that_waits_for_space_can_be_closed() {
-    let options = RocksOptions { reserve_bytes: u64::MAX, ..small() };
-    let folder = tempfile::tempdir().expect("folder");
-    let store = RocksStore::open(folder.path(), &options).expect("opened");
+    let Some(disk) = SmallDisk::mount(48) else {
+        eprintln!("skipped: no right to mount a tmpfs");
+        return;
+    };
+    let store = RocksStore::open(&disk.data(), &small()).expect("opened");
+    fill(&disk.ballast(), 0);
     let (flushed, done) = callback();
-    store.append(records(0, 1, 1), flushed);
+    store.append(records(0, 1, 4 << 20), flushed);
     until("it waits", || matches!(store.health(), Health::Full));
     flush(|flushed| {
         store.append(records(1, 1, 1), flushed);
@@ -117,11 +139,12 @@ fn a_store_that_waits_for_space_can_be_closed() {
     })
     .expect_err("not written");
     match done.recv_timeout(PATIENCE).expect("called") {
-        Err(StorageError::Full { path }) => assert_eq!(path, folder.path()),
+        Err(StorageError::Full { path }) => assert_eq!(path, disk.data()),
         other => panic!("{other:?}"),
     }
     drop(store);
-    assert_eq!(crate::support::open(folder.path()).bounds().expect("bounds").last, None);
+    std::fs::remove_file(disk.ballast()).expect("space is freed");
+    assert_eq!(crate::support::open(&disk.data()).bounds().expect("bounds").last, None);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Writing while the disk may be full: what lacks space waits for it, and says so.
+//! Writing while the disk may be full: what lacks space waits for it, and says so. New work is to be
+//! refused before that, while a reserve is left for what was taken in, for votes and for purges.
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,17 +11,16 @@ use crate::StorageError;
 
 /// How often a full disk is tried again.
 const FULL_RETRY: Duration = Duration::from_millis(200);
+/// The share of the reserve that is kept for votes and purges.
+const SHORT_OF_RESERVE: u64 = 2;
 /// What RocksDB says about a file on which a write failed.
 const PREVIOUS_ERROR: &str = "previous error";
 
 impl Shared {
-    /// Writes a batch to the log, unsynced, waiting for space while the disk is full. With
-    /// `appends`, already while less than the reserve is free.
-    pub(crate) fn write(&self, appends: bool, build: &dyn Fn() -> WriteBatch) -> Result<(), StorageError> {
+    /// Writes a batch to the log, unsynced, waiting for space while the disk is full. It may use the
+    /// reserve: what is queued was taken in before, and a vote must not wait behind it.
+    pub(crate) fn write(&self, build: &dyn Fn() -> WriteBatch) -> Result<(), StorageError> {
         self.patiently(&self.log_full, || {
-            if appends && self.below_reserve() {
-                return Err(StorageError::Full { path: self.directory.root.clone() });
-            }
             self.database.write(build()).map_err(|error| self.sort("cannot write to", &error))
         })
     }
@@ -42,7 +42,7 @@ impl Shared {
             self.usable()?;
             match write() {
                 Ok(()) => {
-                    if full.load(Ordering::Relaxed) && !self.below_reserve() {
+                    if full.load(Ordering::Relaxed) {
                         self.has_space(full);
                     }
                     return Ok(());
@@ -55,7 +55,7 @@ impl Shared {
 
     /// Writes as [`write`](Self::write), and syncs the write-ahead log.
     pub(crate) fn write_synced(&self, build: &dyn Fn() -> WriteBatch) -> Result<(), StorageError> {
-        self.write(false, build)?;
+        self.write(build)?;
         self.sync()
     }
 
@@ -98,14 +98,30 @@ impl Shared {
         }
     }
 
-    fn below_reserve(&self) -> bool {
-        self.reserve_bytes > 0 && self.directory.free_bytes().is_some_and(|free| free < self.reserve_bytes)
+    /// Looks how much is free, and notes whether new work is to be refused.
+    pub(crate) fn look_at_space(&self) {
+        let Some(free) = self.directory.free_bytes() else { return };
+        let low = self.low.load(Ordering::Relaxed);
+        let enough =
+            if low { self.reserve_bytes.saturating_add(self.reserve_bytes / 4) } else { self.reserve_bytes };
+        if free < enough && !low {
+            tracing::error!(path = %self.directory.root.display(), free, reserve = self.reserve_bytes,
+                "the disk is nearly full: new work is refused");
+        } else if free >= enough && low {
+            tracing::info!(path = %self.directory.root.display(), free, "the disk has space again");
+        }
+        self.low.store(free < enough, Ordering::Relaxed);
+        self.short.store(free < self.reserve_bytes / SHORT_OF_RESERVE, Ordering::Relaxed);
+    }
+
+    /// Whether only votes and purges still fit into the reserve.
+    pub(crate) fn is_short(&self) -> bool {
+        self.short.load(Ordering::Relaxed) || self.log_full.load(Ordering::Relaxed)
     }
 
     fn lacks_space(&self, full: &AtomicBool) {
         if !full.swap(true, Ordering::Relaxed) {
-            tracing::error!(path = %self.directory.root.display(), reserve_bytes = self.reserve_bytes,
-                "the disk is full; writes wait for space");
+            tracing::error!(path = %self.directory.root.display(), "the disk is full; writes wait for space");
         }
     }
 

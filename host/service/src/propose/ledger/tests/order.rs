@@ -227,3 +227,21 @@ fn a_full_queue_of_clients_does_not_keep_the_leader_from_deciding() {
     ledger.refuse_proposals(UnavailableReason::DiskFull, "full".into());
     assert!(ledger.submit_as_leader(1, end(4), LATER).is_err());
 }
+
+#[test]
+fn a_leader_without_space_proposes_nothing_until_there_is_space() {
+    let mut ledger = ledger();
+    lead(&mut ledger, 1);
+    let mut waits = submit(&mut ledger, 1);
+    ledger.refuse_proposals(UnavailableReason::DiskFull, "full".into());
+    assert!(next(&mut ledger).is_none());
+    assert_eq!(waits.try_recv(), Ok(None));
+    ledger.accept_proposals(UnavailableReason::DiskFull);
+    assert_eq!(sequences(&next(&mut ledger).expect("an entry")), vec![1]);
+    let mut moves = submit(&mut ledger, 2);
+    ledger.refuse_proposals(UnavailableReason::DiskFull, "full".into());
+    follow(&mut ledger, 2);
+    ledger.welcomed(2, 0).send();
+    assert!(ledger.next_frame(2, NOW).is_some(), "what waits goes to another leader");
+    assert_eq!(moves.try_recv(), Ok(None));
+}
