@@ -2,7 +2,7 @@
 //! succeed meanwhile, memory is bounded, and all members agree on what was left.
 //!
 //! The short form makes each call a few times. `make soak WHAT=hostile` fills entries with each of
-//! them, and prints how long others waited.
+//! them, and prints how long others waited; `SYNOD_OPERATION=first` before it makes that one only.
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -130,7 +130,11 @@ async fn what_takes_more_than_it_may_ends_and_others_go_on() {
     let times = if is_long() { 64 } else { 2 };
     let before: Vec<u64> = (0..3).map(|n| cluster.resident_bytes(n)).collect();
     let mut slowest = (Duration::ZERO, "");
+    let only = std::env::var("SYNOD_OPERATION").ok();
     for (operation, args) in OPERATIONS {
+        if only.as_deref().is_some_and(|only| only != *operation) {
+            continue;
+        }
         let longest = others_wait(&client, operation, args, times).await;
         eprintln!("{:>6} ms  {operation} {args}", longest.as_millis());
         slowest = slowest.max((longest, *operation));

@@ -25,7 +25,7 @@ pub(crate) const DELETION: FuelKey = (SpaceId(0), OperationId(6));
 
 /// Estimate for an operation that has run in no space yet: as many fill an entry, and twice as many
 /// are in flight, before it is known that they cost a whole call's budget each.
-pub(crate) const UNKNOWN_FUEL: u64 = limits::ENTRY_FUEL / 16;
+pub(crate) const UNKNOWN_FUEL: u64 = limits::ENTRY_FUEL / 25;
 /// Estimate for the other commands, which run no recipe and touch a few rows.
 pub(crate) const SYSTEM_FUEL: u64 = costs::COMMAND + 8 * costs::TOUCHED_ROW;
 /// Operations that are remembered; when as many are known, the ones not seen since the last time

@@ -173,6 +173,10 @@ impl Room {
         Self { commands: limits::ENTRY_COMMANDS, bytes: limits::ENTRY_BYTES, fuel }
     }
 
+    fn is_whole(self) -> bool {
+        self.fuel == limits::ENTRY_FUEL
+    }
+
     /// The same for each of `parts`.
     pub(crate) fn part(self, parts: usize) -> Self {
         let parts = parts.max(1);
@@ -190,14 +194,17 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Whether a command still fits into `room`; the first one always does.
+    /// Whether a command still fits into `room`; the first one of a whole entry always does.
     pub(crate) fn fits(&self, demand: &Demand, room: Room) -> bool {
-        self.commands == 0
-            || (!self.alone
-                && demand.sharing == Sharing::Shared
-                && self.commands < room.commands
-                && self.bytes + demand.bytes <= room.bytes
-                && self.fuel.saturating_add(demand.fuel) <= room.fuel)
+        let may_share = !self.alone && demand.sharing == Sharing::Shared;
+        (self.commands == 0 && room.is_whole()) || (may_share && self.leaves_room(demand, room))
+    }
+
+    /// Whether `room` holds a command beside what there is, even if that is nothing.
+    pub(crate) fn leaves_room(&self, demand: &Demand, room: Room) -> bool {
+        self.commands < room.commands
+            && self.bytes + demand.bytes <= room.bytes
+            && self.fuel.saturating_add(demand.fuel) <= room.fuel
     }
 
     pub(crate) fn add(&mut self, demand: &Demand) {

@@ -120,6 +120,9 @@ fn a_leader_stamps_time_that_goes_on_from_the_last_and_never_back() {
 #[test]
 fn entries_that_a_new_leader_does_not_have_are_proposed_again_once() {
     let mut cluster = Cluster::ready(3);
+    let mut known = adds(&cluster, 1, 100, 1);
+    cluster.run();
+    expect_all(&mut known);
     cluster.hold_commits(true);
     let mut pending = adds(&cluster, 1, 0, 50);
     pending.extend(adds(&cluster, 3, 50, 50));
@@ -130,7 +133,7 @@ fn entries_that_a_new_leader_does_not_have_are_proposed_again_once() {
     expect_all(&mut pending);
     let mut numbers = numbers(&cluster);
     numbers.sort_unstable();
-    assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..=100).collect::<Vec<_>>());
     cluster.assert_members_agree();
     assert!(cluster.member(1).proposer().stats().resubmitted >= 50);
 }

@@ -228,7 +228,7 @@ fn calls_behind_deferred_ones_wait_for_them() {
     let (mut cluster, key) = ready(2);
     let mut calls = Vec::new();
     for id in 1..=60 {
-        let what = if id % 3 == 0 { ADD } else { ("fill", "", 0) };
+        let what = if id % 6 == 0 { ADD } else { ("fill", "", 0) };
         calls.push(cluster.start_request(2, key, next_request(id), what));
         if id % 30 == 0 {
             cluster.sim.settle();
@@ -237,7 +237,7 @@ fn calls_behind_deferred_ones_wait_for_them() {
     cluster.advance(Duration::from_millis(200));
     assert!(calls.iter_mut().all(|call| look(call).is_some_and(|answer| answer.is_ok())));
     assert!(cluster.member(2).proposer().stats().resubmitted > 0);
-    assert_eq!(cluster.number(1, "k"), 20);
+    assert_eq!(cluster.number(1, "k"), 10);
 }
 
 #[test]

@@ -173,7 +173,8 @@ impl Ledger {
     }
 
     /// Takes what goes into the next entry out of the queue: all of it, in its order, or if that
-    /// does not fit, a share for each space that waits.
+    /// does not fit, a share for each space that waits. Nothing if it is better to wait until more
+    /// of what is in flight is applied.
     fn choose(&mut self, room: Room) -> (Vec<Queued>, Load) {
         let mut chosen = Vec::new();
         let mut demands = Vec::new();

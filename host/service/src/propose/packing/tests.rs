@@ -56,6 +56,7 @@ fn an_entry_is_limited_by_count_bytes_and_fuel() {
     let mut by_fuel = Load::default();
     by_fuel.add(&Demand { fuel: limits::ENTRY_FUEL, ..small });
     assert!(!by_fuel.fits(&small, room));
+    assert!(!Load::default().fits(&Demand { fuel: 11, ..small }, Room::of_entry(10)));
     let mut by_less = Load::default();
     by_less.add(&Demand { fuel: 9, ..small });
     assert!(by_less.fits(&small, Room::of_entry(10)) && !by_less.fits(&small, Room::of_entry(9)));

@@ -68,7 +68,17 @@ fn a_session_is_not_overtaken_by_itself_in_another_space() {
 }
 
 #[test]
-fn the_first_command_goes_however_much_it_takes() {
+fn the_oldest_command_goes_however_much_it_takes_unless_much_is_in_flight() {
     let demands = [demand(1, None, u64::MAX), demand(2, None, 1)];
     assert_eq!(shared(&demands), [0]);
+    let (taken, load) = share(&demands, Room::of_entry(HALF));
+    assert_eq!((taken, load.fuel), (vec![false, true], 1), "a small one of another space goes before");
+    let (taken, _) = share(&demands[..1], Room::of_entry(HALF));
+    assert_eq!(taken, [false]);
+}
+
+#[test]
+fn a_command_that_takes_most_of_an_entry_leaves_the_rest() {
+    let demands = [demand(1, None, HALF + 9), demand(1, None, HALF + 9), demand(2, None, 5)];
+    assert_eq!(shared(&demands), [0, 2]);
 }
