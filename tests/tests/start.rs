@@ -1,4 +1,6 @@
 //! What a member refuses to start with: it says why, and changes nothing.
+use synod_client::Error;
+use synod_client::api::Consistency;
 use synod_tests::cluster::Cluster;
 
 /// Exit code of wrong usage.
@@ -80,6 +82,36 @@ async fn a_folder_that_lost_its_databases_or_its_identity_is_refused_and_left_as
         assert_eq!(std::fs::read_dir(&data).expect("it is there").count(), before, "the folder was changed");
         std::fs::rename(&aside, data.join(lost)).expect("it can be moved back");
     }
+    cluster.start(0);
+    cluster.ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_is_refused_by_another_cluster_that_came_to_its_address() {
+    let mut ours = Cluster::started(1, &[]).await;
+    let client = ours.client().await;
+    client.call_json("counter", "add", r#"{"key": "a", "by": 1}"#).await.expect("the cluster takes calls");
+    ours.stop(0).await;
+    let mut theirs = Cluster::new(1, &[]);
+    theirs.members[0].client_address = ours.members[0].client_address.clone();
+    theirs.start(0);
+    theirs.ready().await;
+    let called = client.call_json("counter", "add", r#"{"key": "a", "by": 1}"#).await;
+    let asked = client.query_json("counter", "get", r#"{"key": "a"}"#, Consistency::Linearizable).await;
+    for refused in [called.map(drop), asked.map(drop)] {
+        let error = refused.expect_err("it is another cluster");
+        assert!(matches!(&error, Error::Unavailable(why) if why.contains("is of cluster")), "{error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_of_several_is_not_started_alone() {
+    let mut cluster = Cluster::started(3, &[]).await;
+    cluster.stop(0).await;
+    cluster.start_among(0, "", &[]);
+    let status = cluster.exited(0).await;
+    assert_eq!(status.code(), Some(USAGE), "{}", cluster.log(0));
+    assert!(cluster.log(0).contains("start it with --peers"), "{}", cluster.log(0));
     cluster.start(0);
     cluster.ready().await;
 }

@@ -56,6 +56,9 @@ macro_rules! for_each_reason {
                 /// The request that this one follows has neither run nor parked: send that one
                 /// first.
                 OutOfOrder = "OUT_OF_ORDER", retry_after_ms 0;
+                /// The request is for another cluster than the one of this member: its address
+                /// was another member's before, or a list of addresses mixes clusters.
+                WrongCluster = "WRONG_CLUSTER", retry_after_ms 0;
             }
             others {
                 /// The reply was lost, or the member stopped waiting for it.

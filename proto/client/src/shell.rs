@@ -11,6 +11,7 @@ mod session;
 mod sessions;
 mod transport;
 mod watch;
+mod wire;
 
 pub use cache::{Cache, CacheBuilder, CacheState, Snapshot};
 pub use client::{Answer, Client, connect};

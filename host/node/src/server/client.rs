@@ -2,6 +2,7 @@
 //! the service crate's, which no prost type passes, and decide nothing.
 mod call_stream;
 mod cluster;
+mod cluster_check;
 mod context;
 mod convert;
 mod owed;

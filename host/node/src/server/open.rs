@@ -4,7 +4,8 @@ use std::sync::Arc;
 use synod_abi::MemberId;
 use synod_consensus::EntryId;
 use synod_storage::{
-    IdentityFile, InstallHook, InstallStep, LogStore, RocksOptions, RocksStore, StateStore, StorageError,
+    IdentityFile, InstallHook, InstallStep, Joined, LogStore, MemberIdentity, RocksOptions, RocksStore,
+    StateStore, StorageError,
 };
 
 use super::net::identity::Identity;
@@ -41,6 +42,7 @@ impl Data {
     pub(super) async fn open(options: &ServerOptions) -> Result<Self, StartError> {
         let file = IdentityFile::open(&options.data_dir, &options.name, random_member);
         let file = Arc::new(file.map_err(storage_error)?);
+        check_peers(&file.present(), options)?;
         options.crash_at.reach("identity");
         let store = open_store(options).await?;
         options.crash_at.reach("databases");
@@ -56,6 +58,24 @@ impl Data {
         let has_log = applied.is_some() || bounds.last.is_some() || bounds.purged.is_some();
         Ok(Self { file, incarnation, store, tripwire, identity, applied, has_log })
     }
+}
+
+/// Refuses to start a member of several without the others' addresses: it would have no port for
+/// them, and tell them so.
+fn check_peers(present: &MemberIdentity, options: &ServerOptions) -> Result<(), StartError> {
+    let is_alone = match &present.cluster {
+        Some((_, Joined::Formed(list))) => list.len() == 1,
+        Some((_, Joined::Replacing(_))) => false,
+        None => true,
+    };
+    if is_alone || !options.peers.is_empty() {
+        return Ok(());
+    }
+    Err(StartError::Usage(
+        "this member belongs to a cluster of several: start it with --peers, every member's address, its own \
+            among them"
+            .to_owned(),
+    ))
 }
 
 /// Draws a member's id. It has as many bits as every reader of JSON keeps of a number.

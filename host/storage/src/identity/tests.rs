@@ -126,6 +126,18 @@ fn a_text_that_is_cut_or_changed_anywhere_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn a_folder_that_vanishes_fails_the_change_and_is_not_made_anew() {
+    let folder = tempfile::tempdir().expect("folder");
+    let root = folder.path().join("data");
+    let file = created(&root);
+    let before = file.present();
+    std::fs::remove_dir_all(&root).expect("removed");
+    assert!(matches!(file.opened(), Err(StorageError::Fatal(_))));
+    assert!(matches!(file.join(OURS, formed()), Err(StorageError::Fatal(_))));
+    assert!(file.present() == before && !root.exists());
+}
+
+#[test]
 fn newer_foreign_and_unreadable_files_are_told_apart() {
     let folder = tempfile::tempdir().expect("folder");
     let path = folder.path().join(FILE);

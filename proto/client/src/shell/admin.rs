@@ -16,11 +16,11 @@ use synod_api::v1::{
     SpaceInfo, StatusReply, StatusRequest, UnbindSpaceRequest, UpgradeSpaceRequest,
 };
 use tokio_stream::{Stream, StreamExt};
-use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use super::client::Client;
 use super::link::{check_size, trouble_of};
+use super::wire::Wire;
 use crate::Error;
 use crate::core::{Decision, Effect, Trouble};
 use crate::error::missing;
@@ -41,12 +41,12 @@ impl Client {
     /// Runs a unary method by the policy, each attempt within `timeout_ms`.
     pub(crate) async fn unary<T, F, A>(&self, effect: Effect, timeout_ms: u64, method: F) -> Result<T, Error>
     where
-        F: Fn(Channel) -> A,
+        F: Fn(Wire) -> A,
         A: Future<Output = Result<Response<T>, Trouble>>,
     {
         let method = &method;
         self.run(effect, |link| async move {
-            match tokio::time::timeout(Duration::from_millis(timeout_ms), method(link.channel())).await {
+            match tokio::time::timeout(Duration::from_millis(timeout_ms), method(link.wire())).await {
                 Ok(answer) => answer.map(Response::into_inner),
                 Err(_) => Err(Trouble::NoAnswer(format!("no answer within {timeout_ms} ms"))),
             }
@@ -57,7 +57,7 @@ impl Client {
     /// The same for methods without limits or time of their own.
     pub(super) async fn simple<T, F, A>(&self, effect: Effect, method: F) -> Result<T, Error>
     where
-        F: Fn(Channel) -> A,
+        F: Fn(Wire) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
         let method = &method;

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::Options;
 use super::link::Link;
 use super::watch::Hub;
+use super::wire::Cluster;
 use crate::Error;
 use crate::core::{Decision, Effect, Pick, Router, Trouble, mix, parse_endpoints};
 
@@ -60,6 +61,7 @@ struct Inner {
     known_revision: AtomicU64,
     news: Notify,
     hub: Hub,
+    cluster: Cluster,
 }
 
 /// Connects to a cluster by any of its members: `host:port`, or several, separated by commas.
@@ -89,6 +91,7 @@ impl Client {
             known_revision: AtomicU64::new(0),
             news: Notify::new(),
             hub: Hub::default(),
+            cluster: Cluster::default(),
         };
         let client = Self { inner: Arc::new(inner) };
         if options.learn_members {
@@ -126,6 +129,7 @@ impl Client {
     /// Notes the revision and term in a reply's header.
     pub(crate) fn heard(&self, header: Option<&Header>) {
         let Some(header) = header else { return };
+        self.inner.cluster.heard(&header.cluster_id);
         self.inner.revision.fetch_max(header.revision, Ordering::Relaxed);
         self.heard_term(header.term, 0);
     }
@@ -137,6 +141,9 @@ impl Client {
     }
 
     fn learn(&self, status: &StatusReply) {
+        if let Some(header) = &status.header {
+            self.inner.cluster.heard(&header.cluster_id);
+        }
         let term = status.header.as_ref().map_or(0, |header| header.term);
         let furthest = status.members.iter().map(|member| member.revision).max().unwrap_or(0);
         self.inner.known_revision.fetch_max(furthest, Ordering::Relaxed);
@@ -286,7 +293,7 @@ impl Client {
         if let Some(link) = self.live_link(address) {
             return Ok(link);
         }
-        let link = Arc::new(Link::connect(address, &self.inner.options).await?);
+        let link = Arc::new(Link::connect(address, &self.inner.options, self.inner.cluster.clone()).await?);
         self.links().insert(address.to_owned(), Arc::clone(&link));
         Ok(link)
     }

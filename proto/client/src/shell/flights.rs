@@ -201,14 +201,22 @@ impl<R: Reply> Flights<R> {
         }
     }
 
+    /// The member refused the stream, and so all requests; admits none from here on.
+    pub(crate) fn refuse(&self, failure: &Failure) {
+        for Flight { waiter, .. } in self.end(&failure.message).into_values() {
+            waiter.told(Err(Trouble::Answered(Box::new(failure.clone()))));
+        }
+    }
+
+    fn end(&self, why: &str) -> HashMap<u64, Flight<R>> {
+        let mut table = self.table();
+        table.closed.get_or_insert_with(|| why.to_owned());
+        std::mem::take(&mut table.flights)
+    }
+
     /// The stream is over: fails all requests, and admits none from here on.
     pub(crate) fn close(&self, why: &str) {
-        let flights = {
-            let mut table = self.table();
-            table.closed.get_or_insert_with(|| why.to_owned());
-            std::mem::take(&mut table.flights)
-        };
-        for Flight { waiter, left } in flights.into_values() {
+        for Flight { waiter, left } in self.end(why).into_values() {
             waiter.told(Err(if left {
                 Trouble::NoAnswer(why.to_owned())
             } else {

@@ -20,13 +20,15 @@ use synod_api::v1::{CallReply, CallRequest, Failure, KeepAliveReply, KeepAliveRe
 use synod_api::{REPLY_BYTES, REQUEST_BYTES};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::Stream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Endpoint;
 use tonic::{Code, ConnectError, Response, Status, Streaming};
 
 use super::Options;
 use super::client::Client;
 use super::flights::{Flights, Reply, Tagged};
 use super::watch::WatchLane;
+use super::wire::{Cluster, Wire};
 use crate::core::Trouble;
 
 /// Requests that wait for tonic to take them.
@@ -44,7 +46,7 @@ const HEADER_BYTES: u32 = 16 * 1_024;
 
 /// A connection to a member.
 pub(crate) struct Link {
-    channel: Channel,
+    wire: Wire,
     calls: OnceLock<Lane<CallRequest, CallReply>>,
     touches: OnceLock<Lane<KeepAliveRequest, KeepAliveReply>>,
     watches: Mutex<Vec<Arc<WatchLane>>>,
@@ -60,8 +62,8 @@ pub(crate) struct Lane<Q, R> {
 }
 
 impl Link {
-    /// Connects to `address`.
-    pub(crate) async fn connect(address: &str, options: &Options) -> Result<Self, Trouble> {
+    /// Connects to `address`; what is sent there names `cluster`.
+    pub(crate) async fn connect(address: &str, options: &Options, cluster: Cluster) -> Result<Self, Trouble> {
         let not_sent = |error: tonic::transport::Error| {
             Trouble::NotSent(format!("cannot connect to {address}: {}", chain(&error)))
         };
@@ -87,7 +89,7 @@ impl Link {
         };
         let permits = Semaphore::new(options.calls_in_flight);
         Ok(Self {
-            channel,
+            wire: InterceptedService::new(channel, cluster),
             calls: OnceLock::new(),
             touches: OnceLock::new(),
             watches: Mutex::default(),
@@ -95,9 +97,9 @@ impl Link {
         })
     }
 
-    /// The channel, for unary methods.
-    pub(crate) fn channel(&self) -> Channel {
-        self.channel.clone()
+    /// The connection, for unary methods.
+    pub(crate) fn wire(&self) -> Wire {
+        self.wire.clone()
     }
 
     /// Whether one of its streams broke. Streams of watches see to that themselves.
@@ -109,9 +111,9 @@ impl Link {
     /// Its call stream.
     pub(crate) fn calls(&self) -> &Lane<CallRequest, CallReply> {
         self.calls.get_or_init(|| {
-            let channel = self.channel();
+            let wire = self.wire();
             Lane::open(move |outgoing| async move {
-                let client = SpacesClient::new(channel);
+                let client = SpacesClient::new(wire);
                 client
                     .max_decoding_message_size(REPLY_BYTES)
                     .max_encoding_message_size(REQUEST_BYTES)
@@ -138,7 +140,7 @@ impl Link {
         if let Some(lane) = lanes.iter().find(|lane| lane.has_room()) {
             return Arc::clone(lane);
         }
-        let lane = WatchLane::open(client.clone(), address, self.channel());
+        let lane = WatchLane::open(client.clone(), address, self.wire());
         lanes.push(Arc::clone(&lane));
         lane
     }
@@ -150,8 +152,8 @@ impl Link {
         timeout_ms: u64,
     ) -> Result<KeepAliveReply, Trouble> {
         let lane = self.touches.get_or_init(|| {
-            let channel = self.channel();
-            Lane::open(move |outgoing| async move { SessionsClient::new(channel).keep_alive(outgoing).await })
+            let wire = self.wire();
+            Lane::open(move |outgoing| async move { SessionsClient::new(wire).keep_alive(outgoing).await })
         });
         let deadline = tokio::time::Instant::now() + Duration::from_millis(timeout_ms);
         lane.ask(request, timeout_ms, deadline).await
@@ -219,7 +221,10 @@ async fn drive<R: Reply>(
     flights: Arc<Flights<R>>,
 ) {
     let why = match start.await {
-        Err(status) => describe(&status),
+        Err(status) => match synod_api::failure_of_status(&status) {
+            Some(failure) => return flights.refuse(&failure),
+            None => describe(&status),
+        },
         Ok(response) => {
             let mut replies = response.into_inner();
             loop {

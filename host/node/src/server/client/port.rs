@@ -10,12 +10,14 @@ use synod_api::v1::spaces_server::{self, SpacesServer};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tonic::service::interceptor::InterceptedService;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server;
 use tonic_reflection::pb::v1::server_reflection_server;
 
 use super::Front;
 use super::cluster::ClusterService;
+use super::cluster_check::ClusterCheck;
 use super::recipes::RecipesService;
 use super::sessions::SessionsService;
 use super::space_admin::SpaceAdminService;
@@ -64,6 +66,7 @@ impl ClientPort {
             .max_encoding_message_size(limited.1);
         let admin =
             SpaceAdminServer::new(SpaceAdminService(front.clone())).max_encoding_message_size(limited.1);
+        let check = ClusterCheck(front.identity.clone());
         let cluster = ClusterServer::new(ClusterService { front, reporter });
         let (health, health_service) = tonic_health::server::health_reporter();
         for service in SERVICES {
@@ -88,11 +91,11 @@ impl ClientPort {
             .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
             .add_service(health_service)
             .add_service(reflection)
-            .add_service(spaces)
-            .add_service(sessions)
-            .add_service(recipes)
-            .add_service(admin)
-            .add_service(cluster)
+            .add_service(InterceptedService::new(spaces, check.clone()))
+            .add_service(InterceptedService::new(sessions, check.clone()))
+            .add_service(InterceptedService::new(recipes, check.clone()))
+            .add_service(InterceptedService::new(admin, check.clone()))
+            .add_service(InterceptedService::new(cluster, check.clone()))
             .serve_with_incoming_shutdown(connections(listener), ending);
         tokio::spawn(async move {
             if let Err(error) = serving.await {

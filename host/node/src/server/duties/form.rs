@@ -60,7 +60,8 @@ impl Former {
     /// [`StartError::Usage`] if the members were started with different lists or belong to
     /// different clusters, or if there is a cluster and nobody said that a member of it is lost.
     pub(crate) async fn run(&self) -> Result<(), StartError> {
-        for round in 0.. {
+        let mut round = 0;
+        loop {
             let status = self.raft.status();
             if status.voters.contains_key(&self.identity.me) {
                 return Ok(());
@@ -71,8 +72,8 @@ impl Former {
                 Some((_, Joined::Replacing(lost))) => self.replace(lost).await?,
             };
             tokio::time::sleep(wait).await;
+            round += 1;
         }
-        Ok(())
     }
 
     /// Whether this member stands in for a lost one, as far as its folder says.
@@ -107,7 +108,11 @@ impl Former {
 
     /// Of a member that is promised to a cluster of `list`: forms it, if it is the first of them.
     async fn form(&self, list: &[String], round: u32) -> Result<Duration, StartError> {
-        if list != self.roster.lines() {
+        let is_alone = list.len() == 1 && self.roster.hints().next().is_none();
+        if list != self.roster.lines() && !is_alone {
+            if Greeted::lenient(self.ask_hinted().await).replies().any(|reply| reply.knows_sender) {
+                return Ok(ASK_EVERY);
+            }
             return Err(StartError::Usage(format!(
                 "this member is promised to a cluster that is not formed yet; {}",
                 two_lists(list, &self.roster.lines())
@@ -198,13 +203,21 @@ impl Former {
     }
 
     /// Greets the others in the list, wherever they are said to be.
-    async fn greet_hinted(&self) -> Result<Greeted, StartError> {
+    async fn ask_hinted(&self) -> Vec<(String, Result<HelloReply, Status>)> {
         let greet = |(name, address): (&str, String)| {
             let name = name.to_owned();
             async move { (name, self.peers.greet_at(&address, self.greeter.request(None)).await) }
         };
-        let answers: Vec<(String, Result<HelloReply, Status>)> =
-            join_all(self.roster.hints().map(greet)).await;
+        join_all(self.roster.hints().map(greet)).await
+    }
+
+    /// The same, checked: a refusal, another list or another member is an error, but of a member
+    /// that stands in for a lost one.
+    async fn greet_hinted(&self) -> Result<Greeted, StartError> {
+        let answers = self.ask_hinted().await;
+        if self.is_replacing() {
+            return Ok(Greeted::lenient(answers));
+        }
         let greeted = Greeted::of(answers)?;
         let is_forming = greeted.replies().all(|reply| reply.members_at.is_none());
         if is_forming {

@@ -41,6 +41,11 @@ impl Greeted {
         Ok(Self(sorted))
     }
 
+    /// The answers that there are, whatever the others said: of a member that has its cluster.
+    pub(super) fn lenient(answers: Vec<(String, Result<HelloReply, Status>)>) -> Self {
+        Self(answers.into_iter().map(|(name, answer)| (name, answer.ok())).collect())
+    }
+
     /// The answers that there are.
     pub(super) fn replies(&self) -> impl Iterator<Item = &HelloReply> {
         self.0.iter().filter_map(|(_, reply)| reply.as_ref())

@@ -84,6 +84,9 @@ impl Reporter {
         };
         let others = listed.iter().filter(|(id, _)| **id != self.identity.me);
         let mut members = join_all(others.map(ask)).await;
+        if listed.is_empty() {
+            members.extend(self.roster.hints().map(|(name, address)| unformed(name, address)));
+        }
         members.push(self.own());
         members.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         members
@@ -132,6 +135,16 @@ fn unreachable(id: MemberId, member: &Listed, status: &tonic::Status) -> MemberS
         client_address: member.place.clients.first().cloned().unwrap_or_default(),
         peer_address: member.place.peer.clone(),
         problem: format!("does not answer: {}", status.message()),
+        ..MemberStatus::default()
+    }
+}
+
+/// A member of a cluster that is not formed yet.
+fn unformed(name: &str, peer_address: String) -> MemberStatus {
+    MemberStatus {
+        name: name.to_owned(),
+        peer_address,
+        problem: "the cluster is not formed yet".to_owned(),
         ..MemberStatus::default()
     }
 }

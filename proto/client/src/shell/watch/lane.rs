@@ -13,13 +13,13 @@ use synod_api::v1::watch_update::Update;
 use synod_api::v1::{CreateWatch, Failure, WatchCancelled, WatchReply, WatchUpdate};
 use synod_api::{REPLY_BYTES, REQUEST_BYTES};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::transport::Channel;
 
 use super::outbox::{Outbox, Outgoing};
 use super::shared::{Shared, Verdict};
 use crate::core::{Beat, Liveness, Trouble};
 use crate::shell::client::Client;
 use crate::shell::link::trouble_of;
+use crate::shell::wire::Wire;
 
 /// Most watches of one stream; members take 16,384.
 const LANE_WATCHES: usize = 16_000;
@@ -58,8 +58,8 @@ pub(crate) struct WatchLane {
 }
 
 impl WatchLane {
-    /// Opens a stream over `channel`.
-    pub(crate) fn open(client: Client, address: &str, channel: Channel) -> Arc<Self> {
+    /// Opens a stream over `wire`.
+    pub(crate) fn open(client: Client, address: &str, wire: Wire) -> Arc<Self> {
         let lane = Arc::new(Self {
             address: address.into(),
             table: Mutex::default(),
@@ -69,7 +69,7 @@ impl WatchLane {
             blamed: AtomicBool::new(false),
             catching_up: AtomicBool::new(false),
         });
-        tokio::spawn(drive(Arc::clone(&lane), client, channel));
+        tokio::spawn(drive(Arc::clone(&lane), client, wire));
         lane
     }
 
@@ -256,8 +256,8 @@ enum Look {
 }
 
 /// Reads the stream until it is over.
-async fn drive(lane: Arc<WatchLane>, client: Client, channel: Channel) {
-    let ended = read(&lane, &client, channel).await;
+async fn drive(lane: Arc<WatchLane>, client: Client, wire: Wire) {
+    let ended = read(&lane, &client, wire).await;
     let entries = lane.close();
     let Err(trouble) = ended else { return };
     let trouble = client.noted(&lane.address, trouble);
@@ -278,12 +278,12 @@ async fn drive(lane: Arc<WatchLane>, client: Client, channel: Channel) {
 }
 
 /// Returns when the stream is no longer needed, or why it broke.
-async fn read(lane: &Arc<WatchLane>, client: &Client, channel: Channel) -> Result<(), Trouble> {
+async fn read(lane: &Arc<WatchLane>, client: &Client, wire: Wire) -> Result<(), Trouble> {
     let silence_ms = client.options().watch_silence_ms;
     let mut liveness = Liveness::new(silence_ms, client.now_ms());
     let mut idle_since = Instant::now();
     let mut looks = tokio::time::interval(Duration::from_millis((silence_ms / 8).clamp(10, LOOK_MS)));
-    let mut spaces = SpacesClient::new(channel)
+    let mut spaces = SpacesClient::new(wire)
         .max_decoding_message_size(REPLY_BYTES)
         .max_encoding_message_size(REQUEST_BYTES);
     let start = spaces.watch(Outgoing(Arc::clone(&lane.outbox)));
