@@ -185,7 +185,9 @@ impl Former {
             return Ok(ASK_EVERY);
         }
         let greeted = self.greet_hinted().await?;
-        let leader = greeted.replies().find(|reply| reply.leader_id != 0 && !reply.leader_address.is_empty());
+        let leads =
+            |reply: &&HelloReply| ![0, lost.0].contains(&reply.leader_id) && !reply.leader_address.is_empty();
+        let leader = greeted.replies().find(leads);
         let Some(leader) = leader else { return Ok(ASK_EVERY) };
         if greeted.replies().any(|reply| reply.knows_sender) {
             return Ok(ASK_EVERY);
@@ -194,7 +196,7 @@ impl Former {
         self.roster.heard(id, Place { peer: leader.leader_address.clone(), clients: Vec::new() });
         match self.peers.replace(id, lost).await {
             Ok(_) => tracing::info!("this member gets everything from the leader"),
-            Err(status) if status.code() == Code::FailedPrecondition => {
+            Err(status) if status.code() == Code::Aborted => {
                 return Err(refusal("that leads", &status));
             }
             Err(status) => tracing::debug!(error = status.message(), "the leader does not take it in yet"),

@@ -33,7 +33,7 @@ impl Replacer {
     ///
     /// # Errors
     /// `UNAVAILABLE` if this member does not lead or another change is under way,
-    /// `FAILED_PRECONDITION` if the other member is not lost, or not of that name.
+    /// `ABORTED` if the other member is not lost, or not of that name.
     pub(crate) async fn replace(
         &self,
         from: MemberId,
@@ -64,9 +64,7 @@ impl Replacer {
                 tracing::info!(member = name, new = %from, %lost, "a lost member is being replaced");
                 Ok(reply)
             }
-            Ok(Err(error @ ChangeError::NotAMember(_))) => {
-                Err(Status::failed_precondition(error.to_string()))
-            }
+            Ok(Err(error @ ChangeError::NotAMember(_))) => Err(Status::aborted(error.to_string())),
             Ok(Err(error)) => Err(Status::unavailable(error.to_string())),
             Err(_) => Err(Status::unavailable("a majority did not commit the new member in time")),
         }
@@ -77,7 +75,7 @@ impl Replacer {
         if self.peers.greet(id, self.greeter.request(Some(id))).await.is_err() {
             return Ok(());
         }
-        Err(Status::failed_precondition(format!(
+        Err(Status::aborted(format!(
             "member `{name}` is not lost: the one with id {id} answers; stop it first"
         )))
     }
@@ -90,7 +88,7 @@ fn check_lost(status: &RaftStatus, name: &str, lost: MemberId) -> Result<(), Sta
     if holder == Some(lost) {
         return Ok(());
     }
-    Err(Status::failed_precondition(match holder {
+    Err(Status::aborted(match holder {
         Some(holder) => format!(
             "member `{name}` has the id {holder} now, and not {lost} any more: it was replaced already. Move \
                 this folder away"
