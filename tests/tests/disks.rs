@@ -1,0 +1,141 @@
+//! Disks that fill up, are freed and fill up again: small tmpfs, where mounting one is allowed.
+//!
+//! With `SYNOD_SOAK` it goes on for that many rounds.
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use synod_kv::Kv;
+use synod_sdk::prelude::*;
+use synod_tests::cluster::{Cluster, PATIENCE};
+use synod_tests::wait::until;
+
+/// Bytes of a disk: the reserve of 64 MiB, and as much for the databases.
+const DISK_MIB: u64 = 160;
+/// What a full disk has left: less than the reserve, and enough for what was taken in.
+const LEFT_MIB: u64 = 48;
+const ROUNDS: u32 = 2;
+const MIB: u64 = 1_024 * 1_024;
+
+/// A mounted tmpfs; unmounted on drop.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(path: &Path) -> Option<Self> {
+        std::fs::create_dir_all(path).expect("a folder can be made");
+        let size = format!("size={DISK_MIB}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(path).status();
+        mounted.is_ok_and(|status| status.success()).then(|| Self(path.to_path_buf()))
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
+    }
+
+    fn fill(&self) {
+        let out = Command::new("stat").args(["-f", "-c", "%a %S"]).arg(&self.0).output().expect("stat runs");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let free: u64 = text.split_whitespace().map(|part| part.parse::<u64>().expect("a number")).product();
+        let ballast = vec![0; free.saturating_sub(LEFT_MIB * MIB) as usize];
+        std::fs::write(self.ballast(), ballast).expect("the ballast fits");
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.ballast()).expect("the ballast is there");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// A cluster of three with a small disk each; none where tmpfs cannot be mounted.
+async fn on_small_disks() -> Option<(Cluster, Vec<SmallDisk>)> {
+    let mut cluster = Cluster::new(3, &[]);
+    let disks =
+        cluster.members.iter().map(|member| SmallDisk::mount(&member.data)).collect::<Option<Vec<_>>>();
+    let Some(disks) = disks else {
+        eprintln!("skipped: no right to mount a tmpfs");
+        return None;
+    };
+    (0..3).for_each(|n| cluster.start(n));
+    cluster.ready().await;
+    Some((cluster, disks))
+}
+
+fn rounds() -> u32 {
+    std::env::var("SYNOD_SOAK").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS)
+}
+
+async fn are_full(cluster: &Cluster, full: bool) {
+    until("all members to notice", PATIENCE, || async {
+        for n in 0..3 {
+            let status = cluster.status(n).await?;
+            (status.problem.contains("disk is full") == full).then_some(())?;
+        }
+        Some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn disks_that_fill_together_lose_nothing_and_reads_go_on() {
+    let Some((cluster, disks)) = on_small_disks().await else { return };
+    let mut written = 0u32;
+    for round in 0..rounds() {
+        let client = cluster.client().await;
+        let kv = Kv::client(&client, "kv");
+        for _ in 0..50 {
+            kv.put(format!("{written:06}"), Blob::from("x".repeat(200).as_str()))
+                .await
+                .expect("it is written");
+            written += 1;
+        }
+        disks.iter().for_each(SmallDisk::fill);
+        are_full(&cluster, true).await;
+        // What a member notices, its door does a little later.
+        let began = Instant::now();
+        while kv.put(format!("{written:06}"), Blob::from("late")).await.is_ok() {
+            written += 1;
+            assert!(began.elapsed() < PATIENCE, "round {round}: full disks go on taking writes");
+        }
+        eprintln!("round {round}: refused after {} ms", began.elapsed().as_millis());
+        for n in [0, written / 2, written - 1] {
+            let read = kv.get(format!("{n:06}")).await.expect("reads go on");
+            assert!(read.is_some(), "round {round}: {n} is lost");
+        }
+        disks.iter().for_each(SmallDisk::free);
+        let freed = Instant::now();
+        until("writes to be taken again", PATIENCE, || async {
+            kv.put(format!("{written:06}"), Blob::from("again")).await.ok()
+        })
+        .await;
+        written += 1;
+        eprintln!("round {round}: writes are back after {} ms", freed.elapsed().as_millis());
+        are_full(&cluster, false).await;
+    }
+    let client = cluster.client().await;
+    let kv = Kv::client(&client, "kv");
+    for n in 0..written {
+        assert!(kv.get(format!("{n:06}")).await.expect("it can be read").is_some(), "{n} is lost");
+    }
+    cluster.assert_equal_digests().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_disk_is_full_hands_over_and_writes_go_on() {
+    let Some((cluster, disks)) = on_small_disks().await else { return };
+    let leader = cluster.leader().await;
+    disks[leader].fill();
+    until("another member to lead", PATIENCE, || async { (cluster.leader().await != leader).then_some(()) })
+        .await;
+    let client = cluster.client().await;
+    let kv = Kv::client(&client, "kv");
+    let written = Duration::from_secs(5);
+    until("writes to go on", written, || async { kv.put("a".to_owned(), Blob::from("b")).await.ok() }).await;
+    disks[leader].free();
+    are_full(&cluster, false).await;
+    cluster.assert_equal_digests().await;
+}
