@@ -20,8 +20,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     /// taken in while earlier ones are still being written, so that they share an fsync.
     ///
     /// The stream of answers ends with the requests, after an answer that says that the leader must
-    /// begin anew, or with an error: a request that cannot be decoded, or for whose entries the disk
-    /// has no room, ends it after the answers of those before it.
+    /// begin anew, or with an error: a request that cannot be decoded, or for whose entries the
+    /// disk has no room, ends it after the answers of those before it.
     pub fn serve_append(
         &self,
         requests: impl Stream<Item = Bytes> + Send + 'static,

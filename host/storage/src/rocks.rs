@@ -20,6 +20,7 @@ mod state;
 mod store;
 mod tables;
 mod walk;
+mod watermark;
 mod writer;
 
 use std::path::Path;

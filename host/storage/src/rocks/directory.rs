@@ -1,6 +1,6 @@
 //! The data directory: `FORMAT` says which version of this layout it has, `log/` and
-//! `state-NUMBER/` are RocksDB's, `snapshots/` holds files that no crash survives. `LOCK` keeps a
-//! second process out.
+//! `state-NUMBER/` are RocksDB's, `WATERMARK` says how far the log is, `snapshots/` holds files
+//! that no crash survives. `LOCK` keeps a second process out.
 //!
 //! `FORMAT` is a file of its own because opening RocksDB already changes it: a directory of a newer
 //! version must be refused before. It also says whether the databases are still being created: then
@@ -9,6 +9,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::watermark;
 use crate::StorageError;
 use crate::snapshot::sync_folder;
 
@@ -189,6 +190,13 @@ impl Directory {
     /// Removes databases that were not created to the end.
     fn clear(&self) -> Result<(), StorageError> {
         remove_folder(&self.log)?;
+        let watermark = self.root.join(watermark::FILE);
+        match fs::remove_file(&watermark) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(StorageError::from_io("cannot remove", &watermark, &error));
+            }
+            _ => {}
+        }
         self.remove_generations_but(None)
     }
 

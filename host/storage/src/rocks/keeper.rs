@@ -1,6 +1,6 @@
 //! The thread that keeps the state: it flushes it when a purge of the log waits for that, and looks
-//! whether its flushes and compactions, which nobody waits for, have failed, and how much of the disk
-//! is free.
+//! whether its flushes and compactions, which nobody waits for, have failed, and how much of the
+//! disk is free.
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -14,6 +14,7 @@ use super::generation::Generation;
 use super::handles::{Database, Family};
 use super::options::{Prepared, RocksOptions};
 use super::shared::LogState;
+use super::watermark::Watermark;
 use super::{lost, record, sort};
 use crate::{AppliedMark, LogRecord, StorageError};
 
@@ -29,6 +30,7 @@ pub(crate) struct Opened {
     pub(crate) log: LogState,
     /// Lowest index that may be on disk.
     pub(crate) disk_first: u64,
+    pub(crate) watermark: Watermark,
     pub(crate) generation: Generation,
     pub(crate) mark: AppliedMark,
 }
@@ -59,6 +61,13 @@ impl Opened {
         };
         let found = OnDisk::read(&database, root)?;
         found.check(&database, root, purged.as_ref(), &mark)?;
+        let after_purged = purged.as_ref().map_or(0, |(index, _)| index + 1);
+        let end = found.last.as_ref().map_or(0, |last| last.index + 1).max(after_purged);
+        let watermark = Watermark::open(root, end)?.map_err(|marked| {
+            let last =
+                end.checked_sub(1).map_or("before its first".to_owned(), |last| format!("with {last}"));
+            lost(root, &format!("the log ends {last}, and entry {} was on disk", marked - 1))
+        })?;
 
         if contents == Contents::Creating {
             let result = database.put_cf_opt(
@@ -73,7 +82,6 @@ impl Opened {
         }
         directory.remove_leftovers(generation.number)?;
 
-        let after_purged = purged.as_ref().map_or(0, |(index, _)| index + 1);
         let last = found.last.filter(|last| last.index >= after_purged);
         let book = Book::new(found.first.max(after_purged), last, purged, options.log_tail_bytes);
         let shared_bytes = |bytes: Option<Vec<u8>>| bytes.map(Arc::from);
@@ -87,6 +95,7 @@ impl Opened {
             database,
             log: LogState::new(book, vote, committed),
             disk_first: found.first,
+            watermark,
             generation,
             mark,
         })

@@ -46,13 +46,14 @@ impl RocksStore {
     /// was changed. [`StorageError::Fatal`] if its data is damaged or lost.
     pub fn open(root: &Path, options: &RocksOptions) -> Result<Self, StorageError> {
         let opened = Opened::new(root, options)?;
-        let Opened { directory, lock, prepared, database, log, disk_first, generation, mark } = opened;
+        let Opened { directory, lock, prepared, database, log, disk_first, watermark, generation, mark } =
+            opened;
         let flushed = mark.index.map_or(0, |index| index + 1);
         let shared = Arc::new(Shared::new(database, directory, log, flushed, options.reserve_bytes)?);
         let next_generation = AtomicU64::new(generation.number + 1);
         shared.look_at_space();
         let generation: Present = Arc::new(RwLock::new(Arc::new(generation)));
-        let writer = Writer::new(Arc::clone(&shared), disk_first);
+        let writer = Writer::new(Arc::clone(&shared), disk_first, watermark);
         let present = Arc::downgrade(&generation);
         let keeper = Keeper::new(Arc::clone(&shared), move || {
             let present = present.upgrade()?;

@@ -3,6 +3,7 @@
 //! It takes what is queued, writes it unsynced, syncs the write-ahead log once, publishes that (the
 //! state may follow), and then completes the callbacks, the newest first, because a newer one
 //! answers for the older. It purges behind what the state has on disk.
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,6 +11,7 @@ use rocksdb::WriteBatch;
 
 use super::record;
 use super::shared::{Change, Queued, Shared, Work, closed};
+use super::watermark::Watermark;
 use crate::StorageError;
 
 /// Purged records are removed from disk in steps of at least so many: each step is a range
@@ -21,11 +23,12 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     /// Lowest index that may be on disk.
     disk_first: u64,
+    watermark: Watermark,
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, disk_first: u64) -> Self {
-        Self { shared, disk_first }
+    pub(crate) fn new(shared: Arc<Shared>, disk_first: u64, watermark: Watermark) -> Self {
+        Self { shared, disk_first, watermark }
     }
 
     /// Works until the store is closed or fails.
@@ -61,12 +64,15 @@ impl Writer {
     }
 
     fn persist(&mut self, changes: &[Queued], last: u64) -> Result<(), StorageError> {
+        let (end, lowest) = ends(self.watermark.end(), changes);
+        self.mark(|watermark| watermark.lower(lowest))?;
         self.shared.write(&|| self.batch(changes))?;
         self.shared.publish_written(last);
         if changes.iter().any(|queued| !matches!(queued.change, Change::Committed(_))) {
             self.shared.sync()?;
             self.shared.syncs.fetch_add(1, Ordering::Relaxed);
         }
+        self.mark(|watermark| watermark.raise(end))?;
         self.shared.publish_durable(last);
         let begins = changes.iter().filter_map(|queued| match &queued.change {
             Change::Install { index, .. } | Change::Purge { beyond_end: Some((index, _)) } => Some(index + 1),
@@ -76,6 +82,18 @@ impl Writer {
             self.removed_below(first);
         }
         Ok(())
+    }
+
+    /// Changes the watermark. That there is no space for it is no error: it has its place on disk.
+    fn mark(&mut self, change: impl FnOnce(&mut Watermark) -> io::Result<()>) -> Result<(), StorageError> {
+        let root = &self.shared.directory.root;
+        match change(&mut self.watermark) {
+            Ok(()) => Ok(()),
+            Err(error) => match StorageError::from_io("cannot write the watermark in", root, &error) {
+                StorageError::Full { .. } => Ok(()),
+                error => Err(self.shared.fail(error)),
+            },
+        }
     }
 
     /// The records below `first` were deleted: frees their files.
@@ -160,6 +178,23 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Where a log that ended at `end` ends after `changes`, and the least where it ended on the way.
+fn ends(end: u64, changes: &[Queued]) -> (u64, u64) {
+    let mut ends = (end, end);
+    for queued in changes {
+        let end = match &queued.change {
+            Change::Append(records) => records.last().map_or(ends.0, |last| last.index + 1),
+            Change::Truncate { from, end } if from < end => *from,
+            Change::Purge { beyond_end: Some((index, _)) } => index + 1,
+            Change::Install { index, end, .. } if *end > index + 1 => index + 1,
+            Change::Install { index, .. } => ends.0.max(index + 1),
+            _ => ends.0,
+        };
+        ends = (end, ends.1.min(end));
+    }
+    ends
 }
 
 /// However the writer ends, nobody waits for it any more.

@@ -60,6 +60,21 @@ fn a_state_that_is_ahead_of_its_log_is_refused() {
     assert!(message.contains("--replace-lost"), "{message}");
 }
 
+/// RocksDB opens without the newest of what it wrote ahead, and says nothing.
+#[test]
+fn a_log_whose_newest_file_is_gone_is_refused() {
+    let folder = tempfile::tempdir().expect("folder");
+    for from in [0, 10] {
+        append(&open(folder.path()), records(from, 10, 100));
+    }
+    let files = std::fs::read_dir(folder.path().join("log")).expect("listed").filter_map(Result::ok);
+    let files = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|end| end == "log"));
+    let newest = files.max_by_key(|path| path.metadata().map(|of| of.len()).unwrap_or_default());
+    std::fs::remove_file(newest.expect("there is one")).expect("removed");
+    let message = refusal(folder.path());
+    assert!(message.contains("the log ends with 9, and entry 19 was on disk"), "{message}");
+}
+
 #[test]
 fn a_hole_behind_the_purge_mark_is_refused() {
     let folder = filled();

@@ -1,6 +1,6 @@
 //! A disk that is nearly full: this member refuses new commands, forwarded ones too, and does not
-//! lead while another member with space can. Reads continue. It accepts commands again when there is
-//! space.
+//! lead while another member with space can. Reads continue. It accepts commands again when there
+//! is space.
 //!
 //! It looks at the state of the disk, not at its changes, so that nothing is forgotten. What was
 //! taken in before goes into the log from a reserve, so that none is lost and no vote waits for it.

@@ -142,7 +142,8 @@ impl Leader {
 impl Ledger {
     /// The next entry to propose, if this member leads, has applied its term's first entry, has
     /// space on its disk, and has not enough in flight. Without space, what waits here, forwarded
-    /// commands too, waits for another leader. `stamp` is the time of an entry of a term; none if it has ended.
+    /// commands too, waits for another leader. `stamp` is the time of an entry of a term; none if
+    /// it has ended.
     pub(crate) fn next_entry(&mut self, stamp: impl FnOnce(u64) -> Option<Time>) -> Option<ReadyEntry> {
         let term = self.leading_term()?;
         if matches!(self.refusing, Some((UnavailableReason::DiskFull, _))) {

@@ -1,5 +1,5 @@
-//! Writing while the disk may be full: what lacks space waits for it, and says so. New work is to be
-//! refused before that, while a reserve is left for what was taken in, for votes and for purges.
+//! Writing while the disk may be full: what lacks space waits for it, and says so. New work is to
+//! be refused before that, while a reserve is left for what was taken in, for votes and for purges.
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,8 +17,8 @@ const SHORT_OF_RESERVE: u64 = 2;
 const PREVIOUS_ERROR: &str = "previous error";
 
 impl Shared {
-    /// Writes a batch to the log, unsynced, waiting for space while the disk is full. It may use the
-    /// reserve: what is queued was taken in before, and a vote must not wait behind it.
+    /// Writes a batch to the log, unsynced, waiting for space while the disk is full. It may use
+    /// the reserve: what is queued was taken in before, and a vote must not wait behind it.
     pub(crate) fn write(&self, build: &dyn Fn() -> WriteBatch) -> Result<(), StorageError> {
         self.patiently(&self.log_full, || {
             self.database.write(build()).map_err(|error| self.sort("cannot write to", &error))
