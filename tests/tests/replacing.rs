@@ -72,7 +72,7 @@ async fn lose_and_replace(cluster: &mut Cluster, dice: &mut Dice, lost: usize) {
         match dice.below(4) {
             0 => {
                 cluster.kill(lost);
-                cluster.start(lost);
+                cluster.start_with(lost, &REPLACE);
             }
             1 => {
                 let had_its_vote = cluster.status(lost).await.is_some_and(|s| s.role() != Role::Learner);
@@ -107,6 +107,7 @@ async fn nothing_acknowledged_is_lost_while_members_lose_their_folders_in_turn()
     for round in 0..rounds() {
         let leader = cluster.leader().await;
         let lost = if round % 2 == 0 { leader } else { (leader + 1 + dice.below(2) as usize) % 3 };
+        eprintln!("round {round}: member {lost} loses its folder");
         lose_and_replace(&mut cluster, &mut dice, lost).await;
     }
     let records = writers.stop().await;
