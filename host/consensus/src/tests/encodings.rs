@@ -170,7 +170,10 @@ fn frames_of_snapshots_keep_their_bytes() {
     let frame = frames::encode_snapshot(vote(7, 2, true), &snapshot);
     assert_eq!(
         hex(&frame),
-        "0107020101af020307af022d0107ae02010201020301016103613a310103613a3202016203623a310103623a3203016303633a310103633a32f0a204effdb6f50d"
+        concat!(
+            "0107020101af020307af022d0107ae02010201020301016103613a310103613a",
+            "3202016203623a310103623a3203016303633a310103633a32f0a204effdb6f50d"
+        )
     );
     let announced = frames::decode_snapshot(&frame).unwrap();
     assert_eq!((announced.vote, announced.mark), (vote(7, 2, true), mark));

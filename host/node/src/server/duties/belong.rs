@@ -102,8 +102,8 @@ impl Belonging {
         let voters = members.values().filter(|member| member.votes).count();
         if voters > 0 && replaced.len() > voters / 2 {
             return Err(StartError::Usage(format!(
-                "a majority of the cluster says that this member, with the id {me}, was replaced: its id never \
-                    comes back. Move its folder away"
+                "a majority of the cluster says that this member, with the id {me}, was replaced: its id \
+                    never comes back. Move its folder away"
             )));
         }
         Ok(())

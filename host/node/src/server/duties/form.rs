@@ -166,9 +166,9 @@ impl Former {
         }
         if !self.replace_lost {
             return Err(StartError::Usage(format!(
-                "cluster {cluster} is formed already, and its member `{name}` has the id {}, which this folder \
-                    has not: it is empty. Name the member's folder with --data; if its data is lost, start \
-                    it once with --replace-lost, and the others give it everything",
+                "cluster {cluster} is formed already, and its member `{name}` has the id {}, which this \
+                    folder has not: it is empty. Name the member's folder with --data; if its data is lost, \
+                    start it once with --replace-lost, and the others give it everything",
                 newest.namesake_id
             )));
         }

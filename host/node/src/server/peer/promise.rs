@@ -67,8 +67,8 @@ impl Promiser {
 /// Two members have different lists.
 pub(crate) fn two_lists(theirs: &[String], ours: &[String]) -> String {
     format!(
-        "another member was started with --peers {}, this one with --peers {}: a cluster is formed by members \
-            that have the same list",
+        "another member was started with --peers {}, this one with --peers {}: a cluster is formed by \
+            members that have the same list",
         theirs.join(","),
         ours.join(",")
     )

@@ -80,7 +80,10 @@ impl Reporter {
         let listed = self.roster.members();
         let ask = |(id, member): (&MemberId, &Listed)| {
             let (id, member) = (*id, member.clone());
-            async move { self.peers.status(id).await.unwrap_or_else(|status| unreachable(id, &member, &status)) }
+            async move {
+                let answer = self.peers.status(id).await;
+                answer.unwrap_or_else(|status| unreachable(id, &member, &status))
+            }
         };
         let others = listed.iter().filter(|(id, _)| **id != self.identity.me);
         let mut members = join_all(others.map(ask)).await;
