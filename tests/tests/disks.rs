@@ -1,6 +1,6 @@
 //! Disks that fill up, are freed and fill up again: small tmpfs, where mounting one is allowed.
 //!
-//! With `SYNOD_SOAK` it goes on for that many rounds.
+//! `make soak WHAT=disks` goes on for 20 rounds.
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ const DISK_MIB: u64 = 160;
 /// What a full disk has left: less than the reserve, and enough for what was taken in.
 const LEFT_MIB: u64 = 48;
 const ROUNDS: u32 = 2;
+const ROUNDS_OF_SOAK: u32 = 20;
 const MIB: u64 = 1_024 * 1_024;
 
 /// A mounted tmpfs; unmounted on drop.
@@ -66,7 +67,7 @@ async fn on_small_disks() -> Option<(Cluster, Vec<SmallDisk>)> {
 }
 
 fn rounds() -> u32 {
-    std::env::var("SYNOD_SOAK").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS)
+    if std::env::var_os("SYNOD_SOAK").is_some() { ROUNDS_OF_SOAK } else { ROUNDS }
 }
 
 async fn are_full(cluster: &Cluster, full: bool) {

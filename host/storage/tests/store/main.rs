@@ -3,6 +3,7 @@
 //! again with an environment variable.
 mod consumed;
 mod crash;
+mod damage;
 mod directory;
 mod durability;
 mod equivalence;
