@@ -2,8 +2,8 @@
 //! files looks like a shorter one, and would be taken for it.
 //!
 //! It is written after each sync and not synced itself: exact after a kill, behind after a power
-//! cut by what was not written back. It is never ahead: before the log gets shorter, a lower mark is
-//! synced. A file that is missing or damaged tells nothing, and is written anew.
+//! cut by what was not written back. It is never ahead: before the log gets shorter, a lower mark
+//! is synced. A file that is missing or damaged tells nothing, and is written anew.
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;

@@ -2,7 +2,8 @@
 //!
 //! Every space that waits gets the same part of the entry first; what is left over goes to whoever
 //! came first. So a space's command waits behind an entry's worth of another's, not behind all that
-//! the other has queued. A command that is larger than the part goes when it is the oldest. Commands of one space are not overtaken by one another, nor are those of one session.
+//! the other has queued. A command that is larger than the part goes when it is the oldest.
+//! Commands of one space are not overtaken by one another, nor are those of one session.
 use std::collections::{HashMap, HashSet};
 
 use synod_abi::{SessionId, SpaceId};
