@@ -195,7 +195,7 @@ fn a_module_that_cannot_run_fails_the_test_and_says_why() {
 
 #[test]
 fn a_call_that_costs_more_than_the_variable_allows_fails_the_test_and_is_named() {
-    for (most, why) in [("10", "put used "), ("much", "SYNOD_TEST_FUEL is a number")] {
+    for (most, why) in [("10", "make used "), ("much", "SYNOD_TEST_FUEL is a number")] {
         let mut again = std::process::Command::new(std::env::current_exe().expect("a test is a program"));
         again.args(["--exact", "the_clock_stands_until_it_is_moved"]).env("SYNOD_TEST_FUEL", most);
         let output = again.output().expect("it runs");
