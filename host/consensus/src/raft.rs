@@ -39,7 +39,9 @@ pub struct Raft<RT: AsyncRuntime, S: StateStore, A: Applier> {
     pub(crate) id: MemberId,
     pub(crate) inner: openraft::Raft<Types<RT>, StateMachine<RT, S, A>>,
     pub(crate) settings: Settings,
-    pub(crate) state: S,
+    /// Streams that are served hold it weakly: they may outlive the member, and a store is open while
+    /// it is held.
+    pub(crate) state: Arc<S>,
     watches: Watches<RT>,
 }
 
@@ -95,7 +97,7 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         if is_only_voter(&inner, id).await {
             inner.trigger().elect(false).await.map_err(|error| Fatal(error.to_string()))?;
         }
-        Ok(Self { id, inner, settings, state, watches })
+        Ok(Self { id, inner, settings, state: Arc::new(state), watches })
     }
 
     /// This member.

@@ -28,12 +28,13 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     ) -> BoxStream<'static, Result<Bytes, ServeError>> {
         let refused: Arc<Mutex<Option<ServeError>>> = Arc::default();
         let found = refused.clone();
-        let state = self.state.clone();
+        let state = Arc::downgrade(&self.state);
+        let is_short = move || state.upgrade().is_none_or(|state| state.is_short());
         let requests = requests
             .map(|frame| frames::decode_append::<RT>(&frame))
             .scan((), move |(), request| {
                 let request = match request {
-                    Ok(request) if !request.entries.is_empty() && state.is_short() => {
+                    Ok(request) if !request.entries.is_empty() && is_short() => {
                         Err(ServeError::NoRoom("the disk is full".to_owned()))
                     }
                     request => request.map_err(ServeError::from),

@@ -281,7 +281,7 @@ impl<D: Disk> Cluster<D> {
 
     /// The payloads that a member has applied.
     pub(super) fn rows(&self, id: MemberId) -> Vec<String> {
-        rows_of(&self.raft(id).state)
+        rows_of(&*self.raft(id).state)
     }
 
     pub(super) async fn shut_down(mut self) {

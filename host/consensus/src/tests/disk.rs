@@ -57,7 +57,7 @@ impl Disk for OnDisk {
         };
         let open = || match RocksStore::open(self.0.path(), &options) {
             Ok(store) => Some(store),
-            Err(StorageError::Unusable(_)) => None,
+            Err(StorageError::Unusable(why)) if why.contains("in use") => None,
             Err(error) => panic!("{error}"),
         };
         let store = eventually("the last holder has let go of the store", open).await;
