@@ -39,8 +39,8 @@ pub struct Raft<RT: AsyncRuntime, S: StateStore, A: Applier> {
     pub(crate) id: MemberId,
     pub(crate) inner: openraft::Raft<Types<RT>, StateMachine<RT, S, A>>,
     pub(crate) settings: Settings,
-    /// Streams that are served hold it weakly: they may outlive the member, and a store is open while
-    /// it is held.
+    /// Streams that are served hold it weakly: they may outlive the member, and a store is open
+    /// while it is held.
     pub(crate) state: Arc<S>,
     watches: Watches<RT>,
 }
