@@ -80,7 +80,7 @@ bytes! {
     SessionId(16)
 }
 bytes! {
-    /// A cluster: drawn by its first leader and kept in every data directory.
+    /// A cluster: drawn by the member that forms it, and kept in every data folder.
     ClusterId(16)
 }
 bytes! {

@@ -8,23 +8,19 @@
 mod text;
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use synod_abi::{ClusterId, MemberId};
 
 use crate::StorageError;
-use crate::rocks::directory::holds_databases;
+use crate::rocks::directory::{FORMAT, LOST_AND_FOUND, holds_databases, replace_file};
 
 /// The file.
 const FILE: &str = "identity";
 /// The file while it is written.
 const UNFINISHED: &str = "identity.tmp";
-/// The file of a folder's format, which folders have had longer than an identity.
-const FORMAT_FILE: &str = "FORMAT";
-/// What file systems put into the root of an empty disk.
-const LOST_AND_FOUND: &str = "lost+found";
 
 /// What to do about a folder whose data is gone or damaged.
 const LOST: &str = "this member may have acknowledged what is lost, so it does not start with this folder. \
@@ -183,17 +179,7 @@ impl IdentityFile {
     }
 
     fn write(&self, identity: &MemberIdentity) -> io::Result<()> {
-        let unfinished = self.root.join(UNFINISHED);
-        let mut file = File::create(&unfinished)?;
-        file.write_all(text::encode(identity).as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&unfinished, self.root.join(FILE))?;
-        File::open(&self.root)?.sync_all()?;
-        match self.root.parent() {
-            Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
-            Some(parent) => File::open(parent)?.sync_all(),
-            None => Ok(()),
-        }
+        replace_file(&self.root, FILE, UNFINISHED, &text::encode(identity))
     }
 
     fn lock(&self) -> MutexGuard<'_, MemberIdentity> {
@@ -236,7 +222,7 @@ fn check_empty(root: &Path) -> Result<(), StorageError> {
             foreign = Some(name);
         }
     }
-    if let Ok(format) = fs::read_to_string(root.join(FORMAT_FILE)) {
+    if let Ok(format) = fs::read_to_string(root.join(FORMAT)) {
         return Err(refused(
             root,
             &format!(

@@ -50,14 +50,5 @@ pub const REQUEST_BYTES: usize = 4 * 1_024 * 1_024;
 /// the longest result fits.
 pub const REPLY_BYTES: usize = 16 * 1_024 * 1_024;
 
-/// Name of the metadata in which a request names the cluster that it is for.
+/// Name of the metadata in which a request names the cluster that it is for, as hexadecimal.
 pub const CLUSTER_METADATA: &str = "synod-cluster";
-
-/// An id of a cluster as [`CLUSTER_METADATA`] has it: hexadecimal.
-pub fn cluster_in_metadata(id: &[u8]) -> String {
-    use std::fmt::Write as _;
-    id.iter().fold(String::with_capacity(id.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string grows");
-        text
-    })
-}

@@ -15,6 +15,10 @@
 //! until that one, if it waits here too, is queued again or has its outcome. What a leader decided
 //! is only proposed in its own term, and answered as unavailable at its end.
 //!
+//! What does not fit into the next entry is shared out between the spaces that wait, so that none
+//! waits behind all that another one has queued: a space's commands, and a session's, are not
+//! overtaken by one another, others may be.
+//!
 //! It is one value behind a mutex, with no futures in it, so that every step can be tested by
 //! itself. The [`proposer`](super::proposer) drives it.
 mod follower;

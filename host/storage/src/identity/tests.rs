@@ -100,7 +100,7 @@ fn databases_without_an_identity_are_lost_data_or_of_an_old_version() {
     drop(created(folder.path()));
     std::fs::remove_file(folder.path().join(FILE)).expect("removed");
     assert!(refusal(folder.path()).contains("its file identity is gone"));
-    std::fs::write(folder.path().join(FORMAT_FILE), "synod data format 1\n").expect("written");
+    std::fs::write(folder.path().join(FORMAT), "synod data format 1\n").expect("written");
     let message = refusal(folder.path());
     assert!(message.contains("synod data format 1") && message.contains("new cluster"), "{message}");
     assert!(!folder.path().join(FILE).exists());

@@ -18,12 +18,13 @@ const FORMAT_VERSION: u32 = 2;
 const FORMAT_PREFIX: &str = "synod data format ";
 /// What `FORMAT` says behind the version until the databases are there.
 const CREATING: &str = ", being created";
-const FORMAT: &str = "FORMAT";
+/// The file that says so.
+pub(crate) const FORMAT: &str = "FORMAT";
 const UNFINISHED_FORMAT: &str = "FORMAT.tmp";
 const LOCK: &str = "LOCK";
 const STATE_PREFIX: &str = "state-";
 /// What else a new folder may hold: what file systems put there.
-const LOST_AND_FOUND: &str = "lost+found";
+pub(crate) const LOST_AND_FOUND: &str = "lost+found";
 
 /// What the names of identity files begin with, which are there before everything else.
 const IDENTITY: &str = "identity";
@@ -140,8 +141,8 @@ impl Directory {
                 let next = if other > FORMAT_VERSION {
                     "start it with a version that knows it"
                 } else {
-                    "it cannot be converted: start it with the version that wrote it, or name a new \
-                        directory and let the cluster fill it"
+                    "it cannot be converted: start it with the version that wrote it, or start a new cluster in \
+                        empty folders"
                 };
                 let why = format!(
                     "it has data format {other}, and this version of synod knows format \
@@ -171,20 +172,10 @@ impl Directory {
     }
 
     fn write_format(&self, contents: Contents) -> Result<(), StorageError> {
-        let (format, unfinished) = (self.root.join(FORMAT), self.root.join(UNFINISHED_FORMAT));
-        let failed = |error: io::Error| StorageError::from_io("cannot write", &format, &error);
         let creating = if contents == Contents::Creating { CREATING } else { "" };
-        let mut file = File::create(&unfinished).map_err(failed)?;
-        writeln!(file, "{FORMAT_PREFIX}{FORMAT_VERSION}{creating}")
-            .and_then(|()| file.sync_all())
-            .map_err(failed)?;
-        fs::rename(&unfinished, &format).map_err(failed)?;
-        sync_folder(&self.root)?;
-        match self.root.parent() {
-            Some(parent) if parent.as_os_str().is_empty() => sync_folder(Path::new(".")),
-            Some(parent) => sync_folder(parent),
-            None => Ok(()),
-        }
+        let text = format!("{FORMAT_PREFIX}{FORMAT_VERSION}{creating}\n");
+        replace_file(&self.root, FORMAT, UNFINISHED_FORMAT, &text)
+            .map_err(|error| StorageError::from_io("cannot write", &self.root.join(FORMAT), &error))
     }
 
     /// Removes databases that were not created to the end.
@@ -241,6 +232,23 @@ impl Directory {
         };
         Some(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
+}
+
+/// Has the file `name` in the folder `root` hold `text`, on disk on return: it is written as
+/// `unfinished` first, so that a crash leaves the old text or the new one. The name of the folder
+/// is made durable, too.
+pub(crate) fn replace_file(root: &Path, name: &str, unfinished: &str, text: &str) -> io::Result<()> {
+    let unfinished = root.join(unfinished);
+    let mut file = File::create(&unfinished)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&unfinished, root.join(name))?;
+    let parent =
+        root.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+    for folder in [Some(root), parent].into_iter().flatten() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// Removes a folder, if it is there.

@@ -33,10 +33,12 @@ impl Keeper {
         let _end = EndOfKeeper(Arc::clone(&self.shared));
         loop {
             self.shared.look_at_space();
-            let kept = match self.shared.wait_to_keep(LOOK_EVERY) {
-                Keep::End => return,
-                Keep::Flush => self.with_present(Self::flush),
-                Keep::Look => self.with_present(Self::look),
+            let next = self.shared.wait_to_keep(LOOK_EVERY);
+            let kept = match (next, (self.present)()) {
+                (Keep::End, _) => return,
+                (_, None) => Ok(()),
+                (Keep::Flush, Some(generation)) => flush(&self.shared, &generation),
+                (Keep::Look, Some(generation)) => self.look(&generation),
             };
             if let Err(error) = kept
                 && let StorageError::Fatal(_) = self.shared.fail(error)
@@ -44,18 +46,6 @@ impl Keeper {
                 return;
             }
         }
-    }
-
-    fn with_present(
-        &mut self,
-        run: impl Fn(&mut Self, &Generation) -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
-        let Some(generation) = (self.present)() else { return Ok(()) };
-        run(self, &generation)
-    }
-
-    fn flush(&mut self, generation: &Generation) -> Result<(), StorageError> {
-        flush(&self.shared, generation)
     }
 
     /// Errors of the background show in nothing else until something is written.

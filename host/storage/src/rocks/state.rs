@@ -52,7 +52,14 @@ impl RocksView {
 
     /// The walk over the rows of `from..to` from the end that `direction` names; it will visit
     /// about `rows` of them.
-    fn walk(&self, table: Table, from: &[u8], to: &[u8], direction: Direction, rows: usize) -> Walk<'_> {
+    fn walk<'a>(
+        &'a self,
+        table: Table,
+        from: &'a [u8],
+        to: &'a [u8],
+        direction: Direction,
+        rows: usize,
+    ) -> Walk<'a> {
         let options = self.iterate_options();
         let iterator = RowIterator::new(&self.generation.database, options, table, (from, to));
         let gaps = self.snapshot.is_none().then_some(&self.generation.gaps);

@@ -18,8 +18,8 @@ const WORTHWHILE_ROWS: u64 = 32;
 pub(super) struct Walk<'a> {
     iterator: RowIterator<'a>,
     table: Table,
-    from: Vec<u8>,
-    to: Vec<u8>,
+    from: &'a [u8],
+    to: &'a [u8],
     direction: Direction,
     hints: Option<Hints<'a>>,
 }
@@ -39,7 +39,7 @@ impl<'a> Walk<'a> {
         iterator: RowIterator<'a>,
         gaps: Option<&'a Gaps>,
         table: Table,
-        (from, to): (&[u8], &[u8]),
+        (from, to): (&'a [u8], &'a [u8]),
         direction: Direction,
         rows: usize,
     ) -> Self {
@@ -48,8 +48,8 @@ impl<'a> Walk<'a> {
             set_perf_stats(PerfStatsLevel::EnableCount);
             Hints { gaps, moment, ahead, passed: deleted_rows_passed() }
         });
-        let mut walk = Self { iterator, table, from: from.to_vec(), to: to.to_vec(), direction, hints };
-        let nearest = walk.hints.as_mut().and_then(|hints| hints.ahead.front());
+        let mut walk = Self { iterator, table, from, to, direction, hints };
+        let nearest = walk.hints.as_ref().and_then(|hints| hints.ahead.front());
         match (direction, nearest) {
             (Direction::Forward, Some(gap)) if gap.from.as_slice() <= from => walk.iterator.seek(&gap.to),
             (Direction::Backward, Some(gap)) if !to.is_empty() && gap.to.as_slice() >= to => {
@@ -96,10 +96,10 @@ impl<'a> Walk<'a> {
         }
         let present = self.iterator.key();
         let (from, to) = match self.direction {
-            Direction::Forward => (last.map(behind), present.unwrap_or(&self.to)),
-            Direction::Backward => (present.map(behind), last.unwrap_or(&self.to)),
+            Direction::Forward => (last.map(behind), present.unwrap_or(self.to)),
+            Direction::Backward => (present.map(behind), last.unwrap_or(self.to)),
         };
-        hints.gaps.learn(self.table, from.as_deref().unwrap_or(&self.from), to, hints.moment);
+        hints.gaps.learn(self.table, from.as_deref().unwrap_or(self.from), to, hints.moment);
     }
 }
 

@@ -2,6 +2,7 @@
 //! answers, so that an address that has come to be another cluster's is noticed.
 use std::sync::{Arc, OnceLock};
 
+use synod_abi::ClusterId;
 use synod_api::CLUSTER_METADATA;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -18,10 +19,12 @@ pub(crate) struct Cluster(Arc<OnceLock<MetadataValue<Ascii>>>);
 impl Cluster {
     /// An answer is of the cluster with this id.
     pub(crate) fn heard(&self, id: &[u8]) {
-        if id.is_empty() || self.0.get().is_some() {
+        if self.0.get().is_some() {
             return;
         }
-        if let Ok(named) = MetadataValue::try_from(synod_api::cluster_in_metadata(id)) {
+        if let Ok(id) = id.try_into()
+            && let Ok(named) = MetadataValue::try_from(ClusterId(id).to_string())
+        {
             let _first_stays = self.0.set(named);
         }
     }

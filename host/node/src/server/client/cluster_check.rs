@@ -5,7 +5,7 @@ use std::sync::Arc;
 use synod_abi::Reason;
 use synod_api::v1::Failure;
 use synod_api::v1::failure::Kind;
-use synod_api::{CLUSTER_METADATA, cluster_in_metadata, status_of_failure};
+use synod_api::{CLUSTER_METADATA, status_of_failure};
 use tonic::service::Interceptor;
 use tonic::{Code, Request, Status};
 
@@ -20,7 +20,7 @@ impl Interceptor for ClusterCheck {
         let (Some(named), Some(ours)) = (request.metadata().get(CLUSTER_METADATA), self.0.cluster()) else {
             return Ok(request);
         };
-        let ours = cluster_in_metadata(&ours.0);
+        let ours = ours.to_string();
         if named.as_encoded_bytes() == ours.as_bytes() {
             return Ok(request);
         }

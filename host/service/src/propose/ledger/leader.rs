@@ -184,13 +184,17 @@ impl Ledger {
         while chosen.len() < LOOKAHEAD
             && let Some(queued) = self.queue.pop()
         {
-            if let Item::Own(sequence) = queued.item
-                && self.waiters.get(sequence).is_some_and(|waiter| waiter.reply.is_canceled())
-            {
-                let _ = self.take_waiter(sequence);
-                continue;
-            }
-            let Some(packed) = packed_of(&queued.item, &self.waiters) else { continue };
+            let packed = match &queued.item {
+                Item::Own(sequence) => match self.waiters.get(*sequence) {
+                    Some(waiter) if waiter.reply.is_canceled() => {
+                        let _ = self.take_waiter(*sequence);
+                        continue;
+                    }
+                    Some(waiter) => &waiter.packed,
+                    None => continue,
+                },
+                Item::Forwarded(forwarded) => &forwarded.packed,
+            };
             let demand = packed.demand(self.leader.estimates.estimate(packed.fuel_key));
             is_full = is_full || !load.fits(&demand, room);
             if !is_full {

@@ -1,7 +1,8 @@
 //! The queue of commands, this member's own and, at a leader, those of its followers.
 //!
-//! A command keeps its place for life: when it is queued again it goes back to it. So commands are
-//! proposed in the order in which they were taken in, whatever became of earlier attempts.
+//! A command keeps its place for life: when it is queued again it goes back to it. So the commands
+//! of a space, and those of a session, are proposed in the order in which they were taken in,
+//! whatever became of earlier attempts.
 use std::collections::VecDeque;
 
 use super::links::LinkKey;
