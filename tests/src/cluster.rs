@@ -240,6 +240,16 @@ impl Cluster {
         Client::connect_with(self.endpoints(), options).await.expect("a member answers")
     }
 
+    /// So many clients of all members, every other one of the nearest member.
+    pub async fn clients(&self, count: usize) -> Vec<Client> {
+        let mut clients = Vec::with_capacity(count);
+        for n in 0..count {
+            let follow = if n % 2 == 0 { Follow::Leader } else { Follow::Nearest };
+            clients.push(self.client_with(Options { follow, ..Options::default() }).await);
+        }
+        clients
+    }
+
     /// A client of one member that never asks another, and does not try again.
     pub async fn client_of(&self, n: usize) -> Option<Client> {
         let policy = Policy { give_up_ms: 0, ..Policy::default() };

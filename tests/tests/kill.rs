@@ -1,8 +1,8 @@
 //! Members are killed again and again under load, and nothing that was acknowledged is lost.
 use std::time::Duration;
 
-use synod_client::{Client, Follow, Options};
 use synod_tests::cluster::Cluster;
+use synod_tests::dice::Dice;
 use synod_tests::writers::{Writers, check, read_all};
 
 const ROUNDS: usize = 20;
@@ -10,34 +10,11 @@ const WRITERS: usize = 8;
 /// Writes that must be acknowledged between two kills, so that each kill hits a working cluster.
 const WRITES_PER_ROUND: u64 = 50;
 
-/// A small generator, so that a failing run can be told from its seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
-}
-
-async fn clients(cluster: &Cluster) -> Vec<Client> {
-    let mut clients = Vec::new();
-    for n in 0..WRITERS {
-        let follow = if n % 2 == 0 { Follow::Leader } else { Follow::Nearest };
-        clients.push(cluster.client_with(Options { follow, ..Options::default() }).await);
-    }
-    clients
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_writes_survive_twenty_kills_of_random_members() {
-    let seed = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_nanos() as u64);
-    eprintln!("seed {seed}");
-    let mut dice = Dice(seed);
+    let mut dice = Dice::seeded();
     let mut cluster = Cluster::started(3, &["--snapshot-entries", "2000"]).await;
-    let writers = Writers::start(clients(&cluster).await);
+    let writers = Writers::start(cluster.clients(WRITERS).await);
     for round in 0..ROUNDS {
         let leader = cluster.leader().await;
         let victim = if round % 2 == 0 { leader } else { (leader + 1 + dice.below(2) as usize) % 3 };

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use synod_api::v1::Role;
-use synod_client::{Client, Follow, Options};
 use synod_tests::cluster::{Cluster, PATIENCE};
+use synod_tests::dice::Dice;
 use synod_tests::wait::until;
 use synod_tests::writers::{Writers, check, read_all};
 
@@ -21,34 +21,9 @@ fn rounds() -> usize {
     if std::env::var_os("SYNOD_SOAK").is_some() { 200 } else { 4 }
 }
 
-/// A small generator, so that a failing run can be told from its seed.
-struct Dice(u64);
-
-impl Dice {
-    fn seeded() -> Self {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let seed = since.map_or(0, |since| since.as_nanos() as u64);
-        eprintln!("seed {seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
-
-    async fn wait(&mut self, most_ms: u64) {
-        tokio::time::sleep(Duration::from_millis(self.below(most_ms))).await;
-    }
-}
-
-async fn clients(cluster: &Cluster) -> Vec<Client> {
-    let mut clients = Vec::new();
-    for n in 0..WRITERS {
-        let follow = if n % 2 == 0 { Follow::Leader } else { Follow::Nearest };
-        clients.push(cluster.client_with(Options { follow, ..Options::default() }).await);
-    }
-    clients
+/// Waits for up to `most_ms`: what happens next happens at any moment of what runs.
+async fn wait(dice: &mut Dice, most_ms: u64) {
+    tokio::time::sleep(Duration::from_millis(dice.below(most_ms))).await;
 }
 
 /// Waits until a member has a vote again, and what all others have.
@@ -67,7 +42,7 @@ async fn lose_and_replace(cluster: &mut Cluster, dice: &mut Dice, lost: usize) {
     cluster.wipe(lost);
     cluster.start_with(lost, &REPLACE);
     for _ in 0..dice.below(3) {
-        dice.wait(1_500).await;
+        wait(dice, 1_500).await;
         let other = (lost + 1 + dice.below(2) as usize) % 3;
         match dice.below(4) {
             0 => {
@@ -84,7 +59,7 @@ async fn lose_and_replace(cluster: &mut Cluster, dice: &mut Dice, lost: usize) {
             }
             2 => {
                 cluster.pause(other);
-                dice.wait(1_500).await;
+                wait(dice, 1_500).await;
                 cluster.resume(other);
             }
             _ => {
@@ -103,7 +78,7 @@ async fn lose_and_replace(cluster: &mut Cluster, dice: &mut Dice, lost: usize) {
 async fn nothing_acknowledged_is_lost_while_members_lose_their_folders_in_turn() {
     let mut dice = Dice::seeded();
     let mut cluster = Cluster::started(3, &FLAGS).await;
-    let writers = Writers::start(clients(&cluster).await);
+    let writers = Writers::start(cluster.clients(WRITERS).await);
     for round in 0..rounds() {
         let leader = cluster.leader().await;
         let lost = if round % 2 == 0 { leader } else { (leader + 1 + dice.below(2) as usize) % 3 };

@@ -1,0 +1,22 @@
+//! Chance for tests that take random turns: a small generator, told from its seed, so that a failing
+//! run can be made again.
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A generator of Knuth's: linear, congruential, of 64 bits.
+#[derive(Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// One whose seed is the time, which it prints.
+    pub fn seeded() -> Self {
+        let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+        eprintln!("seed {seed}");
+        Self(seed)
+    }
+
+    /// A number below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+}
