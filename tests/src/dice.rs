@@ -1,5 +1,5 @@
-//! Chance for tests that take random turns: a small generator, told from its seed, so that a failing
-//! run can be made again.
+//! Chance for tests that take random turns: a small generator, told from its seed, so that a
+//! failing run can be made again.
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A generator of Knuth's: linear, congruential, of 64 bits.

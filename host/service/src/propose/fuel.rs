@@ -23,8 +23,8 @@ pub(crate) const COMPACTION: FuelKey = (SpaceId(0), OperationId(5));
 /// A space that is deleted, with what waits in it.
 pub(crate) const DELETION: FuelKey = (SpaceId(0), OperationId(6));
 
-/// Estimate for an operation that has run in no space yet: 25 fill an entry, and 50 are in flight at
-/// most before it is known what they cost.
+/// Estimate for an operation that has run in no space yet: 25 fill an entry, and 50 are in flight
+/// at most before it is known what they cost.
 pub(crate) const UNKNOWN_FUEL: u64 = limits::ENTRY_FUEL / 25;
 /// Estimate for the other commands, which run no recipe and touch a few rows.
 pub(crate) const SYSTEM_FUEL: u64 = costs::COMMAND + 8 * costs::TOUCHED_ROW;

@@ -141,8 +141,8 @@ impl Directory {
                 let next = if other > FORMAT_VERSION {
                     "start it with a version that knows it"
                 } else {
-                    "it cannot be converted: start it with the version that wrote it, or start a new cluster in \
-                        empty folders"
+                    "it cannot be converted: start it with the version that wrote it, or start a new \
+                        cluster in empty folders"
                 };
                 let why = format!(
                     "it has data format {other}, and this version of synod knows format \
