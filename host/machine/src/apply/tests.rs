@@ -293,7 +293,7 @@ impl StateView for Failing {
 #[test]
 fn a_failing_store_stops_the_member_and_is_never_an_outcome() {
     for step in [get("k"), range("", "", Direction::Forward, 1), put("k", "v")] {
-        let Member { mut machine, state, mut vm, index } = Member::formed();
+        let Member { mut machine, state, mut vm, index, .. } = Member::formed();
         let entry = encode(&Entry { stamp: Time(0), commands: vec![command(call(1, &[step]))] });
         let stopped = machine.apply(Failing(state), &mut vm, index + 1, &entry).unwrap_err();
         assert_eq!(stopped, Fatal("the disk failed".into()));

@@ -54,7 +54,12 @@ pub struct Waiting {
     fired: Queue<(), String>,
     /// What was heard of other spaces.
     heard: Queue<(), Heard>,
+    /// What sessions hold until they end.
+    held: Map<(SessionId, u64), ()>,
 }
+
+/// Rows that the end of a session lets go of in one command.
+const PART_ROWS: usize = 1_000;
 
 /// An event of another space.
 #[data]
@@ -138,6 +143,14 @@ impl Waiting {
         cx.send(&space, "append", &(key, value));
     }
 
+    /// Holds `from` and the numbers after it, so many, until the session ends.
+    #[op]
+    fn hold(&self, cx: &mut Ctx, from: u64, count: u64) -> Result<(), WaitingError> {
+        let Some(session) = cx.session() else { return Err(WaitingError::Refused) };
+        (from..from + count).for_each(|number| self.held.put(cx, &(session, number), &()));
+        Ok(())
+    }
+
     /// Writes down what another space emitted.
     #[on_event]
     fn hear(&self, cx: &mut Ctx, event: Event) {
@@ -152,13 +165,20 @@ impl Waiting {
         cx.emit("alarm", &Happened::Fired { text });
     }
 
-    /// Forgets what waited in the session, and writes its end down.
+    /// Forgets what waited in the session and what it held, a part at a time, and writes its end
+    /// down.
     #[on_session_end]
-    fn session_ended(&self, cx: &mut Ctx, session: SessionId) {
+    fn session_ended(&self, cx: &mut Ctx, session: SessionId) -> Hook {
+        let held: Vec<_> = self.held.prefix(cx, &session).take(PART_ROWS).map(|(key, ())| key).collect();
+        held.iter().for_each(|key| self.held.delete(cx, key));
+        if held.len() == PART_ROWS {
+            return Hook::More;
+        }
         let tickets: Vec<_> = self.keys.prefix(cx, &session).map(|((_, ticket), _)| ticket).collect();
         tickets.into_iter().for_each(|ticket| self.forget(cx, session, ticket));
         self.fired.push_back(cx, &(), &format!("end of session {session}"));
         cx.emit("session", &Happened::Ended { session });
+        Hook::Done
     }
 
     /// Forgets who gave up, and writes it down.
@@ -193,6 +213,12 @@ impl Waiting {
     #[query]
     fn rows(&self, cx: &QueryCtx) -> u32 {
         (self.waiting.iter(cx).count() + self.keys.iter(cx).count() + self.counts.iter(cx).count()) as u32
+    }
+
+    /// The first number that a session holds.
+    #[query]
+    fn first_held(&self, cx: &QueryCtx) -> Option<u64> {
+        self.held.iter(cx).next().map(|((_, number), ())| number)
     }
 
     /// Answers who waits at `key`, and returns how many still did.

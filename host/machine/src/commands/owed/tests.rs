@@ -283,10 +283,10 @@ fn a_part_that_fails_is_tried_again_and_what_was_done_before_stays() {
 }
 
 #[test]
-fn many_rows_of_a_session_go_in_parts_that_other_calls_do_not_wait_for() {
+fn a_million_rows_of_a_session_go_in_parts_that_other_calls_do_not_wait_for() {
     let mut member = Member::formed();
     let session = joined(&mut member, 1);
-    let rows = 50_000;
+    let rows = 1_000_000;
     for part in 0..rows / 10_000 {
         let row = |row: u32| Step::Put(format!("held {part} {row:04}").as_str().into(), Blob(vec![]));
         member.run(&(0..10_000).map(row).collect::<Vec<_>>()).unwrap();

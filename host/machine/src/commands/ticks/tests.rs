@@ -259,7 +259,7 @@ fn a_tick_reads_little_for_each_timer() {
     for at in 0..4 {
         member.apply(0, [call(1, &vec![Step::SetTimer(5 + at % 2, Blob(vec![])); 1_024])]);
     }
-    let Member { mut machine, mut state, mut vm, mut index } = member;
+    let Member { mut machine, mut state, mut vm, mut index, .. } = member;
     let (set, reads) = (index, Rc::new(RefCell::new(0)));
     let tick = encode(&Entry { stamp: Time(10), commands: vec![command(Action::Tick)] });
     while machine.head().counts.timers > 0 {
@@ -281,7 +281,7 @@ fn a_hundred_thousand_pending_timers_cost_nothing_while_idle() {
         member.apply(0, (0..10).map(|space| call(1 + space % 2, &timers)));
     }
     assert_eq!(member.counts().3, 100_000);
-    let Member { mut machine, state, mut vm, index } = member;
+    let Member { mut machine, state, mut vm, index, .. } = member;
     let reads = Rc::new(RefCell::new(0));
     let entry = |commands: Vec<Action>| {
         encode(&Entry { stamp: Time(10), commands: commands.into_iter().map(command).collect() })
