@@ -3,7 +3,8 @@
 //! crash is run again from the log.
 //!
 //! `log` is written through `book` (memory) and `writer` (disk); `generation` is a state, `keeper`
-//! flushes it, and `install` switches to another one. Only this folder knows RocksDB.
+//! flushes it, and `install` switches to another one. `state` has the views; `walk` reads a range
+//! with an iterator that `ranges` keeps open. Only this folder knows RocksDB.
 mod book;
 pub(crate) mod directory;
 mod gaps;
@@ -14,6 +15,7 @@ mod keeper;
 mod log;
 mod open;
 mod options;
+mod ranges;
 mod record;
 mod shared;
 mod state;

@@ -1,12 +1,15 @@
-//! Column families and snapshots that own the database they belong to, so that a view can outlive
-//! the store's handle.
+//! Column families, snapshots and iterators that own the database they belong to, so that a view
+//! can outlive the store's handle, and keep what it has opened.
 //!
-//! The crate ties both to a borrow of the database. Here the borrow is of what an `Arc` holds, and
+//! The crate ties them to a borrow of the database. Here the borrow is of what an `Arc` holds, and
 //! the `Arc` lies beside it, in a field that is dropped later. This is the only place that extends
 //! a lifetime.
 use std::sync::Arc;
 
-use rocksdb::{BoundColumnFamily, DBWithThreadMode, MultiThreaded, SnapshotWithThreadMode};
+use rocksdb::{
+    BoundColumnFamily, DBRawIteratorWithThreadMode, DBWithThreadMode, MultiThreaded, ReadOptions,
+    SnapshotWithThreadMode,
+};
 
 use crate::StorageError;
 
@@ -61,5 +64,32 @@ impl OwnedSnapshot {
     /// The snapshot.
     pub(crate) fn get<'a>(&'a self) -> &'a SnapshotWithThreadMode<'a, Database> {
         &self.snapshot
+    }
+}
+
+/// An iterator over the database.
+pub(crate) struct OwnedIterator {
+    rows: DBRawIteratorWithThreadMode<'static, Database>,
+    _database: Arc<Database>,
+}
+
+impl OwnedIterator {
+    /// Opens it. What it shows is settled then: a snapshot in `options` is needed no longer.
+    pub(crate) fn open(database: &Arc<Database>, options: ReadOptions) -> Self {
+        // SAFETY: as for `OwnedSnapshot`: `_database` keeps the database alive and in place, and is
+        // dropped after `rows`; `get` lends the iterator no longer than `self`, and what `step`
+        // runs must do with any lifetime, so it cannot take the iterator away.
+        let opened: &'static Database = unsafe { &*Arc::as_ptr(database) };
+        Self { rows: opened.raw_iterator_opt(options), _database: Arc::clone(database) }
+    }
+
+    /// The iterator.
+    pub(crate) fn get<'a>(&'a self) -> &'a DBRawIteratorWithThreadMode<'a, Database> {
+        &self.rows
+    }
+
+    /// Moves the iterator by `step`.
+    pub(crate) fn step(&mut self, step: impl FnOnce(&mut DBRawIteratorWithThreadMode<'_, Database>)) {
+        step(&mut self.rows);
     }
 }

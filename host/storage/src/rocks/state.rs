@@ -11,9 +11,10 @@ use super::generation::Generation;
 use super::handles::OwnedSnapshot;
 use super::install::RocksIncoming;
 use super::keeper;
+use super::ranges::Ranges;
 use super::store::RocksStore;
 use super::tables::{RowIterator, with_key};
-use super::walk::Walk;
+use super::walk::{Hints, Walk};
 use crate::snapshot::{self, SnapshotWriter, encode_mark};
 use crate::{AppliedMark, LogStore, SnapshotFile, StateStore, StorageError};
 
@@ -25,8 +26,10 @@ const ROOM_EVERY_BYTES: usize = 4 * 1_024 * 1_024;
 /// A received snapshot lies on the disk twice until it is installed: as the file, and as a state.
 const STATE_OF_FILE: u64 = 2;
 
-/// Rows of a [`RocksStore`]. It keeps its generation open and on disk.
+/// Rows of a [`RocksStore`]. It keeps its generation open and on disk. Its iterators go before what
+/// they show.
 pub struct RocksView {
+    ranges: Ranges,
     options: ReadOptions,
     snapshot: Option<OwnedSnapshot>,
     generation: Arc<Generation>,
@@ -38,7 +41,7 @@ impl RocksView {
         if let Some(snapshot) = &snapshot {
             options.set_snapshot(snapshot.get());
         }
-        Self { options, snapshot, generation }
+        Self { ranges: Ranges::default(), options, snapshot, generation }
     }
 
     fn iterate_options(&self) -> ReadOptions {
@@ -50,20 +53,8 @@ impl RocksView {
         options
     }
 
-    /// The walk over the rows of `from..to` from the end that `direction` names; it will visit
-    /// about `rows` of them.
-    fn walk<'a>(
-        &'a self,
-        table: Table,
-        from: &'a [u8],
-        to: &'a [u8],
-        direction: Direction,
-        rows: usize,
-    ) -> Walk<'a> {
-        let options = self.iterate_options();
-        let iterator = RowIterator::new(&self.generation.database, options, table, (from, to));
-        let gaps = self.snapshot.is_none().then_some(&self.generation.gaps);
-        Walk::begin(iterator, gaps, table, (from, to), direction, rows)
+    fn open_rows(&self, table: Table, range: (&[u8], &[u8])) -> RowIterator {
+        RowIterator::new(&self.generation.database, self.iterate_options(), table, range)
     }
 
     fn failed(&self, table: Table, error: &rocksdb::Error) -> Fatal {
@@ -93,20 +84,31 @@ impl StateView for RocksView {
         if !to.is_empty() && from >= to {
             return Ok((Vec::new(), false));
         }
-        let mut walk = self.walk(table, from, to, direction, limit.rows);
-        let mut rows = Vec::new();
+        let range = (from, to);
+        let gaps = self.snapshot.is_none().then_some(&self.generation.gaps);
+        let hints = gaps.map(|gaps| Hints::new(gaps, table, range, direction, limit.rows));
+        let moment = hints.as_ref().map(Hints::moment);
+        let open = || self.open_rows(table, range);
+        let (mut opened, place) = self.ranges.take(table, range, direction, moment, open);
+        let mut walk = Walk::begin(&mut opened.rows, place, hints, table, range, direction);
+        let mut rows: Vec<Row> = Vec::new();
         let mut bytes = 0usize;
+        let mut more = false;
         while let Some((key, value)) = walk.row() {
             bytes += key.len() + value.len();
             if !rows.is_empty() && (rows.len() >= limit.rows || bytes > limit.bytes) {
-                return Ok((rows, true));
+                more = true;
+                break;
             }
             let (key, value) = (key.to_vec(), value.to_vec());
             walk.step(&key);
             rows.push((key, value));
         }
         walk.status().map_err(|error| self.failed(table, &error))?;
-        Ok((rows, false))
+        drop(walk);
+        let last = rows.last().filter(|_| more).map(|(key, _)| key.as_slice());
+        self.ranges.keep(opened, direction, last);
+        Ok((rows, more))
     }
 }
 

@@ -3,10 +3,12 @@
 //! One family, because RocksDB flushes one family at a time, and without a write-ahead log only
 //! what is flushed together is there together after a crash. The applied mark lies in front of all
 //! tables.
-use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions, WriteBatch};
+use std::sync::Arc;
+
+use rocksdb::{ReadOptions, WriteBatch};
 use synod_machine::{Table, Write};
 
-use super::handles::Database;
+use super::handles::{Database, OwnedIterator};
 
 /// The key of the applied mark.
 pub(crate) const MARK: [u8; 1] = [0];
@@ -67,15 +69,15 @@ fn successor(stored: &[u8]) -> Vec<u8> {
 }
 
 /// An iterator over the rows of one table, which shows their keys without the table's byte.
-pub(crate) struct RowIterator<'a> {
-    rows: DBRawIteratorWithThreadMode<'a, Database>,
+pub(crate) struct RowIterator {
+    rows: OwnedIterator,
     table: Table,
 }
 
-impl<'a> RowIterator<'a> {
+impl RowIterator {
     /// Over `from..to` of `table`; `options` get the bounds.
     pub(crate) fn new(
-        database: &'a Database,
+        database: &Arc<Database>,
         mut options: ReadOptions,
         table: Table,
         (from, to): (&[u8], &[u8]),
@@ -83,45 +85,45 @@ impl<'a> RowIterator<'a> {
         let (begin, end) = bounds(table, from, to);
         options.set_iterate_lower_bound(begin);
         options.set_iterate_upper_bound(end);
-        Self { rows: database.raw_iterator_opt(options), table }
+        Self { rows: OwnedIterator::open(database, options), table }
     }
 
     pub(crate) fn seek(&mut self, key: &[u8]) {
-        with_key(self.table, key, |key| self.rows.seek(key));
+        with_key(self.table, key, |key| self.rows.step(|rows| rows.seek(key)));
     }
 
     pub(crate) fn seek_for_prev(&mut self, key: &[u8]) {
-        with_key(self.table, key, |key| self.rows.seek_for_prev(key));
+        with_key(self.table, key, |key| self.rows.step(|rows| rows.seek_for_prev(key)));
     }
 
     pub(crate) fn seek_to_first(&mut self) {
-        self.rows.seek_to_first();
+        self.rows.step(|rows| rows.seek_to_first());
     }
 
     pub(crate) fn seek_to_last(&mut self) {
-        self.rows.seek_to_last();
+        self.rows.step(|rows| rows.seek_to_last());
     }
 
     pub(crate) fn next(&mut self) {
-        self.rows.next();
+        self.rows.step(|rows| rows.next());
     }
 
     pub(crate) fn prev(&mut self) {
-        self.rows.prev();
+        self.rows.step(|rows| rows.prev());
     }
 
     /// The row that it stands at; none at the end or after an error.
     pub(crate) fn item(&self) -> Option<(&[u8], &[u8])> {
-        self.rows.item().map(|(key, value)| (&key[1..], value))
+        self.rows.get().item().map(|(key, value)| (&key[1..], value))
     }
 
     /// The key that it stands at.
     pub(crate) fn key(&self) -> Option<&[u8]> {
-        self.rows.key().map(|key| &key[1..])
+        self.rows.get().key().map(|key| &key[1..])
     }
 
     pub(crate) fn status(&self) -> Result<(), rocksdb::Error> {
-        self.rows.status()
+        self.rows.get().status()
     }
 }
 

@@ -9,6 +9,7 @@ use synod_abi::Direction;
 use synod_machine::Table;
 
 use super::gaps::{Gap, Gaps, Moment};
+use super::ranges::Place;
 use super::tables::RowIterator;
 
 /// A stretch is remembered if so many deleted rows lie in it: seeking costs as much as a few steps.
@@ -16,7 +17,7 @@ const WORTHWHILE_ROWS: u64 = 32;
 
 /// See the module.
 pub(super) struct Walk<'a> {
-    iterator: RowIterator<'a>,
+    iterator: &'a mut RowIterator,
     table: Table,
     from: &'a [u8],
     to: &'a [u8],
@@ -25,7 +26,7 @@ pub(super) struct Walk<'a> {
 }
 
 /// What a walk over the present rows knows.
-struct Hints<'a> {
+pub(super) struct Hints<'a> {
     gaps: &'a Gaps,
     moment: Moment,
     /// Those that are ahead, the nearest first.
@@ -34,32 +35,36 @@ struct Hints<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// At the first row of `range` in `direction`; `iterator` has the range's bounds.
+    /// At the first row of the range in `direction`. `iterator` ends where the range does, is at
+    /// `place`, and shows the rows of the hints' moment or of a later one.
     pub(super) fn begin(
-        iterator: RowIterator<'a>,
-        gaps: Option<&'a Gaps>,
+        iterator: &'a mut RowIterator,
+        place: Place,
+        hints: Option<Hints<'a>>,
         table: Table,
         (from, to): (&'a [u8], &'a [u8]),
         direction: Direction,
-        rows: usize,
     ) -> Self {
-        let hints = gaps.map(|gaps| {
-            let (ahead, moment) = gaps.within(table, from, to, direction, rows.saturating_add(1));
-            set_perf_stats(PerfStatsLevel::EnableCount);
-            Hints { gaps, moment, ahead, passed: deleted_rows_passed() }
-        });
         let mut walk = Self { iterator, table, from, to, direction, hints };
-        let nearest = walk.hints.as_ref().and_then(|hints| hints.ahead.front());
-        match (direction, nearest) {
-            (Direction::Forward, Some(gap)) if gap.from.as_slice() <= from => walk.iterator.seek(&gap.to),
-            (Direction::Backward, Some(gap)) if !to.is_empty() && gap.to.as_slice() >= to => {
-                walk.iterator.seek_for_prev(&gap.from);
-            }
-            (Direction::Forward, _) => walk.iterator.seek_to_first(),
-            (Direction::Backward, _) => walk.iterator.seek_to_last(),
+        if place == Place::Elsewhere {
+            walk.search();
         }
-        walk.learn(None);
         walk
+    }
+
+    /// Looks for the first row of the range, behind the known stretch that it begins with.
+    fn search(&mut self) {
+        let (from, to) = (self.from, self.to);
+        let nearest = self.hints.as_ref().and_then(|hints| hints.ahead.front());
+        match (self.direction, nearest) {
+            (Direction::Forward, Some(gap)) if gap.from.as_slice() <= from => self.iterator.seek(&gap.to),
+            (Direction::Backward, Some(gap)) if !to.is_empty() && gap.to.as_slice() >= to => {
+                self.iterator.seek_for_prev(&gap.from);
+            }
+            (Direction::Forward, _) => self.iterator.seek(from),
+            (Direction::Backward, _) => self.iterator.seek_to_last(),
+        }
+        self.learn(None);
     }
 
     /// The row that the walk stands at; none at its end or after an error.
@@ -103,15 +108,31 @@ impl<'a> Walk<'a> {
     }
 }
 
-impl Drop for Walk<'_> {
+impl Drop for Hints<'_> {
     fn drop(&mut self) {
-        if self.hints.is_some() {
-            set_perf_stats(PerfStatsLevel::Disable);
-        }
+        set_perf_stats(PerfStatsLevel::Disable);
     }
 }
 
-impl Hints<'_> {
+impl<'a> Hints<'a> {
+    /// Of a walk from now on, which will visit about `rows` rows.
+    pub(super) fn new(
+        gaps: &'a Gaps,
+        table: Table,
+        (from, to): (&[u8], &[u8]),
+        direction: Direction,
+        rows: usize,
+    ) -> Self {
+        let (ahead, moment) = gaps.within(table, from, to, direction, rows.saturating_add(1));
+        set_perf_stats(PerfStatsLevel::EnableCount);
+        Self { gaps, moment, ahead, passed: deleted_rows_passed() }
+    }
+
+    /// When they were asked for.
+    pub(super) fn moment(&self) -> Moment {
+        self.moment
+    }
+
     /// The known stretch that begins right behind the row with `key`.
     fn next_to(&mut self, key: &[u8], direction: Direction) -> Option<Gap> {
         loop {

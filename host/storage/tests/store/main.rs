@@ -10,5 +10,6 @@ mod equivalence;
 mod full;
 mod install;
 mod lost;
+mod pages;
 mod support;
 mod twins;
