@@ -3,9 +3,11 @@
 //! crash is run again from the log.
 //!
 //! `log` is written through `book` (memory) and `writer` (disk); `generation` is a state, `keeper`
-//! flushes it, and `install` switches to another one. `state` has the views; `walk` reads a range
-//! with an iterator that `ranges` keeps open. Only this folder knows RocksDB.
+//! flushes it, `compactor` compacts what is `worn`, and `install` switches to another one. `state`
+//! has the views; `walk` reads a range with an iterator that `ranges` keeps open. Only this folder
+//! knows RocksDB.
 mod book;
+mod compactor;
 pub(crate) mod directory;
 mod gaps;
 mod generation;
@@ -23,6 +25,7 @@ mod store;
 mod tables;
 mod walk;
 mod watermark;
+mod worn;
 mod writer;
 
 use std::path::Path;

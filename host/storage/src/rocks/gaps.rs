@@ -16,6 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use synod_abi::Direction;
 use synod_machine::{Table, Write};
 
+use super::worn::{MANY_ROWS, Stretch, Worn};
+
 /// Most stretches; then all are forgotten, and found again as they are met.
 const GAPS: usize = 4_096;
 
@@ -34,13 +36,25 @@ pub(crate) struct Gap {
 struct Known {
     moment: u64,
     count: usize,
-    /// `from..to` by `from`, disjoint.
-    tables: [BTreeMap<Vec<u8>, Vec<u8>>; Table::ALL.len()],
+    /// By where they begin; disjoint.
+    tables: [BTreeMap<Vec<u8>, Rest>; Table::ALL.len()],
+}
+
+/// A stretch but for its beginning.
+#[derive(Debug)]
+struct Rest {
+    to: Vec<u8>,
+    /// Deleted rows that were stepped over to find it, and that no compaction was asked for.
+    deleted: u64,
 }
 
 /// The stretches of one generation.
 #[derive(Debug, Default)]
-pub(crate) struct Gaps(Mutex<Known>);
+pub(crate) struct Gaps {
+    known: Mutex<Known>,
+    /// Those with many deleted rows.
+    pub(crate) worn: Worn,
+}
 
 impl Gaps {
     /// The stretches of which a part lies in `from..to`, in the order of `direction`, at most
@@ -61,7 +75,7 @@ impl Gaps {
         let first = known.around(table, from).map_or(from, |(begin, _)| begin);
         let end = if to.is_empty() { Bound::Unbounded } else { Bound::Excluded(to) };
         let inside = known.tables[table as usize].range::<[u8], _>((Bound::Included(first), end));
-        let owned = |(from, to): (&Vec<u8>, &Vec<u8>)| Gap { from: from.clone(), to: to.clone() };
+        let owned = |(from, rest): (&Vec<u8>, &Rest)| Gap { from: from.clone(), to: rest.to.clone() };
         let gaps = match direction {
             Direction::Forward => inside.take(limit).map(owned).collect(),
             Direction::Backward => inside.rev().take(limit).map(owned).collect(),
@@ -69,8 +83,9 @@ impl Gaps {
         (gaps, moment)
     }
 
-    /// Remembers that no row lies in `from..to`, unless rows were written since `moment`.
-    pub(crate) fn learn(&self, table: Table, from: &[u8], to: &[u8], moment: Moment) {
+    /// Remembers that no row lies in `from..to`, where so many deleted ones were stepped over,
+    /// unless rows were written since `moment`.
+    pub(crate) fn learn(&self, table: Table, (from, to): (&[u8], &[u8]), deleted: u64, moment: Moment) {
         let mut known = self.lock();
         if Moment(known.moment) != moment || known.moment % 2 == 1 || from >= to {
             return;
@@ -86,10 +101,22 @@ impl Gaps {
             .collect();
         known.count -= inside.len();
         let gaps = &mut known.tables[table as usize];
-        let ends = inside.iter().filter_map(|inside| gaps.remove(inside));
-        let to = ends.fold(to.to_vec(), Ord::max);
-        gaps.insert(from, to);
+        let mut whole = Rest { to: to.to_vec(), deleted };
+        for part in inside.iter().filter_map(|inside| gaps.remove(inside)) {
+            whole.to = whole.to.max(part.to);
+            whole.deleted += part.deleted;
+        }
+        if whole.deleted >= MANY_ROWS && self.wear(table, (&from, &whole.to), whole.deleted) {
+            whole.deleted = 0;
+        }
+        gaps.insert(from, whole);
         known.count += 1;
+    }
+
+    /// Has a stretch compacted in which so many deleted rows were stepped over; false if too many
+    /// wait for that.
+    pub(crate) fn wear(&self, table: Table, (from, to): (&[u8], &[u8]), deleted: u64) -> bool {
+        self.worn.add(Stretch { table, from: from.to_vec(), to: to.to_vec(), deleted })
     }
 
     /// Writes rows with `write`, and cuts the stretches that they lie in before.
@@ -111,29 +138,30 @@ impl Gaps {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Known {
     /// The stretch that `key` lies in.
-    fn around(&self, table: Table, key: &[u8]) -> Option<(&[u8], &[u8])> {
+    fn around(&self, table: Table, key: &[u8]) -> Option<(&[u8], &Rest)> {
         let up_to = (Bound::Unbounded, Bound::Included(key));
-        let (from, to) = self.tables[table as usize].range::<[u8], _>(up_to).next_back()?;
-        (key < to.as_slice()).then_some((from.as_slice(), to.as_slice()))
+        let (from, rest) = self.tables[table as usize].range::<[u8], _>(up_to).next_back()?;
+        (key < rest.to.as_slice()).then_some((from.as_slice(), rest))
     }
 
-    /// Ends the stretch that `key` lies in before it, and begins the rest behind it.
+    /// Ends the stretch that `key` lies in before it, and begins the rest behind it. Where the
+    /// deleted rows lie is not known: half of them are taken to be on either side.
     fn cut(&mut self, table: Table, key: &[u8]) {
-        let Some((from, to)) = self.around(table, key) else { return };
-        let (from, to) = (from.to_vec(), to.to_vec());
-        let behind = [key, &[0]].concat();
+        let Some((from, _)) = self.around(table, key) else { return };
+        let from = from.to_vec();
         let gaps = &mut self.tables[table as usize];
-        gaps.remove(&from);
+        let Some(Rest { to, deleted }) = gaps.remove(&from) else { return };
         self.count -= 1;
+        let behind = [key, &[0]].concat();
         for (from, to) in [(from, key.to_vec()), (behind, to)] {
             if from < to {
-                gaps.insert(from, to);
+                gaps.insert(from, Rest { to, deleted: deleted / 2 });
                 self.count += 1;
             }
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocksdb::properties::BACKGROUND_ERRORS;
-use rocksdb::{ReadOptions, ReadTier, WriteBatch, WriteOptions};
+use rocksdb::{LiveFile, ReadOptions, ReadTier, WriteBatch, WriteOptions};
 use synod_machine::Write;
 
 use super::directory::{Directory, remove_folder};
@@ -136,6 +136,22 @@ impl Generation {
     pub(crate) fn background_errors(&self) -> Result<u64, StorageError> {
         let errors = self.database.property_int_value(BACKGROUND_ERRORS);
         errors.map(Option::unwrap_or_default).map_err(|error| self.sort("cannot ask the state in", &error))
+    }
+
+    /// At most so many bytes of table files are written anew when `begin..end` is compacted: files
+    /// that it lies in, and, as a file of the uppermost level may hold keys of all tables, all of
+    /// the two uppermost levels.
+    pub(crate) fn bytes_to_compact(&self, begin: &[u8], end: &[u8]) -> Result<u64, StorageError> {
+        let files = self.database.live_files();
+        let files = files.map_err(|error| self.sort("cannot list the files of the state in", &error))?;
+        let below = files.iter().map(|file| file.level).filter(|level| *level > 0).min();
+        let lies_in = |file: &LiveFile| {
+            file.start_key.as_deref().is_none_or(|first| first < end)
+                && file.end_key.as_deref().is_none_or(|last| begin <= last)
+        };
+        let rewritten =
+            files.iter().filter(|file| file.level == 0 || Some(file.level) == below || lies_in(file));
+        Ok(rewritten.map(|file| file.size as u64).sum())
     }
 
     pub(crate) fn sort(&self, action: &str, error: &rocksdb::Error) -> StorageError {

@@ -30,7 +30,7 @@ impl Keeper {
 
     /// Works until the store is closed or fails.
     pub(crate) fn run(mut self) {
-        let _end = EndOfKeeper(Arc::clone(&self.shared));
+        let _end = EndOfThread::new(&self.shared, "keeps");
         loop {
             self.shared.look_at_space();
             let next = self.shared.wait_to_keep(LOOK_EVERY);
@@ -73,13 +73,24 @@ pub(crate) fn flush(shared: &Shared, generation: &Generation) -> Result<(), Stor
     Ok(())
 }
 
-/// However the keeper ends, nobody relies on it any more.
-struct EndOfKeeper(Arc<Shared>);
+/// However a thread of the state ends, nobody relies on it any more.
+pub(crate) struct EndOfThread {
+    shared: Arc<Shared>,
+    does: &'static str,
+}
 
-impl Drop for EndOfKeeper {
+impl EndOfThread {
+    /// Of the thread that `does` this to the state.
+    pub(crate) fn new(shared: &Arc<Shared>, does: &'static str) -> Self {
+        Self { shared: Arc::clone(shared), does }
+    }
+}
+
+impl Drop for EndOfThread {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.fail(StorageError::Fatal("the thread that keeps the state has panicked".into()));
+            let does = self.does;
+            self.shared.fail(StorageError::Fatal(format!("the thread that {does} the state has panicked")));
         }
     }
 }

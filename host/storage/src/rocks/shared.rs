@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::book::Book;
 use super::directory::Directory;
 use super::handles::{Database, Family};
+use super::worn::Stretch;
 use crate::{Flushed, Health, LogRecord, StorageError};
 
 /// Changes of the log that may wait for the writer.
@@ -89,6 +90,9 @@ pub(crate) struct Shared {
     durable: Condvar,
     space: Condvar,
     keeper: Condvar,
+    compactor: Condvar,
+    /// Stretches of deleted rows that were compacted.
+    pub(crate) compactions: AtomicU64,
     log_full: AtomicBool,
     state_full: AtomicBool,
     /// Less than the reserve is free.
@@ -159,6 +163,8 @@ impl Shared {
             durable: Condvar::new(),
             space: Condvar::new(),
             keeper: Condvar::new(),
+            compactor: Condvar::new(),
+            compactions: AtomicU64::new(0),
             log_full: AtomicBool::new(false),
             state_full: AtomicBool::new(false),
             low: AtomicBool::new(false),
@@ -200,7 +206,7 @@ impl Shared {
 
     fn wake_all(&self) {
         let _state = self.state();
-        for waiting in [&self.work, &self.room, &self.durable, &self.space, &self.keeper] {
+        for waiting in [&self.work, &self.room, &self.durable, &self.space, &self.keeper, &self.compactor] {
             waiting.notify_all();
         }
     }
@@ -361,6 +367,26 @@ impl Shared {
             return Keep::End;
         }
         if std::mem::take(&mut state.flush_due) { Keep::Flush } else { Keep::Look }
+    }
+
+    /// Waits so long; false once the store is closed or has failed.
+    pub(crate) fn rest(&self, rest: Duration) -> bool {
+        let state = self.state();
+        let works = |state: &mut LogState| !state.closing && self.failed.get().is_none();
+        let (mut state, _) =
+            self.compactor.wait_timeout_while(state, rest, works).unwrap_or_else(PoisonError::into_inner);
+        works(&mut state)
+    }
+
+    /// A stretch was compacted.
+    pub(crate) fn compacted(&self, stretch: &Stretch, took: Duration) {
+        self.compactions.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(
+            table = stretch.table.name(),
+            deleted_rows = stretch.deleted,
+            ?took,
+            "ranges stepped over many deleted rows; what they lay in is compacted"
+        );
     }
 
     /// Refuses everything, orderly.

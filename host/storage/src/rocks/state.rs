@@ -85,9 +85,12 @@ impl StateView for RocksView {
             return Ok((Vec::new(), false));
         }
         let range = (from, to);
-        let gaps = self.snapshot.is_none().then_some(&self.generation.gaps);
-        let hints = gaps.map(|gaps| Hints::new(gaps, table, range, direction, limit.rows));
-        let moment = hints.as_ref().map(Hints::moment);
+        let gaps = &self.generation.gaps;
+        let hints = match self.snapshot {
+            None => Hints::of_present(gaps, table, range, direction, limit.rows),
+            Some(_) => Hints::of_moment(gaps),
+        };
+        let moment = hints.moment();
         let open = || self.open_rows(table, range);
         let (mut opened, place) = self.ranges.take(table, range, direction, moment, open);
         let mut walk = Walk::begin(&mut opened.rows, place, hints, table, range, direction);
@@ -104,8 +107,7 @@ impl StateView for RocksView {
             walk.step(&key);
             rows.push((key, value));
         }
-        walk.status().map_err(|error| self.failed(table, &error))?;
-        drop(walk);
+        walk.end().map_err(|error| self.failed(table, &error))?;
         let last = rows.last().filter(|_| more).map(|(key, _)| key.as_slice());
         self.ranges.keep(opened, direction, last);
         Ok((rows, more))

@@ -1,9 +1,10 @@
 //! The store as its users hold it, and how it closes.
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
+use super::compactor::Compactor;
 use super::directory::DirectoryLock;
 use super::generation::Generation;
 use super::keeper::{self, Keeper};
@@ -32,6 +33,7 @@ pub(crate) struct Inner {
     /// The number of the generation that is created next.
     pub(crate) next_generation: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    compactor: Mutex<Option<JoinHandle<()>>>,
     pub(crate) prepared: Prepared,
     pub(crate) on_install_step: Option<InstallHook>,
     pub(crate) files: AtomicU64,
@@ -54,12 +56,14 @@ impl RocksStore {
         shared.look_at_space();
         let generation: Present = Arc::new(RwLock::new(Arc::new(generation)));
         let writer = Writer::new(Arc::clone(&shared), disk_first, watermark);
-        let present = Arc::downgrade(&generation);
-        let keeper = Keeper::new(Arc::clone(&shared), move || {
-            let present = present.upgrade()?;
+        let weak = Arc::downgrade(&generation);
+        let present = move || {
+            let present = weak.upgrade()?;
             let generation = present.read().unwrap_or_else(PoisonError::into_inner);
             Some(Arc::clone(&generation))
-        });
+        };
+        let compactor = Compactor::new(Arc::clone(&shared), present.clone());
+        let keeper = Keeper::new(Arc::clone(&shared), present);
         let writer = start("synod-log", move || writer.run())?;
         let inner = Inner {
             shared,
@@ -69,12 +73,15 @@ impl RocksStore {
             preparing: Mutex::new(()),
             next_generation,
             threads: Mutex::new(vec![writer]),
+            compactor: Mutex::new(None),
             prepared,
             on_install_step: options.on_install_step.clone(),
             files: AtomicU64::new(0),
             _lock: lock,
         };
         inner.threads().push(start("synod-state", move || keeper.run())?);
+        let compactor = start("synod-compact", move || compactor.run())?;
+        *inner.compactor.lock().unwrap_or_else(PoisonError::into_inner) = Some(compactor);
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -82,6 +89,12 @@ impl RocksStore {
     /// that is done.
     pub fn close(&self) {
         self.inner.close();
+    }
+
+    /// How often a stretch of the state was compacted, because ranges stepped over many deleted
+    /// rows in it.
+    pub fn compactions(&self) -> u64 {
+        self.inner.shared.compactions.load(Ordering::Relaxed)
     }
 
     pub(crate) fn inner(&self) -> &Inner {
@@ -125,7 +138,8 @@ impl Inner {
     }
 
     /// The state goes to disk first, so that the log is purged as far as it may be. If there is no
-    /// space for it, the log has what is missing.
+    /// space for it, the log has what is missing. A compaction that runs is given up, once
+    /// nobody flushes any more.
     fn close(&self) {
         if self.shared.usable().is_ok() {
             let generation = Arc::clone(&self.generation());
@@ -135,9 +149,11 @@ impl Inner {
         }
         self.shared.begin_close();
         let threads = std::mem::take(&mut *self.threads());
-        let own = std::thread::current().id();
-        for thread in threads.into_iter().filter(|thread| thread.thread().id() != own) {
-            let _ = thread.join();
+        threads.into_iter().for_each(join);
+        let compactor = self.compactor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(compactor) = compactor {
+            self.generation().database.cancel_all_background_work(false);
+            join(compactor);
         }
     }
 }
@@ -145,6 +161,13 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Waits for the end of a thread, unless it is this one.
+fn join(thread: JoinHandle<()>) {
+    if thread.thread().id() != std::thread::current().id() {
+        let _ = thread.join();
     }
 }
 

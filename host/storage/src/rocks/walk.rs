@@ -2,6 +2,7 @@
 //! that are known, and remembers those that it had to step over, wherever in the range they lie.
 //!
 //! Only a walk over the present rows knows and learns; one over the rows of a moment only steps.
+//! Where either stepped over many, it is compacted.
 use std::collections::VecDeque;
 
 use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
@@ -11,6 +12,7 @@ use synod_machine::Table;
 use super::gaps::{Gap, Gaps, Moment};
 use super::ranges::Place;
 use super::tables::RowIterator;
+use super::worn::MANY_ROWS;
 
 /// A stretch is remembered if so many deleted rows lie in it: seeking costs as much as a few steps.
 const WORTHWHILE_ROWS: u64 = 32;
@@ -22,13 +24,14 @@ pub(super) struct Walk<'a> {
     from: &'a [u8],
     to: &'a [u8],
     direction: Direction,
-    hints: Option<Hints<'a>>,
+    hints: Hints<'a>,
 }
 
-/// What a walk over the present rows knows.
+/// What a walk knows.
 pub(super) struct Hints<'a> {
     gaps: &'a Gaps,
-    moment: Moment,
+    /// None if it is over the rows of a former moment: nothing is ahead.
+    moment: Option<Moment>,
     /// Those that are ahead, the nearest first.
     ahead: VecDeque<Gap>,
     passed: u64,
@@ -40,7 +43,7 @@ impl<'a> Walk<'a> {
     pub(super) fn begin(
         iterator: &'a mut RowIterator,
         place: Place,
-        hints: Option<Hints<'a>>,
+        hints: Hints<'a>,
         table: Table,
         (from, to): (&'a [u8], &'a [u8]),
         direction: Direction,
@@ -55,7 +58,7 @@ impl<'a> Walk<'a> {
     /// Looks for the first row of the range, behind the known stretch that it begins with.
     fn search(&mut self) {
         let (from, to) = (self.from, self.to);
-        let nearest = self.hints.as_ref().and_then(|hints| hints.ahead.front());
+        let nearest = self.hints.ahead.front();
         match (self.direction, nearest) {
             (Direction::Forward, Some(gap)) if gap.from.as_slice() <= from => self.iterator.seek(&gap.to),
             (Direction::Backward, Some(gap)) if !to.is_empty() && gap.to.as_slice() >= to => {
@@ -74,7 +77,7 @@ impl<'a> Walk<'a> {
 
     /// Goes on from the row with `key`, at which the walk stands.
     pub(super) fn step(&mut self, key: &[u8]) {
-        let gap = self.hints.as_mut().and_then(|hints| hints.next_to(key, self.direction));
+        let gap = self.hints.next_to(key, self.direction);
         match (self.direction, gap) {
             (Direction::Forward, Some(gap)) => self.iterator.seek(&gap.to),
             (Direction::Forward, None) => self.iterator.next(),
@@ -84,18 +87,28 @@ impl<'a> Walk<'a> {
         self.learn(Some(key));
     }
 
-    /// Whether the walk has ended without an error.
-    pub(super) fn status(&self) -> Result<(), rocksdb::Error> {
-        self.iterator.status()
+    /// Ends the walk, which fails if it has met an error.
+    pub(super) fn end(self) -> Result<(), rocksdb::Error> {
+        self.iterator.status()?;
+        let stepped_over = deleted_rows_passed() - self.hints.passed;
+        if self.hints.moment.is_none() && stepped_over >= MANY_ROWS {
+            let present = self.iterator.key();
+            let stretch = match self.direction {
+                Direction::Forward => (self.from, present.unwrap_or(self.to)),
+                Direction::Backward => (present.unwrap_or(self.from), self.to),
+            };
+            self.hints.gaps.wear(self.table, stretch, stepped_over);
+        }
+        Ok(())
     }
 
     /// Remembers what lies between `last`, the row before or none at the beginning, and the present
     /// one, if it was much.
     fn learn(&mut self, last: Option<&[u8]>) {
-        let Some(hints) = &mut self.hints else { return };
+        let Some(moment) = self.hints.moment else { return };
         let passed = deleted_rows_passed();
-        let stepped_over = passed - hints.passed;
-        hints.passed = passed;
+        let stepped_over = passed - self.hints.passed;
+        self.hints.passed = passed;
         if stepped_over < WORTHWHILE_ROWS || self.iterator.status().is_err() {
             return;
         }
@@ -104,7 +117,8 @@ impl<'a> Walk<'a> {
             Direction::Forward => (last.map(behind), present.unwrap_or(self.to)),
             Direction::Backward => (present.map(behind), last.unwrap_or(self.to)),
         };
-        hints.gaps.learn(self.table, from.as_deref().unwrap_or(self.from), to, hints.moment);
+        let from = from.as_deref().unwrap_or(self.from);
+        self.hints.gaps.learn(self.table, (from, to), stepped_over, moment);
     }
 }
 
@@ -115,8 +129,8 @@ impl Drop for Hints<'_> {
 }
 
 impl<'a> Hints<'a> {
-    /// Of a walk from now on, which will visit about `rows` rows.
-    pub(super) fn new(
+    /// Of a walk over the present rows from now on, which will visit about `rows` of them.
+    pub(super) fn of_present(
         gaps: &'a Gaps,
         table: Table,
         (from, to): (&[u8], &[u8]),
@@ -124,12 +138,21 @@ impl<'a> Hints<'a> {
         rows: usize,
     ) -> Self {
         let (ahead, moment) = gaps.within(table, from, to, direction, rows.saturating_add(1));
+        Self::counting(gaps, Some(moment), ahead)
+    }
+
+    /// Of a walk over the rows of a former moment, from now on.
+    pub(super) fn of_moment(gaps: &'a Gaps) -> Self {
+        Self::counting(gaps, None, VecDeque::new())
+    }
+
+    fn counting(gaps: &'a Gaps, moment: Option<Moment>, ahead: VecDeque<Gap>) -> Self {
         set_perf_stats(PerfStatsLevel::EnableCount);
         Self { gaps, moment, ahead, passed: deleted_rows_passed() }
     }
 
-    /// When they were asked for.
-    pub(super) fn moment(&self) -> Moment {
+    /// When they were asked for, if of the present rows.
+    pub(super) fn moment(&self) -> Option<Moment> {
         self.moment
     }
 

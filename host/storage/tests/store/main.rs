@@ -13,3 +13,4 @@ mod lost;
 mod pages;
 mod support;
 mod twins;
+mod worn;

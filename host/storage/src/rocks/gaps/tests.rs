@@ -17,7 +17,7 @@ fn moment(gaps: &Gaps) -> Moment {
 }
 
 fn learn(gaps: &Gaps, from: &str, to: &str) {
-    gaps.learn(Table::State, from.as_bytes(), to.as_bytes(), moment(gaps));
+    gaps.learn(Table::State, (from.as_bytes(), to.as_bytes()), 40, moment(gaps));
 }
 
 #[test]
@@ -63,13 +63,13 @@ fn what_was_read_while_rows_were_written_is_not_remembered() {
     let gaps = Gaps::default();
     let before = moment(&gaps);
     let during = gaps.around(&[put("c")], || {
-        gaps.learn(Table::State, b"b", b"f", before);
+        gaps.learn(Table::State, (b"b", b"f"), 40, before);
         let during = moment(&gaps);
-        gaps.learn(Table::State, b"b", b"f", during);
+        gaps.learn(Table::State, (b"b", b"f"), 40, during);
         during
     });
     for moment in [before, during] {
-        gaps.learn(Table::State, b"b", b"f", moment);
+        gaps.learn(Table::State, (b"b", b"f"), 40, moment);
     }
     assert_eq!(end_of(&gaps, "b"), None);
 }
@@ -99,4 +99,24 @@ fn stretches_of_a_range_come_from_the_end_that_is_asked_for_and_so_many() {
     assert_eq!(begins("c", "", Direction::Backward, 2), "mf");
     assert_eq!(begins("d", "m", Direction::Forward, 9), "f");
     assert_eq!(begins("q", "", Direction::Forward, 9), "");
+}
+
+#[test]
+fn a_stretch_that_grew_by_many_deleted_rows_is_worn_once() {
+    let gaps = Gaps::default();
+    let learn = |from: &str, to: &str, deleted| {
+        gaps.learn(Table::State, (from.as_bytes(), to.as_bytes()), deleted, moment(&gaps));
+    };
+    learn("b", "d", MANY_ROWS / 2);
+    learn("c", "f", MANY_ROWS / 4);
+    assert_eq!(gaps.worn.take(), None);
+    learn("e", "g", MANY_ROWS / 4);
+    let worn = gaps.worn.take().expect("it waits");
+    assert_eq!((worn.from.as_slice(), worn.to.as_slice(), worn.deleted), (&b"b"[..], &b"g"[..], MANY_ROWS));
+    learn("f", "h", MANY_ROWS / 2);
+    assert_eq!(gaps.worn.take(), None);
+    gaps.around(&[put("c")], || ());
+    learn("c\0", "x", MANY_ROWS - MANY_ROWS / 4);
+    let worn = gaps.worn.take().expect("half of what was stepped over is behind the row");
+    assert_eq!((worn.from.as_slice(), worn.to.as_slice()), (&b"c\0"[..], &b"x"[..]));
 }
