@@ -4,6 +4,9 @@
 //! not hold up heartbeats. The store works first in, first out, so what is enqueued later is never
 //! on disk earlier. The vote is awaited, because a vote that is forgotten after a crash could be
 //! given twice.
+//!
+//! What is in memory is read at once. What may read the disk, and a change that would wait for room
+//! in the queue, goes where [`Blocking`] says: never onto a worker of the runtime.
 use std::io;
 use std::marker::PhantomData;
 use std::ops::{Bound, Range, RangeBounds};
@@ -21,6 +24,7 @@ use synod_storage::{Flushed, LogRecord, LogStore, StorageError};
 use crate::codec;
 use crate::error::storage_io;
 use crate::runtime::AsyncRuntime;
+use crate::settings::Blocking;
 use crate::types::{Entry, LogId, Types, Vote};
 
 /// Bytes of entries in one message to a peer.
@@ -60,6 +64,7 @@ pub(crate) struct Log<RT: AsyncRuntime, L> {
     store: L,
     broken: Arc<OnceLock<StorageError>>,
     meter: Arc<Meter<RT>>,
+    blocking: Blocking,
     runtime: PhantomData<fn() -> RT>,
 }
 
@@ -69,14 +74,15 @@ impl<RT: AsyncRuntime, L: Clone> Clone for Log<RT, L> {
             store: self.store.clone(),
             broken: self.broken.clone(),
             meter: self.meter.clone(),
+            blocking: self.blocking,
             runtime: PhantomData,
         }
     }
 }
 
 impl<RT: AsyncRuntime, L: LogStore> Log<RT, L> {
-    pub(crate) fn new(store: L, meter: Meter<RT>) -> Self {
-        Self { store, broken: Arc::default(), meter: Arc::new(meter), runtime: PhantomData }
+    pub(crate) fn new(store: L, meter: Meter<RT>, blocking: Blocking) -> Self {
+        Self { store, broken: Arc::default(), meter: Arc::new(meter), blocking, runtime: PhantomData }
     }
 
     fn check(&self) -> io::Result<()> {
@@ -94,28 +100,51 @@ impl<RT: AsyncRuntime, L: LogStore> Log<RT, L> {
         })
     }
 
-    fn read(&self, range: Range<u64>, limit_bytes: usize) -> io::Result<Vec<Entry>> {
-        let records: Vec<LogRecord> = self.store.read(range, limit_bytes).map_err(storage_io)?;
+    /// Runs what may read the disk, or wait for it.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&L) -> Result<T, StorageError> + Send + 'static,
+    ) -> io::Result<T> {
+        let store = self.store.clone();
+        self.blocking.run::<RT, _>(move || work(&store)).await?.map_err(storage_io)
+    }
+
+    /// Makes a change, at once unless it would wait for room.
+    async fn change(&self, change: impl FnOnce(&L) + Send + 'static) -> io::Result<()> {
+        if self.store.is_queue_full() {
+            let store = self.store.clone();
+            return self.blocking.run::<RT, _>(move || change(&store)).await;
+        }
+        change(&self.store);
+        Ok(())
+    }
+
+    async fn read(&self, range: Range<u64>, limit_bytes: usize) -> io::Result<Vec<Entry>> {
+        let records = match self.store.read_memory(range.clone(), limit_bytes).map_err(storage_io)? {
+            Some(records) => records,
+            None => self.blocking(move |store| store.read(range, limit_bytes)).await?,
+        };
         records
             .into_iter()
             .map(|record| codec::entry_from_record(record).map_err(|error| error.into_io()))
             .collect()
     }
 
-    fn last_index(&self) -> io::Result<Option<u64>> {
-        Ok(self.store.bounds().map_err(storage_io)?.last.map(|record| record.index))
-    }
-
-    fn to_range(&self, bounds: &impl RangeBounds<u64>) -> io::Result<Range<u64>> {
+    async fn to_range(&self, bounds: impl RangeBounds<u64> + Send) -> io::Result<Range<u64>> {
         let start = match bounds.start_bound() {
             Bound::Included(index) => *index,
             Bound::Excluded(index) => index.saturating_add(1),
             Bound::Unbounded => 0,
         };
         let end = match bounds.end_bound() {
-            Bound::Included(index) => index.saturating_add(1),
-            Bound::Excluded(index) => *index,
-            Bound::Unbounded => self.last_index()?.map_or(0, |index| index + 1),
+            Bound::Included(index) => Some(index.saturating_add(1)),
+            Bound::Excluded(index) => Some(*index),
+            Bound::Unbounded => None,
+        };
+        drop(bounds);
+        let end = match end {
+            Some(end) => end,
+            None => self.blocking(L::bounds).await?.last.map_or(0, |record| record.index + 1),
         };
         Ok(start..end)
     }
@@ -147,10 +176,10 @@ impl<RT: AsyncRuntime, L: LogStore> RaftLogReader<Types<RT>> for Log<RT, L> {
         &mut self,
         range: RB,
     ) -> io::Result<Vec<Entry>> {
-        let mut range = self.to_range(&range)?;
+        let mut range = self.to_range(range).await?;
         let mut entries = Vec::new();
         while range.start < range.end {
-            let batch = self.read(range.clone(), SCAN_BATCH_BYTES)?;
+            let batch = self.read(range.clone(), SCAN_BATCH_BYTES).await?;
             let Some(last) = batch.last() else { break };
             range.start = last.log_id.index + 1;
             entries.extend(batch);
@@ -162,7 +191,7 @@ impl<RT: AsyncRuntime, L: LogStore> RaftLogReader<Types<RT>> for Log<RT, L> {
         if start >= end {
             return Ok(Vec::new());
         }
-        self.read(start..end, REPLICATION_BATCH_BYTES)
+        self.read(start..end, REPLICATION_BATCH_BYTES).await
     }
 
     async fn entries_stream<RB: RangeBounds<u64> + Clone + std::fmt::Debug + Send>(
@@ -170,13 +199,13 @@ impl<RT: AsyncRuntime, L: LogStore> RaftLogReader<Types<RT>> for Log<RT, L> {
         range: RB,
     ) -> impl Stream<Item = io::Result<Entry>> + Send {
         let log = self.clone();
-        let range = self.to_range(&range);
+        let range = self.to_range(range).await;
         let batches = stream::try_unfold((log, range), |(log, range)| async move {
             let mut range = range?;
             if range.start >= range.end {
                 return Ok(None);
             }
-            let batch = log.read(range.clone(), SCAN_BATCH_BYTES)?;
+            let batch = log.read(range.clone(), SCAN_BATCH_BYTES).await?;
             let Some(last) = batch.last() else { return Ok(None) };
             range.start = last.log_id.index + 1;
             Ok::<_, io::Error>(Some((batch, (log, Ok(range)))))
@@ -197,7 +226,7 @@ impl<RT: AsyncRuntime, L: LogStore> RaftLogStorage<Types<RT>> for Log<RT, L> {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<Types<RT>>> {
-        let bounds = self.store.bounds().map_err(storage_io)?;
+        let bounds = self.blocking(L::bounds).await?;
         let purged = bounds
             .purged
             .map(|bytes| codec::decode_id(&bytes))
@@ -221,7 +250,8 @@ impl<RT: AsyncRuntime, L: LogStore> RaftLogStorage<Types<RT>> for Log<RT, L> {
         let flushed: Flushed = Box::new(move |result| {
             let _ = sender.send(result);
         });
-        self.store.save_vote(codec::encode_vote(*vote), flushed);
+        let vote = codec::encode_vote(*vote);
+        self.change(move |store| store.save_vote(vote, flushed)).await?;
         match receiver.await {
             Ok(result) => result.map_err(storage_io),
             Err(_) => Err(io::Error::other("the log's writer ended before the vote was on disk")),
@@ -229,8 +259,8 @@ impl<RT: AsyncRuntime, L: LogStore> RaftLogStorage<Types<RT>> for Log<RT, L> {
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
-        self.store.save_committed(committed.map(codec::encode_id));
-        Ok(())
+        let committed = committed.map(codec::encode_id);
+        self.change(move |store| store.save_committed(committed)).await
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
@@ -247,19 +277,19 @@ impl<RT: AsyncRuntime, L: LogStore> RaftLogStorage<Types<RT>> for Log<RT, L> {
         self.check()?;
         let records: Vec<_> = entries.into_iter().map(|entry| codec::entry_to_record(&entry)).collect();
         self.meter.count(&records);
-        self.store.append(records, Box::new(move |result| callback.complete(result)));
-        Ok(())
+        self.change(move |store| store.append(records, Box::new(move |result| callback.complete(result))))
+            .await
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
         self.check()?;
-        self.store.truncate_from(last_log_id.map_or(0, |id| id.index + 1), self.unattended());
-        Ok(())
+        let (from, flushed) = (last_log_id.map_or(0, |id| id.index + 1), self.unattended());
+        self.change(move |store| store.truncate_from(from, flushed)).await
     }
 
     async fn purge(&mut self, log_id: LogId) -> io::Result<()> {
         self.check()?;
-        self.store.purge(log_id.index, codec::encode_id(log_id), self.unattended());
-        Ok(())
+        let (id, flushed) = (codec::encode_id(log_id), self.unattended());
+        self.change(move |store| store.purge(log_id.index, id, flushed)).await
     }
 }

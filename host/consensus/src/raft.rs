@@ -88,7 +88,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         let purged = purged_index(log.clone());
         let connections = Connections::<RT, S, N>::new(network, idle_timeout, purged);
         let (meter, reached) = Meter::new(settings.compaction_bytes);
-        let inner = openraft::Raft::build(id.0, config, connections, Log::<RT, L>::new(log, meter), machine)
+        let log = Log::<RT, L>::new(log, meter, settings.blocking);
+        let inner = openraft::Raft::build(id.0, config, connections, log, machine)
             .await
             .map_err(|error| Fatal(error.to_string()))?;
         let watches = watch(&inner);
@@ -266,7 +267,7 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
 /// What the log was purged up to, as its store says.
 fn purged_index<L: LogStore>(log: L) -> Purged {
     Arc::new(move || {
-        let purged = log.bounds().ok()?.purged?;
+        let purged = log.purged().ok()??;
         codec::decode_id(&purged).ok().map(|id| id.index)
     })
 }

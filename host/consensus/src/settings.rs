@@ -17,7 +17,8 @@ const APPEND_BATCH_ENTRIES: u64 = 4_096;
 /// should catch up soon.
 const BACKOFF: &str = "50ms 100ms 200ms ..500ms";
 
-/// Where blocking work goes: writing and installing snapshots.
+/// Where blocking work goes: writing and installing snapshots, reading of the log what is not in
+/// memory, and waiting for room in its queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Blocking {
     /// On the runtime's threads for blocking work.

@@ -7,3 +7,4 @@ mod failures;
 mod offers;
 mod snapshots;
 mod suite;
+mod workers;

@@ -38,7 +38,8 @@ pub struct LogBounds {
 pub type Flushed = Box<dyn FnOnce(Result<(), StorageError>) + Send>;
 
 /// A log. Clones share it. The methods that change it only enqueue, in a bounded queue, and show
-/// their effect on return. After a fatal error it refuses everything.
+/// their effect on return; they wait for the disk only while the queue is full. After a fatal error
+/// it refuses everything.
 pub trait LogStore: Clone + Send + Sync + 'static {
     /// Appends records; they can be read on return. `flushed` is called when they are on disk.
     fn append(&self, records: Vec<LogRecord>, flushed: Flushed);
@@ -57,9 +58,21 @@ pub trait LogStore: Clone + Send + Sync + 'static {
     fn vote(&self) -> Result<Option<Arc<[u8]>>, StorageError>;
     /// The saved committed position.
     fn committed(&self) -> Result<Option<Arc<[u8]>>, StorageError>;
-    /// First and last.
+    /// Whether the next change would wait for room in the queue. While one thread makes all changes
+    /// but those of an install, one that follows a false does not wait.
+    fn is_queue_full(&self) -> bool;
+    /// Encoded id of the last purged entry. In memory.
+    fn purged(&self) -> Result<Option<Arc<[u8]>>, StorageError>;
+    /// First and last. May read the disk.
     fn bounds(&self) -> Result<LogBounds, StorageError>;
+    /// What [`read`](Self::read) returns, if it is in memory; none if the disk would be read.
+    fn read_memory(
+        &self,
+        range: Range<u64>,
+        limit_bytes: usize,
+    ) -> Result<Option<Vec<LogRecord>>, StorageError>;
     /// Records of `range` that are there, from its start, up to `limit_bytes`, but at least one.
+    /// May read the disk.
     fn read(&self, range: Range<u64>, limit_bytes: usize) -> Result<Vec<LogRecord>, StorageError>;
     /// Blocks until every record up to `index` is on disk: state may then be written behind it. An
     /// index that the log does not have (state that came with a snapshot) needs no waiting.

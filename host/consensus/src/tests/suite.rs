@@ -48,7 +48,10 @@ async fn adaptors<D: Disk>(disk: &D) -> io::Result<Adaptors<D>> {
     let (log, state) = disk.open().await;
     let source = SnapshotSource::new(state.clone(), Blocking::Threads)?;
     let (meter, _) = Meter::new(u64::MAX);
-    Ok((Log::new(log, meter), StateMachine::new(state.clone(), Arc::new(Rows::new(state)), Arc::new(source))))
+    Ok((
+        Log::new(log, meter, Blocking::Threads),
+        StateMachine::new(state.clone(), Arc::new(Rows::new(state)), Arc::new(source)),
+    ))
 }
 
 #[tokio::test]

@@ -37,11 +37,27 @@ impl LogStore for MemoryStore {
         Ok(self.usable()?.now.committed.clone())
     }
 
+    fn is_queue_full(&self) -> bool {
+        false
+    }
+
+    fn purged(&self) -> Result<Option<Arc<[u8]>>, StorageError> {
+        Ok(self.usable()?.now.purged().map(|(_, id)| id.clone()))
+    }
+
     fn bounds(&self) -> Result<LogBounds, StorageError> {
         let core = self.usable()?;
         let last = core.now.log.range(core.first()..).next_back();
         let last = last.map(|(index, bytes)| LogRecord { index: *index, bytes: bytes.clone() });
         Ok(LogBounds { last, purged: core.now.purged().map(|(_, id)| id.clone()) })
+    }
+
+    fn read_memory(
+        &self,
+        range: Range<u64>,
+        limit_bytes: usize,
+    ) -> Result<Option<Vec<LogRecord>>, StorageError> {
+        self.read(range, limit_bytes).map(Some)
     }
 
     fn read(&self, range: Range<u64>, limit_bytes: usize) -> Result<Vec<LogRecord>, StorageError> {

@@ -2,8 +2,8 @@
 //! would keep until much more is written there.
 //!
 //! One stretch at a time, and at most a small share of the time; nobody waits for it. What it needs
-//! of the disk it asks for first: while there is no room, the stretch waits. RocksDB does not report
-//! whether a compaction failed; the [`keeper`] sees that as it does for all others.
+//! of the disk it asks for first: while there is no room, the stretch waits. RocksDB does not
+//! report whether a compaction failed; the [`keeper`] sees that as it does for all others.
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

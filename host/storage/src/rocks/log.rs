@@ -71,6 +71,15 @@ impl LogStore for RocksStore {
         Ok(self.shared().state().committed.clone())
     }
 
+    fn is_queue_full(&self) -> bool {
+        self.shared().state().is_nearly_full()
+    }
+
+    fn purged(&self) -> Result<Option<Arc<[u8]>>, StorageError> {
+        self.shared().usable()?;
+        Ok(self.shared().state().book.purged().map(|(_, id)| id.clone()))
+    }
+
     fn bounds(&self) -> Result<LogBounds, StorageError> {
         let shared = self.shared();
         loop {
@@ -89,6 +98,20 @@ impl LogStore for RocksStore {
             };
             return Ok(LogBounds { last, purged });
         }
+    }
+
+    fn read_memory(
+        &self,
+        range: Range<u64>,
+        limit_bytes: usize,
+    ) -> Result<Option<Vec<LogRecord>>, StorageError> {
+        self.shared().usable()?;
+        let state = self.shared().state();
+        Ok(match state.book.source(range.start.max(state.book.first()), range.end, limit_bytes) {
+            Source::Memory(records) => Some(records),
+            Source::Disk { .. } => None,
+            Source::End => Some(Vec::new()),
+        })
     }
 
     fn read(&self, range: Range<u64>, limit_bytes: usize) -> Result<Vec<LogRecord>, StorageError> {

@@ -403,6 +403,11 @@ impl Shared {
 }
 
 impl LogState {
+    /// Whether it is full, or would be with one change without records.
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        self.is_full() || self.queue.len() + 1 >= QUEUE_CHANGES
+    }
+
     fn is_full(&self) -> bool {
         self.queue.len() >= QUEUE_CHANGES || (self.queue_bytes >= QUEUE_BYTES && !self.queue.is_empty())
     }

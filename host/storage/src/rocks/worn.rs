@@ -1,8 +1,8 @@
 //! Stretches that wait to be compacted, because ranges stepped over many deleted rows in them.
 //!
 //! How much RocksDB skips differs per member and is charged to nobody, so a member sees to it that
-//! it does not stay: its [`compactor`](super::compactor) takes stretches out of here. One that finds
-//! no place is found again.
+//! it does not stay: its [`compactor`](super::compactor) takes stretches out of here. One that
+//! finds no place is found again.
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use synod_machine::Table;

@@ -39,6 +39,19 @@ fn a_record_that_is_missing_stops_the_store() {
 }
 
 #[test]
+fn what_is_in_memory_is_read_without_the_disk() {
+    let folder = tempfile::tempdir().expect("folder");
+    let store = store_with_records(folder.path());
+    let in_memory = |from: u64, to: u64| store.read_memory(from..to, 250).expect("read");
+    assert_eq!((in_memory(0, 10), in_memory(0, RECORDS)), (None, None));
+    let newest = in_memory(RECORDS - 1, RECORDS);
+    assert_eq!(newest, Some(store.read(RECORDS - 1..RECORDS, 250).expect("read")));
+    assert_eq!(newest.map(|records| records.len()), Some(1));
+    assert_eq!(in_memory(RECORDS, RECORDS + 5), Some(Vec::new()));
+    assert!(!store.is_queue_full());
+}
+
+#[test]
 fn reads_survive_purges_beside_them() {
     let folder = tempfile::tempdir().expect("folder");
     let store = store_with_records(folder.path());
