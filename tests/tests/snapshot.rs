@@ -8,7 +8,7 @@ use synod_tests::wait::until;
 /// Entries between two compactions, so low that a few writes purge the log.
 const FLAGS: [&str; 2] = ["--snapshot-entries", "50"];
 /// Steps at which the installing member kills itself, see `synod_storage::InstallStep`.
-const STEPS: [&str; 6] = ["verified", "generation_created", "loaded", "flushed", "switched", "old_dropped"];
+const STEPS: [&str; 6] = ["received", "placed", "opened", "verified", "switched", "old_dropped"];
 
 /// Writes until the log of every running member no longer begins where the absent one ended.
 async fn outrun(cluster: &Cluster, absent: usize, from: u64, round: u64) {

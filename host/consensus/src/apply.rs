@@ -5,9 +5,7 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use synod_storage::AppliedMark;
-
-use synod_storage::Fatal;
+use synod_storage::{AppliedMark, Fatal, StateView};
 
 /// An entry that a majority has on disk. It will be at this position on every member, for good.
 #[derive(Clone, Debug)]
@@ -43,6 +41,13 @@ pub trait Applier: Send + Sync + 'static {
     /// may be committed by the others and get here before this member has it on disk; the state
     /// store's commit waits for that.
     fn apply(&self, entries: Vec<CommittedEntry>) -> impl Future<Output = Result<(), Fatal>> + Send;
+
+    /// Looks at the rows of a state that another member sent, before it becomes this one's: whether
+    /// they are what they say that they are. Called where work may block.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    fn verify(&self, rows: &impl StateView) -> Result<(), String>;
 
     /// The state was replaced by a snapshot: whatever was cached of it is to be read again.
     fn restored(&self) -> impl Future<Output = Result<(), Fatal>> + Send;

@@ -129,9 +129,15 @@ pub enum ServeError {
     /// The bytes are not a request.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// A received snapshot is not what its sender announced.
+    /// A piece of a snapshot is not what its sender announced, or does not belong there.
     #[error("the snapshot arrived damaged: {0}; it is to be sent again")]
     Damaged(String),
+    /// A snapshot arrived as its sender announced it, and is not a state that this member can have.
+    #[error("the snapshot is bad: {0}; the sender is to make another one")]
+    BadState(String),
+    /// The frames ended before all that is lacking had come.
+    #[error("the snapshot ended early; what has arrived is kept, the rest is to be sent")]
+    Cut,
     /// There is no room on the disk: it is to be sent again when there is.
     #[error("there is no room on the disk: {0}")]
     NoRoom(String),

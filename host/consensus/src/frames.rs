@@ -10,11 +10,10 @@ use openraft::raft::{
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use serde::{Deserialize, Serialize};
-use synod_storage::AppliedMark;
+use synod_storage::{Manifest, Wanted};
 
 use crate::codec::{self, EntryRecord, IdRecord, Raw, VoteRecord};
 use crate::runtime::AsyncRuntime;
-use crate::snapshot::OutgoingSnapshot;
 use crate::types::{EntryPayload, LogId, SnapshotMeta, Types, Vote};
 use crate::{DecodeError, FRAME_BYTES};
 
@@ -57,13 +56,23 @@ struct VoteAnswerFrame {
 #[derive(Serialize, Deserialize)]
 struct SnapshotFrame<'a> {
     vote: VoteRecord,
-    index: Option<u64>,
     #[serde(borrow)]
-    id: Raw<'a>,
+    manifest: Raw<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum OfferAnswerFrame {
+    NotNeeded(VoteRecord),
+    /// Places of files in the manifest, and where what is lacking of them begins.
+    Wanted(Vec<(u32, u64)>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct PieceFrame<'a> {
+    file: u32,
+    offset: u64,
     #[serde(borrow)]
-    membership: Raw<'a>,
-    length_bytes: u64,
-    checksum: u32,
+    data: Raw<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -224,42 +233,80 @@ pub(crate) fn decode_vote_answer<RT: AsyncRuntime>(
     Ok(VoteResponse::new(Vote::from(frame.vote), id(frame.last), frame.granted))
 }
 
-pub(crate) fn encode_snapshot(vote: Vote, snapshot: &OutgoingSnapshot) -> Bytes {
-    let mark = &snapshot.file.meta.mark;
-    let frame = SnapshotFrame {
-        vote: vote.into(),
-        index: mark.index,
-        id: Raw(&mark.id),
-        membership: Raw(&mark.membership),
-        length_bytes: snapshot.file.length_bytes,
-        checksum: snapshot.checksum,
-    };
-    encode(&frame, ENVELOPE_BYTES + mark.id.len() + mark.membership.len())
+pub(crate) fn encode_snapshot(vote: Vote, manifest: &Manifest) -> Bytes {
+    let manifest = manifest.encode();
+    encode(&SnapshotFrame { vote: vote.into(), manifest: Raw(&manifest) }, ENVELOPE_BYTES + manifest.len())
 }
 
 /// What a sender announces of its snapshot.
+#[derive(Debug)]
 pub(crate) struct AnnouncedSnapshot {
     pub(crate) vote: Vote,
     pub(crate) meta: SnapshotMeta,
-    pub(crate) mark: AppliedMark,
-    pub(crate) length_bytes: u64,
-    pub(crate) checksum: u32,
+    pub(crate) manifest: Manifest,
 }
 
 pub(crate) fn decode_snapshot(bytes: &[u8]) -> Result<AnnouncedSnapshot, DecodeError> {
     const WHAT: &str = "the header of a snapshot";
     let frame = decode::<SnapshotFrame<'_>>(WHAT, bytes)?;
     let vote = leaders_vote(WHAT, frame.vote)?;
-    let mark =
-        AppliedMark { index: frame.index, id: frame.id.0.into(), membership: frame.membership.0.into() };
-    let meta = codec::decode_mark(&mark)?;
+    let manifest = Manifest::decode(frame.manifest.0).map_err(|error| DecodeError::new(WHAT, error))?;
+    let meta = codec::decode_mark(&manifest.mark)?;
     let Some(last) = meta.last_log_id else {
         return Err(DecodeError::new(WHAT, "it is of an empty state"));
     };
     if last.leader_id.term > vote.leader_id.term {
         return Err(DecodeError::new(WHAT, "it is of a later term than its leader's"));
     }
-    Ok(AnnouncedSnapshot { vote, meta, mark, length_bytes: frame.length_bytes, checksum: frame.checksum })
+    Ok(AnnouncedSnapshot { vote, meta, manifest })
+}
+
+/// What a member says to the header of a snapshot.
+pub(crate) enum OfferAnswer<RT: AsyncRuntime> {
+    /// It has all of it, or knows a later leader: this is its answer.
+    NotNeeded(SnapshotResponse<Types<RT>>),
+    /// It lacks these.
+    Wanted(Vec<Wanted>),
+}
+
+pub(crate) fn encode_offer_answer<RT: AsyncRuntime>(answer: &OfferAnswer<RT>) -> Bytes {
+    let frame = match answer {
+        OfferAnswer::NotNeeded(response) => OfferAnswerFrame::NotNeeded(response.vote.into()),
+        OfferAnswer::Wanted(wanted) => OfferAnswerFrame::Wanted(
+            wanted.iter().map(|wanted| (wanted.file as u32, wanted.from_byte)).collect(),
+        ),
+    };
+    encode(&frame, ENVELOPE_BYTES)
+}
+
+pub(crate) fn decode_offer_answer<RT: AsyncRuntime>(bytes: &[u8]) -> Result<OfferAnswer<RT>, DecodeError> {
+    Ok(match decode("an answer to the header of a snapshot", bytes)? {
+        OfferAnswerFrame::NotNeeded(vote) => OfferAnswer::NotNeeded(SnapshotResponse::new(vote.into())),
+        OfferAnswerFrame::Wanted(wanted) => {
+            let wanted = wanted.into_iter();
+            OfferAnswer::Wanted(
+                wanted.map(|(file, from_byte)| Wanted { file: file as usize, from_byte }).collect(),
+            )
+        }
+    })
+}
+
+/// A piece of a file of a snapshot.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Piece<'a> {
+    pub(crate) file: usize,
+    pub(crate) offset: u64,
+    pub(crate) data: &'a [u8],
+}
+
+pub(crate) fn encode_piece(file: usize, offset: u64, data: &[u8]) -> Bytes {
+    let frame = PieceFrame { file: file as u32, offset, data: Raw(data) };
+    encode(&frame, ENVELOPE_BYTES + data.len())
+}
+
+pub(crate) fn decode_piece(bytes: &[u8]) -> Result<Piece<'_>, DecodeError> {
+    let frame = decode::<PieceFrame<'_>>("a piece of a snapshot", bytes)?;
+    Ok(Piece { file: frame.file as usize, offset: frame.offset, data: frame.data.0 })
 }
 
 pub(crate) fn encode_snapshot_answer<RT: AsyncRuntime>(response: &SnapshotResponse<Types<RT>>) -> Bytes {

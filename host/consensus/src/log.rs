@@ -10,19 +10,18 @@
 use std::io;
 use std::marker::PhantomData;
 use std::ops::{Bound, Range, RangeBounds};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use futures::{Stream, StreamExt, stream};
 use openraft::LogState;
-use openraft::async_runtime::{OneshotSender, WatchSender};
+use openraft::async_runtime::OneshotSender;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 use openraft::type_config::TypeConfigExt;
-use openraft::type_config::alias::{WatchReceiverOf, WatchSenderOf};
 use synod_storage::{Flushed, LogRecord, LogStore, StorageError};
 
 use crate::codec;
 use crate::error::storage_io;
+use crate::retention::Meter;
 use crate::runtime::AsyncRuntime;
 use crate::settings::Blocking;
 use crate::types::{Entry, LogId, Types, Vote};
@@ -32,38 +31,11 @@ const REPLICATION_BATCH_BYTES: usize = 1_024 * 1_024;
 /// Bytes of entries read at once when applying or scanning.
 const SCAN_BATCH_BYTES: usize = 4 * 1_024 * 1_024;
 
-/// Counts appended bytes, because entries differ a thousandfold in length: a count of entries alone
-/// bounds no disk.
-pub(crate) struct Meter<RT: AsyncRuntime> {
-    limit_bytes: u64,
-    appended_bytes: AtomicU64,
-    reached: Mutex<WatchSenderOf<Types<RT>, u64>>,
-}
-
-impl<RT: AsyncRuntime> Meter<RT> {
-    /// The meter, and the last index at each time that another `limit_bytes` had been appended.
-    pub(crate) fn new(limit_bytes: u64) -> (Self, WatchReceiverOf<Types<RT>, u64>) {
-        let (reached, receiver) = Types::<RT>::watch_channel(0);
-        (Self { limit_bytes, appended_bytes: AtomicU64::new(0), reached: Mutex::new(reached) }, receiver)
-    }
-
-    fn count(&self, records: &[LogRecord]) {
-        let bytes: usize = records.iter().map(|record| record.bytes.len()).sum();
-        let appended = self.appended_bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
-        if appended >= self.limit_bytes
-            && let Some(last) = records.last()
-        {
-            self.appended_bytes.store(0, Ordering::Relaxed);
-            let _ = self.reached.lock().unwrap_or_else(PoisonError::into_inner).send(last.index);
-        }
-    }
-}
-
 /// A [`LogStore`] as openraft wants it. Clones share the store, and what broke it.
 pub(crate) struct Log<RT: AsyncRuntime, L> {
     store: L,
     broken: Arc<OnceLock<StorageError>>,
-    meter: Arc<Meter<RT>>,
+    meter: Arc<Meter>,
     blocking: Blocking,
     runtime: PhantomData<fn() -> RT>,
 }
@@ -81,8 +53,8 @@ impl<RT: AsyncRuntime, L: Clone> Clone for Log<RT, L> {
 }
 
 impl<RT: AsyncRuntime, L: LogStore> Log<RT, L> {
-    pub(crate) fn new(store: L, meter: Meter<RT>, blocking: Blocking) -> Self {
-        Self { store, broken: Arc::default(), meter: Arc::new(meter), blocking, runtime: PhantomData }
+    pub(crate) fn new(store: L, meter: Arc<Meter>, blocking: Blocking) -> Self {
+        Self { store, broken: Arc::default(), meter, blocking, runtime: PhantomData }
     }
 
     fn check(&self) -> io::Result<()> {

@@ -4,12 +4,12 @@
 //! of the requests. A stream that owes an answer for too long is given up, because over a half-open
 //! connection it would owe it for ever. An answer that cannot be decoded ends the stream too:
 //! skipping it would assign the next one to the wrong request. And a stream ends whose next entries
-//! were purged: openraft does not purge what a stream needs, but lets go of that when it hears of
-//! an error of an earlier stream, and the present one would then send requests without entries for
-//! ever.
+//! were purged, or are to be: openraft does not purge what a stream needs, but lets go of that when
+//! it hears of an error of an earlier stream, and the present one would then send requests without
+//! entries for ever; and a slow one would keep the log beyond its limit.
 use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,24 +17,23 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use openraft::base::{BoxFuture, BoxStream as RaftStream};
-use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::errors::{NetworkError, RPCError, Unreachable};
 use openraft::network::{
-    Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
-    RaftNetworkFactory,
+    Backoff, NetBackoff, NetStreamAppend, NetTransferLeader, NetVote, RPCOption, RaftNetworkFactory,
 };
 use openraft::raft::{
-    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
-    TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse, VoteRequest,
+    VoteResponse,
 };
 use openraft::type_config::TypeConfigExt;
-use openraft::{StorageError, type_config::alias::InstantOf};
+use openraft::type_config::alias::InstantOf;
 use synod_abi::MemberId;
 use synod_storage::StateStore;
 
 use crate::frames;
-use crate::runtime::{AsyncRuntime, Select2};
-use crate::snapshot::{OutgoingSnapshot, SnapshotData};
-use crate::types::{MemberInfo, Snapshot, Types, Vote};
+use crate::retention::Retention;
+use crate::runtime::AsyncRuntime;
+use crate::types::{MemberInfo, Types};
 
 /// Requests of one stream in a row that have no entries although their follower lacks some that
 /// were purged. A heartbeat may be one.
@@ -61,6 +60,9 @@ pub enum PeerError {
     /// This request failed; the next one may be sent at once.
     #[error("the request to the peer failed: {0}")]
     Failed(String),
+    /// The snapshot that was sent is not a state: it is to be made anew.
+    #[error("the snapshot that was sent to the peer is bad: {0}")]
+    BadSnapshot(String),
 }
 
 /// Moves frames to peers and back. Implemented over gRPC by the node, over channels by tests and
@@ -83,12 +85,18 @@ pub trait PeerNetwork: Clone + Send + Sync + 'static {
         peer: &Peer,
         requests: BoxStream<'static, Bytes>,
     ) -> impl Future<Output = Result<BoxStream<'static, Result<Bytes, PeerError>>, PeerError>> + Send;
-    /// Sends a snapshot: the header, then the whole file; answered when it is installed.
-    fn snapshot(
+    /// Asks what a peer lacks of a snapshot.
+    fn offer_snapshot(
         &self,
         peer: &Peer,
         header: Bytes,
-        snapshot: OutgoingSnapshot,
+    ) -> impl Future<Output = Result<Bytes, PeerError>> + Send;
+    /// Sends a snapshot: the header, then what the peer lacks; answered when it is installed.
+    /// Frames are taken only as fast as the peer takes them.
+    fn send_snapshot(
+        &self,
+        peer: &Peer,
+        frames: BoxStream<'static, Bytes>,
     ) -> impl Future<Output = Result<Bytes, PeerError>> + Send;
     /// Asks a member to stand for election at once.
     fn transfer_leader(
@@ -99,16 +107,22 @@ pub trait PeerNetwork: Clone + Send + Sync + 'static {
 }
 
 /// Makes connections as openraft wants them.
-pub(crate) struct Connections<RT, S, N> {
+pub(crate) struct Connections<RT: AsyncRuntime, S, N> {
     network: N,
     idle_timeout: Duration,
     purged: Purged,
+    retention: Arc<Retention<RT>>,
     types: std::marker::PhantomData<fn() -> (RT, S)>,
 }
 
-impl<RT, S, N> Connections<RT, S, N> {
-    pub(crate) fn new(network: N, idle_timeout: Duration, purged: Purged) -> Self {
-        Self { network, idle_timeout, purged, types: std::marker::PhantomData }
+impl<RT: AsyncRuntime, S, N> Connections<RT, S, N> {
+    pub(crate) fn new(
+        network: N,
+        idle_timeout: Duration,
+        purged: Purged,
+        retention: Arc<Retention<RT>>,
+    ) -> Self {
+        Self { network, idle_timeout, purged, retention, types: std::marker::PhantomData }
     }
 }
 
@@ -123,32 +137,37 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> RaftNetworkFactory<Types<R
             peer: Peer { id: MemberId(target), member: member.clone() },
             idle_timeout: self.idle_timeout,
             purged: self.purged.clone(),
+            retention: self.retention.clone(),
+            is_there: true,
             types: std::marker::PhantomData,
         }
     }
 }
 
 /// The way to one peer.
-pub(crate) struct Connection<RT, S, N> {
-    network: N,
-    peer: Peer,
+pub(crate) struct Connection<RT: AsyncRuntime, S, N> {
+    pub(crate) network: N,
+    pub(crate) peer: Peer,
     idle_timeout: Duration,
     purged: Purged,
+    pub(crate) retention: Arc<Retention<RT>>,
+    /// Whether the peer answered when it was sent a snapshot last.
+    pub(crate) is_there: bool,
     types: std::marker::PhantomData<fn() -> (RT, S)>,
 }
 
-fn to_rpc_error<RT: AsyncRuntime>(error: PeerError) -> RPCError<Types<RT>> {
+pub(crate) fn to_rpc_error<RT: AsyncRuntime>(error: PeerError) -> RPCError<Types<RT>> {
     match error {
         PeerError::Unreachable(_) => Unreachable::new(&error).into(),
-        PeerError::Failed(_) => NetworkError::new(&error).into(),
+        PeerError::Failed(_) | PeerError::BadSnapshot(_) => NetworkError::new(&error).into(),
     }
 }
 
-fn failed<RT: AsyncRuntime>(error: impl std::error::Error + 'static) -> RPCError<Types<RT>> {
+pub(crate) fn failed<RT: AsyncRuntime>(error: impl std::error::Error + 'static) -> RPCError<Types<RT>> {
     NetworkError::new(&error).into()
 }
 
-fn silent(peer: &Peer, waited: Duration) -> PeerError {
+pub(crate) fn silent(peer: &Peer, waited: Duration) -> PeerError {
     PeerError::Unreachable(format!(
         "member {} ({}) did not answer within {} ms",
         peer.id,
@@ -157,7 +176,7 @@ fn silent(peer: &Peer, waited: Duration) -> PeerError {
     ))
 }
 
-async fn within<RT: AsyncRuntime, T>(
+pub(crate) async fn within<RT: AsyncRuntime, T>(
     peer: &Peer,
     limit: Duration,
     answer: impl Future<Output = Result<T, PeerError>> + Send,
@@ -195,25 +214,37 @@ impl<RT: AsyncRuntime> Unanswered<RT> {
     }
 }
 
-/// Counts the requests of a stream in a row that can't have the entries which follow them, because
-/// those were purged.
-#[derive(Clone, Default)]
-struct Starved(Arc<AtomicU32>);
+/// Finds out that a stream can never have the entries which its follower needs next: they were
+/// purged, or are to be.
+struct Starved<RT: AsyncRuntime> {
+    purged: Purged,
+    retention: Arc<Retention<RT>>,
+    /// Requests in a row that have no entries although their follower lacks some that were purged.
+    count: AtomicU32,
+    /// The index behind the last entry that a request followed on.
+    next: AtomicU64,
+    requests: AtomicU32,
+}
 
-impl Starved {
-    fn sent<RT: AsyncRuntime>(&self, request: &AppendEntriesRequest<Types<RT>>, purged: &Purged) {
+impl<RT: AsyncRuntime> Starved<RT> {
+    fn sent(&self, request: &AppendEntriesRequest<Types<RT>>) {
         let next = request.prev_log_id.map_or(0, |id| id.index + 1);
-        let starved = request.entries.is_empty() && purged().is_some_and(|purged| next <= purged);
-        let count = if starved { self.0.load(Ordering::Relaxed).saturating_add(1) } else { 0 };
-        self.0.store(count, Ordering::Relaxed);
+        let starved = request.entries.is_empty() && (self.purged)().is_some_and(|purged| next <= purged);
+        let count = if starved { self.count.load(Ordering::Relaxed).saturating_add(1) } else { 0 };
+        self.count.store(count, Ordering::Relaxed);
+        self.next.store(next, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
     fn check(&self, peer: &Peer) -> Result<(), PeerError> {
-        if self.0.load(Ordering::Relaxed) < STARVED_REQUESTS {
+        let is_stream = self.requests.load(Ordering::Relaxed) >= STARVED_REQUESTS;
+        if self.count.load(Ordering::Relaxed) < STARVED_REQUESTS
+            && !(is_stream && self.retention.is_gone(self.next.load(Ordering::Relaxed)))
+        {
             return Ok(());
         }
         Err(PeerError::Failed(format!(
-            "the entries that member {} needs next were purged while they were about to be sent",
+            "member {} is so far behind that the log does not hold what it needs next; it gets a snapshot",
             peer.id
         )))
     }
@@ -256,12 +287,17 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetStreamAppend<Types<RT>>
     {
         let unanswered = Unanswered::<RT>::new();
         let sending = unanswered.clone();
-        let starved = Starved::default();
-        let purged = self.purged.clone();
+        let starved = Arc::new(Starved {
+            purged: self.purged.clone(),
+            retention: self.retention.clone(),
+            count: AtomicU32::new(0),
+            next: AtomicU64::new(0),
+            requests: AtomicU32::new(0),
+        });
         let starving = starved.clone();
         let requests = input.map(move |request| {
             sending.sent();
-            starving.sent(&request, &purged);
+            starving.sent(&request);
             frames::encode_append(&request)
         });
         Box::pin(async move {
@@ -302,49 +338,6 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetVote<Types<RT>> for Con
         let answer = self.network.pre_vote(&self.peer, frames::encode_vote(&request));
         frames::decode_vote_answer(&within::<RT, _>(&self.peer, option.soft_ttl(), answer).await?)
             .map_err(failed)
-    }
-}
-
-impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetSnapshot<Types<RT>> for Connection<RT, S, N> {
-    type SnapshotData = SnapshotData<RT, S>;
-
-    async fn full_snapshot(
-        &mut self,
-        vote: Vote,
-        snapshot: Snapshot<SnapshotData<RT, S>>,
-        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
-        option: RPCOption,
-    ) -> Result<SnapshotResponse<Types<RT>>, StreamingError<Types<RT>>> {
-        let SnapshotData::Here(source) = snapshot.snapshot else {
-            let reason = "a snapshot that was received is not sent on".to_owned();
-            return Err(NetworkError::new(&PeerError::Failed(reason)).into());
-        };
-        let sending = async {
-            let prepared = match source.prepare(&snapshot.meta).await {
-                Ok(prepared) => prepared,
-                Err(error @ synod_storage::StorageError::Full { .. }) => {
-                    return Err(Unreachable::new(&error).into());
-                }
-                Err(error) => {
-                    return Err(StreamingError::StorageError(StorageError::read_snapshot(
-                        None,
-                        Types::<RT>::err_from_error(&error),
-                    )));
-                }
-            };
-            let header = frames::encode_snapshot(vote, &prepared);
-            let answer = within::<RT, _>(
-                &self.peer,
-                option.hard_ttl(),
-                self.network.snapshot(&self.peer, header, prepared),
-            )
-            .await?;
-            frames::decode_snapshot_answer(&answer).map_err(|error| failed::<RT>(error).into())
-        };
-        match Types::<RT>::select2(cancel, sending).await {
-            Select2::First(closed) => Err(closed.into()),
-            Select2::Second(result) => result,
-        }
     }
 }
 

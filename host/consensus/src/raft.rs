@@ -5,7 +5,7 @@
 //! live in one process.
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,15 +13,15 @@ use openraft::ReadPolicy;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{InitializeError as RaftInitializeError, LinearizableReadError, RaftError};
 use openraft::type_config::TypeConfigExt;
-use openraft::type_config::alias::WatchReceiverOf;
 use openraft::vote::leader_id_std::CommittedLeaderId;
 use synod_abi::MemberId;
 use synod_storage::{Fatal, LogStore, StateStore};
 
 use crate::codec;
-use crate::log::{Log, Meter};
+use crate::log::Log;
 use crate::network::{Connections, PeerNetwork, Purged};
 use crate::pending::pending_entry;
+use crate::retention::{Meter, Retention, retain};
 use crate::runtime::AsyncRuntime;
 use crate::snapshot::SnapshotSource;
 use crate::state_machine::StateMachine;
@@ -42,6 +42,7 @@ pub struct Raft<RT: AsyncRuntime, S: StateStore, A: Applier> {
     /// Streams that are served hold it weakly: they may outlive the member, and a store is open
     /// while it is held.
     pub(crate) state: Arc<S>,
+    pub(crate) applier: Weak<A>,
     watches: Watches<RT>,
 }
 
@@ -52,6 +53,7 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Clone for Raft<RT, S, A> {
             inner: self.inner.clone(),
             settings: self.settings.clone(),
             state: self.state.clone(),
+            applier: self.applier.clone(),
             watches: self.watches.clone(),
         }
     }
@@ -83,22 +85,25 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         let config = settings.to_openraft()?;
         let source = SnapshotSource::new(state.clone(), settings.blocking)
             .map_err(|error| Fatal(error.to_string()))?;
-        let machine = StateMachine::new(state.clone(), applier, Arc::new(source));
+        let source = Arc::new(source);
+        let weak = Arc::downgrade(&applier);
+        let machine = StateMachine::new(state.clone(), applier, source.clone());
         let idle_timeout = Duration::from_millis(settings.replication_idle_timeout_ms);
         let purged = purged_index(log.clone());
-        let connections = Connections::<RT, S, N>::new(network, idle_timeout, purged);
-        let (meter, reached) = Meter::new(settings.compaction_bytes);
-        let log = Log::<RT, L>::new(log, meter, settings.blocking);
+        let retention = Arc::new(Retention::new());
+        let connections = Connections::<RT, S, N>::new(network, idle_timeout, purged, retention.clone());
+        let meter = Arc::new(Meter::new(&settings));
+        let log = Log::<RT, L>::new(log, meter.clone(), settings.blocking);
         let inner = openraft::Raft::build(id.0, config, connections, log, machine)
             .await
             .map_err(|error| Fatal(error.to_string()))?;
         let watches = watch(&inner);
-        drop(Types::<RT>::spawn(compact_by_bytes(inner.clone(), reached)));
+        drop(Types::<RT>::spawn(retain(inner.clone(), settings.clone(), meter, retention, source)));
         inner.run();
         if is_only_voter(&inner, id).await {
             inner.trigger().elect(false).await.map_err(|error| Fatal(error.to_string()))?;
         }
-        Ok(Self { id, inner, settings, state: Arc::new(state), watches })
+        Ok(Self { id, inner, settings, state: Arc::new(state), applier: weak, watches })
     }
 
     /// This member.
@@ -280,23 +285,4 @@ async fn is_only_voter<RT: AsyncRuntime, S: StateStore, A: Applier>(
         .with_raft_state(|state| state.membership_state.effective().voter_ids().collect::<Vec<u64>>())
         .await;
     voters.is_ok_and(|voters| voters == [id.0])
-}
-
-/// Each time the meter is full: the log may go up to now, and goes up to the time before.
-async fn compact_by_bytes<RT: AsyncRuntime, S: StateStore, A: Applier>(
-    raft: openraft::Raft<Types<RT>, StateMachine<RT, S, A>>,
-    mut reached: WatchReceiverOf<Types<RT>, u64>,
-) {
-    let mut previous = None;
-    while reached.changed().await.is_ok() {
-        let index = *reached.borrow_and_update();
-        if raft.trigger().snapshot().await.is_err() {
-            return;
-        }
-        if let Some(upto) = previous.replace(index)
-            && raft.trigger().purge_log(upto).await.is_err()
-        {
-            return;
-        }
-    }
 }

@@ -60,7 +60,8 @@ pub struct Settings {
     /// How long a stream of entries to a peer may owe an answer before it is given up and begun
     /// anew.
     pub replication_idle_timeout_ms: u64,
-    /// How long sending and installing a snapshot may take; then it is begun anew.
+    /// How long a member may take to verify and install a snapshot that it has received; then it is
+    /// offered anew.
     pub snapshot_timeout_ms: u64,
     /// Entries in one message to a peer. A message also ends at 1 MiB.
     pub replication_batch_entries: u64,
@@ -69,9 +70,11 @@ pub struct Settings {
     /// itself writes no file.
     pub compaction_entries: u64,
     /// Bytes after which the log is compacted whatever the number of its entries is; so many of the
-    /// newest stay. The log thus takes two to three times as many on disk, plus what a slow peer is
-    /// just reading.
+    /// newest stay. The log thus takes two to three times as many on disk, if no peer is slow.
     pub compaction_bytes: u64,
+    /// Most bytes that the log keeps for peers that are slow and for who receives a snapshot; beyond
+    /// them such a peer gets a newer snapshot.
+    pub log_limit_bytes: u64,
     /// Entries that stay in the log behind a compaction, for members that were away for a while.
     pub log_entries_to_keep: u64,
     /// Fewest entries removed from the log at once, because each removal leaves a mark in RocksDB.
@@ -92,6 +95,7 @@ impl Default for Settings {
             replication_batch_entries: 2_048,
             compaction_entries: 500_000,
             compaction_bytes: 512 * 1_024 * 1_024,
+            log_limit_bytes: 2 * 1_024 * 1_024 * 1_024,
             log_entries_to_keep: 200_000,
             purge_batch_entries: 20_000,
             blocking: Blocking::Threads,
@@ -142,11 +146,13 @@ impl Settings {
         least("replication_batch_entries", self.replication_batch_entries, 1)?;
         least("compaction_entries", self.compaction_entries, 1)?;
         least("compaction_bytes", self.compaction_bytes, 64 * 1_024)?;
+        least("log_limit_bytes", self.log_limit_bytes, self.compaction_bytes)?;
         least("purge_batch_entries", self.purge_batch_entries, 1)
     }
 
     pub(crate) fn to_openraft(&self) -> Result<Arc<openraft::Config>, BadSettings> {
         self.validate()?;
+        // What the log keeps is `retention`'s: openraft purges nothing by itself.
         let config = openraft::Config {
             cluster_name: "synod".to_owned(),
             election_timeout_min: self.election_timeout_min_ms,
@@ -155,10 +161,9 @@ impl Settings {
             install_snapshot_timeout: self.snapshot_timeout_ms,
             max_payload_entries: self.replication_batch_entries,
             max_append_entries: Some(APPEND_BATCH_ENTRIES),
-            replication_lag_threshold: self.compaction_entries.saturating_add(self.log_entries_to_keep),
+            replication_lag_threshold: u64::MAX,
             snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(self.compaction_entries),
-            max_in_snapshot_log_to_keep: self.log_entries_to_keep,
-            purge_batch_size: self.purge_batch_entries,
+            max_in_snapshot_log_to_keep: u64::MAX,
             api_channel_size: Some(CORE_QUEUE_ENTRIES),
             broadcast_submitted_on_append: Some(true),
             quorum_loss_probe_interval: Some(self.quorum_loss_probe_interval_ms),

@@ -1,18 +1,18 @@
-//! Snapshots on their way to a peer and from one.
+//! Where snapshots for others come from.
 //!
-//! A position is named first, how far the state is on disk; the file is written when it is first
-//! sent, at the same or a later position, and is kept for other receivers and further attempts
-//! until the position moves past it. A checksum of the file travels with it, so that what was
-//! damaged on the way is sent again instead of stopping the receiver.
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+//! A position is named first, how far the state is on disk; the snapshot is made when it is first
+//! sent, at the same or a later position. It is kept for other receivers and further attempts as
+//! long as the log goes on from it, so that what a receiver has is never in vain; and then, or
+//! when nobody took it for long, or when the disk is short, it goes: it may keep a whole state on
+//! the disk.
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::async_runtime::Mutex;
 use openraft::type_config::TypeConfigExt;
-use openraft::type_config::alias::MutexOf;
-use synod_storage::{SnapshotFile, StateStore, StorageError};
+use openraft::type_config::alias::{InstantOf, MutexOf};
+use synod_storage::{Checkpoint, StateStore, StorageError};
 
 use crate::codec;
 use crate::error::storage_io;
@@ -20,31 +20,30 @@ use crate::runtime::AsyncRuntime;
 use crate::settings::Blocking;
 use crate::types::{SnapshotMeta, Types};
 
-/// Bytes read at once for a checksum.
-const CHECKSUM_CHUNK_BYTES: usize = 256 * 1_024;
+/// How long a snapshot is kept that nobody takes.
+const UNUSED: Duration = Duration::from_secs(600);
 
 /// What openraft passes around as a snapshot's contents.
 pub(crate) enum SnapshotData<RT: AsyncRuntime, S: StateStore> {
-    /// The present state, written to a file when it is needed.
+    /// The present state, made files when it is needed.
     Here(Arc<SnapshotSource<RT, S>>),
     /// What came from a peer, verified and on disk.
     Received(S::Incoming),
 }
 
-/// A snapshot file to be sent to a peer. While a clone of it lives, the file does.
-#[derive(Clone, Debug)]
-pub struct OutgoingSnapshot {
-    /// The file; the transport reads it from [`SnapshotFile::path`].
-    pub file: SnapshotFile,
-    pub(crate) checksum: u32,
+/// The snapshot that was made last.
+struct Kept<RT: AsyncRuntime> {
+    checkpoint: Checkpoint,
+    meta: SnapshotMeta,
+    used: InstantOf<Types<RT>>,
 }
 
-/// Where snapshots come from. One per member.
+/// See the module. One per member.
 pub(crate) struct SnapshotSource<RT: AsyncRuntime, S> {
     state: S,
     blocking: Blocking,
     position: MutexOf<Types<RT>, Option<SnapshotMeta>>,
-    prepared: MutexOf<Types<RT>, Option<OutgoingSnapshot>>,
+    kept: MutexOf<Types<RT>, Option<Kept<RT>>>,
 }
 
 impl<RT: AsyncRuntime, S: StateStore> SnapshotSource<RT, S> {
@@ -53,29 +52,22 @@ impl<RT: AsyncRuntime, S: StateStore> SnapshotSource<RT, S> {
         let mark = state.applied().map_err(storage_io)?;
         let meta = codec::decode_mark(&mark).map_err(|error| error.into_io())?;
         let position = meta.last_log_id.is_some().then_some(meta);
-        Ok(Self {
-            state,
-            blocking,
-            position: Types::<RT>::mutex(position),
-            prepared: Types::<RT>::mutex(None),
-        })
+        Ok(Self { state, blocking, position: Types::<RT>::mutex(position), kept: Types::<RT>::mutex(None) })
     }
 
     pub(crate) fn blocking(&self) -> Blocking {
         self.blocking
     }
 
+    /// What a receiver gets: the snapshot that is kept, or the present position.
     pub(crate) async fn position(&self) -> Option<SnapshotMeta> {
+        if let Some(kept) = self.kept.lock().await.as_ref() {
+            return Some(kept.meta.clone());
+        }
         self.position.lock().await.clone()
     }
 
     pub(crate) async fn moved_to(&self, meta: SnapshotMeta) {
-        if let Some(id) = meta.last_log_id {
-            let mut prepared = self.prepared.lock().await;
-            if prepared.as_ref().is_some_and(|snapshot| snapshot.file.meta.mark.index < Some(id.index)) {
-                *prepared = None;
-            }
-        }
         let mut position = self.position.lock().await;
         if position.as_ref().is_none_or(|position| position.last_log_id < meta.last_log_id) {
             *position = Some(meta);
@@ -93,37 +85,36 @@ impl<RT: AsyncRuntime, S: StateStore> SnapshotSource<RT, S> {
         Ok(meta)
     }
 
-    /// A file of the position that `meta` names, or of a later one.
-    pub(crate) async fn prepare(&self, meta: &SnapshotMeta) -> Result<OutgoingSnapshot, StorageError> {
-        let least = meta.last_log_id.map(|id| id.index);
-        let mut prepared = self.prepared.lock().await;
-        if let Some(snapshot) = prepared.as_ref().filter(|snapshot| snapshot.file.meta.mark.index >= least) {
-            return Ok(snapshot.clone());
+    /// A snapshot of the position that `meta` names, or of a later one.
+    pub(crate) async fn take(&self, meta: &SnapshotMeta) -> Result<Checkpoint, StorageError> {
+        let mut kept = self.kept.lock().await;
+        if let Some(kept) = kept.as_mut().filter(|kept| kept.meta.last_log_id >= meta.last_log_id) {
+            kept.used = Types::<RT>::now();
+            return Ok(kept.checkpoint.clone());
         }
-        *prepared = None;
+        *kept = None;
         let state = self.state.clone();
-        let built = self.blocking.run::<RT, _>(move || {
-            let file = state.build_snapshot()?;
-            let checksum = checksum(&file.path).map_err(|error| {
-                StorageError::Fatal(format!("the snapshot {} cannot be read: {error}", file.path.display()))
-            })?;
-            Ok(OutgoingSnapshot { file, checksum })
-        });
-        let snapshot = built.await.unwrap_or_else(|error| Err(StorageError::Fatal(error.to_string())))?;
-        *prepared = Some(snapshot.clone());
-        Ok(snapshot)
+        let made = self.blocking.run::<RT, _>(move || state.checkpoint()).await;
+        let checkpoint = made.unwrap_or_else(|error| Err(StorageError::Fatal(error.to_string())))?;
+        let meta = codec::decode_mark(&checkpoint.manifest().mark)
+            .map_err(|error| StorageError::Fatal(error.to_string()))?;
+        *kept = Some(Kept { checkpoint: checkpoint.clone(), meta, used: Types::<RT>::now() });
+        Ok(checkpoint)
     }
-}
 
-/// CRC-32 of a file.
-pub(crate) fn checksum(path: &Path) -> io::Result<u32> {
-    let mut file = File::open(path)?;
-    let mut hasher = crc32fast::Hasher::new();
-    let mut chunk = vec![0; CHECKSUM_CHUNK_BYTES];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(hasher.finalize()),
-            length => hasher.update(&chunk[..length]),
+    /// Gives up what is kept if the log, which begins with `first`, does not go on from it, or if it
+    /// is in the way.
+    pub(crate) async fn let_go(&self, first: u64) {
+        let mut kept = self.kept.lock().await;
+        let Some(present) = kept.as_ref() else { return };
+        let is_behind = present.meta.last_log_id.is_none_or(|id| id.index + 1 < first);
+        if is_behind || present.used + UNUSED < Types::<RT>::now() || self.state.is_short() {
+            *kept = None;
         }
+    }
+
+    /// Gives up what is kept: somebody found it to be bad.
+    pub(crate) async fn is_bad(&self) {
+        *self.kept.lock().await = None;
     }
 }

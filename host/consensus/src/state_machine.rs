@@ -2,14 +2,14 @@
 //! for what changes it.
 //!
 //! The store *is* the snapshot: "building a snapshot" flushes the state and names how far it is on
-//! disk, and a file is written when a member needs one. The log is never purged beyond that, so
+//! disk, and its files get names of their own when a member needs them. The log is never purged beyond that, so
 //! after a crash it runs again what the state lost.
 use std::io;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
-use synod_storage::{AppliedMark, StateStore};
+use synod_storage::{AppliedMark, StateStore, receive_here};
 
 use crate::codec;
 use crate::error::storage_io;
@@ -119,9 +119,11 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> RaftStateMachine<Types<RT>> fo
         let incoming = match snapshot {
             SnapshotData::Received(incoming) => incoming,
             SnapshotData::Here(source) => {
-                let file = source.prepare(meta).await.map_err(storage_io)?.file;
-                let state = state.clone();
-                blocking.run::<RT, _>(move || state.prepare(&file)).await?.map_err(storage_io)?
+                let (state, applier) = (state.clone(), self.applier.clone());
+                let checkpoint = source.take(meta).await.map_err(storage_io)?;
+                let verify = move |rows: &S::View| applier.verify(rows);
+                let prepare = move || state.prepare(receive_here(&state, &checkpoint)?, &verify);
+                blocking.run::<RT, _>(prepare).await?.map_err(storage_io)?
             }
         };
         blocking.run::<RT, _>(move || state.install(incoming)).await?.map_err(storage_io)?;

@@ -4,9 +4,11 @@
 //! Two traits, [`LogStore`] and [`StateStore`], and the [`IdentityFile`] beside the databases are
 //! all that the rest of the host sees. It knows neither Raft (records, votes and positions are
 //! bytes and numbers) nor what rows mean.
+mod budget;
 mod error;
 mod identity;
 mod log;
+mod mark;
 mod memory;
 mod rocks;
 mod snapshot;
@@ -17,5 +19,6 @@ pub use identity::{Databases, IdentityFile, Joined, MemberIdentity};
 pub use log::{Flushed, LogBounds, LogRecord, LogStore};
 pub use memory::{MemoryIncoming, MemoryStore, MemoryView};
 pub use rocks::{InstallHook, RocksIncoming, RocksOptions, RocksStore, RocksView};
-pub use state::{AppliedMark, InstallStep, SnapshotFile, SnapshotMeta, StateStore};
-pub use synod_machine::Fatal;
+pub use snapshot::{Checkpoint, ContentHash, Manifest, ManifestFile, Receiving, Wanted};
+pub use state::{AppliedMark, InstallStep, StateStore, Verify, receive_here};
+pub use synod_machine::{Fatal, StateView};

@@ -4,18 +4,16 @@
 //! ([`MemoryStore::new`]), or changes of the log queue up until the test calls
 //! [`MemoryStore::sync`], and a commit is durable with a flush that is queued behind it
 //! ([`MemoryStore::manual`]); [`MemoryStore::crash`] forgets what was not synced, and the state
-//! goes back to the last flush. Snapshots are files as with RocksDB, so that the twins can exchange
-//! them. It never waits: with a full disk, appends are held back and commits go on.
+//! goes back to the last flush. Snapshots are files, as with RocksDB, which the
+//! other twin cannot read. It never waits: with a full disk, appends are held back and commits go on.
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use synod_machine::Table;
-
-use self::disk::{Change, Core, Disk, Rows, Tables, position};
-use crate::snapshot;
-use crate::{AppliedMark, Flushed, SnapshotFile, StorageError};
+use self::disk::{Change, Core, Disk, Tables};
+use crate::snapshot::{Budget, Inbox};
+use crate::{AppliedMark, Flushed, StorageError};
 
 mod disk;
 mod log;
@@ -27,6 +25,7 @@ pub use self::state::MemoryView;
 #[derive(Clone)]
 pub struct MemoryStore {
     shared: Arc<Shared>,
+    inbox: Arc<Inbox>,
 }
 
 /// A received snapshot of a [`MemoryStore`].
@@ -59,7 +58,10 @@ impl MemoryStore {
         let number = STORES.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("synod-memory-{}-{number}", std::process::id()));
         let core = Core { now, durable, pending: VecDeque::new(), full: false, failed: None };
-        Self { shared: Arc::new(Shared { core: Mutex::new(core), folder, syncs: AtomicU64::new(0) }) }
+        let shared = Arc::new(Shared { core: Mutex::new(core), folder, syncs: AtomicU64::new(0) });
+        let budget: Arc<dyn Budget> = Arc::<Shared>::clone(&shared);
+        let inbox = Arc::new(Inbox::new(shared.folder.join("received"), budget));
+        Self { shared, inbox }
     }
 
     /// Changes that are not durable yet.
@@ -134,22 +136,6 @@ impl MemoryStore {
             .for_each(|flushed| flushed(Err(error.clone())));
     }
 
-    fn read_snapshot(&self, file: &SnapshotFile) -> Result<MemoryIncoming, StorageError> {
-        drop(self.usable()?);
-        let mut tables: [Rows; Table::ALL.len()] = Default::default();
-        let meta = snapshot::read_rows(&file.path, &mut |table, key, value| {
-            tables[position(table)].insert(key.to_vec(), value.into());
-            Ok(())
-        })?;
-        if meta != file.meta {
-            return Err(StorageError::BadSnapshot(format!(
-                "the snapshot file {} is not of what was announced",
-                file.path.display()
-            )));
-        }
-        Ok(MemoryIncoming { tables: Box::new(tables.map(Arc::new)), mark: meta.mark })
-    }
-
     fn core(&self) -> MutexGuard<'_, Core> {
         self.shared.core()
     }
@@ -202,16 +188,12 @@ impl MemoryStore {
         self.change(flush, None);
     }
 
-    fn folder(&self) -> Result<&Path, StorageError> {
-        let folder = &self.shared.folder;
-        std::fs::create_dir_all(folder)
-            .map_err(|error| StorageError::from_io("cannot create the folder", folder, &error))?;
-        Ok(folder)
-    }
-
-    fn new_file(&self, kind: &str) -> Result<PathBuf, StorageError> {
+    fn new_folder(&self) -> Result<PathBuf, StorageError> {
         let number = STORES.fetch_add(1, Ordering::Relaxed);
-        Ok(self.folder()?.join(format!("{kind}-{number}")))
+        let folder = self.shared.folder.join(format!("snapshot-{number}"));
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| StorageError::from_io("cannot create the folder", &folder, &error))?;
+        Ok(folder)
     }
 }
 
@@ -225,6 +207,15 @@ impl Shared {
     fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Budget for Shared {
+    fn reserve(&self, _bytes: u64) -> Result<(), StorageError> {
+        let full = self.core().full;
+        if full { Err(StorageError::Full { path: self.folder.clone() }) } else { Ok(()) }
+    }
+
+    fn release(&self, _bytes: u64) {}
 }
 
 impl Drop for Shared {

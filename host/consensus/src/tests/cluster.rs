@@ -12,11 +12,12 @@ use futures::{StreamExt, future};
 use synod_abi::MemberId;
 use synod_machine::{RangeLimit, StateView, Table, Write};
 use synod_storage::{Fatal, StateStore};
+use tokio::sync::watch;
 
 use super::disk::Disk;
 use crate::{
-    Applier, CommittedEntry, CommittedPayload, EntryId, MemberInfo, OutgoingSnapshot, Peer, PeerError,
-    PeerNetwork, ProposalOutcome, Raft, ServeError, Settings, SnapshotOffer, TokioRuntime,
+    Applier, CommittedEntry, CommittedPayload, EntryId, MemberInfo, Peer, PeerError, PeerNetwork,
+    ProposalOutcome, Raft, ServeError, Settings, TokioRuntime,
 };
 
 /// How long a test waits for anything.
@@ -41,11 +42,14 @@ pub(super) struct Rows<S> {
     state: S,
     pub(super) restored: AtomicUsize,
     pub(super) broken: AtomicBool,
+    /// The next state that another member sends is not what it says.
+    pub(super) unlike: AtomicBool,
 }
 
 impl<S: StateStore> Rows<S> {
     pub(super) fn new(state: S) -> Self {
-        Self { state, restored: AtomicUsize::new(0), broken: AtomicBool::new(false) }
+        let [broken, unlike] = [AtomicBool::new(false), AtomicBool::new(false)];
+        Self { state, restored: AtomicUsize::new(0), broken, unlike }
     }
 }
 
@@ -74,6 +78,10 @@ impl<S: StateStore> Applier for Rows<S> {
         tokio::task::spawn_blocking(work).await.unwrap()
     }
 
+    fn verify(&self, _: &impl StateView) -> Result<(), String> {
+        if self.unlike.swap(false, Ordering::SeqCst) { Err("the test says so".to_owned()) } else { Ok(()) }
+    }
+
     async fn restored(&self) -> Result<(), Fatal> {
         self.restored.fetch_add(1, Ordering::SeqCst);
         Ok(())
@@ -85,6 +93,10 @@ pub(super) struct Hub<D: Disk> {
     members: Mutex<BTreeMap<MemberId, TestRaft<D>>>,
     cut: Mutex<BTreeSet<MemberId>>,
     pub(super) damage_next_snapshot: AtomicBool,
+    /// So many frames of the next snapshot arrive, then the link breaks.
+    pub(super) break_next_snapshot: AtomicUsize,
+    /// Whether the frames of snapshots pass that follow the header.
+    pub(super) snapshots_pass: watch::Sender<bool>,
     pub(super) snapshots_sent: AtomicUsize,
 }
 
@@ -114,7 +126,10 @@ impl<D: Disk> Link<D> {
 }
 
 fn failed(error: ServeError) -> PeerError {
-    PeerError::Failed(error.to_string())
+    match error {
+        ServeError::BadState(why) => PeerError::BadSnapshot(why),
+        error => PeerError::Failed(error.to_string()),
+    }
 }
 
 impl<D: Disk> PeerNetwork for Link<D> {
@@ -143,26 +158,34 @@ impl<D: Disk> PeerNetwork for Link<D> {
         Ok(answers.boxed())
     }
 
-    async fn snapshot(
+    async fn offer_snapshot(&self, peer: &Peer, header: Bytes) -> Result<Bytes, PeerError> {
+        self.reach(peer)?.serve_snapshot_offer(&header).await.map_err(failed)
+    }
+
+    async fn send_snapshot(
         &self,
         peer: &Peer,
-        header: Bytes,
-        snapshot: OutgoingSnapshot,
+        frames: BoxStream<'static, Bytes>,
     ) -> Result<Bytes, PeerError> {
         let raft = self.reach(peer)?;
-        if let SnapshotOffer::NotNeeded { answer } =
-            raft.serve_snapshot_offer(&header).await.map_err(failed)?
-        {
-            return Ok(answer);
-        }
         self.hub.snapshots_sent.fetch_add(1, Ordering::SeqCst);
-        let mut bytes = std::fs::read(&snapshot.file.path).unwrap();
-        if self.hub.damage_next_snapshot.swap(false, Ordering::SeqCst) {
-            *bytes.last_mut().unwrap() ^= 1;
-        }
-        let path = raft.state.receive_path().unwrap();
-        std::fs::write(&path, bytes).unwrap();
-        raft.serve_snapshot(header, path).await.map_err(failed)
+        let damaged = self.hub.damage_next_snapshot.swap(false, Ordering::SeqCst);
+        let whole = self.hub.break_next_snapshot.swap(usize::MAX, Ordering::SeqCst);
+        let pass = self.hub.snapshots_pass.subscribe();
+        let frames = frames.take(whole).enumerate().then(move |(place, frame)| {
+            let mut pass = pass.clone();
+            async move {
+                if place > 0 {
+                    pass.wait_for(|pass| *pass).await.unwrap();
+                }
+                let mut bytes = frame.to_vec();
+                if damaged && place == 1 {
+                    *bytes.last_mut().unwrap() ^= 1;
+                }
+                Bytes::from(bytes)
+            }
+        });
+        raft.serve_snapshot(frames.boxed()).await.map_err(failed)
     }
 
     async fn transfer_leader(&self, peer: &Peer, request: Bytes) -> Result<Bytes, PeerError> {
@@ -185,6 +208,8 @@ impl<D: Disk> Cluster<D> {
             members: Mutex::default(),
             cut: Mutex::default(),
             damage_next_snapshot: AtomicBool::new(false),
+            break_next_snapshot: AtomicUsize::new(usize::MAX),
+            snapshots_pass: watch::Sender::new(true),
             snapshots_sent: AtomicUsize::new(0),
         };
         let disks = (1..=count).map(|id| (MemberId(id), D::blank())).collect();

@@ -12,13 +12,15 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::vote::leader_id_std::LeaderId;
-use synod_storage::{AppliedMark, MemoryStore, SnapshotFile, SnapshotMeta};
+use synod_storage::{AppliedMark, ContentHash, Manifest, ManifestFile, MemoryStore, Wanted};
 
-use crate::network::{Connections, Purged};
+use crate::frames::{OfferAnswer, Piece};
+use crate::network::Connections;
+use crate::retention::Retention;
 use crate::types::{
     Entry, EntryPayload, LogId, MemberInfo, Membership, Payload, StoredMembership, Types, Vote,
 };
-use crate::{OutgoingSnapshot, Peer, PeerError, PeerNetwork, TokioRuntime, codec, frames};
+use crate::{Peer, PeerError, PeerNetwork, TokioRuntime, codec, frames};
 
 type Request = AppendEntriesRequest<Types<TokioRuntime>>;
 
@@ -162,26 +164,37 @@ fn frames_of_snapshots_keep_their_bytes() {
         id: codec::encode_id(id(7, 303)),
         membership: codec::encode_membership(&stored),
     };
-    let meta = SnapshotMeta { mark: mark.clone(), digest: [9; 32], rows: 5 };
-    let snapshot = OutgoingSnapshot {
-        file: SnapshotFile::new(meta, "/nowhere/frames.snapshot".into(), 70_000),
-        checksum: 0xdead_beef,
-    };
-    let frame = frames::encode_snapshot(vote(7, 2, true), &snapshot);
+    let file =
+        ManifestFile { name: "000007.sst".to_owned(), length_bytes: 70_000, hash: ContentHash([9; 32]) };
+    let manifest = Manifest { mark, layout: "tables".to_owned(), files: vec![file] };
+    let frame = frames::encode_snapshot(vote(7, 2, true), &manifest);
     assert_eq!(
         hex(&frame),
         concat!(
-            "0107020101af020307af022d0107ae02010201020301016103613a310103613a",
-            "3202016203623a310103623a3203016303633a310103633a32f0a204effdb6f50d"
+            "01070201784101000000000000012f0000000307af020000002d0107ae020102010203010161",
+            "03613a310103613a3202016203623a310103623a3203016303633a310103633a32067461626c6573010a303030303037",
+            "2e737374f0a2040909090909090909090909090909090909090909090909090909090909090909"
         )
     );
     let announced = frames::decode_snapshot(&frame).unwrap();
-    assert_eq!((announced.vote, announced.mark), (vote(7, 2, true), mark));
-    assert_eq!((announced.length_bytes, announced.checksum), (70_000, 0xdead_beef));
+    assert_eq!((announced.vote, announced.manifest), (vote(7, 2, true), manifest));
     assert_eq!((announced.meta.last_log_id, announced.meta.last_membership), (Some(id(7, 303)), stored));
+
+    let wanted = vec![Wanted { file: 0, from_byte: 0 }, Wanted { file: 300, from_byte: 70_000 }];
+    let offer = frames::encode_offer_answer::<TokioRuntime>(&OfferAnswer::Wanted(wanted.clone()));
+    assert_eq!(hex(&offer), "0101020000ac02f0a204");
+    let decoded = frames::decode_offer_answer::<TokioRuntime>(&offer).unwrap();
+    assert!(matches!(decoded, OfferAnswer::Wanted(decoded) if decoded == wanted));
+    let piece = frames::encode_piece(300, 70_000, b"rows");
+    assert_eq!(hex(&piece), "01ac02f0a20404726f7773");
+    assert_eq!(frames::decode_piece(&piece).unwrap(), Piece { file: 300, offset: 70_000, data: b"rows" });
 
     let answer = SnapshotResponse::<Types<TokioRuntime>>::new(vote(8, 3, false));
     assert_eq!(hex(&frames::encode_snapshot_answer(&answer)), "01080300");
+    let offer = frames::encode_offer_answer::<TokioRuntime>(&OfferAnswer::NotNeeded(answer.clone()));
+    assert_eq!(hex(&offer), "0100080300");
+    let decoded = frames::decode_offer_answer::<TokioRuntime>(&offer).unwrap();
+    assert!(matches!(decoded, OfferAnswer::NotNeeded(decoded) if decoded == answer));
     assert_eq!(
         frames::decode_snapshot_answer::<TokioRuntime>(&frames::encode_snapshot_answer(&answer)).unwrap(),
         answer
@@ -272,7 +285,10 @@ impl PeerNetwork for Nobody {
         };
         Ok(answers)
     }
-    async fn snapshot(&self, _: &Peer, _: Bytes, _: OutgoingSnapshot) -> Result<Bytes, PeerError> {
+    async fn offer_snapshot(&self, _: &Peer, _: Bytes) -> Result<Bytes, PeerError> {
+        std::future::pending().await
+    }
+    async fn send_snapshot(&self, _: &Peer, _: BoxStream<'static, Bytes>) -> Result<Bytes, PeerError> {
         std::future::pending().await
     }
     async fn transfer_leader(&self, _: &Peer, _: Bytes) -> Result<Bytes, PeerError> {
@@ -280,15 +296,19 @@ impl PeerNetwork for Nobody {
     }
 }
 
-fn nothing_purged() -> Purged {
-    Arc::new(|| None)
+/// Connections of a member whose log begins behind `purged`.
+fn connections(
+    network: Nobody,
+    idle_timeout_ms: u64,
+    purged: Option<u64>,
+) -> Connections<TokioRuntime, MemoryStore, Nobody> {
+    let idle_timeout = Duration::from_millis(idle_timeout_ms);
+    Connections::new(network, idle_timeout, Arc::new(move || purged), Arc::new(Retention::new()))
 }
 
 #[tokio::test]
 async fn a_stream_that_owes_an_answer_too_long_is_given_up() {
-    let idle_timeout = Duration::from_millis(200);
-    let mut connections =
-        Connections::<TokioRuntime, MemoryStore, _>::new(Nobody::default(), idle_timeout, nothing_purged());
+    let mut connections = connections(Nobody::default(), 200, None);
     let mut connection = connections.new_client(2, &MemberInfo::default()).await;
     let request =
         Request { vote: vote(1, 1, true), prev_log_id: None, entries: Vec::new(), leader_commit: None };
@@ -304,11 +324,7 @@ async fn a_stream_that_owes_an_answer_too_long_is_given_up() {
 
 #[tokio::test]
 async fn a_stream_that_owes_nothing_waits() {
-    let mut connections = Connections::<TokioRuntime, MemoryStore, _>::new(
-        Nobody::default(),
-        Duration::from_millis(20),
-        nothing_purged(),
-    );
+    let mut connections = connections(Nobody::default(), 20, None);
     let mut connection = connections.new_client(2, &MemberInfo::default()).await;
     let requests = Box::pin(futures::stream::pending());
     let mut answers =
@@ -321,11 +337,7 @@ async fn a_stream_that_owes_nothing_waits() {
 /// before the stream ends with an error.
 async fn answered(purged: u64, behind: &[u64]) -> Option<usize> {
     let agreeing = Nobody { answer: Some(frames::encode_append_answer::<TokioRuntime>(&Ok(None))) };
-    let mut connections = Connections::<TokioRuntime, MemoryStore, _>::new(
-        agreeing,
-        Duration::from_secs(5),
-        Arc::new(move || Some(purged)),
-    );
+    let mut connections = connections(agreeing, 5_000, Some(purged));
     let mut connection = connections.new_client(2, &MemberInfo::default()).await;
     let request = |index: &u64| Request {
         vote: vote(1, 1, true),
@@ -342,7 +354,7 @@ async fn answered(purged: u64, behind: &[u64]) -> Option<usize> {
         match answers.next().await {
             Some(Ok(_)) => {}
             Some(Err(error)) => {
-                assert!(error.to_string().contains("were purged"), "{error}");
+                assert!(error.to_string().contains("it gets a snapshot"), "{error}");
                 return Some(count);
             }
             None => return None,

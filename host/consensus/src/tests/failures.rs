@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use synod_abi::MemberId;
-use synod_storage::StateStore;
 
 use super::cluster::{Cluster, within};
 use super::disk::{InMemory, Unsteady};
@@ -161,10 +160,8 @@ async fn garbage_frames_are_refused_and_the_member_serves_on() {
             assert!(!decodes(raft.serve_pre_vote(frame.clone()).await));
             assert!(!decodes(raft.serve_transfer(frame.clone()).await));
         }
-        let path = raft.state.receive_path().unwrap();
-        std::fs::write(&path, b"no snapshot").unwrap();
-        assert!(!decodes(raft.serve_snapshot(frame, path.clone()).await));
-        assert!(!path.exists(), "what is refused is removed");
+        assert!(!decodes(raft.serve_snapshot_offer(&frame).await));
+        assert!(!decodes(raft.serve_snapshot(stream::iter([frame])).await));
     }
     let last = cluster.write("b").await;
     cluster.applied_everywhere(last).await;

@@ -105,6 +105,82 @@ async fn a_snapshot_that_is_damaged_on_the_way_is_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_breaks_off_or_is_no_state_is_sent_again() {
+    let mut cluster = Cluster::<OnDisk>::of_three(short_log()).await;
+    let seen = cluster.write("0000").await;
+    cluster.applied_everywhere(seen).await;
+    let away = MemberId(cluster.leader().await.id().0 % 3 + 1);
+    for (round, broken) in [1, 2, 3, usize::MAX].into_iter().enumerate() {
+        let from = 1 + 60 * round as u32;
+        cluster.stop(away).await;
+        fill(&cluster, from, from + 60).await;
+        purged_beyond(&cluster, u64::from(from) + 10).await;
+        cluster.hub.snapshots_sent.store(0, Ordering::SeqCst);
+        cluster.hub.break_next_snapshot.store(broken, Ordering::SeqCst);
+        cluster.start(away).await;
+        cluster.appliers[&away].unlike.store(broken == usize::MAX, Ordering::SeqCst);
+        let leader = cluster.leader().await;
+        let last = leader.status().last_log_index;
+        let caught_up = || leader.status().peers?.get(&away)?.matched.filter(|at| Some(at.index) >= last);
+        eventually("the member has caught up, as its leader knows", caught_up).await;
+        cluster.raft(away).wait_applied(last.unwrap()).await.unwrap();
+        assert_eq!(cluster.rows(away), numbers(from + 60));
+        assert!(cluster.hub.snapshots_sent.load(Ordering::SeqCst) >= 2, "{broken}");
+    }
+    cluster.shut_down().await;
+}
+
+/// A cluster whose third member is being sent a snapshot that does not pass, and how far its leader
+/// had purged the log then.
+async fn sending(settings: Settings) -> (Cluster<InMemory>, u64) {
+    let mut cluster = Cluster::<InMemory>::new(3, settings);
+    cluster.start(MemberId(1)).await;
+    cluster.start(MemberId(2)).await;
+    cluster.raft(MemberId(1)).initialize(cluster.all_members()).await.unwrap();
+    fill(&cluster, 0, 100).await;
+    purged_beyond(&cluster, 10).await;
+    cluster.hub.snapshots_pass.send_replace(false);
+    cluster.start(MemberId(3)).await;
+    let sent = || Some(()).filter(|()| cluster.hub.snapshots_sent.load(Ordering::SeqCst) > 0);
+    eventually("a snapshot is sent", sent).await;
+    let purged = cluster.leader().await.status().purged.unwrap().index;
+    (cluster, purged)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_stays_for_who_receives_a_snapshot_and_one_is_enough() {
+    let (cluster, _) = sending(short_log()).await;
+    fill(&cluster, 100, 400).await;
+    let leader = cluster.leader().await;
+    let moved = || leader.status().snapshot.filter(|snapshot| snapshot.index > 380);
+    eventually("all of it might go", moved).await;
+    cluster.hub.snapshots_pass.send_replace(true);
+    let last = cluster.write("0400").await;
+    cluster.applied_everywhere(last).await;
+    assert_eq!(cluster.hub.snapshots_sent.load(Ordering::SeqCst), 1);
+    assert_eq!(cluster.rows(MemberId(3)), numbers(401));
+    purged_beyond(&cluster, 380).await;
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beyond_its_limit_the_log_goes_and_a_receiver_gets_a_newer_snapshot() {
+    let settings = Settings { compaction_bytes: 64 * 1_024, log_limit_bytes: 256 * 1_024, ..short_log() };
+    let (cluster, purged) = sending(settings).await;
+    let long = "x".repeat(4_096);
+    while cluster.leader().await.status().purged.unwrap().index < purged + 100 {
+        cluster.write(&long).await;
+    }
+    let sent = || Some(()).filter(|()| cluster.hub.snapshots_sent.load(Ordering::SeqCst) > 1);
+    eventually("a newer snapshot is sent", sent).await;
+    cluster.hub.snapshots_pass.send_replace(true);
+    let last = cluster.write("last").await;
+    cluster.applied_everywhere(last).await;
+    assert_eq!(cluster.rows(MemberId(3)), cluster.rows(MemberId(1)));
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_few_long_entries_compact_the_log_too() {
     let settings = Settings { compaction_bytes: 64 * 1_024, ..Settings::default() };
     let cluster = Cluster::<InMemory>::of_three(settings).await;

@@ -8,12 +8,13 @@ use openraft::type_config::TypeConfigExt;
 
 use super::cluster::Rows;
 use super::disk::{Disk, InMemory, OnDisk};
-use crate::TokioRuntime;
-use crate::log::{Log, Meter};
+use crate::log::Log;
+use crate::retention::Meter;
 use crate::settings::Blocking;
 use crate::snapshot::SnapshotSource;
 use crate::state_machine::StateMachine;
 use crate::types::Types;
+use crate::{Settings, TokioRuntime};
 
 struct Builder<D>(std::marker::PhantomData<D>);
 
@@ -47,7 +48,7 @@ impl<D: Disk>
 async fn adaptors<D: Disk>(disk: &D) -> io::Result<Adaptors<D>> {
     let (log, state) = disk.open().await;
     let source = SnapshotSource::new(state.clone(), Blocking::Threads)?;
-    let (meter, _) = Meter::new(u64::MAX);
+    let meter = Arc::new(Meter::new(&Settings::default()));
     Ok((
         Log::new(log, meter, Blocking::Threads),
         StateMachine::new(state.clone(), Arc::new(Rows::new(state)), Arc::new(source)),

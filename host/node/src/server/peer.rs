@@ -8,5 +8,3 @@ pub(crate) mod promise;
 pub(crate) mod replace;
 pub(crate) mod service;
 pub(crate) mod status;
-
-mod received;

@@ -100,7 +100,6 @@ impl Serving {
                 identity: built.identity.clone(),
                 raft: built.raft.clone(),
                 member: built.member.clone(),
-                state: built.store.clone(),
                 compiler: built.compiler.clone(),
                 greeter: greeter.clone(),
                 reporter,

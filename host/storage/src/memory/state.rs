@@ -1,6 +1,5 @@
 //! The state in memory, its views and snapshots, and what a member knows of itself.
 use std::ops::Bound;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use synod_abi::Direction;
@@ -8,8 +7,14 @@ use synod_machine::{Fatal, RangeLimit, Row, StateView, Table, Write};
 
 use super::disk::{Change, Rows, Tables, position};
 use super::{MemoryIncoming, MemoryStore, Shared};
-use crate::snapshot::{self, SnapshotWriter};
-use crate::{AppliedMark, SnapshotFile, StateStore, StorageError};
+use crate::mark::{decode_mark, encode_mark};
+use crate::snapshot::OwnedFolder;
+use crate::{AppliedMark, Checkpoint, Manifest, Receiving, StateStore, StorageError, Verify};
+
+/// The file of a snapshot.
+const ROWS: &str = "rows";
+/// How it is laid out.
+const LAYOUT: &str = "memory, rows 2";
 
 /// Rows of a [`MemoryStore`].
 pub struct MemoryView(Source);
@@ -99,47 +104,87 @@ impl StateStore for MemoryStore {
         Ok(core.durable.as_ref().unwrap_or(&core.now).mark.clone())
     }
 
-    fn build_snapshot(&self) -> Result<SnapshotFile, StorageError> {
+    fn checkpoint(&self) -> Result<Checkpoint, StorageError> {
         let core = self.usable()?;
+        if core.full {
+            return Err(StorageError::Full { path: self.shared.folder.clone() });
+        }
         let (tables, mark) = (core.now.tables.clone(), core.now.mark.clone());
         drop(core);
-        let mut writer = SnapshotWriter::create(self.new_file("building")?, mark)?;
-        for (table, rows) in Table::ALL.into_iter().zip(&tables) {
-            for (key, value) in rows.iter() {
-                writer.row(table, key, value)?;
-            }
-        }
-        writer.finish(self.new_file("snapshot")?)
+        let folder = OwnedFolder(self.new_folder()?);
+        let path = folder.0.join(ROWS);
+        std::fs::write(&path, encode(&tables, &mark))
+            .map_err(|error| StorageError::from_io("cannot write", &path, &error))?;
+        Checkpoint::of_folder(folder, mark, LAYOUT, vec![ROWS.to_owned()])
     }
 
-    fn receive_path(&self) -> Result<PathBuf, StorageError> {
-        let path = self.new_file("received")?;
-        std::fs::File::create_new(&path)
-            .map_err(|error| StorageError::from_io("cannot create the file", &path, &error))?;
-        Ok(path)
-    }
-
-    fn open_snapshot(&self, path: &Path) -> Result<SnapshotFile, StorageError> {
-        snapshot::open_snapshot(path)
+    fn receive(&self, manifest: Manifest) -> Result<Receiving, StorageError> {
+        drop(self.usable()?);
+        self.inbox.begin(manifest, LAYOUT)
     }
 
     fn is_short(&self) -> bool {
         self.core().full
     }
 
-    fn room_for(&self, _length_bytes: u64) -> Result<(), StorageError> {
-        let full = self.usable()?.full;
-        if full { Err(StorageError::Full { path: self.shared.folder.clone() }) } else { Ok(()) }
-    }
-
-    fn prepare(&self, file: &SnapshotFile) -> Result<MemoryIncoming, StorageError> {
-        self.read_snapshot(file)
+    fn prepare(
+        &self,
+        received: Receiving,
+        verify: &Verify<MemoryView>,
+    ) -> Result<MemoryIncoming, StorageError> {
+        drop(self.usable()?);
+        let prepared = self.adopt(&received, verify);
+        if matches!(prepared, Err(StorageError::BadSnapshot(_))) {
+            self.inbox.clear()?;
+        }
+        prepared
     }
 
     fn install(&self, incoming: MemoryIncoming) -> Result<(), StorageError> {
         drop(self.usable()?);
         self.change(Change::Install(incoming.tables, incoming.mark), None);
         self.sync();
-        Ok(())
+        self.inbox.clear()
     }
+}
+
+impl MemoryStore {
+    fn adopt(
+        &self,
+        received: &Receiving,
+        verify: &Verify<MemoryView>,
+    ) -> Result<MemoryIncoming, StorageError> {
+        let bad = |what: &str| StorageError::BadSnapshot(format!("the snapshot is bad: {what}"));
+        let folder = OwnedFolder(self.new_folder()?);
+        received.place(&folder.0)?;
+        let path = folder.0.join(ROWS);
+        let bytes =
+            std::fs::read(&path).map_err(|error| StorageError::from_io("cannot read", &path, &error))?;
+        let (tables, mark) = decode(&bytes).ok_or_else(|| bad("its rows are malformed"))?;
+        if mark != received.manifest().mark {
+            return Err(bad("it is of another entry than announced"));
+        }
+        verify(&MemoryView(Source::Moment(tables.clone()))).map_err(|what| bad(&what))?;
+        Ok(MemoryIncoming { tables: Box::new(tables), mark })
+    }
+}
+
+/// A row of a snapshot: the place of its table, key and value.
+type SentRow = (usize, Vec<u8>, Vec<u8>);
+
+fn encode(tables: &Tables, mark: &AppliedMark) -> Vec<u8> {
+    let numbered = tables.iter().enumerate();
+    let rows: Vec<SentRow> = numbered
+        .flat_map(|(table, rows)| rows.iter().map(move |(key, value)| (table, key.clone(), value.to_vec())))
+        .collect();
+    postcard::to_allocvec(&(encode_mark(mark), rows)).expect("bytes and numbers can be encoded")
+}
+
+fn decode(bytes: &[u8]) -> Option<(Tables, AppliedMark)> {
+    let (mark, rows): (Vec<u8>, Vec<SentRow>) = postcard::from_bytes(bytes).ok()?;
+    let mut tables: [Rows; Table::ALL.len()] = Default::default();
+    for (table, key, value) in rows {
+        tables.get_mut(table)?.insert(key, value.into());
+    }
+    Some((tables.map(Arc::new), decode_mark(&mark)?))
 }

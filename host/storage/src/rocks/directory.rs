@@ -1,6 +1,6 @@
 //! The data directory: `FORMAT` says which version of this layout it has, `log/` and
-//! `state-NUMBER/` are RocksDB's, `WATERMARK` says how far the log is, `snapshots/` holds files
-//! that no crash survives. `LOCK` keeps a second process out.
+//! `state-NUMBER/` are RocksDB's, `WATERMARK` says how far the log is, `snapshots/` holds those
+//! that are sent, which no crash survives, and in `received/` what has arrived of one. `LOCK` keeps a second process out.
 //!
 //! `FORMAT` is a file of its own because opening RocksDB already changes it: a directory of a newer
 //! version must be refused before. It also says whether the databases are still being created: then
@@ -23,6 +23,7 @@ pub(crate) const FORMAT: &str = "FORMAT";
 const UNFINISHED_FORMAT: &str = "FORMAT.tmp";
 const LOCK: &str = "LOCK";
 const STATE_PREFIX: &str = "state-";
+const RECEIVED: &str = "received";
 /// What else a new folder may hold: what file systems put there.
 pub(crate) const LOST_AND_FOUND: &str = "lost+found";
 
@@ -108,6 +109,11 @@ impl Directory {
         self.root.join(format!("{STATE_PREFIX}{number}"))
     }
 
+    /// The folder of what is received of a snapshot.
+    pub(crate) fn received(&self) -> PathBuf {
+        self.snapshots.join(RECEIVED)
+    }
+
     /// Notes that the databases are there; nothing is made anew from now on.
     pub(crate) fn created(&self) -> Result<(), StorageError> {
         sync_folder(&self.root)?;
@@ -191,14 +197,16 @@ impl Directory {
         self.remove_generations_but(None)
     }
 
-    /// Removes what a crash left: files of snapshots, and every generation of the state but
+    /// Removes what a crash left: snapshots that were sent, and every generation of the state but
     /// `present`.
     pub(crate) fn remove_leftovers(&self, present: u64) -> Result<(), StorageError> {
         let failed = |error: io::Error| StorageError::from_io("cannot clear", &self.snapshots, &error);
         for entry in fs::read_dir(&self.snapshots).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            tracing::info!(path = %path.display(), "removing an unfinished snapshot");
-            fs::remove_file(&path).map_err(|error| StorageError::from_io("cannot remove", &path, &error))?;
+            if path != self.received() {
+                tracing::info!(path = %path.display(), "removing a snapshot that was sent");
+                remove_folder(&path)?;
+            }
         }
         self.remove_generations_but(Some(present))
     }

@@ -3,10 +3,11 @@
 //! What it holds is on disk as far as RocksDB has flushed it, and RocksDB may flush at any moment:
 //! rows and applied mark of an entry are written together into one family, so a flush has all of an
 //! entry or nothing. Whoever writes to it sees to it that the log has the entry on disk before.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::properties::BACKGROUND_ERRORS;
 use rocksdb::{LiveFile, ReadOptions, ReadTier, WriteBatch, WriteOptions};
 use synod_machine::Write;
@@ -16,8 +17,8 @@ use super::gaps::Gaps;
 use super::handles::{Database, OwnedSnapshot};
 use super::options::{Prepared, without_log};
 use super::{lost, sort, tables};
-use crate::snapshot::{decode_mark, encode_mark};
-use crate::{AppliedMark, StorageError};
+use crate::mark::decode_mark;
+use crate::{AppliedMark, Receiving, StorageError};
 
 /// See the module. Its folder goes with it if it was retired.
 pub(crate) struct Generation {
@@ -43,6 +44,30 @@ impl Generation {
         Self::new(directory, prepared, number, false)
     }
 
+    /// A generation of the files of a snapshot. Until it is kept, it goes when it is dropped.
+    ///
+    /// # Errors
+    /// [`StorageError::BadSnapshot`] if they are no state.
+    pub(crate) fn adopt(
+        directory: &Directory,
+        prepared: &Prepared,
+        number: u64,
+        received: &Receiving,
+        on_placed: impl FnOnce(),
+    ) -> Result<Self, StorageError> {
+        let path = directory.state(number);
+        remove_folder(&path)?;
+        std::fs::create_dir(&path).map_err(|error| StorageError::from_io("cannot create", &path, &error))?;
+        let folder = Folder { path, retired: AtomicBool::new(true) };
+        received.place(&folder.path)?;
+        directory.sync()?;
+        on_placed();
+        Self::open_folder(directory, prepared, number, folder, false).map_err(|error| match error {
+            StorageError::Full { .. } => error,
+            error => StorageError::BadSnapshot(format!("the snapshot cannot be opened: {error}")),
+        })
+    }
+
     /// Creates the generation, which must not be there. Until it is kept, it goes when it is
     /// dropped.
     pub(crate) fn create(
@@ -62,13 +87,22 @@ impl Generation {
         number: u64,
         create: bool,
     ) -> Result<Self, StorageError> {
-        let path = directory.state(number);
-        let folder = Folder { path: path.clone(), retired: AtomicBool::new(create) };
+        let folder = Folder { path: directory.state(number), retired: AtomicBool::new(create) };
+        Self::open_folder(directory, prepared, number, folder, create)
+    }
+
+    fn open_folder(
+        directory: &Directory,
+        prepared: &Prepared,
+        number: u64,
+        folder: Folder,
+        create: bool,
+    ) -> Result<Self, StorageError> {
         let mut options = prepared.state.clone();
         options.create_if_missing(create);
         options.set_error_if_exists(create);
-        let database =
-            Database::open(&options, &path).map_err(|error| super::opening(&directory.root, &error))?;
+        let database = Database::open(&options, &folder.path)
+            .map_err(|error| super::opening(&directory.root, &error))?;
         Ok(Self {
             number,
             gaps: Gaps::default(),
@@ -97,18 +131,6 @@ impl Generation {
         }
         batch.put(tables::MARK, mark);
         self.database.write_opt(batch, &self.write)
-    }
-
-    /// Writes a batch of anything, into memory.
-    pub(crate) fn write_batch(&self, batch: WriteBatch) -> Result<(), StorageError> {
-        self.database.write_opt(batch, &self.write).map_err(|error| self.sort("cannot write to", &error))
-    }
-
-    /// Writes the mark, into memory.
-    pub(crate) fn write_mark(&self, mark: &AppliedMark) -> Result<(), StorageError> {
-        let mut batch = WriteBatch::default();
-        batch.put(tables::MARK, encode_mark(mark));
-        self.write_batch(batch)
     }
 
     /// How far its rows are, or were when `snapshot` was taken.
@@ -159,11 +181,33 @@ impl Generation {
     }
 
     fn read_mark(&self, options: &ReadOptions) -> Result<AppliedMark, StorageError> {
-        let bytes = self.database.get_opt(tables::MARK, options);
-        let bytes = bytes.map_err(|error| self.sort("cannot read the state in", &error))?;
-        let mark = bytes.map_or(Some(AppliedMark::default()), |bytes| decode_mark(&bytes));
-        mark.ok_or_else(|| lost(&self.root, "the applied mark is malformed"))
+        read_mark(&self.database, options, &self.root)
     }
+
+    /// Flushes it, and has its files, which never change, also in `folder`, which must not exist.
+    pub(crate) fn link_into(&self, folder: &Path) -> Result<(), StorageError> {
+        Checkpoint::new(&*self.database)
+            .and_then(|checkpoint| checkpoint.create_checkpoint(folder))
+            .map_err(|error| self.sort("cannot flush the state in", &error))
+    }
+}
+
+/// How far the state in `folder` is, as it says itself. The folder stays as it is.
+pub(crate) fn mark_of_folder(
+    prepared: &Prepared,
+    root: &Path,
+    folder: &Path,
+) -> Result<AppliedMark, StorageError> {
+    let database = Database::open_for_read_only(&prepared.state, folder, false)
+        .map_err(|error| sort(root, "cannot open a snapshot in", &error))?;
+    read_mark(&database, &ReadOptions::default(), root)
+}
+
+fn read_mark(database: &Database, options: &ReadOptions, root: &Path) -> Result<AppliedMark, StorageError> {
+    let bytes = database.get_opt(tables::MARK, options);
+    let bytes = bytes.map_err(|error| sort(root, "cannot read the state in", &error))?;
+    let mark = bytes.map_or(Some(AppliedMark::default()), |bytes| decode_mark(&bytes));
+    mark.ok_or_else(|| lost(root, "the applied mark is malformed"))
 }
 
 /// A folder that is removed when it is dropped, if it was retired. As the last field of a

@@ -1,5 +1,5 @@
-//! Installing a snapshot: it is prepared as a new generation beside the present one, however long
-//! that takes; then one synced batch of the log switches.
+//! Installing a snapshot: its files become a new generation beside the present one, which is opened
+//! and verified, however long that takes; then one synced batch of the log switches.
 //!
 //! Before the switch nothing refers to the new generation, after it nothing to the old one: opening
 //! the store removes whatever is not the present one. The batch goes the way of every change of the
@@ -8,21 +8,17 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 
-use rocksdb::WriteBatch;
-
 use super::generation::Generation;
+use super::handles::OwnedSnapshot;
 use super::shared::{Change, closed};
+use super::state::RocksView;
 use super::store::RocksStore;
-use super::tables::with_key;
-use crate::{AppliedMark, InstallStep, LogStore, SnapshotFile, SnapshotMeta, StorageError, snapshot};
-
-/// Rows are written to the new generation in batches of about this size.
-const BATCH_BYTES: usize = 1_024 * 1_024;
+use crate::{AppliedMark, InstallStep, LogStore, Receiving, StorageError, Verify};
 
 /// A received snapshot as a generation of its own, on disk, to which nothing refers yet. It is
 /// removed if it is dropped.
 pub struct RocksIncoming {
-    generation: Generation,
+    generation: Arc<Generation>,
     index: u64,
     mark: AppliedMark,
 }
@@ -32,45 +28,57 @@ impl RocksStore {
     ///
     /// # Errors
     /// [`StorageError::BadSnapshot`] and [`StorageError::Full`] leave everything as it was.
-    pub fn install_snapshot_with(
+    pub fn install_received_with(
         &self,
-        file: &SnapshotFile,
+        received: Receiving,
+        verify: &Verify<RocksView>,
         on_step: &dyn Fn(InstallStep),
     ) -> Result<(), StorageError> {
-        self.install_with(self.prepare_with(file, on_step)?, on_step)
+        self.install_with(self.prepare_with(received, verify, on_step)?, on_step)
     }
 
     pub(crate) fn prepare_with(
         &self,
-        file: &SnapshotFile,
+        received: Receiving,
+        verify: &Verify<RocksView>,
         on_step: &dyn Fn(InstallStep),
     ) -> Result<RocksIncoming, StorageError> {
         let inner = self.inner();
         let _one_at_a_time = inner.preparing();
         self.shared().usable()?;
-        let bad = |what: &str| {
-            StorageError::BadSnapshot(format!("the snapshot file {} {what}", file.path.display()))
-        };
-        let meta = snapshot::read_rows(&file.path, &mut |_, _, _| Ok(()))?;
-        if meta != file.meta {
-            return Err(bad("is not of what was announced"));
+        self.step(InstallStep::Received, on_step);
+        let prepared = self.adopt(&received, verify, on_step);
+        if matches!(prepared, Err(StorageError::BadSnapshot(_))) {
+            inner.inbox.clear()?;
         }
-        let index = meta.mark.index.ok_or_else(|| bad("is of no entry"))?;
-        self.step(InstallStep::Verified, on_step);
+        prepared
+    }
 
+    fn adopt(
+        &self,
+        received: &Receiving,
+        verify: &Verify<RocksView>,
+        on_step: &dyn Fn(InstallStep),
+    ) -> Result<RocksIncoming, StorageError> {
+        let bad = |what: String| StorageError::BadSnapshot(format!("the snapshot is bad: {what}"));
+        let (inner, directory) = (self.inner(), &self.shared().directory);
         let number = inner.next_generation.fetch_add(1, Ordering::Relaxed);
-        let generation = Generation::create(&self.shared().directory, &inner.prepared, number)?;
-        self.step(InstallStep::GenerationCreated, on_step);
-
-        let loaded = load(file, &generation, &|| self.shared().room_for(BATCH_BYTES as u64))?;
-        if loaded != meta {
-            return Err(bad("changed while it was read"));
+        let generation = Generation::adopt(directory, &inner.prepared, number, received, || {
+            self.step(InstallStep::Placed, on_step);
+        })?;
+        let (mark, announced) = (generation.mark(None).map_err(|error| bad(error.to_string()))?, received);
+        let announced = &announced.manifest().mark;
+        if mark != *announced {
+            return Err(bad(format!("it is of entry {:?}, announced was {:?}", mark.index, announced.index)));
         }
-        self.step(InstallStep::Loaded, on_step);
+        let index = mark.index.ok_or_else(|| bad("it is of no entry".to_owned()))?;
+        self.step(InstallStep::Opened, on_step);
 
-        generation.flush()?;
-        self.step(InstallStep::Flushed, on_step);
-        Ok(RocksIncoming { generation, index, mark: meta.mark })
+        let generation = Arc::new(generation);
+        let moment = OwnedSnapshot::take(&generation.database);
+        verify(&RocksView::new(Arc::clone(&generation), Some(moment))).map_err(bad)?;
+        self.step(InstallStep::Verified, on_step);
+        Ok(RocksIncoming { generation, index, mark })
     }
 
     pub(crate) fn install_with(
@@ -86,6 +94,7 @@ impl RocksStore {
         self.step(InstallStep::Switched, on_step);
         old.retire();
         drop(old);
+        inner.inbox.clear()?;
         self.step(InstallStep::OldDropped, on_step);
         Ok(())
     }
@@ -107,7 +116,7 @@ impl RocksStore {
             // Whether it was written is not known, so neither generation may go.
             return Err(shared.fail(error));
         }
-        *inner.generation_to_switch() = Arc::new(generation);
+        *inner.generation_to_switch() = generation;
         inner.set_mark(mark);
         shared.installed(index + 1);
         Ok(())
@@ -132,24 +141,4 @@ impl RocksStore {
         }
         done.recv().unwrap_or_else(|_| Err(closed()))
     }
-}
-
-/// Writes the rows and the mark into the new generation, asking for room before each batch.
-fn load(
-    file: &SnapshotFile,
-    generation: &Generation,
-    room: &dyn Fn() -> Result<(), StorageError>,
-) -> Result<SnapshotMeta, StorageError> {
-    let mut batch = WriteBatch::default();
-    let meta = snapshot::read_rows(&file.path, &mut |table, key, value| {
-        with_key(table, key, |key| batch.put(key, value));
-        if batch.size_in_bytes() >= BATCH_BYTES {
-            room()?;
-            generation.write_batch(std::mem::take(&mut batch))?;
-        }
-        Ok(())
-    })?;
-    generation.write_batch(batch)?;
-    generation.write_mark(&meta.mark)?;
-    Ok(meta)
 }

@@ -1,12 +1,13 @@
 //! The thread that keeps the state: it flushes it when a purge of the log waits for that, and looks
 //! whether its flushes and compactions, which nobody waits for, have failed, and how much of the
-//! disk is free.
+//! disk is free. It removes what was received of a snapshot that is not needed any more.
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::generation::Generation;
 use super::shared::{Keep, Shared};
 use crate::StorageError;
+use crate::snapshot::Inbox;
 
 /// How often the state is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -14,6 +15,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// See the module.
 pub(crate) struct Keeper {
     shared: Arc<Shared>,
+    inbox: Arc<Inbox>,
     present: Box<dyn Fn() -> Option<Arc<Generation>> + Send>,
     /// The generation that was looked at last, and its errors then.
     seen: (u64, u64),
@@ -23,9 +25,10 @@ impl Keeper {
     /// `present` is the generation of the moment; none when the store has ended.
     pub(crate) fn new(
         shared: Arc<Shared>,
+        inbox: Arc<Inbox>,
         present: impl Fn() -> Option<Arc<Generation>> + Send + 'static,
     ) -> Self {
-        Self { shared, present: Box::new(present), seen: (0, 0) }
+        Self { shared, inbox, present: Box::new(present), seen: (0, 0) }
     }
 
     /// Works until the store is closed or fails.
@@ -56,8 +59,9 @@ impl Keeper {
         if now.1 > before || self.shared.is_state_full() {
             return flush(&self.shared, generation);
         }
-        self.shared.set_flushed(generation.flushed()?.index.map_or(0, |index| index + 1));
-        Ok(())
+        let flushed = generation.flushed()?.index;
+        self.shared.set_flushed(flushed.map_or(0, |index| index + 1));
+        self.inbox.outgrown(flushed)
     }
 }
 

@@ -57,6 +57,11 @@ impl Default for RocksOptions {
 const INFO_LOG_FILES: usize = 3;
 const INFO_LOG_BYTES: usize = 2 * 1_024 * 1_024;
 const BLOOM_BITS_PER_KEY: f64 = 10.0;
+/// The version of table files, which go from member to member: raised only when every version of
+/// Synod that may be in a cluster with this one reads the next.
+const TABLE_FORMAT: i32 = 6;
+/// How the files of a state are laid out. A snapshot with another layout is refused.
+pub(crate) const LAYOUT: &str = "rocksdb, tables 6, rows 2";
 /// A table file of rows is compacted soon if so many of so many neighbours in it are deletions:
 /// else ranges step over them until much more is written.
 const DELETIONS_WINDOW: usize = 512;
@@ -82,6 +87,8 @@ pub(crate) struct Prepared {
     pub(crate) meta: Options,
     /// Of a database of state, which has one family.
     pub(crate) state: Options,
+    /// Most bytes that a flush of the state writes.
+    pub(crate) flush_bytes: u64,
 }
 
 impl Prepared {
@@ -121,7 +128,8 @@ impl Prepared {
         state.set_level_compaction_dynamic_level_bytes(true);
         state.add_compact_on_deletion_collector_factory(DELETIONS_WINDOW, DELETIONS, 0.0);
         state.set_block_based_table_factory(&blocks(&cache, true));
-        Ok(Self { log_database, log, meta, state })
+        let flush_bytes = (options.write_buffer_bytes / BUFFER_OF_BUFFERS) as u64 * BUFFERS as u64;
+        Ok(Self { log_database, log, meta, state, flush_bytes })
     }
 }
 
@@ -158,6 +166,7 @@ fn database(buffers: &WriteBufferManager, threads: &Env) -> Options {
 
 fn blocks(cache: &Cache, filter: bool) -> BlockBasedOptions {
     let mut blocks = BlockBasedOptions::default();
+    blocks.set_format_version(TABLE_FORMAT);
     blocks.set_block_cache(cache);
     blocks.set_cache_index_and_filter_blocks(true);
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);

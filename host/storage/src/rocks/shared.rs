@@ -84,6 +84,8 @@ pub(crate) struct Shared {
     flush_wanted: AtomicU64,
     pub(crate) writer: OnceLock<ThreadId>,
     reserve_bytes: u64,
+    /// Bytes beyond the reserve that were promised to somebody and are not written yet.
+    promised: Mutex<u64>,
     state: Mutex<LogState>,
     work: Condvar,
     room: Condvar,
@@ -157,6 +159,7 @@ impl Shared {
             flush_wanted: AtomicU64::new(0),
             writer: OnceLock::new(),
             reserve_bytes,
+            promised: Mutex::new(0),
             state: Mutex::new(state),
             work: Condvar::new(),
             room: Condvar::new(),

@@ -1,5 +1,5 @@
 //! The state as the store's users see it: views of a generation, commits, and snapshots of it.
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -7,24 +7,28 @@ use rocksdb::ReadOptions;
 use synod_abi::Direction;
 use synod_machine::{Fatal, RangeLimit, Row, StateView, Table, Write};
 
-use super::generation::Generation;
+use super::generation::{Generation, mark_of_folder};
 use super::handles::OwnedSnapshot;
 use super::install::RocksIncoming;
 use super::keeper;
+use super::options::LAYOUT;
 use super::ranges::Ranges;
+use super::shared::Shared;
 use super::store::RocksStore;
 use super::tables::{RowIterator, with_key};
 use super::walk::{Hints, Walk};
-use crate::snapshot::{self, SnapshotWriter, encode_mark};
-use crate::{AppliedMark, LogStore, SnapshotFile, StateStore, StorageError};
+use crate::budget::{Budget, Reservation};
+use crate::mark::encode_mark;
+use crate::snapshot::OwnedFolder;
+use crate::{AppliedMark, Checkpoint, LogStore, Manifest, Receiving, StateStore, StorageError, Verify};
 
-/// Bytes that building a snapshot asks the disk for at once.
-const READAHEAD_BYTES: usize = 2 * 1_024 * 1_024;
-
-/// How often a snapshot that is built asks whether the reserve would still be free.
-const ROOM_EVERY_BYTES: usize = 4 * 1_024 * 1_024;
-/// A received snapshot lies on the disk twice until it is installed: as the file, and as a state.
-const STATE_OF_FILE: u64 = 2;
+/// How the files of a state are called that a snapshot needs. What RocksDB has beside them it makes
+/// anew.
+const CURRENT: &str = "CURRENT";
+const MANIFEST: &str = "MANIFEST-";
+const TABLE: &str = ".sst";
+/// What it has of a write-ahead log, which is empty.
+const WAL: &str = ".log";
 
 /// Rows of a [`RocksStore`]. It keeps its generation open and on disk. Its iterators go before what
 /// they show.
@@ -36,7 +40,7 @@ pub struct RocksView {
 }
 
 impl RocksView {
-    fn new(generation: Arc<Generation>, snapshot: Option<OwnedSnapshot>) -> Self {
+    pub(super) fn new(generation: Arc<Generation>, snapshot: Option<OwnedSnapshot>) -> Self {
         let mut options = ReadOptions::default();
         if let Some(snapshot) = &snapshot {
             options.set_snapshot(snapshot.get());
@@ -158,64 +162,58 @@ impl StateStore for RocksStore {
         generation.flushed().map_err(|error| self.shared().fail(error))
     }
 
-    fn build_snapshot(&self) -> Result<SnapshotFile, StorageError> {
-        self.shared().usable()?;
-        let view = self.pin();
-        let mark = view.generation.mark(view.snapshot.as_ref()).map_err(|error| self.shared().fail(error))?;
-        let number = self.inner().files.fetch_add(1, Ordering::Relaxed);
-        let folder = &self.shared().directory.snapshots;
-        let mut writer = SnapshotWriter::create(folder.join(format!("building-{number}")), mark)?;
-        let mut unasked = ROOM_EVERY_BYTES;
-        for table in Table::ALL {
-            let mut options = view.iterate_options();
-            options.fill_cache(false);
-            options.set_readahead_size(READAHEAD_BYTES);
-            let mut rows = RowIterator::new(&view.generation.database, options, table, (b"", b""));
-            rows.seek_to_first();
-            while let Some((key, value)) = rows.item() {
-                writer.row(table, key, value)?;
-                unasked += key.len() + value.len();
-                if unasked >= ROOM_EVERY_BYTES {
-                    unasked = 0;
-                    self.shared().room_for(ROOM_EVERY_BYTES as u64)?;
-                }
-                rows.next();
-            }
-            rows.status().map_err(|error| {
-                self.shared().fail(view.generation.sort("cannot read the state in", &error))
-            })?;
-        }
-        writer.finish(folder.join(format!("built-{number}")))
+    fn checkpoint(&self) -> Result<Checkpoint, StorageError> {
+        let (inner, shared) = (self.inner(), self.shared());
+        shared.usable()?;
+        let budget: Arc<dyn Budget> = Arc::<Shared>::clone(shared);
+        let _flushed = Reservation::new(&budget, inner.prepared.flush_bytes)?;
+        let generation = Arc::clone(&inner.generation());
+        let number = inner.checkpoints.fetch_add(1, Ordering::Relaxed);
+        let folder = OwnedFolder(shared.directory.snapshots.join(format!("sent-{number}")));
+        let failed = |error| shared.fail(error);
+        generation.link_into(&folder.0).map_err(failed)?;
+        let mark = mark_of_folder(&inner.prepared, &shared.directory.root, &folder.0).map_err(failed)?;
+        let names = files_of_state(&folder.0).map_err(failed)?;
+        Checkpoint::of_folder(folder, mark, LAYOUT, names).map_err(failed)
     }
 
-    fn receive_path(&self) -> Result<PathBuf, StorageError> {
+    fn receive(&self, manifest: Manifest) -> Result<Receiving, StorageError> {
         self.shared().usable()?;
-        let number = self.inner().files.fetch_add(1, Ordering::Relaxed);
-        let path = self.shared().directory.snapshots.join(format!("received-{number}"));
-        std::fs::File::create_new(&path)
-            .map_err(|error| StorageError::from_io("cannot create", &path, &error))?;
-        Ok(path)
-    }
-
-    fn open_snapshot(&self, path: &Path) -> Result<SnapshotFile, StorageError> {
-        snapshot::open_snapshot(path)
+        self.inner().inbox.begin(manifest, LAYOUT)
     }
 
     fn is_short(&self) -> bool {
         self.shared().is_short()
     }
 
-    fn room_for(&self, length_bytes: u64) -> Result<(), StorageError> {
-        self.shared().room_for(length_bytes.saturating_mul(STATE_OF_FILE))
-    }
-
-    fn prepare(&self, file: &SnapshotFile) -> Result<RocksIncoming, StorageError> {
-        self.prepare_with(file, &|_| ())
+    fn prepare(
+        &self,
+        received: Receiving,
+        verify: &Verify<RocksView>,
+    ) -> Result<RocksIncoming, StorageError> {
+        self.prepare_with(received, verify, &|_| ())
     }
 
     fn install(&self, incoming: RocksIncoming) -> Result<(), StorageError> {
         self.install_with(incoming, &|_| ())
     }
+}
+
+/// The files of a state that its snapshot needs.
+fn files_of_state(folder: &Path) -> Result<Vec<String>, StorageError> {
+    let failed = |error: std::io::Error| StorageError::from_io("cannot read", folder, &error);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name == CURRENT || name.starts_with(MANIFEST) || name.ends_with(TABLE) {
+            names.push(name);
+        } else if name.ends_with(WAL) && entry.metadata().map_err(failed)?.len() > 0 {
+            let why = format!("the snapshot in {} has rows in a write-ahead log", folder.display());
+            return Err(StorageError::Fatal(why));
+        }
+    }
+    Ok(names)
 }
 
 impl RocksStore {

@@ -12,6 +12,7 @@ use super::open::Opened;
 use super::options::{InstallHook, Prepared, RocksOptions};
 use super::shared::Shared;
 use super::writer::Writer;
+use crate::snapshot::{Budget, Inbox};
 use crate::{AppliedMark, StorageError};
 
 /// A member's store on RocksDB: log and state. Clones share it; the last one closes it,
@@ -30,13 +31,15 @@ pub(crate) struct Inner {
     mark: Mutex<AppliedMark>,
     turn: Mutex<()>,
     preparing: Mutex<()>,
+    pub(crate) inbox: Arc<Inbox>,
     /// The number of the generation that is created next.
     pub(crate) next_generation: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
     compactor: Mutex<Option<JoinHandle<()>>>,
     pub(crate) prepared: Prepared,
     pub(crate) on_install_step: Option<InstallHook>,
-    pub(crate) files: AtomicU64,
+    /// Counts snapshots that were made.
+    pub(crate) checkpoints: AtomicU64,
     _lock: DirectoryLock,
 }
 
@@ -51,7 +54,10 @@ impl RocksStore {
         let Opened { directory, lock, prepared, database, log, disk_first, watermark, generation, mark } =
             opened;
         let flushed = mark.index.map_or(0, |index| index + 1);
+        let received = directory.received();
         let shared = Arc::new(Shared::new(database, directory, log, flushed, options.reserve_bytes)?);
+        let budget: Arc<dyn Budget> = Arc::<Shared>::clone(&shared);
+        let inbox = Arc::new(Inbox::open(received, budget)?);
         let next_generation = AtomicU64::new(generation.number + 1);
         shared.look_at_space();
         let generation: Present = Arc::new(RwLock::new(Arc::new(generation)));
@@ -63,7 +69,7 @@ impl RocksStore {
             Some(Arc::clone(&generation))
         };
         let compactor = Compactor::new(Arc::clone(&shared), present.clone());
-        let keeper = Keeper::new(Arc::clone(&shared), present);
+        let keeper = Keeper::new(Arc::clone(&shared), Arc::clone(&inbox), present);
         let writer = start("synod-log", move || writer.run())?;
         let inner = Inner {
             shared,
@@ -71,12 +77,13 @@ impl RocksStore {
             mark: Mutex::new(mark),
             turn: Mutex::new(()),
             preparing: Mutex::new(()),
+            inbox,
             next_generation,
             threads: Mutex::new(vec![writer]),
             compactor: Mutex::new(None),
             prepared,
             on_install_step: options.on_install_step.clone(),
-            files: AtomicU64::new(0),
+            checkpoints: AtomicU64::new(0),
             _lock: lock,
         };
         inner.threads().push(start("synod-state", move || keeper.run())?);
@@ -101,7 +108,7 @@ impl RocksStore {
         &self.inner
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.inner.shared
     }
 }

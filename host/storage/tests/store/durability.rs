@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::sync::mpsc;
 
-use synod_storage::{Flushed, LogRecord, LogStore, SnapshotFile, StateStore, StorageError};
+use synod_storage::{Flushed, LogRecord, LogStore, Receiving, StateStore, StorageError, receive_here};
 
 use crate::support::{
     append, argument, assert_whole, callback, commit, flush, id, open, payload, records, role, spawn, until,
@@ -97,16 +97,18 @@ fn purge_for_ever(root: &Path) {
     }
 }
 
-/// A snapshot of another member's state at 10.
-fn foreign<S: StateStore>(store: &S) -> SnapshotFile {
+/// A snapshot of another member's state at 10, received.
+fn foreign<S: StateStore>(store: &S) -> Receiving {
     let folder = tempfile::tempdir().expect("folder");
     let other = open(folder.path());
     append(&other, records(0, 11, 10));
     commit(&other, 10, ROWS);
-    let built = other.build_snapshot().expect("built");
-    let path = store.receive_path().expect("path");
-    std::fs::copy(&built.path, &path).expect("copied");
-    store.open_snapshot(&path).expect("opened")
+    receive_here(store, &other.checkpoint().expect("made")).expect("received")
+}
+
+fn install<S: StateStore>(store: &S, received: Receiving) {
+    let incoming = store.prepare(received, &|_| Ok(())).expect("prepared");
+    store.install(incoming).expect("installed");
 }
 
 #[test]
@@ -118,10 +120,10 @@ fn a_truncation_that_was_queued_before_a_switch_comes_before_it() {
     store.append(records(8, 1, 10), held);
     until("the writer is held up", || store.syncs() == 2);
     store.truncate_from(5, Box::new(|result| result.expect("flushed")));
-    let file = foreign(&store);
+    let received = foreign(&store);
     let installing = std::thread::spawn({
         let store = store.clone();
-        move || store.install_snapshot(&file).expect("installed")
+        move || install(&store, received)
     });
     until("the log begins behind the snapshot", || store.bounds().expect("bounds").purged.is_some());
     assert_eq!(store.applied().expect("applied").index, None, "the switch waits for what is queued");
@@ -143,7 +145,7 @@ fn a_log_that_has_the_snapshots_entry_keeps_what_follows_it() {
         let id = if same { payload(10, 0, 10) } else { (*b"other").into() };
         append(&store, vec![LogRecord { index: 10, bytes: id }]);
         append(&store, records(11, 3, 10));
-        store.install_snapshot(&foreign(&store)).expect("installed");
+        install(&store, foreign(&store));
         let left = if same { records(11, 3, 10) } else { Vec::new() };
         assert_eq!(store.read(0..99, usize::MAX).expect("read"), left);
         drop(store);

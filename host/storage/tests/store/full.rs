@@ -110,11 +110,11 @@ fn below_the_reserve_the_store_is_full_and_what_it_is_given_fits() {
     until("only votes and purges fit", || store.is_short());
     flush(|flushed| store.save_vote((*b"vote").into(), flushed)).expect("flushed");
     flush(|flushed| store.purge(5, crate::support::id(5), flushed)).expect("purged");
-    assert!(matches!(store.build_snapshot(), Err(StorageError::Full { .. })), "the reserve is not for it");
+    assert!(matches!(store.checkpoint(), Err(StorageError::Full { .. })), "the reserve is not for it");
     assert_eq!(assert_whole(&store, ROWS), Some(9));
     std::fs::remove_file(disk.ballast()).expect("space is freed");
     until("the store is ready", || matches!(store.health(), Health::Ready) && !store.is_short());
-    assert_eq!(store.build_snapshot().expect("built").meta.rows, ROWS);
+    assert_eq!(store.checkpoint().expect("made").manifest().mark.index, Some(9));
 }
 
 #[test]
@@ -156,9 +156,9 @@ fn a_snapshot_that_does_not_fit_changes_nothing() {
     let store = RocksStore::open(&disk.data(), &small()).expect("opened");
     commit(&store, 9, 30_000);
     fill(&disk.ballast(), 300_000);
-    assert!(matches!(store.build_snapshot(), Err(StorageError::Full { .. })));
+    assert!(matches!(store.checkpoint(), Err(StorageError::Full { .. })));
     assert_eq!(std::fs::read_dir(disk.data().join("snapshots")).expect("listed").count(), 0);
     std::fs::remove_file(disk.ballast()).expect("space is freed");
-    assert_eq!(store.build_snapshot().expect("built").meta.rows, 30_000);
+    assert_eq!(store.checkpoint().expect("made").manifest().mark.index, Some(9));
     commit(&store, 10, 30_000);
 }

@@ -1,12 +1,18 @@
 //! Installing snapshots: killed at every step, damaged on the way, and read across.
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
 use synod_machine::{StateView, Table};
-use synod_storage::{InstallStep, LogStore, SnapshotFile, StateStore, StorageError};
+use synod_storage::{
+    ContentHash, InstallStep, LogStore, Manifest, RocksStore, RocksView, StateStore, StorageError, Wanted,
+    receive_here,
+};
 
 use crate::support::{
-    all_rows, append, argument, assert_whole, commit, flush, id, open, records, role, small, spawn,
+    all_rows, append, argument, assert_whole, commit, flush, id, install, mark, open, put, records, role,
+    small, spawn, until,
 };
 
 const ROWS: u64 = 3_000;
@@ -16,18 +22,22 @@ fn generations(root: &Path) -> usize {
     entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("state-")).count()
 }
 
-/// A snapshot of another member's state at 100, in a file of its own.
-fn foreign_snapshot(path: &Path) {
-    let folder = tempfile::tempdir().expect("folder");
-    let store = open(folder.path());
+/// Another member's store, with its state at 100.
+fn other_store(folder: &Path) -> RocksStore {
+    let store = open(folder);
+    append(&store, records(0, 101, 10));
     commit(&store, 100, ROWS);
-    std::fs::copy(store.build_snapshot().expect("built").path, path).expect("copied");
+    store
 }
 
-fn received<S: StateStore>(store: &S, from: &Path) -> SnapshotFile {
-    let path = store.receive_path().expect("path");
-    std::fs::copy(from, &path).expect("copied");
-    store.open_snapshot(&path).expect("opened")
+fn everything_is_right(_: &RocksView) -> Result<(), String> {
+    Ok(())
+}
+
+/// What is in the folder of snapshots.
+fn left(root: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(root.join("snapshots")).expect("listed").filter_map(Result::ok);
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 /// As a child: installs the snapshot and dies after a step.
@@ -35,17 +45,17 @@ fn received<S: StateStore>(store: &S, from: &Path) -> SnapshotFile {
 fn killed_after_any_step_the_old_or_the_new_state_is_there_whole() {
     if let Some(step) = role() {
         let store = open(&argument("DIR"));
-        let file = received(&store, &argument("SNAPSHOT"));
-        let _ = store.install_snapshot_with(&file, &|at| {
+        let other = open(&argument("OTHER"));
+        let received = receive_here(&store, &other.checkpoint().expect("made")).expect("received");
+        let _ = store.install_received_with(received, &everything_is_right, &|at| {
             if at.name() == step {
                 std::process::abort();
             }
         });
         return;
     }
-    let snapshots = tempfile::tempdir().expect("folder");
-    let snapshot = snapshots.path().join("snapshot");
-    foreign_snapshot(&snapshot);
+    let others = tempfile::tempdir().expect("folder");
+    drop(other_store(others.path()));
     for step in InstallStep::ALL {
         let folder = tempfile::tempdir().expect("folder");
         let store = open(folder.path());
@@ -53,7 +63,7 @@ fn killed_after_any_step_the_old_or_the_new_state_is_there_whole() {
         commit(&store, 10, ROWS);
         drop(store);
         let name = "install::killed_after_any_step_the_old_or_the_new_state_is_there_whole";
-        let status = spawn(name, step.name(), &[("DIR", folder.path()), ("SNAPSHOT", &snapshot)])
+        let status = spawn(name, step.name(), &[("DIR", folder.path()), ("OTHER", others.path())])
             .wait()
             .expect("ended");
         assert_eq!(status.signal(), Some(6), "died after {step:?}");
@@ -65,14 +75,20 @@ fn killed_after_any_step_the_old_or_the_new_state_is_there_whole() {
         let log = (bounds.last.map(|last| last.index), bounds.purged);
         let installed = (None, Some(id(100)));
         assert_eq!(log, if expected == 10 { (Some(10), None) } else { installed }, "after {step:?}");
-        assert_eq!(
-            std::fs::read_dir(folder.path().join("snapshots")).expect("listed").count(),
-            0,
-            "leftovers after {step:?}"
-        );
         assert_eq!(generations(folder.path()), 1, "generations after {step:?}");
-
-        store.install_snapshot(&received(&store, &snapshot)).expect("installed again");
+        let checkpoint = open(others.path()).checkpoint().expect("made");
+        if expected == 10 {
+            let receiving = store.receive(checkpoint.manifest().clone()).expect("begun");
+            let name = |wanted: &Wanted| receiving.manifest().files[wanted.file].name.clone();
+            let tables = receiving.wanted().iter().map(name).filter(|name| name.ends_with(".sst")).count();
+            assert_eq!(tables, 0, "what was received is still there after {step:?}");
+        } else {
+            until("what was received is gone", || left(folder.path()).is_empty());
+        }
+        let received = receive_here(&store, &checkpoint).expect("received");
+        let incoming = store.prepare(received, &everything_is_right).expect("prepared");
+        store.install(incoming).expect("installed again");
+        assert_eq!(left(folder.path()), Vec::<String>::new());
         assert_eq!(assert_whole(&store, ROWS), Some(100));
         flush(|flushed| store.purge(100, id(100), flushed)).expect("purged");
         append(&store, records(101, 2, 10));
@@ -87,15 +103,14 @@ fn killed_after_any_step_the_old_or_the_new_state_is_there_whole() {
 #[test]
 fn a_view_keeps_its_generation_and_a_new_one_sees_the_new() {
     let folder = tempfile::tempdir().expect("folder");
-    let snapshot = folder.path().join("snapshot");
-    foreign_snapshot(&snapshot);
+    let other = other_store(&folder.path().join("other"));
     let root = folder.path().join("data");
     let store = open(&root);
     append(&store, records(0, 11, 100));
     commit(&store, 10, ROWS);
     let (old, latest) = (store.view().expect("view"), store.latest().expect("view"));
     let before = all_rows(&old);
-    store.install_snapshot(&received(&store, &snapshot)).expect("installed");
+    install(&store, &other).expect("installed");
     assert_eq!(generations(&root), 2);
     assert!(all_rows(&old) == before && all_rows(&latest) == before);
     assert_eq!(
@@ -111,30 +126,51 @@ fn a_view_keeps_its_generation_and_a_new_one_sees_the_new() {
 }
 
 #[test]
-fn a_damaged_snapshot_changes_nothing_and_leaves_nothing() {
+fn a_bad_snapshot_changes_nothing_and_leaves_nothing() {
     let folder = tempfile::tempdir().expect("folder");
-    let snapshot = folder.path().join("snapshot");
-    foreign_snapshot(&snapshot);
+    let other = other_store(&folder.path().join("other"));
+    let checkpoint = other.checkpoint().expect("made");
     let root = folder.path().join("data");
     let store = open(&root);
     append(&store, records(0, 11, 100));
     commit(&store, 10, ROWS);
-    let whole = std::fs::read(&snapshot).expect("read");
-    let mut flipped = whole.clone();
-    flipped[whole.len() / 2] ^= 1;
-    std::fs::write(&snapshot, &flipped).expect("written");
-    let file = received(&store, &snapshot);
-    assert!(matches!(store.install_snapshot(&file), Err(StorageError::BadSnapshot(_))));
-    std::fs::write(&snapshot, &whole[..whole.len() - 1]).expect("written");
-    let path = store.receive_path().expect("path");
-    std::fs::copy(&snapshot, &path).expect("copied");
-    assert!(matches!(store.open_snapshot(&path), Err(StorageError::BadSnapshot(_))));
-    std::fs::write(&snapshot, &whole).expect("written");
-    let mut other = received(&store, &snapshot);
-    other.meta.rows += 1;
-    assert!(matches!(store.install_snapshot(&other), Err(StorageError::BadSnapshot(_))));
+    let with = |change: &dyn Fn(&mut Manifest)| {
+        let mut manifest = checkpoint.manifest().clone();
+        change(&mut manifest);
+        manifest
+    };
+    let position = |name: &str| checkpoint.manifest().files.iter().position(|file| file.name.contains(name));
+    let table = position(".sst").expect("there is a table");
+    let current = position("CURRENT").expect("there is a current manifest");
+    let bad = [
+        with(&|manifest| manifest.mark.index = Some(99)),
+        with(&|manifest| manifest.mark.membership = (*b"others").into()),
+        with(&|manifest| drop(manifest.files.remove(table))),
+        with(&|manifest| drop(manifest.files.remove(current))),
+        with(&|manifest| manifest.files[table].name = "000999.sst".to_owned()),
+        with(&|manifest| {
+            let name = std::mem::take(&mut manifest.files[table].name);
+            manifest.files[table].name = std::mem::replace(&mut manifest.files[current].name, name);
+        }),
+    ];
+    for manifest in bad {
+        let mut receiving = store.receive(manifest.clone()).expect("begun");
+        for wanted in receiving.wanted() {
+            let hash = manifest.files[wanted.file].hash;
+            let place = checkpoint.manifest().files.iter().position(|file| file.hash == hash);
+            let bytes = checkpoint.read(place.expect("it is sent"), wanted.from_byte, usize::MAX);
+            receiving.write(wanted.file, wanted.from_byte, &bytes.expect("read")).expect("written");
+        }
+        let refused = store.prepare(receiving, &everything_is_right).map(drop);
+        assert!(matches!(refused, Err(StorageError::BadSnapshot(_))), "{manifest:?}: {refused:?}");
+        assert_eq!((left(&root), generations(&root)), (vec![], 1));
+    }
+    let received = receive_here(&store, &checkpoint).expect("received");
+    let refused = store.prepare(received, &|_| Err("its rows are others".to_owned())).map(drop);
+    let why = refused.expect_err("the rows are not right").to_string();
+    assert!(why.contains("its rows are others"), "{why}");
+    assert_eq!((left(&root), generations(&root)), (vec![], 1));
     assert_eq!(assert_whole(&store, ROWS), Some(10));
-    assert_eq!(generations(&root), 1);
     commit(&store, 11, ROWS);
 }
 
@@ -142,6 +178,7 @@ fn a_damaged_snapshot_changes_nothing_and_leaves_nothing() {
 fn a_snapshot_is_of_one_moment_while_others_write() {
     let folder = tempfile::tempdir().expect("folder");
     let store = open(folder.path());
+    append(&store, records(0, 60, 10));
     commit(&store, 1, ROWS);
     let writer = std::thread::spawn({
         let store = store.clone();
@@ -150,23 +187,51 @@ fn a_snapshot_is_of_one_moment_while_others_write() {
     let other = tempfile::tempdir().expect("folder");
     let copy = open(other.path());
     while !writer.is_finished() {
-        copy.install_snapshot(&store.build_snapshot().expect("built")).expect("installed");
+        install(&copy, &store).expect("installed");
         assert_whole(&copy, ROWS);
     }
     writer.join().expect("written");
 }
 
 #[test]
+fn a_snapshot_shares_the_files_of_the_state_and_of_the_snapshot_before() {
+    let folder = tempfile::tempdir().expect("folder");
+    let store = open(folder.path());
+    append(&store, records(0, 3, 10));
+    commit(&store, 1, ROWS);
+    let first = store.checkpoint().expect("made");
+    store.commit(&[put(Table::State, "more", "rows")], &mark(2)).expect("written");
+    let second = store.checkpoint().expect("made");
+    assert_eq!((first.manifest().mark.index, second.manifest().mark.index), (Some(1), Some(2)));
+    let tables = |of: &Manifest| -> BTreeSet<ContentHash> {
+        of.files.iter().filter(|file| file.name.ends_with(".sst")).map(|file| file.hash).collect()
+    };
+    let (before, after) = (tables(first.manifest()), tables(second.manifest()));
+    assert!(before.is_subset(&after) && after.len() == before.len() + 1, "{before:?} {after:?}");
+    let data = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).expect("listed").filter_map(Result::ok);
+        let tables = entries.filter(|entry| entry.path().extension().is_some_and(|kind| kind == "sst"));
+        tables.map(|entry| entry.metadata().expect("there").ino()).collect::<BTreeSet<_>>()
+    };
+    let sent = folder.path().join("snapshots/sent-1");
+    assert_eq!(data(&sent), data(&folder.path().join("state-1")), "nothing was copied");
+    assert_eq!(second.handles(), 1);
+    drop(first);
+    assert_eq!(left(folder.path()), ["sent-1"]);
+    drop(second);
+    assert_eq!(left(folder.path()), Vec::<String>::new());
+}
+
+#[test]
 fn the_steps_are_also_told_to_the_hook_of_the_options() {
     let folder = tempfile::tempdir().expect("folder");
-    let snapshot = folder.path().join("snapshot");
-    foreign_snapshot(&snapshot);
+    let other = other_store(&folder.path().join("other"));
     let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let hook = told.clone();
     let mut options = small();
     options.on_install_step =
         Some(std::sync::Arc::new(move |step| hook.lock().expect("unpoisoned").push(step)));
-    let store = synod_storage::RocksStore::open(&folder.path().join("data"), &options).expect("opened");
-    store.install_snapshot(&received(&store, &snapshot)).expect("installed");
+    let store = RocksStore::open(&folder.path().join("data"), &options).expect("opened");
+    install(&store, &other).expect("installed");
     assert_eq!(*told.lock().expect("unpoisoned"), InstallStep::ALL);
 }

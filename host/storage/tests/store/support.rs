@@ -9,6 +9,7 @@ use synod_abi::Direction;
 use synod_machine::{RangeLimit, Row, StateView, Table, Write};
 use synod_storage::{
     AppliedMark, Flushed, LogRecord, LogStore, RocksOptions, RocksStore, StateStore, StorageError,
+    receive_here,
 };
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -101,6 +102,12 @@ pub(crate) fn assert_whole<S: StateStore>(store: &S, rows: u64) -> Option<u64> {
         }
     }
     applied
+}
+
+/// Makes the state of `from` that of `to`.
+pub(crate) fn install<S: StateStore>(to: &S, from: &impl StateStore) -> Result<(), StorageError> {
+    let received = receive_here(to, &from.checkpoint()?)?;
+    to.install(to.prepare(received, &|_| Ok(()))?)
 }
 
 pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {

@@ -3,9 +3,9 @@ use std::fmt::Write as _;
 
 use synod_abi::Direction;
 use synod_machine::{RangeLimit, StateView, Table, Write};
-use synod_storage::{Health, LogStore, MemoryStore, StateStore, StorageError};
+use synod_storage::{Health, LogStore, MemoryStore, StateStore, StorageError, receive_here};
 
-use crate::support::{all_rows, append, commit, flush, id, mark, open, payload, put, records};
+use crate::support::{all_rows, append, commit, flush, id, install, mark, open, payload, put, records};
 
 /// Writes down what can be seen of a store, a line each time.
 macro_rules! show {
@@ -134,25 +134,23 @@ fn read_rows(store: &impl StateStore, seen: &mut String) {
 }
 
 fn exchange_snapshots<S: LogStore + StateStore>(store: &S, seen: &mut String) {
-    let snapshot = store.build_snapshot().expect("built");
-    show!(
-        seen,
-        "snapshot",
-        snapshot.meta,
-        snapshot.length_bytes,
-        std::fs::read(&snapshot.path).map(|bytes| bytes.len()).ok()
-    );
+    let checkpoint = store.checkpoint().expect("made");
+    show!(seen, "snapshot", checkpoint.manifest().mark, checkpoint.handles());
     store.commit(&[put(Table::State, "late", "row")], &mark(16)).expect("commit");
-    let received = store.receive_path().expect("path");
-    std::fs::copy(&snapshot.path, &received).expect("copied");
-    let received = store.open_snapshot(&received).expect("received");
+    let received = receive_here(store, &checkpoint).expect("received");
     let before = store.view().expect("view");
-    store.install_snapshot(&received).expect("installed");
+    let refused = store.prepare(received, &|_| Err("no".to_owned())).map(drop);
+    show!(seen, "refused", matches!(refused, Err(StorageError::BadSnapshot(_))), store.applied());
+    let received = receive_here(store, &checkpoint).expect("received");
+    let rows = |view: &S::View| match all_rows(view).is_empty() {
+        true => Err("it is empty".to_owned()),
+        false => Ok(()),
+    };
+    store.install(store.prepare(received, &rows).expect("prepared")).expect("installed");
     show!(seen, "held", before.get(Table::State, b"late"));
     drop(before);
     show!(seen, "installed", store.applied(), all_rows(&store.view().expect("view")), store.bounds());
-    drop(snapshot);
-    drop(received);
+    drop(checkpoint);
     ok(flush(|flushed| store.purge(15, id(15), flushed)));
     show!(seen, "behind the log", store.bounds(), store.read(0..99, 99));
     append(store, vec![synod_storage::LogRecord { index: 16, bytes: payload(16, 1, 5) }]);
@@ -173,12 +171,7 @@ fn break_it<S: LogStore + StateStore>(store: &S, seen: &mut String) {
         store.bounds().is_err(),
         store.read(0..1, 1).is_err()
     );
-    show!(
-        seen,
-        store.view().is_err(),
-        store.commit(&[], &mark(17)).is_err(),
-        store.build_snapshot().is_err()
-    );
+    show!(seen, store.view().is_err(), store.commit(&[], &mark(17)).is_err(), store.checkpoint().is_err());
 }
 
 #[test]
@@ -197,18 +190,20 @@ fn both_stores_show_the_same() {
 }
 
 #[test]
-fn snapshots_go_from_one_store_to_the_other() {
+fn a_store_refuses_a_snapshot_of_the_other_kind_before_it_comes() {
     let folder = tempfile::tempdir().expect("folder");
     let (rocks, memory) = (open(folder.path()), MemoryStore::new());
     append(&rocks, records(0, 8, 10));
-    commit(&rocks, 7, 1_000);
-    memory.install_snapshot(&rocks.build_snapshot().expect("built")).expect("installed");
-    assert_eq!(all_rows(&memory.view().expect("view")), all_rows(&rocks.view().expect("view")));
-    commit(&memory, 8, 500);
-    let back = memory.build_snapshot().expect("built");
-    rocks.install_snapshot(&back).expect("installed");
-    assert_eq!(all_rows(&memory.view().expect("view")), all_rows(&rocks.view().expect("view")));
-    assert_eq!(rocks.build_snapshot().expect("built").meta, back.meta);
+    commit(&rocks, 7, 100);
+    commit(&memory, 7, 100);
+    let refused = [install(&memory, &rocks), install(&rocks, &memory)];
+    for refused in refused {
+        let why = refused.expect_err("it cannot read the files").to_string();
+        assert!(why.contains("members must run the same version of synod"), "{why}");
+    }
+    let other = MemoryStore::new();
+    install(&other, &memory).expect("installed");
+    assert!(all_rows(&other.view().expect("view")) == all_rows(&rocks.view().expect("view")));
 }
 
 #[test]

@@ -11,24 +11,22 @@ use synod_api::peer::peer_server::Peer;
 use synod_api::peer::{
     Frame, HelloReply, HelloRequest, MemberStatusReply, MemberStatusRequest, PrepareChunk, PrepareReply,
     PromiseReply, PromiseRequest, ReadIndexReply, ReadIndexRequest, ReplaceReply, ReplaceRequest, Route,
-    SnapshotChunk, TouchReply, TouchRequest,
+    TouchReply, TouchRequest,
 };
-use synod_consensus::{ReadIndexError, ServeError, SnapshotOffer};
+use synod_consensus::{ReadIndexError, ServeError};
 use synod_service::TOUCHES_PER_BUNDLE;
 use synod_service::ports::{ForwardLink, Touched};
-use synod_storage::StateStore;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::hello::Greeter;
 use super::promise::Promiser;
-use super::received::{ReceivedFile, receive};
 use super::replace::Replacer;
 use super::status::Reporter;
 use crate::server::net::identity::{Identity, Misrouted};
 use crate::server::net::peers::until_error;
 use crate::server::net::roster::Roster;
 use crate::server::ports::prepare::Compiler;
-use crate::server::ports::{NodeMember, NodeRaft, NodeState};
+use crate::server::ports::{NodeMember, NodeRaft};
 
 /// Frames that wait on a link from a follower.
 const FORWARD_FRAMES: usize = 64;
@@ -41,8 +39,6 @@ pub(crate) struct PeerService {
     pub(crate) raft: NodeRaft,
     /// Its logic.
     pub(crate) member: NodeMember,
-    /// Names the files that snapshots are received into.
-    pub(crate) state: NodeState,
     /// Compiles modules.
     pub(crate) compiler: Compiler,
     /// Introduces this member.
@@ -138,26 +134,20 @@ impl Peer for PeerService {
         Ok(self.answer(from, payload))
     }
 
-    async fn snapshot(&self, request: Request<Streaming<SnapshotChunk>>) -> Result<Response<Frame>, Status> {
-        let mut chunks = request.into_inner();
-        let first =
-            chunks.message().await?.ok_or_else(|| Status::invalid_argument("a snapshot without a header"))?;
-        let from = self.check(first.route.as_ref())?;
-        let offer = self.raft.serve_snapshot_offer(&first.header).await.map_err(serve_error)?;
-        let announced = match offer {
-            SnapshotOffer::Wanted { length_bytes } => length_bytes,
-            SnapshotOffer::NotNeeded { answer } => return Ok(self.answer(from, answer)),
-        };
-        if announced != first.total_bytes {
-            return Err(Status::invalid_argument("the header announces another length than the chunk"));
-        }
-        let header = first.header.clone();
-        let path =
-            self.state.receive_path().map_err(|error| Status::resource_exhausted(error.to_string()))?;
-        let received = ReceivedFile::new(path);
-        receive(&received, first, &mut chunks, announced).await?;
-        let payload = self.raft.serve_snapshot(header, received.hand_over()).await.map_err(serve_error)?;
+    async fn offer_snapshot(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
+        let frame = request.into_inner();
+        let from = self.check(frame.route.as_ref())?;
+        let payload = self.raft.serve_snapshot_offer(&frame.payload).await.map_err(serve_error)?;
         Ok(self.answer(from, payload))
+    }
+
+    async fn send_snapshot(&self, request: Request<Streaming<Frame>>) -> Result<Response<Frame>, Status> {
+        let (frames, refused) = self.checked(request.into_inner());
+        let answer = self.raft.serve_snapshot(frames.boxed()).await;
+        if let Some(status) = refused.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(status);
+        }
+        Ok(self.answer(MemberId(0), answer.map_err(serve_error)?))
     }
 
     async fn transfer_leader(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
@@ -309,7 +299,8 @@ fn misrouted(error: Misrouted) -> Status {
 fn serve_error(error: ServeError) -> Status {
     match error {
         ServeError::Decode(_) => Status::invalid_argument(error.to_string()),
-        ServeError::Damaged(_) => Status::data_loss(error.to_string()),
+        ServeError::Cut | ServeError::Damaged(_) => Status::aborted(error.to_string()),
+        ServeError::BadState(_) => Status::data_loss(error.to_string()),
         ServeError::NoRoom(_) => Status::resource_exhausted(error.to_string()),
         ServeError::Stopped(_) => Status::unavailable(error.to_string()),
     }

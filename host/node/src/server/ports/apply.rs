@@ -5,7 +5,7 @@
 use std::sync::mpsc;
 
 use synod_consensus::{Applier, CommittedEntry, CommittedPayload, EntryId};
-use synod_machine::{Draft, Fatal};
+use synod_machine::{Draft, Fatal, StateView};
 use synod_service::ports::Store;
 use synod_service::{Executor, MachineReplica};
 use synod_storage::StateStore;
@@ -95,6 +95,10 @@ fn restored(executor: &mut NodeExecutor, rows: &Rows) -> Result<(), Fatal> {
 impl Applier for ApplyThread {
     async fn apply(&self, entries: Vec<CommittedEntry>) -> Result<(), Fatal> {
         self.run(Work::Apply(entries)).await
+    }
+
+    fn verify(&self, rows: &impl StateView) -> Result<(), String> {
+        synod_machine::verify(rows).map_err(|error| error.0)
     }
 
     async fn restored(&self) -> Result<(), Fatal> {

@@ -1,6 +1,7 @@
 //! Unit tests of `generation`: what RocksDB says of what is on disk.
 use super::*;
 use crate::RocksOptions;
+use crate::mark::encode_mark;
 use synod_machine::Table;
 
 fn directory(root: &std::path::Path) -> Directory {

@@ -1,13 +1,14 @@
 //! Writing while the disk may be full: what lacks space waits for it, and says so. New work is to
 //! be refused before that, while a reserve is left for what was taken in, for votes and for purges.
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rocksdb::WriteBatch;
 
 use super::Shared;
 use crate::StorageError;
+use crate::budget::Budget;
 
 /// How often a full disk is tried again.
 const FULL_RETRY: Duration = Duration::from_millis(200);
@@ -88,16 +89,6 @@ impl Shared {
         }
     }
 
-    /// Refuses what would leave less than the reserve free.
-    pub(crate) fn room_for(&self, bytes: u64) -> Result<(), StorageError> {
-        match self.directory.free_bytes() {
-            Some(free) if free.saturating_sub(self.reserve_bytes) < bytes => {
-                Err(StorageError::Full { path: self.directory.root.clone() })
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Looks how much is free, and notes whether new work is to be refused.
     pub(crate) fn look_at_space(&self) {
         let Some(free) = self.directory.free_bytes() else { return };
@@ -119,6 +110,10 @@ impl Shared {
         self.short.load(Ordering::Relaxed) || self.log_full.load(Ordering::Relaxed)
     }
 
+    fn promised(&self) -> MutexGuard<'_, u64> {
+        self.promised.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lacks_space(&self, full: &AtomicBool) {
         if !full.swap(true, Ordering::Relaxed) {
             tracing::error!(path = %self.directory.root.display(), "the disk is full; writes wait for space");
@@ -136,5 +131,26 @@ impl Shared {
         let closing = state.closing
             || self.space.wait_timeout(state, FULL_RETRY).unwrap_or_else(PoisonError::into_inner).0.closing;
         if closing { Err(StorageError::Full { path: self.directory.root.clone() }) } else { self.usable() }
+    }
+}
+
+impl Budget for Shared {
+    fn reserve(&self, bytes: u64) -> Result<(), StorageError> {
+        let mut promised = self.promised();
+        let taken = self.reserve_bytes.saturating_add(*promised);
+        match self.directory.free_bytes() {
+            Some(free) if free.saturating_sub(taken) < bytes => {
+                Err(StorageError::Full { path: self.directory.root.clone() })
+            }
+            _ => {
+                *promised += bytes;
+                Ok(())
+            }
+        }
+    }
+
+    fn release(&self, bytes: u64) {
+        let mut promised = self.promised();
+        *promised = promised.checked_sub(bytes).expect("only what was promised is given back");
     }
 }

@@ -1,17 +1,12 @@
 //! Raft's frames on the connections to the other members: votes, entries, snapshots, transfers.
 use bytes::Bytes;
 use futures::StreamExt;
-use futures::channel::mpsc;
 use futures::stream::BoxStream;
-use synod_api::peer::{Frame, SnapshotChunk};
-use synod_consensus::{OutgoingSnapshot, Peer, PeerError, PeerNetwork};
-use tokio::io::AsyncReadExt;
+use synod_api::peer::Frame;
+use synod_consensus::{Peer, PeerError, PeerNetwork};
 use tonic::Status;
 
-use super::{CHUNK_BYTES, Peers, Way};
-
-/// Chunks of a snapshot that are read ahead of the network.
-const CHUNKS_AHEAD: usize = 8;
+use super::{Peers, Way};
 
 impl Peers {
     fn way_to(&self, peer: &Peer) -> Result<Way, PeerError> {
@@ -48,56 +43,27 @@ impl PeerNetwork for Peers {
         Ok(answers.map(payload).boxed())
     }
 
-    async fn snapshot(
+    async fn offer_snapshot(&self, peer: &Peer, header: Bytes) -> Result<Bytes, PeerError> {
+        let mut way = self.way_to(peer)?;
+        let answer = way.client.offer_snapshot(self.frame(peer.id, header)).await;
+        way.noted(answer).map(|frame| frame.into_inner().payload).map_err(peer_error)
+    }
+
+    async fn send_snapshot(
         &self,
         peer: &Peer,
-        header: Bytes,
-        snapshot: OutgoingSnapshot,
+        frames: BoxStream<'static, Bytes>,
     ) -> Result<Bytes, PeerError> {
-        let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
-        let route = self.identity.route(peer.id);
-        let first = SnapshotChunk {
-            route: Some(route),
-            header,
-            total_bytes: snapshot.file.length_bytes,
-            ..SnapshotChunk::default()
-        };
-        let reading = read_chunks(first, snapshot, sender);
+        let frames = self.frames(peer.id, frames);
         let mut way = self.way_to(peer)?;
-        let (answer, read) = futures::join!(way.client.snapshot(chunks), reading);
-        let answer = way.noted(answer).map(|frame| frame.into_inner().payload).map_err(peer_error);
-        read.map_err(|error| PeerError::Failed(format!("the snapshot cannot be read: {error}")))?;
-        answer
+        let answer = way.client.send_snapshot(frames).await;
+        way.noted(answer).map(|frame| frame.into_inner().payload).map_err(peer_error)
     }
 
     async fn transfer_leader(&self, peer: &Peer, request: Bytes) -> Result<Bytes, PeerError> {
         let mut way = self.way_to(peer)?;
         let answer = way.client.transfer_leader(self.frame(peer.id, request)).await;
         way.noted(answer).map(|frame| frame.into_inner().payload).map_err(peer_error)
-    }
-}
-
-/// Reads the file into `sender`, chunk by chunk; stops early when nobody receives any more.
-async fn read_chunks(
-    first: SnapshotChunk,
-    snapshot: OutgoingSnapshot,
-    mut sender: mpsc::Sender<SnapshotChunk>,
-) -> std::io::Result<()> {
-    use futures::SinkExt;
-    let mut file = tokio::fs::File::open(&snapshot.file.path).await?;
-    let mut chunk = first;
-    let mut offset = 0;
-    loop {
-        let mut data = Vec::with_capacity(CHUNK_BYTES);
-        let length = (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut data).await? as u64;
-        (chunk.offset, chunk.crc32) = (offset, crc32fast::hash(&data));
-        offset += length;
-        (chunk.data, chunk.last) = (data.into(), offset >= snapshot.file.length_bytes || length == 0);
-        let last = chunk.last;
-        if sender.send(chunk).await.is_err() || last {
-            return Ok(());
-        }
-        chunk = SnapshotChunk::default();
     }
 }
 
@@ -108,6 +74,7 @@ fn peer_error(status: Status) -> PeerError {
         | tonic::Code::DeadlineExceeded
         | tonic::Code::Cancelled
         | tonic::Code::ResourceExhausted => PeerError::Unreachable(message),
+        tonic::Code::DataLoss => PeerError::BadSnapshot(message),
         _ => PeerError::Failed(message),
     }
 }
