@@ -14,6 +14,11 @@ impl Dice {
         Self(seed)
     }
 
+    /// One that is the same each time.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// A number below `n`.
     pub fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

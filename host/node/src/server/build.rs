@@ -28,6 +28,8 @@ use crate::settings::{ServerOptions, StartError};
 
 /// Share of the entries between two compactions that stay in the log behind one.
 const KEEP_OF_COMPACTION: u64 = 5;
+/// Share of the log's limit after which it is compacted.
+const COMPACTION_OF_LIMIT: u64 = 4;
 
 /// A member that runs, before its ports are served.
 pub(super) struct Built {
@@ -134,6 +136,8 @@ pub(super) fn raft_settings(options: &ServerOptions) -> Result<Settings, BadSett
             .max(options.election_max_ms.saturating_mul(5) / 2),
         replication_idle_timeout_ms: defaults.replication_idle_timeout_ms.max(options.election_max_ms),
         compaction_entries: options.snapshot_entries,
+        compaction_bytes: defaults.compaction_bytes.min(options.log_limit_bytes / COMPACTION_OF_LIMIT),
+        log_limit_bytes: options.log_limit_bytes,
         log_entries_to_keep: kept,
         purge_batch_entries: defaults.purge_batch_entries.min(kept.max(1)),
         ..defaults

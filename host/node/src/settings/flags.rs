@@ -47,6 +47,7 @@ const HEARTBEAT_MS: u64 = 100;
 const ELECTION_MIN_MS: u64 = 400;
 const ELECTION_MAX_MS: u64 = 600;
 const SNAPSHOT_ENTRIES: u64 = 50_000;
+const LOG_LIMIT_MIB: u16 = 2_048;
 const BLOCK_CACHE_MIB: u16 = 160;
 const WRITE_BUFFER_MIB: u16 = 128;
 const OPEN_FILES: u16 = 512;
@@ -97,6 +98,10 @@ pub(crate) struct Settings {
     /// Entries after which a snapshot is made and the log purged [default: 50000].
     #[arg(long, value_name = "N")]
     pub(crate) snapshot_entries: Option<u64>,
+    /// Most of the log that is kept for members that are slow or receive a snapshot, in MiB: beyond it
+    /// they get a newer snapshot [default: 2048].
+    #[arg(long, value_name = "MIB")]
+    pub(crate) log_limit_mib: Option<u16>,
     /// Memory for what was read of the disk, in MiB [default: 160].
     #[arg(long, value_name = "MIB")]
     pub(crate) block_cache_mib: Option<u16>,
@@ -167,6 +172,7 @@ impl Settings {
             election_min_ms: self.election_min_ms.or(file.election_min_ms),
             election_max_ms: self.election_max_ms.or(file.election_max_ms),
             snapshot_entries: self.snapshot_entries.or(file.snapshot_entries),
+            log_limit_mib: self.log_limit_mib.or(file.log_limit_mib),
             block_cache_mib: self.block_cache_mib.or(file.block_cache_mib),
             write_buffer_mib: self.write_buffer_mib.or(file.write_buffer_mib),
             open_files: self.open_files.or(file.open_files),
@@ -230,6 +236,12 @@ impl Settings {
             election_min_ms: self.election_min_ms.unwrap_or(ELECTION_MIN_MS),
             election_max_ms: self.election_max_ms.unwrap_or(ELECTION_MAX_MS),
             snapshot_entries: self.snapshot_entries.unwrap_or(SNAPSHOT_ENTRIES),
+            log_limit_bytes: u64::from(at_least(
+                "log-limit-mib",
+                self.log_limit_mib,
+                LOG_LIMIT_MIB,
+                LEAST_MIB,
+            )?) * MIB as u64,
             block_cache_bytes: at_least("block-cache-mib", self.block_cache_mib, BLOCK_CACHE_MIB, LEAST_MIB)?
                 as usize
                 * MIB,

@@ -39,6 +39,8 @@ pub(crate) struct ServerOptions {
     pub(crate) election_max_ms: u64,
     /// Entries after which a snapshot is made and the log purged.
     pub(crate) snapshot_entries: u64,
+    /// Most of the log that is kept for members that are behind, in bytes.
+    pub(crate) log_limit_bytes: u64,
     /// Memory for blocks of table files, in bytes.
     pub(crate) block_cache_bytes: usize,
     /// Memory for what is not in table files yet, in bytes.
