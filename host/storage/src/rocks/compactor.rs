@@ -67,15 +67,15 @@ impl Compactor {
 
 /// Brings the stretch's deletions to disk, and merges them with all that they delete. The lowest
 /// level is compacted, too: a file that overlaps no other is only moved there, deletions and all.
-fn compact(shared: &Shared, generation: &Generation, stretch: &Stretch) -> Result<(), StorageError> {
+fn compact(shared: &Arc<Shared>, generation: &Generation, stretch: &Stretch) -> Result<(), StorageError> {
     let full = || StorageError::Full { path: shared.directory.root.clone() };
     let (begin, end) = tables::bounds(stretch.table, &stretch.from, &stretch.to);
-    shared.room_for(generation.bytes_to_compact(&begin, &end)?)?;
+    drop(shared.take_room(generation.bytes_to_compact(&begin, &end)?)?);
     keeper::flush(shared, generation)?;
     if shared.is_state_full() {
         return Err(full());
     }
-    shared.room_for(generation.bytes_to_compact(&begin, &end)?)?;
+    let _room = shared.take_room(generation.bytes_to_compact(&begin, &end)?)?;
     let mut options = CompactOptions::default();
     options.set_exclusive_manual_compaction(false);
     options.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);

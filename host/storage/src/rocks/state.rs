@@ -13,11 +13,9 @@ use super::install::RocksIncoming;
 use super::keeper;
 use super::options::LAYOUT;
 use super::ranges::Ranges;
-use super::shared::Shared;
 use super::store::RocksStore;
 use super::tables::{RowIterator, with_key};
 use super::walk::{Hints, Walk};
-use crate::budget::{Budget, Reservation};
 use crate::mark::encode_mark;
 use crate::snapshot::OwnedFolder;
 use crate::{AppliedMark, Checkpoint, LogStore, Manifest, Receiving, StateStore, StorageError, Verify};
@@ -165,8 +163,7 @@ impl StateStore for RocksStore {
     fn checkpoint(&self) -> Result<Checkpoint, StorageError> {
         let (inner, shared) = (self.inner(), self.shared());
         shared.usable()?;
-        let budget: Arc<dyn Budget> = Arc::<Shared>::clone(shared);
-        let _flushed = Reservation::new(&budget, inner.prepared.flush_bytes)?;
+        let _flushed = shared.take_room(inner.prepared.flush_bytes)?;
         let generation = Arc::clone(&inner.generation());
         let number = inner.checkpoints.fetch_add(1, Ordering::Relaxed);
         let folder = OwnedFolder(shared.directory.snapshots.join(format!("sent-{number}")));

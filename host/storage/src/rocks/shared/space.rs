@@ -1,14 +1,14 @@
 //! Writing while the disk may be full: what lacks space waits for it, and says so. New work is to
 //! be refused before that, while a reserve is left for what was taken in, for votes and for purges.
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rocksdb::WriteBatch;
 
 use super::Shared;
 use crate::StorageError;
-use crate::budget::Budget;
+use crate::budget::{Budget, Reservation};
 
 /// How often a full disk is tried again.
 const FULL_RETRY: Duration = Duration::from_millis(200);
@@ -87,6 +87,12 @@ impl Shared {
         } else if self.is_state_full() {
             self.has_space(&self.state_full);
         }
+    }
+
+    /// Takes so much of the disk for somebody who is about to write it.
+    pub(crate) fn take_room(self: &Arc<Self>, bytes: u64) -> Result<Reservation, StorageError> {
+        let budget: Arc<dyn Budget> = Arc::<Self>::clone(self);
+        Reservation::new(&budget, bytes)
     }
 
     /// Looks how much is free, and notes whether new work is to be refused.
