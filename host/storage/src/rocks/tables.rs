@@ -96,10 +96,6 @@ impl RowIterator {
         with_key(self.table, key, |key| self.rows.step(|rows| rows.seek_for_prev(key)));
     }
 
-    pub(crate) fn seek_to_first(&mut self) {
-        self.rows.step(|rows| rows.seek_to_first());
-    }
-
     pub(crate) fn seek_to_last(&mut self) {
         self.rows.step(|rows| rows.seek_to_last());
     }
