@@ -4,6 +4,7 @@
 //! The short form has a state of some megabytes, `make soak WHAT=catching_up` one of 2 GB; there
 //! the log's limit, the members' memory and how long it took are told, too.
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use synod_api::v1::Role;
@@ -114,10 +115,10 @@ async fn a_member_catches_up_from_nothing_while_clients_write_though_it_is_kille
         eprintln!("killed with {} MiB after {:?}", has / MIB, begun.elapsed());
         cluster.start_with(lost, &REPLACE);
     }
-    let mut log_bytes = 0;
+    let log_bytes = AtomicU64::new(0);
     let leader = cluster.leader_except(lost).await;
     until("the member to have its vote", form.patience, || async {
-        log_bytes = log_bytes.max(length(&cluster.members[leader].data.join("log")));
+        log_bytes.fetch_max(length(&cluster.members[leader].data.join("log")), Ordering::Relaxed);
         let role = cluster.status(lost).await?.role();
         matches!(role, Role::Follower | Role::Leader).then_some(())
     })
@@ -128,7 +129,7 @@ async fn a_member_catches_up_from_nothing_while_clients_write_though_it_is_kille
     let rate = written as f64 / begun.elapsed().as_secs_f64();
     eprintln!(
         "caught up after {took:?}, under {rate:.0} writes/s; the leader's log: {} MiB",
-        log_bytes / MIB
+        log_bytes.into_inner() / MIB
     );
     cluster.ready().await;
     for member in 0..3 {

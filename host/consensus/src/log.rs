@@ -17,7 +17,7 @@ use openraft::LogState;
 use openraft::async_runtime::OneshotSender;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 use openraft::type_config::TypeConfigExt;
-use synod_storage::{Flushed, LogRecord, LogStore, StorageError};
+use synod_storage::{Flushed, LogStore, StorageError};
 
 use crate::codec;
 use crate::error::storage_io;
