@@ -39,6 +39,11 @@ use crate::types::{MemberInfo, Types};
 /// were purged. A heartbeat may be one.
 const STARVED_REQUESTS: u32 = 3;
 
+/// Waits before it is told that no stream could be opened: openraft opens the next one at once, as
+/// long as something is written.
+const FIRST_DELAY: Duration = Duration::from_millis(10);
+const LONGEST_DELAY: Duration = Duration::from_millis(500);
+
 /// Tells the index up to which the log was purged.
 pub(crate) type Purged = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
 
@@ -138,6 +143,7 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> RaftNetworkFactory<Types<R
             idle_timeout: self.idle_timeout,
             purged: self.purged.clone(),
             retention: self.retention.clone(),
+            refusals: 0,
             is_there: true,
             types: std::marker::PhantomData,
         }
@@ -151,6 +157,8 @@ pub(crate) struct Connection<RT: AsyncRuntime, S, N> {
     idle_timeout: Duration,
     purged: Purged,
     pub(crate) retention: Arc<Retention<RT>>,
+    /// How often in a row no stream of entries could be opened.
+    refusals: u32,
     /// Whether the peer answered when it was sent a snapshot last.
     pub(crate) is_there: bool,
     types: std::marker::PhantomData<fn() -> (RT, S)>,
@@ -303,7 +311,19 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetStreamAppend<Types<RT>>
         Box::pin(async move {
             let limit = self.idle_timeout.max(option.soft_ttl());
             let peer = &self.peer;
-            let answers = within::<RT, _>(peer, limit, self.network.append(peer, requests.boxed())).await?;
+            let answers = within::<RT, _>(peer, limit, self.network.append(peer, requests.boxed())).await;
+            let answers = match answers {
+                Ok(answers) => {
+                    self.refusals = 0;
+                    answers
+                }
+                Err(error) => {
+                    let delay = FIRST_DELAY * 2_u32.saturating_pow(self.refusals);
+                    self.refusals = self.refusals.saturating_add(1);
+                    Types::<RT>::sleep(delay.min(LONGEST_DELAY)).await;
+                    return Err(error);
+                }
+            };
             let results = stream::unfold(Some((answers, unanswered, starved)), move |open| async move {
                 let (mut answers, unanswered, starved) = open?;
                 let answer = next_answer(&mut answers, &unanswered, limit, peer).await?;

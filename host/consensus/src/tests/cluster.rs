@@ -98,6 +98,8 @@ pub(super) struct Hub<D: Disk> {
     /// Whether the frames of snapshots pass that follow the header.
     pub(super) snapshots_pass: watch::Sender<bool>,
     pub(super) snapshots_sent: AtomicUsize,
+    /// Attempts to reach a member that was not there.
+    pub(super) refused: AtomicUsize,
 }
 
 /// One member's end of the hub.
@@ -121,7 +123,10 @@ impl<D: Disk> Link<D> {
     fn reach(&self, peer: &Peer) -> Result<TestRaft<D>, PeerError> {
         let there =
             self.works(peer.id).then(|| self.hub.members.lock().unwrap().get(&peer.id).cloned()).flatten();
-        there.ok_or_else(|| PeerError::Unreachable(format!("member {} is not there", peer.id)))
+        there.ok_or_else(|| {
+            self.hub.refused.fetch_add(1, Ordering::SeqCst);
+            PeerError::Unreachable(format!("member {} is not there", peer.id))
+        })
     }
 }
 
@@ -211,6 +216,7 @@ impl<D: Disk> Cluster<D> {
             break_next_snapshot: AtomicUsize::new(usize::MAX),
             snapshots_pass: watch::Sender::new(true),
             snapshots_sent: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
         };
         let disks = (1..=count).map(|id| (MemberId(id), D::blank())).collect();
         Self { hub: Arc::new(hub), disks, appliers: BTreeMap::new(), settings }

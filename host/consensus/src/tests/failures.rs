@@ -27,6 +27,28 @@ async fn a_broken_applier_stops_its_member_and_not_the_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_is_gone_is_tried_a_few_times_a_second_however_much_is_written() {
+    let mut cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    cluster.write("a").await;
+    let gone = MemberId(cluster.leader().await.id().0 % 3 + 1);
+    cluster.stop(gone).await;
+    cluster.hub.refused.store(0, Ordering::SeqCst);
+    let begun = std::time::Instant::now();
+    let mut written = 0;
+    while begun.elapsed() < std::time::Duration::from_secs(2) {
+        cluster.write("b").await;
+        written += 1;
+    }
+    let (tried, seconds) = (cluster.hub.refused.load(Ordering::SeqCst), begun.elapsed().as_secs_f64());
+    assert!(written > 200, "{written} entries");
+    assert!((tried as f64) < 20.0 * seconds, "tried {tried} times in {seconds} s, with {written} entries");
+    cluster.start(gone).await;
+    let last = cluster.write("c").await;
+    cluster.applied_everywhere(last).await;
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_disk_stops_its_member_and_not_the_cluster() {
     let mut cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
     cluster.write("a").await;
