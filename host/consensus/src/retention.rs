@@ -89,10 +89,12 @@ impl Meter {
     }
 }
 
+/// By receiver: the entry of its snapshot, and until when the log stays for it.
+type Holds<RT> = BTreeMap<u64, (u64, InstantOf<Types<RT>>)>;
+
 /// What is kept for whom. One per member.
 pub(crate) struct Retention<RT: AsyncRuntime> {
-    /// By receiver: the entry of its snapshot, and until when.
-    holds: Mutex<BTreeMap<u64, (u64, InstantOf<Types<RT>>)>>,
+    holds: Mutex<Holds<RT>>,
     /// The lowest index that nobody may count on any more, + 1.
     gone: AtomicU64,
 }
@@ -107,8 +109,8 @@ impl<RT: AsyncRuntime> Retention<RT> {
         self.holds().insert(peer, (index, Types::<RT>::now() + time));
     }
 
-    /// Holds the log until it is known whether `peer` is there at all; does nothing if it is held for
-    /// it already. Gives back whether it was not.
+    /// Holds the log until it is known whether `peer` is there at all; does nothing if it is held
+    /// for it already. Gives back whether it was not.
     pub(crate) fn hold_first(&self, peer: u64, index: u64, time: Duration) -> bool {
         let mut holds = self.holds();
         let is_first = !holds.contains_key(&peer);
@@ -127,7 +129,7 @@ impl<RT: AsyncRuntime> Retention<RT> {
         index < self.gone.load(Ordering::Acquire)
     }
 
-    fn holds(&self) -> MutexGuard<'_, BTreeMap<u64, (u64, InstantOf<Types<RT>>)>> {
+    fn holds(&self) -> MutexGuard<'_, Holds<RT>> {
         self.holds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -72,8 +72,8 @@ pub struct Settings {
     /// Bytes after which the log is compacted whatever the number of its entries is; so many of the
     /// newest stay. The log thus takes two to three times as many on disk, if no peer is slow.
     pub compaction_bytes: u64,
-    /// Most bytes that the log keeps for peers that are slow and for who receives a snapshot; beyond
-    /// them such a peer gets a newer snapshot.
+    /// Most bytes that the log keeps for peers that are slow and for who receives a snapshot;
+    /// beyond them such a peer gets a newer snapshot.
     pub log_limit_bytes: u64,
     /// Entries that stay in the log behind a compaction, for members that were away for a while.
     pub log_entries_to_keep: u64,

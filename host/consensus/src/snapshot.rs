@@ -102,8 +102,8 @@ impl<RT: AsyncRuntime, S: StateStore> SnapshotSource<RT, S> {
         Ok(checkpoint)
     }
 
-    /// Gives up what is kept if the log, which begins with `first`, does not go on from it, or if it
-    /// is in the way.
+    /// Gives up what is kept if the log, which begins with `first`, does not go on from it, or if
+    /// it is in the way.
     pub(crate) async fn let_go(&self, first: u64) {
         let mut kept = self.kept.lock().await;
         let Some(present) = kept.as_ref() else { return };

@@ -2,8 +2,8 @@
 //! for what changes it.
 //!
 //! The store *is* the snapshot: "building a snapshot" flushes the state and names how far it is on
-//! disk, and its files get names of their own when a member needs them. The log is never purged beyond that, so
-//! after a crash it runs again what the state lost.
+//! disk, and its files get names of their own when a member needs them. The log is never purged
+//! beyond that, so after a crash it runs again what the state lost.
 use std::io;
 use std::sync::Arc;
 

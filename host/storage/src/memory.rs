@@ -5,7 +5,8 @@
 //! [`MemoryStore::sync`], and a commit is durable with a flush that is queued behind it
 //! ([`MemoryStore::manual`]); [`MemoryStore::crash`] forgets what was not synced, and the state
 //! goes back to the last flush. Snapshots are files, as with RocksDB, which the
-//! other twin cannot read. It never waits: with a full disk, appends are held back and commits go on.
+//! other twin cannot read. It never waits: with a full disk, appends are held back and commits go
+//! on.
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -98,8 +98,8 @@ pub(crate) struct Settings {
     /// Entries after which a snapshot is made and the log purged [default: 50000].
     #[arg(long, value_name = "N")]
     pub(crate) snapshot_entries: Option<u64>,
-    /// Most of the log that is kept for members that are slow or receive a snapshot, in MiB: beyond it
-    /// they get a newer snapshot [default: 2048].
+    /// Most of the log that is kept for members that are slow or receive a snapshot, in MiB: beyond
+    /// it they get a newer snapshot [default: 2048].
     #[arg(long, value_name = "MIB")]
     pub(crate) log_limit_mib: Option<u16>,
     /// Memory for what was read of the disk, in MiB [default: 160].
