@@ -1,7 +1,7 @@
 //! The data directory: `FORMAT` says which version of this layout it has, `log/` and
 //! `state-NUMBER/` are RocksDB's, `WATERMARK` says how far the log is, `snapshots/` holds those
-//! that are sent, which no crash survives, and in `received/` what has arrived of one. `LOCK` keeps a
-//! second process out.
+//! that are sent, which no crash survives, and in `received/` what has arrived of one. `LOCK` keeps
+//! a second process out.
 //!
 //! `FORMAT` is a file of its own because opening RocksDB already changes it: a directory of a newer
 //! version must be refused before. It also says whether the databases are still being created: then
