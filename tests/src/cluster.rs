@@ -10,6 +10,7 @@ use synod_client::{Client, Follow, Options};
 use tempfile::TempDir;
 
 use crate::binary::synod;
+use crate::proxy::{Link, Proxy};
 use crate::wait::until;
 
 /// How long anything that has to happen may take on a busy machine.
@@ -28,6 +29,8 @@ pub struct Process {
     pub data: PathBuf,
     log: PathBuf,
     child: Option<Child>,
+    /// Where it listens for its peers, and what carries them there, if it is behind a proxy.
+    behind: Option<(String, Proxy)>,
 }
 
 /// A cluster. Its processes are killed and its folder is removed when it is dropped, unless a test
@@ -68,10 +71,30 @@ impl Cluster {
                     log: folder.path().join(format!("{name}.log")),
                     name,
                     child: None,
+                    behind: None,
                 }
             })
             .collect();
         Self { members, flags: flags.iter().map(|flag| (*flag).to_owned()).collect(), folder: Some(folder) }
+    }
+
+    /// The same, each behind a proxy whose link can be changed.
+    pub fn with_proxies(size: usize, flags: &[&str]) -> Self {
+        let mut cluster = Self::new(size, flags);
+        for (member, listens) in cluster.members.iter_mut().zip(free_addresses(size)) {
+            let proxy = Proxy::start(&member.peer_address, &listens);
+            member.behind = Some((listens, proxy));
+        }
+        cluster
+    }
+
+    /// Changes how the other members reach a member.
+    ///
+    /// # Panics
+    /// When it is not behind a proxy.
+    pub fn link(&self, n: usize, link: Link) {
+        let (_, proxy) = self.members[n].behind.as_ref().expect("the member is behind a proxy");
+        proxy.set(link);
     }
 
     /// A cluster that runs, is formed, and has its bundled recipes.
@@ -117,6 +140,9 @@ impl Cluster {
             "--peers",
             peers,
         ]);
+        if let Some((listens, _)) = &member.behind {
+            command.args(["--peer-addr", listens]);
+        }
         command.arg("--data").arg(&member.data).args(&self.flags).args(flags);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         member.child = Some(command.spawn().expect("the binary can be started"));

@@ -7,6 +7,7 @@ pub mod binary;
 pub mod cluster;
 pub mod command;
 pub mod dice;
+pub mod proxy;
 pub mod recipes;
 pub mod source;
 pub mod wait;

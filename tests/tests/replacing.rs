@@ -1,13 +1,14 @@
 //! Members lose their folders and are replaced, while clients write: in every order, half caught
-//! up, killed, wiped again, and with others that stand still. Nothing acknowledged is lost, and an
-//! old id never comes back.
+//! up, killed, wiped again, with others that stand still, and with links that freeze or are cut.
+//! Nothing acknowledged is lost, and an old id never comes back.
 //!
 //! The short form has a few random rounds, `make soak WHAT=replacing` 200.
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use synod_api::v1::Role;
 use synod_tests::cluster::{Cluster, PATIENCE};
 use synod_tests::dice::Dice;
+use synod_tests::proxy::Link;
 use synod_tests::wait::until;
 use synod_tests::writers::{Writers, check, read_all};
 
@@ -44,7 +45,7 @@ async fn lose_and_replace(cluster: &mut Cluster, dice: &mut Dice, lost: usize) {
     for _ in 0..dice.below(3) {
         wait(dice, 1_500).await;
         let other = (lost + 1 + dice.below(2) as usize) % 3;
-        match dice.below(4) {
+        match dice.below(6) {
             0 => {
                 cluster.kill(lost);
                 cluster.start_with(lost, &REPLACE);
@@ -62,22 +63,49 @@ async fn lose_and_replace(cluster: &mut Cluster, dice: &mut Dice, lost: usize) {
                 wait(dice, 1_500).await;
                 cluster.resume(other);
             }
+            3 | 4 => {
+                let member = dice.below(3) as usize;
+                cluster.link(member, if dice.below(2) == 0 { Link::Cut } else { Link::Frozen });
+                wait(dice, 2_500).await;
+                cluster.link(member, Link::Open);
+            }
             _ => {
                 cluster.kill(other);
                 cluster.start(other);
             }
         }
     }
-    if !cluster.runs(lost) {
-        eprintln!("{}", cluster.log(lost));
+    gets_its_vote(cluster, lost).await;
+}
+
+/// Waits until a replacement has its vote. If the one before it got it in the moment in which its
+/// folder was lost, the new one is refused, and does what it is told: it begins again.
+async fn gets_its_vote(cluster: &mut Cluster, lost: usize) {
+    let (begun, mut refused) = (Instant::now(), false);
+    while begun.elapsed() < PATIENCE * 2 {
+        let role = cluster.status(lost).await.map(|status| status.role());
+        if matches!(role, Some(Role::Follower | Role::Leader)) {
+            return cluster.ready().await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if !cluster.runs(lost) {
+            let status = cluster.exited(lost).await;
+            assert_eq!((status.code(), refused), (Some(USAGE), false), "{}", cluster.log(lost));
+            assert!(cluster.log(lost).contains("it was replaced already. Move this folder away"));
+            refused = true;
+            cluster.wipe(lost);
+            cluster.start_with(lost, &REPLACE);
+        }
     }
-    has_its_vote(cluster, lost).await;
+    panic!("the member got no vote within {:?}: {}", PATIENCE * 2, cluster.log(lost));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_while_members_lose_their_folders_in_turn() {
     let mut dice = Dice::seeded();
-    let mut cluster = Cluster::started(3, &FLAGS).await;
+    let mut cluster = Cluster::with_proxies(3, &FLAGS);
+    (0..3).for_each(|member| cluster.start(member));
+    cluster.ready().await;
     let writers = Writers::start(cluster.clients(WRITERS).await);
     for round in 0..rounds() {
         let leader = cluster.leader().await;

@@ -92,6 +92,8 @@ impl<S: StateStore> Applier for Rows<S> {
 pub(super) struct Hub<D: Disk> {
     members: Mutex<BTreeMap<MemberId, TestRaft<D>>>,
     cut: Mutex<BTreeSet<MemberId>>,
+    /// Milliseconds that each request of a new stream to a member takes.
+    slow: Mutex<BTreeMap<MemberId, u64>>,
     pub(super) damage_next_snapshot: AtomicBool,
     /// So many frames of the next snapshot arrive, then the link breaks.
     pub(super) break_next_snapshot: AtomicUsize,
@@ -152,7 +154,12 @@ impl<D: Disk> PeerNetwork for Link<D> {
         requests: BoxStream<'static, Bytes>,
     ) -> Result<BoxStream<'static, Result<Bytes, PeerError>>, PeerError> {
         let (there, here, to) = (self.clone(), self.clone(), peer.id);
+        let slowness_ms = self.hub.slow.lock().unwrap().get(&to).copied().unwrap_or(0);
         let requests = requests.take_while(move |_| future::ready(there.works(to)));
+        let requests = requests.then(move |request| async move {
+            tokio::time::sleep(Duration::from_millis(slowness_ms)).await;
+            request
+        });
         let answers = self.reach(peer)?.serve_append(requests).map(move |answer| {
             if here.works(to) {
                 answer.map_err(failed)
@@ -212,6 +219,7 @@ impl<D: Disk> Cluster<D> {
         let hub = Hub {
             members: Mutex::default(),
             cut: Mutex::default(),
+            slow: Mutex::default(),
             damage_next_snapshot: AtomicBool::new(false),
             break_next_snapshot: AtomicUsize::new(usize::MAX),
             snapshots_pass: watch::Sender::new(true),
@@ -264,6 +272,11 @@ impl<D: Disk> Cluster<D> {
 
     pub(super) fn heal(&self, id: MemberId) {
         self.hub.cut.lock().unwrap().remove(&id);
+    }
+
+    /// Has each request to a member take so long, once its present streams have ended.
+    pub(super) fn slow(&self, id: MemberId, milliseconds: u64) {
+        self.hub.slow.lock().unwrap().insert(id, milliseconds);
     }
 
     pub(super) fn raft(&self, id: MemberId) -> TestRaft<D> {

@@ -181,6 +181,41 @@ async fn beyond_its_limit_the_log_goes_and_a_receiver_gets_a_newer_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_follower_never_grows_the_log_beyond_its_limit() {
+    let settings = Settings {
+        compaction_bytes: 64 * 1_024,
+        log_limit_bytes: 256 * 1_024,
+        replication_batch_entries: 2,
+        log_entries_to_keep: 20,
+        ..short_log()
+    };
+    let mut cluster = Cluster::<InMemory>::of_three(settings).await;
+    let slow = MemberId(cluster.leader().await.id().0 % 3 + 1);
+    cluster.stop(slow).await;
+    cluster.slow(slow, 200);
+    cluster.start(slow).await;
+    let long = "x".repeat(4_096);
+    let (mut longest, mut behind) = (0, 0);
+    for _ in 0..600 {
+        cluster.write(&long).await;
+        let status = cluster.leader().await.status();
+        let last = status.last_log_index.unwrap();
+        longest = longest.max(last - status.purged.map_or(0, |id| id.index));
+        behind = behind.max(last - cluster.raft(slow).status().last_log_index.unwrap_or(0));
+        tokio::time::sleep(std::time::Duration::from_millis(4)).await;
+    }
+    assert!(behind > 50, "the follower is slow: {behind} entries behind at most");
+    assert!(longest > 45, "the log is kept for a slow follower: {longest} entries at most");
+    assert!(longest < 64 + 64, "of 64 entries for 256 KiB there were {longest}");
+    cluster.slow(slow, 0);
+    let last = cluster.write("last").await;
+    cluster.applied_everywhere(last).await;
+    assert_eq!(cluster.rows(slow).len(), 601);
+    assert!(cluster.hub.snapshots_sent.load(Ordering::SeqCst) > 0);
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_few_long_entries_compact_the_log_too() {
     let settings = Settings { compaction_bytes: 64 * 1_024, ..Settings::default() };
     let cluster = Cluster::<InMemory>::of_three(settings).await;
