@@ -1,6 +1,6 @@
 //! A member's view of the log and of its peers, for operators and for decisions that need no
 //! certainty.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use openraft::metrics::RaftMetrics;
 use synod_abi::MemberId;
@@ -28,6 +28,9 @@ pub struct Status {
     pub members_at: Option<u64>,
     /// Whether two sets of voters decide together, until a change of them is finished.
     pub is_changing: bool,
+    /// Of the voters, those that are not in the first of these sets: what they vote counts only in
+    /// the second, so they stand in for nobody yet.
+    pub joining: BTreeSet<MemberId>,
     /// Members that get the log without having a vote.
     pub learners: BTreeMap<MemberId, MemberInfo>,
     /// Of a leader: how far the members are.
@@ -56,6 +59,7 @@ pub(crate) fn status_of<RT: AsyncRuntime>(metrics: &RaftMetrics<Types<RT>>) -> S
         voters: members(&mut membership.voter_ids()),
         members_at: metrics.membership_config.log_id().as_ref().map(|id| id.index),
         is_changing: membership.get_joint_config().len() > 1,
+        joining: joining(membership.get_joint_config()),
         learners: members(&mut membership.learner_ids()),
         peers: metrics.replication.as_ref().map(|replication| {
             replication
@@ -65,3 +69,12 @@ pub(crate) fn status_of<RT: AsyncRuntime>(metrics: &RaftMetrics<Types<RT>>) -> S
         }),
     }
 }
+
+/// Who is only in the later sets of voters.
+fn joining(sets: &[BTreeSet<u64>]) -> BTreeSet<MemberId> {
+    let Some((first, later)) = sets.split_first() else { return BTreeSet::new() };
+    later.iter().flatten().filter(|id| !first.contains(id)).map(|id| MemberId(*id)).collect()
+}
+
+#[cfg(test)]
+mod tests;

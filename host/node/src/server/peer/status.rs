@@ -40,6 +40,7 @@ impl Reporter {
         let status = self.raft.status();
         let term = self.raft.term_state();
         let digest = self.member.applied().digest();
+        let is_joining = status.joining.contains(&self.identity.me);
         let index = |entry: Option<EntryId>| entry.map_or(0, |entry| entry.index);
         let health = self.log.health();
         let (entries_applied, commands_applied) = self.member.applied().counts();
@@ -50,7 +51,7 @@ impl Reporter {
             name: self.identity.name.clone(),
             client_address: self.client_address.clone(),
             peer_address: self.roster.own().peer.clone(),
-            role: role(&health, self.raft.is_running(), term.role).into(),
+            role: role(&health, self.raft.is_running(), term.role, is_joining).into(),
             reachable: true,
             problem: problem(&health),
             term: term.term,
@@ -111,11 +112,14 @@ fn to_proto(counts: &Counts) -> proto::Counts {
     }
 }
 
-fn role(health: &Health, running: bool, role: RaftRole) -> Role {
+/// A member whose vote stands in for nobody's yet is called a learner: if another voter is lost
+/// now, it may not be enough.
+fn role(health: &Health, running: bool, role: RaftRole, is_joining: bool) -> Role {
     if !running || matches!(health, Health::Failed(_)) {
         return Role::Halted;
     }
     match role {
+        RaftRole::Follower if is_joining => Role::Learner,
         RaftRole::Learner => Role::Learner,
         RaftRole::Follower => Role::Follower,
         RaftRole::Candidate => Role::Candidate,
