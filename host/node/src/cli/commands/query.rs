@@ -29,13 +29,17 @@ enum Reads {
 /// Runs the query and shows its answer. `global` takes up the flags that stand among its
 /// arguments.
 pub(crate) async fn run(args: QueryArgs, global: &mut Global) -> Result<(), Failed> {
-    let (target, adapted) = own_flags(args.target, global, None)?;
+    let (target, adapted) = own_flags(args.target, global, None, &|_| true)?;
     *global = adapted;
     let consistency = match args.consistency {
         Reads::Linearizable => Consistency::Linearizable,
         Reads::Serializable => Consistency::Serializable,
     };
-    let client = global.client().await?;
-    let Some(json) = arguments(&client, &target, Kind::Query).await? else { return Ok(()) };
+    let mut client = global.client().await?;
+    let asked = global.endpoint.clone();
+    let Some(json) = arguments(&client, &target, Kind::Query, global, None).await? else { return Ok(()) };
+    if global.endpoint != asked {
+        client = global.client().await?;
+    }
     show(global.output, client.query_json(&target.space, &target.name, &json, consistency).await?)
 }

@@ -20,7 +20,7 @@ pub(crate) struct StatusArgs {
     digest_at: Option<u64>,
 }
 
-/// Shows the status; without a leader the command fails after that.
+/// Shows the status; if no majority answers or nobody leads, the command fails after that.
 pub(crate) async fn run(args: StatusArgs, global: &Global) -> Result<(), Failed> {
     let client = global.client().await?;
     if let Some(index) = args.digest_at {
@@ -32,13 +32,32 @@ pub(crate) async fn run(args: StatusArgs, global: &Global) -> Result<(), Failed>
             format!("entry {}\nchain {chain}\nstate {state}", reply.index)
         });
     }
-    let status = client.status(args.local).await?;
-    output::answer(global.output, &to_json(&status), || text(&status))?;
-    if status.leader_id == 0 {
-        return Err(Failed::new(Exit::Unavailable, "the cluster has no leader at the moment")
-            .next("writes wait for a majority of members; start those that are down"));
+    let mut status = client.status(args.local).await?;
+    let missing = if args.local { None } else { missing(&status.members) };
+    if missing.is_some() {
+        status.leader_id = 0;
     }
-    Ok(())
+    output::answer(global.output, &to_json(&status), || text(&status))?;
+    let why = missing
+        .or_else(|| (status.leader_id == 0).then(|| "the cluster has no leader at the moment".to_owned()));
+    why.map_or(Ok(()), |why| {
+        Err(Failed::new(Exit::Unavailable, why)
+            .next("writes wait for a majority of members; start those that are down"))
+    })
+}
+
+/// What a cluster lacks whose members are so: a majority that answers, or a leader among those.
+/// What the member that was asked believes may be old.
+fn missing(members: &[MemberStatus]) -> Option<String> {
+    let voters: Vec<_> = members.iter().filter(|member| member.role() != Role::Learner).collect();
+    let count = voters.len();
+    let answer = voters.iter().filter(|member| member.reachable).count();
+    if answer * 2 <= count {
+        let verb = if answer == 1 { "answers" } else { "answer" };
+        return Some(format!("{answer} of {count} members {verb}: no majority"));
+    }
+    let leads = voters.iter().any(|member| member.reachable && member.role() == Role::Leader);
+    (!leads).then(|| "no member that answers leads".to_owned())
 }
 
 fn role(member: &MemberStatus) -> &'static str {

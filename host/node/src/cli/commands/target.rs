@@ -30,6 +30,9 @@ An operation that waits for another call, such as `acquire` of a lock, needs --s
 Bytes are written as text, base64:… or @FILE. Results are JSON, with bytes as
 base64; with --output json they stand beside revision, time and member.";
 
+/// The flag that shows an entry point's arguments.
+const HELP: &str = "help";
+
 /// Longest arguments read from standard input, in bytes: no request may be longer.
 const STDIN_BYTES: u64 = synod_api::REQUEST_BYTES as u64;
 
@@ -67,16 +70,18 @@ pub(crate) enum Kind {
     Query,
 }
 
-/// Takes synod's own flags out of an operation's arguments, so that they may follow them.
-/// Flags of `within` are only taken out for a call.
+/// Takes synod's own flags out of an operation's arguments, so that they may follow them. What
+/// follows an argument that `takes_a_value` is its value, whatever it looks like. Flags of `within`
+/// are only taken out for a call.
 pub(crate) fn own_flags(
     mut target: Target,
     global: &Global,
     mut within: Option<&mut Within>,
+    takes_a_value: &dyn Fn(&str) -> bool,
 ) -> Result<(Target, Global), Failed> {
     let mut global = global.clone();
     let mut rest = Vec::with_capacity(target.rest.len());
-    let mut words = target.rest.into_iter();
+    let mut words = target.rest.into_iter().peekable();
     while let Some(word) = words.next() {
         let (flag, inline) = match word.split_once('=') {
             Some((flag, value)) if flag.starts_with("--") => (flag.to_owned(), Some(value.to_owned())),
@@ -85,7 +90,10 @@ pub(crate) fn own_flags(
         let calls = within.is_some() && matches!(flag.as_str(), "--session" | "--wait");
         let own = matches!(flag.as_str(), "--output" | "-o" | "--endpoint" | "-e" | "--timeout-ms");
         if !own && !calls {
+            let name = flag.strip_prefix("--").filter(|name| *name != HELP && inline.is_none());
+            let has_a_value = name.is_some_and(takes_a_value);
             rest.push(word);
+            rest.extend(words.next_if(|_| has_a_value));
             continue;
         }
         let value =
@@ -107,31 +115,44 @@ pub(crate) fn own_flags(
     Ok((target, global))
 }
 
-/// The arguments as JSON; none if help was asked for, which is then shown.
+/// The arguments as JSON; none if help was asked for, which is then shown. Flags of synod that only
+/// the schema tells from values are taken up by `global` and `within`.
 pub(crate) async fn arguments(
     client: &Client,
     target: &Target,
     kind: Kind,
+    global: &mut Global,
+    within: Option<&mut Within>,
 ) -> Result<Option<String>, Failed> {
-    let help = target.rest.iter().any(|word| word == "--help" || word == "-h");
     match target.rest.as_slice() {
-        [dash] if dash == "-" => {
-            let mut text = String::new();
-            let read = std::io::stdin().lock().take(STDIN_BYTES).read_to_string(&mut text);
-            read.map_err(|error| Failed::usage(format!("cannot read standard input: {error}")))?;
-            Ok(Some(text))
-        }
+        [dash] if dash == "-" => read_arguments(std::io::stdin().lock()).map(Some),
         [json] if json.trim_start().starts_with('{') => Ok(Some(json.clone())),
-        flags => {
+        _ => {
             let schema = schema_of_space(client, &target.space).await?;
             let point = find(&schema, target, kind)?;
-            if help {
+            let takes_a_value = |name: &str| args::takes_a_value(point, name);
+            let (target, adapted) = own_flags(target.clone(), global, within, &takes_a_value)?;
+            *global = adapted;
+            if args::asks_for_help(point, &target.rest) {
                 output::line(&format!("{}\n{}", schema::signature(point), point.docs.trim()))?;
                 return Ok(None);
             }
-            Ok(Some(Value::Object(args::object(point, flags)?).to_string()))
+            Ok(Some(Value::Object(args::object(point, &target.rest)?).to_string()))
         }
     }
+}
+
+/// All of `input`, which is refused if no request can be so long.
+fn read_arguments(input: impl Read) -> Result<String, Failed> {
+    let mut text = String::new();
+    let read = input.take(STDIN_BYTES + 1).read_to_string(&mut text);
+    read.map_err(|error| Failed::usage(format!("cannot read standard input: {error}")))?;
+    if text.len() as u64 > STDIN_BYTES {
+        let why =
+            format!("standard input is longer than {STDIN_BYTES} bytes, the longest that a call can be");
+        return Err(Failed::usage(why));
+    }
+    Ok(text)
 }
 
 fn find<'a>(schema: &'a Schema, target: &Target, kind: Kind) -> Result<&'a EntryPointSchema, Failed> {

@@ -13,6 +13,7 @@ use synod_client::{Answer, Json, Watch, WatchError, WatchEvent, WatchItem, Watch
 use crate::cli::io::cluster::Global;
 use crate::cli::io::fail::{Exit, Failed};
 use crate::cli::io::output::{self, Format};
+use crate::cli::io::table::printable;
 use crate::cli::values::time::utc;
 use crate::cli::values::units::count;
 
@@ -219,14 +220,6 @@ fn value(json: &str) -> Result<Value, Failed> {
     serde_json::from_str(json).map_err(|error| {
         Failed::new(Exit::Internal, format!("the member sent something that is not JSON: {error}"))
     })
-}
-
-/// A topic on one line, whatever is in it.
-fn printable(topic: &str) -> String {
-    topic
-        .chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect()
 }
 
 fn failed(args: &WatchArgs, error: WatchError) -> Failed {

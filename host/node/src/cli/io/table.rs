@@ -13,7 +13,7 @@ pub(crate) fn table<const N: usize>(
     table.load_style(NOTHING);
     table.set_header(columns.map(|column| column.trim_end_matches('>').to_owned()));
     for row in rows {
-        table.add_row(row.map(|cell| if cell.is_empty() { "-".to_owned() } else { cell }));
+        table.add_row(row.map(|cell| if cell.is_empty() { "-".to_owned() } else { printable(&cell) }));
     }
     for (index, name) in columns.into_iter().enumerate() {
         if let Some(column) = table.column_mut(index) {
@@ -24,6 +24,20 @@ pub(crate) fn table<const N: usize>(
         }
     }
     table.trim_fmt()
+}
+
+/// `text` without what steers a terminal: control characters, and those that turn the direction of
+/// writing, stand as escapes. So a row is a line, whatever somebody called something.
+pub(crate) fn printable(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
 }
 
 #[cfg(test)]

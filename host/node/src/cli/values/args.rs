@@ -78,6 +78,25 @@ pub(crate) fn object(point: &EntryPointSchema, flags: &[String]) -> Result<Map<S
     }
 }
 
+/// Whether the word after the flag `--name` is its value. That of a boolean may be left out, and
+/// then another flag follows.
+pub(crate) fn takes_a_value(point: &EntryPointSchema, name: &str) -> bool {
+    find(point, name).is_none_or(|field| !is_bool(&field.shape))
+}
+
+/// Whether help is asked for: by a flag, not by what is a value.
+pub(crate) fn asks_for_help(point: &EntryPointSchema, flags: &[String]) -> bool {
+    let mut words = flags.iter();
+    while let Some(word) = words.next() {
+        match word.strip_prefix("--") {
+            _ if word == "-h" || word == "--help" => return true,
+            Some(name) if !name.contains('=') && takes_a_value(point, name) => drop(words.next()),
+            _ => {}
+        }
+    }
+    false
+}
+
 fn find<'a>(point: &'a EntryPointSchema, flag: &str) -> Option<&'a Field> {
     let exact = point.args.iter().find(|field| field.name == flag);
     exact.or_else(|| point.args.iter().find(|field| field.name.replace('_', "-") == flag.replace('_', "-")))

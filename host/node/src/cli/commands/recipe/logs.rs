@@ -7,6 +7,7 @@ use synod_client::api::{LogLine, LogsRequest};
 use crate::cli::io::cluster::Global;
 use crate::cli::io::fail::Failed;
 use crate::cli::io::output::{self, Format};
+use crate::cli::io::table::printable;
 use crate::cli::values::names::recipe_text;
 
 /// Flags of `synod recipe logs`.
@@ -77,7 +78,7 @@ fn log_text(line: &LogLine) -> String {
         line.time_ms,
         line.space,
         recipe_text(line.recipe.as_ref()),
-        line.text
+        line.text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
     )
 }
 
