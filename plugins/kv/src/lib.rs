@@ -113,7 +113,7 @@ impl Kv {
     /// Sets the key's value.
     #[op]
     fn put(&self, cx: &mut Ctx, key: String, value: Blob) -> Result<Written, KvError> {
-        let former = self.rows.get(cx, &key);
+        let former = self.stored(cx, &key);
         self.write(cx, &key, value, former)
     }
 
@@ -126,7 +126,7 @@ impl Kv {
         expected: Revision,
         value: Blob,
     ) -> Result<Written, KvError> {
-        let former = self.rows.get(cx, &key);
+        let former = self.stored(cx, &key);
         check(former.as_ref(), expected)?;
         self.write(cx, &key, value, former)
     }
@@ -134,7 +134,7 @@ impl Kv {
     /// Removes the key and returns whether it was there.
     #[op]
     fn delete(&self, cx: &mut Ctx, key: String) -> bool {
-        let there = self.rows.contains(cx, &key);
+        let there = can_be_stored(&key) && self.rows.contains(cx, &key);
         if there {
             self.remove(cx, &key);
         }
@@ -145,7 +145,7 @@ impl Kv {
     /// nothing.
     #[op]
     fn compare_and_delete(&self, cx: &mut Ctx, key: String, expected: Revision) -> Result<(), KvError> {
-        let former = self.rows.get(cx, &key);
+        let former = self.stored(cx, &key);
         check(former.as_ref(), expected)?;
         if former.is_some() {
             self.remove(cx, &key);
@@ -156,7 +156,7 @@ impl Kv {
     /// The key's row, if it is there.
     #[query]
     fn get(&self, cx: &QueryCtx, key: String) -> Option<Row> {
-        let stored = self.rows.get(cx, &key)?;
+        let stored = if can_be_stored(&key) { self.rows.get(cx, &key)? } else { return None };
         Some(row(key, stored))
     }
 
@@ -178,6 +178,11 @@ impl Kv {
         page(self.rows.range(cx, from..), limit, |key| key.starts_with(&prefix))
     }
 
+    /// The row of a key; of one that is too long there is none.
+    fn stored(&self, cx: &Ctx, key: &String) -> Option<Stored> {
+        if can_be_stored(key) { self.rows.get(cx, key) } else { None }
+    }
+
     fn write(
         &self,
         cx: &mut Ctx,
@@ -186,7 +191,7 @@ impl Kv {
         former: Option<Stored>,
     ) -> Result<Written, KvError> {
         ensure!(
-            (1..=KEY_BYTES).contains(&key.len()),
+            can_be_stored(key),
             KvError::BadKey { bytes: key.len() as u64, limit: KEY_BYTES as u64 }
         );
         ensure!(
@@ -205,6 +210,10 @@ impl Kv {
         self.rows.delete(cx, key);
         cx.emit(key, &Change::Deleted);
     }
+}
+
+fn can_be_stored(key: &str) -> bool {
+    (1..=KEY_BYTES).contains(&key.len())
 }
 
 fn check(stored: Option<&Stored>, expected: Revision) -> Result<(), KvError> {

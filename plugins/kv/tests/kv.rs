@@ -60,6 +60,13 @@ fn limits_are_said() {
         kv.put(longer, "x").rejection(),
         KvError::BadKey { bytes: KEY_BYTES as u64 + 1, limit: KEY_BYTES as u64 }
     );
+    for key in [String::new(), "k".repeat(2_000)] {
+        let bad = KvError::BadKey { bytes: key.len() as u64, limit: KEY_BYTES as u64 };
+        assert_eq!(kv.put(key.as_str(), "x").rejection(), bad);
+        assert_eq!(kv.compare_and_set(key.as_str(), Revision(0), "x").rejection(), bad);
+        kv.compare_and_delete(key.as_str(), Revision(0)).unwrap();
+        assert_eq!((kv.get(key.as_str()).unwrap(), kv.delete(key).unwrap()), (None, false));
+    }
     let (bytes, limit) = (VALUE_BYTES as u64 + 1, VALUE_BYTES as u64);
     assert_eq!(kv.put("k", vec![7; VALUE_BYTES + 1]).rejection(), KvError::ValueTooLong { bytes, limit });
 }
