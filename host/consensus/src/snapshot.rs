@@ -44,6 +44,8 @@ pub(crate) struct SnapshotSource<RT: AsyncRuntime, S> {
     blocking: Blocking,
     position: MutexOf<Types<RT>, Option<SnapshotMeta>>,
     kept: MutexOf<Types<RT>, Option<Kept<RT>>>,
+    /// One is made at a time. Who asks for the position, as applying does, does not wait for it.
+    making: MutexOf<Types<RT>, ()>,
 }
 
 impl<RT: AsyncRuntime, S: StateStore> SnapshotSource<RT, S> {
@@ -52,7 +54,13 @@ impl<RT: AsyncRuntime, S: StateStore> SnapshotSource<RT, S> {
         let mark = state.applied().map_err(storage_io)?;
         let meta = codec::decode_mark(&mark).map_err(|error| error.into_io())?;
         let position = meta.last_log_id.is_some().then_some(meta);
-        Ok(Self { state, blocking, position: Types::<RT>::mutex(position), kept: Types::<RT>::mutex(None) })
+        Ok(Self {
+            state,
+            blocking,
+            position: Types::<RT>::mutex(position),
+            kept: Types::<RT>::mutex(None),
+            making: Types::<RT>::mutex(()),
+        })
     }
 
     pub(crate) fn blocking(&self) -> Blocking {
@@ -87,19 +95,33 @@ impl<RT: AsyncRuntime, S: StateStore> SnapshotSource<RT, S> {
 
     /// A snapshot of the position that `meta` names, or of a later one.
     pub(crate) async fn take(&self, meta: &SnapshotMeta) -> Result<Checkpoint, StorageError> {
-        let mut kept = self.kept.lock().await;
-        if let Some(kept) = kept.as_mut().filter(|kept| kept.meta.last_log_id >= meta.last_log_id) {
-            kept.used = Types::<RT>::now();
-            return Ok(kept.checkpoint.clone());
+        let _making = self.making.lock().await;
+        if let Some(checkpoint) = self.reuse(meta).await {
+            return Ok(checkpoint);
         }
-        *kept = None;
         let state = self.state.clone();
         let made = self.blocking.run::<RT, _>(move || state.checkpoint()).await;
         let checkpoint = made.unwrap_or_else(|error| Err(StorageError::Fatal(error.to_string())))?;
         let meta = codec::decode_mark(&checkpoint.manifest().mark)
             .map_err(|error| StorageError::Fatal(error.to_string()))?;
-        *kept = Some(Kept { checkpoint: checkpoint.clone(), meta, used: Types::<RT>::now() });
+        let made = Kept { checkpoint: checkpoint.clone(), meta, used: Types::<RT>::now() };
+        *self.kept.lock().await = Some(made);
         Ok(checkpoint)
+    }
+
+    /// The snapshot that is kept, if it is far enough; otherwise it goes.
+    async fn reuse(&self, meta: &SnapshotMeta) -> Option<Checkpoint> {
+        let mut kept = self.kept.lock().await;
+        match kept.as_mut().filter(|kept| kept.meta.last_log_id >= meta.last_log_id) {
+            Some(kept) => {
+                kept.used = Types::<RT>::now();
+                Some(kept.checkpoint.clone())
+            }
+            None => {
+                *kept = None;
+                None
+            }
+        }
     }
 
     /// Gives up what is kept if the log, which begins with `first`, does not go on from it, or if

@@ -190,10 +190,7 @@ impl Kv {
         value: Blob,
         former: Option<Stored>,
     ) -> Result<Written, KvError> {
-        ensure!(
-            can_be_stored(key),
-            KvError::BadKey { bytes: key.len() as u64, limit: KEY_BYTES as u64 }
-        );
+        ensure!(can_be_stored(key), KvError::BadKey { bytes: key.len() as u64, limit: KEY_BYTES as u64 });
         ensure!(
             value.len() <= VALUE_BYTES,
             KvError::ValueTooLong { bytes: value.len() as u64, limit: VALUE_BYTES as u64 }
