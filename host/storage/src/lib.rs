@@ -13,12 +13,14 @@ mod memory;
 mod rocks;
 mod snapshot;
 mod state;
+mod step;
 
 pub use error::{Health, StorageError};
 pub use identity::{Databases, IdentityFile, Joined, MemberIdentity};
 pub use log::{Flushed, LogBounds, LogRecord, LogStore};
 pub use memory::{MemoryIncoming, MemoryStore, MemoryView};
-pub use rocks::{InstallHook, RocksIncoming, RocksOptions, RocksStore, RocksView};
+pub use rocks::{RocksIncoming, RocksOptions, RocksStore, RocksView};
 pub use snapshot::{Checkpoint, ContentHash, Manifest, ManifestFile, Receiving, Wanted};
-pub use state::{AppliedMark, InstallStep, StateStore, Verify, receive_here};
+pub use state::{AppliedMark, StateStore, Verify, receive_here};
+pub use step::{Step, StepHook};
 pub use synod_machine::{Fatal, StateView};

@@ -31,7 +31,7 @@ mod writer;
 use std::path::Path;
 
 pub use install::RocksIncoming;
-pub use options::{InstallHook, RocksOptions};
+pub use options::RocksOptions;
 pub use state::RocksView;
 pub use store::RocksStore;
 

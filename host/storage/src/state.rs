@@ -18,41 +18,6 @@ pub struct AppliedMark {
     pub membership: Arc<[u8]>,
 }
 
-/// Steps of installing a snapshot, for tests that kill a member after each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum InstallStep {
-    /// Every file has arrived, is verified and on disk.
-    Received,
-    /// The files lie in the folder of a new generation, on disk.
-    Placed,
-    /// The generation is open, and as far as was announced.
-    Opened,
-    /// Its rows are those that it says.
-    Verified,
-    /// The new generation is the present one, and the log begins behind it, on disk.
-    Switched,
-    /// The old generation is given up; its folder goes with its last reader.
-    OldDropped,
-}
-
-impl InstallStep {
-    /// Every step, in order.
-    pub const ALL: [Self; 6] =
-        [Self::Received, Self::Placed, Self::Opened, Self::Verified, Self::Switched, Self::OldDropped];
-
-    /// Its name, in snake case.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Received => "received",
-            Self::Placed => "placed",
-            Self::Opened => "opened",
-            Self::Verified => "verified",
-            Self::Switched => "switched",
-            Self::OldDropped => "old_dropped",
-        }
-    }
-}
-
 /// Looks at the rows of a received snapshot, and says what is wrong with them.
 pub type Verify<V> = dyn Fn(&V) -> Result<(), String>;
 

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use synod_abi::MemberId;
 use synod_consensus::EntryId;
 use synod_storage::{
-    IdentityFile, InstallHook, InstallStep, Joined, LogStore, MemberIdentity, RocksOptions, RocksStore,
-    StateStore, StorageError,
+    IdentityFile, Joined, LogStore, MemberIdentity, RocksOptions, RocksStore, StateStore, StorageError,
 };
 
 use super::net::identity::Identity;
 use super::ports::tripwire::Tripwire;
-use crate::settings::{KillPoint, ServerOptions, StartError};
+use crate::settings::{ServerOptions, StartError};
 
 /// Bits of a member's id.
 const MEMBER_ID_BITS: u32 = 53;
@@ -92,16 +91,11 @@ async fn open_store(options: &ServerOptions) -> Result<RocksStore, StartError> {
         block_cache_bytes: options.block_cache_bytes,
         write_buffer_bytes: options.write_buffer_bytes,
         open_files: options.open_files,
-        on_install_step: Some(crash_at(options.crash_at.clone())),
+        on_step: options.crash_at.hook(),
         ..RocksOptions::default()
     };
     let opening = tokio::task::spawn_blocking(move || RocksStore::open(&path, &rocks));
     opening.await.map_err(StartError::fatal)?.map_err(storage_error)
-}
-
-/// For tests: the steps of installing a snapshot are points at which the process may kill itself.
-fn crash_at(point: KillPoint) -> InstallHook {
-    Arc::new(move |step: InstallStep| point.reach(step.name()))
 }
 
 /// The reason for which a member does not start with a store that failed.

@@ -1,5 +1,9 @@
 //! For tests: named points at which the process kills itself, as a power cut would.
+//!
+//! Those of the store are its [`Step`]s; the others are named where they are reached.
 use std::sync::Arc;
+
+use synod_storage::{Step, StepHook};
 
 /// The point of this process, from `--crash-at`; most have none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,6 +13,13 @@ impl KillPoint {
     /// The process dies when it reaches `point`.
     pub(crate) fn new(point: Option<String>) -> Self {
         Self(point.map(Arc::from))
+    }
+
+    /// What a store is opened with, so that its steps are such points; none if this one has none.
+    pub(crate) fn hook(&self) -> Option<StepHook> {
+        self.0.as_ref()?;
+        let point = self.clone();
+        Some(Arc::new(move |step: Step| point.reach(step.name())))
     }
 
     /// Dies here, if this is the point.

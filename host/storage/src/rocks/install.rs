@@ -13,7 +13,7 @@ use super::handles::OwnedSnapshot;
 use super::shared::{Change, closed};
 use super::state::RocksView;
 use super::store::RocksStore;
-use crate::{AppliedMark, InstallStep, LogStore, Receiving, StorageError, Verify};
+use crate::{AppliedMark, LogStore, Receiving, Step, StorageError, Verify};
 
 /// A received snapshot as a generation of its own, on disk, to which nothing refers yet. It is
 /// removed if it is dropped.
@@ -24,47 +24,28 @@ pub struct RocksIncoming {
 }
 
 impl RocksStore {
-    /// Prepares and installs a snapshot, calling `on_step` after each step.
-    ///
-    /// # Errors
-    /// [`StorageError::BadSnapshot`] and [`StorageError::Full`] leave everything as it was.
-    pub fn install_received_with(
+    pub(crate) fn prepare_received(
         &self,
         received: Receiving,
         verify: &Verify<RocksView>,
-        on_step: &dyn Fn(InstallStep),
-    ) -> Result<(), StorageError> {
-        self.install_with(self.prepare_with(received, verify, on_step)?, on_step)
-    }
-
-    pub(crate) fn prepare_with(
-        &self,
-        received: Receiving,
-        verify: &Verify<RocksView>,
-        on_step: &dyn Fn(InstallStep),
     ) -> Result<RocksIncoming, StorageError> {
         let inner = self.inner();
         let _one_at_a_time = inner.preparing();
         self.shared().usable()?;
-        self.step(InstallStep::Received, on_step);
-        let prepared = self.adopt(&received, verify, on_step);
+        self.step(Step::InstallReceived);
+        let prepared = self.adopt(&received, verify);
         if matches!(prepared, Err(StorageError::BadSnapshot(_))) {
             inner.inbox.clear()?;
         }
         prepared
     }
 
-    fn adopt(
-        &self,
-        received: &Receiving,
-        verify: &Verify<RocksView>,
-        on_step: &dyn Fn(InstallStep),
-    ) -> Result<RocksIncoming, StorageError> {
+    fn adopt(&self, received: &Receiving, verify: &Verify<RocksView>) -> Result<RocksIncoming, StorageError> {
         let bad = |what: String| StorageError::BadSnapshot(format!("the snapshot is bad: {what}"));
         let (inner, directory) = (self.inner(), &self.shared().directory);
         let number = inner.next_generation.fetch_add(1, Ordering::Relaxed);
         let generation = Generation::adopt(directory, &inner.prepared, number, received, || {
-            self.step(InstallStep::Placed, on_step);
+            self.step(Step::InstallPlaced);
         })?;
         let (mark, announced) = (generation.mark(None).map_err(|error| bad(error.to_string()))?, received);
         let announced = &announced.manifest().mark;
@@ -72,39 +53,32 @@ impl RocksStore {
             return Err(bad(format!("it is of entry {:?}, announced was {:?}", mark.index, announced.index)));
         }
         let index = mark.index.ok_or_else(|| bad("it is of no entry".to_owned()))?;
-        self.step(InstallStep::Opened, on_step);
+        self.step(Step::InstallOpened);
 
         let generation = Arc::new(generation);
         let moment = OwnedSnapshot::take(&generation.database);
         verify(&RocksView::new(Arc::clone(&generation), Some(moment))).map_err(bad)?;
-        self.step(InstallStep::Verified, on_step);
+        self.step(Step::InstallVerified);
         Ok(RocksIncoming { generation, index, mark })
     }
 
-    pub(crate) fn install_with(
-        &self,
-        incoming: RocksIncoming,
-        on_step: &dyn Fn(InstallStep),
-    ) -> Result<(), StorageError> {
+    pub(crate) fn install_incoming(&self, incoming: RocksIncoming) -> Result<(), StorageError> {
         let inner = self.inner();
         let _turn = inner.turn();
         self.shared().usable()?;
         let old = Arc::clone(&inner.generation());
         self.switch(incoming)?;
-        self.step(InstallStep::Switched, on_step);
+        self.step(Step::InstallSwitched);
         old.retire();
         drop(old);
         inner.inbox.clear()?;
-        self.step(InstallStep::OldDropped, on_step);
+        self.step(Step::InstallOldDropped);
         Ok(())
     }
 
-    fn step(&self, step: InstallStep, on_step: &dyn Fn(InstallStep)) {
+    fn step(&self, step: Step) {
         tracing::debug!(step = step.name(), "installing a snapshot");
-        on_step(step);
-        if let Some(hook) = &self.inner().on_install_step {
-            hook(step);
-        }
+        self.shared().reach(step);
     }
 
     /// The one batch that makes the new generation the present one.

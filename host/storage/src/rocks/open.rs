@@ -16,7 +16,7 @@ use super::options::{Prepared, RocksOptions};
 use super::shared::LogState;
 use super::watermark::Watermark;
 use super::{lost, record, sort};
-use crate::{AppliedMark, LogRecord, StorageError};
+use crate::{AppliedMark, LogRecord, Step, StorageError};
 
 /// The generation that a new directory begins with.
 const FIRST_GENERATION: u64 = 1;
@@ -39,8 +39,14 @@ impl Opened {
     /// Opens the data directory `root`, creating it if it is new or empty.
     pub(crate) fn new(root: &Path, options: &RocksOptions) -> Result<Self, StorageError> {
         let (directory, lock, contents) = Directory::prepare(root)?;
+        let creating = |step: Step| match contents {
+            Contents::Creating => step.tell(options.on_step.as_ref()),
+            Contents::Whole => {}
+        };
+        creating(Step::CreateBegun);
         let prepared = Prepared::new(options)?;
         let database = Arc::new(open_log(&directory, &prepared, contents)?);
+        creating(Step::CreateLog);
         let meta = Family::open(&database, super::META)?;
         let read = |key: &str| read_meta(&database, &meta, root, key);
 
@@ -52,6 +58,7 @@ impl Opened {
             (None, Contents::Creating) => Generation::create(&directory, &prepared, FIRST_GENERATION)?,
             (None, Contents::Whole) => return Err(damaged(root, super::KEY_GENERATION)),
         };
+        creating(Step::CreateState);
         let mark = generation.mark(None)?;
         let purged = match read(super::KEY_PURGED)? {
             Some(bytes) => {
@@ -78,7 +85,9 @@ impl Opened {
             );
             result.map_err(|error| sort(root, "cannot write to", &error))?;
             generation.keep();
+            creating(Step::CreateNoted);
             directory.created()?;
+            creating(Step::CreateWhole);
         }
         directory.remove_leftovers(generation.number)?;
 

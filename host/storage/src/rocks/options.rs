@@ -3,17 +3,12 @@
 //! The write-ahead log is where durability is decided: a damaged one must be refused, never
 //! skipped, and only what a torn last write left may be dropped. RocksDB's defaults do otherwise.
 //! The state has none: what it lost, the log runs again.
-use std::sync::Arc;
-
 use rocksdb::{
     BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Env, LogLevel, Options, WriteBufferManager,
     WriteOptions,
 };
 
-use crate::{InstallStep, StorageError};
-
-/// Called after each step of installing a snapshot.
-pub type InstallHook = Arc<dyn Fn(InstallStep) + Send + Sync>;
+use crate::{StepHook, StorageError};
 
 /// How much memory and disk a store may use. The defaults suit a state of 10 GB.
 #[derive(Clone)]
@@ -34,8 +29,8 @@ pub struct RocksOptions {
     pub background_jobs: i32,
     /// Open table files of the state.
     pub open_files: i32,
-    /// For tests that kill a member while it installs a snapshot.
-    pub on_install_step: Option<InstallHook>,
+    /// For tests that kill a member at a step.
+    pub on_step: Option<StepHook>,
 }
 
 impl Default for RocksOptions {
@@ -48,7 +43,7 @@ impl Default for RocksOptions {
             reserve_bytes: 64 * 1_024 * 1_024,
             background_jobs: 2,
             open_files: 512,
-            on_install_step: None,
+            on_step: None,
         }
     }
 }

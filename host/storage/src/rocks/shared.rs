@@ -14,8 +14,9 @@ use std::time::Duration;
 use super::book::Book;
 use super::directory::Directory;
 use super::handles::{Database, Family};
+use super::options::RocksOptions;
 use super::worn::Stretch;
-use crate::{Flushed, Health, LogRecord, StorageError};
+use crate::{Flushed, Health, LogRecord, Step, StepHook, StorageError};
 
 /// Changes of the log that may wait for the writer.
 const QUEUE_CHANGES: usize = 4_096;
@@ -84,6 +85,7 @@ pub(crate) struct Shared {
     flush_wanted: AtomicU64,
     pub(crate) writer: OnceLock<ThreadId>,
     reserve_bytes: u64,
+    on_step: Option<StepHook>,
     /// Bytes beyond the reserve that were promised to somebody and are not written yet.
     promised: Mutex<u64>,
     state: Mutex<LogState>,
@@ -147,7 +149,7 @@ impl Shared {
         directory: Directory,
         state: LogState,
         flushed: u64,
-        reserve_bytes: u64,
+        options: &RocksOptions,
     ) -> Result<Self, StorageError> {
         Ok(Self {
             log: Family::open(&database, super::LOG)?,
@@ -158,7 +160,8 @@ impl Shared {
             flushed: AtomicU64::new(flushed),
             flush_wanted: AtomicU64::new(0),
             writer: OnceLock::new(),
-            reserve_bytes,
+            reserve_bytes: options.reserve_bytes,
+            on_step: options.on_step.clone(),
             promised: Mutex::new(0),
             state: Mutex::new(state),
             work: Condvar::new(),
@@ -212,6 +215,16 @@ impl Shared {
         for waiting in [&self.work, &self.room, &self.durable, &self.space, &self.keeper, &self.compactor] {
             waiting.notify_all();
         }
+    }
+
+    /// Whether somebody wants to know of steps.
+    pub(crate) fn tells_steps(&self) -> bool {
+        self.on_step.is_some()
+    }
+
+    /// The store has reached `step`.
+    pub(crate) fn reach(&self, step: Step) {
+        step.tell(self.on_step.as_ref());
     }
 
     /// Sorts an error of RocksDB.

@@ -188,11 +188,11 @@ impl StateStore for RocksStore {
         received: Receiving,
         verify: &Verify<RocksView>,
     ) -> Result<RocksIncoming, StorageError> {
-        self.prepare_with(received, verify, &|_| ())
+        self.prepare_received(received, verify)
     }
 
     fn install(&self, incoming: RocksIncoming) -> Result<(), StorageError> {
-        self.install_with(incoming, &|_| ())
+        self.install_incoming(incoming)
     }
 }
 

@@ -9,7 +9,7 @@ use super::directory::DirectoryLock;
 use super::generation::Generation;
 use super::keeper::{self, Keeper};
 use super::open::Opened;
-use super::options::{InstallHook, Prepared, RocksOptions};
+use super::options::{Prepared, RocksOptions};
 use super::shared::Shared;
 use super::writer::Writer;
 use crate::snapshot::{Budget, Inbox};
@@ -37,7 +37,6 @@ pub(crate) struct Inner {
     threads: Mutex<Vec<JoinHandle<()>>>,
     compactor: Mutex<Option<JoinHandle<()>>>,
     pub(crate) prepared: Prepared,
-    pub(crate) on_install_step: Option<InstallHook>,
     /// Counts snapshots that were made.
     pub(crate) checkpoints: AtomicU64,
     _lock: DirectoryLock,
@@ -55,7 +54,7 @@ impl RocksStore {
             opened;
         let flushed = mark.index.map_or(0, |index| index + 1);
         let received = directory.received();
-        let shared = Arc::new(Shared::new(database, directory, log, flushed, options.reserve_bytes)?);
+        let shared = Arc::new(Shared::new(database, directory, log, flushed, options)?);
         let budget: Arc<dyn Budget> = Arc::<Shared>::clone(&shared);
         let inbox = Arc::new(Inbox::open(received, budget)?);
         let next_generation = AtomicU64::new(generation.number + 1);
@@ -82,7 +81,6 @@ impl RocksStore {
             threads: Mutex::new(vec![writer]),
             compactor: Mutex::new(None),
             prepared,
-            on_install_step: options.on_install_step.clone(),
             checkpoints: AtomicU64::new(0),
             _lock: lock,
         };

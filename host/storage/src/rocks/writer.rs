@@ -12,7 +12,7 @@ use rocksdb::WriteBatch;
 use super::record;
 use super::shared::{Change, Queued, Shared, Work, closed};
 use super::watermark::Watermark;
-use crate::StorageError;
+use crate::{Step, StorageError};
 
 /// Purged records are removed from disk in steps of at least so many: each step is a range
 /// tombstone.
@@ -66,12 +66,16 @@ impl Writer {
     fn persist(&mut self, changes: &[Queued], last: u64) -> Result<(), StorageError> {
         let (end, lowest) = ends(self.watermark.end(), changes);
         self.mark(|watermark| watermark.lower(lowest))?;
+        let steps = self.steps(changes);
+        self.reach(steps.iter().map(|[begun, _, _]| *begun));
         self.shared.write(&|| self.batch(changes))?;
         self.shared.publish_written(last);
+        self.reach(steps.iter().map(|[_, written, _]| *written));
         if changes.iter().any(|queued| !matches!(queued.change, Change::Committed(_))) {
             self.shared.sync()?;
             self.shared.syncs.fetch_add(1, Ordering::Relaxed);
         }
+        self.reach(steps.iter().map(|[_, _, synced]| *synced));
         self.mark(|watermark| watermark.raise(end))?;
         self.shared.publish_durable(last);
         let begins = changes.iter().filter_map(|queued| match &queued.change {
@@ -82,6 +86,26 @@ impl Writer {
             self.removed_below(first);
         }
         Ok(())
+    }
+
+    /// The steps of writing these changes that somebody wants to know of; mostly none.
+    fn steps(&self, changes: &[Queued]) -> Vec<[Step; 3]> {
+        if !self.shared.tells_steps() {
+            return Vec::new();
+        }
+        let steps = changes.iter().filter_map(|queued| match &queued.change {
+            Change::Truncate { from, end } if from < end => Some(Step::TRUNCATING),
+            Change::Purge { beyond_end: Some(_) } => {
+                Some([Step::PurgeBegun, Step::PurgeWritten, Step::PurgeSynced])
+            }
+            Change::Install { .. } => Some([Step::SwitchBegun, Step::SwitchWritten, Step::SwitchSynced]),
+            _ => None,
+        });
+        steps.collect()
+    }
+
+    fn reach(&self, steps: impl Iterator<Item = Step>) {
+        steps.for_each(|step| self.shared.reach(step));
     }
 
     /// Changes the watermark. That there is no space for it is no error: it has its place on disk.
@@ -164,7 +188,8 @@ impl Writer {
         let (log, meta) = (self.shared.log.get(), self.shared.meta.get());
         let remove = end.saturating_sub(self.disk_first) >= PURGE_STEP_RECORDS;
         let (from, to) = (record::key(self.disk_first), record::key(end));
-        self.shared.write_synced(&|| {
+        self.shared.reach(Step::PurgeBegun);
+        self.shared.write(&|| {
             let mut batch = WriteBatch::default();
             batch.put_cf(meta, super::KEY_PURGED, record::encode_position(index, &id));
             if remove {
@@ -172,9 +197,13 @@ impl Writer {
             }
             batch
         })?;
+        self.shared.reach(Step::PurgeWritten);
+        self.shared.sync()?;
+        self.shared.reach(Step::PurgeSynced);
         self.shared.state().purged = end;
         if remove {
             self.removed_below(end);
+            self.shared.reach(Step::PurgeRemoved);
         }
         Ok(())
     }

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use synod_machine::{StateView, Table};
 use synod_storage::{
-    ContentHash, InstallStep, LogStore, Manifest, RocksStore, RocksView, StateStore, StorageError, Wanted,
+    ContentHash, LogStore, Manifest, RocksStore, RocksView, StateStore, Step, StorageError, Wanted,
     receive_here,
 };
 
 use crate::support::{
-    all_rows, append, argument, assert_whole, commit, flush, id, install, mark, open, put, records, role,
-    small, spawn, until,
+    all_rows, append, argument, assert_whole, commit, flush, id, install, mark, open, open_to_die, put,
+    records, role, small, spawn, until,
 };
 
 const ROWS: u64 = 3_000;
@@ -44,19 +44,13 @@ fn left(root: &Path) -> Vec<String> {
 #[test]
 fn killed_after_any_step_the_old_or_the_new_state_is_there_whole() {
     if let Some(step) = role() {
-        let store = open(&argument("DIR"));
-        let other = open(&argument("OTHER"));
-        let received = receive_here(&store, &other.checkpoint().expect("made")).expect("received");
-        let _ = store.install_received_with(received, &everything_is_right, &|at| {
-            if at.name() == step {
-                std::process::abort();
-            }
-        });
-        return;
+        let store = open_to_die(&argument("DIR"), step);
+        return install(&store, &open(&argument("OTHER"))).expect("installed");
     }
     let others = tempfile::tempdir().expect("folder");
     drop(other_store(others.path()));
-    for step in InstallStep::ALL {
+    let written = Step::INSTALLING.iter().position(|step| *step == Step::SwitchWritten).expect("a step");
+    for (nth, step) in Step::INSTALLING.into_iter().enumerate() {
         let folder = tempfile::tempdir().expect("folder");
         let store = open(folder.path());
         append(&store, records(0, 11, 100));
@@ -69,7 +63,7 @@ fn killed_after_any_step_the_old_or_the_new_state_is_there_whole() {
         assert_eq!(status.signal(), Some(6), "died after {step:?}");
 
         let store = open(folder.path());
-        let expected = if step < InstallStep::Switched { 10 } else { 100 };
+        let expected = if nth < written { 10 } else { 100 };
         assert_eq!(assert_whole(&store, ROWS), Some(expected), "after {step:?}");
         let bounds = store.bounds().expect("bounds");
         let log = (bounds.last.map(|last| last.index), bounds.purged);
@@ -223,15 +217,15 @@ fn a_snapshot_shares_the_files_of_the_state_and_of_the_snapshot_before() {
 }
 
 #[test]
-fn the_steps_are_also_told_to_the_hook_of_the_options() {
+fn the_steps_are_told_to_the_hook_of_the_options() {
     let folder = tempfile::tempdir().expect("folder");
     let other = other_store(&folder.path().join("other"));
     let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let hook = told.clone();
     let mut options = small();
-    options.on_install_step =
-        Some(std::sync::Arc::new(move |step| hook.lock().expect("unpoisoned").push(step)));
+    options.on_step = Some(std::sync::Arc::new(move |step| hook.lock().expect("unpoisoned").push(step)));
     let store = RocksStore::open(&folder.path().join("data"), &options).expect("opened");
     install(&store, &other).expect("installed");
-    assert_eq!(*told.lock().expect("unpoisoned"), InstallStep::ALL);
+    let told = told.lock().expect("unpoisoned");
+    assert_eq!(*told, [&Step::CREATING[..], &Step::INSTALLING].concat());
 }

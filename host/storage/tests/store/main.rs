@@ -9,6 +9,7 @@ mod durability;
 mod equivalence;
 mod full;
 mod install;
+mod killed;
 mod lost;
 mod pages;
 mod support;

@@ -31,6 +31,17 @@ pub(crate) fn open(root: &Path) -> RocksStore {
     RocksStore::open(root, &small()).expect("the store opens")
 }
 
+/// Opens a store whose process dies at the step of that name.
+pub(crate) fn open_to_die(root: &Path, step: String) -> RocksStore {
+    let mut options = small();
+    options.on_step = Some(Arc::new(move |at| {
+        if at.name() == step {
+            std::process::abort();
+        }
+    }));
+    RocksStore::open(root, &options).expect("the store opens")
+}
+
 /// The payload of a record, which tells its index and begins with its id.
 pub(crate) fn payload(index: u64, generation: u64, length: usize) -> Arc<[u8]> {
     let mut bytes = format!("{index}/{generation}/").into_bytes();

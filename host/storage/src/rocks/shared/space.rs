@@ -54,12 +54,6 @@ impl Shared {
         }
     }
 
-    /// Writes as [`write`](Self::write), and syncs the write-ahead log.
-    pub(crate) fn write_synced(&self, build: &dyn Fn() -> WriteBatch) -> Result<(), StorageError> {
-        self.write(build)?;
-        self.sync()
-    }
-
     /// Syncs the write-ahead log. A failed sync is fatal, whatever its cause: the system may have
     /// dropped what it could not write.
     pub(crate) fn sync(&self) -> Result<(), StorageError> {
