@@ -15,7 +15,7 @@ mod watch;
 pub use backoff::{Backoff, mix};
 pub use endpoints::parse_endpoints;
 pub use liveness::{Beat, Liveness};
-pub use retry::{Decision, Effect, Policy, Trouble};
+pub use retry::{Decision, Effect, FullMembers, Policy, Trouble};
 pub use router::{Follow, Pick, Router};
 pub use session::{
     Landed, Lifetime, MAX_PENDING, MAX_RUNNING, Patience, Requests, Sending, SessionState, Step, Touch,

@@ -3,6 +3,7 @@
 //! The rule: a request that changes something is tried again only if it is surely not applied: the
 //! member said so, or the request never left this process. Whatever changes nothing, or nothing
 //! more the second time, may always be tried again.
+use synod_abi::Reason;
 use synod_api::v1::Failure;
 use synod_api::v1::failure::Kind;
 
@@ -38,6 +39,17 @@ impl Trouble {
         }
     }
 }
+
+/// How long a call goes on when every member says that its disk is full, in milliseconds: space
+/// comes from people, and a leader hands over within this time.
+const FULL_MS: u64 = 1_000;
+/// How long it waits before it asks all of them again, in milliseconds.
+const FULL_PAUSE_MS: u64 = 200;
+
+/// Members whose disk is full, as one request has learned it: the others are asked at once, and
+/// when there is no other, it soon ends.
+#[derive(Clone, Debug, Default)]
+pub struct FullMembers(Vec<String>);
 
 /// What to do now.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +112,44 @@ impl Policy {
                 error => error,
             },
         })
+    }
+}
+
+impl Trouble {
+    /// Whether it is that the member's disk is full.
+    pub(crate) fn is_full_disk(&self) -> bool {
+        matches!(self, Self::Answered(failure)
+            if failure.kind() == Kind::Unavailable && failure.known_reason() == Some(Reason::DiskFull))
+    }
+}
+
+impl FullMembers {
+    /// What to do after the member at `address`, one of `known`, failed with `trouble`,
+    /// `elapsed_ms` after the first attempt began; none if the policy decides.
+    pub fn decide<'a>(
+        &mut self,
+        policy: &Policy,
+        address: &str,
+        trouble: &Trouble,
+        mut known: impl Iterator<Item = &'a str>,
+        elapsed_ms: u64,
+    ) -> Option<Decision> {
+        if !trouble.is_full_disk() {
+            return None;
+        }
+        if !self.0.iter().any(|full| full == address) {
+            self.0.push(address.to_owned());
+        }
+        let after_ms = if known.any(|address| !self.0.iter().any(|full| full == address)) {
+            0
+        } else {
+            self.0.clear();
+            if elapsed_ms.saturating_add(FULL_PAUSE_MS) >= FULL_MS {
+                return Some(Decision::GiveUp(Error::Unavailable(trouble.why().to_owned())));
+            }
+            FULL_PAUSE_MS
+        };
+        (elapsed_ms.saturating_add(after_ms) < policy.give_up_ms).then_some(Decision::Retry { after_ms })
     }
 }
 

@@ -15,7 +15,7 @@ use super::link::Link;
 use super::watch::Hub;
 use super::wire::Cluster;
 use crate::Error;
-use crate::core::{Decision, Effect, Pick, Router, Trouble, mix, parse_endpoints};
+use crate::core::{Decision, Effect, FullMembers, Pick, Router, Trouble, mix, parse_endpoints};
 
 /// The members are asked for at least this often ...
 const LEARN_EVERY: Duration = Duration::from_secs(30);
@@ -185,6 +185,7 @@ impl Client {
     {
         let began_ms = self.now_ms();
         let mut tried = 0_u32;
+        let mut full = FullMembers::default();
         loop {
             let address = self.rested_member(began_ms).await;
             tried += 1;
@@ -200,7 +201,11 @@ impl Client {
                 Err(trouble) => self.noted(&address, trouble),
             };
             let elapsed_ms = self.now_ms().saturating_sub(began_ms);
-            match self.inner.options.policy.decide(effect, trouble, tried, elapsed_ms, self.jitter()) {
+            let policy = &self.inner.options.policy;
+            let decided = full.decide(policy, &address, &trouble, self.router().addresses(), elapsed_ms);
+            let decision =
+                decided.unwrap_or_else(|| policy.decide(effect, trouble, tried, elapsed_ms, self.jitter()));
+            match decision {
                 Decision::Retry { after_ms } => tokio::time::sleep(Duration::from_millis(after_ms)).await,
                 Decision::GiveUp(error) => return Err(error),
             }

@@ -1,5 +1,7 @@
 //! Calls and queries outside of sessions when members fail: what is tried again, where, and what is
 //! not.
+use std::time::{Duration, Instant};
+
 use synod_client::core::{Backoff, Policy};
 use synod_client::{Client, Error, Options};
 
@@ -54,6 +56,29 @@ async fn what_is_surely_not_applied_is_tried_on_the_next_member() {
     let client = client(&cluster, false).await;
     assert_eq!(client.call_json("s", "o", "1").await.expect("the second answers").member_id, 2);
     assert_eq!(cluster.members[0].received(), 1);
+}
+
+#[tokio::test]
+async fn a_member_whose_disk_is_full_is_passed_over_at_once() {
+    let cluster = cluster(&[Calls::DiskFull, Calls::DiskFull, Calls::ServeAny], 1).await;
+    let client = client(&cluster, false).await;
+    let began = Instant::now();
+    assert_eq!(client.call_json("s", "o", "1").await.expect("the third answers").member_id, 3);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_call_to_a_cluster_that_is_wholly_full_soon_ends_and_says_so() {
+    let cluster = cluster(&[Calls::DiskFull; 3], 1).await;
+    let client = client(&cluster, true).await;
+    let began = Instant::now();
+    let refused = client.call_json("s", "o", "1").await.expect_err("nobody has space");
+    assert!(matches!(&refused, Error::Unavailable(why) if why == "DISK_FULL"), "{refused:?}");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    let asked = cluster.members.iter().map(|member| member.received());
+    assert!(asked.min() >= Some(2), "everybody was asked more than once");
+    cluster.members[1].calls(Calls::ServeAny);
+    assert_eq!(client.call_json("s", "o", "1").await.expect("there is space again").member_id, 2);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Calls: what a member does with them, and the ledger of what arrived and what was done.
 use std::collections::{BTreeMap, HashMap};
 
+use synod_abi::UnavailableReason;
 use synod_api::v1::failure::Kind;
 use synod_api::v1::{CallReply, CallRequest, Context, Failure, Value};
 use tokio::sync::mpsc;
@@ -24,6 +25,8 @@ pub(crate) enum Calls {
     Ignore,
     /// Fails them: surely not applied.
     NoLeader,
+    /// Refuses them, because its disk is full.
+    DiskFull,
     /// Rejects them.
     Reject,
     /// Answers all, of whichever session, with the arguments, and notes only that they arrived.
@@ -99,6 +102,10 @@ impl Member {
         match calls {
             Calls::ServeAny => Taken::Reply(Box::new(CallReply { result: request.args, ..reply })),
             Calls::NoLeader => failed(failure(Kind::Unavailable, "NO_LEADER")),
+            Calls::DiskFull => {
+                let retry_after_ms = UnavailableReason::DiskFull.retry_after_ms();
+                failed(Failure { retry_after_ms, ..failure(Kind::Unavailable, "DISK_FULL") })
+            }
             Calls::Reject => failed(failure(Kind::Rejected, "UNKNOWN_SPACE")),
             Calls::Ignore => Taken::Nothing,
             Calls::HangUp => Taken::End,

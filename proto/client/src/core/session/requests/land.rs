@@ -84,8 +84,10 @@ impl Requests {
                 if kind == Kind::Unavailable {
                     self.not_sent(id);
                 }
-                let Failure { message, retry_after_ms, .. } = failure;
-                self.again(id, round, message, retry_after_ms, now_ms, jitter)
+                // Another member may have space on its disk now.
+                let is_full = failure.known_reason() == Some(Reason::DiskFull);
+                let least_ms = if is_full { 0 } else { failure.retry_after_ms };
+                self.again(id, round, failure.message, least_ms, now_ms, jitter)
             }
             (Kind::Rejected, Some(Reason::SessionExpired)) => Step::Over(if once {
                 Error::SessionExpired(failure.message)
