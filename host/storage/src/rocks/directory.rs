@@ -8,6 +8,7 @@
 //! whatever is there may be made anew. Otherwise what is missing is lost. It opens no database.
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::watermark;
@@ -51,6 +52,20 @@ pub(crate) struct Directory {
     pub(crate) root: PathBuf,
     pub(crate) log: PathBuf,
     pub(crate) snapshots: PathBuf,
+}
+
+/// A folder, whatever its name is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    fn of(folder: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(folder)?;
+        Ok(Self { device: metadata.dev(), inode: metadata.ino() })
+    }
 }
 
 /// Keeps other processes out of a data directory while it lives.
@@ -119,6 +134,31 @@ impl Directory {
     pub(crate) fn created(&self) -> Result<(), StorageError> {
         sync_folder(&self.root)?;
         self.write_format(Contents::Whole)
+    }
+
+    /// Which folder the log is in, to be checked later; the folder is there.
+    pub(crate) fn place(&self) -> Result<Place, StorageError> {
+        let failed = |error: io::Error| StorageError::from_io("cannot read", &self.log, &error);
+        Place::of(&self.log).map_err(failed)
+    }
+
+    /// Whether the log is still where it was when it was opened. What is written to files without a
+    /// name is gone with the process, and no write says so.
+    pub(crate) fn check_is_there(&self, place: Place) -> Result<(), StorageError> {
+        let there = Place::of(&self.log).map(|now| now == place && self.log.join("CURRENT").exists());
+        match there {
+            Ok(true) => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StorageError::from_io("cannot read", &self.log, &error))
+            }
+            Ok(false) | Err(_) => {
+                let what = format!(
+                    "`{}` was removed, moved or replaced while the member was running",
+                    self.log.display()
+                );
+                Err(super::lost(&self.root, &what))
+            }
+        }
     }
 
     /// Makes the name of a new folder in it durable.

@@ -1,9 +1,11 @@
 //! The thread that keeps the state: it flushes it when a purge of the log waits for that, and looks
-//! whether its flushes and compactions, which nobody waits for, have failed, and how much of the
-//! disk is free. It removes what was received of a snapshot that is not needed any more.
+//! whether its flushes and compactions, which nobody waits for, have failed, how much of the disk
+//! is free, and whether the folder is still there. It removes what was received of a snapshot that
+//! is not needed any more.
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::directory::Place;
 use super::generation::Generation;
 use super::shared::{Keep, Shared};
 use crate::StorageError;
@@ -19,6 +21,8 @@ pub(crate) struct Keeper {
     present: Box<dyn Fn() -> Option<Arc<Generation>> + Send>,
     /// The generation that was looked at last, and its errors then.
     seen: (u64, u64),
+    /// Where the log is.
+    place: Place,
 }
 
 impl Keeper {
@@ -27,8 +31,9 @@ impl Keeper {
         shared: Arc<Shared>,
         inbox: Arc<Inbox>,
         present: impl Fn() -> Option<Arc<Generation>> + Send + 'static,
-    ) -> Self {
-        Self { shared, inbox, present: Box::new(present), seen: (0, 0) }
+    ) -> Result<Self, StorageError> {
+        let place = shared.directory.place()?;
+        Ok(Self { shared, inbox, present: Box::new(present), seen: (0, 0), place })
     }
 
     /// Works until the store is closed or fails.
@@ -37,11 +42,12 @@ impl Keeper {
         loop {
             self.shared.look_at_space();
             let next = self.shared.wait_to_keep(LOOK_EVERY);
+            let there = || self.shared.directory.check_is_there(self.place);
             let kept = match (next, (self.present)()) {
                 (Keep::End, _) => return,
                 (_, None) => Ok(()),
-                (Keep::Flush, Some(generation)) => flush(&self.shared, &generation),
-                (Keep::Look, Some(generation)) => self.look(&generation),
+                (Keep::Flush, Some(generation)) => there().and_then(|()| flush(&self.shared, &generation)),
+                (Keep::Look, Some(generation)) => there().and_then(|()| self.look(&generation)),
             };
             if let Err(error) = kept
                 && let StorageError::Fatal(_) = self.shared.fail(error)

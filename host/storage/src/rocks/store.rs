@@ -68,7 +68,7 @@ impl RocksStore {
             Some(Arc::clone(&generation))
         };
         let compactor = Compactor::new(Arc::clone(&shared), present.clone());
-        let keeper = Keeper::new(Arc::clone(&shared), Arc::clone(&inbox), present);
+        let keeper = Keeper::new(Arc::clone(&shared), Arc::clone(&inbox), present)?;
         let writer = start("synod-log", move || writer.run())?;
         let inner = Inner {
             shared,

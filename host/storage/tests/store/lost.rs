@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use rocksdb::{ColumnFamilyDescriptor, DB, Options};
-use synod_storage::{LogStore, RocksStore, StateStore, StorageError};
+use synod_storage::{Health, LogStore, RocksStore, StateStore, StorageError};
 
-use crate::support::{append, assert_whole, commit, flush, id, open, records, small};
+use crate::support::{append, assert_whole, commit, flush, id, open, records, small, until};
 
 const ROWS: u64 = 12;
 
@@ -141,4 +141,24 @@ fn what_was_not_created_to_the_end_is_created_again() {
     let store = open(folder.path());
     assert_eq!(store.bounds().expect("bounds"), synod_storage::LogBounds::default());
     assert_eq!(assert_whole(&store, ROWS), None);
+}
+
+#[test]
+fn a_store_whose_folder_goes_while_it_is_open_fails_instead_of_going_on() {
+    let gone: [&dyn Fn(&Path); 3] = [
+        &|root| std::fs::remove_dir_all(root).expect("removed"),
+        &|root| std::fs::remove_dir_all(root.join("log")).expect("removed"),
+        &|root| std::fs::rename(root, root.with_extension("aside")).expect("moved"),
+    ];
+    for (n, gone) in gone.into_iter().enumerate() {
+        let folder = tempfile::tempdir().expect("folder");
+        let root = folder.path().join("data");
+        let store = open(&root);
+        append(&store, records(0, 3, 10));
+        gone(&root);
+        until("it notices", || matches!(store.health(), Health::Failed(_)));
+        let Health::Failed(StorageError::Fatal(why)) = store.health() else { panic!("{n}: not fatal") };
+        assert!(why.contains("removed, moved or replaced"), "{n}: {why}");
+        assert!(flush(|flushed| store.append(records(3, 1, 10), flushed)).is_err(), "{n}");
+    }
 }
