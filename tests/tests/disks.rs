@@ -1,4 +1,5 @@
-//! Disks that fill up, are freed and fill up again: small tmpfs, where mounting one is allowed.
+//! Disks that fill up, are freed and fill up again, that are read-only, and folders that vanish:
+//! small tmpfs, where mounting one is allowed.
 //!
 //! `make soak WHAT=disks` goes on for 20 rounds.
 use std::path::{Path, PathBuf};
@@ -10,6 +11,10 @@ use synod_sdk::prelude::*;
 use synod_tests::cluster::{Cluster, PATIENCE};
 use synod_tests::wait::until;
 
+/// Exit code of a member that cannot go on.
+const FAILED: i32 = 5;
+/// Exit code of wrong usage.
+const USAGE: i32 = 2;
 /// Bytes of a disk: the reserve of 64 MiB, and as much for the databases.
 const DISK_MIB: u64 = 160;
 /// What a full disk has left: less than the reserve, and enough for what was taken in.
@@ -43,6 +48,12 @@ impl SmallDisk {
 
     fn free(&self) {
         std::fs::remove_file(self.ballast()).expect("the ballast is there");
+    }
+
+    /// Mounts it again, read-only (`ro`) or not (`rw`).
+    fn remount(&self, how: &str) {
+        let mounted = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(&self.0).status();
+        assert!(mounted.expect("mount runs").success(), "it can be mounted again");
     }
 }
 
@@ -138,5 +149,79 @@ async fn a_leader_whose_disk_is_full_hands_over_and_writes_go_on() {
     until("writes to go on", written, || async { kv.put("a".to_owned(), Blob::from("b")).await.ok() }).await;
     disks[leader].free();
     are_full(&cluster, false).await;
+    cluster.assert_equal_digests().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_that_are_all_full_still_elect_a_leader_and_calls_soon_say_why_they_fail() {
+    let Some((mut cluster, disks)) = on_small_disks().await else { return };
+    let client = cluster.client().await;
+    let kv = Kv::client(&client, "kv");
+    kv.put("a".to_owned(), Blob::from("b")).await.expect("it is written");
+    disks.iter().for_each(SmallDisk::fill);
+    are_full(&cluster, true).await;
+    // What a member notices, its door does a little later.
+    until("writes to be refused", PATIENCE, || async {
+        kv.put("a".to_owned(), Blob::from("c")).await.is_err().then_some(())
+    })
+    .await;
+    let began = Instant::now();
+    let refused = kv.put("a".to_owned(), Blob::from("d")).await.expect_err("nobody has space");
+    let took = began.elapsed();
+    assert!(refused.to_string().contains("disk"), "{refused}");
+    assert!(took < Duration::from_secs(3), "it failed after {took:?} only");
+    eprintln!("a put on a full cluster fails after {} ms", took.as_millis());
+    let leader = cluster.leader().await;
+    cluster.kill(leader);
+    cluster.leader_except(leader).await;
+    until("reads to go on", PATIENCE, || async { kv.get("a".to_owned()).await.ok() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_only_folder_is_refused_and_taken_again_once_it_can_be_written() {
+    let mut cluster = Cluster::new(1, &["--bundled=false"]);
+    let Some(disk) = SmallDisk::mount(&cluster.members[0].data) else {
+        return eprintln!("skipped: no right to mount a tmpfs");
+    };
+    for what in ["a new one", "one of a member"] {
+        disk.remount("ro");
+        cluster.start(0);
+        let status = cluster.exited(0).await;
+        let log = cluster.log(0);
+        assert_eq!(status.code(), Some(USAGE), "{what}: {log}");
+        assert!(log.contains("cannot be used") && log.contains("Read-only"), "{what}: {log}");
+        disk.remount("rw");
+        cluster.start(0);
+        cluster.leader().await;
+        cluster.stop(0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_whose_folder_vanishes_ends_and_says_so() {
+    let mut cluster = Cluster::started(3, &[]).await;
+    let client = cluster.client().await;
+    let kv = Kv::client(&client, "kv");
+    let leader = cluster.leader().await;
+    for (member, how) in [(leader, "removed"), ((leader + 1) % 3, "moved")] {
+        let data = cluster.members[member].data.clone();
+        match how {
+            "removed" => std::fs::remove_dir_all(&data).or_else(|_| std::fs::remove_dir_all(&data)),
+            _ => std::fs::rename(&data, data.with_extension("aside")),
+        }
+        .expect("the folder can go");
+        let status = cluster.exited(member).await;
+        let log = cluster.log(member);
+        assert_eq!(status.code(), Some(FAILED), "{log}");
+        assert!(log.contains("removed, moved or replaced"), "{log}");
+        if how == "moved" {
+            std::fs::rename(data.with_extension("aside"), &data).expect("it can be moved back");
+            cluster.start(member);
+        } else {
+            cluster.start_with(member, &["--replace-lost"]);
+        }
+        cluster.ready().await;
+        kv.put("a".to_owned(), Blob::from(how)).await.expect("it is written");
+    }
     cluster.assert_equal_digests().await;
 }

@@ -64,6 +64,7 @@ impl Spaces for Served {
         match calls {
             Calls::HangUp => return Err(Status::unavailable("broken pipe")),
             Calls::NoLeader => return refused(Kind::Unavailable, "NO_LEADER"),
+            Calls::DiskFull => return refused(Kind::Unavailable, "DISK_FULL"),
             Calls::Reject => return refused(Kind::Rejected, "UNKNOWN_SPACE"),
             Calls::Serve | Calls::RunAndHangUpAt(_) | Calls::Ignore | Calls::ServeAny => {}
         }
