@@ -72,13 +72,12 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
 /// Starts what the member does on its own account, but for forming, which the caller waits for.
 fn start_duties(options: &ServerOptions, built: &Built) -> JoinHandle<()> {
     let Built { member, store, raft, identity, peers, .. } = built;
-    tokio::spawn(govern::check_cluster(member.clone(), store.clone(), identity.clone()));
+    tokio::spawn(govern::check_cluster(member.clone(), identity.clone()));
     tokio::spawn(members::keep(raft.clone(), built.roster.clone()));
     tokio::spawn(disk::watch(member.clone(), raft.clone(), store.clone(), peers.clone()));
     let governor = Governor {
         member: member.clone(),
         replication: built.replication.clone(),
-        state: store.clone(),
         environment: built.environment,
         identity: identity.clone(),
         bundled: options.bundled,
@@ -125,7 +124,8 @@ async fn broken(member: &NodeMember, raft: &NodeRaft) -> Result<(), StartError> 
     }
 }
 
-/// Lets calls in flight finish, hands leadership over, and stops what runs.
+/// Lets calls in flight finish, hands leadership over, stops what runs, and brings the state to
+/// disk.
 async fn stop(options: &ServerOptions, built: &Built, serving: Serving) {
     let grace = Duration::from_millis(options.shutdown_grace_ms);
     serving.stop_clients();
@@ -133,6 +133,10 @@ async fn stop(options: &ServerOptions, built: &Built, serving: Serving) {
     hand_over::hand_over(&built.raft).await;
     built.raft.shutdown().await;
     serving.close(grace).await;
+    let store = built.store.clone();
+    if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
+        tracing::error!(%error, "the store was not closed in order");
+    }
     tracing::info!("stopped");
 }
 

@@ -16,21 +16,21 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use synod_abi::{Revision, Time};
-use synod_machine::directory::{self, Head};
+use synod_abi::{Revision, SpaceName, Time};
+use synod_machine::directory::Head;
 use synod_machine::{Action, Caller, Fatal, Outcome};
 
 use crate::apply::LogRing;
 use crate::failure::{CallFailure, Rejected, UnavailableReason, Value};
 use crate::lead::Observer;
 use crate::parked::ParkedCalls;
-use crate::ports::{ForwardLink, Leadership, Monotonic, Ports, Runtime, Store};
+use crate::ports::{ForwardLink, Leadership, Monotonic, Ports, Runtime, Store, blocking};
 use crate::progress::{Progress, lock};
 use crate::propose::{self, ForwardError, Proposer, ProposerStats};
-use crate::read::{AppliedState, Consistency, DigestRecord, DirectoryCache, Reader};
+use crate::read::{AppliedState, Consistency, DigestRecord, DirectoryCache, Reader, SpaceEntry};
 use crate::sessions::touches::{TouchServer, Touches};
 use crate::sessions::{SessionKey, Sessions};
-use crate::watch::{EncodeEvent, Hub};
+use crate::watch::{Delivery, Hub};
 
 pub use administer::{Created, Installed, NewSpace, SpaceMade};
 pub use events::{Bound, CompactionDone, NamedBinding, RetentionChange, SpaceDescription, SpaceListing};
@@ -90,6 +90,9 @@ pub struct Status {
     pub proposer: ProposerStats,
 }
 
+/// Rows of a member's store.
+type View<P> = <<P as Ports>::Store as Store>::View;
+
 /// A member. Clones share it.
 pub struct Member<P: Ports>(Arc<Inner<P>>);
 
@@ -109,7 +112,7 @@ struct Inner<P: Ports> {
     touches: Touches,
     touch_server: TouchServer<P::Runtime, P::Replication>,
     watches: Hub,
-    encode_event: EncodeEvent,
+    delivery: Delivery<P::Runtime, P::Store>,
     failure: Mutex<Option<Fatal>>,
     failed: Progress,
 }
@@ -142,20 +145,15 @@ impl<P: Ports> Member<P> {
         &self.0.proposer
     }
 
-    /// What this member knows about itself.
-    ///
-    /// # Errors
-    /// Unavailable if it is stopping.
-    pub fn status(&self) -> Result<Status, CallFailure> {
-        let view = self.view()?;
-        let head = self.fatal(directory::head(&view))?.unwrap_or(Head::EMPTY);
-        Ok(Status {
+    /// What this member knows about itself. Reads no disk.
+    pub fn status(&self) -> Status {
+        Status {
             leadership: self.0.observer.leadership(),
-            head,
+            head: self.0.applied.head(),
             applied: self.0.applied.digest(),
             watches: self.0.watches.watches(),
             proposer: self.0.proposer.stats(),
-        })
+        }
     }
 
     /// Serves the leader's end of a follower's link, until it ends.
@@ -232,8 +230,33 @@ impl<P: Ports> Member<P> {
         Ok(self.0.proposer.propose(&action, caller, deadline, self.0.runtime.now()).await?)
     }
 
-    pub(crate) fn view(&self) -> Result<<P::Store as Store>::View, CallFailure> {
-        self.fatal(self.0.store.view())
+    /// Reads one view of the state, where that holds up nobody.
+    ///
+    /// # Errors
+    /// Unavailable if the store cannot be read: the member stops.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&View<P>) -> Result<T, Fatal> + Send + 'static,
+    ) -> Result<T, CallFailure> {
+        self.read_store(move |store| read(&store.view()?)).await
+    }
+
+    /// Reads the store, where that holds up nobody.
+    async fn read_store<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&P::Store) -> Result<T, Fatal> + Send + 'static,
+    ) -> Result<T, CallFailure> {
+        let store = self.0.store.clone();
+        self.fatal(blocking(&self.0.runtime, move || read(&store)).await)
+    }
+
+    /// The space called `name`, as of the last applied entry: at once, if it is in memory.
+    async fn space(&self, name: &SpaceName) -> Result<Option<Arc<SpaceEntry>>, CallFailure> {
+        if let Some(space) = self.0.directory.known(name) {
+            return Ok(Some(space));
+        }
+        let (directory, name) = (self.0.directory.clone(), name.clone());
+        self.read_store(move |store| directory.space(&name, || store.view())).await
     }
 
     pub(crate) fn fatal<T>(&self, result: Result<T, Fatal>) -> Result<T, CallFailure> {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::channel::mpsc;
+use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use synod_abi::{AdmissionError, Limit, MemberId, ModuleHash, SessionId};
+use synod_abi::{AdmissionError, Limit, MemberId, ModuleHash, SessionId, SpaceName};
 use synod_machine::directory::Head;
 use synod_machine::{Admitted, Answer, Applied, Fatal, Query, StateView, Write};
 
@@ -41,6 +41,18 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
     /// Now, on the monotonic clock that `sleep` follows.
     fn now(&self) -> Monotonic;
+    /// Runs `work`, which may read a disk, where that holds up no task; in a simulation at once.
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>);
+}
+
+/// Runs `work` as [`Runtime::run_blocking`] does, for its result.
+pub(crate) async fn blocking<T: Send + 'static>(
+    runtime: &impl Runtime,
+    work: impl FnOnce() -> Result<T, Fatal> + Send + 'static,
+) -> Result<T, Fatal> {
+    let (done, result) = oneshot::channel();
+    runtime.run_blocking(Box::new(move || drop(done.send(work()))));
+    result.await.unwrap_or_else(|_| Err(Fatal("a read of the store has ended without a result".to_owned())))
 }
 
 /// The wall clock. Only a new leader reads it, once, to base its stamps on.
@@ -171,7 +183,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// How far the state is: written with the rows, meaningless here.
     type Mark: Send + 'static;
 
-    /// The present rows, unaffected by later writes. Cheap.
+    /// The present rows, unaffected by later writes. Taken and read only where blocking is allowed:
+    /// in [`Runtime::run_blocking`], on a query thread, on the apply thread.
     ///
     /// # Errors
     /// [`Fatal`] if the store cannot be read.
@@ -228,11 +241,19 @@ pub enum QueryError {
     Fatal(Fatal),
 }
 
-/// Runs queries on threads of their own.
+/// Takes a view, and finds in it what a query needs; none if it is not to run.
+pub type QueryPlan<V> = Box<dyn FnOnce() -> Result<Option<(V, Query)>, Fatal> + Send>;
+
+/// Runs queries on threads of their own, those of one space in turn with others.
 pub trait QueryRunner<V>: Send + Sync + 'static {
-    /// Runs one on `view`, as `synod_machine::query` does. Dropping the future ends it, sooner or
-    /// later.
-    fn run(&self, view: V, query: Query) -> BoxFuture<'static, Result<Answer, QueryError>>;
+    /// Runs a plan on such a thread, and then its query on its view, as `synod_machine::query`
+    /// does; none if the plan has none. It belongs to `space`. Dropping the future ends it, sooner
+    /// or later.
+    fn run(
+        &self,
+        space: SpaceName,
+        plan: QueryPlan<V>,
+    ) -> BoxFuture<'static, Result<Option<Answer>, QueryError>>;
 }
 
 /// Why the members are not ready for a module.

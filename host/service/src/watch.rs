@@ -44,9 +44,8 @@ mod task;
 mod tests;
 mod update;
 
-pub(crate) use deliver::Delivery;
+pub(crate) use deliver::{Delivery, Reading};
 pub(crate) use end::End;
-pub(crate) use event::WatchedSpace;
 pub(crate) use hub::{Hub, Reservation};
 pub(crate) use limits::WatchLimits;
 pub use limits::{

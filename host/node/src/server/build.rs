@@ -82,26 +82,31 @@ pub(super) async fn build(
     let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
     let queries = QueryThreads::start(modules.clone(), processors).map_err(StartError::Fatal)?;
     let vm = WasmVm::new(modules).map_err(StartError::fatal)?;
-    let view = store.view().map_err(storage_error)?;
-    let replica = MachineReplica::load(&view, environment, vm).map_err(StartError::fatal)?;
-    drop(view);
-    let parts = MemberParts {
-        member: roster.me(),
-        incarnation,
-        limits: ProposerLimits::default(),
-        applied_index: applied.map_or(0, |entry| entry.index),
-        applied_term: applied.map_or(0, |entry| entry.term),
-        runtime: TokioTasks::new(),
-        clock: Arc::new(WallClock),
-        replication: replication.clone(),
-        store: rows.clone(),
-        replica,
-        queries: Arc::new(queries),
-        preparer: Arc::new(preparer),
-        encode_event,
+    let (me, port) = (roster.me(), replication.clone());
+    let start = move || {
+        let view = rows.state.view().map_err(storage_error)?;
+        let replica = MachineReplica::load(&view, environment, vm).map_err(StartError::fatal)?;
+        drop(view);
+        let parts = MemberParts {
+            member: me,
+            incarnation,
+            limits: ProposerLimits::default(),
+            applied_index: applied.map_or(0, |entry| entry.index),
+            applied_term: applied.map_or(0, |entry| entry.term),
+            runtime: TokioTasks::new(),
+            clock: Arc::new(WallClock),
+            replication: port,
+            store: rows.clone(),
+            replica,
+            queries: Arc::new(queries),
+            preparer: Arc::new(preparer),
+            encode_event,
+        };
+        let (member, executor) = Member::start(parts).map_err(StartError::fatal)?;
+        let applier = ApplyThread::start(executor, rows, tripwire).map_err(StartError::fatal)?;
+        Ok::<_, StartError>((member, Arc::new(applier)))
     };
-    let (member, executor) = Member::start(parts).map_err(StartError::fatal)?;
-    let applier = Arc::new(ApplyThread::start(executor, rows, tripwire).map_err(StartError::fatal)?);
+    let (member, applier) = tokio::task::spawn_blocking(start).await.map_err(StartError::fatal)??;
     let starting = Raft::start(roster.me(), settings, store.clone(), store.clone(), applier, peers.clone());
     let raft = starting.await.map_err(StartError::fatal)?;
     unbound.bind(raft.clone());

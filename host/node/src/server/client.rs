@@ -15,20 +15,22 @@ mod spaces;
 mod watch_stream;
 mod watches;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use synod_abi::{Revision, Time};
+use synod_abi::{Revision, SpaceId, Time};
 use synod_api::status_of_failure;
 use synod_api::v1::Header;
 use synod_machine::Fatal;
+use synod_machine::directory::{self, SpaceRecord};
 use synod_service::{CallFailure, UnavailableReason};
 use synod_vm::compile::COMPILE_TIMEOUT_MS;
 use tokio::sync::watch;
 use tonic::{Request, Status};
 
 use crate::server::net::identity::Identity;
-use crate::server::ports::{NodeMember, NodeRaft, NodeState};
+use crate::server::ports::{NodeMember, NodeRaft};
 
 pub(crate) use self::port::ClientPort;
 pub(crate) use self::watches::encode_event;
@@ -46,8 +48,6 @@ pub(crate) struct Front {
     pub(crate) member: NodeMember,
     /// Its consensus, for the term.
     pub(crate) raft: NodeRaft,
-    /// Its rows, for schemas.
-    pub(crate) state: NodeState,
     /// How long a call may wait.
     pub(crate) call_timeout: Duration,
     /// Whether an install may replace.
@@ -69,6 +69,19 @@ impl Front {
 
     fn present_header(&self) -> Header {
         self.header(Revision(self.member.applied().revision.get()), self.member.applied().time())
+    }
+
+    /// The spaces that have these ids; none where one is deleted.
+    async fn spaces_by_id(
+        &self,
+        ids: BTreeSet<SpaceId>,
+    ) -> Result<BTreeMap<SpaceId, Option<SpaceRecord>>, CallFailure> {
+        let read = move |view: &_| {
+            ids.into_iter()
+                .map(|id| Ok((id, directory::space_by_id(view, id)?)))
+                .collect::<Result<_, Fatal>>()
+        };
+        self.member.read(read).await
     }
 
     /// The status of a failed unary call.

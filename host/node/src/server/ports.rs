@@ -19,7 +19,7 @@ use self::rows::Rows;
 use self::runtime::{TokioTasks, WallClock};
 
 pub(crate) use self::replication::NodeRaft;
-pub(crate) use self::rows::{NodeLog, NodeState};
+pub(crate) use self::rows::NodeLog;
 
 /// This member's logic.
 pub(crate) type NodeMember = Member<NodePorts>;

@@ -88,7 +88,6 @@ impl Serving {
             identity: built.identity.clone(),
             member: built.member.clone(),
             raft: built.raft.clone(),
-            state: built.store.clone(),
             call_timeout: Duration::from_millis(options.call_timeout_ms),
             replace: options.replace,
             stopping: clients_stopping.clone(),

@@ -55,7 +55,7 @@ impl Listeners {
     /// 5. The outcomes of its own commands are answered last, after the completions that they
     ///    caused. Only then is anything proposed in a term whose first entry this is.
     pub(crate) fn publish(&self, term: u64, digest: DigestRecord, head: &Head, effects: Option<Applied>) {
-        self.applied.record(digest, head.time);
+        self.applied.record(digest, head);
         let mut completions = Vec::new();
         let mut outcomes = Vec::new();
         if let Some(effects) = effects {
@@ -90,7 +90,7 @@ impl Listeners {
         self.sessions.reload(view)?;
         self.retention.reload(view)?;
         self.watches.restored(head.revision, head.time);
-        self.applied.record(digest, head.time);
+        self.applied.record(digest, head);
         self.observer.applied(term, head.time);
         self.applied.publish(digest.index, head.revision);
         Ok(())

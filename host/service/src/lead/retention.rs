@@ -2,9 +2,9 @@
 //! the oldest events.
 //!
 //! The event logs are kept in memory, up to date with apply; the events themselves are read only
-//! when a space has too much, to find out up to which revision. A space is visited once a second at
-//! most, unless one compaction did not suffice, so that steady writing costs one command a second
-//! and not one for each event.
+//! when a space has too much, to find out up to which revision, where that holds up nobody. A space
+//! is visited once a second at most, unless one compaction did not suffice, so that steady writing
+//! costs one command a second and not one for each event.
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use synod_machine::events::{self, EventLog, EventPosition};
 use synod_machine::{Action, EventLogChange, EventRetention, Fatal, Outcome, RangeLimit, Reply, StateView};
 
 use super::duty::{Duty, Round};
-use crate::ports::{Monotonic, Store};
+use crate::ports::{Monotonic, Runtime, Store};
 use crate::progress::{Signal, lock};
 use crate::read::paged;
 
@@ -38,6 +38,10 @@ struct State {
     /// Those that are being compacted, or rest.
     busy: HashSet<SpaceId>,
     resting: BTreeSet<(Monotonic, SpaceId)>,
+    /// Counts the times that everything began again: what was planned before is nothing any more.
+    begun: u64,
+    /// What was read of spaces that have too much.
+    planned: Vec<(SpaceId, Option<Excess>)>,
 }
 
 impl State {
@@ -65,6 +69,8 @@ impl State {
     }
 
     fn begin_again(&mut self) {
+        self.begun += 1;
+        self.planned.clear();
         self.resting.clear();
         for space in std::mem::take(&mut self.busy) {
             self.release(space);
@@ -106,7 +112,10 @@ impl Retention {
             let (space, log) = log?;
             loaded.set(space, Some(log));
         }
-        *self.state() = loaded;
+        let mut state = self.state();
+        loaded.begun = state.begun + 1;
+        *state = loaded;
+        drop(state);
         self.0.1.raise();
         Ok(())
     }
@@ -136,40 +145,54 @@ pub(crate) struct Decision {
 }
 
 /// The leader's part of it.
-pub(crate) struct RetentionDuty<S> {
+pub(crate) struct RetentionDuty<S, R> {
     retention: Retention,
     store: S,
+    runtime: R,
+    /// Spaces that are planned or compacted.
     in_flight: usize,
 }
 
-impl<S: Store> RetentionDuty<S> {
-    pub(crate) fn new(retention: Retention, store: S) -> Self {
-        Self { retention, store, in_flight: 0 }
+impl<S: Store, R: Runtime> RetentionDuty<S, R> {
+    pub(crate) fn new(retention: Retention, store: S, runtime: R) -> Self {
+        Self { retention, store, runtime, in_flight: 0 }
     }
 
     /// The spaces that have too much at `stamp`, as many as there is room for.
-    fn take_due(&self, stamp: Time) -> Vec<SpaceId> {
+    fn take_due(&mut self, stamp: Time) -> Vec<SpaceId> {
         let (mut state, mut taken) = (self.retention.state(), Vec::new());
-        while self.in_flight + taken.len() < COMPACTIONS_IN_FLIGHT
+        while self.in_flight < COMPACTIONS_IN_FLIGHT
             && let Some((at, space)) = state.due.first().copied().filter(|(at, _)| *at <= stamp)
         {
             state.due.remove(&(at, space));
             state.busy.insert(space);
+            self.in_flight += 1;
             taken.push(space);
         }
         taken
     }
 
-    fn plan(&self, space: SpaceId, stamp: Time) -> Option<Excess> {
-        let excess = self.store.view().and_then(|view| excess(&view, space, stamp));
-        excess.unwrap_or_else(|fatal| {
-            tracing::error!(cause = %fatal, %space, "what a space has too much of cannot be read");
-            None
-        })
+    /// Has it read what a space has too much of; a later round finds that in the state.
+    fn plan(&self, space: SpaceId, stamp: Time) {
+        let (retention, store) = (self.retention.clone(), self.store.clone());
+        let begun = retention.state().begun;
+        self.runtime.run_blocking(Box::new(move || {
+            let excess = store.view().and_then(|view| excess(&view, space, stamp));
+            let excess = excess.unwrap_or_else(|fatal| {
+                tracing::error!(cause = %fatal, %space, "what a space has too much of cannot be read");
+                None
+            });
+            let mut state = retention.state();
+            if state.begun == begun {
+                state.planned.push((space, excess));
+                drop(state);
+                retention.0.1.raise();
+            }
+        }));
     }
 }
 
-impl<S: Store> Duty for RetentionDuty<S> {
+impl<S: Store, R: Runtime> Duty for RetentionDuty<S, R> {
     type Decision = Decision;
 
     fn signal(&self) -> &Signal {
@@ -197,13 +220,19 @@ impl<S: Store> Duty for RetentionDuty<S> {
             !state.due.is_empty()
         };
         let stamp = if waiting && !round.is_paused() { round.stamp() } else { None };
-        for space in stamp.map_or_else(Vec::new, |stamp| self.take_due(stamp)) {
-            match stamp.and_then(|stamp| self.plan(space, stamp)) {
+        if let Some(stamp) = stamp {
+            self.take_due(stamp).into_iter().for_each(|space| self.plan(space, stamp));
+        }
+        let planned = std::mem::take(&mut self.retention.state().planned);
+        for (space, excess) in planned {
+            match excess {
                 Some(Excess { through, more }) => {
-                    self.in_flight += 1;
                     round.propose(Decision { space, more }, Action::CompactEvents { space, through });
                 }
-                None => drop(self.retention.state().resting.insert((now.after(REST), space))),
+                None => {
+                    self.in_flight -= 1;
+                    self.retention.state().resting.insert((now.after(REST), space));
+                }
             }
         }
         let state = self.retention.state();

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use synod_abi::{Blob, ClusterId, ModuleHash, RecipeName, RecipeRef, Revision, SpaceId, SpaceName, limits};
 use synod_machine::directory::{self, Page, RecipeRecord};
-use synod_machine::{Action, Caller, Environment, Outcome, Rejection, Reply};
+use synod_machine::{Action, Caller, Environment, Fatal, Outcome, Rejection, Reply};
 
 use super::call::space_name;
 use super::events::SpaceListing;
-use super::{Member, rejected};
+use super::{Member, View, rejected};
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason};
 use crate::ports::{Monotonic, Ports, PrepareFailure, Preparer};
 use crate::read::Consistency;
@@ -255,8 +255,8 @@ impl<P: Ports> Member<P> {
         timeout: Duration,
     ) -> Result<Page<RecipeRecord>, CallFailure> {
         self.0.reader.ready(consistency, 0, self.deadline(timeout)).await?;
-        let view = self.view()?;
-        self.fatal(directory::recipes(&view, after, limit))
+        let after = after.cloned();
+        self.read(move |view| directory::recipes(view, after.as_ref(), limit)).await
     }
 
     /// At most `limit` spaces after `after`, by name.
@@ -271,10 +271,13 @@ impl<P: Ports> Member<P> {
         timeout: Duration,
     ) -> Result<Page<SpaceListing>, CallFailure> {
         self.0.reader.ready(consistency, 0, self.deadline(timeout)).await?;
-        let view = self.view()?;
-        let Page { items, more } = self.fatal(directory::spaces(&view, after, limit))?;
-        let items = items.into_iter().map(|space| SpaceListing::read(&view, space));
-        Ok(Page { items: self.fatal(items.collect())?, more })
+        let after = after.cloned();
+        let list = move |view: &View<P>| {
+            let Page { items, more } = directory::spaces(view, after.as_ref(), limit)?;
+            let items = items.into_iter().map(|space| SpaceListing::read(view, space));
+            Ok(Page { items: items.collect::<Result<_, Fatal>>()?, more })
+        };
+        self.read(list).await
     }
 
     /// A recipe with its schema; the largest version if none is named.
@@ -290,9 +293,9 @@ impl<P: Ports> Member<P> {
     ) -> Result<RecipeEntry, CallFailure> {
         let name = recipe_name(name)?;
         self.0.reader.ready(consistency, 0, self.deadline(timeout)).await?;
-        let view = self.view()?;
-        let unknown = || Rejected::of(&Rejection::UnknownRecipe).into();
-        self.fatal(self.0.directory.recipe_in(&view, &name, version))?.ok_or_else(unknown)
+        let directory = self.0.directory.clone();
+        let recipe = self.read(move |view| directory.recipe_in(view, &name, version)).await?;
+        recipe.ok_or_else(|| Rejected::of(&Rejection::UnknownRecipe).into())
     }
 }
 

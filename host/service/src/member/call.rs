@@ -2,15 +2,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::channel::oneshot;
 use synod_abi::schema::EntryPointSchema;
 use synod_abi::{Blob, SpaceName, limits};
-use synod_machine::{Action, Answer, Call, Caller, Outcome, Query, Rejection, Reply, directory};
+use synod_machine::{
+    Action, Answer, Call, Caller, Fatal, Outcome, Query, Rejection, Reply, StateView, directory,
+};
 
-use super::{Args, CallAnswer, Member, QueryOptions, rejected};
+use super::{Args, CallAnswer, Member, QueryOptions, View, rejected};
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason, Value};
-use crate::ports::{Monotonic, Ports, QueryError, QueryRunner, Runtime, Store};
-use crate::read::Consistency;
-use crate::read::{Kind, SpaceEntry};
+use crate::ports::{Monotonic, Ports, QueryError, QueryPlan, QueryRunner, Runtime, Store};
+use crate::read::{Consistency, DirectoryCache, Kind, SpaceEntry};
+use crate::sessions::SessionKey;
 use crate::transcode::{self, WriteError};
 
 /// Most names that an error lists.
@@ -58,7 +61,7 @@ impl<P: Ports> Member<P> {
         let (target, call) = self.target(&name, operation, args, deadline).await?;
         let now = self.0.runtime.now();
         let outcome = self.0.proposer.propose(&Action::Call(call), caller, deadline, now).await?;
-        self.answer(&name, operation, &target, &outcome)
+        self.answer(&name, operation, &target, &outcome).await
     }
 
     /// The space of a call, and the call, encoded. At once, if the space is known here.
@@ -71,10 +74,10 @@ impl<P: Ports> Member<P> {
     ) -> Result<(Target, Call), CallFailure> {
         let form = args.form();
         let generation = self.0.directory.generation();
-        let (entry, bytes) = match self.check_call(name, operation, &args) {
+        let (entry, bytes) = match self.check_call(name, operation, &args).await {
             Err(CallFailure::Rejected(_)) => {
                 self.0.reader.ready(Consistency::Linearizable, 0, deadline).await?;
-                self.check_call(name, operation, &args)?
+                self.check_call(name, operation, &args).await?
             }
             checked => checked?,
         };
@@ -91,35 +94,32 @@ impl<P: Ports> Member<P> {
     }
 
     /// The outcome of a call as its caller sees it.
-    pub(super) fn answer(
+    pub(super) async fn answer(
         &self,
         name: &SpaceName,
         operation: &str,
         target: &Target,
         outcome: &Outcome,
     ) -> Result<CallAnswer, CallFailure> {
-        let entry = self.present(name, operation, target)?;
+        let entry = self.present(name, operation, target).await?;
         match Kind::Operation.find(&entry.schema, operation) {
-            Some(point) => {
-                answer(point, outcome, target.form).map_err(|failure| self.named(&outcome.result, failure))
-            }
+            Some(point) => match answer(point, outcome, target.form) {
+                Ok(answer) => Ok(answer),
+                Err(failure) => Err(self.named(&outcome.result, failure).await),
+            },
             None => rejected(unknown_entry_point(&entry, Kind::Operation, operation)),
         }
     }
 
     /// The same failure, naming the space whose handler or operation was the cause.
-    fn named(&self, result: &Result<Reply, Rejection>, failure: CallFailure) -> CallFailure {
-        let Err(Rejection::Handler { space: id, .. } | Rejection::Send { space: Some(id), .. }) = result
-        else {
-            return failure;
+    async fn named(&self, result: &Result<Reply, Rejection>, failure: CallFailure) -> CallFailure {
+        let id = match result {
+            Err(Rejection::Handler { space: id, .. } | Rejection::Send { space: Some(id), .. }) => *id,
+            _ => return failure,
         };
         let CallFailure::Rejected(mut rejected) = failure else { return failure };
-        let name = self
-            .view()
-            .ok()
-            .and_then(|view| directory::space_by_id(&view, *id).ok().flatten())
-            .map(|record| record.name);
-        if let Some(name) = name {
+        let record = self.read(move |view| directory::space_by_id(view, id)).await.ok().flatten();
+        if let Some(name) = record.map(|record| record.name) {
             rejected.message =
                 rejected.message.replacen(&format!("space {id}"), &format!("space `{name}`"), 1);
         }
@@ -127,13 +127,13 @@ impl<P: Ports> Member<P> {
     }
 
     /// The space of a call, and its arguments if they had to be encoded.
-    fn check_call(
+    async fn check_call(
         &self,
         name: &SpaceName,
         operation: &str,
         args: &Args,
     ) -> Result<(Arc<SpaceEntry>, Option<Vec<u8>>), CallFailure> {
-        let Some(entry) = self.fatal(self.0.directory.space(name, || self.0.store.view()))? else {
+        let Some(entry) = self.space(name).await? else {
             return rejected(unknown_space(name));
         };
         let Some(point) = Kind::Operation.find(&entry.schema, operation) else {
@@ -146,27 +146,31 @@ impl<P: Ports> Member<P> {
             }
             Args::Postcard { bytes, signature } => {
                 check_length(bytes)?;
-                if *signature != point.signature {
-                    let view = self.view()?;
-                    if !self.fatal(self.0.directory.knew_signature(
-                        &view,
-                        &entry,
-                        Kind::Operation,
-                        operation,
-                        *signature,
-                    ))? {
-                        return rejected(schema_mismatch(&entry, operation));
-                    }
+                if *signature != point.signature && !self.knew(&entry, operation, *signature).await? {
+                    return rejected(schema_mismatch(&entry, operation));
                 }
                 Ok((entry, None))
             }
         }
     }
 
+    /// Whether an earlier version of the space's recipe had the operation with this signature.
+    async fn knew(
+        &self,
+        entry: &Arc<SpaceEntry>,
+        operation: &str,
+        signature: u64,
+    ) -> Result<bool, CallFailure> {
+        let (directory, entry) = (self.0.directory.clone(), entry.clone());
+        let operation = operation.to_owned();
+        self.read(move |view| directory.knew_signature(view, &entry, Kind::Operation, &operation, signature))
+            .await
+    }
+
     /// The space's present entry, if it still is the same space: the command may have run under a
     /// version that appended to the one its arguments were encoded for. It is not looked up unless
     /// the directory has changed since the call's space was.
-    fn present(
+    async fn present(
         &self,
         name: &SpaceName,
         operation: &str,
@@ -175,7 +179,7 @@ impl<P: Ports> Member<P> {
         if self.0.directory.generation() == *generation {
             return Ok(entry.clone());
         }
-        let present = self.fatal(self.0.directory.space(name, || self.0.store.view()))?;
+        let present = self.space(name).await?;
         Ok(present
             .filter(|present| {
                 present.record.id == entry.record.id
@@ -209,27 +213,21 @@ impl<P: Ports> Member<P> {
         let form = args.form();
         let read = async {
             self.0.reader.fresh(consistency, at_least_revision).await?;
-            let view = self.view()?;
-            let Some(entry) = self.fatal(self.0.directory.space_in(&view, &name))? else {
-                return rejected(unknown_space(&name));
-            };
-            let Some(point) = Kind::Query.find(&entry.schema, query) else {
-                return rejected(unknown_entry_point(&entry, Kind::Query, query));
-            };
-            let query = Query {
-                space: entry.record.id,
-                module: entry.record.module,
-                query: point.id(),
-                args: self.query_args(&view, &entry, point, args)?,
-                session: session.map(|key| key.session),
-            };
-            let Answer { revision, time, result, logs } = match self.0.queries.run(view, query).await {
-                Ok(answer) => answer,
+            let asked = NamedQuery { name: name.clone(), query: query.to_owned(), args, session };
+            let (plan, planned) = self.plan(asked);
+            let answered = match self.0.queries.run(name, plan).await {
+                Ok(answered) => answered,
                 Err(QueryError::Busy(message)) => {
                     return Err(CallFailure::unavailable(UnavailableReason::Busy, message));
                 }
                 Err(QueryError::Fatal(fatal)) => return self.fatal(Err(fatal)),
             };
+            let lost = |_| Fatal("a query has ended without a result".to_owned());
+            let entry = self.fatal(planned.await.map_err(lost))??;
+            let (Some(answer), Some(point)) = (answered, Kind::Query.find(&entry.schema, query)) else {
+                return rejected(unknown_entry_point(&entry, Kind::Query, query));
+            };
+            let Answer { revision, time, result, logs } = answer;
             self.0.logs.extend(time, logs);
             let value = match result {
                 Ok(bytes) => value(point, bytes, form).map_err(unreadable),
@@ -241,22 +239,72 @@ impl<P: Ports> Member<P> {
         self.0.reader.by(deadline, read).await?
     }
 
-    /// The arguments of a query in postcard, if its caller knows the types that `point` has.
-    fn query_args(
+    /// What a query thread does before it runs the query, and the space that it finds, or why the
+    /// query does not run.
+    fn plan(
         &self,
-        view: &<P::Store as Store>::View,
-        entry: &SpaceEntry,
-        point: &EntryPointSchema,
-        args: Args,
-    ) -> Result<Vec<u8>, CallFailure> {
-        let (bytes, signature) = match args {
-            Args::Json(text) => return json_arguments(point, &text),
-            Args::Postcard { bytes, signature } => (bytes, signature),
+        asked: NamedQuery,
+    ) -> (QueryPlan<View<P>>, oneshot::Receiver<Result<SpaceEntry, CallFailure>>) {
+        let (found, planned) = oneshot::channel();
+        let (store, directory) = (self.0.store.clone(), self.0.directory.clone());
+        let plan = move || {
+            let view = store.view()?;
+            let (entry, query) = match asked.find(&directory, &view)? {
+                Ok((entry, query)) => (Ok(entry), Some((view, query))),
+                Err(failure) => (Err(failure), None),
+            };
+            let _ = found.send(entry);
+            Ok(query)
         };
-        let directory = &self.0.directory;
-        let known = signature == point.signature
-            || self.fatal(directory.knew_signature(view, entry, Kind::Query, &point.name, signature))?;
-        if known { Ok(bytes) } else { rejected(schema_mismatch(entry, &point.name)) }
+        (Box::new(plan), planned)
+    }
+}
+
+/// A query by the names that its caller used.
+struct NamedQuery {
+    name: SpaceName,
+    query: String,
+    args: Args,
+    session: Option<SessionKey>,
+}
+
+impl NamedQuery {
+    /// The query by the ids that `view` has for it, with its arguments in postcard; or why it does
+    /// not run.
+    fn find(
+        self,
+        directory: &DirectoryCache,
+        view: &impl StateView,
+    ) -> Result<Result<(SpaceEntry, Query), CallFailure>, Fatal> {
+        let Self { name, query, args, session } = self;
+        let Some(entry) = directory.space_in(view, &name)? else {
+            return Ok(rejected(unknown_space(&name)));
+        };
+        let Some(point) = Kind::Query.find(&entry.schema, &query) else {
+            return Ok(rejected(unknown_entry_point(&entry, Kind::Query, &query)));
+        };
+        let args = match args {
+            Args::Json(text) => match json_arguments(point, &text) {
+                Ok(bytes) => bytes,
+                Err(failure) => return Ok(Err(failure)),
+            },
+            Args::Postcard { bytes, signature } => {
+                let knows = signature == point.signature
+                    || directory.knew_signature(view, &entry, Kind::Query, &query, signature)?;
+                if !knows {
+                    return Ok(rejected(schema_mismatch(&entry, &query)));
+                }
+                bytes
+            }
+        };
+        let query = Query {
+            space: entry.record.id,
+            module: entry.record.module,
+            query: point.id(),
+            args,
+            session: session.map(|key| key.session),
+        };
+        Ok(Ok((entry, query)))
     }
 }
 

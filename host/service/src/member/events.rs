@@ -8,11 +8,11 @@ use synod_machine::events::{self, EventLog};
 use synod_machine::owed::{self, OwedRecord};
 use synod_machine::{Action, Binding, Caller, EventRetention, Fatal, OnFailure, Reply, StateView};
 
-use super::Member;
 use super::administer::failed;
 use super::call::{space_name, unknown_space};
+use super::{Member, View};
 use crate::failure::CallFailure;
-use crate::ports::{Monotonic, Ports, Store};
+use crate::ports::{Monotonic, Ports};
 use crate::read::{Consistency, SpaceEntry};
 
 /// Hooks that are owed, in a description; a list has all of them.
@@ -142,9 +142,8 @@ impl<P: Ports> Member<P> {
         timeout: Duration,
     ) -> Result<EventLog, CallFailure> {
         let deadline = self.deadline(timeout);
-        let (SpaceRecord { id, name, .. }, view) = self.present_space(space, deadline).await?;
-        let log = self.fatal(events::event_log(&view, id))?;
-        drop(view);
+        let read = |view: &View<P>, SpaceRecord { id, name, .. }| Ok((name, events::event_log(view, id)?));
+        let (name, log) = self.present_space(space, deadline, read).await?;
         let EventRetention { events, bytes, age_ms } = log.retention;
         let retention = EventRetention {
             events: change.events.unwrap_or(events),
@@ -157,9 +156,8 @@ impl<P: Ports> Member<P> {
         if outcome.result.is_err() {
             return failed(&outcome);
         }
-        let view = self.view()?;
-        let record = self.record_of(&view, &name)?;
-        self.fatal(events::event_log(&view, record.id))
+        let read = move |view: &View<P>, SpaceRecord { id, .. }| events::event_log(view, id);
+        self.space_read(name, read).await
     }
 
     /// Forgets the events of a space up to `through`, or up to the present.
@@ -174,9 +172,8 @@ impl<P: Ports> Member<P> {
         timeout: Duration,
     ) -> Result<CompactionDone, CallFailure> {
         let deadline = self.deadline(timeout);
-        let (SpaceRecord { id: space, .. }, view) = self.present_space(space, deadline).await?;
-        let head = self.fatal(directory::head(&view))?;
-        drop(view);
+        let read = |view: &View<P>, SpaceRecord { id, .. }| Ok((id, directory::head(view)?));
+        let (space, head) = self.present_space(space, deadline, read).await?;
         let wanted = through.unwrap_or(head.map_or(Revision(0), |head| head.revision));
         let mut taken = 0;
         loop {
@@ -201,32 +198,41 @@ impl<P: Ports> Member<P> {
         space: &str,
         timeout: Duration,
     ) -> Result<SpaceDescription, CallFailure> {
-        let (record, view) = self.present_space(space, self.deadline(timeout)).await?;
-        let described = || {
-            let schema = self.0.directory.schema(&view, record.module)?;
-            let bindings = bindings_of(&view, &record.name, record.id)?;
-            let owed_hooks = owed::owed_hooks(&view, record.id, None, DESCRIBED_HOOKS)?.items;
-            let SpaceListing { record, log, failures, owed } = SpaceListing::read(&view, record)?;
+        let directory = self.0.directory.clone();
+        let describe = move |view: &View<P>, record: SpaceRecord| {
+            let schema = directory.schema(view, record.module)?;
+            let bindings = bindings_of(view, &record.name, record.id)?;
+            let owed_hooks = owed::owed_hooks(view, record.id, None, DESCRIBED_HOOKS)?.items;
+            let SpaceListing { record, log, failures, owed } = SpaceListing::read(view, record)?;
             let entry = SpaceEntry { record, schema };
             Ok(SpaceDescription { entry, log, failures, owed, owed_hooks, bindings })
         };
-        self.fatal(described())
+        self.present_space(space, self.deadline(timeout), describe).await
     }
 
-    /// The space called `space` once this member is up to date, and the view that it was read from.
-    pub(super) async fn present_space(
+    /// What `read` reads of the space called `space` once this member is up to date, on one view.
+    pub(super) async fn present_space<T: Send + 'static>(
         &self,
         space: &str,
         deadline: Monotonic,
-    ) -> Result<(SpaceRecord, <P::Store as Store>::View), CallFailure> {
+        read: impl FnOnce(&View<P>, SpaceRecord) -> Result<T, Fatal> + Send + 'static,
+    ) -> Result<T, CallFailure> {
         let name = space_name(space)?;
         self.0.reader.ready(Consistency::Linearizable, 0, deadline).await?;
-        let view = self.view()?;
-        Ok((self.record_of(&view, &name)?, view))
+        self.space_read(name, read).await
     }
 
-    fn record_of(&self, view: &impl StateView, name: &SpaceName) -> Result<SpaceRecord, CallFailure> {
-        self.fatal(directory::space(view, name))?.ok_or_else(|| unknown_space(name).into())
+    async fn space_read<T: Send + 'static>(
+        &self,
+        name: SpaceName,
+        read: impl FnOnce(&View<P>, SpaceRecord) -> Result<T, Fatal> + Send + 'static,
+    ) -> Result<T, CallFailure> {
+        let wanted = name.clone();
+        let found = move |view: &View<P>| match directory::space(view, &wanted)? {
+            Some(record) => read(view, record).map(Some),
+            None => Ok(None),
+        };
+        self.read(found).await?.ok_or_else(|| unknown_space(&name).into())
     }
 }
 

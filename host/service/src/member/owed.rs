@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use synod_abi::Revision;
-use synod_machine::directory::Page;
+use synod_machine::directory::{Page, SpaceRecord};
 use synod_machine::owed::{self, OwedRecord};
 use synod_machine::{Action, Caller, Reply, Settled, Settling};
 
@@ -24,8 +24,8 @@ impl<P: Ports> Member<P> {
         limit: usize,
         timeout: Duration,
     ) -> Result<Page<OwedRecord>, CallFailure> {
-        let (record, view) = self.present_space(space, self.deadline(timeout)).await?;
-        self.fatal(owed::owed_hooks(&view, record.id, after, limit))
+        let read = move |view: &_, record: SpaceRecord| owed::owed_hooks(view, record.id, after, limit);
+        self.present_space(space, self.deadline(timeout), read).await
     }
 
     /// Runs or drops a hook that a space is owed; how that ended, and the revision of the command.

@@ -254,11 +254,11 @@ impl<P: Ports> Member<P> {
         let action = Action::SessionCall(SessionCall { call, request });
         let outcome = self.0.proposer.propose(&action, caller, deadline, self.0.runtime.now()).await?;
         if !matches!(outcome.result, Ok(Reply::Parked { .. })) {
-            return self.answer(&name, operation, &target, &outcome).map(SessionAnswer::Done);
+            return self.answer(&name, operation, &target, &outcome).await.map(SessionAnswer::Done);
         }
         let place = match place {
             Some(place) => place,
-            None => self.late_place(key.session, id, bytes)?,
+            None => self.late_place(key.session, id, bytes).await?,
         };
         let call = ParkedCall { name, operation: operation.to_owned(), target, action, caller };
         let member = self.clone();
@@ -270,14 +270,19 @@ impl<P: Ports> Member<P> {
 
     /// A place for a call that parked although the schema that was known here says that it never
     /// does.
-    fn late_place(&self, session: SessionId, request: RequestId, bytes: usize) -> Result<Place, CallFailure> {
+    async fn late_place(
+        &self,
+        session: SessionId,
+        request: RequestId,
+        bytes: usize,
+    ) -> Result<Place, CallFailure> {
         let place = self
             .0
             .parked
             .wait(session, request, bytes)
             .map_err(|busy| CallFailure::OutcomeUnknown(busy.to_string()))?;
-        let view = self.view()?;
-        self.fatal(self.0.parked.look_up(&view, session, request))?;
+        let parked = self.0.parked.clone();
+        self.read(move |view| parked.look_up(view, session, request)).await?;
         Ok(place)
     }
 
@@ -294,7 +299,7 @@ impl<P: Ports> Member<P> {
                 None => return Err(stopped_waiting()),
             }
         };
-        self.answer(&call.name, &call.operation, &call.target, &outcome)
+        self.answer(&call.name, &call.operation, &call.target, &outcome).await
     }
 
     /// Proposes a parked call again, for as long as it takes; its outcome, if it has one.
@@ -343,9 +348,8 @@ impl<P: Ports> Member<P> {
     /// [`CallFailure`]; `Reason::SessionExpired` if there is none; never outcome unknown.
     pub async fn session(&self, session: SessionId, timeout: Duration) -> Result<SessionRecord, CallFailure> {
         self.0.reader.ready(Consistency::Linearizable, 0, self.deadline(timeout)).await?;
-        let view = self.view()?;
-        self.fatal(sessions::session(&view, session))?
-            .ok_or_else(|| Rejected::of(&Rejection::SessionEnded).into())
+        let record = self.read(move |view| sessions::session(view, session)).await?;
+        record.ok_or_else(|| Rejected::of(&Rejection::SessionEnded).into())
     }
 
     /// At most `limit` sessions after `after`, oldest first.
@@ -359,8 +363,7 @@ impl<P: Ports> Member<P> {
         timeout: Duration,
     ) -> Result<Page<(SessionId, SessionRecord)>, CallFailure> {
         self.0.reader.ready(Consistency::Linearizable, 0, self.deadline(timeout)).await?;
-        let view = self.view()?;
-        self.fatal(sessions::sessions(&view, after, limit))
+        self.read(move |view| sessions::sessions(view, after, limit)).await
     }
 
     /// Sets between which times to live sessions are opened from now on.
@@ -382,8 +385,7 @@ impl<P: Ports> Member<P> {
     /// [`CallFailure`]; never outcome unknown.
     pub async fn session_bounds(&self, timeout: Duration) -> Result<SessionBounds, CallFailure> {
         self.0.reader.ready(Consistency::Linearizable, 0, self.deadline(timeout)).await?;
-        let view = self.view()?;
-        self.fatal(sessions::bounds(&view))
+        self.read(sessions::bounds).await
     }
 
     /// Whether `key` opens its session. A session that is not known here is looked for once this

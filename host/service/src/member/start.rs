@@ -14,7 +14,7 @@ use crate::read::Reader;
 use crate::sessions::Sessions;
 use crate::sessions::driver::SessionDuty;
 use crate::sessions::touches::{TouchServer, Touches};
-use crate::watch::{EncodeEvent, Hub, WatchLimits};
+use crate::watch::{Delivery, EncodeEvent, Hub, WatchLimits};
 
 /// What a member is made of.
 #[derive(Debug)]
@@ -85,13 +85,20 @@ impl<P: Ports> Member<P> {
         watches.start(runtime.clone(), reader.clone());
         let ends = SessionDuty::new(sessions.clone());
         LeaderTask::start(ends, observer.clone(), proposer.clone(), &runtime, clock.clone());
-        let compactions = RetentionDuty::new(retention, store.clone());
+        let compactions = RetentionDuty::new(retention, store.clone(), runtime.clone());
         LeaderTask::start(compactions, observer.clone(), proposer.clone(), &runtime, clock);
         let touch_server = TouchServer {
             sessions: sessions.clone(),
             reader: reader.clone(),
             runtime: runtime.clone(),
             replication,
+        };
+        let delivery = Delivery {
+            hub: watches.clone(),
+            runtime: runtime.clone(),
+            store: store.clone(),
+            directory: directory.clone(),
+            encode: encode_event,
         };
         let inner = Inner {
             runtime,
@@ -109,7 +116,7 @@ impl<P: Ports> Member<P> {
             touches: Touches::default(),
             touch_server,
             watches,
-            encode_event,
+            delivery,
             failure: Mutex::new(None),
             failed: Progress::default(),
         };

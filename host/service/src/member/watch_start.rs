@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use synod_abi::schema::Schema;
-use synod_abi::{Revision, SpaceId, Time, TopicFilter};
-use synod_machine::{directory, events};
+use synod_abi::{Revision, SpaceId, SpaceName, Time, TopicFilter};
+use synod_machine::directory::{self, Head};
+use synod_machine::events::{self, EventLog};
 
 use super::call::{space_name, unknown_space};
-use super::{Args, Member, QueryOptions};
+use super::{Args, Member, QueryOptions, View};
 use crate::failure::{CallFailure, Reason, Rejected, Value};
 use crate::ports::{Monotonic, Ports};
 use crate::read::{Consistency, SpaceEntry};
@@ -87,7 +88,7 @@ impl<P: Ports> Member<P> {
                 self.start_in_view(&new, deadline).await?
             }
         };
-        self.check_start(new, start)
+        self.check_start(new, start).await
     }
 
     async fn start_with_query(
@@ -112,19 +113,15 @@ impl<P: Ports> Member<P> {
     /// to date.
     async fn start_in_view(&self, new: &NewWatch, deadline: Monotonic) -> Result<Start, End> {
         let name = space_name(&new.space)?;
-        let mut view = self.view()?;
-        let mut space = self.fatal(self.0.directory.space_in(&view, &name))?;
-        if space.is_none() {
+        let mut found = self.space_and_log(&name).await?;
+        if found.is_none() {
             self.ready(Consistency::Linearizable, 0, deadline).await?;
-            view = self.view()?;
-            space = self.fatal(self.0.directory.space_in(&view, &name))?;
+            found = self.space_and_log(&name).await?;
         }
-        let Some(space) = space else {
+        let Some((space, head, log)) = found else {
             let deleted = new.space_id.map(|id| End::deleted(name.as_str(), id));
             return Err(deleted.unwrap_or_else(|| unknown_space(&name).into()));
         };
-        let head = self.fatal(directory::head(&view))?;
-        let log = self.fatal(events::event_log(&view, space.record.id))?;
         let present = head.map_or(Revision(0), |head| head.revision);
         let revision = match new.start {
             WatchStart::Revision(revision) => Revision(revision.0 - 1),
@@ -135,7 +132,21 @@ impl<P: Ports> Member<P> {
         Ok(Start { space, compacted: log.compacted, revision, time, result: None })
     }
 
-    fn check_start(&self, new: NewWatch, start: Start) -> Result<Begin, End> {
+    /// A space, the head and what the space keeps of its events, of one moment.
+    async fn space_and_log(
+        &self,
+        name: &SpaceName,
+    ) -> Result<Option<(SpaceEntry, Option<Head>, EventLog)>, CallFailure> {
+        let (cache, name) = (self.0.directory.clone(), name.clone());
+        let read = move |view: &View<P>| {
+            let Some(space) = cache.space_in(view, &name)? else { return Ok(None) };
+            let log = events::event_log(view, space.record.id)?;
+            Ok(Some((space, directory::head(view)?, log)))
+        };
+        self.read(read).await
+    }
+
+    async fn check_start(&self, new: NewWatch, start: Start) -> Result<Begin, End> {
         let Start { space, compacted, revision, time, result } = start;
         let id = space.record.id;
         let name = space.record.name.clone();
@@ -143,7 +154,7 @@ impl<P: Ports> Member<P> {
             return Err(End::deleted(name.as_str(), wanted));
         }
         if new.form == EventForm::Postcard && new.signature != 0 {
-            self.check_emits(&space, new.signature)?;
+            self.check_emits(&space, new.signature).await?;
         }
         if revision < compacted {
             return Err(End::compacted(name.as_str(), Revision(revision.0 + 1), compacted));
@@ -154,13 +165,14 @@ impl<P: Ports> Member<P> {
 
     /// Refuses a watch that decodes payloads as another type than that of the space, or of an
     /// earlier installed version.
-    fn check_emits(&self, entry: &SpaceEntry, signature: u64) -> Result<(), CallFailure> {
-        let known = |schema: &Schema| schema.emits.as_ref().is_some_and(|emits| emits.signature == signature);
+    async fn check_emits(&self, entry: &SpaceEntry, signature: u64) -> Result<(), CallFailure> {
+        let known =
+            move |schema: &Schema| schema.emits.as_ref().is_some_and(|emits| emits.signature == signature);
         if known(&entry.schema) {
             return Ok(());
         }
-        let view = self.view()?;
-        if self.fatal(self.0.directory.earlier_version(&view, entry, known))? {
+        let (directory, present) = (self.0.directory.clone(), entry.clone());
+        if self.read(move |view| directory.earlier_version(view, &present, known)).await? {
             return Ok(());
         }
         let recipe = &entry.record.recipe;

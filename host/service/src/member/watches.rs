@@ -4,14 +4,15 @@
 //! [`watch`](crate::watch) hub's.
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::Member;
 use super::watch_start::NewWatch;
-use crate::ports::{Ports, Store};
-use crate::watch::{Delivery, Hub, Reservation, StreamKey, WatchBatch, WatchId, WatchedSpace};
+use crate::ports::Ports;
+use crate::progress::lock;
+use crate::watch::{Hub, Reading, Reservation, StreamKey, WatchBatch, WatchId};
 
 /// The watches of one client's stream. Clones share it; dropping the last one ends its watches.
 pub struct WatchStream<P: Ports> {
@@ -19,10 +20,10 @@ pub struct WatchStream<P: Ports> {
     handle: Arc<Handle>,
 }
 
-#[derive(Debug)]
 struct Handle {
     hub: Hub,
     key: StreamKey,
+    reading: Mutex<Option<Reading>>,
 }
 
 impl Drop for Handle {
@@ -53,7 +54,7 @@ struct Creating<'a> {
 
 impl Drop for Creating<'_> {
     fn drop(&mut self) {
-        let Handle { hub, key } = self.handle;
+        let Handle { hub, key, .. } = self.handle;
         if !self.answered {
             hub.abandon(*key, self.id);
         }
@@ -71,7 +72,7 @@ impl<P: Ports> Member<P> {
     pub fn watch_stream(&self) -> WatchStream<P> {
         let hub = self.0.watches.clone();
         let key = hub.open_stream();
-        WatchStream { member: self.clone(), handle: Arc::new(Handle { hub, key }) }
+        WatchStream { member: self.clone(), handle: Arc::new(Handle { hub, key, reading: Mutex::default() }) }
     }
 }
 
@@ -85,7 +86,7 @@ impl<P: Ports> WatchStream<P> {
     /// while [`WATCH_CREATES`](crate::watch::WATCH_CREATES) creates are under way or have updates
     /// that the transport has not taken; `timeout` counts from then.
     pub async fn create(&self, new: NewWatch, timeout: Duration) {
-        let Handle { hub, key } = &*self.handle;
+        let Handle { hub, key, .. } = &*self.handle;
         let id = new.id;
         let reserved = poll_fn(|cx| hub.reserve(*key, id, cx.waker())).await;
         if reserved == Reservation::Refused {
@@ -113,21 +114,8 @@ impl<P: Ports> WatchStream<P> {
     /// The next updates; `None` when the member stops. For one caller at a time, which is woken
     /// when there may be more.
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<WatchBatch>> {
-        let inner = &*self.member.0;
-        let schema = |space: &WatchedSpace| {
-            let present = inner.directory.space(&space.name, || inner.store.view())?;
-            if let Some(present) = present.filter(|present| present.record.id == space.id) {
-                space.learn(&present.schema);
-            }
-            Ok(space.schema())
-        };
-        let delivery = Delivery {
-            hub: &self.handle.hub,
-            store: &inner.store,
-            encode: inner.encode_event,
-            schema: &schema,
-        };
-        match delivery.poll(cx, self.handle.key) {
+        let Handle { key, reading, .. } = &*self.handle;
+        match self.member.0.delivery.poll(cx, *key, &mut lock(reading)) {
             Ok(poll) => poll,
             Err(fatal) => {
                 self.member.fail(fatal);

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use synod_abi::{Revision, Time};
+use synod_machine::directory::Head;
 
 use crate::progress::{Progress, lock};
 
@@ -33,18 +34,29 @@ pub struct AppliedState {
     recent: Arc<Mutex<Recent>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Recent {
-    time: Time,
+    head: Head,
     entries: u64,
     commands: u64,
     digests: VecDeque<DigestRecord>,
 }
 
+impl Default for Recent {
+    fn default() -> Self {
+        Self { head: Head::EMPTY, entries: 0, commands: 0, digests: VecDeque::new() }
+    }
+}
+
 impl AppliedState {
+    /// The machine's head after the last applied entry.
+    pub fn head(&self) -> Head {
+        lock(&self.recent).head
+    }
+
     /// Cluster time of the state.
     pub fn time(&self) -> Time {
-        lock(&self.recent).time
+        lock(&self.recent).head.time
     }
 
     /// Entries with commands that were applied since the start, and the commands in them.
@@ -72,9 +84,9 @@ impl AppliedState {
         recent.digests.get(at).copied()
     }
 
-    pub(crate) fn record(&self, digest: DigestRecord, time: Time) {
+    pub(crate) fn record(&self, digest: DigestRecord, head: &Head) {
         let mut recent = lock(&self.recent);
-        recent.time = time;
+        recent.head = *head;
         if recent.digests.back().is_some_and(|last| last.index >= digest.index) {
             recent.digests.clear();
         }

@@ -69,6 +69,12 @@ struct Cache {
 pub struct DirectoryCache(Arc<Cache>);
 
 impl DirectoryCache {
+    /// The space called `name`, as of the last applied entry, if it is in memory.
+    pub fn known(&self, name: &SpaceName) -> Option<Arc<SpaceEntry>> {
+        let spaces = self.0.spaces.read().unwrap_or_else(PoisonError::into_inner);
+        spaces.get(name.as_str()).cloned()
+    }
+
     /// The space called `name`, as of the last applied entry; `view` is asked for only if it is not
     /// in memory.
     ///

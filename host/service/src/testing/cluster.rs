@@ -17,7 +17,7 @@ use synod_machine::{
 
 use super::oracle::Oracle;
 use super::recipe::{self, TestVm};
-use super::sim::Sim;
+use super::sim::{Sim, where_blocking_is_allowed};
 use super::watching;
 use crate::progress::lock;
 use crate::watch::WatchLimits;
@@ -103,7 +103,8 @@ impl Cluster {
             preparer: preparer.clone(),
             encode_event: watching::encode_event,
         };
-        let (member, executor) = Member::start_with(parts, self.watch_limits).expect("a good state");
+        let begin = || Member::start_with(parts, self.watch_limits).expect("a good state");
+        let (member, executor) = where_blocking_is_allowed(begin);
         lock(&self.log).members.insert(MemberId(number), (member.clone(), sim.clone()));
         Node { member, store, preparer, vm, sim, executor, applied, held: false, start }
     }
@@ -215,7 +216,7 @@ impl Cluster {
 
     /// The head of the state of `number`.
     pub(crate) fn head(&self, number: u64) -> Head {
-        self.member(number).status().expect("a status").head
+        self.member(number).status().head
     }
 
     /// A row of the space `counter` on `number`.
@@ -379,7 +380,8 @@ fn pump(log: &Mutex<Log>, nodes: &mut [Node]) -> bool {
         for (term, payload) in entries {
             node.applied += 1;
             let index = node.applied as u64;
-            node.executor.apply(index, term, &index, payload.as_deref()).expect("entries apply");
+            let apply = || node.executor.apply(index, term, &index, payload.as_deref());
+            where_blocking_is_allowed(apply).expect("entries apply");
         }
     }
     worked

@@ -1,5 +1,6 @@
 //! One thread, virtual time: tasks run in the order in which they were woken, and time passes only
 //! when a test says so. The tasks of one process can be stopped while time and the others go on.
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -101,6 +102,27 @@ impl Runtime for Sim {
     fn now(&self) -> Monotonic {
         Monotonic(lock(&self.timers).now)
     }
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        where_blocking_is_allowed(work);
+    }
+}
+
+thread_local! {
+    static BLOCKING_IS_ALLOWED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs what may read a disk, as a thread for blocking work, a query thread or the apply thread
+/// does.
+pub(crate) fn where_blocking_is_allowed<T>(work: impl FnOnce() -> T) -> T {
+    let before = BLOCKING_IS_ALLOWED.replace(true);
+    let result = work();
+    BLOCKING_IS_ALLOWED.set(before);
+    result
+}
+
+/// Panics in a task: a disk would hold up all others.
+pub(crate) fn assert_blocking_is_allowed() {
+    assert!(BLOCKING_IS_ALLOWED.get(), "a task reads the store on a worker of the runtime");
 }
 
 impl Clock for Sim {

@@ -1,22 +1,20 @@
 //! `synod.v1.Recipes`: installing, describing and removing recipes, and what they log.
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use synod_abi::{RecipeRef, SpaceId};
+use synod_abi::RecipeRef;
 use synod_api::v1::describe_recipe_request::Target;
 use synod_api::v1::recipes_server::Recipes;
 use synod_api::v1::{
     DescribeRecipeReply, DescribeRecipeRequest, InstallReply, InstallRequest, ListRecipesReply,
     ListRecipesRequest, LogLine, LogsRequest, RecipeInfo, RemoveRecipeReply, RemoveRecipeRequest,
 };
-use synod_machine::directory::{self, RecipeRecord, SpaceRecord};
+use synod_machine::directory::{self, RecipeRecord};
 use synod_machine::{Caller, Fatal};
 use synod_service::{
     CallFailure, Consistency, LogRecord, NewSpace, Reason, RecipeEntry, Rejected, SpaceListing, SpaceMade,
 };
-use synod_storage::StateStore;
 use tonic::{Request, Response, Status};
 
 use super::paging::{PAGE, all_pages};
@@ -73,19 +71,15 @@ impl RecipesService {
         Ok(entries)
     }
 
-    fn lines(&self, records: Vec<LogRecord>, wanted: &LogsRequest) -> Vec<LogLine> {
-        let mut spaces = BTreeMap::<SpaceId, Option<SpaceRecord>>::new();
-        let view = self.0.state.view().ok();
-        let mut find = |id: SpaceId| {
-            let lookup = || directory::space_by_id(view.as_ref()?, id).ok().flatten();
-            spaces.entry(id).or_insert_with(lookup).clone()
-        };
+    async fn lines(&self, records: Vec<LogRecord>, wanted: &LogsRequest) -> Vec<LogLine> {
+        let spaces = self.0.spaces_by_id(records.iter().map(|record| record.space).collect()).await;
+        let spaces = spaces.unwrap_or_default();
         let lines = records.into_iter().map(|record| {
-            let space = find(record.space);
+            let space = spaces.get(&record.space).and_then(Option::as_ref);
             LogLine {
                 member_id: self.0.identity.me.0,
                 time_ms: record.time.0,
-                recipe: space.as_ref().map(|space| convert::recipe_ref(&space.recipe)),
+                recipe: space.map(|space| convert::recipe_ref(&space.recipe)),
                 space: space.map_or_else(
                     || format!("(deleted space {})", record.space),
                     |space| space.name.to_string(),
@@ -185,15 +179,14 @@ impl Recipes for RecipesService {
                 }
             };
             let spaces = all_spaces(&self.0, timeout).await?;
-            let view = self.0.state.view().map_err(|error| stopped(Fatal(error.to_string())))?;
-            let schema =
-                directory::schema_bytes(&view, entry.record.hash).map_err(stopped)?.unwrap_or_default();
+            let hash = entry.record.hash;
+            let schema = self.0.member.read(move |view| directory::schema_bytes(view, hash)).await?;
             let schema_json =
                 serde_json::to_string(&*entry.schema).map_err(|error| stopped(Fatal(error.to_string())))?;
             Ok(DescribeRecipeReply {
                 header: Some(self.0.present_header()),
                 recipe: Some(self.info(&entry, &spaces)),
-                schema,
+                schema: schema.unwrap_or_default(),
                 schema_json,
             })
         };
@@ -205,7 +198,7 @@ impl Recipes for RecipesService {
         let ring = self.0.member.logs().clone();
         let newest = ring.after(0, usize::MAX);
         let next = newest.last().map_or(0, |record| record.number);
-        let mut lines = self.lines(newest, &wanted);
+        let mut lines = self.lines(newest, &wanted).await;
         if wanted.tail_lines != 0 {
             lines.drain(..lines.len().saturating_sub(wanted.tail_lines as usize));
         }
@@ -220,7 +213,7 @@ impl Recipes for RecipesService {
                 let records = ring.after(seen, LOG_LINES);
                 let dropped = records.first().map_or(0, |record| record.number.saturating_sub(seen + 1));
                 let next = records.last().map_or(seen, |record| record.number);
-                let mut lines = service.lines(records, &wanted);
+                let mut lines = service.lines(records, &wanted).await;
                 if let Some(first) = lines.first_mut() {
                     first.dropped = dropped;
                 }

@@ -3,7 +3,7 @@
 //! A keep-alive stream carries the touches of any number of sessions. It has at most
 //! [`STREAM_TOUCHES`] touches under way and is not read while it has so many, which is also how a
 //! client that does not read its replies is slowed down.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -16,14 +16,13 @@ use synod_api::v1::{
     OpenSessionReply, OpenSessionRequest, SessionBounds, SessionBoundsReply, SessionBoundsRequest,
     SessionInfo, SetSessionBoundsReply, SetSessionBoundsRequest, TtlPolicy,
 };
+use synod_machine::Caller;
 use synod_machine::sessions::SessionRecord;
-use synod_machine::{Caller, Fatal, directory};
 use synod_service::ports::Touched;
 use synod_service::{CallFailure, NewSession, Reason, Rejected};
-use synod_storage::StateStore;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Front, context, convert, stopped};
+use super::{Front, context, convert};
 
 /// Touches of one stream that are under way; with so many it is not read.
 const STREAM_TOUCHES: usize = 4_096;
@@ -36,20 +35,13 @@ const LISTED_SESSIONS: usize = 1_000;
 pub(crate) struct SessionsService(pub(crate) Front);
 
 impl SessionsService {
-    fn infos(&self, records: Vec<(SessionId, SessionRecord)>) -> Result<Vec<SessionInfo>, CallFailure> {
-        let view = self.0.state.view().map_err(|error| stopped(Fatal(error.to_string())))?;
-        let mut names = BTreeMap::<SpaceId, Option<String>>::new();
-        let mut infos = Vec::with_capacity(records.len());
-        for (id, record) in records {
-            for space in &record.spaces {
-                if !names.contains_key(space) {
-                    let found = directory::space_by_id(&view, *space).map_err(stopped)?;
-                    names.insert(*space, found.map(|space| space.name.to_string()));
-                }
-            }
-            infos.push(info(id, record, &names));
-        }
-        Ok(infos)
+    async fn infos(&self, records: Vec<(SessionId, SessionRecord)>) -> Result<Vec<SessionInfo>, CallFailure> {
+        let spaces: BTreeSet<SpaceId> =
+            records.iter().flat_map(|(_, record)| record.spaces.iter().copied()).collect();
+        let spaces = self.0.spaces_by_id(spaces).await?;
+        let names = spaces.into_iter().map(|(id, space)| (id, space.map(|space| space.name.to_string())));
+        let names = names.collect();
+        Ok(records.into_iter().map(|(id, record)| info(id, record, &names)).collect())
     }
 }
 
@@ -163,7 +155,7 @@ impl Sessions for SessionsService {
         let info = async {
             let id = context::session_id(&request.into_inner().session, "session")?;
             let record = self.0.member.session(id, timeout).await?;
-            Ok(self.infos(vec![(id, record)])?.pop())
+            Ok(self.infos(vec![(id, record)]).await?.pop())
         };
         let session = info.await.map_err(|failure| self.0.status(failure))?;
         Ok(Response::new(DescribeSessionReply { header: Some(self.0.present_header()), session }))
@@ -179,7 +171,7 @@ impl Sessions for SessionsService {
             let after = if after.is_empty() { None } else { Some(context::session_id(&after, "after")?) };
             let limit = if limit == 0 { LISTED_SESSIONS } else { LISTED_SESSIONS.min(limit as usize) };
             let page = self.0.member.sessions(after, limit, timeout).await?;
-            Ok((self.infos(page.items)?, page.more))
+            Ok((self.infos(page.items).await?, page.more))
         };
         let (sessions, more) = page.await.map_err(|failure| self.0.status(failure))?;
         Ok(Response::new(ListSessionsReply { header: Some(self.0.present_header()), sessions, more }))

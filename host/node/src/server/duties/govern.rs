@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use synod_machine::{Caller, Environment, Principal, directory, module_hash};
+use synod_machine::{Caller, Environment, Principal, module_hash};
 use synod_service::ports::{Replication, Role};
 use synod_service::{CallFailure, Consistency, NewSpace, Reason};
-use synod_storage::StateStore;
 
 use crate::server::net::identity::Identity;
+use crate::server::ports::NodeMember;
 use crate::server::ports::replication::RaftReplication;
-use crate::server::ports::{NodeMember, NodeState};
 
 /// How long one of the commands may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,8 +25,6 @@ pub(crate) struct Governor {
     pub(crate) member: NodeMember,
     /// Who leads.
     pub(crate) replication: RaftReplication,
-    /// The rows.
-    pub(crate) state: NodeState,
     /// What this binary means by an entry.
     pub(crate) environment: Environment,
     /// Which cluster its members promised themselves to.
@@ -59,11 +56,11 @@ impl Governor {
     async fn set_up(&self) -> Result<(), CallFailure> {
         self.member.barrier(TIMEOUT).await?;
         let Some(cluster) = self.identity.cluster() else { return Ok(()) };
-        let head = self.state.view().ok().and_then(|view| directory::head(&view).ok().flatten());
-        if head.is_none_or(|head| head.cluster.is_none()) {
+        let head = self.member.applied().head();
+        if head.cluster.is_none() {
             tolerate(Reason::AlreadyFormed, self.member.form_cluster(cluster, SYSTEM, TIMEOUT).await)?;
         }
-        if head.is_none_or(|head| head.environment.is_none()) {
+        if head.environment.is_none() {
             self.member.set_environment(self.environment, SYSTEM, TIMEOUT).await?;
         }
         if self.bundled {
@@ -107,16 +104,11 @@ fn tolerate<T>(reason: Reason, result: Result<T, CallFailure>) -> Result<(), Cal
 }
 
 /// Waits until the state has the id of the cluster, and fails if it is not the folder's.
-pub(crate) async fn check_cluster(member: NodeMember, state: NodeState, identity: Arc<Identity>) {
+pub(crate) async fn check_cluster(member: NodeMember, identity: Arc<Identity>) {
     let applied = member.applied().clone();
     loop {
         let next = applied.index.get() + 1;
-        let cluster = state
-            .view()
-            .ok()
-            .and_then(|view| directory::head(&view).ok().flatten())
-            .and_then(|head| head.cluster);
-        if let Some(cluster) = cluster {
+        if let Some(cluster) = applied.head().cluster {
             if let Some(ours) = identity.cluster().filter(|ours| *ours != cluster) {
                 member.fail(synod_machine::Fatal(format!(
                     "the state is of cluster {cluster}, and the data folder of {ours}: their files were mixed"

@@ -44,7 +44,7 @@ impl Reporter {
         let index = |entry: Option<EntryId>| entry.map_or(0, |entry| entry.index);
         let health = self.log.health();
         let (entries_applied, commands_applied) = self.member.applied().counts();
-        let member = self.member.status().ok();
+        let member = self.member.status();
         let cluster_id = self.identity.cluster().map(|cluster| cluster.0.to_vec());
         MemberStatus {
             id: self.identity.me.0,
@@ -70,8 +70,8 @@ impl Reporter {
             entries_applied,
             commands_applied,
             uptime_ms: self.started.elapsed().as_millis() as u64,
-            counts: member.map(|status| to_proto(&status.head.counts)),
-            watches: member.map_or(0, |status| status.watches),
+            counts: Some(to_proto(&member.head.counts)),
+            watches: member.watches,
         }
     }
 

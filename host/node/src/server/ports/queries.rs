@@ -1,5 +1,6 @@
 //! A pool of threads for queries, so that they run neither on the apply thread nor on the workers
-//! of the runtime. Each query runs on one view.
+//! of the runtime. Each query runs on one view, which is taken and searched for the query's space
+//! and recipe on the same thread.
 //!
 //! There are more threads than processors, and one space may occupy half of them: a space whose
 //! queries loop takes processor time from the others, but never their threads. The operating system
@@ -9,9 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use synod_abi::SpaceId;
-use synod_machine::{Answer, Fatal, Query, StateView};
-use synod_service::ports::{QueryError, QueryRunner};
+use synod_abi::SpaceName;
+use synod_machine::{Answer, Fatal, StateView};
+use synod_service::ports::{QueryError, QueryPlan, QueryRunner};
 use synod_vm::{Modules, QUERY_SLOTS, QueryEngine, Wanted};
 use tokio::sync::oneshot;
 
@@ -45,7 +46,7 @@ impl Abandon for Job {
 }
 
 struct State {
-    turns: Turns<Job>,
+    turns: Turns<SpaceName, Job>,
     stopped: bool,
 }
 
@@ -60,7 +61,7 @@ impl Shared {
     }
 
     /// The next job; none when the pool has stopped.
-    fn next(&self) -> Option<(SpaceId, Job)> {
+    fn next(&self) -> Option<(SpaceName, Job)> {
         let mut state = self.lock();
         while !state.stopped {
             match state.turns.next() {
@@ -112,7 +113,7 @@ impl QueryThreads {
         Ok(pool)
     }
 
-    fn submit(&self, space: SpaceId, job: Job) -> Result<(), QueryError> {
+    fn submit(&self, space: SpaceName, job: Job) -> Result<(), QueryError> {
         let pushed = self.shared.lock().turns.push(space, job);
         pushed.map_err(|full| {
             QueryError::Busy(match full {
@@ -139,13 +140,20 @@ impl Drop for QueryThreads {
 }
 
 impl<V: StateView + Send + 'static> QueryRunner<V> for QueryThreads {
-    fn run(&self, view: V, query: Query) -> BoxFuture<'static, Result<Answer, QueryError>> {
+    fn run(
+        &self,
+        space: SpaceName,
+        plan: QueryPlan<V>,
+    ) -> BoxFuture<'static, Result<Option<Answer>, QueryError>> {
         let (answer, result) = oneshot::channel();
         let (wanted, wanted_by) = Wanted::new();
-        let space = query.space;
         let asked = wanted.clone();
         let work: Work = Box::new(move |engine| {
-            let _ = answer.send(synod_machine::query(view, engine.asked(&asked), &query));
+            let answered = plan().and_then(|planned| {
+                let run = |(view, query)| synod_machine::query(view, engine.asked(&asked), &query);
+                planned.map(run).transpose()
+            });
+            let _ = answer.send(answered);
         });
         if let Err(busy) = self.submit(space, Job { wanted, work }) {
             return Box::pin(std::future::ready(Err(busy)));

@@ -29,6 +29,10 @@ impl Runtime for TokioTasks {
     fn now(&self) -> Monotonic {
         Monotonic(self.start.elapsed())
     }
+
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        drop(tokio::task::spawn_blocking(work));
+    }
 }
 
 /// The wall clock of this host.

@@ -7,6 +7,7 @@ use synod_abi::MemberId;
 use super::Cluster;
 use super::log::{GateState, known};
 use crate::progress::lock;
+use crate::testing::sim::where_blocking_is_allowed;
 
 impl Cluster {
     /// `number` applies nothing while it is held.
@@ -78,7 +79,7 @@ impl Cluster {
         let node = &mut self.nodes[to as usize - 1];
         *lock(&node.store.rows) = rows;
         node.applied = applied;
-        node.executor.restored(applied as u64, term).expect("a good snapshot");
+        where_blocking_is_allowed(|| node.executor.restored(applied as u64, term)).expect("a good snapshot");
         self.run();
     }
 

@@ -3,14 +3,14 @@ use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use synod_abi::{AdmissionError, ModuleHash};
-use synod_machine::{Admitted, Answer, Fatal, MemoryState, Query, Write};
+use synod_abi::{AdmissionError, ModuleHash, SpaceName};
+use synod_machine::{Admitted, Answer, Fatal, MemoryState, Write};
 
 use super::log::TestLog;
-use crate::ports::{Ports, PrepareFailure, Preparer, QueryError, QueryRunner, Store, StoreError};
+use crate::ports::{Ports, PrepareFailure, Preparer, QueryError, QueryPlan, QueryRunner, Store, StoreError};
 use crate::progress::lock;
 use crate::testing::recipe::{self, TestVm};
-use crate::testing::sim::Sim;
+use crate::testing::sim::{Sim, assert_blocking_is_allowed, where_blocking_is_allowed};
 
 #[derive(Clone, Default)]
 pub(crate) struct TestStore {
@@ -22,9 +22,11 @@ impl Store for TestStore {
     type View = MemoryState;
     type Mark = u64;
     fn view(&self) -> Result<MemoryState, Fatal> {
+        assert_blocking_is_allowed();
         Ok(lock(&self.rows).clone())
     }
     fn commit(&self, writes: &[Write], _: &u64) -> Result<(), StoreError> {
+        assert_blocking_is_allowed();
         if *lock(&self.full) > 0 {
             return Err(StoreError::Full("no space left".into()));
         }
@@ -46,9 +48,17 @@ impl TestStore {
 pub(crate) struct TestQueries;
 
 impl QueryRunner<MemoryState> for TestQueries {
-    fn run(&self, view: MemoryState, query: Query) -> BoxFuture<'static, Result<Answer, QueryError>> {
-        let answer = synod_machine::query(view, &mut TestVm::default(), &query).map_err(QueryError::Fatal);
-        futures::future::ready(answer).boxed()
+    fn run(
+        &self,
+        _: SpaceName,
+        plan: QueryPlan<MemoryState>,
+    ) -> BoxFuture<'static, Result<Option<Answer>, QueryError>> {
+        let answer = where_blocking_is_allowed(plan).and_then(|planned| {
+            let answer =
+                planned.map(|(view, query)| synod_machine::query(view, &mut TestVm::default(), &query));
+            answer.transpose()
+        });
+        futures::future::ready(answer.map_err(QueryError::Fatal)).boxed()
     }
 }
 

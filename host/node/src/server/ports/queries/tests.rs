@@ -6,8 +6,8 @@ use synod_vm::WantedBy;
 
 use super::*;
 
-const LOOPING: SpaceId = SpaceId(1);
-const OTHER: SpaceId = SpaceId(2);
+const LOOPING: &str = "looping";
+const OTHER: &str = "other";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn pool() -> QueryThreads {
@@ -15,10 +15,14 @@ fn pool() -> QueryThreads {
     QueryThreads::start(modules, 1).expect("the threads start")
 }
 
-fn submit(pool: &QueryThreads, space: SpaceId, work: impl FnOnce() + Send + 'static) -> WantedBy {
+fn named(space: &str) -> SpaceName {
+    SpaceName::new(space).expect("a good name")
+}
+
+fn submit(pool: &QueryThreads, space: &str, work: impl FnOnce() + Send + 'static) -> WantedBy {
     let (wanted, wanted_by) = Wanted::new();
     let job = Job { wanted, work: Box::new(move |_| work()) };
-    pool.submit(space, job).expect("there is room");
+    pool.submit(named(space), job).expect("there is room");
     wanted_by
 }
 
@@ -73,7 +77,7 @@ fn too_many_queries_of_a_space_are_refused_with_the_limit() {
         let (wanted, wanted_by) = Wanted::new();
         callers.push(wanted_by);
         assert!(callers.len() <= SPACE_QUERIES, "the space is never full");
-        if let Err(busy) = pool.submit(LOOPING, Job { wanted, work: Box::new(|_| ()) }) {
+        if let Err(busy) = pool.submit(named(LOOPING), Job { wanted, work: Box::new(|_| ()) }) {
             break busy;
         }
     };

@@ -2,8 +2,6 @@
 //! the others little. It only orders jobs and runs none.
 use std::collections::{BTreeMap, VecDeque};
 
-use synod_abi::SpaceId;
-
 /// What a member and a space may have at once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -35,21 +33,22 @@ struct OfSpace<J> {
     running: usize,
 }
 
-/// Jobs that wait, by space. A space has a turn while it has a job that waits and may run.
-pub(super) struct Turns<J> {
+/// Jobs that wait, by space, which `S` names. A space has a turn while it has a job that waits and
+/// may run.
+pub(super) struct Turns<S, J> {
     bounds: Bounds,
-    spaces: BTreeMap<SpaceId, OfSpace<J>>,
-    turns: VecDeque<SpaceId>,
+    spaces: BTreeMap<S, OfSpace<J>>,
+    turns: VecDeque<S>,
     waiting: usize,
 }
 
-impl<J: Abandon> Turns<J> {
+impl<S: Clone + Ord, J: Abandon> Turns<S, J> {
     pub(super) const fn new(bounds: Bounds) -> Self {
         Self { bounds, spaces: BTreeMap::new(), turns: VecDeque::new(), waiting: 0 }
     }
 
     /// Adds a job at the end of its space's line. Jobs that were abandoned make room for it.
-    pub(super) fn push(&mut self, space: SpaceId, job: J) -> Result<(), Full> {
+    pub(super) fn push(&mut self, space: S, job: J) -> Result<(), Full> {
         let full = |turns: &Self| {
             if turns.waiting >= turns.bounds.waiting {
                 return Some(Full::Member);
@@ -63,7 +62,8 @@ impl<J: Abandon> Turns<J> {
         if let Some(full) = full(self) {
             return Err(full);
         }
-        let of_space = self.spaces.entry(space).or_insert(OfSpace { waiting: VecDeque::new(), running: 0 });
+        let of_space =
+            self.spaces.entry(space.clone()).or_insert(OfSpace { waiting: VecDeque::new(), running: 0 });
         of_space.waiting.push_back(job);
         self.waiting += 1;
         if of_space.waiting.len() == 1 && of_space.running < self.bounds.space_running {
@@ -73,20 +73,20 @@ impl<J: Abandon> Turns<J> {
     }
 
     /// The next job to run; its space counts it until [`done`](Self::done).
-    pub(super) fn next(&mut self) -> Option<(SpaceId, J)> {
+    pub(super) fn next(&mut self) -> Option<(S, J)> {
         let space = self.turns.pop_front()?;
         let of_space = self.spaces.get_mut(&space)?;
         let job = of_space.waiting.pop_front()?;
         self.waiting -= 1;
         of_space.running += 1;
         if !of_space.waiting.is_empty() && of_space.running < self.bounds.space_running {
-            self.turns.push_back(space);
+            self.turns.push_back(space.clone());
         }
         Some((space, job))
     }
 
     /// A job of `space` has ended.
-    pub(super) fn done(&mut self, space: SpaceId) {
+    pub(super) fn done(&mut self, space: S) {
         let Some(of_space) = self.spaces.get_mut(&space) else { return };
         let had_turn = of_space.running < self.bounds.space_running;
         of_space.running -= 1;

@@ -1,4 +1,6 @@
 //! Unit tests of `turns`: who is next, and who is refused.
+use synod_abi::SpaceId;
+
 use super::*;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -20,11 +22,11 @@ fn job(name: &'static str) -> Job {
 const BUSY: SpaceId = SpaceId(1);
 const OTHER: SpaceId = SpaceId(2);
 
-fn turns() -> Turns<Job> {
+fn turns() -> Turns<SpaceId, Job> {
     Turns::new(Bounds { waiting: 6, space_waiting: 4, space_running: 2 })
 }
 
-fn next(turns: &mut Turns<Job>) -> Option<&'static str> {
+fn next(turns: &mut Turns<SpaceId, Job>) -> Option<&'static str> {
     turns.next().map(|(_, job)| job.name)
 }
 
