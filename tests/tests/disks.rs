@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use synod_api::v1::Role;
 use synod_kv::Kv;
 use synod_sdk::prelude::*;
 use synod_tests::cluster::{Cluster, PATIENCE};
@@ -19,6 +20,8 @@ const USAGE: i32 = 2;
 const DISK_MIB: u64 = 160;
 /// What a full disk has left: less than the reserve, and enough for what was taken in.
 const LEFT_MIB: u64 = 48;
+/// Leaders that are killed beside a full member.
+const ELECTIONS: u32 = 4;
 const ROUNDS: u32 = 2;
 const ROUNDS_OF_SOAK: u32 = 20;
 const MIB: u64 = 1_024 * 1_024;
@@ -150,6 +153,65 @@ async fn a_leader_whose_disk_is_full_hands_over_and_writes_go_on() {
     disks[leader].free();
     are_full(&cluster, false).await;
     cluster.assert_equal_digests().await;
+}
+
+/// Waits until a member says that its disk is full.
+async fn is_full(cluster: &Cluster, member: usize) {
+    until("the member to notice", PATIENCE, || async {
+        cluster.status(member).await?.problem.contains("disk is full").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_whose_disk_is_full_is_not_elected_while_another_has_space() {
+    let Some((mut cluster, disks)) = on_small_disks().await else { return };
+    let full = (cluster.leader().await + 1) % 3;
+    disks[full].fill();
+    is_full(&cluster, full).await;
+    for round in 0..ELECTIONS {
+        let leader = cluster.leader_except(full).await;
+        cluster.kill(leader);
+        let next = until("another leader", PATIENCE, || async {
+            for n in (0..3).filter(|n| *n != leader) {
+                if cluster.status(n).await.is_some_and(|status| status.role() == Role::Leader) {
+                    return Some(n);
+                }
+            }
+            None
+        })
+        .await;
+        assert_ne!(next, full, "round {round}: the full member was elected");
+        cluster.start(leader);
+        until("the member to be back", PATIENCE, || async {
+            let (back, ahead) = (cluster.status(leader).await?, cluster.status(next).await?);
+            (back.applied_index >= ahead.applied_index).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_member_that_alone_has_the_newest_entries_leads_until_another_has_them() {
+    let Some((mut cluster, disks)) = on_small_disks().await else { return };
+    let leader = cluster.leader().await;
+    let (full, behind) = ((leader + 1) % 3, (leader + 2) % 3);
+    disks[full].fill();
+    is_full(&cluster, full).await;
+    cluster.kill(behind);
+    let client = cluster.client().await;
+    let kv = Kv::client(&client, "kv");
+    for n in 0..20 {
+        kv.put(format!("{n:02}"), Blob::from("new")).await.expect("two of three take writes");
+    }
+    cluster.kill(leader);
+    cluster.start(behind);
+    until("the member with space to lead", PATIENCE, || async {
+        (cluster.status(behind).await?.role() == Role::Leader).then_some(())
+    })
+    .await;
+    let written = until("reads to go on", PATIENCE, || async { kv.get("19".to_owned()).await.ok() }).await;
+    assert!(written.is_some(), "what was acknowledged is there");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -225,6 +225,12 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         }
     }
 
+    /// Whether this member stands for election when it misses a leader. It votes in any case, and a
+    /// leader that hands over to it makes it stand.
+    pub fn stand(&self, stands: bool) {
+        self.inner.runtime_config().elect(stands);
+    }
+
     /// Makes the present position the one up to which the log may be removed; entries beyond
     /// [`Settings::log_entries_to_keep`] go.
     ///

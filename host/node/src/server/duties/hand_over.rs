@@ -1,7 +1,10 @@
-//! Handing leadership over: when this member stops, and when its disk is full.
+//! Handing leadership over, and who else may lead: when this member stops, and when its disk is
+//! full.
 use std::time::Duration;
 
+use futures::future::join_all;
 use synod_abi::MemberId;
+use synod_api::v1::Role;
 
 use crate::server::net::peers::Peers;
 use crate::server::ports::NodeRaft;
@@ -20,10 +23,34 @@ pub(crate) async fn hand_over(raft: &NodeRaft) {
 /// if this one leads. If all are full, it stays, so that reads go on.
 pub(crate) async fn hand_over_to_one_with_space(raft: &NodeRaft, peers: &Peers) {
     for heir in heirs(raft) {
-        if peers.status(heir).await.is_ok_and(|status| status.problem.is_empty()) {
+        if has_space(peers, heir).await {
             return transfer(raft, heir).await;
         }
     }
+}
+
+/// Whether a member leads and answers, this one or another. What a member without a leader knows
+/// is who led last.
+pub(crate) async fn has_leader(raft: &NodeRaft, peers: &Peers) -> bool {
+    match raft.term_state().leader {
+        None => false,
+        Some(leader) if leader == raft.id() => true,
+        Some(leader) => peers.status(leader).await.is_ok_and(|status| status.role() == Role::Leader),
+    }
+}
+
+/// Whether every member that could lead instead of this one and of the one that led last says that
+/// it cannot either.
+pub(crate) async fn others_are_full(raft: &NodeRaft, peers: &Peers) -> bool {
+    let (status, last) = (raft.status(), raft.term_state().leader);
+    let others = status.voters.keys().filter(|id| **id != raft.id() && Some(**id) != last);
+    let is_full =
+        async |id: &MemberId| peers.status(*id).await.is_ok_and(|status| !status.problem.is_empty());
+    join_all(others.map(is_full)).await.iter().all(|full| *full)
+}
+
+async fn has_space(peers: &Peers, member: MemberId) -> bool {
+    peers.status(member).await.is_ok_and(|status| status.problem.is_empty())
 }
 
 /// Who may lead in this member's place if it leads, whoever has most of the log first.
