@@ -69,7 +69,11 @@ async fn two_different_lists_are_refused_and_both_are_named() {
     let theirs = format!("{ours},d=127.0.0.1:9");
     cluster.start(0);
     cluster.start_among(1, &theirs, &[]);
-    ends_with(&mut cluster, 1, Some(USAGE), &[&ours, &theirs]).await;
+    let first = until("whoever hears of the other first to end", PATIENCE, || {
+        std::future::ready((0..2).find(|n| !cluster.runs(*n)))
+    })
+    .await;
+    ends_with(&mut cluster, first, Some(USAGE), &[&ours, &theirs]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
