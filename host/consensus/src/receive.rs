@@ -26,8 +26,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         let answer = match self.not_needed(&announced) {
             Some(response) => OfferAnswer::NotNeeded(response),
             None => {
-                let receiving = self.run(move |state| state.receive(announced.manifest)).await?;
-                OfferAnswer::Wanted(receiving.wanted())
+                let wanted = move |state: &S| Ok(state.receive(announced.manifest)?.wanted());
+                OfferAnswer::Wanted(self.run(wanted).await?)
             }
         };
         Ok(frames::encode_offer_answer::<RT>(&answer))
@@ -42,9 +42,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     /// again. [`ServeError::Cut`] if it ends early: what has arrived is not wanted again.
     pub async fn serve_snapshot(
         &self,
-        frames: impl Stream<Item = Bytes> + Send + Unpin,
+        mut frames: impl Stream<Item = Bytes> + Send + Unpin,
     ) -> Result<Bytes, ServeError> {
-        let mut frames = frames;
         let header = frames.next().await.ok_or(ServeError::Cut)?;
         let announced = frames::decode_snapshot(&header)?;
         if let Some(response) = self.not_needed(&announced) {
@@ -62,9 +61,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
                 })
                 .await?;
         }
-        if !receiving.wanted().is_empty() {
-            return Err(ServeError::Cut);
-        }
+        let received = move |_: &S| Ok(Some(receiving).filter(|receiving| receiving.wanted().is_empty()));
+        let receiving = self.run(received).await?.ok_or(ServeError::Cut)?;
         let applier = self.applier.clone();
         let verify = move |rows: &S::View| match applier.upgrade() {
             Some(applier) => applier.verify(rows),

@@ -1,8 +1,8 @@
 //! How much of the log stays: what members need that are a little behind, and what a receiver of a
 //! snapshot will need after it, but never more than a limit.
 //!
-//! openraft purges by itself only by a number of entries, and then for as long as a slow peer
-//! reads them not at all. Here the one rule is: everything goes that the state on disk covers, but
+//! openraft by itself purges by a number of entries, and not at all while a slow peer still reads
+//! them. Here the one rule is: everything goes that the state on disk covers, but
 //! for so many entries and bytes, for what peers that are heard of lack, and for what follows a
 //! snapshot that is being sent. Beyond the limit it goes all the same: then streams that would need
 //! it end, and a newer snapshot follows. Nobody's slowness stops purging for good.
@@ -95,7 +95,7 @@ type Holds<RT> = BTreeMap<u64, (u64, InstantOf<Types<RT>>)>;
 /// What is kept for whom. One per member.
 pub(crate) struct Retention<RT: AsyncRuntime> {
     holds: Mutex<Holds<RT>>,
-    /// The lowest index that nobody may count on any more, + 1.
+    /// The highest index that nobody may count on any more, + 1.
     gone: AtomicU64,
 }
 

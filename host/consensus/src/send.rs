@@ -102,14 +102,14 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> Connection<RT, S, N> {
             {
                 break answer;
             }
-            if movement.last() != (moved, stage) {
-                self.retention.hold(peer, index, HOLD);
-                continue;
-            }
             if self.retention.is_gone(index + 1) {
                 break Err(PeerError::Failed(format!(
                     "the log behind entry {index} has outgrown its limit; a newer snapshot follows"
                 )));
+            }
+            if movement.last() != (moved, stage) {
+                self.retention.hold(peer, index, HOLD);
+                continue;
             }
             if moved + limit <= Types::<RT>::now() {
                 break Err(silent(&self.peer, limit));

@@ -92,7 +92,7 @@ impl<S: StateStore> Applier for Rows<S> {
 pub(super) struct Hub<D: Disk> {
     members: Mutex<BTreeMap<MemberId, TestRaft<D>>>,
     cut: Mutex<BTreeSet<MemberId>>,
-    /// Milliseconds that each request of a new stream to a member takes.
+    /// Milliseconds that each frame of a new stream to a member takes.
     slow: Mutex<BTreeMap<MemberId, u64>>,
     pub(super) damage_next_snapshot: AtomicBool,
     /// So many frames of the next snapshot arrive, then the link breaks.
@@ -120,6 +120,12 @@ impl<D: Disk> Link<D> {
     fn works(&self, to: MemberId) -> bool {
         let cut = self.hub.cut.lock().unwrap();
         !cut.contains(&self.from) && !cut.contains(&to)
+    }
+
+    /// How long a frame is on its way to a member.
+    fn slowness(&self, to: MemberId) -> Duration {
+        let slow = self.hub.slow.lock().unwrap();
+        Duration::from_millis(slow.get(&to).copied().unwrap_or(0))
     }
 
     fn reach(&self, peer: &Peer) -> Result<TestRaft<D>, PeerError> {
@@ -154,10 +160,10 @@ impl<D: Disk> PeerNetwork for Link<D> {
         requests: BoxStream<'static, Bytes>,
     ) -> Result<BoxStream<'static, Result<Bytes, PeerError>>, PeerError> {
         let (there, here, to) = (self.clone(), self.clone(), peer.id);
-        let slowness_ms = self.hub.slow.lock().unwrap().get(&to).copied().unwrap_or(0);
+        let slowness = self.slowness(to);
         let requests = requests.take_while(move |_| future::ready(there.works(to)));
         let requests = requests.then(move |request| async move {
-            tokio::time::sleep(Duration::from_millis(slowness_ms)).await;
+            tokio::time::sleep(slowness).await;
             request
         });
         let answers = self.reach(peer)?.serve_append(requests).map(move |answer| {
@@ -184,11 +190,13 @@ impl<D: Disk> PeerNetwork for Link<D> {
         let damaged = self.hub.damage_next_snapshot.swap(false, Ordering::SeqCst);
         let whole = self.hub.break_next_snapshot.swap(usize::MAX, Ordering::SeqCst);
         let pass = self.hub.snapshots_pass.subscribe();
+        let slowness = self.slowness(peer.id);
         let frames = frames.take(whole).enumerate().then(move |(place, frame)| {
             let mut pass = pass.clone();
             async move {
                 if place > 0 {
                     pass.wait_for(|pass| *pass).await.unwrap();
+                    tokio::time::sleep(slowness).await;
                 }
                 let mut bytes = frame.to_vec();
                 if damaged && place == 1 {
@@ -274,7 +282,7 @@ impl<D: Disk> Cluster<D> {
         self.hub.cut.lock().unwrap().remove(&id);
     }
 
-    /// Has each request to a member take so long, once its present streams have ended.
+    /// Has each frame to a member take so long, once its present streams have ended.
     pub(super) fn slow(&self, id: MemberId, milliseconds: u64) {
         self.hub.slow.lock().unwrap().insert(id, milliseconds);
     }

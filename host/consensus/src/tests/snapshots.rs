@@ -1,11 +1,15 @@
 //! Compacting the log, and bringing members up to date that need what it does not hold any more.
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use synod_abi::MemberId;
 
 use super::cluster::{Cluster, eventually};
 use super::disk::{Disk, InMemory, OnDisk};
 use crate::{Blocking, ChangeError, MemberInfo, Settings};
+
+/// The pace of a load that leaves the members time for everything else.
+const WRITE_EVERY: Duration = Duration::from_millis(4);
 
 /// Settings with which a handful of entries compact the log to nearly nothing.
 fn short_log() -> Settings {
@@ -181,6 +185,33 @@ async fn beyond_its_limit_the_log_goes_and_a_receiver_gets_a_newer_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_takes_its_time_gets_a_newer_snapshot_before_it_has_all_of_one() {
+    let settings = Settings { compaction_bytes: 64 * 1_024, log_limit_bytes: 256 * 1_024, ..short_log() };
+    let mut cluster = Cluster::<OnDisk>::new(3, settings);
+    cluster.start(MemberId(1)).await;
+    cluster.start(MemberId(2)).await;
+    cluster.raft(MemberId(1)).initialize(cluster.all_members()).await.unwrap();
+    fill(&cluster, 0, 100).await;
+    purged_beyond(&cluster, 10).await;
+    cluster.slow(MemberId(3), 900);
+    cluster.start(MemberId(3)).await;
+    let sent = |count| cluster.hub.snapshots_sent.load(Ordering::SeqCst).ge(&count).then_some(());
+    eventually("a snapshot is sent", || sent(1)).await;
+    let long = "x".repeat(4_096);
+    for _ in 0..150 {
+        cluster.write(&long).await;
+    }
+    eventually("a newer snapshot is sent", || sent(2)).await;
+    let restored = cluster.appliers[&MemberId(3)].restored.load(Ordering::SeqCst);
+    assert_eq!(restored, 0, "the first one was of no use any more");
+    cluster.slow(MemberId(3), 0);
+    let last = cluster.write("last").await;
+    cluster.applied_everywhere(last).await;
+    assert_eq!(cluster.rows(MemberId(3)), cluster.rows(MemberId(1)));
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_follower_never_grows_the_log_beyond_its_limit() {
     let settings = Settings {
         compaction_bytes: 64 * 1_024,
@@ -196,13 +227,14 @@ async fn a_slow_follower_never_grows_the_log_beyond_its_limit() {
     cluster.start(slow).await;
     let long = "x".repeat(4_096);
     let (mut longest, mut behind) = (0, 0);
+    let mut pace = tokio::time::interval(WRITE_EVERY);
     for _ in 0..600 {
+        pace.tick().await;
         cluster.write(&long).await;
         let status = cluster.leader().await.status();
         let last = status.last_log_index.unwrap();
         longest = longest.max(last - status.purged.map_or(0, |id| id.index));
         behind = behind.max(last - cluster.raft(slow).status().last_log_index.unwrap_or(0));
-        tokio::time::sleep(std::time::Duration::from_millis(4)).await;
     }
     assert!(behind > 50, "the follower is slow: {behind} entries behind at most");
     assert!(longest > 45, "the log is kept for a slow follower: {longest} entries at most");
