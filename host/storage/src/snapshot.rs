@@ -10,7 +10,7 @@ mod manifest;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use inbox::{Budget, Inbox};
 pub use inbox::{Receiving, Wanted};
@@ -18,6 +18,8 @@ pub use manifest::{ContentHash, Manifest, ManifestFile};
 
 use crate::{AppliedMark, StorageError};
 
+/// What the name of a file ends with that never changes once it is written: it can be shared.
+pub(crate) const TABLE: &str = ".sst";
 /// Bytes read at once for a content hash.
 const HASH_CHUNK_BYTES: usize = 256 * 1_024;
 
@@ -39,7 +41,7 @@ impl Checkpoint {
         names.sort();
         let mut files = Vec::with_capacity(names.len());
         for name in names {
-            let path = folder.0.join(&name);
+            let path = folder.path().join(&name);
             let (hash, length_bytes) =
                 hash_file(&path).map_err(|error| StorageError::from_io("cannot read", &path, &error))?;
             files.push(ManifestFile { name, length_bytes, hash });
@@ -61,7 +63,7 @@ impl Checkpoint {
     pub fn read(&self, file: usize, offset: u64, limit_bytes: usize) -> Result<Vec<u8>, StorageError> {
         let Some(named) = self.manifest.files.get(file) else { return Ok(Vec::new()) };
         let left = named.length_bytes.saturating_sub(offset).min(limit_bytes as u64);
-        let path = self.folder.0.join(&named.name);
+        let path = self.folder.path().join(&named.name);
         let mut bytes = vec![0; left as usize];
         File::open(&path)
             .and_then(|file| file.read_exact_at(&mut bytes, offset))
@@ -75,17 +77,57 @@ impl Checkpoint {
     }
 }
 
-/// A folder that is removed on drop. What a crash leaves is removed when the store is opened.
+/// A folder that goes when this is dropped. What a crash leaves is removed when the store is
+/// opened.
 #[derive(Debug)]
-pub(crate) struct OwnedFolder(pub(crate) PathBuf);
+pub(crate) struct OwnedFolder {
+    path: PathBuf,
+    /// Where it goes, because whoever drops it last must not wait for a disk; none: it is removed.
+    trash: Option<Arc<Trash>>,
+}
+
+impl OwnedFolder {
+    pub(crate) fn new(path: PathBuf, trash: Option<Arc<Trash>>) -> Self {
+        Self { path, trash }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
 
 impl Drop for OwnedFolder {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(path = %self.0.display(), %error, "cannot remove a snapshot");
+        let path = std::mem::take(&mut self.path);
+        match &self.trash {
+            Some(trash) => trash.folders().push(path),
+            None => remove(&path),
         }
+    }
+}
+
+/// Folders that nobody needs any more, until somebody who may wait for the disk removes them.
+#[derive(Debug, Default)]
+pub(crate) struct Trash(Mutex<Vec<PathBuf>>);
+
+impl Trash {
+    /// Removes them.
+    pub(crate) fn empty(&self) {
+        let folders = std::mem::take(&mut *self.folders());
+        folders.iter().for_each(|folder| remove(folder));
+    }
+
+    fn folders(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Removes a snapshot. One that stays is removed when the store is opened the next time.
+fn remove(folder: &Path) {
+    if let Err(error) = fs::remove_dir_all(folder)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %folder.display(), %error, "cannot remove a snapshot");
     }
 }
 

@@ -111,8 +111,8 @@ impl StateStore for MemoryStore {
         }
         let (tables, mark) = (core.now.tables.clone(), core.now.mark.clone());
         drop(core);
-        let folder = OwnedFolder(self.new_folder()?);
-        let path = folder.0.join(ROWS);
+        let folder = OwnedFolder::new(self.new_folder()?, None);
+        let path = folder.path().join(ROWS);
         std::fs::write(&path, encode(&tables, &mark))
             .map_err(|error| StorageError::from_io("cannot write", &path, &error))?;
         Checkpoint::of_folder(folder, mark, LAYOUT, vec![ROWS.to_owned()])
@@ -155,9 +155,9 @@ impl MemoryStore {
         verify: &Verify<MemoryView>,
     ) -> Result<MemoryIncoming, StorageError> {
         let bad = |what: &str| StorageError::BadSnapshot(format!("the snapshot is bad: {what}"));
-        let folder = OwnedFolder(self.new_folder()?);
-        received.place(&folder.0)?;
-        let path = folder.0.join(ROWS);
+        let folder = OwnedFolder::new(self.new_folder()?, None);
+        received.place(folder.path())?;
+        let path = folder.path().join(ROWS);
         let bytes =
             std::fs::read(&path).map_err(|error| StorageError::from_io("cannot read", &path, &error))?;
         let (tables, mark) = decode(&bytes).ok_or_else(|| bad("its rows are malformed"))?;

@@ -47,8 +47,8 @@ impl RocksStore {
         let generation = Generation::adopt(directory, &inner.prepared, number, received, || {
             self.step(Step::InstallPlaced);
         })?;
-        let (mark, announced) = (generation.mark(None).map_err(|error| bad(error.to_string()))?, received);
-        let announced = &announced.manifest().mark;
+        let mark = generation.mark(None).map_err(|error| bad(error.to_string()))?;
+        let announced = &received.manifest().mark;
         if mark != *announced {
             return Err(bad(format!("it is of entry {:?}, announced was {:?}", mark.index, announced.index)));
         }

@@ -1,7 +1,7 @@
 //! The thread that keeps the state: it flushes it when a purge of the log waits for that, and looks
 //! whether its flushes and compactions, which nobody waits for, have failed, how much of the disk
-//! is free, and whether the folder is still there. It removes what was received of a snapshot that
-//! is not needed any more.
+//! is free, and whether the folder is still there. It removes snapshots that were sent, and what
+//! was received of one that is not needed any more.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::directory::Place;
 use super::generation::Generation;
 use super::shared::{Keep, Shared};
 use crate::StorageError;
-use crate::snapshot::Inbox;
+use crate::snapshot::{Inbox, Trash};
 
 /// How often the state is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -18,6 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub(crate) struct Keeper {
     shared: Arc<Shared>,
     inbox: Arc<Inbox>,
+    trash: Arc<Trash>,
     present: Box<dyn Fn() -> Option<Arc<Generation>> + Send>,
     /// The generation that was looked at last, and its errors then.
     seen: (u64, u64),
@@ -30,16 +31,18 @@ impl Keeper {
     pub(crate) fn new(
         shared: Arc<Shared>,
         inbox: Arc<Inbox>,
+        trash: Arc<Trash>,
         present: impl Fn() -> Option<Arc<Generation>> + Send + 'static,
     ) -> Result<Self, StorageError> {
         let place = shared.directory.place()?;
-        Ok(Self { shared, inbox, present: Box::new(present), seen: (0, 0), place })
+        Ok(Self { shared, inbox, trash, present: Box::new(present), seen: (0, 0), place })
     }
 
     /// Works until the store is closed or fails.
     pub(crate) fn run(mut self) {
         let _end = EndOfThread::new(&self.shared, "keeps");
         loop {
+            self.trash.empty();
             self.shared.look_at_space();
             let next = self.shared.wait_to_keep(LOOK_EVERY);
             let there = || self.shared.directory.check_is_there(self.place);

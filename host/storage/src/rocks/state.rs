@@ -17,14 +17,13 @@ use super::store::RocksStore;
 use super::tables::{RowIterator, with_key};
 use super::walk::{Hints, Walk};
 use crate::mark::encode_mark;
-use crate::snapshot::OwnedFolder;
+use crate::snapshot::{OwnedFolder, TABLE};
 use crate::{AppliedMark, Checkpoint, LogStore, Manifest, Receiving, StateStore, StorageError, Verify};
 
 /// How the files of a state are called that a snapshot needs. What RocksDB has beside them it makes
 /// anew.
 const CURRENT: &str = "CURRENT";
 const MANIFEST: &str = "MANIFEST-";
-const TABLE: &str = ".sst";
 /// What it has of a write-ahead log, which is empty.
 const WAL: &str = ".log";
 
@@ -166,11 +165,12 @@ impl StateStore for RocksStore {
         let _flushed = shared.take_room(inner.prepared.flush_bytes)?;
         let generation = Arc::clone(&inner.generation());
         let number = inner.checkpoints.fetch_add(1, Ordering::Relaxed);
-        let folder = OwnedFolder(shared.directory.snapshots.join(format!("sent-{number}")));
+        let path = shared.directory.snapshots.join(format!("sent-{number}"));
+        let folder = OwnedFolder::new(path, Some(Arc::clone(&inner.trash)));
         let failed = |error| shared.fail(error);
-        generation.link_into(&folder.0).map_err(failed)?;
-        let mark = mark_of_folder(&inner.prepared, &shared.directory.root, &folder.0).map_err(failed)?;
-        let names = files_of_state(&folder.0).map_err(failed)?;
+        generation.link_into(folder.path()).map_err(failed)?;
+        let mark = mark_of_folder(&inner.prepared, &shared.directory.root, folder.path()).map_err(failed)?;
+        let names = files_of_state(folder.path()).map_err(failed)?;
         Checkpoint::of_folder(folder, mark, LAYOUT, names).map_err(failed)
     }
 

@@ -12,7 +12,7 @@ use super::open::Opened;
 use super::options::{Prepared, RocksOptions};
 use super::shared::Shared;
 use super::writer::Writer;
-use crate::snapshot::{Budget, Inbox};
+use crate::snapshot::{Budget, Inbox, Trash};
 use crate::{AppliedMark, StorageError};
 
 /// A member's store on RocksDB: log and state. Clones share it; the last one closes it,
@@ -32,6 +32,7 @@ pub(crate) struct Inner {
     turn: Mutex<()>,
     preparing: Mutex<()>,
     pub(crate) inbox: Arc<Inbox>,
+    pub(crate) trash: Arc<Trash>,
     /// The number of the generation that is created next.
     pub(crate) next_generation: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -57,6 +58,7 @@ impl RocksStore {
         let shared = Arc::new(Shared::new(database, directory, log, flushed, options)?);
         let budget: Arc<dyn Budget> = Arc::<Shared>::clone(&shared);
         let inbox = Arc::new(Inbox::open(received, budget)?);
+        let trash = Arc::<Trash>::default();
         let next_generation = AtomicU64::new(generation.number + 1);
         shared.look_at_space();
         let generation: Present = Arc::new(RwLock::new(Arc::new(generation)));
@@ -68,7 +70,7 @@ impl RocksStore {
             Some(Arc::clone(&generation))
         };
         let compactor = Compactor::new(Arc::clone(&shared), present.clone());
-        let keeper = Keeper::new(Arc::clone(&shared), Arc::clone(&inbox), present)?;
+        let keeper = Keeper::new(Arc::clone(&shared), Arc::clone(&inbox), Arc::clone(&trash), present)?;
         let writer = start("synod-log", move || writer.run())?;
         let inner = Inner {
             shared,
@@ -77,6 +79,7 @@ impl RocksStore {
             turn: Mutex::new(()),
             preparing: Mutex::new(()),
             inbox,
+            trash,
             next_generation,
             threads: Mutex::new(vec![writer]),
             compactor: Mutex::new(None),

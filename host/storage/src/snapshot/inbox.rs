@@ -10,7 +10,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{ContentHash, Manifest, ManifestFile, hash_file, sync_folder};
+use super::{ContentHash, Manifest, ManifestFile, TABLE, hash_file, sync_folder};
 use crate::StorageError;
 pub(crate) use crate::budget::Budget;
 use crate::budget::Reservation;
@@ -21,8 +21,6 @@ const INDEX: &str = "INDEX";
 const UNFINISHED_INDEX: &str = "INDEX.tmp";
 /// What the name of a file ends with that is not whole.
 const PART: &str = ".part";
-/// Files of this kind never change once they are written: they can be shared.
-const TABLE: &str = ".sst";
 
 /// A file that a receiver lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +65,11 @@ struct Open {
 impl Inbox {
     /// The inbox in `folder`, with what a former process received.
     pub(crate) fn open(folder: PathBuf, budget: Arc<dyn Budget>) -> Result<Self, StorageError> {
-        let index = match fs::read_to_string(folder.join(INDEX)) {
-            Ok(text) => text.trim_end().parse().ok(),
-            Err(_) => None,
+        let path = folder.join(INDEX);
+        let index = match fs::read(&path) {
+            Ok(text) => std::str::from_utf8(&text).ok().and_then(|text| text.trim_end().parse().ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(StorageError::from_io("cannot read", &path, &error)),
         };
         if index.is_none() {
             remove_folder(&folder)?;
@@ -112,7 +112,7 @@ impl Inbox {
         present.index = Some(index);
         self.remove_others(&manifest)?;
         let missing =
-            self.missing(&manifest).map(|(file, have)| file.length_bytes.saturating_sub(have)).sum();
+            self.missing(&manifest).map(|(_, file, have)| file.length_bytes.saturating_sub(have)).sum();
         let reservation = Reservation::new(&self.budget, missing)?;
         Ok(Receiving { inbox: Arc::clone(self), turn: present.turn, manifest, reservation, open: None })
     }
@@ -148,14 +148,14 @@ impl Inbox {
         self.folder.join(format!("{hash}{PART}"))
     }
 
-    /// The files that are not whole, and how many bytes of each are there. Files with the same
-    /// contents are one.
-    fn missing<'a>(&self, manifest: &'a Manifest) -> impl Iterator<Item = (&'a ManifestFile, u64)> {
+    /// The files that are not whole, with their places in the manifest and how many bytes of each
+    /// are there. Files with the same contents are one.
+    fn missing<'a>(&self, manifest: &'a Manifest) -> impl Iterator<Item = (usize, &'a ManifestFile, u64)> {
         let mut seen = BTreeSet::new();
-        manifest.files.iter().filter_map(move |file| {
+        manifest.files.iter().enumerate().filter_map(move |(place, file)| {
             let is_new = seen.insert(file.hash);
             let lacks = is_new && !self.whole(file.hash).exists();
-            lacks.then(|| (file, length(&self.part(file.hash))))
+            lacks.then(|| (place, file, length(&self.part(file.hash))))
         })
     }
 
@@ -187,13 +187,8 @@ impl Receiving {
 
     /// What is not there yet, in the order of the manifest.
     pub fn wanted(&self) -> Vec<Wanted> {
-        let mut seen = BTreeSet::new();
-        let files = self.manifest.files.iter().enumerate();
-        let missing =
-            files.filter(|(_, file)| seen.insert(file.hash) && !self.inbox.whole(file.hash).exists());
-        missing
-            .map(|(place, file)| Wanted { file: place, from_byte: length(&self.inbox.part(file.hash)) })
-            .collect()
+        let missing = self.inbox.missing(&self.manifest);
+        missing.map(|(file, _, from_byte)| Wanted { file, from_byte }).collect()
     }
 
     /// Adds bytes to a file that is wanted, which must follow those that are there. With its last

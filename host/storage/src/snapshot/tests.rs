@@ -57,7 +57,7 @@ impl Setting {
         }
         let mark = AppliedMark { index: Some(index), id: (*b"id").into(), membership: (*b"m").into() };
         let names = files.iter().map(|(name, _)| (*name).to_owned()).collect();
-        Checkpoint::of_folder(OwnedFolder(folder), mark, "test", names).expect("hashed")
+        Checkpoint::of_folder(OwnedFolder::new(folder, None), mark, "test", names).expect("hashed")
     }
 }
 

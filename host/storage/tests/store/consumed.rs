@@ -5,14 +5,9 @@ use synod_abi::Direction;
 use synod_machine::{RangeLimit, StateView, Table, Write};
 use synod_storage::{AppliedMark, RocksStore, StateStore};
 
-use crate::support::{open, until};
+use crate::support::{end_of_queue, open, queue_key as key, until};
 
 const ROWS: u32 = 5_000;
-const FIRST: RangeLimit = RangeLimit { rows: 1, bytes: usize::MAX };
-
-fn key(n: u32) -> Vec<u8> {
-    [b"queue/".as_slice(), &n.to_be_bytes()].concat()
-}
 
 fn put(n: u32, bytes: usize) -> Write {
     Write::Put { table: Table::State, key: key(n), value: vec![n as u8; bytes] }
@@ -28,18 +23,7 @@ fn commit(store: &RocksStore, writes: &[Write]) {
 
 /// The first row of the queue, and how many deleted ones were stepped over to find it.
 fn first(view: &impl StateView) -> (Option<Vec<u8>>, u64) {
-    end(view, Direction::Forward)
-}
-
-/// The row at the end of the queue that `direction` begins at, and how many deleted ones were
-/// stepped over to find it.
-fn end(view: &impl StateView, direction: Direction) -> (Option<Vec<u8>>, u64) {
-    let mut counters = PerfContext::default();
-    set_perf_stats(PerfStatsLevel::EnableCount);
-    counters.reset();
-    let (rows, _) = view.range(Table::State, b"queue/", b"queue0", direction, FIRST).expect("it can be read");
-    let passed = counters.metric(PerfMetric::InternalDeleteSkippedCount);
-    (rows.into_iter().next().map(|(key, _)| key), passed)
+    end_of_queue(view, Direction::Forward)
 }
 
 #[test]
@@ -70,7 +54,7 @@ fn the_thread_that_writes_steps_over_what_it_deleted_once() {
 fn the_thread_that_writes_steps_over_what_it_deleted_once_from_the_other_end_too() {
     let root = tempfile::tempdir().expect("a folder");
     let store = open(root.path());
-    let last = || end(&store.latest().expect("it is open"), Direction::Backward);
+    let last = || end_of_queue(&store.latest().expect("it is open"), Direction::Backward);
     commit(&store, &(0..ROWS).map(|n| put(n, 8)).collect::<Vec<_>>());
     commit(&store, &(1..ROWS).map(delete).collect::<Vec<_>>());
     assert!(last().1 >= u64::from(ROWS) - 1, "the first time it walks");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
 use synod_abi::Direction;
 use synod_machine::{RangeLimit, Row, StateView, Table, Write};
 use synod_storage::{
@@ -113,6 +114,23 @@ pub(crate) fn assert_whole<S: StateStore>(store: &S, rows: u64) -> Option<u64> {
         }
     }
     applied
+}
+
+/// The key of row `n` of a queue.
+pub(crate) fn queue_key(n: u32) -> Vec<u8> {
+    [b"queue/".as_slice(), &n.to_be_bytes()].concat()
+}
+
+/// The row of the queue that `direction` begins at, and how many deleted ones were stepped over to
+/// find it.
+pub(crate) fn end_of_queue(view: &impl StateView, direction: Direction) -> (Option<Vec<u8>>, u64) {
+    let limit = RangeLimit { rows: 1, bytes: usize::MAX };
+    let mut counters = PerfContext::default();
+    set_perf_stats(PerfStatsLevel::EnableCount);
+    counters.reset();
+    let (rows, _) = view.range(Table::State, b"queue/", b"queue0", direction, limit).expect("it can be read");
+    let passed = counters.metric(PerfMetric::InternalDeleteSkippedCount);
+    (rows.into_iter().next().map(|(key, _)| key), passed)
 }
 
 /// Makes the state of `from` that of `to`.

@@ -1,18 +1,12 @@
 //! Stretches of deleted rows that ranges stepped over are compacted in the background, though
 //! nothing more is written.
-use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
 use synod_abi::Direction;
-use synod_machine::{RangeLimit, StateView, Table, Write};
+use synod_machine::{StateView, Table, Write};
 use synod_storage::{AppliedMark, RocksOptions, RocksStore, StateStore};
 
-use crate::support::until;
+use crate::support::{end_of_queue, queue_key as key, until};
 
 const ROWS: u32 = 30_000;
-const FIRST: RangeLimit = RangeLimit { rows: 1, bytes: usize::MAX };
-
-fn key(n: u32) -> Vec<u8> {
-    [b"queue/".as_slice(), &n.to_be_bytes()].concat()
-}
 
 fn put(n: u32) -> Write {
     Write::Put { table: Table::State, key: key(n), value: vec![n as u8; 8] }
@@ -38,16 +32,6 @@ fn filled(root: &std::path::Path) -> RocksStore {
     store
 }
 
-/// The first row of the queue, and how many deleted ones were stepped over to find it.
-fn first(view: &impl StateView, direction: Direction) -> (Option<Vec<u8>>, u64) {
-    let mut counters = PerfContext::default();
-    set_perf_stats(PerfStatsLevel::EnableCount);
-    counters.reset();
-    let (rows, _) = view.range(Table::State, b"queue/", b"queue0", direction, FIRST).expect("it can be read");
-    let passed = counters.metric(PerfMetric::InternalDeleteSkippedCount);
-    (rows.into_iter().next().map(|(key, _)| key), passed)
-}
-
 fn assert_neighbours(store: &RocksStore) {
     let view = store.view().expect("it is open");
     for key in [b"queue".as_slice(), b"queue0"] {
@@ -62,10 +46,10 @@ fn what_a_walk_stepped_over_is_compacted_and_not_stepped_over_again() {
         let store = filled(root.path());
         let left = if direction == Direction::Forward { ROWS - 1 } else { 0 };
         commit(&store, (0..ROWS).filter(|n| *n != left).map(delete));
-        let walked = first(&store.latest().expect("it is open"), direction);
+        let walked = end_of_queue(&store.latest().expect("it is open"), direction);
         assert_eq!(walked, (Some(key(left)), u64::from(ROWS) - 1));
         until("it is compacted", || store.compactions() == 1);
-        let (found, passed) = first(&store.view().expect("it is open"), direction);
+        let (found, passed) = end_of_queue(&store.view().expect("it is open"), direction);
         assert_eq!(found, Some(key(left)));
         assert!(passed < 100, "{passed} deleted rows were stepped over again");
         assert_neighbours(&store);
@@ -78,10 +62,10 @@ fn what_a_view_of_a_moment_stepped_over_is_compacted_once_it_is_gone() {
     let store = filled(root.path());
     commit(&store, (0..ROWS).map(delete));
     let view = store.view().expect("it is open");
-    assert_eq!(first(&view, Direction::Forward), (None, u64::from(ROWS)));
+    assert_eq!(end_of_queue(&view, Direction::Forward), (None, u64::from(ROWS)));
     drop(view);
     until("it is compacted", || store.compactions() == 1);
-    let (found, passed) = first(&store.view().expect("it is open"), Direction::Forward);
+    let (found, passed) = end_of_queue(&store.view().expect("it is open"), Direction::Forward);
     assert_eq!(found, None);
     assert!(passed < 100, "{passed} deleted rows were stepped over again");
     assert_neighbours(&store);
@@ -92,13 +76,13 @@ fn rows_that_are_taken_out_a_few_at_a_time_are_compacted_when_they_were_many() {
     let root = tempfile::tempdir().expect("a folder");
     let store = filled(root.path());
     for part in 0..ROWS / 1_000 - 1 {
-        let (found, passed) = first(&store.latest().expect("it is open"), Direction::Forward);
+        let (found, passed) = end_of_queue(&store.latest().expect("it is open"), Direction::Forward);
         assert_eq!(found, Some(key(part * 1_000)));
         assert!(passed <= 1_000, "{passed} deleted rows were stepped over again");
         commit(&store, (part * 1_000..(part + 1) * 1_000).map(delete));
     }
     until("it is compacted", || store.compactions() == 1);
-    let (found, passed) = first(&store.view().expect("it is open"), Direction::Forward);
+    let (found, passed) = end_of_queue(&store.view().expect("it is open"), Direction::Forward);
     assert_eq!(found, Some(key(ROWS - 1_000)));
     assert!(passed < u64::from(ROWS) / 2, "{passed} deleted rows were stepped over again");
 }
@@ -109,10 +93,10 @@ fn a_store_closes_while_a_stretch_waits_or_is_compacted() {
     for _ in 0..3 {
         let store = filled(root.path());
         commit(&store, (0..ROWS).map(delete));
-        first(&store.latest().expect("it is open"), Direction::Forward);
+        end_of_queue(&store.latest().expect("it is open"), Direction::Forward);
         store.close();
         drop(store);
     }
     let store = filled(root.path());
-    assert_eq!(first(&store.latest().expect("it is open"), Direction::Forward).0, Some(key(0)));
+    assert_eq!(end_of_queue(&store.latest().expect("it is open"), Direction::Forward).0, Some(key(0)));
 }
