@@ -28,16 +28,11 @@ pub(crate) async fn run(args: CallArgs, global: &mut Global) -> Result<(), Faile
     let mut within = args.within;
     let (target, adapted) = own_flags(args.target, global, Some(&mut within), &|_| true)?;
     *global = adapted;
-    let mut client = global.client().await?;
-    let asked = global.endpoint.clone();
-    let json = arguments(&client, &target, Kind::Operation, global, Some(&mut within)).await?;
-    let Some(json) = json else { return Ok(()) };
+    let arguments = arguments(&target, Kind::Operation, global, Some(&mut within)).await?;
+    let Some((client, json)) = arguments else { return Ok(()) };
     if within.wait.is_some() && within.session.is_none() {
         return Err(Failed::usage("--wait needs --session: only a call in a session can wait")
             .next_after(Reason::SessionRequired));
-    }
-    if global.endpoint != asked {
-        client = global.client().await?;
     }
     let answer = match within.session {
         None => match client.call_json(&target.space, &target.name, &json).await {

@@ -35,11 +35,7 @@ pub(crate) async fn run(args: QueryArgs, global: &mut Global) -> Result<(), Fail
         Reads::Linearizable => Consistency::Linearizable,
         Reads::Serializable => Consistency::Serializable,
     };
-    let mut client = global.client().await?;
-    let asked = global.endpoint.clone();
-    let Some(json) = arguments(&client, &target, Kind::Query, global, None).await? else { return Ok(()) };
-    if global.endpoint != asked {
-        client = global.client().await?;
-    }
+    let arguments = arguments(&target, Kind::Query, global, None).await?;
+    let Some((client, json)) = arguments else { return Ok(()) };
     show(global.output, client.query_json(&target.space, &target.name, &json, consistency).await?)
 }

@@ -115,29 +115,32 @@ pub(crate) fn own_flags(
     Ok((target, global))
 }
 
-/// The arguments as JSON; none if help was asked for, which is then shown. Flags of synod that only
-/// the schema tells from values are taken up by `global` and `within`.
+/// A client of the cluster, and the arguments as JSON; none if help was asked for, which is then
+/// shown. Flags of synod that only the schema tells from values are taken up by `global` and
+/// `within`.
 pub(crate) async fn arguments(
-    client: &Client,
     target: &Target,
     kind: Kind,
     global: &mut Global,
     within: Option<&mut Within>,
-) -> Result<Option<String>, Failed> {
+) -> Result<Option<(Client, String)>, Failed> {
+    let client = global.client().await?;
     match target.rest.as_slice() {
-        [dash] if dash == "-" => read_arguments(std::io::stdin().lock()).map(Some),
-        [json] if json.trim_start().starts_with('{') => Ok(Some(json.clone())),
+        [dash] if dash == "-" => Ok(Some((client, read_arguments(std::io::stdin().lock())?))),
+        [json] if json.trim_start().starts_with('{') => Ok(Some((client, json.clone()))),
         _ => {
-            let schema = schema_of_space(client, &target.space).await?;
+            let schema = schema_of_space(&client, &target.space).await?;
             let point = find(&schema, target, kind)?;
             let takes_a_value = |name: &str| args::takes_a_value(point, name);
             let (target, adapted) = own_flags(target.clone(), global, within, &takes_a_value)?;
+            let is_elsewhere = adapted.endpoint != global.endpoint;
             *global = adapted;
             if args::asks_for_help(point, &target.rest) {
                 output::line(&format!("{}\n{}", schema::signature(point), point.docs.trim()))?;
                 return Ok(None);
             }
-            Ok(Some(Value::Object(args::object(point, &target.rest)?).to_string()))
+            let json = Value::Object(args::object(point, &target.rest)?).to_string();
+            Ok(Some((if is_elsewhere { global.client().await? } else { client }, json)))
         }
     }
 }
