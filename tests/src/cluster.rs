@@ -254,12 +254,12 @@ impl Cluster {
         .await
     }
 
-    /// Whether a member's process runs.
-    pub fn runs(&mut self, n: usize) -> bool {
-        self.members[n]
-            .child
-            .as_mut()
-            .is_some_and(|child| child.try_wait().expect("a child can be waited for").is_none())
+    /// Whether a member's process runs: one that has ended is a zombie until it is waited for.
+    pub fn runs(&self, n: usize) -> bool {
+        let Some(child) = &self.members[n].child else { return false };
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|fields| !fields.trim_start().starts_with(['Z', 'X']))
+            && !stat.is_empty()
     }
 
     /// Where clients connect, all members.

@@ -130,16 +130,15 @@ async fn leave_entries_with_one(cluster: &mut Cluster) -> usize {
 async fn may_die(cluster: &mut Cluster, member: usize, step: Step) -> bool {
     let leader = cluster.leader_except(member).await;
     cluster.start_with(member, &["--crash-at", step.name()]);
-    let waiting = tokio::time::timeout(PATIENCE, async {
-        while cluster.runs(member) {
-            let (behind, ahead) = (cluster.status(member).await, cluster.status(leader).await);
-            if behind.zip(ahead).is_some_and(|(behind, ahead)| behind.applied_index >= ahead.applied_index) {
-                return false;
-            }
+    let cluster = &*cluster;
+    until("the member to die or to catch up", PATIENCE, || async {
+        if !cluster.runs(member) {
+            return Some(true);
         }
-        true
-    });
-    waiting.await.expect("the member dies or catches up")
+        let (behind, ahead) = (cluster.status(member).await?, cluster.status(leader).await?);
+        (behind.applied_index >= ahead.applied_index).then_some(false)
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -74,7 +74,7 @@ async fn who_may_not_wait_that_long_is_told_so_and_nothing_runs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_is_stopped_before_its_session_can_be_lost() {
-    let mut cluster = Cluster::started(3, &[]).await;
+    let cluster = Cluster::started(3, &[]).await;
     let mut first =
         holder(&cluster, &[], "trap 'echo 0; exit 3' TERM; echo $SYNOD_TOKEN; while :; do sleep 0.05; done");
     first.token().await;

@@ -3,7 +3,7 @@
 //! Nothing acknowledged is lost, and an old id never comes back.
 //!
 //! The short form has a few random rounds, `make soak WHAT=replacing` 200.
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use synod_api::v1::Role;
 use synod_tests::cluster::{Cluster, PATIENCE};
@@ -16,6 +16,8 @@ use synod_tests::writers::{Writers, check, read_all};
 const USAGE: i32 = 2;
 const WRITERS: usize = 4;
 const FLAGS: [&str; 2] = ["--snapshot-entries", "200"];
+/// How often a replacement may have to begin again.
+const BEGINNINGS: usize = 4;
 const REPLACE: [&str; 1] = ["--replace-lost"];
 
 fn rounds() -> usize {
@@ -82,29 +84,36 @@ async fn lose_and_replace(cluster: &mut Cluster, dice: &mut Dice, lost: usize) {
 /// the one before it got its vote in the moment in which its folder was lost; and it tries once
 /// more if it was killed twice in the middle of one entry, which might be the entry's fault.
 async fn gets_its_vote(cluster: &mut Cluster, lost: usize) {
-    let begun = Instant::now();
-    while begun.elapsed() < PATIENCE * 2 {
-        let role = cluster.status(lost).await.map(|status| status.role());
-        if matches!(role, Some(Role::Follower | Role::Leader)) {
+    for _ in 0..BEGINNINGS {
+        let has_ended = until("the member to have a vote, or to end", PATIENCE, || async {
+            if !cluster.runs(lost) {
+                return Some(true);
+            }
+            let role = cluster.status(lost).await?.role();
+            matches!(role, Role::Follower | Role::Leader).then_some(false)
+        })
+        .await;
+        if !has_ended {
             return cluster.ready().await;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        if !cluster.runs(lost) {
-            let status = cluster.exited(lost).await;
-            let log = cluster.log(lost);
-            let last = log.lines().rfind(|line| line.starts_with("error: ")).unwrap_or_default();
-            eprintln!("{last}");
-            if last.contains("it was replaced already. Move this folder away") {
-                assert_eq!(status.code(), Some(USAGE), "{log}");
-                cluster.wipe(lost);
-            } else {
-                assert!(last.contains("to try all the same, remove"), "{log}");
-                cluster.absolve(lost);
-            }
-            cluster.start_with(lost, &REPLACE);
-        }
+        begin_again(cluster, lost).await;
     }
-    panic!("the member got no vote within {:?}: {}", PATIENCE * 2, cluster.log(lost));
+    panic!("the member ended {BEGINNINGS} times: {}", cluster.log(lost));
+}
+
+async fn begin_again(cluster: &mut Cluster, lost: usize) {
+    let status = cluster.exited(lost).await;
+    let log = cluster.log(lost);
+    let last = log.lines().rfind(|line| line.starts_with("error: ")).unwrap_or_default();
+    eprintln!("{last}");
+    if last.contains("it was replaced already. Move this folder away") {
+        assert_eq!(status.code(), Some(USAGE), "{log}");
+        cluster.wipe(lost);
+    } else {
+        assert!(last.contains("to try all the same, remove"), "{log}");
+        cluster.absolve(lost);
+    }
+    cluster.start_with(lost, &REPLACE);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
