@@ -9,7 +9,7 @@ use super::disk::{Disk, InMemory, OnDisk};
 use crate::{Blocking, ChangeError, MemberInfo, Settings};
 
 /// The pace of a load that leaves the members time for everything else.
-const WRITE_EVERY: Duration = Duration::from_millis(4);
+const WRITE_EVERY: Duration = Duration::from_millis(8);
 
 /// Settings with which a handful of entries compact the log to nearly nothing.
 fn short_log() -> Settings {
@@ -228,6 +228,7 @@ async fn a_slow_follower_never_grows_the_log_beyond_its_limit() {
     let long = "x".repeat(4_096);
     let (mut longest, mut behind) = (0, 0);
     let mut pace = tokio::time::interval(WRITE_EVERY);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for _ in 0..600 {
         pace.tick().await;
         cluster.write(&long).await;
