@@ -156,7 +156,7 @@ impl Cluster {
     }
 
     /// Removes a killed member's note of the entry that it was applying, which it would suspect
-    /// after the second time: who kills often kills twice in the middle of one entry now and then.
+    /// after a few times: who kills often hits the same entry now and then.
     ///
     /// # Panics
     /// When it runs.

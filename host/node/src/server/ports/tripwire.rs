@@ -1,5 +1,9 @@
-//! Detects an entry that crashes this member: after two crashes while applying the same entry the
+//! Detects an entry that crashes this member: after three crashes while applying the same entry the
 //! member does not start again and names the entry, instead of crashing for ever.
+//!
+//! Whether the process was killed from outside cannot be told afterwards. The first entry after a
+//! start may take seconds, in which modules are loaded, and a supervisor that finds the member slow
+//! kills it there more than once; so two are not enough.
 //!
 //! The index of the entry is written to a small file before it is applied and cleared after. The
 //! file is not synced, because it has to survive a crash of the process only.
@@ -10,7 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::settings::StartError;
 
 /// Crashes on one entry after which the member does not start.
-const CRASHES: u64 = 2;
+const CRASHES: u64 = 3;
 const FILE: &str = "applying";
 const BYTES: usize = 16;
 

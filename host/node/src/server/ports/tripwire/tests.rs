@@ -2,11 +2,12 @@
 use super::*;
 
 #[test]
-fn two_crashes_on_one_entry_halt_the_member_until_the_file_is_removed() {
+fn three_crashes_on_one_entry_halt_the_member_until_the_file_is_removed() {
     let folder = tempfile::tempdir().expect("the temporary folder can be written");
     Tripwire::open(folder.path()).expect("a first start").arm(7).expect("the file can be written");
     Tripwire::open(folder.path()).expect("one crash").arm(7).expect("the file can be written");
-    let error = Tripwire::open(folder.path()).expect_err("two crashes");
+    Tripwire::open(folder.path()).expect("two crashes").arm(7).expect("the file can be written");
+    let error = Tripwire::open(folder.path()).expect_err("three crashes");
     assert!(error.to_string().contains("entry 7"), "{error}");
     assert!(Tripwire::open(folder.path()).is_err(), "it stays halted");
     std::fs::remove_file(folder.path().join(FILE)).expect("the file is there");
