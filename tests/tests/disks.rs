@@ -265,22 +265,26 @@ async fn a_member_whose_folder_vanishes_ends_and_says_so() {
     let client = cluster.client().await;
     let kv = Kv::client(&client, "kv");
     let leader = cluster.leader().await;
-    for (member, how) in [(leader, "removed"), ((leader + 1) % 3, "moved")] {
+    let other = (leader + 1) % 3;
+    for (member, how) in [(leader, "removed"), (other, "moved"), (other, "replaced")] {
         let data = cluster.members[member].data.clone();
+        let aside = data.with_extension("aside");
         match how {
             "removed" => std::fs::remove_dir_all(&data).or_else(|_| std::fs::remove_dir_all(&data)),
-            _ => std::fs::rename(&data, data.with_extension("aside")),
+            "moved" => std::fs::rename(&data, &aside),
+            _ => std::fs::rename(&data, &aside).and_then(|()| std::fs::create_dir(&data)),
         }
         .expect("the folder can go");
         let status = cluster.exited(member).await;
         let log = cluster.log(member);
         assert_eq!(status.code(), Some(FAILED), "{log}");
         assert!(log.contains("removed, moved or replaced"), "{log}");
-        if how == "moved" {
-            std::fs::rename(data.with_extension("aside"), &data).expect("it can be moved back");
-            cluster.start(member);
-        } else {
+        if how == "removed" {
             cluster.start_with(member, &["--replace-lost"]);
+        } else {
+            let _what_took_its_place = std::fs::remove_dir_all(&data);
+            std::fs::rename(&aside, &data).expect("it can be moved back");
+            cluster.start(member);
         }
         cluster.ready().await;
         kv.put("a".to_owned(), Blob::from(how)).await.expect("it is written");

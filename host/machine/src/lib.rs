@@ -55,7 +55,7 @@ pub use query::{Answer, Query, query};
 pub use rows::digest::{RowSum, module_hash};
 pub use rows::memory::MemoryState;
 pub use rows::scan::Scan;
-pub use rows::verify::verify;
+pub use rows::verify::{verify, verify_cluster};
 pub use rows::{directory, events, owed, sessions};
 pub use run::machine::Machine;
 pub use upgrade::{Notice, UpgradeNote, check_upgrade, upgrade_notes};

@@ -215,6 +215,16 @@ fn damaged_rows_are_found_by_the_digest() {
 }
 
 #[test]
+fn a_state_of_another_cluster_is_told_from_ones_own_and_from_none() {
+    let member = Member::formed();
+    let [ours, other] = [9, 8].map(|byte| ClusterId([byte; 16]));
+    assert_eq!(verify_cluster(&member.state, ours), Ok(()));
+    assert_eq!(verify_cluster(&MemoryState::default(), other), Ok(()), "it is not formed yet");
+    let refused = verify_cluster(&member.state, other).unwrap_err();
+    assert!(refused.0.contains(&format!("of cluster {ours}")), "{refused}");
+}
+
+#[test]
 fn the_chain_tells_apart_what_the_state_does_not() {
     let run = |steps: &[Step], index_gap| {
         let mut member = Member::formed();

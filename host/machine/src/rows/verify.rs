@@ -1,5 +1,9 @@
-//! Computing the state's digest again from its rows, to find damage done outside of apply.
+//! Computing the state's digest again from its rows, to find damage done outside of apply, and
+//! telling a state of another cluster.
+use alloc::format;
 use alloc::vec::Vec;
+
+use synod_abi::ClusterId;
 
 use crate::ports::{Fatal, StateView, Table};
 use crate::rows::digest::RowSum;
@@ -32,4 +36,17 @@ pub fn verify(view: &impl StateView) -> Result<(), Fatal> {
         member is damaged; remove its data directory and let it join again"
             .into(),
     ))
+}
+
+/// Whether `view` is of `cluster`; a state from before its cluster was formed is of any.
+///
+/// # Errors
+/// [`Fatal`] if the head cannot be read, or is of another cluster.
+pub fn verify_cluster(view: &impl StateView, cluster: ClusterId) -> Result<(), Fatal> {
+    match head(view)?.and_then(|head| head.cluster).filter(|theirs| *theirs != cluster) {
+        None => Ok(()),
+        Some(theirs) => {
+            Err(Fatal(format!("the state is of cluster {theirs}, and this member belongs to {cluster}")))
+        }
+    }
 }

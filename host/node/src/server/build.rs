@@ -82,7 +82,7 @@ pub(super) async fn build(
     let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
     let queries = QueryThreads::start(modules.clone(), processors).map_err(StartError::Fatal)?;
     let vm = WasmVm::new(modules).map_err(StartError::fatal)?;
-    let (me, port) = (roster.me(), replication.clone());
+    let (me, port, whose) = (roster.me(), replication.clone(), identity.clone());
     let start = move || {
         let view = rows.state.view().map_err(storage_error)?;
         let replica = MachineReplica::load(&view, environment, vm).map_err(StartError::fatal)?;
@@ -103,7 +103,7 @@ pub(super) async fn build(
             encode_event,
         };
         let (member, executor) = Member::start(parts).map_err(StartError::fatal)?;
-        let applier = ApplyThread::start(executor, rows, tripwire).map_err(StartError::fatal)?;
+        let applier = ApplyThread::start(executor, rows, tripwire, whose).map_err(StartError::fatal)?;
         Ok::<_, StartError>((member, Arc::new(applier)))
     };
     let (member, applier) = tokio::task::spawn_blocking(start).await.map_err(StartError::fatal)??;

@@ -2,7 +2,7 @@
 //!
 //! It is a thread, because the store blocks and Wasm needs much time and a large stack. The
 //! consensus hands it one batch at a time and waits; the executor of the service crate applies it.
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use synod_consensus::{Applier, CommittedEntry, CommittedPayload, EntryId};
 use synod_machine::{Draft, Fatal, StateView};
@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::rows::Rows;
 use super::tripwire::Tripwire;
+use crate::server::net::identity::Identity;
 
 type View = <Rows as Store>::View;
 
@@ -33,6 +34,7 @@ type Done = oneshot::Sender<Result<(), Fatal>>;
 /// The handle of the apply thread. The thread ends when it is dropped.
 pub(crate) struct ApplyThread {
     work: mpsc::SyncSender<(Work, Done)>,
+    identity: Arc<Identity>,
 }
 
 impl ApplyThread {
@@ -40,7 +42,12 @@ impl ApplyThread {
     ///
     /// # Errors
     /// The operating system cannot start a thread.
-    pub(crate) fn start(mut executor: NodeExecutor, rows: Rows, tripwire: Tripwire) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        mut executor: NodeExecutor,
+        rows: Rows,
+        tripwire: Tripwire,
+        identity: Arc<Identity>,
+    ) -> std::io::Result<Self> {
         let (work, queue) = mpsc::sync_channel::<(Work, Done)>(QUEUE_BATCHES);
         synod_vm::spawn("synod-apply", move || {
             while let Ok((work, done)) = queue.recv() {
@@ -57,7 +64,7 @@ impl ApplyThread {
                 }
             }
         })?;
-        Ok(Self { work })
+        Ok(Self { work, identity })
     }
 
     async fn run(&self, work: Work) -> Result<(), Fatal> {
@@ -98,7 +105,9 @@ impl Applier for ApplyThread {
     }
 
     fn verify(&self, rows: &impl StateView) -> Result<(), String> {
-        synod_machine::verify(rows).map_err(|error| error.0)
+        let of_cluster = |cluster| synod_machine::verify_cluster(rows, cluster);
+        let is_ours = self.identity.cluster().map_or(Ok(()), of_cluster);
+        is_ours.and_then(|()| synod_machine::verify(rows)).map_err(|error| error.0)
     }
 
     async fn restored(&self) -> Result<(), Fatal> {
