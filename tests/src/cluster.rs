@@ -1,4 +1,5 @@
 //! A cluster of real `synod` processes on loopback ports, with their data on disk.
+use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -29,6 +30,8 @@ pub struct Process {
     pub data: PathBuf,
     log: PathBuf,
     child: Option<Child>,
+    /// The command that runs it, with its own arguments; empty: none.
+    wrapper: Vec<String>,
     /// Where it listens for its peers, and what carries them there, if it is behind a proxy.
     behind: Option<(String, Proxy)>,
 }
@@ -71,6 +74,7 @@ impl Cluster {
                     log: folder.path().join(format!("{name}.log")),
                     name,
                     child: None,
+                    wrapper: Vec::new(),
                     behind: None,
                 }
             })
@@ -105,6 +109,12 @@ impl Cluster {
         cluster
     }
 
+    /// Has a member run by another command from its next start on, such as `prlimit`, which must
+    /// become the member by `exec`. None if it is empty.
+    pub fn wrap(&mut self, n: usize, wrapper: &[&str]) {
+        self.members[n].wrapper = wrapper.iter().map(|argument| (*argument).to_owned()).collect();
+    }
+
     /// Starts a member.
     pub fn start(&mut self, n: usize) {
         self.start_with(n, &[]);
@@ -130,8 +140,9 @@ impl Cluster {
             .append(true)
             .open(&member.log)
             .expect("the log can be written");
-        let mut command = Command::new(synod());
-        command.args([
+        let words = member.wrapper.iter().map(OsStr::new).chain([synod().as_os_str()]).collect::<Vec<_>>();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).args([
             "start",
             "--name",
             &member.name,
@@ -372,6 +383,29 @@ impl Cluster {
             pages.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages");
         // SAFETY: `sysconf` only looks a constant up.
         pages * unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64
+    }
+
+    /// Open file descriptors of a member's process.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn descriptors(&self, n: usize) -> usize {
+        let folder = format!("/proc/{}/fd", self.process_id(n));
+        std::fs::read_dir(folder).expect("the process is there").count()
+    }
+
+    /// Time that a member's process has had a processor.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn processor_time(&self, n: usize) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process_id(n)));
+        let stat = stat.expect("the process is there");
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+        // SAFETY: `sysconf` only looks a constant up.
+        let a_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as u64;
+        Duration::from_millis(ticks * 1_000 / a_second)
     }
 
     /// The id of a member's process.

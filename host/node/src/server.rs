@@ -30,6 +30,7 @@ use self::duties::belong::Belonging;
 use self::duties::form::Former;
 use self::duties::govern::{self, Governor};
 use self::duties::{disk, hand_over, members};
+use self::net::descriptors::Descriptors;
 use self::net::roster::Roster;
 use self::open::Data;
 use self::ports::{NodeMember, NodeRaft};
@@ -42,8 +43,10 @@ pub(crate) use self::ports::compile::{is_child as is_compiler, run_child as run_
 ///
 /// # Errors
 /// [`StartError`], also for a cause that ends the member later.
-pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
+pub(crate) async fn run(mut options: ServerOptions) -> Result<(), StartError> {
     let started = Instant::now();
+    let descriptors = Descriptors::raise(options.open_files);
+    options.open_files = descriptors.table_files;
     let settings = raft_settings(&options).map_err(|error| StartError::Usage(error.to_string()))?;
     let sockets = Sockets::bind(&options).await?;
     let client_address = sockets.client_address().to_owned();
@@ -51,7 +54,7 @@ pub(crate) async fn run(options: ServerOptions) -> Result<(), StartError> {
     let data = Data::open(&options).await?;
     let roster = Arc::new(Roster::new(&options, data.identity.me, &client_address));
     let built = build(&options, settings, roster, data).await?;
-    let serving = Serving::start(&options, &built, sockets, started).await;
+    let serving = Serving::start(&options, &built, sockets, descriptors, started).await;
     tracing::info!(
         member = options.name,
         clients = client_address,

@@ -8,6 +8,8 @@ use tokio::task::JoinHandle;
 
 use super::build::Built;
 use super::client::{ClientPort, Front};
+use super::net::accept::Limits;
+use super::net::descriptors::Descriptors;
 use super::net::listen;
 use super::peer::hello::Greeter;
 use super::peer::port::PeerPort;
@@ -59,11 +61,13 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// Serves `built` on `sockets`; `started` is when the process began to start.
+    /// Serves `built` on `sockets`, with as many connections as `descriptors` allow; `started` is
+    /// when the process began to start.
     pub(super) async fn start(
         options: &ServerOptions,
         built: &Built,
         sockets: Sockets,
+        descriptors: Descriptors,
         started: Instant,
     ) -> Self {
         let Sockets { clients, members, client_address } = sockets;
@@ -93,7 +97,7 @@ impl Serving {
             stopping: clients_stopping.clone(),
         };
         let client_port = ClientPort { front, reporter: reporter.clone() };
-        let clients = client_port.serve(clients, clients_stopping).await;
+        let clients = client_port.serve(clients, Limits::of(descriptors.clients), clients_stopping).await;
         let members = members.map(|listener| {
             let service = PeerService {
                 identity: built.identity.clone(),
@@ -116,7 +120,7 @@ impl Serving {
                 },
                 roster: built.roster.clone(),
             };
-            PeerPort(service).serve(listener, members_stopping)
+            PeerPort(service).serve(listener, Limits::of(descriptors.peers), members_stopping)
         });
         Self { greeter, clients, members, stop_clients, stop_members }
     }

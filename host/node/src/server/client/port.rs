@@ -22,7 +22,8 @@ use super::recipes::RecipesService;
 use super::sessions::SessionsService;
 use super::space_admin::SpaceAdminService;
 use super::spaces::SpacesService;
-use crate::server::net::listen::{connections, server, until};
+use crate::server::net::accept::{Limits, connections};
+use crate::server::net::listen::{server, until};
 use crate::server::peer::status::Reporter;
 
 /// HTTP/2 window of a stream.
@@ -48,10 +49,11 @@ pub(crate) struct ClientPort {
 }
 
 impl ClientPort {
-    /// Serves until `stopping`, then waits for open calls to end.
+    /// Serves within `limits` until `stopping`, then waits for open calls to end.
     pub(crate) async fn serve(
         self,
         listener: TcpListener,
+        limits: Limits,
         stopping: watch::Receiver<bool>,
     ) -> JoinHandle<()> {
         let Self { front, reporter } = self;
@@ -96,7 +98,7 @@ impl ClientPort {
             .add_service(InterceptedService::new(recipes, check.clone()))
             .add_service(InterceptedService::new(admin, check.clone()))
             .add_service(InterceptedService::new(cluster, check.clone()))
-            .serve_with_incoming_shutdown(connections(listener), ending);
+            .serve_with_incoming_shutdown(connections(listener, "clients", limits), ending);
         tokio::spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the client port ended");

@@ -1,12 +1,10 @@
-//! Incoming connections: binding addresses, and the limits that both ports share.
+//! Listening: binding addresses, and the limits of HTTP/2 that both ports share.
 //!
 //! tonic leaves most limits open by default; the constants below say what each one protects from.
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
 use crate::settings::{HostPort, StartError};
@@ -44,14 +42,6 @@ pub(crate) fn server() -> Server {
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS))
         .http2_max_header_list_size(Some(HEADER_BYTES))
-}
-
-/// The connections of `listener`, with `TCP_NODELAY`: tonic sets socket options only for listeners
-/// that it binds itself, and without this one small replies wait 40 ms for a delayed
-/// acknowledgement.
-pub(crate) fn connections(listener: TcpListener) -> impl Stream<Item = std::io::Result<TcpStream>> {
-    TcpListenerStream::new(listener)
-        .map(|connection| connection.and_then(|stream| stream.set_nodelay(true).map(|()| stream)))
 }
 
 /// Resolves when `stopping` becomes true.

@@ -5,7 +5,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::service::PeerService;
-use crate::server::net::listen::{connections, server, until};
+use crate::server::net::accept::{Limits, connections};
+use crate::server::net::listen::{server, until};
 use crate::server::net::peers::PEER_MESSAGE_BYTES;
 
 /// HTTP/2 windows: a batch of entries fits.
@@ -15,8 +16,13 @@ const WINDOW_BYTES: u32 = 4 * 1_024 * 1_024;
 pub(crate) struct PeerPort(pub(crate) PeerService);
 
 impl PeerPort {
-    /// Serves until `stopping`.
-    pub(crate) fn serve(self, listener: TcpListener, stopping: watch::Receiver<bool>) -> JoinHandle<()> {
+    /// Serves within `limits` until `stopping`.
+    pub(crate) fn serve(
+        self,
+        listener: TcpListener,
+        limits: Limits,
+        stopping: watch::Receiver<bool>,
+    ) -> JoinHandle<()> {
         let peers = PeerServer::new(self.0)
             .max_decoding_message_size(PEER_MESSAGE_BYTES)
             .max_encoding_message_size(PEER_MESSAGE_BYTES);
@@ -24,7 +30,7 @@ impl PeerPort {
             .initial_stream_window_size(Some(WINDOW_BYTES))
             .initial_connection_window_size(Some(WINDOW_BYTES))
             .add_service(peers)
-            .serve_with_incoming_shutdown(connections(listener), until(stopping));
+            .serve_with_incoming_shutdown(connections(listener, "members", limits), until(stopping));
         tokio::spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the peer port ended");
