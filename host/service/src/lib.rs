@@ -18,14 +18,16 @@
 //! 7. `lead`: who leads, cluster time, what only a leader decides
 //! 8. `read`: how far the state is, when a read may be served, spaces and schemas
 //! 9. `transcode`: values between JSON and postcard
-//! 10. `failure`: why there is no answer
-//! 11. `progress`: waiting for a number, and for a cause
-//! 12. `ports`: what is needed from outside
+//! 10. `availability`: whether this member can do its work, and what follows
+//! 11. `failure`: why there is no answer
+//! 12. `progress`: waiting for a number, and for a cause
+//! 13. `ports`: what is needed from outside
 //!
 //! It knows no gRPC, no Raft messages, no RocksDB and no wasmtime, and starts no thread.
 #![forbid(unsafe_code)]
 
 mod apply;
+mod availability;
 mod failure;
 mod lead;
 mod member;
@@ -39,6 +41,7 @@ pub mod transcode;
 pub mod watch;
 
 pub use apply::{Executor, LogRecord, LogRing, MachineReplica};
+pub use availability::{Availability, BEHIND_LIMIT, Observed, Problem, Standing, UNCONFIRMED_LIMIT};
 pub use failure::{
     CallFailure, Limit, ProposalError, ProposalResult, Reason, Rejected, UnavailableReason, Value,
 };

@@ -6,6 +6,7 @@
 mod administer;
 mod call;
 mod events;
+mod keep;
 mod owed;
 mod session;
 mod start;
@@ -21,6 +22,7 @@ use synod_machine::directory::Head;
 use synod_machine::{Action, Caller, Fatal, Outcome};
 
 use crate::apply::LogRing;
+use crate::availability::Standing;
 use crate::failure::{CallFailure, Rejected, UnavailableReason, Value};
 use crate::lead::Observer;
 use crate::parked::ParkedCalls;
@@ -98,6 +100,7 @@ pub struct Member<P: Ports>(Arc<Inner<P>>);
 
 struct Inner<P: Ports> {
     runtime: P::Runtime,
+    standing: Standing,
     observer: Observer,
     store: P::Store,
     queries: Arc<P::Queries>,
@@ -140,7 +143,12 @@ impl<P: Ports> Member<P> {
         &self.0.logs
     }
 
-    /// The proposer, for counts and for refusing commands.
+    /// Whether it can do its work, and what is observed of that.
+    pub fn standing(&self) -> &Standing {
+        &self.0.standing
+    }
+
+    /// The proposer, for counts.
     pub fn proposer(&self) -> &Proposer {
         &self.0.proposer
     }
@@ -172,9 +180,11 @@ impl<P: Ports> Member<P> {
         self.0.reader.ready(Consistency::Linearizable, 0, self.deadline(timeout)).await
     }
 
-    /// Refuses new commands, and waits until those taken in have their outcomes, or `timeout` has
-    /// passed; then ends.
+    /// Refuses new commands and leaves waiting clients. Waits until the commands taken in have
+    /// their outcomes, or `timeout` has passed; then ends.
     pub async fn shut_down(&self, timeout: Duration) {
+        self.0.standing.note(|observed| observed.is_stopping = true);
+        self.0.parked.end_all();
         let drained = self.0.reader.by(self.deadline(timeout), self.0.proposer.drain()).await;
         if drained.is_err() {
             tracing::warn!(
@@ -194,6 +204,7 @@ impl<P: Ports> Member<P> {
     }
 
     fn close(&self, message: &str) {
+        self.0.standing.note(|observed| observed.is_stopping = true);
         self.0.watches.close(&CallFailure::unavailable(UnavailableReason::ShuttingDown, message));
         self.0.observer.close();
         self.0.proposer.close(message);

@@ -38,7 +38,7 @@ pub(crate) enum Resolution {
 #[derive(Debug)]
 struct Slot {
     id: u64,
-    /// None once it was used, and when the member ends.
+    /// None once it was used, and when the member gives its waiters up.
     reply: Option<oneshot::Sender<Resolution>>,
 }
 
@@ -151,10 +151,15 @@ impl ParkedCalls {
         Ok(())
     }
 
-    /// Ends all waiting without a resolution.
+    /// Ends all waiting without a resolution, for good.
     pub(crate) fn close(&self) {
+        lock(&self.0).closed = true;
+        self.end_all();
+    }
+
+    /// Ends all present waiting without a resolution; the calls stay parked.
+    pub(crate) fn end_all(&self) {
         let mut state = lock(&self.0);
-        state.closed = true;
         let slots = state.slots.values_mut().flatten();
         let replies: Vec<_> = slots.filter_map(|slot| slot.reply.take()).collect();
         drop(state);
@@ -169,7 +174,7 @@ impl ParkedCalls {
 }
 
 impl Place {
-    /// How waiting ended; nothing if the member ends.
+    /// How waiting ended; nothing if the member gives its waiters up.
     pub(crate) async fn resolution(&mut self) -> Option<Resolution> {
         (&mut self.resolution).await.ok()
     }

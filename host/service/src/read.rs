@@ -10,4 +10,5 @@ mod reader;
 pub use applied::{AppliedState, DIGESTS, DigestRecord};
 pub use directory::{DirectoryCache, Kind, RecipeEntry, SpaceEntry};
 pub(crate) use pages::paged;
+pub(crate) use reader::Probed;
 pub use reader::{Consistency, Reader, WAITING_READS};

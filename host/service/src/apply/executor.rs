@@ -7,7 +7,6 @@ use synod_machine::directory::{self, Head};
 use synod_machine::{Applied, Draft, Environment, Fatal, Machine, StateView, Vm, Write};
 
 use super::publish::Listeners;
-use crate::failure::UnavailableReason;
 use crate::ports::{Replica, Store, StoreError};
 use crate::read::{AppliedState, DigestRecord};
 
@@ -103,16 +102,16 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
 
     /// Writes an entry, waiting for space on the disk if there is none.
     fn commit(&self, writes: &[Write], mark: &S::Mark) -> Result<(), Fatal> {
-        let proposer = &self.listeners.proposer;
+        let standing = &self.listeners.standing;
         loop {
             match self.store.commit(writes, mark) {
                 Ok(()) => return Ok(()),
                 Err(StoreError::Fatal(fatal)) => return Err(fatal),
                 Err(StoreError::Full(message)) => {
-                    tracing::error!(message, "the disk is full: no command is accepted until there is space");
-                    proposer.refuse(UnavailableReason::DiskFull, message);
+                    tracing::error!(message, "nothing is applied until there is space on the disk");
+                    standing.note(|observed| observed.apply_waits_for_space = true);
                     self.store.wait_for_space()?;
-                    proposer.accept(UnavailableReason::DiskFull);
+                    standing.note(|observed| observed.apply_waits_for_space = false);
                 }
             }
         }

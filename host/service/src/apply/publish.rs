@@ -3,6 +3,7 @@ use synod_machine::directory::Head;
 use synod_machine::{Applied, Fatal, StateView};
 
 use super::logs::LogRing;
+use crate::availability::Standing;
 use crate::lead::{Observer, Retention};
 use crate::parked::ParkedCalls;
 use crate::propose::Proposer;
@@ -13,6 +14,7 @@ use crate::watch::Hub;
 /// The parts of a member that follow its applied state.
 #[derive(Clone, Debug)]
 pub(crate) struct Listeners {
+    pub(crate) standing: Standing,
     pub(crate) observer: Observer,
     pub(crate) proposer: Proposer,
     pub(crate) directory: DirectoryCache,
@@ -26,8 +28,15 @@ pub(crate) struct Listeners {
 
 impl Listeners {
     /// These, and the ones that follow only the applied state.
-    pub(crate) fn new(observer: Observer, proposer: Proposer, sessions: Sessions, watches: Hub) -> Self {
+    pub(crate) fn new(
+        standing: Standing,
+        observer: Observer,
+        proposer: Proposer,
+        sessions: Sessions,
+        watches: Hub,
+    ) -> Self {
         Self {
+            standing,
             observer,
             proposer,
             directory: DirectoryCache::default(),

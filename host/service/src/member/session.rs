@@ -97,8 +97,8 @@ impl Waiting {
     /// The answer, whenever it comes: there is no time-out but the one that the call was made with.
     ///
     /// # Errors
-    /// [`CallFailure`]; outcome unknown if this member stops: the same request on another one waits
-    /// on.
+    /// [`CallFailure`]; outcome unknown if this member stops, or cannot do its work any more: the
+    /// same request on another one waits on.
     pub async fn answer(self) -> Result<CallAnswer, CallFailure> {
         self.answer.await
     }
@@ -182,6 +182,9 @@ impl<P: Ports> Member<P> {
     /// # Errors
     /// [`CallFailure`]; unavailable if no leader confirmed it in time, however often it was sent.
     pub async fn touch(&self, key: SessionKey, timeout: Duration) -> Result<Touched, CallFailure> {
+        if let Some(problem) = self.0.standing.get().leaves_clients() {
+            return Err(problem.into());
+        }
         let deadline = self.deadline(timeout);
         match self.verify(&key, deadline).await {
             Err(CallFailure::Rejected(rejected)) if rejected.reason == Reason::SessionExpired => {
@@ -313,9 +316,7 @@ impl<P: Ports> Member<P> {
             match proposed.await.map_err(CallFailure::from) {
                 Ok(outcome) if matches!(outcome.result, Ok(Reply::Parked { .. })) => return Ok(None),
                 Ok(outcome) => return Ok(Some(outcome)),
-                Err(CallFailure::Unavailable { reason: UnavailableReason::ShuttingDown, .. }) => {
-                    return Err(stopped_waiting());
-                }
+                Err(_) if self.0.standing.get().leaves_clients().is_some() => return Err(stopped_waiting()),
                 Err(_) => self.0.runtime.sleep(ASK_AGAIN_PAUSE).await,
             }
         }
@@ -406,7 +407,8 @@ impl<P: Ports> Member<P> {
 
 fn stopped_waiting() -> CallFailure {
     CallFailure::OutcomeUnknown(
-        "this member is stopping while the call waits; send the same request to another one, which waits on"
-            .to_owned(),
+        "this member stops serving while the call waits; send the same request to another one, which waits \
+            on"
+        .to_owned(),
     )
 }

@@ -6,6 +6,7 @@ use synod_machine::Fatal;
 
 use super::{Inner, Member};
 use crate::apply::{Executor, Listeners};
+use crate::availability::Standing;
 use crate::lead::{LeaderTask, Observer, RetentionDuty};
 use crate::ports::{Ports, Replica, Runtime, Store};
 use crate::progress::Progress;
@@ -67,21 +68,28 @@ impl<P: Ports> Member<P> {
         let MemberParts { queries, preparer, encode_event, .. } = parts;
         let applied_time = replica.head().time;
         let observer = Observer::start(&runtime, replication.clone(), applied_term, applied_time);
+        let standing = Standing::new();
         let proposer = Proposer::start(
             (member, incarnation),
             limits,
             &runtime,
             clock.clone(),
             replication.clone(),
-            observer.clone(),
+            (observer.clone(), standing.clone()),
         );
         let now = runtime.clone();
         let sessions = Sessions::new(observer.clone(), move || now.now());
         let watches = Hub::new(watch_limits);
-        let listeners = Listeners::new(observer.clone(), proposer.clone(), sessions.clone(), watches.clone());
+        let listeners = Listeners::new(
+            standing.clone(),
+            observer.clone(),
+            proposer.clone(),
+            sessions.clone(),
+            watches.clone(),
+        );
         let executor = Executor::new(store.clone(), replica, applied_index, listeners.clone())?;
         let Listeners { directory, applied, logs, parked, retention, .. } = listeners;
-        let reader = Reader::new(runtime.clone(), replication.clone(), applied.clone());
+        let reader = Reader::new(runtime.clone(), replication.clone(), applied.clone(), standing.clone());
         watches.start(runtime.clone(), reader.clone());
         let ends = SessionDuty::new(sessions.clone());
         LeaderTask::start(ends, observer.clone(), proposer.clone(), &runtime, clock.clone());
@@ -102,6 +110,7 @@ impl<P: Ports> Member<P> {
         };
         let inner = Inner {
             runtime,
+            standing,
             observer,
             store,
             queries,

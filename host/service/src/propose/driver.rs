@@ -17,6 +17,7 @@ use synod_machine::Origin;
 use super::forward::{FORWARD_FRAME_BYTES, ToFollower, ToLeader};
 use super::proposer::Shared;
 use super::waiters::Answers;
+use crate::availability::Standing;
 use crate::lead::{Observer, REFUSED_PAUSE};
 use crate::ports::{Clock, ForwardLink, Monotonic, ProposeError, Replication, Role, Runtime, Unavailable};
 
@@ -42,6 +43,7 @@ pub(super) struct Driver<R, C, N> {
     runtime: R,
     clock: Arc<C>,
     observer: Observer,
+    standing: Standing,
     replication: N,
     proposals: FuturesUnordered<Proposed>,
     timer: Option<(Monotonic, BoxFuture<'static, ()>)>,
@@ -63,15 +65,17 @@ impl<R: Runtime, C: Clock, N: Replication> Driver<R, C, N> {
         runtime: &R,
         clock: Arc<C>,
         replication: N,
-        observer: Observer,
+        (observer, standing): (Observer, Standing),
     ) {
         observer.follow(shared.signal.clone());
+        standing.follow(shared.signal.clone());
         let mut driver = Self {
             shared,
             origin,
             runtime: runtime.clone(),
             clock,
             observer,
+            standing,
             replication,
             proposals: FuturesUnordered::new(),
             timer: None,
@@ -88,6 +92,8 @@ impl<R: Runtime, C: Clock, N: Replication> Driver<R, C, N> {
             while self.shared.signal.poll_raised(cx).is_ready() {}
             let observed = self.shared.ledger().observe(self.observer.leadership());
             observed.send();
+            let given_back = self.shared.ledger().set_availability(self.standing.get());
+            given_back.send();
             if self.shared.ledger().is_closed() {
                 return Poll::Ready(());
             }

@@ -35,6 +35,7 @@ use super::forward::DropReason;
 use super::limits::{ProposerLimits, ProposerStats};
 use super::packing::Packed;
 use super::waiters::{Answers, Placement, Waiter, Waiters};
+use crate::availability::{Availability, Problem};
 use crate::failure::{ProposalError, ProposalResult, UnavailableReason};
 use crate::ports::{Leadership, Monotonic, Role};
 use follower::Follower;
@@ -54,9 +55,10 @@ pub(crate) struct Ledger {
     leadership: Leadership,
     applied_term: u64,
     earliest: Option<Monotonic>,
-    refusing: Option<(UnavailableReason, String)>,
+    availability: Availability,
     last_refusal: Option<String>,
-    closed: bool,
+    /// Why it has ended, if it has.
+    closed: Option<String>,
     stats: ProposerStats,
 }
 
@@ -72,9 +74,9 @@ impl Ledger {
             leadership: Leadership::default(),
             applied_term,
             earliest: None,
-            refusing: None,
+            availability: Availability::default(),
             last_refusal: None,
-            closed: false,
+            closed: None,
             stats: ProposerStats::default(),
         }
     }
@@ -84,7 +86,7 @@ impl Ledger {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed
+        self.closed.is_some()
     }
 
     // Own proposals.
@@ -95,8 +97,9 @@ impl Ledger {
         deadline: Monotonic,
         now: Monotonic,
     ) -> Result<oneshot::Receiver<ProposalResult>, ProposalError> {
-        if let Some((reason, message)) = &self.refusing {
-            return Err(ProposalError::unavailable(*reason, message.clone()));
+        self.check_open()?;
+        if let Some(problem) = self.availability.refuses_commands() {
+            return Err(problem.into());
         }
         if deadline <= now {
             return Err(ProposalError::unavailable(
@@ -130,8 +133,11 @@ impl Ledger {
         packed: Packed,
         deadline: Monotonic,
     ) -> Result<oneshot::Receiver<ProposalResult>, ProposalError> {
-        if let Some((reason, message)) = &self.refusing {
-            return Err(ProposalError::unavailable(*reason, message.clone()));
+        self.check_open()?;
+        if let Some(problem) = self.availability.refuses_commands()
+            && problem != Problem::NoMajority
+        {
+            return Err(problem.into());
         }
         if self.leading_term() != Some(term) {
             return Err(not_leading(term));
@@ -153,18 +159,30 @@ impl Ledger {
         outcome
     }
 
-    /// Refuses new proposals until [`accept_proposals`](Self::accept_proposals).
-    pub(crate) fn refuse_proposals(&mut self, reason: UnavailableReason, message: String) {
-        if self.refusing.as_ref().is_none_or(|(present, _)| *present != UnavailableReason::ShuttingDown) {
-            self.refusing = Some((reason, message));
+    fn check_open(&self) -> Result<(), ProposalError> {
+        match &self.closed {
+            Some(message) => {
+                Err(ProposalError::unavailable(UnavailableReason::ShuttingDown, message.clone()))
+            }
+            None => Ok(()),
         }
     }
 
-    /// Ends a refusal for `reason`.
-    pub(crate) fn accept_proposals(&mut self, reason: UnavailableReason) {
-        if self.refusing.as_ref().is_some_and(|(present, _)| *present == reason) {
-            self.refusing = None;
+    /// Takes note of what this member can do. Gives back what is queued, and so in no log, if it
+    /// will not get there soon.
+    pub(crate) fn set_availability(&mut self, availability: Availability) -> Answers {
+        let mut answers = Answers::default();
+        self.availability = availability;
+        let Some(problem) = availability.gives_back() else { return answers };
+        let is_queued = |waiter: &Waiter| {
+            waiter.only_in.is_none() && matches!(waiter.placement, Placement::Queued | Placement::Held)
+        };
+        for sequence in self.waiters.select(is_queued) {
+            if let Some(waiter) = self.take_waiter(sequence) {
+                answers.push(waiter, Err(problem.into()));
+            }
         }
+        answers
     }
 
     /// Resolves when no own proposal waits.
@@ -174,8 +192,7 @@ impl Ledger {
 
     /// Ends everything.
     pub(crate) fn close(&mut self, message: &str) -> Answers {
-        self.closed = true;
-        self.refusing = Some((UnavailableReason::ShuttingDown, message.to_owned()));
+        self.closed = Some(message.to_owned());
         self.queue.clear();
         self.leader.close();
         self.follower.close();

@@ -16,7 +16,8 @@ use super::driver::Driver;
 use super::ledger::Ledger;
 use super::limits::{ProposerLimits, ProposerStats};
 use super::packing::Packed;
-use crate::failure::{ProposalError, ProposalResult, UnavailableReason};
+use crate::availability::Standing;
+use crate::failure::{ProposalError, ProposalResult};
 use crate::lead::{Observer, Propose};
 use crate::ports::{Clock, Monotonic, Replication, Runtime};
 use crate::progress::{Signal, lock};
@@ -39,6 +40,7 @@ impl Shared {
 pub struct Proposer {
     shared: Arc<Shared>,
     observer: Observer,
+    standing: Standing,
     origin: Origin,
     sequence: Arc<AtomicU64>,
 }
@@ -51,14 +53,15 @@ impl Proposer {
         runtime: &R,
         clock: Arc<C>,
         replication: N,
-        observer: Observer,
+        (observer, standing): (Observer, Standing),
     ) -> Self {
         let origin = Origin { member, incarnation, sequence: 0 };
         let mut ledger = Ledger::new(origin, limits, observer.applied_term());
         ledger.observe(observer.leadership()).send();
         let shared = Arc::new(Shared { ledger: Mutex::new(ledger), signal: Signal::default() });
-        Driver::start(shared.clone(), origin, runtime, clock, replication, observer.clone());
-        Self { shared, observer, origin, sequence: Arc::new(AtomicU64::new(0)) }
+        let sources = (observer.clone(), standing.clone());
+        Driver::start(shared.clone(), origin, runtime, clock, replication, sources);
+        Self { shared, observer, standing, origin, sequence: Arc::new(AtomicU64::new(0)) }
     }
 
     /// Proposes; resolves with the command's outcome, as this member's own apply knows it. The
@@ -110,27 +113,13 @@ impl Proposer {
         &self.shared
     }
 
-    /// Refuses new proposals for `reason`, until [`accept`](Self::accept).
-    pub fn refuse(&self, reason: UnavailableReason, message: impl Into<String>) {
-        self.shared.ledger().refuse_proposals(reason, message.into());
-    }
-
-    /// Ends a refusal for `reason`.
-    pub fn accept(&self, reason: UnavailableReason) {
-        self.shared.ledger().accept_proposals(reason);
-        self.shared.signal.raise();
-    }
-
-    /// Refuses new proposals and resolves when none waits any more.
-    pub async fn drain(&self) {
-        let idle = {
+    /// Resolves when no proposal waits any more. The member is stopping, so no new ones come.
+    pub(crate) async fn drain(&self) {
+        let (given_back, idle) = {
             let mut ledger = self.shared.ledger();
-            ledger.refuse_proposals(
-                UnavailableReason::ShuttingDown,
-                "this member is stopping; use another one".to_owned(),
-            );
-            ledger.when_idle()
+            (ledger.set_availability(self.standing.get()), ledger.when_idle())
         };
+        given_back.send();
         let _ = idle.await;
     }
 

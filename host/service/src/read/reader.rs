@@ -2,7 +2,7 @@
 //!
 //! One read index is asked for at a time; every read that arrives meanwhile shares the next one. A
 //! read must not share one that was asked for before it arrived: a write acknowledged in between
-//! would be missed.
+//! would be missed. When the leader changes, the new one is asked.
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::{self, Either};
 
+use crate::availability::Standing;
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason};
 use crate::ports::{Monotonic, Replication, Runtime, Unavailable};
 use crate::progress::lock;
@@ -36,19 +37,42 @@ pub enum Consistency {
     Serializable,
 }
 
+/// What a [`probe`](Reader::probe) found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probed {
+    /// No majority confirmed a leader in time.
+    Unconfirmed,
+    /// A majority did; this member had not applied all of what that confirmed in time.
+    Confirmed,
+    /// A majority did, and this member has applied it.
+    UpToDate,
+}
+
 /// Waits until this member may serve a read. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Reader<R, N> {
     runtime: R,
     replication: N,
     applied: AppliedState,
+    standing: Standing,
     state: Arc<Mutex<State>>,
 }
 
 impl<R: Runtime, N: Replication> Reader<R, N> {
     /// A reader of what `applied` publishes.
-    pub fn new(runtime: R, replication: N, applied: AppliedState) -> Self {
-        Self { runtime, replication, applied, state: Arc::default() }
+    pub(crate) fn new(runtime: R, replication: N, applied: AppliedState, standing: Standing) -> Self {
+        Self { runtime, replication, applied, standing, state: Arc::default() }
+    }
+
+    /// Finds out whether a majority confirms the leader, and whether this member has applied all
+    /// that was committed before. Asks whatever its availability is.
+    pub(crate) async fn probe(&self, timeout: Duration) -> Probed {
+        let deadline = self.runtime.now().after(timeout);
+        let Ok(Ok(index)) = self.by(deadline, self.read_index()).await else { return Probed::Unconfirmed };
+        match self.by(deadline, self.applied.index.reach(index)).await {
+            Ok(()) => Probed::UpToDate,
+            Err(_) => Probed::Confirmed,
+        }
     }
 
     /// Resolves when a view of this member is fresh enough.
@@ -72,6 +96,9 @@ impl<R: Runtime, N: Replication> Reader<R, N> {
         at_least_revision: u64,
     ) -> Result<(), CallFailure> {
         if consistency == Consistency::Linearizable {
+            if let Some(problem) = self.standing.get().refuses_reads() {
+                return Err(problem.into());
+            }
             let index = self.read_index().await?;
             self.applied.index.reach(index).await;
             if self.applied.revision.get() < at_least_revision {
@@ -169,9 +196,14 @@ async fn ask_until_none_waits<N: Replication>(replication: N, state: Arc<Mutex<S
             }
             std::mem::take(&mut state.waiting)
         };
-        let index = replication.read_index().await;
-        for reply in waiting {
-            let _ = reply.send(index.clone());
+        let seen = replication.leadership();
+        match future::select(replication.read_index(), replication.leadership_changed(seen)).await {
+            Either::Left((index, _)) => {
+                for reply in waiting {
+                    let _ = reply.send(index.clone());
+                }
+            }
+            Either::Right(((), _)) => lock(&state).waiting.extend(waiting),
         }
     }
 }

@@ -151,6 +151,11 @@ impl Cluster {
         self.node(number).member.clone()
     }
 
+    /// The process of `number`.
+    pub(crate) fn node_sim(&self, number: u64) -> Sim {
+        self.node(number).sim.clone()
+    }
+
     pub(crate) fn node(&self, number: u64) -> &Node {
         &self.nodes[number as usize - 1]
     }

@@ -356,7 +356,7 @@ fn a_full_disk_refuses_commands_until_there_is_space_and_applies_what_is_committ
     let mut pending = adds(&cluster, 1, 1, 2);
     cluster.run();
     expect_all(&mut pending);
-    cluster.member(1).proposer().refuse(UnavailableReason::DiskFull, "full");
+    cluster.member(1).standing().note(|observed| observed.disk_is_full = true);
     let mut refused = adds(&cluster, 1, 3, 1);
     cluster.run();
     assert!(is_unavailable(look(&mut refused[0]), UnavailableReason::DiskFull));

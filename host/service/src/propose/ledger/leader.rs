@@ -9,7 +9,6 @@ use super::Ledger;
 use super::links::Links;
 use super::queue::{Forwarded, Item, Queued};
 use super::shares::share;
-use crate::failure::UnavailableReason;
 use crate::ports::ProposeError;
 use crate::propose::forward::DropReason;
 use crate::propose::fuel::{FuelEstimates, FuelKey};
@@ -140,13 +139,13 @@ impl Leader {
 }
 
 impl Ledger {
-    /// The next entry to propose, if this member leads, has applied its term's first entry, has
-    /// space on its disk, and has not enough in flight. Without space, what waits here, forwarded
-    /// commands too, waits for another leader. `stamp` is the time of an entry of a term; none if
+    /// The next entry to propose, if this member leads and may, has applied its term's first entry,
+    /// and has not enough in flight. If it may not lead, what waits here, forwarded commands too,
+    /// waits for another leader. `stamp` is the time of an entry of a term; none if
     /// it has ended.
     pub(crate) fn next_entry(&mut self, stamp: impl FnOnce(u64) -> Option<Time>) -> Option<ReadyEntry> {
         let term = self.leading_term()?;
-        if matches!(self.refusing, Some((UnavailableReason::DiskFull, _))) {
+        if !self.availability.may_lead() {
             return None;
         }
         let fuel_room = self.leader.fuel_room(self.limits.entries_in_flight)?;

@@ -126,7 +126,7 @@ impl Ledger {
         incarnation: u64,
         term: u64,
     ) -> Result<(Link, u64), u64> {
-        if self.leading_term() != Some(term) || self.closed {
+        if self.leading_term() != Some(term) || self.is_closed() {
             return Err(self.leadership.term);
         }
         self.leader.links.open((member, incarnation), term).ok_or(term)

@@ -11,6 +11,7 @@ use synod_machine::{Action, Call, Caller, CommandOutcome, Entry, Outcome, Reject
 use super::leader::ReadyEntry;
 use super::links::LINKS_PER_TERM;
 use super::*;
+use crate::availability::{Observed, UNCONFIRMED_LIMIT};
 use crate::ports::ProposeError;
 use crate::propose::limits::ENTRIES_IN_FLIGHT;
 
@@ -40,6 +41,18 @@ fn follow(ledger: &mut Ledger, term: u64) {
         .observe(Leadership { me: ME.member, term, leader: Some(OTHER.member), role: Role::Follower })
         .send();
     ledger.applied(term, Vec::new()).send();
+}
+
+fn good() -> Availability {
+    Availability::default()
+}
+
+fn full() -> Availability {
+    Availability::of(&Observed { disk_is_full: true, ..Observed::default() })
+}
+
+fn cut_off() -> Availability {
+    Availability::of(&Observed { unconfirmed: UNCONFIRMED_LIMIT, ..Observed::default() })
 }
 
 fn submit(ledger: &mut Ledger, sequence: u64) -> Reply1 {
@@ -314,11 +327,10 @@ fn an_install_travels_alone_and_what_waited_behind_it_follows() {
 }
 
 #[test]
-fn a_refusal_to_shut_down_is_not_lifted_by_a_disk_with_space() {
+fn a_ledger_that_has_ended_is_not_opened_by_a_disk_with_space() {
     let mut ledger = ledger();
-    ledger.refuse_proposals(UnavailableReason::ShuttingDown, "going".into());
-    ledger.refuse_proposals(UnavailableReason::DiskFull, "full".into());
-    ledger.accept_proposals(UnavailableReason::DiskFull);
+    ledger.close("going").send();
+    ledger.set_availability(Availability::default()).send();
     let form = Packed::new(
         Origin { sequence: 1, ..ME },
         Caller::default(),
@@ -326,4 +338,20 @@ fn a_refusal_to_shut_down_is_not_lifted_by_a_disk_with_space() {
     );
     let refused = ledger.submit(form, LATER, NOW).err();
     assert_eq!(refused, Some(ProposalError::unavailable(UnavailableReason::ShuttingDown, "going")));
+}
+
+#[test]
+fn a_member_without_a_majority_gives_back_what_is_queued_and_keeps_what_may_be_in_the_log() {
+    let mut ledger = ledger();
+    lead(&mut ledger, 1);
+    let mut bound = submit(&mut ledger, 1);
+    assert!(next(&mut ledger).is_some());
+    let mut queued = submit(&mut ledger, 2);
+    ledger.set_availability(cut_off()).send();
+    let refused = Err(ProposalError::from(Problem::NoMajority));
+    assert_eq!(queued.try_recv(), Ok(Some(refused.clone())));
+    assert_eq!(bound.try_recv(), Ok(None));
+    assert_eq!(ledger.submit(packed(ME, 3), LATER, NOW).map(drop), refused.map(drop));
+    ledger.set_availability(good()).send();
+    assert!(ledger.submit(packed(ME, 4), LATER, NOW).is_ok());
 }

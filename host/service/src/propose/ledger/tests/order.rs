@@ -224,7 +224,7 @@ fn a_full_queue_of_clients_does_not_keep_the_leader_from_deciding() {
     let _client = submit(&mut ledger, 1);
     assert!(ledger.submit(packed(ME, 2), LATER, NOW).is_err());
     assert!(ledger.submit_as_leader(1, end(3), LATER).is_ok());
-    ledger.refuse_proposals(UnavailableReason::DiskFull, "full".into());
+    ledger.set_availability(full()).send();
     assert!(ledger.submit_as_leader(1, end(4), LATER).is_err());
 }
 
@@ -233,13 +233,13 @@ fn a_leader_without_space_proposes_nothing_until_there_is_space() {
     let mut ledger = ledger();
     lead(&mut ledger, 1);
     let mut waits = submit(&mut ledger, 1);
-    ledger.refuse_proposals(UnavailableReason::DiskFull, "full".into());
+    ledger.set_availability(full()).send();
     assert!(next(&mut ledger).is_none());
     assert_eq!(waits.try_recv(), Ok(None));
-    ledger.accept_proposals(UnavailableReason::DiskFull);
+    ledger.set_availability(good()).send();
     assert_eq!(sequences(&next(&mut ledger).expect("an entry")), vec![1]);
     let mut moves = submit(&mut ledger, 2);
-    ledger.refuse_proposals(UnavailableReason::DiskFull, "full".into());
+    ledger.set_availability(full()).send();
     follow(&mut ledger, 2);
     ledger.welcomed(2, 0).send();
     assert!(ledger.next_frame(2, NOW).is_some(), "what waits goes to another leader");

@@ -1,0 +1,89 @@
+use std::time::Duration;
+
+use super::*;
+
+/// A member that nothing is wrong with.
+const GOOD: Observed = Observed {
+    is_stopping: false,
+    is_formed: true,
+    is_set_up: true,
+    has_caught_up: true,
+    disk_is_full: false,
+    apply_waits_for_space: false,
+    unconfirmed: Duration::ZERO,
+    behind: Duration::ZERO,
+};
+
+/// What follows from a state: why commands and reads are refused, why clients are left, whether it
+/// leads, and what a member that follows reports.
+type Follows = (Option<Problem>, Option<Problem>, Option<Problem>, bool, Option<Problem>);
+
+fn follows(observed: Observed) -> Follows {
+    let now = Availability::of(&observed);
+    (now.refuses_commands(), now.refuses_reads(), now.leaves_clients(), now.may_lead(), now.problem(false))
+}
+
+#[test]
+fn what_follows_from_each_observation() {
+    use Problem::{Behind, DiskFull, NoMajority, Starting, Stopping, Unformed};
+    let late = UNCONFIRMED_LIMIT;
+    let table: [(Observed, Follows); 11] = [
+        (GOOD, (None, None, None, true, None)),
+        (
+            Observed { is_stopping: true, ..GOOD },
+            (Some(Stopping), None, Some(Stopping), true, Some(Stopping)),
+        ),
+        (Observed { is_formed: false, ..GOOD }, (None, None, None, true, Some(Unformed))),
+        (Observed { is_set_up: false, ..GOOD }, (None, None, None, true, None)),
+        (Observed { has_caught_up: false, ..GOOD }, (None, None, None, true, Some(Starting))),
+        (Observed { disk_is_full: true, ..GOOD }, (Some(DiskFull), None, None, false, Some(DiskFull))),
+        (
+            Observed { apply_waits_for_space: true, ..GOOD },
+            (Some(DiskFull), None, None, false, Some(DiskFull)),
+        ),
+        (
+            Observed { unconfirmed: late - Duration::from_millis(1), behind: late, ..GOOD },
+            (Some(Behind), Some(Behind), Some(Behind), false, Some(Behind)),
+        ),
+        (
+            Observed { unconfirmed: late, behind: late, ..GOOD },
+            (Some(NoMajority), Some(NoMajority), Some(NoMajority), true, Some(NoMajority)),
+        ),
+        (
+            Observed { behind: BEHIND_LIMIT, apply_waits_for_space: true, ..GOOD },
+            (Some(Behind), Some(Behind), Some(Behind), false, Some(Behind)),
+        ),
+        (
+            Observed { is_stopping: true, disk_is_full: true, unconfirmed: late, ..GOOD },
+            (Some(Stopping), Some(NoMajority), Some(Stopping), false, Some(Stopping)),
+        ),
+    ];
+    for (observed, expected) in table {
+        assert_eq!(follows(observed), expected, "{observed:?}");
+    }
+}
+
+#[test]
+fn only_a_leader_reports_that_the_cluster_is_not_set_up() {
+    let now = Availability::of(&Observed { is_set_up: false, ..GOOD });
+    assert_eq!((now.problem(true), now.problem(false)), (Some(Problem::SettingUp), None));
+}
+
+#[test]
+fn a_member_is_not_ready_before_anything_is_observed() {
+    let now = Availability::of(&Observed::default());
+    assert_eq!(now.problem(false), Some(Problem::Unformed));
+    assert_eq!(now.refuses_commands(), None, "calls wait for the first leader");
+}
+
+#[test]
+fn followers_of_the_standing_are_woken_by_changes_alone() {
+    let standing = Standing::new();
+    let before = standing.get();
+    standing.note(|observed| observed.unconfirmed = Duration::from_millis(1));
+    assert_eq!(standing.get(), before);
+    standing.note(|observed| observed.is_stopping = true);
+    let changed = futures::FutureExt::now_or_never(standing.changed(before));
+    assert_eq!(changed, Some(standing.get()));
+    assert!(futures::FutureExt::now_or_never(standing.changed(standing.get())).is_none());
+}
