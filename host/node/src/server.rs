@@ -23,13 +23,14 @@ mod serve;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use self::build::{Built, build, raft_settings};
 use self::duties::belong::Belonging;
 use self::duties::form::Former;
 use self::duties::govern::{self, Governor};
-use self::duties::{disk, hand_over, members};
+use self::duties::{disk, hand_over, lead, members, tell};
 use self::net::descriptors::Descriptors;
 use self::net::roster::Roster;
 use self::open::Data;
@@ -45,6 +46,7 @@ pub(crate) use self::ports::compile::{is_child as is_compiler, run_child as run_
 /// [`StartError`], also for a cause that ends the member later.
 pub(crate) async fn run(mut options: ServerOptions) -> Result<(), StartError> {
     let started = Instant::now();
+    ignore_hang_ups();
     let descriptors = Descriptors::raise(options.open_files);
     options.open_files = descriptors.table_files;
     let settings = raft_settings(&options).map_err(|error| StartError::Usage(error.to_string()))?;
@@ -54,7 +56,7 @@ pub(crate) async fn run(mut options: ServerOptions) -> Result<(), StartError> {
     let data = Data::open(&options).await?;
     let roster = Arc::new(Roster::new(&options, data.identity.me, &client_address));
     let built = build(&options, settings, roster, data).await?;
-    let serving = Serving::start(&options, &built, sockets, descriptors, started).await;
+    let serving = Serving::start(&options, &built, sockets, descriptors, started);
     tracing::info!(
         member = options.name,
         clients = client_address,
@@ -63,13 +65,19 @@ pub(crate) async fn run(mut options: ServerOptions) -> Result<(), StartError> {
     );
 
     let governing = start_duties(&options, &built);
+    let mut signals = StopSignals::listen();
     let ended = tokio::select! {
         ended = until_broken(&options, &built, &serving) => ended,
-        () = stop_signal() => Ok(()),
+        _ = signals.next() => Ok(()),
     };
     governing.abort();
-    stop(&options, &built, serving).await;
-    ended
+    tokio::select! {
+        () = stop(&options, &built, serving) => ended,
+        signal = signals.next() => {
+            tracing::warn!("this member was told twice to stop, and ends at once");
+            std::process::exit(128 + signal)
+        }
+    }
 }
 
 /// Starts what the member does on its own account, but for forming, which the caller waits for.
@@ -77,7 +85,11 @@ fn start_duties(options: &ServerOptions, built: &Built) -> JoinHandle<()> {
     let Built { member, store, raft, identity, peers, .. } = built;
     tokio::spawn(govern::check_cluster(member.clone(), identity.clone()));
     tokio::spawn(members::keep(raft.clone(), built.roster.clone()));
-    tokio::spawn(disk::watch(member.clone(), raft.clone(), store.clone(), peers.clone()));
+    tokio::spawn(disk::watch(member.clone(), raft.clone(), store.clone()));
+    tokio::spawn(lead::yield_while_unable(member.clone(), raft.clone(), peers.clone()));
+    tokio::spawn(tell::tell(member.clone(), built.roster.clone()));
+    let kept = member.clone();
+    tokio::spawn(async move { kept.keep_available().await });
     let governor = Governor {
         member: member.clone(),
         replication: built.replication.clone(),
@@ -143,13 +155,37 @@ async fn stop(options: &ServerOptions, built: &Built, serving: Serving) {
     tracing::info!("stopped");
 }
 
-/// Resolves at SIGTERM or SIGINT.
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened for");
-    let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be listened for");
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("told to stop by SIGTERM"),
-        _ = interrupt.recv() => tracing::info!("told to stop by SIGINT"),
+/// SIGTERM and SIGINT, which stop a member. Until they are listened for, they end the process.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> Self {
+        Self {
+            terminate: signal(SignalKind::terminate()).expect("SIGTERM can be listened for"),
+            interrupt: signal(SignalKind::interrupt()).expect("SIGINT can be listened for"),
+        }
     }
+
+    /// Waits for the next of them; its number.
+    async fn next(&mut self) -> i32 {
+        let kind = tokio::select! {
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+        };
+        tracing::info!(signal = kind.as_raw_value(), "told to stop");
+        kind.as_raw_value()
+    }
+}
+
+/// Keeps SIGHUP, as of a terminal that is closed, from ending the process: it is kept for reloading.
+fn ignore_hang_ups() {
+    let mut hang_ups = signal(SignalKind::hangup()).expect("SIGHUP can be listened for");
+    tokio::spawn(async move {
+        while hang_ups.recv().await.is_some() {
+            tracing::info!("SIGHUP has no effect: there is nothing to reload yet");
+        }
+    });
 }

@@ -5,6 +5,8 @@ mod cluster;
 mod cluster_check;
 mod context;
 mod convert;
+mod health;
+mod leaving;
 mod owed;
 mod paging;
 mod port;
@@ -19,18 +21,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::stream::BoxStream;
+use futures::{FutureExt, Stream, StreamExt};
 use synod_abi::{Revision, SpaceId, Time};
 use synod_api::status_of_failure;
 use synod_api::v1::Header;
 use synod_machine::Fatal;
 use synod_machine::directory::{self, SpaceRecord};
-use synod_service::{CallFailure, UnavailableReason};
+use synod_service::{Availability, CallFailure, Problem, UnavailableReason};
 use synod_vm::compile::COMPILE_TIMEOUT_MS;
-use tokio::sync::watch;
 use tonic::{Request, Status};
 
 use crate::server::net::identity::Identity;
 use crate::server::ports::{NodeMember, NodeRaft};
+
+use self::leaving::Leaving;
 
 pub(crate) use self::port::ClientPort;
 pub(crate) use self::watches::encode_event;
@@ -52,8 +57,6 @@ pub(crate) struct Front {
     pub(crate) call_timeout: Duration,
     /// Whether an install may replace.
     pub(crate) replace: bool,
-    /// Whether this member is stopping.
-    pub(crate) stopping: watch::Receiver<bool>,
 }
 
 impl Front {
@@ -89,10 +92,40 @@ impl Front {
         status_of_failure(&convert::failure(self, failure))
     }
 
-    /// Resolves when this member stops.
-    fn stopping(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
-        let mut stopping = self.stopping.clone();
-        async move { drop(stopping.wait_for(|stop| *stop).await) }
+    /// Resolves with the reason when this member keeps no clients any more.
+    fn leaving(&self) -> impl Future<Output = CallFailure> + Send + 'static + use<> {
+        self.when(Availability::leaves_clients)
+    }
+
+    /// Resolves with the reason when this member stops.
+    fn stopping(&self) -> impl Future<Output = CallFailure> + Send + 'static + use<> {
+        self.when(|now| now.has(Problem::Stopping).then_some(Problem::Stopping))
+    }
+
+    fn when(
+        &self,
+        cause: fn(Availability) -> Option<Problem>,
+    ) -> impl Future<Output = CallFailure> + Send + 'static + use<> {
+        let standing = self.member.standing().clone();
+        async move {
+            let mut now = standing.get();
+            loop {
+                match cause(now) {
+                    Some(problem) => return problem.into(),
+                    None => now = standing.changed(now).await,
+                }
+            }
+        }
+    }
+
+    /// `replies`, ended by the reason as its status when this member keeps no clients any more.
+    fn until_leaving<T: Send + 'static>(
+        &self,
+        replies: impl Stream<Item = Result<T, Status>> + Send + 'static,
+    ) -> BoxStream<'static, Result<T, Status>> {
+        let front = self.clone();
+        let leaving = self.leaving().map(move |failure| front.status(failure));
+        Leaving::new(replies.boxed(), leaving.boxed()).boxed()
     }
 
     /// When the client of `request` stops waiting, if it says so.

@@ -63,7 +63,7 @@ pub(super) struct Serving {
 impl Serving {
     /// Serves `built` on `sockets`, with as many connections as `descriptors` allow; `started` is
     /// when the process began to start.
-    pub(super) async fn start(
+    pub(super) fn start(
         options: &ServerOptions,
         built: &Built,
         sockets: Sockets,
@@ -94,10 +94,9 @@ impl Serving {
             raft: built.raft.clone(),
             call_timeout: Duration::from_millis(options.call_timeout_ms),
             replace: options.replace,
-            stopping: clients_stopping.clone(),
         };
         let client_port = ClientPort { front, reporter: reporter.clone() };
-        let clients = client_port.serve(clients, Limits::of(descriptors.clients), clients_stopping).await;
+        let clients = client_port.serve(clients, Limits::of(descriptors.clients), clients_stopping);
         let members = members.map(|listener| {
             let service = PeerService {
                 identity: built.identity.clone(),

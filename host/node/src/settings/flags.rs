@@ -56,7 +56,7 @@ const LEAST_MIB: u16 = 8;
 const LEAST_OPEN_FILES: u16 = 64;
 const MIB: usize = 1_024 * 1_024;
 const CALL_TIMEOUT_MS: u64 = 10_000;
-const SHUTDOWN_GRACE_MS: u64 = 5_000;
+const SHUTDOWN_GRACE_MS: u64 = 500;
 /// At `info` the consensus library logs what only its authors need.
 const DEFAULT_LOG_LEVEL: &str = "info,openraft=warn";
 /// Shortest election timeout, in heartbeats: fewer, and one late packet elects.
@@ -116,7 +116,7 @@ pub(crate) struct Settings {
     /// 10000].
     #[arg(long, value_name = "MS")]
     pub(crate) call_timeout_ms: Option<u64>,
-    /// How long a stopping member lets calls in flight finish, in milliseconds [default: 5000].
+    /// How long a stopping member lets calls in flight finish, in milliseconds [default: 500].
     #[arg(long, value_name = "MS")]
     pub(crate) shutdown_grace_ms: Option<u64>,
     /// Install the bundled recipes where the cluster has none of their names [default: true].

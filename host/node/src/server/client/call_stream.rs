@@ -5,12 +5,14 @@
 //! completes them may come over the same stream, so they never stop it from being read; beyond
 //! [`STREAM_WAITING`] of them a call fails with a request to send it again later.
 //!
-//! Dropping the stream ends the waiting; the calls stay parked.
+//! Dropping the stream ends the waiting; the calls stay parked. When the member stops, no more
+//! requests are read, and the stream ends with the reason once the calls that run have their replies.
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use synod_abi::Reason;
 use synod_api::v1::failure::Kind;
 use synod_api::v1::{CallReply, CallRequest, Failure};
@@ -40,6 +42,10 @@ pub(super) struct CallStream<R, B, C, W> {
     running: FuturesUnordered<C>,
     waiting: FuturesUnordered<W>,
     waiting_first: bool,
+    /// Resolves with the reason when the member stops; none once it has.
+    stopping: Option<BoxFuture<'static, Status>>,
+    /// The last item of a stream that ends because the member stops.
+    reason: Option<Status>,
 }
 
 impl<R, B, C, W> CallStream<R, B, C, W>
@@ -49,14 +55,25 @@ where
     C: Future<Output = Step<W>>,
     W: Future<Output = CallReply>,
 {
-    /// The calls in `requests`, each started by `begin`.
-    pub(super) fn new(requests: R, begin: B) -> Self {
+    /// The calls in `requests`, each started by `begin`, until `stopping`.
+    pub(super) fn new(requests: R, begin: B, stopping: BoxFuture<'static, Status>) -> Self {
         Self {
             requests: Some(requests),
             begin,
             running: FuturesUnordered::new(),
             waiting: FuturesUnordered::new(),
             waiting_first: false,
+            stopping: Some(stopping),
+            reason: None,
+        }
+    }
+
+    fn look_whether_it_stops(&mut self, cx: &mut Context<'_>) {
+        let Some(stopping) = &mut self.stopping else { return };
+        if let Poll::Ready(reason) = stopping.poll_unpin(cx) {
+            self.stopping = None;
+            self.reason = Some(reason);
+            self.requests = None;
         }
     }
 
@@ -123,6 +140,7 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
+        this.look_whether_it_stops(cx);
         this.take_in(cx);
         this.waiting_first = !this.waiting_first;
         let reply = if this.waiting_first {
@@ -133,7 +151,7 @@ where
         match reply {
             Some(reply) => Poll::Ready(Some(Ok(reply))),
             None if this.requests.is_none() && this.running.is_empty() && this.waiting.is_empty() => {
-                Poll::Ready(None)
+                Poll::Ready(this.reason.take().map(Err))
             }
             None => Poll::Pending,
         }

@@ -25,7 +25,7 @@ impl Cluster for ClusterService {
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {
         let members =
             if request.into_inner().local { vec![self.reporter.own()] } else { self.reporter.all().await };
-        let leader_id = self.front.raft.term_state().leader.map_or(0, |leader| leader.0);
+        let leader_id = self.reporter.leader_id();
         Ok(Response::new(StatusReply { header: Some(self.front.present_header()), leader_id, members }))
     }
 

@@ -1,7 +1,6 @@
 //! The port for clients: its services, message limits, health and reflection.
 use std::sync::Arc;
 
-use futures::FutureExt;
 use synod_api::v1::cluster_server::{self, ClusterServer};
 use synod_api::v1::recipes_server::{self, RecipesServer};
 use synod_api::v1::sessions_server::{self, SessionsServer};
@@ -11,13 +10,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::service::interceptor::InterceptedService;
-use tonic_health::ServingStatus;
 use tonic_health::pb::health_server;
 use tonic_reflection::pb::v1::server_reflection_server;
 
 use super::Front;
 use super::cluster::ClusterService;
 use super::cluster_check::ClusterCheck;
+use super::health;
 use super::recipes::RecipesService;
 use super::sessions::SessionsService;
 use super::space_admin::SpaceAdminService;
@@ -32,7 +31,7 @@ const STREAM_WINDOW_BYTES: u32 = 256 * 1_024;
 const CONNECTION_WINDOW_BYTES: u32 = 2 * 1_024 * 1_024;
 
 /// Our services on this port.
-const SERVICES: [&str; 5] = [
+static SERVICES: [&str; 5] = [
     spaces_server::SERVICE_NAME,
     sessions_server::SERVICE_NAME,
     recipes_server::SERVICE_NAME,
@@ -50,7 +49,7 @@ pub(crate) struct ClientPort {
 
 impl ClientPort {
     /// Serves within `limits` until `stopping`, then waits for open calls to end.
-    pub(crate) async fn serve(
+    pub(crate) fn serve(
         self,
         listener: TcpListener,
         limits: Limits,
@@ -69,11 +68,9 @@ impl ClientPort {
         let admin =
             SpaceAdminServer::new(SpaceAdminService(front.clone())).max_encoding_message_size(limited.1);
         let check = ClusterCheck(front.identity.clone());
+        let (reporting, health_service) = tonic_health::server::health_reporter();
+        tokio::spawn(health::report(front.clone(), reporting, &SERVICES));
         let cluster = ClusterServer::new(ClusterService { front, reporter });
-        let (health, health_service) = tonic_health::server::health_reporter();
-        for service in SERVICES {
-            health.set_service_status(service, ServingStatus::Serving).await;
-        }
         let described = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(synod_api::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
@@ -83,11 +80,6 @@ impl ClientPort {
             .fold(described, |described, service| described.with_service_name(service))
             .build_v1()
             .expect("the descriptors that the stubs were made from are valid");
-        let ending = until(stopping).then(|()| async move {
-            for service in SERVICES.into_iter().chain([""]) {
-                health.set_service_status(service, ServingStatus::NotServing).await;
-            }
-        });
         let serving = server()
             .initial_stream_window_size(Some(STREAM_WINDOW_BYTES))
             .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
@@ -98,7 +90,7 @@ impl ClientPort {
             .add_service(InterceptedService::new(recipes, check.clone()))
             .add_service(InterceptedService::new(admin, check.clone()))
             .add_service(InterceptedService::new(cluster, check.clone()))
-            .serve_with_incoming_shutdown(connections(listener, "clients", limits), ending);
+            .serve_with_incoming_shutdown(connections(listener, "clients", limits), until(stopping));
         tokio::spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the client port ended");

@@ -219,7 +219,7 @@ impl Recipes for RecipesService {
                 }
                 Some((stream::iter(lines.into_iter().map(Ok)), (next, service, ring, wanted)))
             });
-        Ok(Response::new(past.chain(future.flatten()).boxed()))
+        Ok(Response::new(self.0.until_leaving(past.chain(future.flatten()))))
     }
 
     async fn remove(

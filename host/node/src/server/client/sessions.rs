@@ -127,11 +127,11 @@ impl Sessions for SessionsService {
             .into_inner()
             .take_while(|request| std::future::ready(request.is_ok()))
             .filter_map(|request| async { request.ok() });
-        let touches = requests.take_until(self.0.stopping()).map(move |request| {
+        let touches = requests.map(move |request| {
             let front = front.clone();
             async move { Ok(touch(front, request).await) }
         });
-        Ok(Response::new(touches.buffer_unordered(STREAM_TOUCHES).boxed()))
+        Ok(Response::new(self.0.until_leaving(touches.buffer_unordered(STREAM_TOUCHES))))
     }
 
     async fn close(

@@ -104,7 +104,9 @@ impl Spaces for SpacesService {
                 }
             }
         };
-        Ok(Response::new(CallStream::new(request.into_inner(), begin).boxed()))
+        let front = self.0.clone();
+        let stopping = self.0.stopping().map(move |failure| front.status(failure));
+        Ok(Response::new(CallStream::new(request.into_inner(), begin, stopping.boxed()).boxed()))
     }
 
     async fn query(&self, request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {
@@ -133,6 +135,6 @@ impl Spaces for SpacesService {
         request: Request<Streaming<WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let watches = MemberWatches::new(self.0.clone());
-        Ok(Response::new(WatchReplies::new(request.into_inner(), watches).boxed()))
+        Ok(Response::new(self.0.until_leaving(WatchReplies::new(request.into_inner(), watches))))
     }
 }

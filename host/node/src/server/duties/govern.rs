@@ -43,7 +43,10 @@ impl Governor {
             if seen.role == Role::Leader {
                 while self.replication.leadership() == seen {
                     match self.set_up().await {
-                        Ok(()) => break,
+                        Ok(()) => {
+                            self.member.standing().note(|observed| observed.is_set_up = true);
+                            break;
+                        }
                         Err(failure) => tracing::debug!(%failure, "the cluster is not set up yet"),
                     }
                     tokio::time::sleep(RETRY).await;

@@ -1,5 +1,5 @@
-//! Handing leadership over, and who else may lead: when this member stops, and when its disk is
-//! full.
+//! Handing leadership over, and who else may lead: when this member stops, and when it may not
+//! lead.
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -10,7 +10,7 @@ use crate::server::net::peers::Peers;
 use crate::server::ports::NodeRaft;
 
 /// How long it may take.
-const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(2);
+const HAND_OVER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Hands leadership to the member that has most of the log, if this one leads.
 pub(crate) async fn hand_over(raft: &NodeRaft) {
@@ -19,11 +19,11 @@ pub(crate) async fn hand_over(raft: &NodeRaft) {
     }
 }
 
-/// Hands leadership to the member that has most of the log among those that nothing is wrong with,
-/// if this one leads. If all are full, it stays, so that reads go on.
-pub(crate) async fn hand_over_to_one_with_space(raft: &NodeRaft, peers: &Peers) {
+/// Hands leadership to the member that has most of the log among those that may lead, if this one
+/// leads. If none may, it stays, so that reads go on.
+pub(crate) async fn hand_over_to_one_that_may(raft: &NodeRaft, peers: &Peers) {
     for heir in heirs(raft) {
-        if has_space(peers, heir).await {
+        if may_lead(peers, heir).await {
             return transfer(raft, heir).await;
         }
     }
@@ -41,16 +41,15 @@ pub(crate) async fn has_leader(raft: &NodeRaft, peers: &Peers) -> bool {
 
 /// Whether every member that could lead instead of this one and of the one that led last says that
 /// it cannot either.
-pub(crate) async fn others_are_full(raft: &NodeRaft, peers: &Peers) -> bool {
+pub(crate) async fn no_other_may(raft: &NodeRaft, peers: &Peers) -> bool {
     let (status, last) = (raft.status(), raft.term_state().leader);
     let others = status.voters.keys().filter(|id| **id != raft.id() && Some(**id) != last);
-    let is_full =
-        async |id: &MemberId| peers.status(*id).await.is_ok_and(|status| !status.problem.is_empty());
-    join_all(others.map(is_full)).await.iter().all(|full| *full)
+    let may_not = async |id: &MemberId| peers.status(*id).await.is_ok_and(|status| !status.may_lead);
+    join_all(others.map(may_not)).await.iter().all(|may_not| *may_not)
 }
 
-async fn has_space(peers: &Peers, member: MemberId) -> bool {
-    peers.status(member).await.is_ok_and(|status| status.problem.is_empty())
+async fn may_lead(peers: &Peers, member: MemberId) -> bool {
+    peers.status(member).await.is_ok_and(|status| status.may_lead)
 }
 
 /// Who may lead in this member's place if it leads, whoever has most of the log first.

@@ -7,6 +7,7 @@ use synod_abi::MemberId;
 use synod_api::v1::{self as proto, MemberStatus, Role};
 use synod_consensus::{EntryId, Role as RaftRole};
 use synod_machine::directory::Counts;
+use synod_service::Problem;
 use synod_storage::{Health, LogStore};
 
 use crate::server::net::identity::Identity;
@@ -43,6 +44,8 @@ impl Reporter {
         let is_joining = status.joining.contains(&self.identity.me);
         let index = |entry: Option<EntryId>| entry.map_or(0, |entry| entry.index);
         let health = self.log.health();
+        let availability = self.member.standing().get();
+        let leads = matches!(term.role, RaftRole::Leader { .. });
         let (entries_applied, commands_applied) = self.member.applied().counts();
         let member = self.member.status();
         let cluster_id = self.identity.cluster().map(|cluster| cluster.0.to_vec());
@@ -53,9 +56,9 @@ impl Reporter {
             peer_address: self.roster.own().peer.clone(),
             role: role(&health, self.raft.is_running(), term.role, is_joining).into(),
             reachable: true,
-            problem: problem(&health),
+            problem: problem(&health, availability.problem(leads)),
             term: term.term,
-            leader_id: term.leader.map_or(0, |leader| leader.0),
+            leader_id: self.leader_id(),
             revision: self.member.applied().revision.get(),
             last_log_index: status.last_log_index.unwrap_or_default(),
             committed_index: index(status.committed),
@@ -72,7 +75,16 @@ impl Reporter {
             uptime_ms: self.started.elapsed().as_millis() as u64,
             counts: Some(to_proto(&member.head.counts)),
             watches: member.watches,
+            may_lead: availability.may_lead(),
         }
+    }
+
+    /// Who leads; 0 if nobody, or if no majority confirms it to this member.
+    pub(crate) fn leader_id(&self) -> u64 {
+        if self.member.standing().get().has(Problem::NoMajority) {
+            return 0;
+        }
+        self.raft.term_state().leader.map_or(0, |leader| leader.0)
     }
 
     /// The status of every member, by name; of one that does not answer as that member, its place
@@ -127,11 +139,10 @@ fn role(health: &Health, running: bool, role: RaftRole, is_joining: bool) -> Rol
     }
 }
 
-fn problem(health: &Health) -> String {
+fn problem(health: &Health, problem: Option<Problem>) -> String {
     match health {
-        Health::Ready => String::new(),
-        Health::Full => "its disk is full: it takes no writes until there is space".to_owned(),
         Health::Failed(error) => error.to_string(),
+        Health::Ready | Health::Full => problem.map(|problem| problem.to_string()).unwrap_or_default(),
     }
 }
 

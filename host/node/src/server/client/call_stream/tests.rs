@@ -62,7 +62,8 @@ fn stream(
 ) -> (FakeCalls, impl Stream<Item = Result<CallReply, Status>> + Unpin) {
     let member = FakeCalls::default();
     let begin = member.clone();
-    (member, CallStream::new(requests, move |request| begin.begin(request)))
+    let never = futures::future::pending().boxed();
+    (member, CallStream::new(requests, move |request| begin.begin(request), never))
 }
 
 fn next(replies: &mut (impl Stream<Item = Result<CallReply, Status>> + Unpin)) -> Option<CallReply> {
@@ -133,4 +134,30 @@ fn a_call_too_many_to_wait_for_is_told_to_come_again_and_the_stream_goes_on() {
     assert_eq!(next(&mut replies), None);
     member.answer(last + 1);
     assert!(next(&mut replies).is_some_and(|reply| reply.failure.is_none()));
+}
+
+#[test]
+fn a_stream_whose_member_stops_reads_no_more_and_ends_with_the_reason_after_what_runs() {
+    let member = FakeCalls::default();
+    let begin = member.clone();
+    let (tell, told) = oneshot::channel::<()>();
+    let (mut requests, incoming) = mpsc::channel(8);
+    let stopping = told.map(|_| Status::unavailable("stopping")).boxed();
+    let mut replies = CallStream::new(incoming, move |request| begin.begin(request), stopping);
+    requests.try_send(request(1)).expect("room");
+    requests.try_send(request(2)).expect("room");
+    assert_eq!(next(&mut replies), None);
+    member.park(2);
+    assert!(next(&mut replies).is_some_and(|reply| reply.parked));
+    tell.send(()).expect("it listens");
+    requests.try_send(request(3)).expect("room");
+    assert_eq!(next(&mut replies), None);
+    assert_eq!(member.running(), 1, "no further request was read");
+    member.answer(1);
+    assert_eq!(next(&mut replies).map(|reply| reply.tag), Some(1));
+    member.complete(2);
+    assert_eq!(next(&mut replies).map(|reply| reply.tag), Some(2));
+    let last = replies.next().now_or_never().flatten().expect("the reason");
+    assert_eq!(last.expect_err("it is a status").message(), "stopping");
+    assert!(replies.next().now_or_never().is_some_and(|end| end.is_none()));
 }
