@@ -1,6 +1,7 @@
 //! What tools that know gRPC and not Synod are told: reflection, as grpcurl asks it, and health, as
 //! load balancers do.
-use synod_tests::cluster::Cluster;
+use synod_tests::cluster::{Cluster, PATIENCE};
+use synod_tests::wait::until;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -68,6 +69,11 @@ async fn health_is_told_of_the_server_and_of_each_service_until_it_stops() {
     let mut cluster = Cluster::started(1, &[]).await;
     let mut health = HealthClient::new(channel(&cluster).await);
     let of = |service: &str| HealthCheckRequest { service: service.to_owned() };
+    until("the member to be ready", PATIENCE, || async {
+        let status = health.clone().check(of("")).await.ok()?.into_inner().status();
+        (status == ServingStatus::Serving).then_some(())
+    })
+    .await;
     for service in SERVICES.into_iter().filter(|service| service.starts_with("synod.")).chain([""]) {
         let answer = health.check(of(service)).await.unwrap_or_else(|status| panic!("`{service}`: {status}"));
         assert_eq!(answer.into_inner().status(), ServingStatus::Serving, "`{service}`");

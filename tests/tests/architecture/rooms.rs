@@ -45,6 +45,7 @@ const SERVICE: Rooms = Rooms {
         &["lead"],
         &["read"],
         &["transcode"],
+        &["availability"],
         &["failure"],
         &["progress"],
         &["ports"],
