@@ -180,7 +180,7 @@ impl StopSignals {
     }
 }
 
-/// Keeps SIGHUP, as of a terminal that is closed, from ending the process: it is kept for reloading.
+/// Keeps SIGHUP, as when a terminal closes, from ending the process: it is kept for reloading.
 fn ignore_hang_ups() {
     let mut hang_ups = signal(SignalKind::hangup()).expect("SIGHUP can be listened for");
     tokio::spawn(async move {

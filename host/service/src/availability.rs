@@ -179,8 +179,8 @@ impl Availability {
         self.first_of(&[Problem::NoMajority, Problem::Behind])
     }
 
-    /// Why it keeps no client, if it does not: waiting calls, watches and keep-alive streams end, so
-    /// that their clients go to another member.
+    /// Why it keeps no client, if it does not: waiting calls, watches and keep-alive streams end,
+    /// so that their clients go to another member.
     pub fn leaves_clients(self) -> Option<Problem> {
         self.first_of(&[Problem::Stopping, Problem::NoMajority, Problem::Behind])
     }

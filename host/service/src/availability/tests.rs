@@ -1,3 +1,4 @@
+//! Unit tests of `availability`.
 use std::time::Duration;
 
 use super::*;

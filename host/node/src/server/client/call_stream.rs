@@ -6,7 +6,7 @@
 //! [`STREAM_WAITING`] of them a call fails with a request to send it again later.
 //!
 //! Dropping the stream ends the waiting; the calls stay parked. When the member stops, no more
-//! requests are read, and the stream ends with the reason once the calls that run have their replies.
+//! requests are read, and the stream ends with the reason once running calls have their replies.
 use std::pin::Pin;
 use std::task::{Context, Poll};
 

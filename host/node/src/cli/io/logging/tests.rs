@@ -1,3 +1,4 @@
+//! Unit tests of `logging`.
 use std::sync::Arc;
 
 use super::*;

@@ -1,3 +1,4 @@
+//! Unit tests of `leaving`.
 use futures::channel::oneshot;
 use futures::stream;
 
