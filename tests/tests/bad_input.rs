@@ -4,9 +4,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use synod_abi::{Fault, limits};
+use futures::StreamExt;
+use synod_abi::{Fault, Reason, limits};
 use synod_api::v1::{
-    CallRequest, Consistency, InstallRequest, Value, spaces_client::SpacesClient, value::Form,
+    CallRequest, Consistency, InstallRequest, LogsRequest, Value, spaces_client::SpacesClient, value::Form,
 };
 use synod_client::{Client, Error, Refusal};
 use synod_tests::cluster::Cluster;
@@ -133,6 +134,33 @@ async fn a_recipe_that_misbehaves_is_stopped_and_leaves_nothing() {
     );
     assert_eq!(rows(&client).await, "0");
     cluster.assert_equal_digests().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logs_name_what_ran_and_a_misspelt_name_is_an_error() {
+    let cluster = Cluster::started(1, &[]).await;
+    let client = cluster.client().await;
+    client.install_recipe(recipes::install("hostile")).await.expect("it is a valid module");
+    call(&client, "panic", "{}").await.expect_err("it panics");
+    let of = |recipe: &str, space: &str| {
+        client.recipe_logs(LogsRequest {
+            recipe: recipe.to_owned(),
+            space: space.to_owned(),
+            ..LogsRequest::default()
+        })
+    };
+    let lines: Vec<_> = of("hostile", "hostile").await.expect("it is there").collect().await;
+    let lines: Vec<_> = lines.into_iter().map(|line| line.expect("a line")).collect();
+    let shown: Vec<_> = lines.iter().map(|line| (line.entry_point.as_str(), &line.text)).collect();
+    assert!(matches!(shown[..], [("panic", text)] if text.contains("on purpose")), "{shown:?}");
+    for (recipe, space, reason) in
+        [("hostil", "", Reason::UnknownRecipe), ("", "hostil", Reason::UnknownSpace)]
+    {
+        let refused = of(recipe, space).await.map(drop);
+        let is_known =
+            matches!(&refused, Err(Error::Refused(refusal)) if refusal.known_reason() == Some(reason));
+        assert!(is_known, "{refused:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -66,7 +66,7 @@ pub fn query<S: StateView>(view: S, vm: impl QueryVm<Draft<S>>, query: &Query) -
         args: &query.args,
         fuel: limits::CALL_FUEL,
     };
-    let draft = Draft::for_query(view, space);
+    let draft = Draft::for_query(view, space, query.query);
     let (mut draft, completion) = vm.query(invocation, draft, |draft| module_bytes(draft, module))?;
     draft.check()?;
     let result = match answered(completion) {

@@ -28,7 +28,7 @@ use clap::Parser;
 use commands::Command;
 use io::cluster::Global;
 use io::fail::{Exit, Failed};
-use io::output;
+use io::output::{self, Format};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -57,6 +57,10 @@ pub(crate) struct Cli {
 pub(crate) fn main() -> ExitCode {
     let Cli { mut global, command } = match Cli::try_parse() {
         Ok(cli) => cli,
+        Err(error) if error.use_stderr() && wants_json(std::env::args()) => {
+            output::error(Format::Json, &misuse(&error));
+            return Exit::Usage.into();
+        }
         Err(error) => {
             let _unwritable = error.print();
             return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
@@ -74,6 +78,24 @@ pub(crate) fn main() -> ExitCode {
             failed.exit.into()
         }
     }
+}
+
+/// Whether a command line that is wrong asks for JSON: it was not understood, so its words are
+/// looked at.
+fn wants_json(words: impl Iterator<Item = String>) -> bool {
+    let words: Vec<String> = words.take_while(|word| word != "--").collect();
+    let flag = |word: &str| matches!(word, "-o" | "--output");
+    words.windows(2).any(|pair| flag(&pair[0]) && pair[1] == "json")
+        || words.iter().any(|word| matches!(word.as_str(), "-ojson" | "-o=json" | "--output=json"))
+}
+
+/// Wrong usage: what is wrong comes first in clap's text, and what to do about it after that.
+fn misuse(error: &clap::Error) -> Failed {
+    let text = error.render().to_string();
+    let text = text.trim();
+    let (message, next) = text.split_once("\n\n").unwrap_or((text, ""));
+    let failed = Failed::usage(message.strip_prefix("error: ").unwrap_or(message));
+    if next.is_empty() { failed } else { failed.next(next) }
 }
 
 #[cfg(test)]

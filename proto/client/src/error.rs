@@ -23,6 +23,7 @@ pub struct RecipeError {
 impl fmt::Display for RecipeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.json {
+            Some(json) if self.message.contains(json.as_str()) => f.write_str(&self.message),
             Some(json) => write!(f, "{} ({json})", self.message),
             None => write!(f, "{} (code {})", self.message, self.code),
         }

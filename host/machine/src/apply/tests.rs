@@ -1,6 +1,6 @@
 //! What commands do, told as transcripts over the script recipe.
 use proptest::prelude::*;
-use synod_abi::{Blob, ClusterId, Direction, Fault, Revision, SpaceId, Time, encode, limits};
+use synod_abi::{Blob, ClusterId, Direction, EntryPoint, Fault, Revision, SpaceId, Time, encode, limits};
 
 use crate::log::rejection::{Change, Incompatible};
 use crate::testing::*;
@@ -266,7 +266,15 @@ fn a_query_reads_one_moment_and_cannot_write() {
     let answer = look(&mut member, &moment, "a", &reads);
     assert_eq!((answer.revision, answer.time), (Revision(5), Time(0)));
     assert_eq!(seen(&Reply::Result(answer.result.unwrap().into())), ["v", "k=v", "end"]);
-    assert_eq!(answer.logs, [LogLine { space: SpaceId(1), level: 3, text: "hello".into() }]);
+    assert_eq!(
+        answer.logs,
+        [LogLine {
+            space: SpaceId(1),
+            entry_point: EntryPoint::Query(synod_abi::OperationId::of("look")),
+            level: 3,
+            text: "hello".into()
+        }]
+    );
     let now = member.state.clone();
     for write in [put("k", "x"), delete("k"), Step::Token] {
         assert_eq!(look(&mut member, &now, "a", &[write]).result, Err(Rejection::Fault(Fault::BadHostCall)));

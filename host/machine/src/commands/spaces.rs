@@ -62,9 +62,12 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
     pub(crate) fn upgrade_space(&mut self, name: &SpaceName, to: u32) -> Result<Reply, Stop> {
         let SpaceRecord { id, recipe, created, created_at, .. } =
             directory::space(&*self.draft, name)?.ok_or(Rejection::UnknownSpace)?;
+        if to == recipe.version {
+            return Ok(Reply::Space { space: id, recipe, already: true });
+        }
         let target = RecipeRef { name: recipe.name.clone(), version: to };
         let new = directory::recipe(&*self.draft, &target)?.ok_or(Rejection::UnknownRecipe)?;
-        if to <= recipe.version {
+        if to < recipe.version {
             return Err(Rejection::IncompatibleUpgrade(not_newer(recipe.version)).into());
         }
         let old = directory::recipe(&*self.draft, &recipe)?

@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use serde::de::DeserializeOwned;
-use synod_abi::{Access, Direction, Revision, SpaceId, Time, limits};
+use synod_abi::{Access, Direction, EntryPoint, OperationId, Revision, SpaceId, Time, limits};
 
 use crate::draft::budget::Budget;
 use crate::draft::effects::{Effects, LogLine};
@@ -37,6 +37,7 @@ pub(super) struct Inner<S> {
     pub(super) view: S,
     pub(super) overlay: Overlay,
     pub(super) space: SpaceId,
+    pub(super) entry_point: EntryPoint,
     pub(super) access: Access,
     pub(super) budget: Budget,
     pub(super) numbers: Numbers,
@@ -62,9 +63,9 @@ impl<S: StateView> Draft<S> {
 
     /// For a query of `space`, with the budgets of a call: every writing host call is a
     /// [`BadHostCall`](synod_abi::Fault::BadHostCall).
-    pub fn for_query(view: S, space: SpaceId) -> Self {
+    pub fn for_query(view: S, space: SpaceId, query: OperationId) -> Self {
         let mut draft = Self::new(view, space, Access::Read, Numbers::default());
-        draft.begin_call(space, limits::CALL_FUEL);
+        draft.begin_call(space, EntryPoint::Query(query), limits::CALL_FUEL);
         draft
     }
 
@@ -73,6 +74,7 @@ impl<S: StateView> Draft<S> {
             view,
             overlay: Overlay::default(),
             space,
+            entry_point: EntryPoint::Event,
             access,
             budget: Budget::default(),
             numbers,
@@ -113,8 +115,9 @@ impl<S: StateView> Draft<S> {
     }
 
     /// Begins a call in `space` on `fuel`, with its other budgets full.
-    pub(crate) fn begin_call(&mut self, space: SpaceId, fuel: u64) {
+    pub(crate) fn begin_call(&mut self, space: SpaceId, entry_point: EntryPoint, fuel: u64) {
         self.0.space = space;
+        self.0.entry_point = entry_point;
         self.0.budget.begin_call(fuel);
     }
 

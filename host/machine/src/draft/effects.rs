@@ -2,7 +2,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use synod_abi::{RequestId, Revision, SessionId, SpaceId};
+use synod_abi::{EntryPoint, RequestId, Revision, SessionId, SpaceId};
 
 use crate::log::outcome::Outcome;
 use crate::rows::events::{EventLog, StoredEvent};
@@ -64,6 +64,8 @@ pub enum SessionChange {
 pub struct LogLine {
     /// The space that it ran in.
     pub space: SpaceId,
+    /// What of its recipe ran.
+    pub entry_point: EntryPoint,
     /// From 1 (error) to 5 (trace).
     pub level: u8,
     /// At most `limits::LOG_LINE_BYTES`.

@@ -130,6 +130,7 @@ impl<S: StateView> Draft<S> {
             let text = &text[..text.len().min(limits::LOG_LINE_BYTES)];
             this.effects.logs.push(LogLine {
                 space: this.space,
+                entry_point: this.entry_point,
                 level,
                 text: String::from_utf8_lossy(text).into_owned(),
             });

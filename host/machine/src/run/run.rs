@@ -108,7 +108,7 @@ impl<'a, S: StateView, V: Vm<Draft<S>>> Run<'a, S, V> {
         let invocation =
             Invocation { space, module: target.module, entry_point, context: &context, args, fuel: left };
         load(&*self.draft, self.vm, target.module)?;
-        self.draft.begin_call(space, left);
+        self.draft.begin_call(space, entry_point, left);
         let (draft, completion) = self.vm.invoke(invocation, self.draft.lend())?;
         self.draft.give_back(draft);
         self.draft.check()?;

@@ -1,7 +1,6 @@
 //! Unit tests of `cli`.
 use super::*;
 use clap::CommandFactory;
-use output::Format;
 
 #[test]
 fn the_command_line_is_consistent() {
@@ -14,6 +13,22 @@ fn arguments_of_an_operation_are_left_to_its_schema() {
         .expect("parses");
     let Command::Call(args) = cli.command else { panic!("a call") };
     assert_eq!(args.target.rest, ["--key", "api", "--n", "-1"]);
+}
+
+#[test]
+fn wrong_usage_is_told_in_json_if_that_is_asked_for() {
+    let asks = |line: &str| wants_json(line.split(' ').map(str::to_owned));
+    for line in ["synod -o json nothing", "synod status --output=json --no", "synod -ojson"] {
+        assert!(asks(line), "{line}");
+    }
+    for line in ["synod nothing", "synod -o table json", "synod lock a -- cat -o json"] {
+        assert!(!asks(line), "{line}");
+    }
+    let error = Cli::try_parse_from(["synod", "status", "--no"]).err().expect("no such flag");
+    let json = misuse(&error).json();
+    assert_eq!(json["error"]["kind"], "usage");
+    assert_eq!(json["error"]["message"], "unexpected argument '--no' found");
+    assert!(json["error"]["next"].as_str().is_some_and(|next| next.contains("Usage: synod status")));
 }
 
 #[test]

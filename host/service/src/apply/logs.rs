@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use synod_abi::{SpaceId, Time, limits};
+use synod_abi::{EntryPoint, SpaceId, Time, limits};
 use synod_machine::LogLine;
 
 use crate::progress::{Progress, Reach, lock};
@@ -17,6 +17,8 @@ pub struct LogRecord {
     pub time: Time,
     /// The space that it ran in.
     pub space: SpaceId,
+    /// What of its recipe ran.
+    pub entry_point: EntryPoint,
     /// From 1 (error) to 5 (trace).
     pub level: u8,
     /// The text.
@@ -39,12 +41,12 @@ impl LogRing {
         let last = {
             let mut ring = lock(&self.lines);
             let mut number = ring.back().map_or(0, |record| record.number);
-            for LogLine { space, level, text } in lines {
+            for LogLine { space, entry_point, level, text } in lines {
                 number += 1;
                 if ring.len() == limits::LOG_RING_LINES {
                     ring.pop_front();
                 }
-                ring.push_back(LogRecord { number, time, space, level, text });
+                ring.push_back(LogRecord { number, time, space, entry_point, level, text });
             }
             number
         };

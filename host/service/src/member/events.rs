@@ -222,6 +222,14 @@ impl<P: Ports> Member<P> {
         self.space_read(name, read).await
     }
 
+    /// A space, as of the last applied entry.
+    ///
+    /// # Errors
+    /// [`CallFailure`]; never outcome unknown.
+    pub async fn find_space(&self, space: &str) -> Result<SpaceRecord, CallFailure> {
+        self.space_read(space_name(space)?, |_, record| Ok(record)).await
+    }
+
     async fn space_read<T: Send + 'static>(
         &self,
         name: SpaceName,

@@ -36,3 +36,15 @@ fn what_a_member_broke_is_unknown_for_calls_and_harmless_for_queries() {
     assert_eq!(RawError::from(error.clone()), RawError::OutcomeUnknown("m".into()));
     assert_eq!(query_error(error), RawError::Unavailable("m".into()));
 }
+
+#[test]
+fn a_recipes_error_is_shown_once() {
+    let error = |message: &str| RecipeError {
+        code: 2,
+        json: Some("\"NoJob\"".into()),
+        postcard: None,
+        message: message.into(),
+    };
+    assert_eq!(error("\"NoJob\": there is no such job").to_string(), "\"NoJob\": there is no such job");
+    assert_eq!(error("there is no such job").to_string(), "there is no such job (\"NoJob\")");
+}

@@ -112,7 +112,8 @@ fn an_upgrade_keeps_the_rows_and_only_appends() {
     let refused =
         |name: &str, change| Err(Rejection::IncompatibleUpgrade(Incompatible { name: name.into(), change }));
     assert_eq!(member.one(upgrade(1)), refused("2", Change::NotNewer));
-    assert_eq!(member.one(upgrade(2)), refused("2", Change::NotNewer));
+    let same = Reply::Space { space: SpaceId(1), recipe: script(2), already: true };
+    assert_eq!(member.one(upgrade(2)), Ok(same), "it is there already");
     assert_eq!(member.one(upgrade(3)), refused("look", Change::Removed));
     assert_eq!(member.one(Action::UpgradeSpace { name: space("none"), to: 2 }), Err(Rejection::UnknownSpace));
     let uses =

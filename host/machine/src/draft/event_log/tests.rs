@@ -1,6 +1,6 @@
 //! What an event is, how many there may be, and what a rolled back one leaves.
 use synod_abi::limits::*;
-use synod_abi::{Direction, Fault, HostCalls, OperationId, Revision, SpaceId, Time, encode};
+use synod_abi::{Direction, EntryPoint, Fault, HostCalls, OperationId, Revision, SpaceId, Time, encode};
 
 use crate::draft::draft::Draft;
 use crate::draft::numbers::Numbers;
@@ -33,7 +33,7 @@ fn host() -> Draft<MemoryState> {
     let numbers = Numbers { counts, ..Numbers::default() };
     let mut draft = Draft::for_entry(MemoryState::default(), numbers);
     draft.begin_command(Revision(1), Time(2));
-    draft.begin_call(SpaceId(1), u64::MAX);
+    draft.begin_call(SpaceId(1), EntryPoint::Timer, u64::MAX);
     draft
 }
 
@@ -181,7 +181,7 @@ fn a_call_sends_so_many_operations_and_bytes() {
 fn calls_of_one_cause_share_its_events() {
     let mut emitting = host();
     let emit_all = |host: &mut Draft<MemoryState>, payload: &[u8]| {
-        host.begin_call(SpaceId(1), u64::MAX);
+        host.begin_call(SpaceId(1), EntryPoint::Timer, u64::MAX);
         core::iter::repeat_with(|| host.emit(b"t", payload))
             .take(CALL_EVENTS)
             .filter(|emitted| emitted.is_ok())

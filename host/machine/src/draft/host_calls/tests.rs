@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use synod_abi::limits::*;
-use synod_abi::{Direction, Fault, HostCalls, RangeRequest, Rows, SpaceId};
+use synod_abi::{Direction, EntryPoint, Fault, HostCalls, OperationId, RangeRequest, Rows, SpaceId};
 
 use super::Draft;
 use crate::MemoryState;
@@ -11,7 +11,7 @@ use crate::draft::numbers::Numbers;
 
 fn draft() -> Draft<MemoryState> {
     let mut draft = Draft::for_entry(MemoryState::default(), Numbers::default());
-    draft.begin_call(SpaceId(1), u64::MAX);
+    draft.begin_call(SpaceId(1), EntryPoint::Timer, u64::MAX);
     draft
 }
 
@@ -48,7 +48,7 @@ fn a_call_writes_so_many_rows_and_bytes() {
         host.put(&n.to_be_bytes(), &[]).unwrap();
     }
     assert_eq!(host.delete(b"one more"), Err(Fault::TooManyWrites));
-    host.begin_call(SpaceId(1), u64::MAX);
+    host.begin_call(SpaceId(1), EntryPoint::Timer, u64::MAX);
     let value = vec![0; VALUE_BYTES];
     let rows = CALL_WRITE_BYTES / (VALUE_BYTES + 1);
     for n in 0..rows {
@@ -81,7 +81,7 @@ fn a_call_makes_so_many_host_calls() {
     }
     assert_eq!(host.next_token(), Err(Fault::TooManyHostCalls));
     assert_eq!(host.log(1, b""), Err(Fault::TooManyHostCalls));
-    host.begin_call(SpaceId(1), u64::MAX);
+    host.begin_call(SpaceId(1), EntryPoint::Timer, u64::MAX);
     assert_eq!(host.next_token(), Ok(u64::from(CALL_HOST_CALLS) + 1));
 }
 
@@ -94,7 +94,7 @@ fn timers_are_bounded_in_size_and_number_and_count_as_writes() {
     assert_eq!(host.set_timer(5, b""), Err(Fault::TooManyTimers));
     assert_eq!((host.cancel_timer(1), host.cancel_timer(1), host.cancel_timer(9)), (Ok(1), Ok(0), Ok(0)));
     assert_eq!(host.set_timer(5, b""), Ok(2));
-    host.begin_call(SpaceId(1), u64::MAX);
+    host.begin_call(SpaceId(1), EntryPoint::Timer, u64::MAX);
     host.counts().timers = 0;
     for _ in 0..CALL_WRITE_ROWS {
         host.set_timer(5, b"").unwrap();
@@ -107,9 +107,9 @@ fn timers_are_bounded_in_size_and_number_and_count_as_writes() {
 fn another_spaces_timer_is_not_cancelled() {
     let mut host = draft();
     let timer = host.set_timer(5, b"").unwrap();
-    host.begin_call(SpaceId(2), u64::MAX);
+    host.begin_call(SpaceId(2), EntryPoint::Timer, u64::MAX);
     assert_eq!(host.cancel_timer(timer), Ok(0));
-    host.begin_call(SpaceId(1), u64::MAX);
+    host.begin_call(SpaceId(1), EntryPoint::Timer, u64::MAX);
     assert_eq!(host.cancel_timer(timer), Ok(1));
 }
 
@@ -121,7 +121,7 @@ fn replies_that_complete_calls_are_checked_and_bounded() {
     }
     assert_eq!(host.complete(1, &[1, 7, 0, 0, 0]), Ok(0));
     assert_eq!(host.complete(1, &vec![0; REPLY_BYTES + 2]), Err(Fault::BadReply));
-    host.begin_call(SpaceId(1), u64::MAX);
+    host.begin_call(SpaceId(1), EntryPoint::Timer, u64::MAX);
     for _ in 0..CALL_COMPLETION_BYTES / REPLY_BYTES {
         host.complete(1, &vec![0; REPLY_BYTES]).unwrap();
     }
@@ -131,9 +131,9 @@ fn replies_that_complete_calls_are_checked_and_bounded() {
 #[test]
 fn ranges_stay_in_the_space_and_come_in_chunks() {
     let mut host = draft();
-    host.begin_call(SpaceId(2), u64::MAX);
+    host.begin_call(SpaceId(2), EntryPoint::Timer, u64::MAX);
     host.put(b"other", b"space").unwrap();
-    host.begin_call(SpaceId(1), u64::MAX);
+    host.begin_call(SpaceId(1), EntryPoint::Timer, u64::MAX);
     let rows: BTreeMap<Vec<u8>, Vec<u8>> = (0..10_u8).map(|n| (vec![n], vec![n; 3])).collect();
     rows.iter().for_each(|(key, value)| host.put(key, value).unwrap());
     let mut out = vec![0; RANGE_CHUNK_BYTES];
@@ -186,7 +186,7 @@ fn aborts_are_coded_and_their_text_is_kept_for_people() {
 
 #[test]
 fn a_query_can_only_read() {
-    let mut host = Draft::for_query(MemoryState::default(), SpaceId(1));
+    let mut host = Draft::for_query(MemoryState::default(), SpaceId(1), OperationId::of("look"));
     assert_eq!(host.put(b"k", b"v"), Err(Fault::BadHostCall));
     assert_eq!(host.delete(b"k"), Err(Fault::BadHostCall));
     assert_eq!(host.next_token(), Err(Fault::BadHostCall));
@@ -201,21 +201,21 @@ fn what_a_cause_reads_is_bounded_over_its_calls_and_no_rollback_gives_it_back() 
     let mut host = Draft::for_entry(MemoryState::default(), Numbers::default());
     let value = vec![7; VALUE_BYTES];
     host.begin_cause();
-    host.begin_call(SpaceId(1), u64::MAX);
+    host.begin_call(SpaceId(1), EntryPoint::Timer, u64::MAX);
     host.put(b"k", &value).unwrap();
     let mut out = vec![0; VALUE_BYTES];
     let reads = CAUSE_READ_BYTES / (VALUE_BYTES + 1);
     for read in 0..reads {
         if read % 32 == 0 {
-            host.begin_call(SpaceId(1), u64::MAX);
+            host.begin_call(SpaceId(1), EntryPoint::Timer, u64::MAX);
         }
         let mark = host.savepoint();
         assert_eq!(host.get(b"k", &mut out), Ok(VALUE_BYTES as u32));
         host.rollback(&mark);
     }
-    host.begin_call(SpaceId(1), u64::MAX);
+    host.begin_call(SpaceId(1), EntryPoint::Timer, u64::MAX);
     assert_eq!(host.get(b"k", &mut out), Err(Fault::TooManyReads));
     host.begin_cause();
-    host.begin_call(SpaceId(1), u64::MAX);
+    host.begin_call(SpaceId(1), EntryPoint::Timer, u64::MAX);
     assert_eq!(host.get(b"k", &mut out), Ok(VALUE_BYTES as u32));
 }

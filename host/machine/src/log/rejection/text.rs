@@ -186,7 +186,7 @@ impl fmt::Display for Incompatible {
             Change::Payload => {
                 write!(f, "the payload of `{name}` changed; only enum variants may be appended")
             }
-            Change::NotNewer => write!(f, "the space already has version {name} or a later one"),
+            Change::NotNewer => write!(f, "the space has version {name} already, a later one"),
         }
     }
 }

@@ -1,9 +1,12 @@
 //! `synod.v1.Recipes`: installing, describing and removing recipes, and what they log.
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use synod_abi::RecipeRef;
+use synod_abi::schema::Schema;
+use synod_abi::{EntryPoint, RecipeRef};
 use synod_api::v1::describe_recipe_request::Target;
 use synod_api::v1::recipes_server::Recipes;
 use synod_api::v1::{
@@ -23,6 +26,8 @@ use super::{Front, convert, stopped};
 
 /// Lines that are read from the ring at once.
 const LOG_LINES: usize = 256;
+/// How long looking a name up may take, in this member's own state.
+const LOOKUP: Duration = Duration::from_secs(5);
 
 /// The recipes of the cluster.
 #[derive(Clone)]
@@ -71,11 +76,36 @@ impl RecipesService {
         Ok(entries)
     }
 
+    /// The schemas of recipes that are installed.
+    async fn schemas(&self, recipes: impl Iterator<Item = RecipeRef>) -> BTreeMap<RecipeRef, Arc<Schema>> {
+        let mut schemas = BTreeMap::new();
+        for recipe in recipes.collect::<BTreeSet<_>>() {
+            let (name, version) = (recipe.name.as_str(), Some(recipe.version));
+            let entry = self.0.member.describe_recipe(name, version, Consistency::Serializable, LOOKUP).await;
+            schemas.extend(entry.ok().map(|entry| (recipe, entry.schema)));
+        }
+        schemas
+    }
+
+    /// Whether what the lines are to be of is there, as far as this member knows.
+    async fn check_wanted(&self, wanted: &LogsRequest) -> Result<(), CallFailure> {
+        let LogsRequest { recipe, space, .. } = wanted;
+        if !recipe.is_empty() {
+            self.0.member.describe_recipe(recipe, None, Consistency::Serializable, LOOKUP).await?;
+        }
+        if !space.is_empty() {
+            self.0.member.find_space(space).await?;
+        }
+        Ok(())
+    }
+
     async fn lines(&self, records: Vec<LogRecord>, wanted: &LogsRequest) -> Vec<LogLine> {
         let spaces = self.0.spaces_by_id(records.iter().map(|record| record.space).collect()).await;
         let spaces = spaces.unwrap_or_default();
+        let schemas = self.schemas(spaces.values().flatten().map(|space| space.recipe.clone())).await;
         let lines = records.into_iter().map(|record| {
             let space = spaces.get(&record.space).and_then(Option::as_ref);
+            let schema = space.and_then(|space| schemas.get(&space.recipe));
             LogLine {
                 member_id: self.0.identity.me.0,
                 time_ms: record.time.0,
@@ -84,7 +114,7 @@ impl RecipesService {
                     || format!("(deleted space {})", record.space),
                     |space| space.name.to_string(),
                 ),
-                entry_point: String::new(),
+                entry_point: point_name(record.entry_point, schema.map(|schema| &**schema)),
                 level: u32::from(record.level),
                 text: record.text,
                 dropped: 0,
@@ -98,6 +128,24 @@ impl RecipesService {
         let level_fits = |line: &LogLine| wanted.max_level == 0 || line.level <= wanted.max_level;
         lines.filter(|line| recipe_fits(line) && space_fits(line) && level_fits(line)).collect()
     }
+}
+
+/// What the source of a recipe calls what ran.
+fn point_name(entry_point: EntryPoint, schema: Option<&Schema>) -> String {
+    let hook = match entry_point {
+        EntryPoint::Operation(id) | EntryPoint::Query(id) => {
+            let mut points =
+                schema.into_iter().flat_map(|schema| schema.operations.iter().chain(&schema.queries));
+            return points
+                .find(|point| point.id() == id)
+                .map_or_else(String::new, |point| point.name.clone());
+        }
+        EntryPoint::SessionEnd => "on_session_end",
+        EntryPoint::Timer => "on_timer",
+        EntryPoint::Cancel => "on_cancel",
+        EntryPoint::Event => "on_event",
+    };
+    hook.to_owned()
 }
 
 fn replace_is_off() -> CallFailure {
@@ -195,6 +243,7 @@ impl Recipes for RecipesService {
 
     async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
         let wanted = request.into_inner();
+        self.check_wanted(&wanted).await.map_err(|failure| self.0.status(failure))?;
         let ring = self.0.member.logs().clone();
         let newest = ring.after(0, usize::MAX);
         let next = newest.last().map_or(0, |record| record.number);

@@ -5,7 +5,15 @@ use super::*;
 fn the_oldest_lines_go_first_and_numbers_go_on() {
     let ring = LogRing::default();
     for number in 0..limits::LOG_RING_LINES + 5 {
-        ring.extend(Time(1), vec![LogLine { space: SpaceId(1), level: 3, text: number.to_string() }]);
+        ring.extend(
+            Time(1),
+            vec![LogLine {
+                space: SpaceId(1),
+                entry_point: EntryPoint::Timer,
+                level: 3,
+                text: number.to_string(),
+            }],
+        );
     }
     let first = ring.after(0, 2);
     assert_eq!(first.iter().map(|record| record.number).collect::<Vec<_>>(), [6, 7]);

@@ -1,4 +1,6 @@
 //! `synod recipe logs`: lines that recipes logged on one member, and their panics.
+use std::pin::pin;
+
 use clap::Args;
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -9,6 +11,7 @@ use crate::cli::io::fail::Failed;
 use crate::cli::io::output::{self, Format};
 use crate::cli::io::table::printable;
 use crate::cli::values::names::recipe_text;
+use crate::cli::values::time::utc;
 
 /// Flags of `synod recipe logs`.
 #[derive(Args, Clone, Debug)]
@@ -39,14 +42,21 @@ pub(crate) async fn run(args: LogsArgs, global: &Global) -> Result<(), Failed> {
         max_level: args.level,
     };
     let mut lines = global.client().await?.recipe_logs(request).await?;
-    while let Some(line) = lines.next().await {
-        let line = line?;
-        output::line(&match global.output {
+    let mut gone = pin!(output::reader_gone());
+    loop {
+        let line = tokio::select! {
+            line = lines.next() => line,
+            () = &mut gone => None,
+        };
+        let Some(line) = line.transpose()? else { return Ok(()) };
+        let text = match global.output {
             Format::Json => log_json(&line).to_string(),
             Format::Table => log_text(&line),
-        })?;
+        };
+        if !output::more(&text)? {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 fn log_json(line: &LogLine) -> Value {
@@ -75,7 +85,7 @@ fn log_text(line: &LogLine) -> String {
     let point = if line.entry_point.is_empty() { String::new() } else { format!(".{}", line.entry_point) };
     format!(
         "{dropped}{} {level} {}{point} [{}] {}",
-        line.time_ms,
+        utc(line.time_ms),
         line.space,
         recipe_text(line.recipe.as_ref()),
         line.text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
