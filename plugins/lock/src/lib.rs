@@ -44,6 +44,18 @@ pub struct Held {
     pub count: u32,
 }
 
+/// What a release left.
+#[data]
+pub enum Release {
+    /// This owner holds the lock no more: it is free, or the next in line has it.
+    Released,
+    /// This owner acquired it more often than it has released it, and still holds it.
+    StillHeld {
+        /// How often.
+        count: u32,
+    },
+}
+
 /// Who holds a lock.
 #[data]
 pub struct Holder {
@@ -148,20 +160,19 @@ impl Lock {
         self.enter(cx, &name, &owner)
     }
 
-    /// Releases the lock once, and returns whether this owner still holds it, because it acquired
-    /// it more often.
+    /// Releases the lock once: whoever acquired it more often still holds it.
     #[op]
-    fn release(&self, cx: &mut Ctx, name: String, owner: Option<String>) -> Result<bool, LockError> {
+    fn release(&self, cx: &mut Ctx, name: String, owner: Option<String>) -> Result<Release, LockError> {
         let owner =
             Owner { session: cx.session().ok_or(LockError::NoSession)?, name: owner.unwrap_or_default() };
         let holder = self.holders.get(cx, &name).filter(|holder| holder.owner == owner);
         let holder = holder.ok_or(LockError::NotHeld)?;
-        let still_held = holder.tickets.len() > 1;
+        let count = (holder.tickets.len() as u32).saturating_sub(1);
         if let Some(last) = holder.tickets.last().copied() {
             self.claims.remove(cx, owner.session, last);
             self.give_back(cx, &name, holder, last);
         }
-        Ok(still_held)
+        Ok(if count == 0 { Release::Released } else { Release::StillHeld { count } })
     }
 
     /// Everything that the session held is free, and it waits for nothing.

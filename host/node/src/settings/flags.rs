@@ -140,6 +140,7 @@ pub(crate) struct Settings {
     pub(crate) replace_lost: Option<bool>,
     /// For tests: the point at which the process kills itself.
     #[arg(long, hide = true)]
+    #[serde(skip)]
     pub(crate) crash_at: Option<String>,
 }
 
@@ -183,7 +184,7 @@ impl Settings {
             log_format: self.log_format.or(file.log_format),
             log_level: self.log_level.or(file.log_level),
             replace_lost: self.replace_lost.or(file.replace_lost),
-            crash_at: self.crash_at.or(file.crash_at),
+            crash_at: self.crash_at,
         }
     }
 

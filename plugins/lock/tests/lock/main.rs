@@ -1,7 +1,7 @@
 //! The lock as its callers see it; its events and a model of it have files of their own.
 use std::collections::VecDeque;
 
-use synod_lock::{Held, Lock, LockError, LockEvent, NAME_BYTES, Owner, SESSION_CLAIMS};
+use synod_lock::{Held, Lock, LockError, LockEvent, NAME_BYTES, Owner, Release, SESSION_CLAIMS};
 use synod_sdk::abi::limits;
 use synod_sdk::prelude::*;
 use synod_test::{Cancelled, Started, TestHost, TestSession};
@@ -51,7 +51,7 @@ fn whoever_comes_first_is_served_first() {
         held.push(first.take().unwrap());
         assert_eq!(holder(&host, "db"), Some((session.id(), String::new(), 1)));
         assert!(host.client().is_current("db", held.last().unwrap().token).unwrap());
-        assert!(!session.client().release("db", None).unwrap());
+        assert_eq!(session.client().release("db", None).unwrap(), Release::Released);
     }
     assert!(tokens(&held).is_sorted_by(|one, next| one < next));
     assert_eq!((holder(&host, "db"), host.rows("lock")), (None, 0));
@@ -74,9 +74,10 @@ fn an_owner_acquires_again_what_it_holds() {
     assert_eq!(lock.release("db", Some("thread".into())).rejection(), LockError::NotHeld);
     let async_lock = session.async_client();
     let thread = host.start(async_lock.acquire("db", Some("thread".into())));
-    assert!(lock.release("db", None).unwrap() && lock.release("db", None).unwrap());
+    let released = [2, 1].map(|count| Release::StillHeld { count });
+    assert_eq!(released, [(); 2].map(|()| lock.release("db", None).unwrap()));
     assert!(thread.is_waiting());
-    assert!(!lock.release("db", None).unwrap());
+    assert_eq!(lock.release("db", None).unwrap(), Release::Released);
     assert_eq!(lock.release("db", None).rejection(), LockError::NotHeld);
     let held = thread.take().unwrap();
     assert!(held.token > first.token && held.count == 1);
@@ -144,10 +145,10 @@ fn who_gives_up_leaves_the_line() {
     assert_eq!(timed_out.take(), Err(CallError::WaitTimeout));
     let line = host.client().queue("db", None, None).unwrap();
     assert_eq!(line.iter().map(|waiter| waiter.owner.session).collect::<Vec<_>>(), [three.id(), two.id()]);
-    assert!(!one.client().release("db", None).unwrap());
+    assert_eq!(one.client().release("db", None).unwrap(), Release::Released);
     assert!(waits.take().unwrap().token > held.token && in_time.is_waiting());
     assert_eq!(two.client().waiting_ms(0).acquire("db", None), Err(CallError::WaitTimeout));
-    assert!(!three.client().release("db", None).unwrap());
+    assert_eq!(three.client().release("db", None).unwrap(), Release::Released);
     assert_eq!((in_time.take().unwrap().count, host.head().counts.timers), (1, 0));
 }
 
@@ -177,7 +178,7 @@ fn a_retry_acquires_and_releases_once() {
     session.retry_last();
     assert_eq!(holder(&host, "db"), Some((session.id(), String::new(), 1)));
     session.client().acquire("db", None).unwrap();
-    assert!(session.client().release("db", None).unwrap());
+    assert_eq!(session.client().release("db", None).unwrap(), Release::StillHeld { count: 1 });
     session.retry_last();
     assert_eq!(holder(&host, "db"), Some((session.id(), String::new(), 1)));
 }

@@ -119,7 +119,12 @@ impl Failed {
             Some(ReasonKind::Rejected(_)) | None => Exit::Rejected,
         };
         let mut failed = Self::new(exit, refusal.to_string());
-        failed.next = known.and_then(Reason::next_step).map(str::to_owned);
+        failed.next = match &refusal.limit {
+            Some((name, value)) if known == Some(Reason::RecipeFault) => {
+                Some(format!("do less in one call: {name} is {value}, for every recipe"))
+            }
+            _ => known.and_then(Reason::next_step).map(str::to_owned),
+        };
         failed.detail.reason = Some(refusal.reason);
         failed.detail.field = refusal.field;
         failed

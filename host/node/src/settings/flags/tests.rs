@@ -89,3 +89,12 @@ fn a_misspelt_setting_is_an_error_that_names_it() {
     let error = Settings::parse("heartbeat-ms = 'soon'").expect_err("wrong type");
     assert!(error.to_string().contains("heartbeat-ms"), "{error}");
 }
+
+#[test]
+fn a_setting_for_tests_is_none_of_a_file_and_no_hint() {
+    for text in ["hartbeat-ms = 1", "crash-at = 'all_promised'"] {
+        let error = Settings::parse(text).expect_err("unknown name").to_string();
+        let hint = error.split_once("expected").map_or("", |(_, names)| names);
+        assert!(hint.contains("heartbeat-ms") && !hint.contains("crash-at"), "{error}");
+    }
+}

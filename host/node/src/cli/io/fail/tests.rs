@@ -61,6 +61,19 @@ fn people_are_told_the_field_and_the_next_step() {
 }
 
 #[test]
+fn a_limit_that_a_recipe_met_is_the_next_step_and_not_its_logs() {
+    let refusal = Refusal {
+        reason: "RECIPE_FAULT".into(),
+        limit: Some(("VALUE_BYTES".into(), 262_144)),
+        ..Refusal::default()
+    };
+    let met = Failed::from(Error::Refused(refusal.clone()));
+    assert_eq!(met.next.as_deref(), Some("do less in one call: VALUE_BYTES is 262144, for every recipe"));
+    let panicked = Failed::from(Error::Refused(Refusal { limit: None, ..refusal }));
+    assert!(panicked.next.expect("there is one").contains("logs"));
+}
+
+#[test]
 fn wrong_arguments_and_settings_are_wrong_usage() {
     let misfit = Misfit { message: "`take` also needs --n".into(), expected: "take(n: u32)".into() };
     let failed = Failed::from(misfit);
