@@ -179,8 +179,15 @@ impl Availability {
         self.first_of(&[Problem::NoMajority, Problem::Behind])
     }
 
-    /// Why it keeps no client, if it does not: waiting calls, watches and keep-alive streams end,
-    /// so that their clients go to another member.
+    /// Why it takes no signs of life, if it does not: keep-alive streams end, so that their clients
+    /// go to another member. A member that lacks what is committed takes them, since only the
+    /// leader's word counts.
+    pub fn refuses_touches(self) -> Option<Problem> {
+        self.first_of(&[Problem::Stopping, Problem::NoMajority])
+    }
+
+    /// Why it keeps no client, if it does not: waiting calls and watches end, so that their clients
+    /// go to another member.
     pub fn leaves_clients(self) -> Option<Problem> {
         self.first_of(&[Problem::Stopping, Problem::NoMajority, Problem::Behind])
     }

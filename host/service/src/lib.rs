@@ -46,7 +46,7 @@ pub use failure::{
     CallFailure, Limit, ProposalError, ProposalResult, Reason, Rejected, UnavailableReason, Value,
 };
 pub use member::{
-    Args, Bound, CallAnswer, CompactionDone, Created, Installed, Member, MemberParts, NamedBinding,
+    Args, Bound, CallAnswer, CompactionDone, Created, Installed, Lease, Member, MemberParts, NamedBinding,
     NewSession, NewSpace, NewWatch, QueryOptions, RetentionChange, SessionAnswer, SessionOpened,
     SpaceDescription, SpaceListing, SpaceMade, Status, Waiting, WatchStart, WatchStream,
 };

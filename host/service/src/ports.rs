@@ -131,8 +131,9 @@ pub enum Touched {
     },
     /// It ended, or never was.
     Ended,
-    /// Its end is proposed, so it is not prolonged; the next touch will tell whether it ended.
-    Ending,
+    /// Nothing can be said yet: its end is decided or in the log, or its opening may be. To be
+    /// asked again shortly.
+    Unsettled,
 }
 
 /// The replicated log and the way to its leader.

@@ -9,11 +9,16 @@
 //! only after a read index that was asked for later, in the same term. So no other member led when
 //! the touch arrived, and each later leader gives the session its complete time after that. The
 //! client counts from when it sent the touch, which was before.
+//!
+//! A leader need not have applied what is committed to answer, so that a slow disk costs no session.
+//! What earlier leaders committed it has applied when it begins to answer; of what it committed
+//! itself, ends of sessions count from when they are packed, and a session that is not here yet may
+//! still be opened by what it has not applied.
 pub(crate) mod clock;
 pub(crate) mod driver;
 pub(crate) mod touches;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -175,18 +180,25 @@ impl Sessions {
     }
 
     /// The answer to touches that arrived in `term`, if this member leads it still and has applied
-    /// no entry of a later one.
-    pub(crate) fn answers(&self, term: u64, touched: &[SessionId]) -> Option<Vec<Touched>> {
+    /// no entry of a later one. `unsettled`: whose end is packed; `is_fresh`: whether everything
+    /// is applied here that was committed when the touches arrived. Both were asked before this.
+    pub(crate) fn answers(
+        &self,
+        term: u64,
+        touched: &[SessionId],
+        unsettled: &HashSet<SessionId>,
+        is_fresh: bool,
+    ) -> Option<Vec<Touched>> {
         let state = self.state();
         if self.leading(&state) != Some(term) || self.0.observer.applied_term() > term {
             return None;
         }
         let answer = |session: &SessionId| match state.clock.life(*session) {
-            Life::Alive { ttl } => {
+            Life::Alive { ttl } if !unsettled.contains(session) => {
                 Touched::Alive { ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX) }
             }
-            Life::Ending => Touched::Ending,
-            Life::Unknown => Touched::Ended,
+            Life::Unknown if is_fresh => Touched::Ended,
+            Life::Alive { .. } | Life::Ending | Life::Unknown => Touched::Unsettled,
         };
         Some(touched.iter().map(answer).collect())
     }

@@ -92,11 +92,6 @@ impl Front {
         status_of_failure(&convert::failure(self, failure))
     }
 
-    /// Resolves with the reason when this member keeps no clients any more.
-    fn leaving(&self) -> impl Future<Output = CallFailure> + Send + 'static + use<> {
-        self.when(Availability::leaves_clients)
-    }
-
     /// Resolves with the reason when this member stops.
     fn stopping(&self) -> impl Future<Output = CallFailure> + Send + 'static + use<> {
         self.when(|now| now.has(Problem::Stopping).then_some(Problem::Stopping))
@@ -123,8 +118,17 @@ impl Front {
         &self,
         replies: impl Stream<Item = Result<T, Status>> + Send + 'static,
     ) -> BoxStream<'static, Result<T, Status>> {
+        self.until(Availability::leaves_clients, replies)
+    }
+
+    /// `replies`, ended by the reason as its status when there is a `cause`.
+    fn until<T: Send + 'static>(
+        &self,
+        cause: fn(Availability) -> Option<Problem>,
+        replies: impl Stream<Item = Result<T, Status>> + Send + 'static,
+    ) -> BoxStream<'static, Result<T, Status>> {
         let front = self.clone();
-        let leaving = self.leaving().map(move |failure| front.status(failure));
+        let leaving = self.when(cause).map(move |failure| front.status(failure));
         Leaving::new(replies.boxed(), leaving.boxed()).boxed()
     }
 

@@ -15,13 +15,14 @@ const GOOD: Observed = Observed {
     behind: Duration::ZERO,
 };
 
-/// What follows from a state: why commands and reads are refused, why clients are left, whether it
-/// leads, and what a member that follows reports.
-type Follows = (Option<Problem>, Option<Problem>, Option<Problem>, bool, Option<Problem>);
+/// What follows from a state: why commands, reads and touches are refused, why clients are left,
+/// whether it leads, and what a member that follows reports.
+type Follows = ([Option<Problem>; 4], bool, Option<Problem>);
 
 fn follows(observed: Observed) -> Follows {
     let now = Availability::of(&observed);
-    (now.refuses_commands(), now.refuses_reads(), now.leaves_clients(), now.may_lead(), now.problem(false))
+    let refuses = [now.refuses_commands(), now.refuses_reads(), now.refuses_touches(), now.leaves_clients()];
+    (refuses, now.may_lead(), now.problem(false))
 }
 
 #[test]
@@ -29,34 +30,41 @@ fn what_follows_from_each_observation() {
     use Problem::{Behind, DiskFull, NoMajority, Starting, Stopping, Unformed};
     let late = UNCONFIRMED_LIMIT;
     let table: [(Observed, Follows); 11] = [
-        (GOOD, (None, None, None, true, None)),
+        (GOOD, ([None, None, None, None], true, None)),
         (
             Observed { is_stopping: true, ..GOOD },
-            (Some(Stopping), None, Some(Stopping), true, Some(Stopping)),
+            ([Some(Stopping), None, Some(Stopping), Some(Stopping)], true, Some(Stopping)),
         ),
-        (Observed { is_formed: false, ..GOOD }, (None, None, None, true, Some(Unformed))),
-        (Observed { is_set_up: false, ..GOOD }, (None, None, None, true, None)),
-        (Observed { has_caught_up: false, ..GOOD }, (None, None, None, true, Some(Starting))),
-        (Observed { disk_is_full: true, ..GOOD }, (Some(DiskFull), None, None, false, Some(DiskFull))),
+        (Observed { is_formed: false, ..GOOD }, ([None, None, None, None], true, Some(Unformed))),
+        (Observed { is_set_up: false, ..GOOD }, ([None, None, None, None], true, None)),
+        (Observed { has_caught_up: false, ..GOOD }, ([None, None, None, None], true, Some(Starting))),
+        (
+            Observed { disk_is_full: true, ..GOOD },
+            ([Some(DiskFull), None, None, None], false, Some(DiskFull)),
+        ),
         (
             Observed { apply_waits_for_space: true, ..GOOD },
-            (Some(DiskFull), None, None, false, Some(DiskFull)),
+            ([Some(DiskFull), None, None, None], false, Some(DiskFull)),
         ),
         (
             Observed { unconfirmed: late - Duration::from_millis(1), behind: late, ..GOOD },
-            (Some(Behind), Some(Behind), Some(Behind), false, Some(Behind)),
+            ([Some(Behind), Some(Behind), None, Some(Behind)], false, Some(Behind)),
         ),
         (
             Observed { unconfirmed: late, behind: late, ..GOOD },
-            (Some(NoMajority), Some(NoMajority), Some(NoMajority), true, Some(NoMajority)),
+            (
+                [Some(NoMajority), Some(NoMajority), Some(NoMajority), Some(NoMajority)],
+                true,
+                Some(NoMajority),
+            ),
         ),
         (
             Observed { behind: BEHIND_LIMIT, apply_waits_for_space: true, ..GOOD },
-            (Some(Behind), Some(Behind), Some(Behind), false, Some(Behind)),
+            ([Some(Behind), Some(Behind), None, Some(Behind)], false, Some(Behind)),
         ),
         (
             Observed { is_stopping: true, disk_is_full: true, unconfirmed: late, ..GOOD },
-            (Some(Stopping), Some(NoMajority), Some(Stopping), false, Some(Stopping)),
+            ([Some(Stopping), Some(NoMajority), Some(Stopping), Some(Stopping)], false, Some(Stopping)),
         ),
     ];
     for (observed, expected) in table {

@@ -29,8 +29,7 @@ use crate::sessions::{SessionKey, Verified, hash_of};
 
 /// How long one attempt of a waiting call to be proposed again lasts.
 const ASK_AGAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long it waits in between, and a touch of a session whose end is proposed before it looks
-/// again.
+/// How long it waits in between, and a touch of a session of which nothing can be said yet.
 const ASK_AGAIN_PAUSE: Duration = Duration::from_millis(50);
 
 /// A session to open.
@@ -70,6 +69,18 @@ pub struct SessionOpened {
     pub revision: Revision,
     /// Cluster time.
     pub time: Time,
+}
+
+/// What a touch has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// The session lives for `ttl_ms` more, counted from when its client sent the touch.
+    Alive {
+        /// Its time to live, in milliseconds.
+        ttl_ms: u64,
+    },
+    /// It ended, or never was.
+    Ended,
 }
 
 /// How far a session's call is.
@@ -143,9 +154,8 @@ impl<P: Ports> Member<P> {
         let Ok(Reply::Session { session, ttl_ms, already }) = outcome.result else { return failed(&outcome) };
         if already {
             let left = deadline.since(self.0.runtime.now());
-            match self.touch(SessionKey { session, secret }, left).await? {
-                Touched::Alive { .. } => {}
-                Touched::Ended | Touched::Ending => return rejected(Rejected::of(&Rejection::SessionEnded)),
+            if self.touch(SessionKey { session, secret }, left).await? == Lease::Ended {
+                return rejected(Rejected::of(&Rejection::SessionEnded));
             }
         }
         Ok(SessionOpened { session, ttl_ms, already, revision: outcome.revision, time: outcome.time })
@@ -176,19 +186,19 @@ impl<P: Ports> Member<P> {
         }
     }
 
-    /// Tells the leader that the session's client lives. The answer is `Alive` or `Ended`; it
-    /// counts from when the client sent it.
+    /// Tells the leader that the session's client lives. The answer counts from when the client
+    /// sent it.
     ///
     /// # Errors
     /// [`CallFailure`]; unavailable if no leader confirmed it in time, however often it was sent.
-    pub async fn touch(&self, key: SessionKey, timeout: Duration) -> Result<Touched, CallFailure> {
-        if let Some(problem) = self.0.standing.get().leaves_clients() {
+    pub async fn touch(&self, key: SessionKey, timeout: Duration) -> Result<Lease, CallFailure> {
+        if let Some(problem) = self.0.standing.get().refuses_touches() {
             return Err(problem.into());
         }
         let deadline = self.deadline(timeout);
         match self.verify(&key, deadline).await {
             Err(CallFailure::Rejected(rejected)) if rejected.reason == Reason::SessionExpired => {
-                return Ok(Touched::Ended);
+                return Ok(Lease::Ended);
             }
             verified => verified?,
         }
@@ -196,8 +206,9 @@ impl<P: Ports> Member<P> {
             loop {
                 let answer = self.0.touches.send(key.session, &self.0.touch_server)?;
                 match answer.await {
-                    Ok(Touched::Ending) => self.0.runtime.sleep(ASK_AGAIN_PAUSE).await,
-                    Ok(touched) => return Ok(touched),
+                    Ok(Touched::Unsettled) => self.0.runtime.sleep(ASK_AGAIN_PAUSE).await,
+                    Ok(Touched::Alive { ttl_ms }) => return Ok(Lease::Alive { ttl_ms }),
+                    Ok(Touched::Ended) => return Ok(Lease::Ended),
                     Err(_) => {
                         return Err(CallFailure::unavailable(
                             UnavailableReason::ShuttingDown,

@@ -97,6 +97,7 @@ impl<P: Ports> Member<P> {
         LeaderTask::start(compactions, observer.clone(), proposer.clone(), &runtime, clock);
         let touch_server = TouchServer {
             sessions: sessions.clone(),
+            proposer: proposer.clone(),
             reader: reader.clone(),
             runtime: runtime.clone(),
             replication,

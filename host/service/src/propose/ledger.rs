@@ -21,6 +21,7 @@
 //!
 //! It is one value behind a mutex, with no futures in it, so that every step can be tested by
 //! itself. The [`proposer`](super::proposer) drives it.
+mod ends;
 mod follower;
 mod leader;
 mod links;
@@ -28,7 +29,10 @@ mod outcomes;
 mod queue;
 mod shares;
 
+use std::collections::HashSet;
+
 use futures::channel::oneshot;
+use synod_abi::SessionId;
 use synod_machine::Origin;
 
 use super::forward::DropReason;
@@ -279,6 +283,11 @@ impl Ledger {
 
     pub(crate) fn leadership(&self) -> Leadership {
         self.leadership
+    }
+
+    /// Those of `sessions` whose end this leader has packed, and which is not settled.
+    pub(crate) fn unsettled_ends(&self, sessions: &[SessionId]) -> HashSet<SessionId> {
+        self.leader.ends.among(sessions)
     }
 
     /// The term that this member leads.

@@ -112,6 +112,11 @@ impl Packed {
         Self { bytes, origin, fuel_key, session, sharing, repeat, step }
     }
 
+    /// The session that it ends, if it does.
+    pub(crate) fn ends(&self) -> Option<SessionId> {
+        self.session.filter(|_| self.fuel_key == Some(fuel::END_OF_SESSION))
+    }
+
     /// What it takes of an entry, if it is to cost `fuel`.
     pub(crate) fn demand(&self, fuel: u64) -> Demand {
         Demand {

@@ -3,13 +3,14 @@
 //! No timer and no lingering: while entries are in flight, commands gather, and the next entry
 //! takes all of them. So batches grow with the load, across members. What the proposer knows is in
 //! the [`ledger`](super::ledger); the [`driver`](super::driver) does what it decides.
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
-use synod_abi::MemberId;
+use synod_abi::{MemberId, SessionId};
 use synod_machine::{Action, Caller, CommandOutcome, Origin, Principal};
 
 use super::driver::Driver;
@@ -107,6 +108,11 @@ impl Proposer {
         let answers = self.shared.ledger().restored(term);
         self.shared.signal.raise();
         answers.send();
+    }
+
+    /// Those of `sessions` whose end this leader has packed, and which is not settled.
+    pub(crate) fn unsettled_ends(&self, sessions: &[SessionId]) -> HashSet<SessionId> {
+        self.shared.ledger().unsettled_ends(sessions)
     }
 
     pub(crate) fn shared(&self) -> &Shared {

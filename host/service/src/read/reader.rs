@@ -75,6 +75,20 @@ impl<R: Runtime, N: Replication> Reader<R, N> {
         }
     }
 
+    /// Resolves with what is committed, once a majority has confirmed the leader after this was
+    /// asked: an index that this member need not have applied. Asks whatever its availability is.
+    ///
+    /// # Errors
+    /// Unavailable if that is not known by `deadline`.
+    pub(crate) async fn confirmed(&self, deadline: Monotonic) -> Result<u64, CallFailure> {
+        self.by(deadline, self.read_index()).await?
+    }
+
+    /// Whether this member has applied everything up to `index`.
+    pub(crate) fn has_applied(&self, index: u64) -> bool {
+        self.applied.index.get() >= index
+    }
+
     /// Resolves when a view of this member is fresh enough.
     ///
     /// # Errors

@@ -17,7 +17,8 @@ use super::Sessions;
 use crate::failure::{CallFailure, UnavailableReason};
 use crate::ports::{Replication, Role, Runtime, Touched, Unavailable};
 use crate::progress::lock;
-use crate::read::{Consistency, Reader};
+use crate::propose::Proposer;
+use crate::read::Reader;
 
 /// Most sessions in one bundle.
 pub const TOUCHES_PER_BUNDLE: usize = 4_096;
@@ -32,6 +33,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub(crate) struct TouchServer<R, N> {
     pub(crate) sessions: Sessions,
+    pub(crate) proposer: Proposer,
     pub(crate) reader: Reader<R, N>,
     pub(crate) runtime: R,
     pub(crate) replication: N,
@@ -39,7 +41,7 @@ pub(crate) struct TouchServer<R, N> {
 
 impl<R: Runtime, N: Replication> TouchServer<R, N> {
     /// Notes that the clients of `touched` live; the answer comes after a read index that was asked
-    /// for after they arrived.
+    /// for after they arrived, and does not wait until that is applied here.
     pub(crate) async fn serve(&self, touched: Vec<SessionId>) -> Result<Vec<Touched>, Unavailable> {
         if touched.len() > TOUCHES_PER_BUNDLE {
             return Err(Unavailable(format!(
@@ -54,9 +56,12 @@ impl<R: Runtime, N: Replication> TouchServer<R, N> {
         };
         let term = self.sessions.arrived(&touched).filter(|term| leads(*term)).ok_or_else(not_leading)?;
         let deadline = self.runtime.now().after(BUNDLE_TIMEOUT);
-        let confirmed = self.reader.ready(Consistency::Linearizable, 0, deadline).await;
-        confirmed.map_err(|failure| Unavailable(failure.to_string()))?;
-        self.sessions.answers(term, &touched).filter(|_| leads(term)).ok_or_else(not_leading)
+        let confirmed = self.reader.confirmed(deadline).await;
+        let index = confirmed.map_err(|failure| Unavailable(failure.to_string()))?;
+        let is_fresh = self.reader.has_applied(index);
+        let unsettled = self.proposer.unsettled_ends(&touched);
+        let answers = self.sessions.answers(term, &touched, &unsettled, is_fresh);
+        answers.filter(|_| leads(term)).ok_or_else(not_leading)
     }
 }
 

@@ -6,7 +6,7 @@ use synod_machine::{Caller, Request};
 
 use super::cluster::{Cluster, Pending, TIMEOUT};
 use super::recipe::EMIT_SIGNATURE;
-use crate::ports::Touched;
+use crate::Lease;
 use crate::{Args, CallAnswer, CallFailure, NewSession, SessionAnswer, SessionKey};
 
 /// A session to open, told by `number`.
@@ -137,16 +137,11 @@ impl Cluster {
             .start(async move { member.call("counter", operation, args, Caller::default(), TIMEOUT).await })
     }
 
-    pub(crate) fn start_touch(&self, member: u64, key: SessionKey) -> Pending<Touched> {
+    pub(crate) fn start_touch(&self, member: u64, key: SessionKey) -> Pending<Lease> {
         self.start_touch_for(member, key, TIMEOUT)
     }
 
-    pub(crate) fn start_touch_for(
-        &self,
-        member: u64,
-        key: SessionKey,
-        timeout: Duration,
-    ) -> Pending<Touched> {
+    pub(crate) fn start_touch_for(&self, member: u64, key: SessionKey, timeout: Duration) -> Pending<Lease> {
         let member = self.member(member);
         self.sim.start(async move { member.touch(key, timeout).await })
     }

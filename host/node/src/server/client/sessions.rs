@@ -18,8 +18,7 @@ use synod_api::v1::{
 };
 use synod_machine::Caller;
 use synod_machine::sessions::SessionRecord;
-use synod_service::ports::Touched;
-use synod_service::{CallFailure, NewSession, Reason, Rejected};
+use synod_service::{Availability, CallFailure, Lease, NewSession, Reason, Rejected};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Front, context, convert};
@@ -85,12 +84,12 @@ fn touch_reply(
     front: &Front,
     session: Vec<u8>,
     tag: u64,
-    touched: Result<Touched, CallFailure>,
+    touched: Result<Lease, CallFailure>,
 ) -> KeepAliveReply {
     let reply = KeepAliveReply { tag, session, ..KeepAliveReply::default() };
     match touched {
-        Ok(Touched::Alive { ttl_ms }) => KeepAliveReply { ttl_ms, ..reply },
-        Ok(Touched::Ended | Touched::Ending) => KeepAliveReply { ended: true, ..reply },
+        Ok(Lease::Alive { ttl_ms }) => KeepAliveReply { ttl_ms, ..reply },
+        Ok(Lease::Ended) => KeepAliveReply { ended: true, ..reply },
         Err(CallFailure::Rejected(rejected)) if rejected.reason == Reason::SessionExpired => {
             KeepAliveReply { ended: true, ..reply }
         }
@@ -131,7 +130,8 @@ impl Sessions for SessionsService {
             let front = front.clone();
             async move { Ok(touch(front, request).await) }
         });
-        Ok(Response::new(self.0.until_leaving(touches.buffer_unordered(STREAM_TOUCHES))))
+        let replies = touches.buffer_unordered(STREAM_TOUCHES);
+        Ok(Response::new(self.0.until(Availability::refuses_touches, replies)))
     }
 
     async fn close(

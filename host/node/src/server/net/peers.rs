@@ -145,11 +145,15 @@ impl Peers {
                 reply.ttl_ms.len()
             )));
         }
-        Ok(reply
-            .ttl_ms
-            .into_iter()
-            .map(|ttl_ms| if ttl_ms == 0 { Touched::Ended } else { Touched::Alive { ttl_ms } })
-            .collect())
+        let touched = |ttl_ms| if ttl_ms == 0 { Touched::Ended } else { Touched::Alive { ttl_ms } };
+        let mut answers: Vec<Touched> = reply.ttl_ms.into_iter().map(touched).collect();
+        for position in reply.unsettled {
+            let answer = answers.get_mut(position as usize);
+            *answer.ok_or_else(|| {
+                Unavailable(format!("the leader answered about session {position} of {asked}"))
+            })? = Touched::Unsettled;
+        }
+        Ok(answers)
     }
 
     /// Opens a link for commands to the leader.

@@ -212,11 +212,15 @@ impl Peer for PeerService {
             .serve_touches(sessions)
             .await
             .map_err(|error| Status::unavailable(error.to_string()))?;
-        let ttl_ms = touched.into_iter().map(|touched| match touched {
-            Touched::Alive { ttl_ms } => ttl_ms,
-            Touched::Ended | Touched::Ending => 0,
-        });
-        Ok(Response::new(TouchReply { ttl_ms: ttl_ms.collect() }))
+        let mut reply = TouchReply { ttl_ms: Vec::with_capacity(touched.len()), unsettled: Vec::new() };
+        for (position, touched) in (0..).zip(touched) {
+            let ttl_ms = if let Touched::Alive { ttl_ms } = touched { ttl_ms } else { 0 };
+            reply.ttl_ms.push(ttl_ms);
+            if touched == Touched::Unsettled {
+                reply.unsettled.push(position);
+            }
+        }
+        Ok(Response::new(reply))
     }
 
     async fn prepare(

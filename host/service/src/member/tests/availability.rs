@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use synod_machine::Caller;
 
+use crate::Lease;
 use crate::availability::{BEHIND_LIMIT, Problem, UNCONFIRMED_LIMIT};
 use crate::failure::{CallFailure, UnavailableReason};
-use crate::ports::Touched;
 use crate::sessions::SessionKey;
 use crate::testing::client::request;
 use crate::testing::cluster::{Cluster, TIMEOUT, is_unavailable, look};
@@ -69,7 +69,7 @@ fn a_member_that_is_cut_off_leaves_its_clients_and_serves_them_again_when_it_is_
     assert_eq!(problem(&cluster, 2), None);
     let member = cluster.member(2);
     let touched = cluster.wait(async move { member.touch(key, TIMEOUT).await });
-    assert_eq!(touched, Ok(Touched::Alive { ttl_ms: TTL_MS }));
+    assert_eq!(touched, Ok(Lease::Alive { ttl_ms: TTL_MS }));
 }
 
 #[test]

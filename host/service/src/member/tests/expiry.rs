@@ -2,16 +2,17 @@
 //! never because a leader was stopped, cut off or new.
 use std::time::Duration;
 
-use synod_machine::{Action, EndCause};
+use synod_machine::{Action, Caller, EndCause};
 
+use crate::Lease;
 use crate::ports::Touched;
 use crate::sessions::SessionKey;
 use crate::testing::client::request;
-use crate::testing::cluster::{Cluster, Mood, look};
+use crate::testing::cluster::{Cluster, Mood, TIMEOUT, look};
 use crate::testing::recipe::ENDED;
 
 const TTL_MS: u64 = 10_000;
-const ALIVE: Touched = Touched::Alive { ttl_ms: TTL_MS };
+const ALIVE: Lease = Lease::Alive { ttl_ms: TTL_MS };
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -119,6 +120,54 @@ fn what_a_leader_decided_and_lost_is_decided_anew_when_it_leads_again() {
 }
 
 #[test]
+fn a_leader_that_does_not_apply_keeps_the_sessions_that_are_touched() {
+    let (mut cluster, key) = ready();
+    cluster.hold_apply(1, true);
+    for _ in 0..8 {
+        let mut through_another = cluster.start_touch(3, key);
+        let mut at_the_leader = cluster.start_touch(1, key);
+        cluster.run();
+        assert_eq!(look(&mut through_another), Some(Ok(ALIVE)));
+        assert_eq!(look(&mut at_the_leader), Some(Ok(ALIVE)));
+        cluster.advance(ms(TTL_MS / 2));
+    }
+    cluster.hold_apply(1, false);
+    cluster.run();
+    assert_eq!((sessions(&cluster, 1), ends(&cluster)), (1, 0));
+}
+
+#[test]
+fn a_session_whose_end_is_in_an_entry_is_not_said_to_live_until_that_is_settled() {
+    let (mut cluster, key) = ready();
+    cluster.hold_apply(1, true);
+    let closer = cluster.member(2);
+    let mut closed =
+        cluster.sim.start(async move { closer.close_session(key.session, Caller::default(), TIMEOUT).await });
+    cluster.run();
+    assert_eq!(look(&mut closed), Some(Ok(())), "it is applied where it was asked for");
+    let leader = cluster.member(1);
+    let touched = cluster.wait(async move { leader.serve_touches(vec![key.session]).await });
+    assert_eq!(touched, Ok(vec![Touched::Unsettled]));
+    let mut touch = cluster.start_touch(3, key);
+    cluster.hold_apply(1, false);
+    cluster.advance(ms(100));
+    assert_eq!(look(&mut touch), Some(Ok(Lease::Ended)));
+}
+
+#[test]
+fn a_session_that_the_leader_has_not_applied_yet_is_not_said_to_have_ended() {
+    let (mut cluster, _) = ready();
+    cluster.hold_apply(1, true);
+    let key = cluster.open(2, 2, TTL_MS);
+    let mut touch = cluster.start_touch(2, key);
+    cluster.advance(ms(200));
+    assert_eq!(look(&mut touch), None);
+    cluster.hold_apply(1, false);
+    cluster.advance(ms(100));
+    assert_eq!(look(&mut touch), Some(Ok(ALIVE)));
+}
+
+#[test]
 fn an_end_that_is_refused_is_proposed_again_and_the_session_is_not_prolonged_meanwhile() {
     let (mut cluster, key) = ready();
     cluster.mood(Mood::Refuse);
@@ -126,12 +175,12 @@ fn an_end_that_is_refused_is_proposed_again_and_the_session_is_not_prolonged_mea
     let mut touch = cluster.start_touch(2, key);
     let member = cluster.member(1);
     let ending = cluster.wait(async move { member.serve_touches(vec![key.session]).await });
-    assert_eq!(ending, Ok(vec![Touched::Ending]));
+    assert_eq!(ending, Ok(vec![Touched::Unsettled]));
     cluster.advance(ms(500));
     assert_eq!((look(&mut touch), sessions(&cluster, 2)), (None, 1));
     cluster.mood(Mood::Accept);
     cluster.advance(ms(200));
-    assert_eq!((look(&mut touch), sessions(&cluster, 2)), (Some(Ok(Touched::Ended)), 0));
+    assert_eq!((look(&mut touch), sessions(&cluster, 2)), (Some(Ok(Lease::Ended)), 0));
     assert_eq!(ends(&cluster), 1);
 }
 
@@ -186,7 +235,7 @@ fn a_leader_that_is_cut_off_answers_no_touch() {
     assert_eq!(look(&mut touch), None);
     cluster.reconnect(1);
     cluster.advance(ms(1_000));
-    assert_eq!(look(&mut touch), Some(Ok(Touched::Ended)));
+    assert_eq!(look(&mut touch), Some(Ok(Lease::Ended)));
 }
 
 #[test]
@@ -227,7 +276,7 @@ fn sessions_are_known_again_after_a_snapshot_and_a_leader_without_sessions_sleep
     cluster.elect(3);
     let mut touch = cluster.start_touch(3, other);
     cluster.advance(ms(60_000 - 1));
-    assert_eq!(look(&mut touch), Some(Ok(Touched::Alive { ttl_ms: 60_000 })));
+    assert_eq!(look(&mut touch), Some(Ok(Lease::Alive { ttl_ms: 60_000 })));
     assert_eq!(sessions(&cluster, 3), 1);
     cluster.advance(ms(1_000));
     assert_eq!(sessions(&cluster, 3), 0);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use synod_machine::{Action, EndCause};
 
-use crate::ports::Touched;
+use crate::Lease;
 use crate::testing::cluster::{Cluster, Mood, look};
 use crate::testing::sim::WALL_MS;
 
@@ -97,7 +97,7 @@ proptest! {
             let answer = look(&mut touch);
             prop_assert!(answer.is_some(), "every touch is answered or given up");
             let believed = sent.as_millis() as u64 + TTL_MS * 9 / 10;
-            if answer == Some(Ok(Touched::Alive { ttl_ms: TTL_MS })) {
+            if answer == Some(Ok(Lease::Alive { ttl_ms: TTL_MS })) {
                 prop_assert!(Some(believed) <= ended, "believed until {believed}, ended at {ended:?}");
             }
         }

@@ -5,6 +5,7 @@ use synod_abi::SessionId;
 use synod_machine::{Caller, SessionBounds, TtlPolicy};
 
 use super::rejection;
+use crate::Lease;
 use crate::failure::{Reason, UnavailableReason};
 use crate::member::NewSession;
 use crate::ports::Touched;
@@ -16,7 +17,7 @@ use crate::testing::recipe::ENDED;
 use crate::{Args, CallAnswer, QueryOptions, SessionOpened};
 
 const TTL_MS: u64 = 10_000;
-const ALIVE: Touched = Touched::Alive { ttl_ms: TTL_MS };
+const ALIVE: Lease = Lease::Alive { ttl_ms: TTL_MS };
 
 fn start_open(cluster: &Cluster, member: u64, new: NewSession) -> Pending<SessionOpened> {
     let member = cluster.member(member);
@@ -111,7 +112,7 @@ fn only_the_secret_takes_a_session_up() {
         assert_eq!(rejection(look(&mut query).expect("an answer")).reason, reason);
         assert_eq!(rejection(look(&mut cancel).expect("an answer")).reason, reason);
         match look(&mut touch).expect("an answer") {
-            Ok(touched) => assert_eq!((touched, reason), (Touched::Ended, Reason::SessionExpired)),
+            Ok(touched) => assert_eq!((touched, reason), (Lease::Ended, Reason::SessionExpired)),
             touched => assert_eq!(rejection(touched).reason, reason),
         }
     }
@@ -228,7 +229,7 @@ fn a_touch_waits_for_a_leader_and_is_unavailable_when_none_comes() {
     assert_eq!(look(&mut long), None);
     cluster.elect(3);
     cluster.advance(Duration::from_millis(100));
-    assert_eq!(look(&mut long), Some(Ok(Touched::Alive { ttl_ms: 60_000 })));
+    assert_eq!(look(&mut long), Some(Ok(Lease::Alive { ttl_ms: 60_000 })));
     assert_eq!(cluster.member(2).0.touches.waiting(), 0);
 }
 
@@ -245,5 +246,5 @@ fn a_member_answers_no_more_touches_than_a_bundle_has_and_none_when_it_follows()
         )
     });
     assert!(many.is_err() && following.is_err());
-    assert_eq!(unknown, Ok(vec![ALIVE, Touched::Ended]));
+    assert_eq!(unknown, Ok(vec![Touched::Alive { ttl_ms: TTL_MS }, Touched::Ended]));
 }

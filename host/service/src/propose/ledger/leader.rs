@@ -2,10 +2,11 @@
 //! their links.
 use bytes::Bytes;
 use futures::channel::oneshot;
-use synod_abi::{Time, limits};
+use synod_abi::{SessionId, Time, limits};
 use synod_machine::{CommandOutcome, Origin, Rejection};
 
 use super::Ledger;
+use super::ends::Ends;
 use super::links::Links;
 use super::queue::{Forwarded, Item, Queued};
 use super::shares::share;
@@ -30,8 +31,13 @@ pub(crate) struct ReadyEntry {
     pub(crate) bytes: Bytes,
 }
 
-/// A command of an entry, with what its cost is learnt for.
-type Sent = (Queued, Option<FuelKey>);
+/// A command of an entry, with what its cost is learnt for and the session that it ends.
+#[derive(Debug)]
+struct Sent {
+    queued: Queued,
+    fuel_key: Option<FuelKey>,
+    ends: Option<SessionId>,
+}
 
 /// An entry that was proposed, and not applied here.
 #[derive(Debug)]
@@ -83,6 +89,7 @@ pub(super) struct Leader {
     in_flight: Vec<InFlight>,
     last_entry: u64,
     estimates: FuelEstimates,
+    pub(super) ends: Ends,
     pub(super) backlog: Backlog,
     pub(super) links: Links,
 }
@@ -96,6 +103,7 @@ impl Leader {
 
     fn begin(&mut self, term: u64, first: Origin, fuel: u64, items: Vec<Sent>) -> u64 {
         self.last_entry += 1;
+        items.iter().filter_map(|sent| sent.ends).for_each(|session| self.ends.packed(session));
         self.in_flight.push(InFlight { id: self.last_entry, term, first, fuel, items });
         self.last_entry
     }
@@ -110,9 +118,11 @@ impl Leader {
         may.then_some(room)
     }
 
-    /// Forgets the entries of terms up to `term`.
+    /// Forgets the entries of terms up to `term`, and what they end.
     pub(super) fn forget_through(&mut self, term: u64) {
         self.in_flight.retain(|entry| entry.term > term);
+        self.ends.forget();
+        self.in_flight.iter().flat_map(ended).for_each(|session| self.ends.packed(session));
     }
 
     /// An entry of `term` with these outcomes was applied: it is no longer in flight, and its cost
@@ -122,8 +132,9 @@ impl Leader {
         let is_applied = |entry: &InFlight| entry.term == term && entry.first == first;
         let Some(at) = self.in_flight.iter().position(is_applied) else { return };
         let entry = self.in_flight.swap_remove(at);
-        for ((_, key), outcome) in entry.items.iter().zip(outcomes) {
-            if let Some(key) = *key
+        ended(&entry).for_each(|session| self.ends.settled(session));
+        for (sent, outcome) in entry.items.iter().zip(outcomes) {
+            if let Some(key) = sent.fuel_key
                 && outcome.outcome.result != Err(Rejection::Deferred)
             {
                 self.estimates.learn(key, outcome.cost);
@@ -133,6 +144,7 @@ impl Leader {
 
     pub(super) fn close(&mut self) {
         self.in_flight.clear();
+        self.ends.forget();
         self.backlog.make_room();
         self.links.close();
     }
@@ -161,9 +173,9 @@ impl Ledger {
             let Some(packed) = packed_of(&queued.item, &self.waiters) else { continue };
             packer.add(packed);
             first.get_or_insert(packed.origin);
-            let key = packed.fuel_key;
+            let (fuel_key, ends) = (packed.fuel_key, packed.ends());
             self.bind(&queued.item, term);
-            items.push((queued, key));
+            items.push(Sent { queued, fuel_key, ends });
         }
         let first = first?;
         self.stats.entries += 1;
@@ -250,6 +262,7 @@ impl Ledger {
             }
             Err(ProposeError::Refused(reason)) => {
                 let entry = self.leader.in_flight.swap_remove(at);
+                ended(&entry).for_each(|session| self.leader.ends.settled(session));
                 self.last_refusal = Some(reason);
                 self.queue_again(entry.items, answers);
                 true
@@ -262,7 +275,7 @@ impl Ledger {
         let leading = self.leading_term();
         let mut own = Vec::new();
         let mut forwarded = Vec::new();
-        for (queued, _) in items {
+        for Sent { queued, .. } in items {
             match queued.item {
                 Item::Own(sequence) => own.push(sequence),
                 Item::Forwarded(ref item) if leading == Some(item.term) => {
@@ -276,6 +289,11 @@ impl Ledger {
         self.requeue_own(own, answers);
         self.queue.put_back(forwarded);
     }
+}
+
+/// The sessions that an entry ends.
+fn ended(entry: &InFlight) -> impl Iterator<Item = SessionId> {
+    entry.items.iter().filter_map(|sent| sent.ends)
 }
 
 /// The command of an item; none if nobody waits for it any more.
