@@ -90,6 +90,8 @@ fn start_duties(options: &ServerOptions, built: &Built) -> JoinHandle<()> {
     tokio::spawn(tell::tell(member.clone(), built.roster.clone()));
     let kept = member.clone();
     tokio::spawn(async move { kept.keep_available().await });
+    let measuring = member.clone();
+    tokio::spawn(async move { measuring.keep_clocks().await });
     let governor = Governor {
         member: member.clone(),
         replication: built.replication.clone(),

@@ -34,6 +34,10 @@ pub struct Observed {
     pub disk_is_full: bool,
     /// The apply thread waits for space.
     pub apply_waits_for_space: bool,
+    /// Its wall clock is wrong, compared with the other members'.
+    pub wall_clock_is_off: bool,
+    /// Its monotonic clock runs at a wrong rate, as a majority of the members says.
+    pub clock_runs_wrong: bool,
     /// Time since it last asked for a read index that a majority confirmed, or since its start.
     pub unconfirmed: Duration,
     /// Time since it last asked for a read index that it has applied, or since its start.
@@ -53,25 +57,31 @@ pub enum Problem {
     Behind,
     /// Its disk is full.
     DiskFull,
+    /// Its monotonic clock runs too fast or too slow to lead.
+    ClockRate,
     /// It has not caught up since its start.
     Starting,
+    /// Its wall clock is wrong. It does all of its work.
+    WallClock,
     /// It leads and still sets the cluster up. Without meaning for a member that follows.
     SettingUp,
 }
 
 impl Problem {
     /// All of them, what explains the others first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Stopping,
         Self::Unformed,
         Self::NoMajority,
         Self::Behind,
         Self::DiskFull,
+        Self::ClockRate,
         Self::Starting,
+        Self::WallClock,
         Self::SettingUp,
     ];
 
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u16 {
         1 << self as u8
     }
 
@@ -92,7 +102,7 @@ impl Problem {
                 UnavailableReason::NotReady,
                 "this member lacks what is committed and does not catch up in time; use another one",
             ),
-            Self::Unformed | Self::Starting | Self::SettingUp => {
+            Self::Unformed | Self::Starting | Self::SettingUp | Self::ClockRate | Self::WallClock => {
                 (UnavailableReason::NotReady, "this member is starting; try again shortly")
             }
         }
@@ -110,6 +120,11 @@ impl fmt::Display for Problem {
             }
             Self::Behind => "it lacks what is committed: it serves no clients until it has caught up",
             Self::DiskFull => "its disk is full: it takes no writes until there is space",
+            Self::ClockRate => {
+                "its monotonic clock runs at another rate than those of the other members: it does not \
+                    lead while another one can"
+            }
+            Self::WallClock => "its wall clock is wrong, compared with the other members': is NTP running?",
             Self::Starting => "it is starting and has not caught up yet",
             Self::SettingUp => "it sets the cluster up: bundled recipes are not all installed yet",
         })
@@ -132,7 +147,7 @@ impl From<Problem> for ProposalError {
 
 /// What a member can do: see the module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Availability(u8);
+pub struct Availability(u16);
 
 impl Availability {
     /// What follows from `observed`.
@@ -145,7 +160,9 @@ impl Availability {
             Problem::NoMajority => !has_majority,
             Problem::Behind => is_behind,
             Problem::DiskFull => observed.disk_is_full || observed.apply_waits_for_space,
+            Problem::ClockRate => observed.clock_runs_wrong,
             Problem::Starting => !observed.has_caught_up,
+            Problem::WallClock => observed.wall_clock_is_off,
             Problem::SettingUp => !observed.is_set_up,
         };
         let bits = Problem::ALL.into_iter().filter(|problem| holds(*problem)).map(Problem::bit);
@@ -166,6 +183,16 @@ impl Availability {
         Problem::ALL
             .into_iter()
             .find(|problem| self.has(*problem) && (leads || *problem != Problem::SettingUp))
+    }
+
+    /// The same, of what keeps it from doing its work for clients. Wrong clocks do not.
+    pub fn impairment(self, leads: bool) -> Option<Problem> {
+        let mut others = Problem::ALL.into_iter().filter(|problem| self.has(*problem));
+        others.find(|problem| match problem {
+            Problem::ClockRate | Problem::WallClock => false,
+            Problem::SettingUp => leads,
+            _ => true,
+        })
     }
 
     /// Why it takes no commands, if it does not. They are refused; those that were taken in before
@@ -197,9 +224,14 @@ impl Availability {
         self.first_of(&[Problem::NoMajority, Problem::Behind])
     }
 
-    /// Whether it packs entries when it leads, and stays the leader while another member could be.
-    pub fn may_lead(self) -> bool {
+    /// Whether it packs entries when it leads.
+    pub(crate) fn packs(self) -> bool {
         self.first_of(&[Problem::Behind, Problem::DiskFull]).is_none()
+    }
+
+    /// Whether it stays the leader while another member could be.
+    pub fn may_lead(self) -> bool {
+        self.packs() && !self.has(Problem::ClockRate)
     }
 }
 

@@ -18,16 +18,18 @@
 //! 7. `lead`: who leads, cluster time, what only a leader decides
 //! 8. `read`: how far the state is, when a read may be served, spaces and schemas
 //! 9. `transcode`: values between JSON and postcard
-//! 10. `availability`: whether this member can do its work, and what follows
-//! 11. `failure`: why there is no answer
-//! 12. `progress`: waiting for a number, and for a cause
-//! 13. `ports`: what is needed from outside
+//! 10. `clocks`: what the members' clocks show, measured all the time
+//! 11. `availability`: whether this member can do its work, and what follows
+//! 12. `failure`: why there is no answer
+//! 13. `progress`: waiting for a number, and for a cause
+//! 14. `ports`: what is needed from outside
 //!
 //! It knows no gRPC, no Raft messages, no RocksDB and no wasmtime, and starts no thread.
 #![forbid(unsafe_code)]
 
 mod apply;
 mod availability;
+mod clocks;
 mod failure;
 mod lead;
 mod member;
@@ -42,6 +44,7 @@ pub mod watch;
 
 pub use apply::{Executor, LogRecord, LogRing, MachineReplica};
 pub use availability::{Availability, BEHIND_LIMIT, Observed, Problem, Standing, UNCONFIRMED_LIMIT};
+pub use clocks::{OwnClocks, WRONG_OFFSET_MS};
 pub use failure::{
     CallFailure, Limit, ProposalError, ProposalResult, Reason, Rejected, UnavailableReason, Value,
 };

@@ -22,11 +22,12 @@ use synod_machine::directory::Head;
 use synod_machine::{Action, Caller, Fatal, Outcome};
 
 use crate::apply::LogRing;
-use crate::availability::Standing;
+use crate::availability::{Problem, Standing};
+use crate::clocks::{Clocks, OwnClocks};
 use crate::failure::{CallFailure, Rejected, UnavailableReason, Value};
 use crate::lead::Observer;
 use crate::parked::ParkedCalls;
-use crate::ports::{ForwardLink, Leadership, Monotonic, Ports, Runtime, Store, blocking};
+use crate::ports::{ClockReading, ForwardLink, Leadership, Monotonic, Ports, Runtime, Store, blocking};
 use crate::progress::{Progress, lock};
 use crate::propose::{self, ForwardError, Proposer, ProposerStats};
 use crate::read::{AppliedState, Consistency, DigestRecord, DirectoryCache, Reader, SpaceEntry};
@@ -101,6 +102,7 @@ pub struct Member<P: Ports>(Arc<Inner<P>>);
 struct Inner<P: Ports> {
     runtime: P::Runtime,
     standing: Standing,
+    clocks: Clocks,
     observer: Observer,
     store: P::Store,
     queries: Arc<P::Queries>,
@@ -146,6 +148,29 @@ impl<P: Ports> Member<P> {
     /// Whether it can do its work, and what is observed of that.
     pub fn standing(&self) -> &Standing {
         &self.0.standing
+    }
+
+    #[cfg(test)]
+    pub(crate) fn clocks(&self) -> &Clocks {
+        &self.0.clocks
+    }
+
+    /// What this member's clocks show: the answer to another member's question.
+    pub fn read_clocks(&self) -> ClockReading {
+        self.0.clocks.read()
+    }
+
+    /// How this member's clocks compare with those of the others.
+    pub fn own_clocks(&self) -> OwnClocks {
+        self.0.clocks.own()
+    }
+
+    /// What is wrong with it, for people.
+    pub fn describe(&self, problem: Problem) -> String {
+        match problem {
+            Problem::WallClock => format!("its wall clock is {}: is NTP running?", self.own_clocks()),
+            _ => problem.to_string(),
+        }
     }
 
     /// The proposer, for counts.

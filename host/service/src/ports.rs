@@ -4,6 +4,7 @@
 //! The node implements them over tokio, tonic, consensus and RocksDB; the tests and the simulator
 //! implement them over a virtual clock and an in-memory log. Nothing in this crate reaches around
 //! them. They carry bytes and numbers, never types of another layer.
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,10 +56,21 @@ pub(crate) async fn blocking<T: Send + 'static>(
     result.await.unwrap_or_else(|_| Err(Fatal("a read of the store has ended without a result".to_owned())))
 }
 
-/// The wall clock. Only a new leader reads it, once, to base its stamps on.
+/// The wall clock. Cluster time follows the lower median of the members' (see `clocks`).
 pub trait Clock: Send + Sync + 'static {
     /// Milliseconds since the Unix epoch.
     fn wall_ms(&self) -> u64;
+}
+
+/// What a member's clocks show at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockReading {
+    /// Its wall clock, in milliseconds since the Unix epoch.
+    pub wall_ms: u64,
+    /// Its monotonic clock.
+    pub monotonic: Monotonic,
+    /// The start of the member that the monotonic clock is of.
+    pub incarnation: u64,
 }
 
 /// Whether this member may propose.
@@ -160,6 +172,11 @@ pub trait Replication: Clone + Send + Sync + 'static {
         leader: MemberId,
         sessions: Vec<SessionId>,
     ) -> BoxFuture<'static, Result<Vec<Touched>, Unavailable>>;
+    /// The members with a vote, as far as this member knows; none before a cluster is formed.
+    fn voters(&self) -> BTreeSet<MemberId>;
+    /// Asks another member what its clocks show; its node calls `Member::read_clocks`. May be
+    /// dropped.
+    fn read_clocks(&self, of: MemberId) -> BoxFuture<'static, Result<ClockReading, Unavailable>>;
 }
 
 /// Why the store did not write.

@@ -45,6 +45,7 @@ const SERVICE: Rooms = Rooms {
         &["lead"],
         &["read"],
         &["transcode"],
+        &["clocks"],
         &["availability"],
         &["failure"],
         &["progress"],

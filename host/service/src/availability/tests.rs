@@ -11,6 +11,8 @@ const GOOD: Observed = Observed {
     has_caught_up: true,
     disk_is_full: false,
     apply_waits_for_space: false,
+    wall_clock_is_off: false,
+    clock_runs_wrong: false,
     unconfirmed: Duration::ZERO,
     behind: Duration::ZERO,
 };
@@ -27,9 +29,9 @@ fn follows(observed: Observed) -> Follows {
 
 #[test]
 fn what_follows_from_each_observation() {
-    use Problem::{Behind, DiskFull, NoMajority, Starting, Stopping, Unformed};
+    use Problem::{Behind, ClockRate, DiskFull, NoMajority, Starting, Stopping, Unformed, WallClock};
     let late = UNCONFIRMED_LIMIT;
-    let table: [(Observed, Follows); 11] = [
+    let table: [(Observed, Follows); 13] = [
         (GOOD, ([None, None, None, None], true, None)),
         (
             Observed { is_stopping: true, ..GOOD },
@@ -46,6 +48,8 @@ fn what_follows_from_each_observation() {
             Observed { apply_waits_for_space: true, ..GOOD },
             ([Some(DiskFull), None, None, None], false, Some(DiskFull)),
         ),
+        (Observed { clock_runs_wrong: true, ..GOOD }, ([None, None, None, None], false, Some(ClockRate))),
+        (Observed { wall_clock_is_off: true, ..GOOD }, ([None, None, None, None], true, Some(WallClock))),
         (
             Observed { unconfirmed: late - Duration::from_millis(1), behind: late, ..GOOD },
             ([Some(Behind), Some(Behind), None, Some(Behind)], false, Some(Behind)),
@@ -70,6 +74,14 @@ fn what_follows_from_each_observation() {
     for (observed, expected) in table {
         assert_eq!(follows(observed), expected, "{observed:?}");
     }
+}
+
+#[test]
+fn a_member_with_wrong_clocks_does_its_work_and_packs_what_it_has_until_another_one_leads() {
+    let now = Availability::of(&Observed { clock_runs_wrong: true, wall_clock_is_off: true, ..GOOD });
+    assert_eq!((now.impairment(true), now.packs()), (None, true));
+    let unable = Availability::of(&Observed { is_set_up: false, wall_clock_is_off: true, ..GOOD });
+    assert_eq!((unable.impairment(true), unable.impairment(false)), (Some(Problem::SettingUp), None));
 }
 
 #[test]

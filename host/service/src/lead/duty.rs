@@ -6,7 +6,6 @@
 //! does not spin.
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use synod_machine::{Action, Outcome};
 
 use super::observer::Observer;
 use crate::failure::ProposalResult;
-use crate::ports::{Clock, Monotonic, Runtime};
+use crate::ports::{Monotonic, Runtime};
 use crate::progress::{Alarm, Signal};
 
 /// How long a decision waits for its outcome before it may be made again.
@@ -68,7 +67,7 @@ impl<D> Round<'_, D> {
         self.paused_until.is_some()
     }
 
-    /// Cluster time by the leader's clock. Pauses if this member does not lead any more.
+    /// Cluster time. Pauses if it is not known, or this member does not lead any more.
     pub(crate) fn stamp(&mut self) -> Option<Time> {
         let stamp = (self.stamp)();
         if stamp.is_none() {
@@ -89,12 +88,11 @@ struct Decided<D> {
 }
 
 /// See the module.
-pub(crate) struct LeaderTask<D: Duty, P, R, C> {
+pub(crate) struct LeaderTask<D: Duty, P, R> {
     duty: D,
     observer: Observer,
     proposer: P,
     runtime: R,
-    clock: Arc<C>,
     /// Counts the times that this member took up leading, or gave it up.
     lead: u64,
     decided: FuturesUnordered<BoxFuture<'static, Decided<D::Decision>>>,
@@ -102,16 +100,15 @@ pub(crate) struct LeaderTask<D: Duty, P, R, C> {
     alarm: Alarm,
 }
 
-impl<D: Duty, P: Propose, R: Runtime, C: Clock> LeaderTask<D, P, R, C> {
+impl<D: Duty, P: Propose, R: Runtime> LeaderTask<D, P, R> {
     /// Starts the task, which ends when `observer` is closed.
-    pub(crate) fn start(duty: D, observer: Observer, proposer: P, runtime: &R, clock: Arc<C>) {
+    pub(crate) fn start(duty: D, observer: Observer, proposer: P, runtime: &R) {
         observer.follow(duty.signal().clone());
         let mut task = Self {
             duty,
             observer,
             proposer,
             runtime: runtime.clone(),
-            clock,
             lead: 0,
             decided: FuturesUnordered::new(),
             paused_until: None,
@@ -145,7 +142,7 @@ impl<D: Duty, P: Propose, R: Runtime, C: Clock> LeaderTask<D, P, R, C> {
     }
 
     fn decide(&mut self, term: u64, now: Monotonic) -> Option<Monotonic> {
-        let stamp = || self.observer.stamp(term, now, || self.clock.wall_ms());
+        let stamp = || self.observer.stamp(term, now);
         let paused_until = self.paused_until.filter(|until| *until > now);
         let mut round = Round { now, paused_until, stamp: &stamp, decisions: Vec::new() };
         let wake = self.duty.decide(&mut round);

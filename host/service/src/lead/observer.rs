@@ -14,7 +14,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use synod_abi::Time;
 
-use super::time_base::TimeBase;
+use super::time_base::{LastStamp, TimeBase};
+use crate::clocks::Clocks;
 use crate::ports::{Leadership, Monotonic, Replication, Role, Runtime};
 use crate::progress::{Progress, Signal, lock};
 
@@ -22,7 +23,7 @@ use crate::progress::{Progress, Signal, lock};
 struct State {
     leadership: Leadership,
     applied_term: u64,
-    applied_time: Time,
+    last_stamp: LastStamp,
     time_base: TimeBase,
     closed: bool,
     followers: Vec<Signal>,
@@ -36,9 +37,10 @@ impl State {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
+    clocks: Clocks,
     /// Counts the leaderships seen, and closing.
     changes: Progress,
     signal: Signal,
@@ -54,20 +56,23 @@ impl Observer {
     pub(crate) fn start<R: Runtime, N: Replication>(
         runtime: &R,
         replication: N,
+        clocks: Clocks,
         applied_term: u64,
         applied_time: Time,
     ) -> Self {
         let leadership = replication.leadership();
-        let observer = Self::seeing(leadership, applied_term, applied_time);
+        let observer = Self::seeing(leadership, clocks, applied_term, applied_time);
         let changed = replication.leadership_changed(leadership);
         let mut task = Task { observer: observer.clone(), replication, changed };
         runtime.spawn(async move { poll_fn(|cx| task.poll(cx)).await }.boxed());
         observer
     }
 
-    fn seeing(leadership: Leadership, applied_term: u64, applied_time: Time) -> Self {
-        let state = State { leadership, applied_term, applied_time, ..State::default() };
-        Self(Arc::new(Shared { state: Mutex::new(state), ..Shared::default() }))
+    fn seeing(leadership: Leadership, clocks: Clocks, applied_term: u64, applied_time: Time) -> Self {
+        let last_stamp = LastStamp { time: applied_time, at: clocks.now() };
+        let state = Mutex::new(State { leadership, applied_term, last_stamp, ..State::default() });
+        let (changes, signal) = (Progress::default(), Signal::default());
+        Self(Arc::new(Shared { state, clocks, changes, signal }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -90,14 +95,20 @@ impl Observer {
         self.state().applied_term
     }
 
-    /// Cluster time at `now`, if this member leads `term`.
-    pub(crate) fn stamp(&self, term: u64, now: Monotonic, wall_ms: impl FnOnce() -> u64) -> Option<Time> {
+    /// Cluster time at `now`, if this member leads `term` and knows where to begin. It learns that
+    /// from the other members: [`clocks_changed`](Self::clocks_changed) wakes those who follow.
+    pub(crate) fn stamp(&self, term: u64, now: Monotonic) -> Option<Time> {
         let mut state = self.state();
         if state.leading() != Some(term) {
             return None;
         }
-        let earliest = state.applied_time;
-        Some(state.time_base.stamp(term, earliest, now, wall_ms))
+        let (last, median_ms) = (state.last_stamp, self.0.clocks.median_ms(now));
+        state.time_base.stamp(term, last, now, median_ms)
+    }
+
+    /// More may be known of the members' clocks than before.
+    pub(crate) fn clocks_changed(&self) {
+        self.wake_followers();
     }
 
     /// Raises `signal` whenever [`leadership`](Self::leadership) or [`leading`](Self::leading) may
@@ -122,7 +133,9 @@ impl Observer {
     pub(crate) fn applied(&self, term: u64, time: Time) {
         let first = {
             let mut state = self.state();
-            state.applied_time = state.applied_time.max(time);
+            if time > state.last_stamp.time {
+                state.last_stamp = LastStamp { time, at: self.0.clocks.now() };
+            }
             let first = term > state.applied_term;
             state.applied_term = state.applied_term.max(term);
             first

@@ -1,5 +1,6 @@
-//! The member's own probe, for its [availability](crate::availability): whether a majority confirms
-//! its leader, and whether it has applied what that confirms.
+//! What a member finds out about itself, for its [availability](crate::availability): whether a
+//! majority confirms its leader, whether it has applied what that confirms, whether its clocks are
+//! right.
 //!
 //! A leader without a majority and a follower that is cut off learn it in no other way: nothing is
 //! sent to them that says so.
@@ -9,6 +10,7 @@ use std::time::Duration;
 use futures::future;
 
 use super::{Inner, Member};
+use crate::clocks::Measuring;
 use crate::ports::{Ports, Runtime};
 use crate::read::Probed;
 
@@ -48,9 +50,26 @@ impl<P: Ports> Member<P> {
             if availability.leaves_clients().is_some() {
                 parked.end_all();
             }
-            let is_good = probed == Probed::UpToDate && availability.problem(false).is_none();
+            let is_good = probed == Probed::UpToDate && availability.impairment(false).is_none();
             let pause = runtime.sleep(if is_good { PROBE_EVERY } else { PROBE_AGAIN });
             future::select(pause, pin!(observer.changed(leadership))).await;
+        }
+    }
+
+    /// Measures the clocks of the other members until the member ends.
+    pub async fn keep_clocks(&self) {
+        let Inner { runtime, standing, clocks, observer, touch_server, .. } = &*self.0;
+        let me = observer.leadership().me;
+        let measuring = Measuring { me, clocks, runtime, replication: &touch_server.replication };
+        while !observer.is_closed() {
+            measuring.ask_all(&|| observer.clocks_changed()).await;
+            observer.clocks_changed();
+            let own = clocks.own();
+            standing.note(|observed| {
+                observed.wall_clock_is_off = own.is_off();
+                observed.clock_runs_wrong = own.runs_wrong;
+            });
+            measuring.pause().await;
         }
     }
 }

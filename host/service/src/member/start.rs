@@ -7,6 +7,7 @@ use synod_machine::Fatal;
 use super::{Inner, Member};
 use crate::apply::{Executor, Listeners};
 use crate::availability::Standing;
+use crate::clocks::Clocks;
 use crate::lead::{LeaderTask, Observer, RetentionDuty};
 use crate::ports::{Ports, Replica, Runtime, Store};
 use crate::progress::Progress;
@@ -67,13 +68,14 @@ impl<P: Ports> Member<P> {
         let MemberParts { runtime, clock, replication, store, replica, .. } = parts;
         let MemberParts { queries, preparer, encode_event, .. } = parts;
         let applied_time = replica.head().time;
-        let observer = Observer::start(&runtime, replication.clone(), applied_term, applied_time);
+        let clocks = Clocks::new((member, incarnation), runtime.clone(), clock);
+        let observer =
+            Observer::start(&runtime, replication.clone(), clocks.clone(), applied_term, applied_time);
         let standing = Standing::new();
         let proposer = Proposer::start(
             (member, incarnation),
             limits,
             &runtime,
-            clock.clone(),
             replication.clone(),
             (observer.clone(), standing.clone()),
         );
@@ -92,9 +94,9 @@ impl<P: Ports> Member<P> {
         let reader = Reader::new(runtime.clone(), replication.clone(), applied.clone(), standing.clone());
         watches.start(runtime.clone(), reader.clone());
         let ends = SessionDuty::new(sessions.clone());
-        LeaderTask::start(ends, observer.clone(), proposer.clone(), &runtime, clock.clone());
+        LeaderTask::start(ends, observer.clone(), proposer.clone(), &runtime);
         let compactions = RetentionDuty::new(retention, store.clone(), runtime.clone());
-        LeaderTask::start(compactions, observer.clone(), proposer.clone(), &runtime, clock);
+        LeaderTask::start(compactions, observer.clone(), proposer.clone(), &runtime);
         let touch_server = TouchServer {
             sessions: sessions.clone(),
             proposer: proposer.clone(),
@@ -112,6 +114,7 @@ impl<P: Ports> Member<P> {
         let inner = Inner {
             runtime,
             standing,
+            clocks,
             observer,
             store,
             queries,

@@ -2,6 +2,7 @@
 //! sessions, and what callers are told.
 mod availability;
 mod callers;
+mod clocks;
 mod expiry;
 mod leases;
 mod parked;

@@ -19,7 +19,7 @@ use super::proposer::Shared;
 use super::waiters::Answers;
 use crate::availability::Standing;
 use crate::lead::{Observer, REFUSED_PAUSE};
-use crate::ports::{Clock, ForwardLink, Monotonic, ProposeError, Replication, Role, Runtime, Unavailable};
+use crate::ports::{ForwardLink, Monotonic, ProposeError, Replication, Role, Runtime, Unavailable};
 
 /// How long a follower waits after a link to the leader failed.
 const LINK_PAUSE: Duration = Duration::from_millis(25);
@@ -37,11 +37,10 @@ enum LinkStage {
 }
 
 /// See the module.
-pub(super) struct Driver<R, C, N> {
+pub(super) struct Driver<R, N> {
     shared: Arc<Shared>,
     origin: Origin,
     runtime: R,
-    clock: Arc<C>,
     observer: Observer,
     standing: Standing,
     replication: N,
@@ -57,13 +56,12 @@ enum Step {
     Wait,
 }
 
-impl<R: Runtime, C: Clock, N: Replication> Driver<R, C, N> {
+impl<R: Runtime, N: Replication> Driver<R, N> {
     /// Starts the task, which ends when the proposer is closed.
     pub(super) fn start(
         shared: Arc<Shared>,
         origin: Origin,
         runtime: &R,
-        clock: Arc<C>,
         replication: N,
         (observer, standing): (Observer, Standing),
     ) {
@@ -73,7 +71,6 @@ impl<R: Runtime, C: Clock, N: Replication> Driver<R, C, N> {
             shared,
             origin,
             runtime: runtime.clone(),
-            clock,
             observer,
             standing,
             replication,
@@ -126,7 +123,7 @@ impl<R: Runtime, C: Clock, N: Replication> Driver<R, C, N> {
         self.paused_until = None;
         let mut step = Step::Wait;
         loop {
-            let stamp = |term| self.observer.stamp(term, now, || self.clock.wall_ms());
+            let stamp = |term| self.observer.stamp(term, now);
             let entry = self.shared.ledger().next_entry(stamp);
             let Some(entry) = entry else { return step };
             let (id, proposed) = (entry.id, self.replication.propose(entry.term, entry.bytes));

@@ -20,7 +20,7 @@ use super::packing::Packed;
 use crate::availability::Standing;
 use crate::failure::{ProposalError, ProposalResult};
 use crate::lead::{Observer, Propose};
-use crate::ports::{Clock, Monotonic, Replication, Runtime};
+use crate::ports::{Monotonic, Replication, Runtime};
 use crate::progress::{Signal, lock};
 
 /// What the proposer's task, its callers and the apply thread share.
@@ -48,11 +48,10 @@ pub struct Proposer {
 
 impl Proposer {
     /// Starts the proposer of `member`; `incarnation` is another one for each start of it.
-    pub(crate) fn start<R: Runtime, C: Clock, N: Replication>(
+    pub(crate) fn start<R: Runtime, N: Replication>(
         (member, incarnation): (MemberId, u64),
         limits: ProposerLimits,
         runtime: &R,
-        clock: Arc<C>,
         replication: N,
         (observer, standing): (Observer, Standing),
     ) -> Self {
@@ -61,7 +60,7 @@ impl Proposer {
         ledger.observe(observer.leadership()).send();
         let shared = Arc::new(Shared { ledger: Mutex::new(ledger), signal: Signal::default() });
         let sources = (observer.clone(), standing.clone());
-        Driver::start(shared.clone(), origin, runtime, clock, replication, sources);
+        Driver::start(shared.clone(), origin, runtime, replication, sources);
         Self { shared, observer, standing, origin, sequence: Arc::new(AtomicU64::new(0)) }
     }
 

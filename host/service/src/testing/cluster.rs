@@ -105,6 +105,7 @@ impl Cluster {
         };
         let begin = || Member::start_with(parts, self.watch_limits).expect("a good state");
         let (member, executor) = where_blocking_is_allowed(begin);
+        member.clocks().set_voters([MemberId(number)].into());
         lock(&self.log).members.insert(MemberId(number), (member.clone(), sim.clone()));
         Node { member, store, preparer, vm, sim, executor, applied, held: false, start }
     }
@@ -133,7 +134,8 @@ impl Cluster {
         Self::new_with(members, ProposerLimits::default(), watch_limits).formed()
     }
 
-    fn formed(self) -> Self {
+    /// The same members, formed: member 1 leads, with the space `counter`.
+    pub(crate) fn formed(self) -> Self {
         let mut cluster = self;
         cluster.elect(1);
         let member = cluster.member(1);

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -32,11 +32,31 @@ struct Task {
     process: Arc<Process>,
 }
 
-/// What can be stopped at once; woken tasks of it wait here.
-#[derive(Default)]
+/// What can be stopped at once; woken tasks of it wait here. It has clocks of its own.
 struct Process {
     stopped: AtomicBool,
     waiting: Mutex<Vec<Arc<Task>>>,
+    /// How far its wall clock is ahead.
+    wall_offset_ms: AtomicI64,
+    /// The rate of its monotonic clock; of 100 a right one.
+    speed_percent: AtomicU64,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            stopped: AtomicBool::new(false),
+            waiting: Mutex::default(),
+            wall_offset_ms: AtomicI64::new(0),
+            speed_percent: AtomicU64::new(100),
+        }
+    }
+}
+
+impl Process {
+    fn speed(&self) -> u32 {
+        u32::try_from(self.speed_percent.load(Ordering::Relaxed)).expect("a speed")
+    }
 }
 
 impl ArcWake for Task {
@@ -96,11 +116,12 @@ impl Runtime for Sim {
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         let mut timers = lock(&self.timers);
         timers.next += 1;
-        let (at, id) = (timers.now + duration, timers.next);
+        let really = duration * 100 / self.process.speed();
+        let (at, id) = (timers.now + really, timers.next);
         Sleep { timers: self.timers.clone(), at, id }.boxed()
     }
     fn now(&self) -> Monotonic {
-        Monotonic(lock(&self.timers).now)
+        Monotonic(lock(&self.timers).now * self.process.speed() / 100)
     }
     fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) {
         where_blocking_is_allowed(work);
@@ -127,7 +148,8 @@ pub(crate) fn assert_blocking_is_allowed() {
 
 impl Clock for Sim {
     fn wall_ms(&self) -> u64 {
-        WALL_MS + lock(&self.timers).now.as_millis() as u64
+        let right = WALL_MS + lock(&self.timers).now.as_millis() as u64;
+        right.saturating_add_signed(self.process.wall_offset_ms.load(Ordering::Relaxed))
     }
 }
 
@@ -135,6 +157,17 @@ impl Sim {
     /// Another process in the same world.
     pub(crate) fn process(&self) -> Self {
         Self { process: Arc::default(), ..self.clone() }
+    }
+
+    /// Sets the wall clock of this process so far ahead of the right time.
+    pub(crate) fn set_wall_clock(&self, ahead_ms: i64) {
+        self.process.wall_offset_ms.store(ahead_ms, Ordering::Relaxed);
+    }
+
+    /// Lets the monotonic clock of this process run at another rate. To be called before its tasks
+    /// have begun to wait for it.
+    pub(crate) fn set_speed(&self, percent: u64) {
+        self.process.speed_percent.store(percent, Ordering::Relaxed);
     }
 
     /// Stops the tasks of this process, or lets them go on.

@@ -7,7 +7,7 @@ use crate::cli::io::cluster::Global;
 use crate::cli::io::fail::{Exit, Failed};
 use crate::cli::io::output;
 use crate::cli::io::table::table;
-use crate::cli::values::units::{bytes, hex, short_hex};
+use crate::cli::values::units::{bytes, hex, offset, short_hex};
 
 /// Flags of `synod status`.
 #[derive(Args, Clone, Debug)]
@@ -91,6 +91,7 @@ fn text(status: &StatusReply) -> String {
             number(member.committed_index),
             short_hex(&member.chain_digest),
             short_hex(&member.state_digest),
+            member.clock_offset_ms.map(offset).unwrap_or_default(),
             member.client_address.clone(),
             member.problem.clone(),
         ]
@@ -104,6 +105,7 @@ fn text(status: &StatusReply) -> String {
         "COMMITTED>",
         "CHAIN",
         "STATE",
+        "CLOCK>",
         "CLIENTS",
         "PROBLEM",
     ];
@@ -191,6 +193,7 @@ fn member_json(member: &MemberStatus) -> Value {
         "commands_applied": member.commands_applied,
         "uptime_ms": member.uptime_ms,
         "watches": member.watches,
+        "clock_offset_ms": member.clock_offset_ms,
     });
     with_counts(json, &member.counts.unwrap_or_default())
 }

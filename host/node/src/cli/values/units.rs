@@ -72,6 +72,14 @@ pub(crate) fn in_seconds(ms: u64) -> String {
     }
 }
 
+/// How far a clock is ahead, or behind: `+12 ms`, `-90 s`, `+2 d`.
+pub(crate) fn offset(ms: i64) -> String {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms")];
+    let is_enough = |(length, _): &(i64, &str)| ms.unsigned_abs() >= 2 * length.unsigned_abs();
+    let (length, unit) = units.into_iter().find(is_enough).unwrap_or((1, "ms"));
+    format!("{:+} {unit}", ms / length)
+}
+
 /// A number of bytes: `2.0 KiB`.
 #[allow(clippy::cast_precision_loss, reason = "a size for people")]
 pub(crate) fn bytes(count: u64) -> String {

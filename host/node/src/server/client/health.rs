@@ -1,4 +1,4 @@
-//! `grpc.health.v1`: serving while nothing is wrong with the member.
+//! `grpc.health.v1`: serving while the member can do its work.
 use std::time::Duration;
 
 use tonic_health::ServingStatus;
@@ -16,7 +16,7 @@ pub(super) async fn report(front: Front, health: HealthReporter, services: &'sta
     loop {
         let availability = standing.get();
         let leads = front.raft.term_state().established_term().is_some();
-        let status = match availability.problem(leads) {
+        let status = match availability.impairment(leads) {
             None => ServingStatus::Serving,
             Some(_) => ServingStatus::NotServing,
         };

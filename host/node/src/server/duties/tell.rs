@@ -34,7 +34,7 @@ pub(crate) async fn tell(member: NodeMember, roster: Arc<Roster>) {
             present = problem.map(Told::begin);
         }
         if let Some(told) = &mut present {
-            told.again();
+            told.again(&member);
         }
         let changed = member.standing().changed(availability);
         let _waited = tokio::time::timeout(EVERY, changed).await;
@@ -69,18 +69,16 @@ impl Told {
     }
 
     /// Logs the problem if that is due.
-    fn again(&mut self) {
-        let is_usual = match self.problem {
-            Problem::Unformed | Problem::Starting | Problem::SettingUp => true,
-            Problem::Stopping | Problem::NoMajority | Problem::Behind | Problem::DiskFull => false,
-        };
+    fn again(&mut self, member: &NodeMember) {
+        let is_usual = matches!(self.problem, Problem::Unformed | Problem::Starting | Problem::SettingUp);
         let is_due = match self.logged {
             None => !is_usual || self.since.elapsed() >= AGAIN,
             Some(at) => at.elapsed() >= AGAIN,
         };
         if is_due && self.problem != Problem::Stopping {
             self.logged = Some(Instant::now());
-            tracing::warn!(seconds = self.since.elapsed().as_secs(), "this member: {}", self.problem);
+            let problem = member.describe(self.problem);
+            tracing::warn!(seconds = self.since.elapsed().as_secs(), "this member: {problem}");
         }
     }
 

@@ -14,12 +14,12 @@ use futures::{Stream, StreamExt};
 use synod_abi::{MemberId, ModuleHash, SessionId};
 use synod_api::peer::peer_client::PeerClient;
 use synod_api::peer::{
-    Frame, HelloReply, HelloRequest, MemberStatusRequest, PrepareChunk, PromiseRequest, ReadIndexRequest,
-    ReplaceReply, ReplaceRequest, TouchRequest,
+    ClocksReply, ClocksRequest, Frame, HelloReply, HelloRequest, MemberStatusRequest, PrepareChunk,
+    PromiseRequest, ReadIndexRequest, ReplaceReply, ReplaceRequest, TouchRequest,
 };
 use synod_api::v1::MemberStatus;
 use synod_consensus::{FRAME_BYTES, PeerError};
-use synod_service::ports::{ForwardLink, Touched, Unavailable};
+use synod_service::ports::{ClockReading, ForwardLink, Monotonic, Touched, Unavailable};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
@@ -154,6 +154,17 @@ impl Peers {
             })? = Touched::Unsettled;
         }
         Ok(answers)
+    }
+
+    /// Asks a member what its clocks show.
+    pub(crate) async fn clocks(&self, of: MemberId) -> Result<ClockReading, Unavailable> {
+        let request = within(ASK_TIMEOUT, ClocksRequest { route: Some(self.identity.route(of)) });
+        let mut way = self.member(of)?;
+        let reply = way.client.clocks(request).await;
+        let ClocksReply { wall_ms, monotonic_us, incarnation } =
+            way.noted(reply).map_err(unavailable)?.into_inner();
+        let monotonic = Monotonic(Duration::from_micros(monotonic_us));
+        Ok(ClockReading { wall_ms, monotonic, incarnation })
     }
 
     /// Opens a link for commands to the leader.

@@ -9,13 +9,13 @@ use futures::{Stream, StreamExt};
 use synod_abi::{MemberId, ModuleHash, SessionId, limits};
 use synod_api::peer::peer_server::Peer;
 use synod_api::peer::{
-    Frame, HelloReply, HelloRequest, MemberStatusReply, MemberStatusRequest, PrepareChunk, PrepareReply,
-    PromiseReply, PromiseRequest, ReadIndexReply, ReadIndexRequest, ReplaceReply, ReplaceRequest, Route,
-    TouchReply, TouchRequest,
+    ClocksReply, ClocksRequest, Frame, HelloReply, HelloRequest, MemberStatusReply, MemberStatusRequest,
+    PrepareChunk, PrepareReply, PromiseReply, PromiseRequest, ReadIndexReply, ReadIndexRequest, ReplaceReply,
+    ReplaceRequest, Route, TouchReply, TouchRequest,
 };
 use synod_consensus::{ReadIndexError, ServeError};
 use synod_service::TOUCHES_PER_BUNDLE;
-use synod_service::ports::{ForwardLink, Touched};
+use synod_service::ports::{ClockReading, ForwardLink, Touched};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::hello::Greeter;
@@ -221,6 +221,13 @@ impl Peer for PeerService {
             }
         }
         Ok(Response::new(reply))
+    }
+
+    async fn clocks(&self, request: Request<ClocksRequest>) -> Result<Response<ClocksReply>, Status> {
+        self.check(request.get_ref().route.as_ref())?;
+        let ClockReading { wall_ms, monotonic, incarnation } = self.member.read_clocks();
+        let monotonic_us = u64::try_from(monotonic.0.as_micros()).unwrap_or(u64::MAX);
+        Ok(Response::new(ClocksReply { wall_ms, monotonic_us, incarnation }))
     }
 
     async fn prepare(

@@ -56,7 +56,7 @@ impl Reporter {
             peer_address: self.roster.own().peer.clone(),
             role: role(&health, self.raft.is_running(), term.role, is_joining).into(),
             reachable: true,
-            problem: problem(&health, availability.problem(leads)),
+            problem: self.problem(&health, availability.problem(leads)),
             term: term.term,
             leader_id: self.leader_id(),
             revision: self.member.applied().revision.get(),
@@ -76,6 +76,16 @@ impl Reporter {
             counts: Some(to_proto(&member.head.counts)),
             watches: member.watches,
             may_lead: availability.may_lead(),
+            clock_offset_ms: self.member.own_clocks().offset_ms,
+        }
+    }
+
+    fn problem(&self, health: &Health, problem: Option<Problem>) -> String {
+        match health {
+            Health::Failed(error) => error.to_string(),
+            Health::Ready | Health::Full => {
+                problem.map(|problem| self.member.describe(problem)).unwrap_or_default()
+            }
         }
     }
 
@@ -136,13 +146,6 @@ fn role(health: &Health, running: bool, role: RaftRole, is_joining: bool) -> Rol
         RaftRole::Follower => Role::Follower,
         RaftRole::Candidate => Role::Candidate,
         RaftRole::Leader { .. } => Role::Leader,
-    }
-}
-
-fn problem(health: &Health, problem: Option<Problem>) -> String {
-    match health {
-        Health::Failed(error) => error.to_string(),
-        Health::Ready | Health::Full => problem.map(|problem| problem.to_string()).unwrap_or_default(),
     }
 }
 

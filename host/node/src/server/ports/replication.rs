@@ -1,10 +1,14 @@
 //! The log for the service crate: the consensus of this member, and the connection to the leader.
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use synod_abi::{MemberId, SessionId};
 use synod_consensus::{ProposalOutcome, Raft, Refusal, TokioRuntime};
-use synod_service::ports::{ForwardLink, Leadership, ProposeError, Replication, Role, Touched, Unavailable};
+use synod_service::ports::{
+    ClockReading, ForwardLink, Leadership, ProposeError, Replication, Role, Touched, Unavailable,
+};
 use tokio::sync::watch;
 use tokio::task::unconstrained;
 
@@ -136,5 +140,14 @@ impl Replication for RaftReplication {
     ) -> BoxFuture<'static, Result<Vec<Touched>, Unavailable>> {
         let peers = self.peers.clone();
         async move { peers.touch(leader, &sessions).await }.boxed()
+    }
+
+    fn voters(&self) -> BTreeSet<MemberId> {
+        self.bound().map(|raft| raft.status().voters.into_keys().collect()).unwrap_or_default()
+    }
+
+    fn read_clocks(&self, of: MemberId) -> BoxFuture<'static, Result<ClockReading, Unavailable>> {
+        let peers = self.peers.clone();
+        async move { peers.clocks(of).await }.boxed()
     }
 }

@@ -151,13 +151,13 @@ impl Leader {
 }
 
 impl Ledger {
-    /// The next entry to propose, if this member leads and may, has applied its term's first entry,
-    /// and has not enough in flight. If it may not lead, what waits here, forwarded commands too,
-    /// waits for another leader. `stamp` is the time of an entry of a term; none if
-    /// it has ended.
+    /// The next entry to propose, if this member leads and can, has applied its term's first entry,
+    /// and has not enough in flight. If it cannot, what waits here, forwarded commands too, waits
+    /// for another leader. `stamp` is the time of an entry of a term; none if it has ended, or time
+    /// is not known yet.
     pub(crate) fn next_entry(&mut self, stamp: impl FnOnce(u64) -> Option<Time>) -> Option<ReadyEntry> {
         let term = self.leading_term()?;
-        if !self.availability.may_lead() {
+        if !self.availability.packs() {
             return None;
         }
         let fuel_room = self.leader.fuel_room(self.limits.entries_in_flight)?;

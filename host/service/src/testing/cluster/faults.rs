@@ -2,14 +2,26 @@
 //! that break.
 use std::task::Waker;
 
+use futures::FutureExt;
 use synod_abi::MemberId;
 
 use super::Cluster;
 use super::log::{GateState, known};
+use crate::ports::Runtime;
 use crate::progress::lock;
 use crate::testing::sim::where_blocking_is_allowed;
 
 impl Cluster {
+    /// The members measure one another's clocks from now on. Before, each believes its own alone.
+    pub(crate) fn measure_clocks(&mut self) {
+        for node in &self.nodes {
+            let member = node.member.clone();
+            node.member.clocks().set_voters(Default::default());
+            node.sim.spawn(async move { member.keep_clocks().await }.boxed());
+        }
+        self.run();
+    }
+
     /// `number` applies nothing while it is held.
     pub(crate) fn hold_apply(&mut self, number: u64, held: bool) {
         self.nodes[number as usize - 1].held = held;

@@ -1,5 +1,5 @@
 //! A log in memory, with one leader at most: what it answers, and what its links carry.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -13,7 +13,9 @@ use synod_abi::{MemberId, SessionId};
 
 use super::ports::TestPorts;
 use crate::Member;
-use crate::ports::{ForwardLink, Leadership, ProposeError, Replication, Role, Runtime, Touched, Unavailable};
+use crate::ports::{
+    ClockReading, ForwardLink, Leadership, ProposeError, Replication, Role, Runtime, Touched, Unavailable,
+};
 use crate::progress::lock;
 use crate::testing::sim::Sim;
 
@@ -182,6 +184,20 @@ impl Replication for TestLog {
         drop(log);
         let answer = sim.start(async move { member.serve_touches(sessions).await });
         async move { answer.await.unwrap_or_else(|_| Err(Unavailable("the member is gone".into()))) }.boxed()
+    }
+
+    fn voters(&self) -> BTreeSet<MemberId> {
+        lock(&self.log).members.keys().copied().collect()
+    }
+
+    fn read_clocks(&self, of: MemberId) -> BoxFuture<'static, Result<ClockReading, Unavailable>> {
+        let log = lock(&self.log);
+        let Some((member, sim)) = log.members.get(&of).cloned().filter(|_| log.connects(self.me, of)) else {
+            return futures::future::pending().boxed();
+        };
+        drop(log);
+        let answer = sim.start(async move { member.read_clocks() });
+        async move { answer.await.map_err(|_| Unavailable("the member is gone".into())) }.boxed()
     }
 }
 

@@ -56,3 +56,12 @@ fn hashes_are_shown_whole_to_programs_and_short_to_people() {
     assert_eq!(short_hex(&[0xab; 32]), "abababababab");
     assert_eq!(short_hex(&[]), "-");
 }
+
+#[test]
+fn offsets_of_clocks_have_the_unit_that_fits() {
+    let table = [(0, "+0 ms"), (-1_999, "-1999 ms"), (90_000, "+90 s"), (2 * 86_400_000, "+2 d")];
+    for (ms, text) in table {
+        assert_eq!(offset(ms), text);
+    }
+    assert_eq!(offset(i64::MIN), "-106751991167 d");
+}
