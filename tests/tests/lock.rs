@@ -18,6 +18,18 @@ fn holder(cluster: &Cluster, flags: &[&str], script: &str) -> Running {
 const HOLD: &str = "echo $SYNOD_TOKEN; exec sleep 1000";
 const PASS: &str = "echo $SYNOD_TOKEN";
 
+/// What `synod who` says of a name: who holds with which token, and who waits.
+async fn who(cluster: &Cluster, name: &str) -> Vec<(String, String)> {
+    let mut asked = Running::start(cluster, &["who", name]);
+    let mut told = Vec::new();
+    while let Some(line) = asked.next_line().await {
+        let mut words = line.split_whitespace().skip_while(|word| *word != "holds" && *word != "waits");
+        told.extend(words.next().zip(words.next()).map(|(does, token)| (does.to_owned(), token.to_owned())));
+    }
+    assert!(asked.ended().await.success());
+    told
+}
+
 async fn sessions(cluster: &Cluster) -> u64 {
     cluster.status(0).await.expect("the member serves").counts.expect("its counts").sessions
 }
@@ -32,6 +44,9 @@ async fn the_lock_of_a_killed_holder_passes_on_with_a_larger_token_once_its_sess
         (cluster.status(0).await?.counts?.waiting == 1).then_some(())
     })
     .await;
+    let told = [("holds".to_owned(), token.to_string()), ("waits".to_owned(), "-".to_owned())];
+    assert_eq!(who(&cluster, "db").await, told);
+    assert!(who(&cluster, "another").await.is_empty());
     let killed = Instant::now();
     first.kill();
     let next = second.token().await;

@@ -67,6 +67,21 @@ pub struct Candidate {
     pub ticket: Ticket<Leadership>,
 }
 
+/// What one call holds or waits for.
+#[data]
+pub struct Claimed {
+    /// The election.
+    pub name: String,
+    /// Whose it is.
+    pub session: SessionId,
+    /// The candidate.
+    pub owner: String,
+    /// Since when.
+    pub since: Time,
+    /// With which token it is held; absent while the call waits.
+    pub token: Option<Token>,
+}
+
 /// The call by which a candidate leads or waits.
 #[data]
 struct Campaign {
@@ -317,6 +332,33 @@ impl Election {
         self.leaders.range(cx, (from, Bound::Unbounded)).at_most(limit).take(limit).collect()
     }
 
+    /// Who leads the election `name` and waits to, first to last, or what `session` leads and waits
+    /// for; both say what of the election is the session's. At most 500 that wait are told.
+    #[query]
+    fn who(&self, cx: &QueryCtx, name: Option<String>, session: Option<SessionId>) -> Vec<Claimed> {
+        let mut claimed = match (&name, session) {
+            (Some(election), _) => self.claimed_of(cx, election),
+            (None, Some(session)) => self.claimed_by(cx, session),
+            (None, None) => Vec::new(),
+        };
+        claimed.retain(|claimed| session.is_none_or(|session| claimed.session == session));
+        claimed
+    }
+
+    fn claimed_of(&self, cx: &QueryCtx, election: &str) -> Vec<Claimed> {
+        let leader = self.leaders.get(cx, election).map(|leader| led_by(election, leader));
+        let line = self.lines.page(cx, election, None, PAGE_ROWS as usize);
+        leader.into_iter().chain(line.into_iter().map(|waiting| waited_for(election, waiting))).collect()
+    }
+
+    fn claimed_by(&self, cx: &QueryCtx, session: SessionId) -> Vec<Claimed> {
+        let claimed = |(ticket, Candidacy { election, .. })| match self.leaders.get(cx, &election) {
+            Some(leader) if leader.ticket == ticket => Some(led_by(&election, leader)),
+            _ => self.lines.get(cx, &election, ticket).map(|waiting| waited_for(&election, waiting)),
+        };
+        self.claims.of(cx, session).into_iter().filter_map(claimed).collect()
+    }
+
     /// The leader with this token, if it is the caller's.
     fn led_by_caller(&self, cx: &QueryCtx, election: &str, token: Token) -> Result<Leader, ElectionError> {
         let session = cx.session().ok_or(ElectionError::NoSession)?;
@@ -409,6 +451,15 @@ fn check_value(value: &Blob) -> Result<(), ElectionError> {
         ElectionError::ValueTooLong { bytes: value.len() as u64, limit: VALUE_BYTES as u64 }
     );
     Ok(())
+}
+
+fn led_by(election: &str, Leader { candidate, token, since, session, .. }: Leader) -> Claimed {
+    Claimed { name: election.to_owned(), session, owner: candidate, since, token: Some(token) }
+}
+
+fn waited_for(election: &str, Waiting { since, data, .. }: Waiting<Leadership, Running>) -> Claimed {
+    let Running { candidate, session, .. } = data;
+    Claimed { name: election.to_owned(), session, owner: candidate, since, token: None }
 }
 
 fn page(limit: Option<u32>) -> usize {

@@ -80,6 +80,21 @@ pub struct Waiter {
     pub ticket: Ticket<Held>,
 }
 
+/// What one call holds or waits for.
+#[data]
+pub struct Claimed {
+    /// The lock.
+    pub name: String,
+    /// Whose it is.
+    pub session: SessionId,
+    /// Who in the session.
+    pub owner: String,
+    /// Since when.
+    pub since: Time,
+    /// With which token it is held; absent while the call waits.
+    pub token: Option<Token>,
+}
+
 /// What became of the lock that is the event's topic. One that is handed on is released first, in
 /// the same revision.
 #[data]
@@ -223,6 +238,35 @@ impl Lock {
         self.holders.range(cx, (from, Bound::Unbounded)).at_most(limit).take(limit).collect()
     }
 
+    /// Who holds the lock `name` and waits for it, first to last, or what `session` holds and waits
+    /// for; both say what of the lock is the session's. At most 500 that wait are told.
+    #[query]
+    fn who(&self, cx: &QueryCtx, name: Option<String>, session: Option<SessionId>) -> Vec<Claimed> {
+        let mut claimed = match (&name, session) {
+            (Some(name), _) => self.claimed_of(cx, name),
+            (None, Some(session)) => self.claimed_by(cx, session),
+            (None, None) => Vec::new(),
+        };
+        claimed.retain(|claimed| session.is_none_or(|session| claimed.session == session));
+        claimed
+    }
+
+    fn claimed_of(&self, cx: &QueryCtx, name: &str) -> Vec<Claimed> {
+        let holder = self.holders.get(cx, name).map(|holder| held_by(name, holder));
+        let line = self.lines.page(cx, name, None, PAGE_ROWS as usize);
+        holder.into_iter().chain(line.into_iter().map(|waiting| waited_for(name, waiting))).collect()
+    }
+
+    /// A lock that the session holds by several calls is told once.
+    fn claimed_by(&self, cx: &QueryCtx, session: SessionId) -> Vec<Claimed> {
+        let claimed = |(ticket, name): (TicketId, String)| match self.holders.get(cx, &name) {
+            Some(holder) if holder.tickets.first() == Some(&ticket) => Some(held_by(&name, holder)),
+            Some(holder) if holder.tickets.contains(&ticket) => None,
+            _ => self.lines.get(cx, &name, ticket).map(|waiting| waited_for(&name, waiting)),
+        };
+        self.claims.of(cx, session).into_iter().filter_map(claimed).collect()
+    }
+
     /// Who calls, if it and the lock have good names.
     fn claimant(&self, cx: &QueryCtx, name: &str, owner: Option<String>) -> Result<Owner, LockError> {
         let owner =
@@ -281,6 +325,14 @@ impl Lock {
             None => self.holders.delete(cx, name),
         }
     }
+}
+
+fn held_by(name: &str, Holder { owner, token, since, .. }: Holder) -> Claimed {
+    Claimed { name: name.to_owned(), session: owner.session, owner: owner.name, since, token: Some(token) }
+}
+
+fn waited_for(name: &str, Waiting { since, data: owner, .. }: Waiting<Held, Owner>) -> Claimed {
+    Claimed { name: name.to_owned(), session: owner.session, owner: owner.name, since, token: None }
 }
 
 fn page(limit: Option<u32>) -> usize {

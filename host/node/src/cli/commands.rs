@@ -16,6 +16,7 @@ mod space;
 mod status;
 mod target;
 mod watch;
+mod who;
 
 use std::process::ExitCode;
 
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     /// Runs a query of a space: `synod query counter get --key a`.
     #[command(after_help = target::AFTER_HELP)]
     Query(query::QueryArgs),
+    /// Shows who holds and waits for a name, or what a session holds and waits for: `synod who db`.
+    Who(who::WhoArgs),
     /// Shows the members: role, leader, revision, applied entries, digests.
     Status(status::StatusArgs),
     /// Measures a running cluster: calls per second, latencies, fsyncs per second, calls per entry.
@@ -83,6 +86,7 @@ impl Command {
             Self::Watch(args) => watch::run(args, global).await,
             Self::Call(args) => call::run(args, global).await,
             Self::Query(args) => query::run(args, global).await,
+            Self::Who(args) => who::run(args, global).await,
             Self::Status(args) => status::run(args, global).await,
             Self::Bench(args) => bench::run(args, global).await,
         };

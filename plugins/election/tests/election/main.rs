@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use synod_election::{
-    Election, ElectionError, ElectionEvent, Leadership, NAME_BYTES, SESSION_CANDIDATES, VALUE_BYTES,
+    Claimed, Election, ElectionError, ElectionEvent, Leadership, NAME_BYTES, SESSION_CANDIDATES, VALUE_BYTES,
 };
 use synod_sdk::abi::limits;
 use synod_sdk::prelude::*;
@@ -265,4 +265,25 @@ fn a_session_has_so_many_candidates_and_all_of_them_end_with_it_in_one_command()
     other.client().campaign("one more", "a", "").unwrap();
     other.close();
     assert_eq!((host.rows("election"), host.head().counts.requests), (0, 0));
+}
+
+#[test]
+fn who_tells_the_leader_and_the_line_of_an_election_and_what_a_session_has() {
+    let host = TestHost::of::<Election>();
+    let (one, two) = (host.open_session(), host.open_session());
+    let token = one.client().campaign("db", "a", "1").unwrap().token;
+    let caller = two.async_client();
+    let waiting = host.start(caller.campaign("db", "b", "2"));
+    let claimed = |session, owner: &str, token| Claimed {
+        name: "db".into(),
+        session,
+        owner: owner.into(),
+        since: host.now(),
+        token,
+    };
+    let (leads, waits) = (claimed(one.id(), "a", Some(token)), claimed(two.id(), "b", None));
+    let who = |name: Option<&str>, session| host.client().who(name.map(str::to_owned), session).unwrap();
+    assert_eq!(who(Some("db"), None), [leads.clone(), waits.clone()]);
+    assert_eq!((who(None, Some(one.id())), who(None, Some(two.id()))), (vec![leads], vec![waits]));
+    assert!(waiting.is_waiting());
 }

@@ -1,7 +1,7 @@
 //! The lock as its callers see it; its events and a model of it have files of their own.
 use std::collections::VecDeque;
 
-use synod_lock::{Held, Lock, LockError, LockEvent, NAME_BYTES, Owner, Release, SESSION_CLAIMS};
+use synod_lock::{Claimed, Held, Lock, LockError, LockEvent, NAME_BYTES, Owner, Release, SESSION_CLAIMS};
 use synod_sdk::abi::limits;
 use synod_sdk::prelude::*;
 use synod_test::{Cancelled, Started, TestHost, TestSession};
@@ -258,4 +258,39 @@ fn names_and_claims_have_limits_and_all_of_them_end_with_their_session() {
 
 fn others_limit(session: &TestSession<'_, Lock>) -> LockError {
     session.client().acquire("one more", None).rejection()
+}
+
+#[test]
+fn who_tells_holders_and_waiters_of_a_lock_and_what_a_session_has() {
+    let host = TestHost::of::<Lock>();
+    let (one, two) = (host.open_session(), host.open_session());
+    let token = one.client().acquire("db", None).unwrap().token;
+    one.client().acquire("db", None).unwrap();
+    let since = host.now();
+    host.advance_ms(5);
+    let caller = two.async_client();
+    let waiting = host.start(caller.acquire("db", Some("thread".into())));
+    let other = two.client().acquire("log", None).unwrap().token;
+    let holds = |name: &str, session, token, since| Claimed {
+        name: name.into(),
+        session,
+        owner: String::new(),
+        since,
+        token: Some(token),
+    };
+    let waits = Claimed {
+        name: "db".into(),
+        session: two.id(),
+        owner: "thread".into(),
+        since: host.now(),
+        token: None,
+    };
+    let held = holds("db", one.id(), token, since);
+    let who = |name: Option<&str>, session| host.client().who(name.map(str::to_owned), session).unwrap();
+    assert_eq!(who(Some("db"), None), [held.clone(), waits.clone()]);
+    assert_eq!(who(None, Some(one.id())), [held]);
+    assert_eq!(who(None, Some(two.id())), [waits.clone(), holds("log", two.id(), other, host.now())]);
+    assert_eq!(who(Some("db"), Some(two.id())), [waits]);
+    assert_eq!((who(Some("none"), None), who(None, None)), (Vec::new(), Vec::new()));
+    assert!(waiting.is_waiting());
 }
