@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use synod_api::v1::{MemberStatus, Role};
-use synod_client::core::Policy;
+use synod_client::core::{Backoff, Policy};
 use synod_client::{Client, Follow, Options};
 use tempfile::TempDir;
 
@@ -300,14 +300,10 @@ impl Cluster {
 
     /// A client of one member that never asks another, and does not try again.
     pub async fn client_of(&self, n: usize) -> Option<Client> {
-        let policy = Policy { give_up_ms: 0, ..Policy::default() };
-        let options = Options {
-            learn_members: false,
-            follow: Follow::Nearest,
-            policy,
-            attempt_timeout_ms: 5_000,
-            ..Options::default()
-        };
+        let never = Backoff { base_ms: 60_000, max_ms: 60_000 };
+        let policy = Policy { give_up_ms: 5_000, backoff: never };
+        let options =
+            Options { learn_members: false, follow: Follow::Nearest, policy, ..Options::default() };
         Client::connect_with(&self.members[n].client_address, options).await.ok()
     }
 

@@ -4,6 +4,7 @@
 //! Time comes in as milliseconds of any steadily growing clock, jitter as a number: so every
 //! decision is a table of tests, and a simulated client decides as a real one does.
 
+mod asking;
 mod backoff;
 mod endpoints;
 mod liveness;
@@ -12,6 +13,7 @@ mod router;
 mod session;
 mod watch;
 
+pub use asking::{Asking, Terms, Turn};
 pub use backoff::{Backoff, mix};
 pub use endpoints::parse_endpoints;
 pub use liveness::{Beat, Liveness};

@@ -1,6 +1,7 @@
 //! Carries out what [`core`](crate::core) decides, over tonic and tokio.
 
 mod admin;
+mod attempts;
 mod cache;
 mod client;
 mod flights;

@@ -66,7 +66,7 @@ pub enum Decision {
 /// How long and how often to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// No attempt starts later than this after the first.
+    /// A request without an answer ends this long after it began, with all its attempts.
     pub give_up_ms: u64,
     /// Waits between attempts.
     pub backoff: Backoff,
@@ -90,14 +90,10 @@ impl Policy {
         jitter: u32,
     ) -> Decision {
         let harmless = effect == Effect::Idempotent;
-        let (again, least_ms) = match &trouble {
-            Trouble::NotSent(_) => (true, 0),
-            Trouble::NoAnswer(_) => (harmless, 0),
-            Trouble::Answered(failure) => match failure.kind() {
-                Kind::Unavailable => (true, failure.retry_after_ms),
-                Kind::OutcomeUnknown => (harmless, failure.retry_after_ms),
-                Kind::Rejected | Kind::Internal | Kind::Unspecified => (false, 0),
-            },
+        let again = trouble.is_transient(effect);
+        let least_ms = match &trouble {
+            Trouble::Answered(failure) => failure.retry_after_ms,
+            Trouble::NotSent(_) | Trouble::NoAnswer(_) => 0,
         };
         let after_ms = self.backoff.delay_ms(attempt, jitter).max(least_ms);
         if again && elapsed_ms.saturating_add(after_ms) < self.give_up_ms {
@@ -116,6 +112,25 @@ impl Policy {
 }
 
 impl Trouble {
+    /// Whether another attempt may go better, and does no harm.
+    pub(crate) fn is_transient(&self, effect: Effect) -> bool {
+        let harmless = effect == Effect::Idempotent;
+        match self {
+            Self::NotSent(_) => true,
+            Self::NoAnswer(_) => harmless,
+            Self::Answered(failure) => match failure.kind() {
+                Kind::Unavailable => true,
+                Kind::OutcomeUnknown => harmless,
+                Kind::Rejected | Kind::Internal | Kind::Unspecified => false,
+            },
+        }
+    }
+
+    /// The error for a caller whose time ends after this trouble.
+    pub(crate) fn unavailable(&self) -> Error {
+        Error::Unavailable(self.why().to_owned())
+    }
+
     /// Whether it is that the member's disk is full.
     pub(crate) fn is_full_disk(&self) -> bool {
         matches!(self, Self::Answered(failure)

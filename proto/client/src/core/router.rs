@@ -4,6 +4,9 @@
 //! failed and until when they rest, and prefers the leader if it is known: a call that goes there
 //! saves a hop. Given addresses are never forgotten, because learned ones may be unreachable from
 //! here.
+//!
+//! An address that owed an answer for too long is silent for a while: it is asked after all that
+//! are not. That is no rest, since it may only be slow, and every member may be.
 use super::endpoints::MAX_ENDPOINTS;
 use super::{Backoff, mix};
 
@@ -26,7 +29,20 @@ struct Known {
     given: bool,
     failures: u32,
     rest_until_ms: u64,
+    silences: u32,
+    silent_until_ms: u64,
 }
+
+impl Known {
+    fn new(address: String, id: Option<u64>, given: bool) -> Self {
+        Self { address, id, given, failures: 0, rest_until_ms: 0, silences: 0, silent_until_ms: 0 }
+    }
+}
+
+/// How long an address is asked last after it was silent ...
+const SILENT_MS: u64 = 2_000;
+/// ... and at most, if it was several times in a row.
+const SILENT_MAX_MS: u64 = 30_000;
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +51,8 @@ pub enum Pick {
     Use(String),
     /// All failed lately: wait until this time.
     WaitUntil(u64),
+    /// There is no address beside those that were excluded.
+    Nobody,
 }
 
 /// Chooses members.
@@ -51,39 +69,55 @@ pub struct Router {
 impl Router {
     /// A router over the addresses that the caller gave; there is at least one.
     pub fn new(given: Vec<String>, follow: Follow, backoff: Backoff) -> Self {
-        let known = given.into_iter().map(|address| Known {
-            address,
-            id: None,
-            given: true,
-            failures: 0,
-            rest_until_ms: 0,
-        });
+        let known = given.into_iter().map(|address| Known::new(address, None, true));
         Self { known: known.collect(), follow, leader: None, term: 0, current: 0, backoff }
     }
 
     /// The address to ask now.
     pub fn pick(&self, now_ms: u64) -> Pick {
-        let rested = |known: &&Known| known.rest_until_ms <= now_ms;
-        let leader = self.leader_index().and_then(|index| self.known.get(index)).filter(rested);
+        self.pick_beside(now_ms, |_| false)
+    }
+
+    /// The address to ask now, among those that are not `excluded`.
+    pub fn pick_beside(&self, now_ms: u64, excluded: impl Fn(&str) -> bool) -> Pick {
+        let is_free = |known: &&Known| !excluded(&known.address);
+        let is_rested = |known: &&Known| known.rest_until_ms <= now_ms && is_free(known);
+        let is_good = |known: &&Known| is_rested(known) && known.silent_until_ms <= now_ms;
+        let leader = self.leader_index().and_then(|index| self.known.get(index)).filter(is_good);
         let from_current = || {
             let (before, from) = self.known.split_at(self.current.min(self.known.len()));
-            from.iter().chain(before).find(rested)
+            from.iter().chain(before).find(is_good)
         };
-        match leader.or_else(from_current) {
+        let silent = || self.known.iter().filter(is_rested).min_by_key(|known| known.silent_until_ms);
+        match leader.or_else(from_current).or_else(silent) {
             Some(known) => Pick::Use(known.address.clone()),
-            None => {
-                Pick::WaitUntil(self.known.iter().map(|known| known.rest_until_ms).min().unwrap_or(now_ms))
-            }
+            None => self
+                .known
+                .iter()
+                .filter(is_free)
+                .map(|known| known.rest_until_ms)
+                .min()
+                .map_or(Pick::Nobody, Pick::WaitUntil),
         }
     }
 
     /// The address to ask if it cannot wait: when all failed lately, the one that is rested first.
     pub fn nearest(&self, now_ms: u64) -> &str {
-        let picked = match self.pick(now_ms) {
+        self.nearest_beside(now_ms, |_| false).unwrap_or("")
+    }
+
+    /// The same among those that are not `excluded`; none: all are.
+    pub fn nearest_beside(&self, now_ms: u64, excluded: impl Fn(&str) -> bool) -> Option<&str> {
+        let picked = match self.pick_beside(now_ms, &excluded) {
             Pick::Use(address) => self.known.iter().find(|known| known.address == address),
-            Pick::WaitUntil(_) => self.known.iter().min_by_key(|known| known.rest_until_ms),
+            Pick::WaitUntil(_) => self
+                .known
+                .iter()
+                .filter(|known| !excluded(&known.address))
+                .min_by_key(|known| (known.rest_until_ms, known.silent_until_ms)),
+            Pick::Nobody => None,
         };
-        picked.map_or("", |known| &known.address)
+        picked.map(|known| known.address.as_str())
     }
 
     fn leader_index(&self) -> Option<usize> {
@@ -98,9 +132,25 @@ impl Router {
     /// `address` answered.
     pub fn succeeded(&mut self, address: &str) {
         if let Some(index) = self.index(address) {
-            self.known[index].failures = 0;
-            self.known[index].rest_until_ms = 0;
+            let known = &mut self.known[index];
+            (known.failures, known.rest_until_ms) = (0, 0);
+            (known.silences, known.silent_until_ms) = (0, 0);
             self.current = index;
+        }
+    }
+
+    /// `address` owed an answer for too long: it is asked last for a while.
+    pub fn silent(&mut self, address: &str, now_ms: u64) {
+        let Some(index) = self.index(address) else { return };
+        let known = &mut self.known[index];
+        if known.silent_until_ms > now_ms {
+            return;
+        }
+        let last_ms = SILENT_MS.saturating_mul(1 << known.silences.min(10)).min(SILENT_MAX_MS);
+        known.silences = known.silences.saturating_add(1);
+        known.silent_until_ms = now_ms.saturating_add(last_ms);
+        if self.current == index {
+            self.current = (index + 1) % self.known.len();
         }
     }
 
@@ -148,13 +198,7 @@ impl Router {
             match self.index(address) {
                 Some(index) => self.known[index].id = Some(*id),
                 None if self.known.len() < MAX_ENDPOINTS => {
-                    self.known.push(Known {
-                        address: address.clone(),
-                        id: Some(*id),
-                        given: false,
-                        failures: 0,
-                        rest_until_ms: 0,
-                    });
+                    self.known.push(Known::new(address.clone(), Some(*id), false));
                 }
                 None => {}
             }

@@ -170,6 +170,11 @@ impl Watching {
         true
     }
 
+    /// How long a member may take to begin it: the longer, the more of them have not.
+    pub fn patience_ms(&self, first_ms: u64, most_ms: u64) -> u64 {
+        first_ms.saturating_mul(1 << self.failures.min(10)).min(most_ms)
+    }
+
     /// Its stream is gone: an incomplete revision comes again.
     pub fn grounded(&mut self) {
         self.gathered = nothing();

@@ -18,6 +18,7 @@ use synod_api::v1::{
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Response, Status};
 
+use super::attempts::Pace;
 use super::client::Client;
 use super::link::{check_size, trouble_of};
 use super::wire::Wire;
@@ -38,14 +39,14 @@ macro_rules! sized {
 pub(super) use sized;
 
 impl Client {
-    /// Runs a unary method by the policy, each attempt within `timeout_ms`.
-    pub(crate) async fn unary<T, F, A>(&self, effect: Effect, timeout_ms: u64, method: F) -> Result<T, Error>
+    /// Runs a unary method by the policy.
+    pub(crate) async fn unary<T, F, A>(&self, effect: Effect, pace: Pace, method: F) -> Result<T, Error>
     where
         F: Fn(Wire) -> A,
         A: Future<Output = Result<Response<T>, Trouble>>,
     {
         let method = &method;
-        self.run(effect, |link| async move {
+        self.run(effect, pace, |link, timeout_ms| async move {
             match tokio::time::timeout(Duration::from_millis(timeout_ms), method(link.wire())).await {
                 Ok(answer) => answer.map(Response::into_inner),
                 Err(_) => Err(Trouble::NoAnswer(format!("no answer within {timeout_ms} ms"))),
@@ -61,7 +62,7 @@ impl Client {
         A: Future<Output = Result<Response<T>, Status>>,
     {
         let method = &method;
-        self.unary(effect, self.options().attempt_timeout_ms, |channel| async move {
+        self.unary(effect, Pace::Usual, |channel| async move {
             method(channel).await.map_err(|status| trouble_of(&status))
         })
         .await
@@ -76,7 +77,7 @@ impl Client {
         let size = request.encoded_len();
         let request = &request;
         let reply = self
-            .unary(effect, self.options().install_timeout_ms, |channel| async move {
+            .unary(effect, Pace::Slow(self.options().install_timeout_ms), |channel| async move {
                 check_size(size)?;
                 sized!(RecipesClient, channel)
                     .install(request.clone())
@@ -325,7 +326,7 @@ impl Client {
     /// See [`Error`].
     pub async fn digest_at(&self, index: u64, wait_ms: u64) -> Result<DigestAtReply, Error> {
         let request = DigestAtRequest { index, wait_ms };
-        self.unary(Effect::Idempotent, wait_ms.saturating_add(DIGEST_SLACK_MS), |channel| async move {
+        self.unary(Effect::Idempotent, Pace::Slow(wait_ms.saturating_add(DIGEST_SLACK_MS)), |channel| async move {
             sized!(ClusterClient, channel).digest_at(request).await.map_err(|status| trouble_of(&status))
         })
         .await

@@ -1,7 +1,6 @@
-//! The client: picks members, keeps one link to each that it uses, tries again by the policy, and
-//! learns the cluster's members.
+//! The client: picks members, keeps one link to each that it uses, and learns the cluster's
+//! members. How a request is tried is in [`attempts`](super::attempts).
 use std::collections::HashMap;
-use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
@@ -15,7 +14,7 @@ use super::link::Link;
 use super::watch::Hub;
 use super::wire::Cluster;
 use crate::Error;
-use crate::core::{Decision, Effect, FullMembers, Pick, Router, Trouble, mix, parse_endpoints};
+use crate::core::{Router, Trouble, mix, parse_endpoints};
 
 /// The members are asked for at least this often ...
 const LEARN_EVERY: Duration = Duration::from_secs(30);
@@ -159,7 +158,7 @@ impl Client {
             .retain(|address, _| known.contains(address));
     }
 
-    fn router(&self) -> MutexGuard<'_, Router> {
+    pub(super) fn router(&self) -> MutexGuard<'_, Router> {
         self.inner.router.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -177,59 +176,17 @@ impl Client {
         (mix(self.inner.jitter.fetch_add(1, Ordering::Relaxed)) >> 32) as u32
     }
 
-    /// Runs `attempt` on one member after another until it succeeds or the policy says to give up.
-    pub(crate) async fn run<T, F, A>(&self, effect: Effect, attempt: F) -> Result<T, Error>
-    where
-        F: Fn(Arc<Link>) -> A,
-        A: Future<Output = Result<T, Trouble>>,
-    {
-        let began_ms = self.now_ms();
-        let mut tried = 0_u32;
-        let mut full = FullMembers::default();
-        loop {
-            let address = self.rested_member(began_ms).await;
-            tried += 1;
-            let result = match self.link(&address).await {
-                Ok(link) => attempt(link).await,
-                Err(trouble) => Err(trouble),
-            };
-            let trouble = match result {
-                Ok(value) => {
-                    self.router().succeeded(&address);
-                    return Ok(value);
-                }
-                Err(trouble) => self.noted(&address, trouble),
-            };
-            let elapsed_ms = self.now_ms().saturating_sub(began_ms);
-            let policy = &self.inner.options.policy;
-            let decided = full.decide(policy, &address, &trouble, self.router().addresses(), elapsed_ms);
-            let decision =
-                decided.unwrap_or_else(|| policy.decide(effect, trouble, tried, elapsed_ms, self.jitter()));
-            match decision {
-                Decision::Retry { after_ms } => tokio::time::sleep(Duration::from_millis(after_ms)).await,
-                Decision::GiveUp(error) => return Err(error),
-            }
-        }
+    /// When a request that begins at `now_ms` ends.
+    pub(crate) fn end_ms(&self, now_ms: u64) -> u64 {
+        let Options { policy, deadline_ms, .. } = self.inner.options;
+        now_ms.saturating_add(policy.give_up_ms).min(deadline_ms.unwrap_or(u64::MAX))
     }
 
-    /// The member to ask; waits for one if all failed lately, but not past the policy's time.
-    async fn rested_member(&self, began_ms: u64) -> String {
-        let give_up_at_ms = began_ms.saturating_add(self.inner.options.policy.give_up_ms);
-        loop {
-            let now_ms = self.now_ms();
-            let pick = self.router().pick(now_ms);
-            match pick {
-                Pick::Use(address) => return address,
-                Pick::WaitUntil(until_ms) => {
-                    let wait_ms = until_ms.min(give_up_at_ms).saturating_sub(now_ms);
-                    if wait_ms == 0 {
-                        let any = self.router().addresses().next().map(str::to_owned);
-                        return any.unwrap_or_default();
-                    }
-                    tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-                }
-            }
-        }
+    /// The member at `address` owes an answer, or a connection: it is asked last for a while.
+    pub(crate) fn silent(&self, address: &str) {
+        let now_ms = self.now_ms();
+        self.router().silent(address, now_ms);
+        self.inner.news.notify_one();
     }
 
     /// The member to ask without waiting for one that is rested: for what cannot wait.
@@ -280,7 +237,7 @@ impl Client {
         self.inner.news.notify_one();
     }
 
-    fn live_link(&self, address: &str) -> Option<Arc<Link>> {
+    pub(super) fn live_link(&self, address: &str) -> Option<Arc<Link>> {
         let links = self.inner.links.read().unwrap_or_else(PoisonError::into_inner);
         links.get(address).filter(|link| !link.is_broken()).cloned()
     }

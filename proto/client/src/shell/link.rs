@@ -3,7 +3,8 @@
 //! with any number of watches.
 //!
 //! A link is used until it breaks and is then replaced: it does not reconnect by itself, so that
-//! "the request never left" stays something that can be known.
+//! "the request never left" stays something that can be known. It counts as made when the member
+//! has answered on it, and breaks soon after the member has stopped answering probes.
 use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
@@ -13,10 +14,11 @@ use std::time::Duration;
 
 use prost::Message;
 use synod_abi::Reason;
+use synod_api::v1::cluster_client::ClusterClient;
 use synod_api::v1::failure::Kind;
 use synod_api::v1::sessions_client::SessionsClient;
 use synod_api::v1::spaces_client::SpacesClient;
-use synod_api::v1::{CallReply, CallRequest, Failure, KeepAliveReply, KeepAliveRequest};
+use synod_api::v1::{CallReply, CallRequest, Failure, KeepAliveReply, KeepAliveRequest, StatusRequest};
 use synod_api::{REPLY_BYTES, REQUEST_BYTES};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::Stream;
@@ -37,10 +39,12 @@ const QUEUE: usize = 256;
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// Flow control window of a connection, in bytes.
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
-/// A connection without traffic is probed after this time ...
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// ... and given up when the probe is not answered within this one.
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection on which nothing comes is probed after this time ...
+const KEEP_ALIVE: Duration = Duration::from_millis(750);
+/// ... and given up when the probe is not answered within this one: that ends what waits there.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_millis(1_250);
+/// As the kernel probes it, which takes whole seconds.
+const TCP_KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Largest headers of a reply, in bytes: a status with its details.
 const HEADER_BYTES: u32 = 16 * 1_024;
 
@@ -72,24 +76,25 @@ impl Link {
             .map_err(not_sent)?
             .connect_timeout(timeout)
             .tcp_nodelay(true)
-            .tcp_keepalive(Some(KEEP_ALIVE))
+            .tcp_keepalive(Some(TCP_KEEP_ALIVE))
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
             .http2_max_header_list_size(HEADER_BYTES)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-        let channel = match tokio::time::timeout(timeout, endpoint.connect()).await {
-            Ok(channel) => channel.map_err(not_sent)?,
-            Err(_) => {
-                return Err(Trouble::NotSent(format!(
-                    "cannot connect to {address}: no answer within {timeout:?}"
-                )));
-            }
+        let connect = async {
+            let channel = endpoint.connect().await.map_err(not_sent)?;
+            let wire = InterceptedService::new(channel, cluster);
+            prove(wire.clone(), address).await?;
+            Ok(wire)
         };
+        let wire = tokio::time::timeout(timeout, connect).await.unwrap_or_else(|_| {
+            Err(Trouble::NotSent(format!("cannot connect to {address}: no answer within {timeout:?}")))
+        })?;
         let permits = Semaphore::new(options.calls_in_flight);
         Ok(Self {
-            wire: InterceptedService::new(channel, cluster),
+            wire,
             calls: OnceLock::new(),
             touches: OnceLock::new(),
             watches: Mutex::default(),
@@ -157,6 +162,17 @@ impl Link {
         });
         let deadline = tokio::time::Instant::now() + Duration::from_millis(timeout_ms);
         lane.ask(request, timeout_ms, deadline).await
+    }
+}
+
+/// Resolves when the member has answered on a new connection. The kernel accepts connections for a
+/// process that hangs; what is sent there is lost, and with it whether it had an effect.
+async fn prove(wire: Wire, address: &str) -> Result<(), Trouble> {
+    match ClusterClient::new(wire).status(StatusRequest { local: true }).await.map_err(|s| trouble_of(&s)) {
+        Ok(_) | Err(Trouble::Answered(_)) => Ok(()),
+        Err(Trouble::NotSent(why) | Trouble::NoAnswer(why)) => {
+            Err(Trouble::NotSent(format!("cannot connect to {address}: {why}")))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use synod_api::v1::{
 };
 use synod_api::{REPLY_BYTES, REQUEST_BYTES};
 
+use super::attempts::Pace;
 use super::client::{Answer, Client};
 use super::link::check_size;
 use crate::Error;
@@ -48,15 +49,15 @@ impl Client {
         Ok(Answer::new(value, reply.header.as_ref()))
     }
 
-    /// Runs an operation on the call stream of the preferred member; the stream's tag is set here.
+    /// Runs an operation on the call stream of the preferred member, or of another one if that
+    /// cannot be reached; the stream's tag is set here. Once it was sent it stays with its member.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn call(&self, request: CallRequest) -> Result<CallReply, Error> {
-        let timeout_ms = self.options().attempt_timeout_ms;
         let request = &request;
         let reply = self
-            .run(Effect::Changes, |link| {
+            .run(Effect::Changes, Pace::Usual, |link, timeout_ms| {
                 let request = request.clone();
                 async move { link.call(request, timeout_ms).await }
             })
@@ -100,7 +101,7 @@ impl Client {
         let size = request.encoded_len();
         let request = &request;
         let reply = self
-            .unary(Effect::Idempotent, self.options().attempt_timeout_ms, |channel| async move {
+            .unary(Effect::Idempotent, Pace::Usual, |channel| async move {
                 check_size(size)?;
                 let mut client = SpacesClient::new(channel)
                     .max_decoding_message_size(REPLY_BYTES)

@@ -53,7 +53,7 @@ async fn call_in_session(
     wait: Option<Duration>,
 ) -> Result<Answer<String>, Failed> {
     let mut signals = Signals::listen()?;
-    let client = global.learning_client().await?;
+    let client = global.learning_client_of_one_command().await?;
     let id = SessionId(token.session);
     let request = client.describe_session(id).await?.last_request_id + 1;
     let session = client.resume(id, token.secret, request).await?;
@@ -65,6 +65,7 @@ async fn call_in_session(
     if let Some(answer) = answer {
         return Ok(answer?);
     }
+    let client = global.learning_client().await?;
     Err(match client.cancel_request(id, token.secret, RequestId(request)).await? {
         Cancelled::Final => Failed::new(
             Exit::OutcomeUnknown,

@@ -21,20 +21,30 @@ pub(crate) struct Global {
     /// How answers and errors look.
     #[arg(short, long, global = true, help_heading = TALKING, value_enum, default_value_t)]
     pub(crate) output: Format,
-    /// How long to keep trying while the cluster is unavailable, in milliseconds.
+    /// How long the command may take, with everything that it asks and tries again, in
+    /// milliseconds; for commands that keep running: how long a request may.
     #[arg(long, global = true, help_heading = TALKING, default_value_t = 5_000, value_name = "MS")]
     pub(crate) timeout_ms: u64,
 }
 
 impl Global {
-    /// A client that knows only the given endpoints, which is enough for a single call.
+    /// A client that knows only the given endpoints, for a command that does one thing: all its
+    /// requests end when the command's time is over.
     pub(crate) async fn client(&self) -> Result<Client, Failed> {
-        Ok(Client::connect_with(&self.endpoint, self.client_options()).await?)
+        let options = Options { deadline_ms: Some(self.timeout_ms), ..self.client_options() };
+        Ok(Client::connect_with(&self.endpoint, options).await?)
     }
 
     /// A client that learns the members and follows the leader, for commands that keep running.
     pub(crate) async fn learning_client(&self) -> Result<Client, Failed> {
         let options = Options { learn_members: true, ..self.client_options() };
+        Ok(Client::connect_with(&self.endpoint, options).await?)
+    }
+
+    /// A client that learns the members and follows the leader, for a command that does one thing.
+    pub(crate) async fn learning_client_of_one_command(&self) -> Result<Client, Failed> {
+        let deadline_ms = Some(self.timeout_ms);
+        let options = Options { learn_members: true, deadline_ms, ..self.client_options() };
         Ok(Client::connect_with(&self.endpoint, options).await?)
     }
 

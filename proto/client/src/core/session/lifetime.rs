@@ -13,7 +13,7 @@ const ANSWER_PART: u64 = 6;
 /// ... but not sooner than this ...
 const ANSWER_MIN_MS: u64 = 100;
 /// ... and not later.
-const ANSWER_MAX_MS: u64 = 2_000;
+const ANSWER_MAX_MS: u64 = 1_000;
 /// Touches follow each other after this part of the time to live.
 const TOUCH_PART: u64 = 3;
 

@@ -49,6 +49,9 @@ pub struct Patience {
     pub policy: Policy,
     /// How long a member may take for an answer, or to report that the request is parked.
     pub attempt_ms: u64,
+    /// The same while it answers nothing at all. It doubles with each member in a row that is
+    /// silent, so that a cluster that is slow as a whole is not flooded.
+    pub silent_ms: u64,
 }
 
 /// A request to send: everything about it but the call itself.
@@ -114,6 +117,8 @@ pub struct Requests {
     /// Rounds in a row in which the cluster answered nothing.
     failures: u32,
     retry_at_ms: u64,
+    /// When a member last answered anything.
+    heard_ms: u64,
     pace: Pace,
     silence: Option<Silence>,
 }
@@ -135,6 +140,7 @@ impl Requests {
             round: None,
             failures: 0,
             retry_at_ms: 0,
+            heard_ms: 0,
             pace: Pace::new(MAX_PENDING),
             silence: None,
         }

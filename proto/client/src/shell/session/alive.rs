@@ -2,7 +2,7 @@
 //! its last handle is gone.
 use std::future::{Future, pending};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use synod_abi::Reason;
@@ -19,8 +19,9 @@ use crate::core::{Lifetime, Touch, Trouble};
 const SLEEP_CHECK_MS: u64 = 1_000;
 
 struct Touching {
-    address: String,
-    answer: Pin<Box<dyn Future<Output = Result<KeepAliveReply, Trouble>> + Send>>,
+    /// Where it was sent; unset while no member is connected.
+    address: Arc<OnceLock<String>>,
+    answer: Pin<Box<dyn Future<Output = (String, Result<KeepAliveReply, Trouble>)> + Send>>,
 }
 
 /// Runs until the session is over.
@@ -39,11 +40,7 @@ pub(super) async fn run(session: Arc<Shared>) {
             Touch::Send => touching = Some(send(&session)),
             Touch::GiveUp => {
                 if let Some(Touching { address, .. }) = touching.take() {
-                    unanswered(
-                        &session,
-                        &address,
-                        Trouble::NoAnswer("a sign of life was not answered in time".into()),
-                    );
+                    given_up(&session, address.get());
                 }
             }
             Touch::WaitUntil(until_ms) => {
@@ -63,25 +60,39 @@ pub(super) async fn run(session: Arc<Shared>) {
 
 async fn answered(touching: &mut Option<Touching>) -> (String, Result<KeepAliveReply, Trouble>) {
     match touching {
-        Some(touching) => {
-            let answer = touching.answer.as_mut().await;
-            (std::mem::take(&mut touching.address), answer)
-        }
+        Some(touching) => touching.answer.as_mut().await,
         None => pending().await,
     }
 }
 
 fn send(session: &Arc<Shared>) -> Touching {
     let client = session.client.clone();
-    let address = client.nearest();
     let request =
         KeepAliveRequest { session: session.id.0.to_vec(), secret: session.secret.to_vec(), tag: 0 };
-    let to = address.clone();
-    let answer =
-        Box::pin(
-            async move { client.link(&to).await?.touch(request, client.options().attempt_timeout_ms).await },
-        );
-    Touching { address, answer }
+    let address = Arc::new(OnceLock::new());
+    let sent_to = Arc::clone(&address);
+    let answer = async move {
+        let (address, link) = client.nearest_link().await;
+        let _set_once = sent_to.set(address.clone());
+        let answer = match link {
+            Ok(link) => link.touch(request, client.options().attempt_timeout_ms).await,
+            Err(trouble) => Err(trouble),
+        };
+        (address, answer)
+    };
+    Touching { address, answer: Box::pin(answer) }
+}
+
+/// A touch was not answered in time; none: no member was connected in time.
+fn given_up(session: &Arc<Shared>, address: Option<&String>) {
+    let why = "a sign of life was not answered in time";
+    match address {
+        Some(address) => {
+            session.client.silent(address);
+            session.suspect(address, why);
+        }
+        None => session.client.silent(&session.client.nearest()),
+    }
 }
 
 fn settle(session: &Arc<Shared>, address: &str, answer: Result<KeepAliveReply, Trouble>) {

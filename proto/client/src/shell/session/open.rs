@@ -1,5 +1,5 @@
 //! How a session begins: opened, or taken up where another client left it.
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use synod_abi::SessionId;
@@ -11,8 +11,9 @@ use crate::Error;
 use crate::core::{Effect, Lifetime};
 use crate::error::missing;
 use crate::shell::admin::sized;
+use crate::shell::attempts::Pace;
 use crate::shell::client::Client;
-use crate::shell::link::trouble_of;
+use crate::shell::link::{Link, trouble_of};
 
 /// Asks for a session: see [`Client::session`].
 #[derive(Clone)]
@@ -63,18 +64,15 @@ impl SessionBuilder {
             label,
         };
         let first_sent_ms = clock::now_ms();
-        let sent_ms = &AtomicU64::new(first_sent_ms);
         let request = &request;
         let open = |channel| async move {
-            sent_ms.store(clock::now_ms(), Ordering::Relaxed);
             sized!(SessionsClient, channel).open(request.clone()).await.map_err(|status| trouble_of(&status))
         };
-        let reply = client.unary(Effect::Idempotent, client.options().attempt_timeout_ms, open).await?;
+        let reply = client.unary(Effect::Idempotent, Pace::Usual, open).await?;
         client.heard(reply.header.as_ref());
         let id =
             reply.session.as_slice().try_into().map(SessionId).map_err(|_| missing("session of 16 bytes"))?;
-        let sent_ms = if reply.already { first_sent_ms } else { sent_ms.load(Ordering::Relaxed) };
-        let life = Lifetime::new(reply.ttl_ms, sent_ms, client.options().policy.backoff);
+        let life = Lifetime::new(reply.ttl_ms, first_sent_ms, client.options().policy.backoff);
         if life.remaining_ms(clock::now_ms()) == 0 {
             return client.resume(id, secret, 1).await;
         }
@@ -110,22 +108,18 @@ impl Client {
         secret: [u8; 16],
         next_request_id: u64,
     ) -> Result<Session, Error> {
-        let sent_ms = &AtomicU64::new(0);
-        let reply = self
-            .run(Effect::Idempotent, |link| async move {
-                sent_ms.store(clock::now_ms(), Ordering::Relaxed);
-                let request =
-                    KeepAliveRequest { session: session.0.to_vec(), secret: secret.to_vec(), tag: 0 };
-                link.touch(request, self.options().attempt_timeout_ms).await
-            })
-            .await?;
+        let touch = |link: Arc<Link>, timeout_ms: u64| async move {
+            let sent_ms = clock::now_ms();
+            let request = KeepAliveRequest { session: session.0.to_vec(), secret: secret.to_vec(), tag: 0 };
+            link.touch(request, timeout_ms).await.map(|reply| (sent_ms, reply))
+        };
+        let (sent_ms, reply) = self.run(Effect::Idempotent, Pace::Usual, touch).await?;
         if reply.ended {
             return Err(Error::SessionExpired(
                 "there is no such session: it was closed, it expired, or it never was".into(),
             ));
         }
-        let life =
-            Lifetime::new(reply.ttl_ms, sent_ms.load(Ordering::Relaxed), self.options().policy.backoff);
+        let life = Lifetime::new(reply.ttl_ms, sent_ms, self.options().policy.backoff);
         Ok(Session::start(self.clone(), session, secret, next_request_id, life))
     }
 }

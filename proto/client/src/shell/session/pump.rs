@@ -97,9 +97,7 @@ async fn connected(connecting: &mut Option<Connecting>) -> (String, Result<Arc<L
 }
 
 async fn connect_to_nearest(session: Arc<Shared>) -> (String, Result<Arc<Link>, Trouble>) {
-    let address = session.client.nearest();
-    let link = session.client.link(&address).await;
-    (address, link)
+    session.client.nearest_link().await
 }
 
 async fn cancel(session: Arc<Shared>, id: u64) {

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use self::calls::{Calls, Over, Waiting};
 use super::clock;
 use crate::Error;
-use crate::core::{Lifetime, MAX_RUNNING, Patience, Requests, SessionState, Trouble};
+use crate::core::{Lifetime, MAX_RUNNING, Patience, Policy, Requests, SessionState, Trouble};
 use crate::shell::client::Client;
 use crate::shell::link::check_size;
 
@@ -53,7 +53,13 @@ impl Shared {
         life: Lifetime,
     ) -> Arc<Self> {
         let options = client.options();
-        let patience = Patience { policy: options.policy, attempt_ms: options.attempt_timeout_ms };
+        let now_ms = client.now_ms();
+        let give_up_ms = client.end_ms(now_ms).saturating_sub(now_ms);
+        let patience = Patience {
+            policy: Policy { give_up_ms, ..options.policy },
+            attempt_ms: options.attempt_timeout_ms,
+            silent_ms: options.answer_hedge_ms,
+        };
         let calls = Calls::new(Requests::new(next_request_id, patience));
         Arc::new(Self {
             client,

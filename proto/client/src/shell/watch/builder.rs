@@ -208,16 +208,10 @@ impl<F: Form> WatchBuilder<F> {
         if let Err(Trouble::Answered(failure)) = check_size(size) {
             return Err(Error::from(*failure).into());
         }
-        let (give_up_ms, attempt_ms) =
-            (client.options().policy.give_up_ms, client.options().attempt_timeout_ms);
+        let now_ms = client.now_ms();
+        let patience = Duration::from_millis(client.end_ms(now_ms).saturating_sub(now_ms));
         let handle = Handle(Shared::begin(client, wanted, from, query));
-        let begun = |wait_ms| {
-            tokio::time::timeout(Duration::from_millis(wait_ms), poll_fn(|cx| handle.0.poll_begun(cx)))
-        };
-        let begun = match begun(give_up_ms).await {
-            Err(_late) if handle.0.is_asked() => begun(attempt_ms).await,
-            begun => begun,
-        };
+        let begun = tokio::time::timeout(patience, poll_fn(|cx| handle.0.poll_begun(cx))).await;
         let Ok(begun) = begun else {
             let why = handle.0.trouble().unwrap_or_else(|| "no member began the watch in time".to_owned());
             return Err(Error::Unavailable(why).into());

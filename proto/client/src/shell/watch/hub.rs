@@ -78,8 +78,8 @@ async fn run(client: Client) {
         if watch.is_over() {
             continue;
         }
-        let address = client.nearest();
-        let begun = match client.link(&address).await {
+        let (address, link) = client.nearest_link().await;
+        let begun = match link {
             Ok(link) => {
                 let lane = link.watches(&client, &address);
                 lane.permit().await.map(|permit| watch.start(&lane, permit))

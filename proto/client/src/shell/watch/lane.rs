@@ -146,23 +146,36 @@ impl WatchLane {
         std::mem::take(&mut table.entries)
     }
 
+    /// Takes the watches off the stream that were not begun in time: the member may be slow with
+    /// those only, so the others stay.
+    fn drop_late(self: &Arc<Self>, client: &Client) {
+        let now = Instant::now();
+        let is_late = |entry: &Entry| entry.creating.as_ref().is_some_and(|(by, _)| *by <= now);
+        let late: Vec<(u64, Arc<Shared>)> = {
+            let mut table = self.table();
+            table.entries.extract_if(|_, entry| is_late(entry)).map(|(id, entry)| (id, entry.watch)).collect()
+        };
+        if !late.is_empty() {
+            client.silent(&self.address);
+        }
+        for (watch_id, watch) in late {
+            self.outbox.cancel(watch_id);
+            watch.grounded(self, watch_id, "a member did not begin the watch in time");
+        }
+    }
+
     /// Checks whether the stream still serves and is still needed.
     fn look(&self, liveness: &mut Liveness, idle_since: &mut Instant, now_ms: u64) -> Look {
         let now = Instant::now();
-        let (entries, served, overdue) = {
+        let (entries, served) = {
             let table = self.table();
-            let creating = table.entries.values().filter_map(|entry| entry.creating.as_ref());
-            let (count, overdue) = creating
-                .fold((0, false), |(count, late), (deadline, _)| (count + 1, late || *deadline <= now));
-            (table.entries.len(), table.entries.len() - count, overdue)
+            let served = table.entries.values().filter(|entry| entry.creating.is_none()).count();
+            (table.entries.len(), served)
         };
         if entries > 0 {
             *idle_since = now;
         } else if now.duration_since(*idle_since) >= IDLE {
             return Look::Idle;
-        }
-        if overdue {
-            return Look::Over("a watch was not begun in time");
         }
         if served == 0 {
             liveness.heard(now_ms);
@@ -298,11 +311,14 @@ async fn read(lane: &Arc<WatchLane>, client: &Client, wire: Wire) -> Result<(), 
         };
         let read = tokio::select! {
             read = event => read,
-            _ = looks.tick() => match lane.look(&mut liveness, &mut idle_since, client.now_ms()) {
-                Look::GoOn => continue,
-                Look::Idle => return Ok(()),
-                Look::Over(why) => return Err(Trouble::NoAnswer(why.to_owned())),
-            },
+            _ = looks.tick() => {
+                lane.drop_late(client);
+                match lane.look(&mut liveness, &mut idle_since, client.now_ms()) {
+                    Look::GoOn => continue,
+                    Look::Idle => return Ok(()),
+                    Look::Over(why) => return Err(Trouble::NoAnswer(why.to_owned())),
+                }
+            }
         };
         match read {
             Ok(Read::Open(stream)) => replies = Some(stream),

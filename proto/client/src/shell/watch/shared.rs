@@ -160,7 +160,9 @@ impl Shared {
             return;
         }
         let create = self.create(&inner);
-        match lane.begin(Arc::clone(self), create, permit, self.client.options().attempt_timeout_ms) {
+        let options = self.client.options();
+        let patience_ms = inner.watching.patience_ms(options.answer_hedge_ms, options.attempt_timeout_ms);
+        match lane.begin(Arc::clone(self), create, permit, patience_ms) {
             Some(watch_id) => inner.place = Place::At(Arc::clone(lane), watch_id),
             None => {
                 drop(inner);
@@ -336,12 +338,6 @@ impl Shared {
             Place::Waiting => WatchState::Waiting,
             Place::Over => WatchState::Over,
         }
-    }
-
-    /// Whether a member was asked to begin it, and has not answered.
-    pub(super) fn is_asked(&self) -> bool {
-        let inner = self.inner();
-        matches!(inner.place, Place::At(..)) && !inner.served
     }
 
     /// When a member last sent something for it.

@@ -62,7 +62,7 @@ impl Cluster {
 /// Sendings until all calls, made at once, are answered by such a cluster after `trip_ms` each.
 fn sendings(refuse: Rule, every: u64, room: usize, trip_ms: u64) -> u64 {
     let policy = Policy { give_up_ms: u64::MAX, backoff: Backoff::default() };
-    let mut requests = Requests::new(1, Patience { policy, attempt_ms: u64::MAX });
+    let mut requests = Requests::new(1, Patience { policy, attempt_ms: u64::MAX, silent_ms: u64::MAX });
     let mut cluster = Cluster { every, refuse, room, floor: 1, kept: BTreeSet::new() };
     (0..CALLS).for_each(|_| assert!(requests.add(0).is_ok()));
     requests.begin_round();

@@ -45,6 +45,9 @@ impl Requests {
         if sent_in != round {
             return Step::Nothing;
         }
+        if matches!(landed, Landed::Parked | Landed::Result | Landed::Failed(Trouble::Answered(_))) {
+            self.heard_ms = now_ms;
+        }
         match landed {
             Landed::Parked => {
                 self.answered();

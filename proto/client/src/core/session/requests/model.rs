@@ -140,7 +140,7 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let policy = Policy { give_up_ms: u64::MAX, backoff: Backoff { base_ms: 1, max_ms: 4 } };
-        let patience = Patience { policy, attempt_ms: u64::MAX };
+        let patience = Patience { policy, attempt_ms: u64::MAX, silent_ms: u64::MAX };
         let room = if seed.is_multiple_of(2) { MAX_PENDING } else { 16 };
         let cluster =
             Cluster { room, floor: 1, records: BTreeMap::new(), ran: Vec::new(), effects: BTreeSet::new() };

@@ -1,5 +1,5 @@
 //! How long to wait: for an answer, for the next round, and for a cluster that answers nothing.
-use super::{Place, Requests};
+use super::{Patience, Place, Requests};
 use crate::Error;
 
 /// How often to look for callers whose patience has ended while the cluster is silent, in
@@ -37,7 +37,7 @@ impl Requests {
     pub fn wake_at(&self, now_ms: u64) -> Option<u64> {
         let round = (self.round.is_none() && !self.here.is_empty()).then_some(self.retry_at_ms);
         let hold = self.pace.held_until(now_ms).filter(|_| self.round.is_some());
-        let answer = self.oldest_flight().map(|at_ms| at_ms.saturating_add(self.patience.attempt_ms));
+        let answer = self.oldest_flight().map(|at_ms| self.due_ms(at_ms));
         let silence = self.silence.as_ref().filter(|_| !self.running.is_empty());
         let patience = silence.map(|silence| {
             let at_ms = silence.since_ms.saturating_add(self.patience.policy.give_up_ms);
@@ -53,12 +53,22 @@ impl Requests {
         })
     }
 
+    /// When a member that was sent its oldest request at `at_ms` has to have answered.
+    fn due_ms(&self, at_ms: u64) -> u64 {
+        let Patience { policy, attempt_ms, silent_ms } = self.patience;
+        let silent_ms = silent_ms.saturating_mul(1 << self.failures.min(10)).min(policy.give_up_ms);
+        let silent_at_ms = at_ms.max(self.heard_ms).saturating_add(silent_ms);
+        silent_at_ms.min(at_ms.saturating_add(attempt_ms))
+    }
+
     /// Ends the round if the member has owed an answer for too long, and returns why.
     pub fn overdue(&mut self, now_ms: u64, jitter: u32) -> Option<String> {
-        let limit_ms = self.patience.attempt_ms;
-        self.oldest_flight().filter(|at_ms| at_ms.saturating_add(limit_ms) <= now_ms)?;
-        let why = format!("no answer within {limit_ms} ms");
+        let at_ms = self.oldest_flight().filter(|at_ms| self.due_ms(*at_ms) <= now_ms)?;
+        let why = format!("no answer within {} ms", now_ms.saturating_sub(at_ms));
         self.failed(why.clone(), 0, now_ms, jitter);
+        if let Some(silence) = &mut self.silence {
+            silence.since_ms = silence.since_ms.min(at_ms.max(self.heard_ms));
+        }
         Some(why)
     }
 

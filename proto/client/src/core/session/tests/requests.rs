@@ -17,6 +17,7 @@ use crate::{Error, api};
 const PATIENCE: Patience = Patience {
     policy: Policy { give_up_ms: 1_000, backoff: Backoff { base_ms: 10, max_ms: 100 } },
     attempt_ms: 500,
+    silent_ms: 500,
 };
 const JITTER: u32 = u32::MAX;
 

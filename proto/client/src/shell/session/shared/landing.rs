@@ -79,12 +79,23 @@ impl Shared {
 
     /// Leaves the member of the round, and takes back all running requests.
     pub(super) fn leave(&self, calls: &mut Calls, trouble: Trouble) {
+        if let Some(aboard) = Self::part(calls) {
+            self.client.noted(&aboard.address, trouble);
+        }
+    }
+
+    /// The same for a member that is silent.
+    pub(super) fn abandon(&self, calls: &mut Calls) {
+        if let Some(aboard) = Self::part(calls) {
+            self.client.silent(&aboard.address);
+        }
+    }
+
+    fn part(calls: &mut Calls) -> Option<Aboard> {
         for id in calls.requests.in_flight() {
             calls.take_back(id);
         }
-        if let Some(aboard) = calls.lane.take() {
-            self.client.noted(&aboard.address, trouble);
-        }
+        calls.lane.take()
     }
 
     /// The member at `address` answers no touches: the requests that were sent there, parked ones

@@ -3,7 +3,6 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::sending::Slot;
-use crate::core::Trouble;
 use crate::shell::link::Link;
 
 /// What the pump has to do.
@@ -22,7 +21,8 @@ impl Shared {
         let mut calls = self.calls();
         let now_ms = self.client.now_ms();
         if let Some(why) = calls.requests.overdue(now_ms, self.client.jitter()) {
-            self.leave(&mut calls, Trouble::NoAnswer(why));
+            tracing::debug!(session = %self.id, why, "a member owes an answer");
+            self.abandon(&mut calls);
         }
         for (id, error) in calls.requests.given_up(now_ms) {
             if let Some(waiting) = calls.waiting.get_mut(&id) {
