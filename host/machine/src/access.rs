@@ -76,7 +76,7 @@ pub fn access_set(action: &Action) -> AccessSet<'_> {
         Action::OpenSession(_) => (Right::OpenSession, None),
         Action::EndSession { session, cause: EndCause::Closed } => (Right::CloseSession(*session), None),
         Action::EndSession { session, cause: EndCause::Expired } => (Right::ExpireSession(*session), None),
-        Action::SessionCall(call) => {
+        Action::SessionCall(call) | Action::UserCall { user: _, call } => {
             (Right::UseSession, Some(Right::CallSpace(call.call.space, call.call.operation)))
         }
         Action::CancelRequest { request: _ } => (Right::UseSession, None),

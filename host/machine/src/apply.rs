@@ -175,7 +175,8 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         }
         self.check_environment(action)?;
         let reply = match action {
-            Action::SessionCall(call) => return self.session_call(call),
+            Action::SessionCall(call) => return self.session_call(call, 0),
+            Action::UserCall { user, call } => return self.session_call(call, *user),
             Action::Call(call) => self.call(call)?,
             Action::CancelRequest { request } => self.cancel_request(*request)?,
             Action::OpenSession(open) => self.open_session(open)?,

@@ -77,7 +77,9 @@ fn actions() {
         "0a 01 8080808008 01 09  05 03 02 01 02 01 04 01 ac02",
     );
     let request = Request { id: RequestId(1), ..Request::default() };
-    golden(Action::SessionCall(SessionCall { call, request }), "0a 01 8080808008 01 09  01 00 00 00 00");
+    let call = SessionCall { call, request };
+    golden(Action::SessionCall(call.clone()), "0a 01 8080808008 01 09  01 00 00 00 00");
+    golden(Action::UserCall { user: 300, call }, "13 ac02 01 8080808008 01 09  01 00 00 00 00");
     golden(Action::CancelRequest { request: RequestId(300) }, "0b ac02");
     golden(Action::Tick, "0c");
     golden(
@@ -102,7 +104,7 @@ fn actions() {
     golden(Action::CompactEvents { space: SpaceId(1), through: Revision(300) }, "11 01 ac02");
     golden(Action::SettleHook { name: name(), number: 300, how: Settling::Run }, "12 03 612f62 ac02 00");
     golden(Action::SettleHook { name: name(), number: 300, how: Settling::Drop }, "12 03 612f62 ac02 01");
-    assert_eq!(Action::KINDS, 0x13, "add a kind's golden bytes above, and count it");
+    assert_eq!(Action::KINDS, 0x14, "add a kind's golden bytes above, and count it");
     let is_known = |kind: u32| {
         let bytes = [encode(&kind), vec![1, b'a'], vec![1; 62]].concat();
         synod_abi::decode_from::<Action>(&mut &bytes[..]).is_ok()

@@ -37,7 +37,7 @@ use crate::watch::{Delivery, Hub};
 
 pub use administer::{Created, Installed, NewSpace, SpaceMade};
 pub use events::{Bound, CompactionDone, NamedBinding, RetentionChange, SpaceDescription, SpaceListing};
-pub use session::{Lease, NewSession, SessionAnswer, SessionOpened, Waiting};
+pub use session::{Lease, NewSession, SessionAnswer, SessionOpened, UserRequest, Waiting};
 pub use start::MemberParts;
 pub use watch_start::{NewWatch, WatchStart};
 pub use watches::WatchStream;

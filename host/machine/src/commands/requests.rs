@@ -47,8 +47,9 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
     pub(crate) fn session_call(
         &mut self,
         SessionCall { call, request }: &SessionCall,
+        user: u64,
     ) -> Result<Decided, Stop> {
-        let fingerprint = self.fingerprint(call);
+        let fingerprint = self.fingerprint(call, user);
         let mut open = match check(&mut self.draft, self.turn.caller, request, fingerprint)? {
             Checked::New(open) => open,
             Checked::Known(outcome) => return Ok(Decided::Recorded(outcome)),
@@ -182,8 +183,8 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         RequestState::Done { outcome: self.refusal(rejection), ticket: None, parked: false }
     }
 
-    /// Distinguishes a request from others with the same id.
-    fn fingerprint(&mut self, call: &Call) -> [u8; 16] {
+    /// Distinguishes a request from others with the same id: other calls, and those of other users.
+    fn fingerprint(&mut self, call: &Call, user: u64) -> [u8; 16] {
         let hashed = &mut self.machine.hashed;
         hashed.clear();
         hashed.extend_from_slice(&call.space.0.to_be_bytes());
@@ -191,6 +192,9 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         hashed.extend_from_slice(&call.args);
         let mut fingerprint = [0; 16];
         fingerprint.copy_from_slice(&blake3::hash(hashed).as_bytes()[..16]);
+        for (byte, of_user) in fingerprint.iter_mut().zip(user.to_be_bytes()) {
+            *byte ^= of_user;
+        }
         fingerprint
     }
 }

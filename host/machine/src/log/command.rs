@@ -68,7 +68,7 @@ pub enum Principal {
 impl Action {
     /// How many kinds of actions there are: the number that an encoded action begins with is
     /// smaller.
-    pub const KINDS: u32 = 19;
+    pub const KINDS: u32 = 20;
 }
 
 /// What a command does.
@@ -185,6 +185,14 @@ pub enum Action {
         number: u64,
         /// What becomes of it.
         how: Settling,
+    },
+    /// As [`SessionCall`](Self::SessionCall), by one of those who have the session's secret. A
+    /// request of the same id that another user made is another request, whatever its arguments.
+    UserCall {
+        /// Drawn by the user, who repeats it with all requests: not 0.
+        user: u64,
+        /// The call.
+        call: SessionCall,
     },
 }
 

@@ -15,5 +15,5 @@ pub struct Environment {
 
 impl Environment {
     /// The semantics of this build.
-    pub const SEMANTICS: u32 = 5;
+    pub const SEMANTICS: u32 = 6;
 }

@@ -83,6 +83,15 @@ pub enum Lease {
     Ended,
 }
 
+/// A request of a session, and who of those that have its secret makes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserRequest {
+    /// Drawn by the user; 0: nobody tells users of the session apart.
+    pub user: u64,
+    /// The request.
+    pub request: Request,
+}
+
 /// How far a session's call is.
 #[derive(Debug)]
 pub enum SessionAnswer {
@@ -249,7 +258,7 @@ impl<P: Ports> Member<P> {
         operation: &str,
         args: Args,
         key: SessionKey,
-        request: Request,
+        UserRequest { user, request }: UserRequest,
         caller: Caller,
         timeout: Duration,
     ) -> Result<SessionAnswer, CallFailure> {
@@ -265,7 +274,9 @@ impl<P: Ports> Member<P> {
                 false => None,
             };
         let caller = Caller { session: Some(key.session), ..caller };
-        let action = Action::SessionCall(SessionCall { call, request });
+        let call = SessionCall { call, request };
+        let action =
+            if user == 0 { Action::SessionCall(call) } else { Action::UserCall { user, call } };
         let outcome = self.0.proposer.propose(&action, caller, deadline, self.0.runtime.now()).await?;
         if !matches!(outcome.result, Ok(Reply::Parked { .. })) {
             return self.answer(&name, operation, &target, &outcome).await.map(SessionAnswer::Done);

@@ -64,7 +64,9 @@ impl Packed {
         let bytes = encode(&CommandRef { origin, caller, action }).into();
         let fuel_key = match action {
             Action::Call(call) => Some((call.space, call.operation)),
-            Action::SessionCall(call) => Some((call.call.space, call.call.operation)),
+            Action::SessionCall(call) | Action::UserCall { user: _, call } => {
+                Some((call.call.space, call.call.operation))
+            }
             Action::EndSession { .. } => Some(fuel::END_OF_SESSION),
             Action::Tick => Some(fuel::TICK),
             Action::CancelRequest { .. } | Action::SettleHook { .. } => Some(fuel::CANCEL),
@@ -84,6 +86,7 @@ impl Packed {
             | Action::OpenSession(_)
             | Action::EndSession { session: _, cause: EndCause::Closed }
             | Action::SessionCall(_)
+            | Action::UserCall { .. }
             | Action::CancelRequest { .. }
             | Action::SetSessionBounds { .. }
             | Action::BindSpace { .. }
@@ -104,7 +107,7 @@ impl Packed {
             _ => caller.session,
         };
         let step = match (action, caller.session) {
-            (Action::SessionCall(call), Some(session)) => {
+            (Action::SessionCall(call) | Action::UserCall { user: _, call }, Some(session)) => {
                 Some(Step { session, request: call.request.id, after: call.request.after })
             }
             _ => None,

@@ -75,6 +75,7 @@ impl Cluster {
         (operation, name, n): (&'static str, &str, u64),
     ) -> Pending<SessionAnswer> {
         let (member, args) = (self.member(member), args(operation, name, n));
+        let request = UserRequest { user: 0, request };
         self.sim.start(async move {
             member.call_in_session("counter", operation, args, key, request, Caller::default(), TIMEOUT).await
         })
@@ -89,6 +90,7 @@ impl Cluster {
         (operation, name, n): (&'static str, &str, u64),
     ) -> Pending<CallAnswer> {
         let (member, args) = (self.member(member), args(operation, name, n));
+        let request = UserRequest { user: 0, request };
         self.sim.start(async move {
             match member
                 .call_in_session("counter", operation, args, key, request, Caller::default(), TIMEOUT)

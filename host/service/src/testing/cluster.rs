@@ -308,6 +308,7 @@ impl Cluster {
             .filter_map(|command| match command.action {
                 Action::Call(Call { operation, args, .. })
                 | Action::SessionCall(SessionCall { call: Call { operation, args, .. }, .. })
+                | Action::UserCall { call: SessionCall { call: Call { operation, args, .. }, .. }, .. }
                     if operation == OperationId::of("add") =>
                 {
                     let mut args = &args[..];

@@ -86,8 +86,8 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    fn start(client: Client, id: SessionId, secret: [u8; 16], next_request_id: u64, life: Lifetime) -> Self {
-        let shared = Shared::new(client, id, secret, next_request_id, life);
+    fn start(client: Client, (id, secret): (SessionId, [u8; 16]), user: u64, next_request_id: u64, life: Lifetime) -> Self {
+        let shared = Shared::new(client, (id, secret), user, next_request_id, life);
         tokio::spawn(pump::run(Arc::clone(&shared)));
         tokio::spawn(alive::run(Arc::clone(&shared)));
         Self { handle: Arc::new(Handle { shared }) }

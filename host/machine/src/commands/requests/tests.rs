@@ -107,6 +107,24 @@ fn a_recorded_rejection_keeps_its_acknowledgements() {
 }
 
 #[test]
+fn equal_requests_of_two_users_are_two_requests_and_those_of_one_are_one() {
+    let (mut member, session) = member();
+    let of_user = |user| {
+        let mut command = in_session(session, 1, id(1), &count());
+        let Action::SessionCall(call) = command.action else { panic!("it is one") };
+        command.action = Action::UserCall { user, call };
+        command
+    };
+    let first = member.command(of_user(7));
+    assert!(first.result.is_ok(), "{first:?}");
+    assert_eq!(member.command(of_user(7)), first, "a retry gets the outcome");
+    assert_eq!(member.command(of_user(8)).result, Err(Rejection::RequestReused));
+    let nobody = member.command(in_session(session, 1, id(1), &count()));
+    assert_eq!(nobody.result, Err(Rejection::RequestReused));
+    assert_eq!(counted(&member), 1);
+}
+
+#[test]
 fn what_is_wrong_with_a_request_leaves_nothing() {
     let (mut member, session) = member();
     let ended = member.open(2);

@@ -8,15 +8,15 @@ use std::collections::BTreeSet;
 use synod_abi::{RequestId, SessionId, limits};
 use synod_api::v1::Context;
 use synod_machine::Request;
-use synod_service::{CallFailure, Reason, Rejected, SessionKey};
+use synod_service::{CallFailure, Reason, Rejected, SessionKey, UserRequest};
 
 /// Which request of which session a call is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InSession {
     /// The session and its secret.
     pub(super) key: SessionKey,
-    /// The request.
-    pub(super) request: Request,
+    /// The request, and whose it is.
+    pub(super) request: UserRequest,
 }
 
 fn invalid(field: &str, message: impl Into<String>) -> CallFailure {
@@ -61,6 +61,7 @@ pub(super) fn of_call(
         after,
         acknowledged,
         at_least_revision: _,
+        user,
     } = context.unwrap_or_default();
     if session.is_empty() {
         if wait_ms.is_some() {
@@ -74,6 +75,7 @@ pub(super) fn of_call(
             || acknowledged_below != 0
             || after != 0
             || !acknowledged.is_empty()
+            || user != 0
         {
             return Err(invalid(
                 "context.session",
@@ -106,7 +108,7 @@ pub(super) fn of_call(
         after: (after != 0).then_some(RequestId(after)),
         wait_ms,
     };
-    Ok(Some(InSession { key, request }))
+    Ok(Some(InSession { key, request: UserRequest { user, request } }))
 }
 
 #[cfg(test)]

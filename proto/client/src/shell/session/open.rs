@@ -55,9 +55,9 @@ impl SessionBuilder {
     /// for what its name says.
     pub async fn open(self) -> Result<Session, Error> {
         let Self { client, ttl_ms, ttl_policy, label } = self;
-        let secret = random()?;
+        let secret: [u8; 16] = random()?;
         let request = OpenSessionRequest {
-            nonce: random()?.to_vec(),
+            nonce: random::<16>()?.to_vec(),
             secret: secret.to_vec(),
             ttl_ms,
             ttl_policy: ttl_policy as i32,
@@ -76,7 +76,7 @@ impl SessionBuilder {
         if life.remaining_ms(clock::now_ms()) == 0 {
             return client.resume(id, secret, 1).await;
         }
-        Ok(Session::start(client, id, secret, 1, life))
+        Ok(Session::start(client, (id, secret), user()?, 1, life))
     }
 }
 
@@ -120,12 +120,17 @@ impl Client {
             ));
         }
         let life = Lifetime::new(reply.ttl_ms, sent_ms, self.options().policy.backoff);
-        Ok(Session::start(self.clone(), session, secret, next_request_id, life))
+        Ok(Session::start(self.clone(), (session, secret), user()?, next_request_id, life))
     }
 }
 
-fn random() -> Result<[u8; 16], Error> {
-    let mut bytes = [0; 16];
+/// Who this handle is among those that have the session's token; not 0, which is nobody.
+fn user() -> Result<u64, Error> {
+    random().map(|bytes: [u8; 8]| u64::from_be_bytes(bytes).max(1))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
         .map_err(|error| Error::Internal(format!("this machine has no random numbers: {error}")))?;
     Ok(bytes)

@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(super) client: Client,
     pub(super) id: SessionId,
     pub(super) secret: [u8; 16],
+    /// Tells the requests of this handle from those of others that have the session's token.
+    user: u64,
     calls: Mutex<Calls>,
     life: Mutex<Lifetime>,
     states: watch::Sender<SessionState>,
@@ -47,8 +49,8 @@ pub(crate) struct Shared {
 impl Shared {
     pub(super) fn new(
         client: Client,
-        id: SessionId,
-        secret: [u8; 16],
+        (id, secret): (SessionId, [u8; 16]),
+        user: u64,
         next_request_id: u64,
         life: Lifetime,
     ) -> Arc<Self> {
@@ -65,6 +67,7 @@ impl Shared {
             client,
             id,
             secret,
+            user,
             calls: Mutex::new(calls),
             states: watch::Sender::new(life.state()),
             life: Mutex::new(life),

@@ -20,7 +20,7 @@ fn a_call_without_a_context_is_outside_of_any_session() {
 
 #[test]
 fn a_context_becomes_a_request_of_its_session() {
-    let sent = Context { acknowledged_below: 5, after: 6, acknowledged: vec![3, 2, 3], ..context() };
+    let sent = Context { acknowledged_below: 5, after: 6, acknowledged: vec![3, 2, 3], user: 9, ..context() };
     let in_session = of_call(Some(sent), Some(0)).expect("good").expect("in a session");
     assert_eq!(in_session.key, SessionKey { session: SessionId([1; 16]), secret: [2; 16] });
     let expected = Request {
@@ -30,8 +30,9 @@ fn a_context_becomes_a_request_of_its_session() {
         after: Some(RequestId(6)),
         wait_ms: Some(0),
     };
-    assert_eq!(in_session.request, expected);
-    assert_eq!(of_call(Some(context()), None).expect("good").expect("in a session").request.after, None);
+    assert_eq!(in_session.request, UserRequest { user: 9, request: expected });
+    let plain = of_call(Some(context()), None).expect("good").expect("in a session").request;
+    assert_eq!((plain.user, plain.request.after), (0, None));
 }
 
 #[test]

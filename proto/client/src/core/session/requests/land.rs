@@ -105,6 +105,8 @@ impl Requests {
                 let until = if floor < id { Until::Settled(floor) } else { Until::Later };
                 self.came_back(id, (floor == below).then_some(until), now_ms, jitter)
             }
+            // The id is another user's: no sending of this request has run, or ever will.
+            (Kind::Rejected, Some(Reason::RequestReused)) => self.rejected(id, failure, true),
             (Kind::Rejected, _) => self.rejected(id, failure, once || parked),
         }
     }

@@ -90,6 +90,7 @@ impl Shared {
             after: sending.after,
             acknowledged: sending.acknowledged,
             at_least_revision: 0,
+            user: self.user,
         }
     }
 }
