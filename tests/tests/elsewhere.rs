@@ -118,7 +118,9 @@ async fn begin(cluster: &Cluster, stopped: usize) {
         let name = format!("new {stopped}");
         Lock::client(&session, "lock").acquire(name.as_str(), None).await.expect("it is granted");
     });
-    let watch = in_time("a first watch", async { fresh().await.watch("kv").open().await.expect("it begins") });
+    let watch = in_time("a first watch", async {
+        let _watch = fresh().await.watch("kv").open().await.expect("it begins");
+    });
     tokio::join!(learning, call, query, lock, watch);
 }
 

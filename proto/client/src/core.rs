@@ -8,6 +8,7 @@ mod asking;
 mod backoff;
 mod endpoints;
 mod liveness;
+mod majority;
 mod retry;
 mod router;
 mod session;
@@ -17,6 +18,7 @@ pub use asking::{Asking, Terms, Turn};
 pub use backoff::{Backoff, mix};
 pub use endpoints::parse_endpoints;
 pub use liveness::{Beat, Liveness};
+pub use majority::missing_majority;
 pub use retry::{Decision, Effect, FullMembers, Policy, Trouble};
 pub use router::{Follow, Pick, Router};
 pub use session::{

@@ -3,6 +3,7 @@
 mod admin;
 mod attempts;
 mod cache;
+mod census;
 mod client;
 mod flights;
 mod link;

@@ -196,8 +196,11 @@ impl<P: Ports> Member<P> {
     pub async fn describe_space(
         &self,
         space: &str,
+        consistency: Consistency,
         timeout: Duration,
     ) -> Result<SpaceDescription, CallFailure> {
+        let name = space_name(space)?;
+        self.0.reader.ready(consistency, 0, self.deadline(timeout)).await?;
         let directory = self.0.directory.clone();
         let describe = move |view: &View<P>, record: SpaceRecord| {
             let schema = directory.schema(view, record.module)?;
@@ -207,7 +210,7 @@ impl<P: Ports> Member<P> {
             let entry = SpaceEntry { record, schema };
             Ok(SpaceDescription { entry, log, failures, owed, owed_hooks, bindings })
         };
-        self.present_space(space, self.deadline(timeout), describe).await
+        self.space_read(name, describe).await
     }
 
     /// What `read` reads of the space called `space` once this member is up to date, on one view.

@@ -8,7 +8,7 @@ use synod_api::v1::describe_recipe_request::Target;
 use synod_api::v1::recipes_client::RecipesClient;
 use synod_api::v1::space_admin_client::SpaceAdminClient;
 use synod_api::v1::{
-    BindSpaceReply, BindSpaceRequest, Binding, CompactReply, CompactRequest, CreateSpaceReply,
+    BindSpaceReply, BindSpaceRequest, Binding, CompactReply, CompactRequest, Consistency, CreateSpaceReply,
     CreateSpaceRequest, DeleteSpaceRequest, DescribeRecipeReply, DescribeRecipeRequest, DescribeSpaceRequest,
     DigestAtReply, DigestAtRequest, EventLog, InstallReply, InstallRequest, ListRecipesRequest,
     ListSpacesRequest, LogLine, LogsRequest, OwedHooksReply, OwedHooksRequest, RecipeInfo, RecipeRef,
@@ -103,7 +103,8 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn describe_recipe(&self, name: &str, version: u32) -> Result<DescribeRecipeReply, Error> {
-        self.describe(Target::Recipe(RecipeRef { name: name.to_owned(), version })).await
+        let recipe = RecipeRef { name: name.to_owned(), version };
+        self.describe(Target::Recipe(recipe), Consistency::Linearizable).await
     }
 
     /// The recipe that a space runs, with its schema; [`space_info`](Self::space_info) describes
@@ -112,11 +113,27 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn describe_space(&self, space: &str) -> Result<DescribeRecipeReply, Error> {
-        self.describe(Target::Space(space.to_owned())).await
+        self.describe_space_from(space, Consistency::Linearizable).await
     }
 
-    async fn describe(&self, target: Target) -> Result<DescribeRecipeReply, Error> {
-        let request = &DescribeRecipeRequest { target: Some(target) };
+    /// The same from a state that is as fresh as `consistency` says.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn describe_space_from(
+        &self,
+        space: &str,
+        consistency: Consistency,
+    ) -> Result<DescribeRecipeReply, Error> {
+        self.describe(Target::Space(space.to_owned()), consistency).await
+    }
+
+    async fn describe(
+        &self,
+        target: Target,
+        consistency: Consistency,
+    ) -> Result<DescribeRecipeReply, Error> {
+        let request = &DescribeRecipeRequest { target: Some(target), consistency: consistency as i32 };
         let describe =
             |channel| async move { sized!(RecipesClient, channel).describe(request.clone()).await };
         self.simple(Effect::Idempotent, describe).await
@@ -180,8 +197,16 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn list_spaces(&self) -> Result<Vec<SpaceInfo>, Error> {
-        let list =
-            |channel| async move { sized!(SpaceAdminClient, channel).list(ListSpacesRequest {}).await };
+        self.list_spaces_from(Consistency::Linearizable).await
+    }
+
+    /// The same from a state that is as fresh as `consistency` says.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn list_spaces_from(&self, consistency: Consistency) -> Result<Vec<SpaceInfo>, Error> {
+        let request = ListSpacesRequest { consistency: consistency as i32 };
+        let list = |channel| async move { sized!(SpaceAdminClient, channel).list(request).await };
         Ok(self.simple(Effect::Idempotent, list).await?.spaces)
     }
 
@@ -215,7 +240,15 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn space_info(&self, space: &str) -> Result<SpaceInfo, Error> {
-        let request = &DescribeSpaceRequest { name: space.to_owned() };
+        self.space_info_from(space, Consistency::Linearizable).await
+    }
+
+    /// The same from a state that is as fresh as `consistency` says.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn space_info_from(&self, space: &str, consistency: Consistency) -> Result<SpaceInfo, Error> {
+        let request = &DescribeSpaceRequest { name: space.to_owned(), consistency: consistency as i32 };
         let describe =
             |channel| async move { sized!(SpaceAdminClient, channel).describe(request.clone()).await };
         self.simple(Effect::Idempotent, describe).await?.space.ok_or_else(|| missing("space"))

@@ -74,7 +74,7 @@ impl Client {
         loop {
             let now_ms = self.now_ms();
             let wake_ms = match asking.next(now_ms, || self.free_at(now_ms, &asking)) {
-                Turn::GiveUp(error) => return Err(error),
+                Turn::GiveUp(error) => return Err(self.explained(error)),
                 Turn::WaitUntil(at_ms) => at_ms,
                 Turn::Ask { silent } => {
                     if let Some(silent) = silent {
@@ -118,7 +118,7 @@ impl Client {
             let (now_ms, jitter) = (self.now_ms(), self.jitter());
             let over = asking.failed(&address, trouble, self.router().addresses(), now_ms, jitter);
             if let Some(error) = over {
-                return Err(error);
+                return Err(self.explained(error));
             }
         }
     }

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
+use synod_abi::Reason;
 use synod_api::v1::{Header, StatusReply};
 use tokio::sync::Notify;
 
 use super::Options;
+use super::census::Census;
 use super::link::Link;
 use super::watch::Hub;
 use super::wire::Cluster;
@@ -61,6 +63,7 @@ struct Inner {
     news: Notify,
     hub: Hub,
     cluster: Cluster,
+    census: Census,
 }
 
 /// Connects to a cluster by any of its members: `host:port`, or several, separated by commas.
@@ -91,6 +94,7 @@ impl Client {
             news: Notify::new(),
             hub: Hub::default(),
             cluster: Cluster::default(),
+            census: Census::default(),
         };
         let client = Self { inner: Arc::new(inner) };
         if options.learn_members {
@@ -139,7 +143,12 @@ impl Client {
         }
     }
 
+    pub(super) fn census(&self) -> &Census {
+        &self.inner.census
+    }
+
     fn learn(&self, status: &StatusReply) {
+        self.counted(&status.members);
         if let Some(header) = &status.header {
             self.inner.cluster.heard(&header.cluster_id);
         }
@@ -217,6 +226,9 @@ impl Client {
                     Kind::Rejected | Kind::Unspecified => self.router().succeeded(address),
                 }
                 self.heard_term(term, failure.leader_id);
+                if failure.known_reason() == Some(Reason::NoLeader) {
+                    self.count_members(address);
+                }
                 Trouble::Answered(failure)
             }
             Trouble::NotSent(why) => {

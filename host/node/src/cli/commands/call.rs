@@ -6,7 +6,7 @@ use synod_abi::{Reason, RequestId, SessionId};
 use synod_client::api::Cancelled;
 use synod_client::{Answer, Client, Error};
 
-use super::target::{Kind, Target, Within, arguments, own_flags, show};
+use super::target::{Kind, Own, Target, Within, arguments, own_flags, show};
 use crate::cli::io::cluster::{Global, schema_of_space};
 use crate::cli::io::fail::{Exit, Failed};
 use crate::cli::io::signals::Signals;
@@ -26,9 +26,9 @@ pub(crate) struct CallArgs {
 /// arguments.
 pub(crate) async fn run(args: CallArgs, global: &mut Global) -> Result<(), Failed> {
     let mut within = args.within;
-    let (target, adapted) = own_flags(args.target, global, Some(&mut within), &|_| true)?;
+    let (target, adapted) = own_flags(args.target, global, &mut Own::Call(&mut within), &|_| true)?;
     *global = adapted;
-    let arguments = arguments(&target, Kind::Operation, global, Some(&mut within)).await?;
+    let arguments = arguments(&target, Kind::Operation, global, &mut Own::Call(&mut within)).await?;
     let Some((client, json)) = arguments else { return Ok(()) };
     if within.wait.is_some() && within.session.is_none() {
         return Err(Failed::usage("--wait needs --session: only a call in a session can wait")

@@ -1,8 +1,7 @@
 //! `synod query`: one query of a space.
-use clap::{Args, ValueEnum};
-use synod_client::api::Consistency;
+use clap::Args;
 
-use super::target::{Kind, Target, arguments, own_flags, show};
+use super::target::{Kind, Own, Reads, Target, arguments, own_flags, show};
 use crate::cli::io::cluster::Global;
 use crate::cli::io::fail::Failed;
 
@@ -16,26 +15,13 @@ pub(crate) struct QueryArgs {
     target: Target,
 }
 
-/// Which state a query may read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Reads {
-    /// The newest: everything acknowledged before the query is in it.
-    #[default]
-    Linearizable,
-    /// The asked member's own, which may lag; needs no leader.
-    Serializable,
-}
-
 /// Runs the query and shows its answer. `global` takes up the flags that stand among its
 /// arguments.
 pub(crate) async fn run(args: QueryArgs, global: &mut Global) -> Result<(), Failed> {
-    let (target, adapted) = own_flags(args.target, global, None, &|_| true)?;
+    let mut reads = args.consistency;
+    let (target, adapted) = own_flags(args.target, global, &mut Own::Query(&mut reads), &|_| true)?;
     *global = adapted;
-    let consistency = match args.consistency {
-        Reads::Linearizable => Consistency::Linearizable,
-        Reads::Serializable => Consistency::Serializable,
-    };
-    let arguments = arguments(&target, Kind::Query, global, None).await?;
+    let arguments = arguments(&target, Kind::Query, global, &mut Own::Query(&mut reads)).await?;
     let Some((client, json)) = arguments else { return Ok(()) };
-    show(global.output, client.query_json(&target.space, &target.name, &json, consistency).await?)
+    show(global.output, client.query_json(&target.space, &target.name, &json, reads.into()).await?)
 }

@@ -2,6 +2,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 use synod_client::api::{Counts, MemberStatus, Role, StatusReply};
+use synod_client::core::missing_majority;
 
 use crate::cli::io::cluster::Global;
 use crate::cli::io::fail::{Exit, Failed};
@@ -33,7 +34,7 @@ pub(crate) async fn run(args: StatusArgs, global: &Global) -> Result<(), Failed>
         });
     }
     let mut status = client.status(args.local).await?;
-    let missing = if args.local { None } else { missing(&status.members) };
+    let missing = if args.local { None } else { missing_majority(&status.members) };
     if missing.is_some() {
         status.leader_id = 0;
     }
@@ -44,20 +45,6 @@ pub(crate) async fn run(args: StatusArgs, global: &Global) -> Result<(), Failed>
         Err(Failed::new(Exit::Unavailable, why)
             .next("writes wait for a majority of members; start those that are down"))
     })
-}
-
-/// What a cluster lacks whose members are so: a majority that answers, or a leader among those.
-/// What the member that was asked believes may be old.
-fn missing(members: &[MemberStatus]) -> Option<String> {
-    let voters: Vec<_> = members.iter().filter(|member| member.role() != Role::Learner).collect();
-    let count = voters.len();
-    let answer = voters.iter().filter(|member| member.reachable).count();
-    if answer * 2 <= count {
-        let verb = if answer == 1 { "answers" } else { "answer" };
-        return Some(format!("{answer} of {count} members {verb}: no majority"));
-    }
-    let leads = voters.iter().any(|member| member.reachable && member.role() == Role::Leader);
-    (!leads).then(|| "no member that answers leads".to_owned())
 }
 
 fn role(member: &MemberStatus) -> &'static str {

@@ -8,9 +8,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use synod_abi::schema::{EntryPointSchema, Schema};
+use synod_client::api::Consistency;
 use synod_client::{Answer, Client};
 
-use crate::cli::io::cluster::{Global, schema_of_space};
+use crate::cli::io::cluster::{Global, schema_from};
 use crate::cli::io::fail::{Exit, Failed};
 use crate::cli::io::output::{self, Format};
 use crate::cli::values::token::Token;
@@ -61,6 +62,60 @@ pub(crate) struct Within {
     pub(crate) wait: Option<Duration>,
 }
 
+/// Which state a query may read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reads {
+    /// The newest: everything acknowledged before the query is in it.
+    #[default]
+    Linearizable,
+    /// The asked member's own, which may lag; needs no leader.
+    Serializable,
+}
+
+impl From<Reads> for Consistency {
+    fn from(reads: Reads) -> Self {
+        match reads {
+            Reads::Linearizable => Self::Linearizable,
+            Reads::Serializable => Self::Serializable,
+        }
+    }
+}
+
+/// A command's own flags that may stand among the arguments, beside those of every command.
+#[derive(Debug)]
+pub(crate) enum Own<'a> {
+    /// Those of `synod call`.
+    Call(&'a mut Within),
+    /// Those of `synod query`.
+    Query(&'a mut Reads),
+}
+
+impl Own<'_> {
+    fn has(&self, flag: &str) -> bool {
+        match self {
+            Self::Call(_) => matches!(flag, "--session" | "--wait"),
+            Self::Query(_) => flag == "--consistency",
+        }
+    }
+
+    fn set(&mut self, flag: &str, value: &str) -> Result<(), String> {
+        match self {
+            Self::Call(within) if flag == "--session" => within.session = Some(value.parse()?),
+            Self::Call(within) => within.wait = Some(seconds(value)?),
+            Self::Query(reads) => **reads = Reads::from_str(value, false)?,
+        }
+        Ok(())
+    }
+
+    /// Of which state the schema is read.
+    fn consistency(&self) -> Consistency {
+        match self {
+            Self::Call(_) => Consistency::Linearizable,
+            Self::Query(reads) => (**reads).into(),
+        }
+    }
+}
+
 /// The two kinds of entry points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -71,12 +126,11 @@ pub(crate) enum Kind {
 }
 
 /// Takes synod's own flags out of an operation's arguments, so that they may follow them. What
-/// follows an argument that `takes_a_value` is its value, whatever it looks like. Flags of `within`
-/// are only taken out for a call.
+/// follows an argument that `takes_a_value` is its value, whatever it looks like.
 pub(crate) fn own_flags(
     mut target: Target,
     global: &Global,
-    mut within: Option<&mut Within>,
+    own: &mut Own<'_>,
     takes_a_value: &dyn Fn(&str) -> bool,
 ) -> Result<(Target, Global), Failed> {
     let mut global = global.clone();
@@ -87,9 +141,8 @@ pub(crate) fn own_flags(
             Some((flag, value)) if flag.starts_with("--") => (flag.to_owned(), Some(value.to_owned())),
             _ => (word.clone(), None),
         };
-        let calls = within.is_some() && matches!(flag.as_str(), "--session" | "--wait");
-        let own = matches!(flag.as_str(), "--output" | "-o" | "--endpoint" | "-e" | "--timeout-ms");
-        if !own && !calls {
+        let is_global = matches!(flag.as_str(), "--output" | "-o" | "--endpoint" | "-e" | "--timeout-ms");
+        if !is_global && !own.has(&flag) {
             let name = flag.strip_prefix("--").filter(|name| *name != HELP && inline.is_none());
             let has_a_value = name.is_some_and(takes_a_value);
             rest.push(word);
@@ -99,16 +152,15 @@ pub(crate) fn own_flags(
         let value =
             inline.or_else(|| words.next()).ok_or_else(|| Failed::usage(format!("{flag} needs a value")))?;
         let wrong = |error: String| Failed::usage(format!("{flag}: {error}"));
-        match (flag.as_str(), &mut within) {
-            ("--session", Some(within)) => within.session = Some(value.parse().map_err(wrong)?),
-            ("--wait", Some(within)) => within.wait = Some(seconds(&value).map_err(wrong)?),
-            ("--output" | "-o", _) => global.output = Format::from_str(&value, false).map_err(wrong)?,
-            ("--timeout-ms", _) => {
+        match flag.as_str() {
+            "--output" | "-o" => global.output = Format::from_str(&value, false).map_err(wrong)?,
+            "--timeout-ms" => {
                 global.timeout_ms = value.parse().map_err(|_| {
                     Failed::usage(format!("{flag}: `{value}` is not a number of milliseconds"))
                 })?;
             }
-            _ => global.endpoint = value,
+            "--endpoint" | "-e" => global.endpoint = value,
+            _ => own.set(&flag, &value).map_err(wrong)?,
         }
     }
     target.rest = rest;
@@ -116,23 +168,22 @@ pub(crate) fn own_flags(
 }
 
 /// A client of the cluster, and the arguments as JSON; none if help was asked for, which is then
-/// shown. Flags of synod that only the schema tells from values are taken up by `global` and
-/// `within`.
+/// shown. Flags of synod that only the schema tells from values are taken up by `global` and `own`.
 pub(crate) async fn arguments(
     target: &Target,
     kind: Kind,
     global: &mut Global,
-    within: Option<&mut Within>,
+    own: &mut Own<'_>,
 ) -> Result<Option<(Client, String)>, Failed> {
     let client = global.client().await?;
     match target.rest.as_slice() {
         [dash] if dash == "-" => Ok(Some((client, read_arguments(std::io::stdin().lock())?))),
         [json] if json.trim_start().starts_with('{') => Ok(Some((client, json.clone()))),
         _ => {
-            let schema = schema_of_space(&client, &target.space).await?;
+            let schema = schema_from(&client, &target.space, own.consistency()).await?;
             let point = find(&schema, target, kind)?;
             let takes_a_value = |name: &str| args::takes_a_value(point, name);
-            let (target, adapted) = own_flags(target.clone(), global, within, &takes_a_value)?;
+            let (target, adapted) = own_flags(target.clone(), global, own, &takes_a_value)?;
             let is_elsewhere = adapted.endpoint != global.endpoint;
             *global = adapted;
             if args::asks_for_help(point, &target.rest) {

@@ -2,11 +2,12 @@
 //! them.
 use clap::Args;
 use synod_abi::schema::Schema;
+use synod_client::api::Consistency;
 use synod_client::core::Policy;
-use synod_client::{Client, Options};
+use synod_client::{Client, Error, Options};
 
 use super::fail::{Exit, Failed};
-use super::output::Format;
+use super::output::{self, Format};
 
 /// The help's heading for flags of every command, apart from the command's own.
 const TALKING: &str = "Talking to a cluster";
@@ -57,7 +58,37 @@ impl Global {
 
 /// The schema of the recipe that a space runs.
 pub(crate) async fn schema_of_space(client: &Client, space: &str) -> Result<Schema, Failed> {
-    decode(&client.describe_space(space).await?.schema)
+    schema_from(client, space, Consistency::Linearizable).await
+}
+
+/// The same from a state that is as fresh as `consistency` says.
+pub(crate) async fn schema_from(
+    client: &Client,
+    space: &str,
+    consistency: Consistency,
+) -> Result<Schema, Failed> {
+    decode(&client.describe_space_from(space, consistency).await?.schema)
+}
+
+/// What `ask` finds, as fresh as it can be had. While no majority answers, that is what one member
+/// has, and a remark says so.
+pub(crate) async fn freshest<T>(
+    global: &Global,
+    ask: impl AsyncFn(Client, Consistency) -> Result<T, Error>,
+) -> Result<T, Failed> {
+    let half = Global { timeout_ms: global.timeout_ms / 2, ..global.clone() };
+    let why = match ask(half.client().await?, Consistency::Linearizable).await {
+        Err(error @ Error::Unavailable(_)) => error,
+        answer => return Ok(answer?),
+    };
+    match ask(half.client().await?, Consistency::Serializable).await {
+        Err(Error::Unavailable(_)) => Err(why.into()),
+        answer => {
+            let answer = answer?;
+            output::remark(&format!("{why}\nthis is what one member has, and may be old"));
+            Ok(answer)
+        }
+    }
 }
 
 /// Decodes a schema as a member sends it.

@@ -10,7 +10,7 @@ use synod_api::v1::{self as api, Failure, RecipeRef, SpaceInfo, Value};
 use synod_machine::directory::HookFailures;
 use synod_machine::events::EventLog;
 use synod_machine::{EventRetention, OnFailure};
-use synod_service::{Args, CallFailure, Created, NamedBinding, Rejected, SpaceDescription, SpaceListing};
+use synod_service::{Args, CallFailure, Consistency, Created, NamedBinding, Rejected, SpaceDescription, SpaceListing};
 use tonic::Code;
 
 use super::{Front, owed, watches};
@@ -84,6 +84,14 @@ fn code_of(status: schema::Status) -> Code {
         schema::Status::ResourceExhausted => Code::ResourceExhausted,
         schema::Status::Aborted => Code::Aborted,
         schema::Status::OutOfRange => Code::OutOfRange,
+    }
+}
+
+/// How fresh a read is.
+pub(super) fn consistency(consistency: api::Consistency) -> Consistency {
+    match consistency {
+        api::Consistency::Unspecified | api::Consistency::Linearizable => Consistency::Linearizable,
+        api::Consistency::Serializable => Consistency::Serializable,
     }
 }
 

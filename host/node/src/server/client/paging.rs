@@ -5,10 +5,12 @@ use synod_service::{CallFailure, Consistency};
 /// Rows of the directory that one read takes.
 pub(super) const PAGE: usize = 1_024;
 
-/// Every item of a list. `read` reads the page after an item, or the first page.
+/// Every item of a list, as fresh as `consistency` says. `read` reads the page after an item, or
+/// the first page.
 ///
 /// Only the first page needs a read index: later pages are read from the same or a later state.
 pub(super) async fn all_pages<T, K, R>(
+    mut consistency: Consistency,
     key: impl Fn(&T) -> K,
     mut read: impl FnMut(Option<K>, Consistency) -> R,
 ) -> Result<Vec<T>, CallFailure>
@@ -16,7 +18,6 @@ where
     R: Future<Output = Result<Page<T>, CallFailure>>,
 {
     let mut items = Vec::new();
-    let mut consistency = Consistency::Linearizable;
     loop {
         let page = read(items.last().map(&key), consistency).await?;
         items.extend(page.items);

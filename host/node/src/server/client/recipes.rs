@@ -56,9 +56,10 @@ impl RecipesService {
         &self,
         name: &str,
         version: Option<u32>,
+        consistency: Consistency,
         timeout: Duration,
     ) -> Result<RecipeEntry, CallFailure> {
-        self.0.member.describe_recipe(name, version, Consistency::Linearizable, timeout).await
+        self.0.member.describe_recipe(name, version, consistency, timeout).await
     }
 
     async fn all(&self, timeout: Duration) -> Result<Vec<RecipeEntry>, CallFailure> {
@@ -66,7 +67,7 @@ impl RecipesService {
         let read = |after: Option<RecipeRef>, consistency| async move {
             member.recipes(after.as_ref(), PAGE, consistency, timeout).await
         };
-        let records = all_pages(|record: &RecipeRecord| record.recipe.clone(), read).await?;
+        let records = all_pages(Consistency::Linearizable, |record: &RecipeRecord| record.recipe.clone(), read).await?;
         let mut entries = Vec::with_capacity(records.len());
         for record in records {
             let name = record.recipe.name.as_str();
@@ -176,7 +177,7 @@ impl Recipes for RecipesService {
             let version = Some(installed.recipe.version);
             let entry =
                 self.0.member.describe_recipe(name, version, Consistency::Serializable, timeout).await?;
-            let spaces = all_spaces(&self.0, timeout).await?;
+            let spaces = all_spaces(&self.0, Consistency::Serializable, timeout).await?;
             let (space, space_already) = match &installed.space {
                 SpaceMade::None => (None, false),
                 SpaceMade::Created(created) => (Some(convert::created(created)), created.already),
@@ -200,7 +201,7 @@ impl Recipes for RecipesService {
         let timeout = self.0.timeout(&request);
         let reply = async {
             let entries = self.all(timeout).await?;
-            let spaces = all_spaces(&self.0, timeout).await?;
+            let spaces = all_spaces(&self.0, Consistency::Serializable, timeout).await?;
             let recipes = entries.iter().map(|entry| self.info(entry, &spaces)).collect();
             Ok(ListRecipesReply { header: Some(self.0.present_header()), recipes })
         };
@@ -212,21 +213,25 @@ impl Recipes for RecipesService {
         request: Request<DescribeRecipeRequest>,
     ) -> Result<Response<DescribeRecipeReply>, Status> {
         let timeout = self.0.timeout(&request);
-        let target = request.into_inner().target;
-        let target = target
+        let request = request.into_inner();
+        let consistency = convert::consistency(request.consistency());
+        let target = request
+            .target
             .ok_or_else(|| Status::invalid_argument("`target` is missing: name a recipe or a space"))?;
         let reply = async {
             let entry = match target {
                 Target::Recipe(recipe) => {
-                    self.described(&recipe.name, (recipe.version != 0).then_some(recipe.version), timeout)
-                        .await?
+                    let version = (recipe.version != 0).then_some(recipe.version);
+                    self.described(&recipe.name, version, consistency, timeout).await?
                 }
                 Target::Space(space) => {
-                    let recipe = self.0.member.describe_space(&space, timeout).await?.entry.record.recipe;
-                    self.described(recipe.name.as_str(), Some(recipe.version), timeout).await?
+                    let described = self.0.member.describe_space(&space, consistency, timeout).await?;
+                    let recipe = described.entry.record.recipe;
+                    let version = Some(recipe.version);
+                    self.described(recipe.name.as_str(), version, Consistency::Serializable, timeout).await?
                 }
             };
-            let spaces = all_spaces(&self.0, timeout).await?;
+            let spaces = all_spaces(&self.0, Consistency::Serializable, timeout).await?;
             let hash = entry.record.hash;
             let schema = self.0.member.read(move |view| directory::schema_bytes(view, hash)).await?;
             let schema_json =

@@ -13,7 +13,7 @@ use synod_api::v1::{
 };
 use synod_machine::{Binding, Caller, OnFailure};
 use synod_service::{
-    Bound, CallFailure, CompactionDone, NamedBinding, Reason, Rejected, RetentionChange, SpaceListing,
+    Bound, CallFailure, CompactionDone, Consistency, NamedBinding, Reason, Rejected, RetentionChange, SpaceListing,
 };
 use tonic::{Request, Response, Status};
 
@@ -24,11 +24,15 @@ use super::{Front, convert, owed, watches};
 pub(crate) struct SpaceAdminService(pub(crate) Front);
 
 /// Every space, by name.
-pub(super) async fn all_spaces(front: &Front, timeout: Duration) -> Result<Vec<SpaceListing>, CallFailure> {
+pub(super) async fn all_spaces(
+    front: &Front,
+    consistency: Consistency,
+    timeout: Duration,
+) -> Result<Vec<SpaceListing>, CallFailure> {
     let read = |after: Option<SpaceName>, consistency| async move {
         front.member.spaces(after.as_ref(), PAGE, consistency, timeout).await
     };
-    all_pages(|space: &SpaceListing| space.record.name.clone(), read).await
+    all_pages(consistency, |space: &SpaceListing| space.record.name.clone(), read).await
 }
 
 /// The binding in a request, and how failures of its handler are treated.
@@ -81,8 +85,10 @@ impl SpaceAdmin for SpaceAdminService {
     }
 
     async fn list(&self, request: Request<ListSpacesRequest>) -> Result<Response<ListSpacesReply>, Status> {
-        let spaces =
-            all_spaces(&self.0, self.0.timeout(&request)).await.map_err(|failure| self.0.status(failure))?;
+        let timeout = self.0.timeout(&request);
+        let consistency = convert::consistency(request.into_inner().consistency());
+        let spaces = all_spaces(&self.0, consistency, timeout).await;
+        let spaces = spaces.map_err(|failure| self.0.status(failure))?;
         Ok(Response::new(ListSpacesReply {
             header: Some(self.0.present_header()),
             spaces: spaces.iter().map(convert::space_info).collect(),
@@ -119,7 +125,9 @@ impl SpaceAdmin for SpaceAdminService {
         request: Request<DescribeSpaceRequest>,
     ) -> Result<Response<DescribeSpaceReply>, Status> {
         let timeout = self.0.timeout(&request);
-        let described = self.0.member.describe_space(&request.into_inner().name, timeout).await;
+        let request = request.into_inner();
+        let consistency = convert::consistency(request.consistency());
+        let described = self.0.member.describe_space(&request.name, consistency, timeout).await;
         let described = described.map_err(|failure| self.0.status(failure))?;
         Ok(Response::new(DescribeSpaceReply {
             header: Some(self.0.present_header()),

@@ -5,7 +5,7 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use synod_api::v1::spaces_server::Spaces;
 use synod_api::v1::{
-    CallReply, CallRequest, Consistency, QueryReply, QueryRequest, WatchReply, WatchRequest,
+    CallReply, CallRequest, QueryReply, QueryRequest, WatchReply, WatchRequest,
 };
 use synod_machine::Caller;
 use synod_service::{CallAnswer, CallFailure, QueryOptions, SessionAnswer, Waiting};
@@ -112,10 +112,7 @@ impl Spaces for SpacesService {
     async fn query(&self, request: Request<QueryRequest>) -> Result<Response<QueryReply>, Status> {
         let timeout = self.0.timeout(&request);
         let request = request.into_inner();
-        let consistency = match request.consistency() {
-            Consistency::Unspecified | Consistency::Linearizable => synod_service::Consistency::Linearizable,
-            Consistency::Serializable => synod_service::Consistency::Serializable,
-        };
+        let consistency = convert::consistency(request.consistency());
         let answer = async {
             let context = request.context.unwrap_or_default();
             let session = context::of_query(&context)?;

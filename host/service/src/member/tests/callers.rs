@@ -176,7 +176,7 @@ fn recipes_and_spaces_are_listed_described_and_removed() {
         (
             member.recipes(None, 10, fresh, TIMEOUT).await.expect("recipes"),
             member.spaces(None, 10, fresh, TIMEOUT).await.expect("spaces"),
-            member.describe_space("counter", TIMEOUT).await.expect("a space"),
+            member.describe_space("counter", Consistency::Linearizable, TIMEOUT).await.expect("a space"),
             member.remove_recipe("counter", 1, Caller::default(), TIMEOUT).await,
         )
     });

@@ -213,7 +213,7 @@ fn a_failing_handler_rejects_the_call_and_is_named() {
         .wait(async move {
             member.create_space("audit/main", "counter", None, Caller::default(), TIMEOUT).await?;
             assert!(!member.bind_space(binding.clone(), reject, Caller::default(), TIMEOUT).await?.already);
-            member.describe_space("audit/main", TIMEOUT).await
+            member.describe_space("audit/main", Consistency::Linearizable, TIMEOUT).await
         })
         .expect("bound");
     assert_eq!(
@@ -246,7 +246,7 @@ fn a_failing_handler_rejects_the_call_and_is_named() {
     assert_eq!(topics(2), ["heard/good", "heard/fine"]);
     let member = cluster.member(1);
     let described =
-        cluster.wait(async move { member.describe_space("audit/main", TIMEOUT).await }).expect("described");
+        cluster.wait(async move { member.describe_space("audit/main", Consistency::Linearizable, TIMEOUT).await }).expect("described");
     assert_eq!((described.log.events, described.failures.map(|failures| failures.count)), (2, Some(1)));
 }
 

@@ -10,6 +10,7 @@ fn used(router: &Router, now_ms: u64) -> String {
     match router.pick(now_ms) {
         Pick::Use(address) => address,
         Pick::WaitUntil(until) => format!("wait {until}"),
+        Pick::Nobody => "nobody".to_owned(),
     }
 }
 
@@ -82,6 +83,43 @@ fn learned_members_come_and_go_and_given_ones_stay() {
     router.learn(2, Some(8), &members(&[(8, "a:1")]));
     assert_eq!(router.addresses().collect::<Vec<_>>(), ["a:1", "b:1", "c:1"]);
     assert_eq!(used(&router, 0), "a:1");
+}
+
+#[test]
+fn a_silent_member_is_asked_last_for_a_while_and_the_longer_the_more_often_it_was() {
+    let mut router = router(Follow::Leader);
+    router.learn(3, Some(2), &members(&[(1, "a:1"), (2, "b:1"), (3, "c:1")]));
+    router.silent("b:1", 0);
+    assert_eq!(used(&router, 0), "a:1", "also if it leads");
+    router.failed("a:1", 0);
+    router.failed("c:1", 0);
+    assert_eq!(used(&router, 0), "b:1", "it may only be slow");
+    assert_eq!(used(&router, SILENT_MS), "b:1", "it leads, and is not silent any more");
+    router.silent("b:1", SILENT_MS);
+    assert_ne!(used(&router, 2 * SILENT_MS), "b:1", "twice as long");
+    assert_eq!(used(&router, 3 * SILENT_MS), "b:1");
+    router.silent("b:1", 3 * SILENT_MS);
+    router.succeeded("b:1");
+    assert_eq!(used(&router, 3 * SILENT_MS), "b:1", "it answers");
+}
+
+#[test]
+fn when_all_are_silent_the_one_that_was_first_is_asked_again() {
+    let mut router = router(Follow::Nearest);
+    for (at_ms, address) in [(0, "b:1"), (1, "a:1"), (2, "c:1")] {
+        router.silent(address, at_ms);
+    }
+    assert_eq!(used(&router, 3), "b:1");
+}
+
+#[test]
+fn nobody_is_picked_beside_all() {
+    let mut router = router(Follow::Nearest);
+    assert_eq!(router.pick_beside(0, |address| address != "c:1"), Pick::Use("c:1".into()));
+    assert_eq!(router.pick_beside(0, |_| true), Pick::Nobody);
+    router.failed("c:1", 0);
+    assert!(matches!(router.pick_beside(0, |address| address != "c:1"), Pick::WaitUntil(_)));
+    assert_eq!(router.nearest_beside(0, |address| address != "c:1"), Some("c:1"));
 }
 
 #[test]

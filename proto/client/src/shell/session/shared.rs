@@ -120,7 +120,8 @@ impl Shared {
         let answer = answer.await;
         guard.taken = true;
         drop(guard);
-        answer.unwrap_or_else(|_| Err(self.expired(self.calls().over.as_ref())))
+        let answer = answer.unwrap_or_else(|_| Err(self.expired(self.calls().over.as_ref())));
+        answer.map_err(|error| self.client.explained(error))
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
@@ -132,7 +133,7 @@ impl Shared {
                 Ok(Err(_closed)) => return Err(self.expired(self.calls().over.as_ref())),
                 Err(_) => {
                     if let Some(why) = self.calls().requests.is_silent(self.client.now_ms()) {
-                        return Err(Error::Unavailable(why.to_owned()));
+                        return Err(self.client.explained(Error::Unavailable(why.to_owned())));
                     }
                 }
             }

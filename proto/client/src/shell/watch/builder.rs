@@ -214,7 +214,7 @@ impl<F: Form> WatchBuilder<F> {
         let begun = tokio::time::timeout(patience, poll_fn(|cx| handle.0.poll_begun(cx))).await;
         let Ok(begun) = begun else {
             let why = handle.0.trouble().unwrap_or_else(|| "no member began the watch in time".to_owned());
-            return Err(Error::Unavailable(why).into());
+            return Err(handle.0.client.explained(Error::Unavailable(why)).into());
         };
         let begun = begun?;
         let watch = Watch::new(handle, begun.revision);

@@ -1,6 +1,6 @@
 //! The service of the cluster itself: its members and its leader, for clients that learn them.
 use synod_api::v1::cluster_server;
-use synod_api::v1::{DigestAtReply, DigestAtRequest, MemberStatus, StatusReply, StatusRequest};
+use synod_api::v1::{DigestAtReply, DigestAtRequest, MemberStatus, Role, StatusReply, StatusRequest};
 use tonic::{Request, Response, Status};
 
 use super::Served;
@@ -12,6 +12,8 @@ impl cluster_server::Cluster for Served {
         let status = |(id, address): (u64, &std::net::SocketAddr)| MemberStatus {
             id,
             client_address: address.to_string(),
+            reachable: true,
+            role: if id == shared.leader_id { Role::Leader } else { Role::Follower }.into(),
             ..MemberStatus::default()
         };
         let members = (1..).zip(&shared.addresses).map(status).collect();

@@ -3,12 +3,13 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use serde_json::Value;
+use synod_client::Client;
 use synod_client::api::{HookFailures, SpaceInfo};
 
 use super::bindings::binding_text;
 use super::events::log_text;
 use super::owed::owed_table;
-use crate::cli::io::cluster::{Global, decode};
+use crate::cli::io::cluster::{Global, decode, freshest};
 use crate::cli::io::fail::Failed;
 use crate::cli::io::output;
 use crate::cli::io::table::table;
@@ -25,7 +26,8 @@ pub(crate) struct DescribeArgs {
 
 /// Lists the spaces.
 pub(crate) async fn list(global: &Global) -> Result<(), Failed> {
-    let spaces = global.client().await?.list_spaces().await?;
+    let list = async |client: Client, consistency| client.list_spaces_from(consistency).await;
+    let spaces = freshest(global, list).await?;
     let json: Value = spaces.iter().map(json::space).collect();
     output::answer(global.output, &json, || {
         table(["SPACE", "RECIPE", "ID>", "EVENTS>", "IN>", "FAILED HOOKS>", "OWED>"], spaces.iter().map(row))
@@ -48,9 +50,12 @@ fn row(space: &SpaceInfo) -> [String; 7] {
 
 /// Shows a space's recipe, and its events, bindings, failures and what it is owed.
 pub(crate) async fn describe(DescribeArgs { space }: &DescribeArgs, global: &Global) -> Result<(), Failed> {
-    let client = global.client().await?;
-    let info = client.space_info(space).await?;
-    let schema = decode(&client.describe_space(space).await?.schema)?;
+    let describe = async |client: Client, consistency| {
+        let info = client.space_info_from(space, consistency).await?;
+        Ok((info, client.describe_space_from(space, consistency).await?.schema))
+    };
+    let (info, schema) = freshest(global, describe).await?;
+    let schema = decode(&schema)?;
     let mut json = serde_json::to_value(&schema).unwrap_or_default();
     json["space"] = json::space(&info);
     output::answer(global.output, &json, || {

@@ -104,3 +104,6 @@ impl Requests {
         late.then_some(silence.why.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests;
