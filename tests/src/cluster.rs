@@ -302,8 +302,7 @@ impl Cluster {
     pub async fn client_of(&self, n: usize) -> Option<Client> {
         let never = Backoff { base_ms: 60_000, max_ms: 60_000 };
         let policy = Policy { give_up_ms: 5_000, backoff: never };
-        let options =
-            Options { learn_members: false, follow: Follow::Nearest, policy, ..Options::default() };
+        let options = Options { learn_members: false, follow: Follow::Nearest, policy, ..Options::default() };
         Client::connect_with(&self.members[n].client_address, options).await.ok()
     }
 

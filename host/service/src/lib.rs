@@ -51,8 +51,7 @@ pub use failure::{
 pub use member::{
     Args, Bound, CallAnswer, CompactionDone, Created, Installed, Lease, Member, MemberParts, NamedBinding,
     NewSession, NewSpace, NewWatch, QueryOptions, RetentionChange, SessionAnswer, SessionOpened,
-    SpaceDescription, SpaceListing, SpaceMade, Status, UserRequest, Waiting, WatchStart,
-    WatchStream,
+    SpaceDescription, SpaceListing, SpaceMade, Status, UserRequest, Waiting, WatchStart, WatchStream,
 };
 pub use parked::{WAITERS_PER_REQUEST, WAITING_CALL_BYTES, WAITING_CALLS};
 pub use ports::Ports;

@@ -5,6 +5,7 @@ mod cluster;
 mod cluster_check;
 mod context;
 mod convert;
+mod deadline;
 mod health;
 mod leaving;
 mod owed;
@@ -165,7 +166,8 @@ impl Front {
 }
 
 fn asked_timeout<T>(request: &Request<T>) -> Option<Duration> {
-    convert::grpc_timeout(request.metadata().get("grpc-timeout")?.to_str().ok()?)
+    let asked = convert::grpc_timeout(request.metadata().get("grpc-timeout")?.to_str().ok()?)?;
+    Some(deadline::own_limit(asked))
 }
 
 fn still_waiting() -> CallFailure {

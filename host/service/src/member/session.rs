@@ -275,8 +275,7 @@ impl<P: Ports> Member<P> {
             };
         let caller = Caller { session: Some(key.session), ..caller };
         let call = SessionCall { call, request };
-        let action =
-            if user == 0 { Action::SessionCall(call) } else { Action::UserCall { user, call } };
+        let action = if user == 0 { Action::SessionCall(call) } else { Action::UserCall { user, call } };
         let outcome = self.0.proposer.propose(&action, caller, deadline, self.0.runtime.now()).await?;
         if !matches!(outcome.result, Ok(Reply::Parked { .. })) {
             return self.answer(&name, operation, &target, &outcome).await.map(SessionAnswer::Done);

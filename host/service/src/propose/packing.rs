@@ -82,25 +82,25 @@ impl Packed {
         let repeat = match action {
             Action::SetEnvironment { .. }
             | Action::InstallRecipe { .. }
-            | Action::CreateSpace { .. }
             | Action::OpenSession(_)
             | Action::EndSession { session: _, cause: EndCause::Closed }
             | Action::SessionCall(_)
             | Action::UserCall { .. }
             | Action::CancelRequest { .. }
-            | Action::SetSessionBounds { .. }
-            | Action::BindSpace { .. }
-            | Action::SetEventRetention { .. }
             | Action::CompactEvents { .. } => Repeat::Harmless,
             Action::FormCluster { .. }
             | Action::RemoveRecipe { .. }
+            | Action::CreateSpace { .. }
             | Action::UpgradeSpace { .. }
             | Action::DeleteSpace { .. }
             | Action::Call(_)
             | Action::EndSession { session: _, cause: EndCause::Expired }
             | Action::Tick
             | Action::SettleHook { .. }
-            | Action::UnbindSpace { .. } => Repeat::Unknown,
+            | Action::BindSpace { .. }
+            | Action::UnbindSpace { .. }
+            | Action::SetSessionBounds { .. }
+            | Action::SetEventRetention { .. } => Repeat::Unknown,
         };
         let session = match action {
             Action::EndSession { session, .. } => Some(*session),

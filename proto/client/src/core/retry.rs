@@ -15,7 +15,8 @@ use crate::Error;
 pub enum Effect {
     /// The same as once: it reads, or is idempotent by its own key, as installing a module is.
     Idempotent,
-    /// Perhaps something twice.
+    /// Perhaps something twice, or after something later: a setting that is sent again undoes one
+    /// that another client made meanwhile.
     Changes,
 }
 

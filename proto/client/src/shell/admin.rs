@@ -128,11 +128,7 @@ impl Client {
         self.describe(Target::Space(space.to_owned()), consistency).await
     }
 
-    async fn describe(
-        &self,
-        target: Target,
-        consistency: Consistency,
-    ) -> Result<DescribeRecipeReply, Error> {
+    async fn describe(&self, target: Target, consistency: Consistency) -> Result<DescribeRecipeReply, Error> {
         let request = &DescribeRecipeRequest { target: Some(target), consistency: consistency as i32 };
         let describe =
             |channel| async move { sized!(RecipesClient, channel).describe(request.clone()).await };
@@ -187,7 +183,7 @@ impl Client {
         let recipe = RecipeRef { name: recipe.to_owned(), version };
         let request = &CreateSpaceRequest { name: space.to_owned(), recipe: Some(recipe) };
         let create = |channel| async move { sized!(SpaceAdminClient, channel).create(request.clone()).await };
-        let reply = self.simple(Effect::Idempotent, create).await?;
+        let reply = self.simple(Effect::Changes, create).await?;
         self.heard(reply.header.as_ref());
         Ok(reply)
     }
@@ -262,7 +258,7 @@ impl Client {
     pub async fn bind_space(&self, binding: Binding) -> Result<BindSpaceReply, Error> {
         let request = &BindSpaceRequest { binding: Some(binding) };
         let bind = |channel| async move { sized!(SpaceAdminClient, channel).bind(request.clone()).await };
-        let reply = self.simple(Effect::Idempotent, bind).await?;
+        let reply = self.simple(Effect::Changes, bind).await?;
         self.heard(reply.header.as_ref());
         Ok(reply)
     }
@@ -288,7 +284,7 @@ impl Client {
         let request = &SetRetentionRequest { name: space.to_owned(), retention: Some(retention) };
         let set =
             |channel| async move { sized!(SpaceAdminClient, channel).set_retention(request.clone()).await };
-        let reply = self.simple(Effect::Idempotent, set).await?;
+        let reply = self.simple(Effect::Changes, set).await?;
         self.heard(reply.header.as_ref());
         reply.events.ok_or_else(|| missing("account of events"))
     }
@@ -301,7 +297,8 @@ impl Client {
         let request = &CompactRequest { name: space.to_owned(), through_revision };
         let compact =
             |channel| async move { sized!(SpaceAdminClient, channel).compact(request.clone()).await };
-        let reply = self.simple(Effect::Idempotent, compact).await?;
+        let effect = if through_revision == 0 { Effect::Changes } else { Effect::Idempotent };
+        let reply = self.simple(effect, compact).await?;
         self.heard(reply.header.as_ref());
         Ok(reply)
     }
@@ -359,9 +356,13 @@ impl Client {
     /// See [`Error`].
     pub async fn digest_at(&self, index: u64, wait_ms: u64) -> Result<DigestAtReply, Error> {
         let request = DigestAtRequest { index, wait_ms };
-        self.unary(Effect::Idempotent, Pace::Slow(wait_ms.saturating_add(DIGEST_SLACK_MS)), |channel| async move {
-            sized!(ClusterClient, channel).digest_at(request).await.map_err(|status| trouble_of(&status))
-        })
+        self.unary(
+            Effect::Idempotent,
+            Pace::Slow(wait_ms.saturating_add(DIGEST_SLACK_MS)),
+            |channel| async move {
+                sized!(ClusterClient, channel).digest_at(request).await.map_err(|status| trouble_of(&status))
+            },
+        )
         .await
     }
 }

@@ -20,7 +20,7 @@ use synod_api::v1::{CallReply, CallRequest, Consistency, Context, Value, value::
 use tokio::sync::watch;
 
 pub use self::open::SessionBuilder;
-use self::shared::Shared;
+use self::shared::{Ending, Shared};
 use super::client::{Answer, Client};
 use super::transport::{raw_query, reply_of, request_of};
 use crate::Error;
@@ -52,7 +52,7 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.finish("its last handle was dropped", true);
+        self.shared.finish("its last handle was dropped", Ending::Dropped);
     }
 }
 
@@ -86,7 +86,13 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    fn start(client: Client, (id, secret): (SessionId, [u8; 16]), user: u64, next_request_id: u64, life: Lifetime) -> Self {
+    fn start(
+        client: Client,
+        (id, secret): (SessionId, [u8; 16]),
+        user: u64,
+        next_request_id: u64,
+        life: Lifetime,
+    ) -> Self {
         let shared = Shared::new(client, (id, secret), user, next_request_id, life);
         tokio::spawn(pump::run(Arc::clone(&shared)));
         tokio::spawn(alive::run(Arc::clone(&shared)));
@@ -123,7 +129,8 @@ impl Session {
         self.shared().remaining()
     }
 
-    /// Whether it is lost: closed, ended by the cluster, or past its deadline. For good.
+    /// Whether it may not be relied upon any more: closed, ended by the cluster, or past its
+    /// deadline. For good.
     pub fn is_lost(&self) -> bool {
         self.shared().remaining().is_zero()
     }
@@ -135,15 +142,15 @@ impl Session {
     }
 
     /// Its state, and every change from now on. States that pass before they are read are skipped;
-    /// [`SessionState::Lost`] is the last one.
+    /// [`SessionState::Lost`] or [`SessionState::Closed`] is the last one.
     pub fn states(&self) -> watch::Receiver<SessionState> {
         self.shared().states()
     }
 
-    /// Resolves when it is lost.
+    /// Resolves when it is over: lost, or closed by its owner.
     pub async fn lost(&self) {
         let mut states = self.states();
-        let _ended = states.wait_for(|state| *state == SessionState::Lost).await;
+        let _ended = states.wait_for(|state| state.is_over()).await;
     }
 
     /// Runs an operation with its arguments as a JSON object; answers with the result as JSON. An
@@ -213,7 +220,7 @@ impl Session {
     /// [`Error::Unavailable`] if no member did it within the policy's time: then the session
     /// expires.
     pub async fn close(&self) -> Result<(), Error> {
-        self.shared().finish("it was closed", false);
+        self.shared().finish("it was closed", Ending::Closed);
         let (client, id) = (self.client().clone(), self.id());
         let closing = tokio::spawn(async move { client.close_session(id).await });
         match closing.await {
@@ -228,7 +235,7 @@ impl Session {
     /// are lost.
     pub fn detach(self) -> Detached {
         let next_request_id = self.shared().next_request_id();
-        self.shared().finish("it was detached", false);
+        self.shared().finish("it was detached", Ending::Closed);
         Detached { session: self.id(), secret: self.secret(), next_request_id }
     }
 }

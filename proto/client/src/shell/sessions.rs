@@ -91,7 +91,7 @@ impl Client {
     pub async fn set_session_bounds(&self, bounds: SessionBounds) -> Result<(), Error> {
         let request = SetSessionBoundsRequest { bounds: Some(bounds) };
         let set = |channel| async move { sized!(SessionsClient, channel).set_bounds(request).await };
-        let reply = self.simple(Effect::Idempotent, set).await?;
+        let reply = self.simple(Effect::Changes, set).await?;
         self.heard(reply.header.as_ref());
         Ok(())
     }

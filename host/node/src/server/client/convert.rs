@@ -10,7 +10,9 @@ use synod_api::v1::{self as api, Failure, RecipeRef, SpaceInfo, Value};
 use synod_machine::directory::HookFailures;
 use synod_machine::events::EventLog;
 use synod_machine::{EventRetention, OnFailure};
-use synod_service::{Args, CallFailure, Consistency, Created, NamedBinding, Rejected, SpaceDescription, SpaceListing};
+use synod_service::{
+    Args, CallFailure, Consistency, Created, NamedBinding, Rejected, SpaceDescription, SpaceListing,
+};
 use tonic::Code;
 
 use super::{Front, owed, watches};

@@ -16,6 +16,7 @@ use tonic_reflection::pb::v1::server_reflection_server;
 use super::Front;
 use super::cluster::ClusterService;
 use super::cluster_check::ClusterCheck;
+use super::deadline::DeadlineLayer;
 use super::health;
 use super::recipes::RecipesService;
 use super::sessions::SessionsService;
@@ -83,6 +84,7 @@ impl ClientPort {
         let serving = server()
             .initial_stream_window_size(Some(STREAM_WINDOW_BYTES))
             .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
+            .layer(DeadlineLayer)
             .add_service(health_service)
             .add_service(reflection)
             .add_service(InterceptedService::new(spaces, check.clone()))

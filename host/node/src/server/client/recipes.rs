@@ -67,7 +67,8 @@ impl RecipesService {
         let read = |after: Option<RecipeRef>, consistency| async move {
             member.recipes(after.as_ref(), PAGE, consistency, timeout).await
         };
-        let records = all_pages(Consistency::Linearizable, |record: &RecipeRecord| record.recipe.clone(), read).await?;
+        let records =
+            all_pages(Consistency::Linearizable, |record: &RecipeRecord| record.recipe.clone(), read).await?;
         let mut entries = Vec::with_capacity(records.len());
         for record in records {
             let name = record.recipe.name.as_str();

@@ -13,7 +13,8 @@ use synod_api::v1::{
 };
 use synod_machine::{Binding, Caller, OnFailure};
 use synod_service::{
-    Bound, CallFailure, CompactionDone, Consistency, NamedBinding, Reason, Rejected, RetentionChange, SpaceListing,
+    Bound, CallFailure, CompactionDone, Consistency, NamedBinding, Reason, Rejected, RetentionChange,
+    SpaceListing,
 };
 use tonic::{Request, Response, Status};
 

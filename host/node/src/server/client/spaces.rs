@@ -4,9 +4,7 @@ use std::time::Duration;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use synod_api::v1::spaces_server::Spaces;
-use synod_api::v1::{
-    CallReply, CallRequest, QueryReply, QueryRequest, WatchReply, WatchRequest,
-};
+use synod_api::v1::{CallReply, CallRequest, QueryReply, QueryRequest, WatchReply, WatchRequest};
 use synod_machine::Caller;
 use synod_service::{CallAnswer, CallFailure, QueryOptions, SessionAnswer, Waiting};
 use tonic::{Request, Response, Status, Streaming};

@@ -245,8 +245,9 @@ fn a_failing_handler_rejects_the_call_and_is_named() {
     assert_eq!(topics(1), ["good", "bad/two", "fine"]);
     assert_eq!(topics(2), ["heard/good", "heard/fine"]);
     let member = cluster.member(1);
-    let described =
-        cluster.wait(async move { member.describe_space("audit/main", Consistency::Linearizable, TIMEOUT).await }).expect("described");
+    let described = cluster
+        .wait(async move { member.describe_space("audit/main", Consistency::Linearizable, TIMEOUT).await })
+        .expect("described");
     assert_eq!((described.log.events, described.failures.map(|failures| failures.count)), (2, Some(1)));
 }
 

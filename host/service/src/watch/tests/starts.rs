@@ -120,8 +120,9 @@ fn nonsense_is_refused_with_its_reason_and_other_watches_go_on() {
     stream.stream.cancel(WatchId(5));
     assert_eq!(watching::cancelled(&stream.told(5)).0.reason, Reason::UnknownWatch);
     let member = cluster.member(1);
-    let described =
-        cluster.wait(async move { member.describe_space("counter", Consistency::Linearizable, TIMEOUT).await }).expect("a space");
+    let described = cluster
+        .wait(async move { member.describe_space("counter", Consistency::Linearizable, TIMEOUT).await })
+        .expect("a space");
     let signature = described.entry.schema.emits.as_ref().expect("it emits").signature;
     stream.create(
         &mut cluster,

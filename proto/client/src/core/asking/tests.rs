@@ -86,10 +86,8 @@ fn a_refusal_ends_it_whoever_else_is_asked() {
     asking.sent("a", 0);
     ask(&mut asking, 700);
     asking.sent("b", 700);
-    let refusal = synod_api::v1::Failure {
-        kind: synod_api::v1::failure::Kind::Rejected as i32,
-        ..Default::default()
-    };
+    let refusal =
+        synod_api::v1::Failure { kind: synod_api::v1::failure::Kind::Rejected as i32, ..Default::default() };
     let refused = fail(&mut asking, "b", Trouble::Answered(Box::new(refusal)), 710);
     assert!(matches!(refused, Some(Error::Refused(_))), "{refused:?}");
 }

@@ -28,8 +28,17 @@ pub enum SessionState {
     Suspended,
     /// In contact again; it never ended.
     Reconnected,
-    /// Ended for good: it was closed, the cluster ended it, or its deadline has passed.
+    /// Ended for good, and not by its owner: the cluster ended it, or its deadline has passed.
     Lost,
+    /// Ended for good by its owner: closed, let go, or its last handle was dropped.
+    Closed,
+}
+
+impl SessionState {
+    /// Whether it is the last one.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Lost | Self::Closed)
+    }
 }
 
 /// What to do now.
@@ -41,7 +50,7 @@ pub enum Touch {
     GiveUp,
     /// Nothing until this time, or an answer.
     WaitUntil(u64),
-    /// Nothing ever: the session is lost.
+    /// Nothing ever: the session is over.
     Lost,
 }
 
@@ -91,16 +100,13 @@ impl Lifetime {
 
     /// For how long it may still be relied upon; 0: it is lost.
     pub fn remaining_ms(&self, now_ms: u64) -> u64 {
-        match self.state {
-            SessionState::Lost => 0,
-            _ => self.deadline_ms.saturating_sub(now_ms),
-        }
+        if self.state.is_over() { 0 } else { self.deadline_ms.saturating_sub(now_ms) }
     }
 
     /// What to do at `now_ms`.
     pub fn next(&mut self, now_ms: u64) -> Touch {
         if self.remaining_ms(now_ms) == 0 {
-            self.state = SessionState::Lost;
+            self.ended();
             return Touch::Lost;
         }
         match self.sent_ms {
@@ -123,7 +129,7 @@ impl Lifetime {
 
     /// The touch was answered: the session lives, for `ttl_ms`.
     pub fn answered(&mut self, ttl_ms: u64) {
-        let Some(sent_ms) = self.sent_ms.take().filter(|_| self.state != SessionState::Lost) else { return };
+        let Some(sent_ms) = self.sent_ms.take().filter(|_| !self.state.is_over()) else { return };
         self.ttl_ms = ttl_ms;
         self.failures = 0;
         self.count_from(sent_ms);
@@ -138,13 +144,22 @@ impl Lifetime {
         self.sent_ms = None;
         self.failures = self.failures.saturating_add(1);
         self.next_ms = now_ms.saturating_add(self.backoff.delay_ms(self.failures, jitter).max(least_ms));
-        if self.state != SessionState::Lost {
+        if !self.state.is_over() {
             self.state = SessionState::Suspended;
         }
     }
 
-    /// The cluster or the owner ended the session.
+    /// The cluster ended the session.
     pub fn ended(&mut self) {
-        self.state = SessionState::Lost;
+        if !self.state.is_over() {
+            self.state = SessionState::Lost;
+        }
+    }
+
+    /// The owner ended it.
+    pub fn closed(&mut self) {
+        if !self.state.is_over() {
+            self.state = SessionState::Closed;
+        }
     }
 }

@@ -10,7 +10,7 @@ use synod_api::v1::failure::Kind;
 use synod_api::v1::{KeepAliveReply, KeepAliveRequest};
 
 use super::clock;
-use super::shared::Shared;
+use super::shared::{Ending, Shared};
 use crate::Error;
 use crate::core::{Lifetime, Touch, Trouble};
 
@@ -18,10 +18,13 @@ use crate::core::{Lifetime, Touch, Trouble};
 /// often, in milliseconds.
 const SLEEP_CHECK_MS: u64 = 1_000;
 
+/// The answer to a touch, and the member that it was sent to.
+type Answer = (String, Result<KeepAliveReply, Trouble>);
+
 struct Touching {
     /// Where it was sent; unset while no member is connected.
     address: Arc<OnceLock<String>>,
-    answer: Pin<Box<dyn Future<Output = (String, Result<KeepAliveReply, Trouble>)> + Send>>,
+    answer: Pin<Box<dyn Future<Output = Answer> + Send>>,
 }
 
 /// Runs until the session is over.
@@ -36,7 +39,7 @@ pub(super) async fn run(session: Arc<Shared>) {
         }
         let now_ms = clock::now_ms();
         match session.life(|life| life.next(now_ms)) {
-            Touch::Lost => session.finish("its deadline passed without contact to the cluster", false),
+            Touch::Lost => session.finish("its deadline passed without contact to the cluster", Ending::Lost),
             Touch::Send => touching = Some(send(&session)),
             Touch::GiveUp => {
                 if let Some(Touching { address, .. }) = touching.take() {
@@ -58,7 +61,7 @@ pub(super) async fn run(session: Arc<Shared>) {
     }
 }
 
-async fn answered(touching: &mut Option<Touching>) -> (String, Result<KeepAliveReply, Trouble>) {
+async fn answered(touching: &mut Option<Touching>) -> Answer {
     match touching {
         Some(touching) => touching.answer.as_mut().await,
         None => pending().await,
@@ -98,7 +101,10 @@ fn given_up(session: &Arc<Shared>, address: Option<&String>) {
 fn settle(session: &Arc<Shared>, address: &str, answer: Result<KeepAliveReply, Trouble>) {
     match answer {
         Ok(reply) if reply.ended => {
-            session.finish("the cluster has no such session any more: it was closed, or it expired", false);
+            session.finish(
+                "the cluster has no such session any more: it was closed, or it expired",
+                Ending::Lost,
+            );
         }
         Ok(reply) => {
             session.client.answered(address);
@@ -110,7 +116,7 @@ fn settle(session: &Arc<Shared>, address: &str, answer: Result<KeepAliveReply, T
                 Some(Reason::SessionExpired | Reason::WrongSecret | Reason::ForeignSession)
             );
             if failure.kind() == Kind::Rejected && is_final {
-                session.finish(&failure.message, false);
+                session.finish(&failure.message, Ending::Lost);
                 return;
             }
             failed(session, failure.retry_after_ms);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use synod_abi::{Reason, RequestId};
 use tokio::task::JoinSet;
 
-use super::shared::{Shared, Slot, Turn};
+use super::shared::{Ending, Shared, Slot, Turn};
 use crate::Error;
 use crate::core::Trouble;
 use crate::shell::link::Link;
@@ -103,7 +103,7 @@ async fn connect_to_nearest(session: Arc<Shared>) -> (String, Result<Arc<Link>, 
 async fn cancel(session: Arc<Shared>, id: u64) {
     match session.client.cancel_request(session.id, session.secret, RequestId(id)).await {
         Ok(was) => session.cancelled(id, Some(was)),
-        Err(Error::SessionExpired(why)) => session.finish(&why, false),
+        Err(Error::SessionExpired(why)) => session.finish(&why, Ending::Lost),
         Err(Error::Refused(refusal)) if refusal.known_reason() != Some(Reason::TooManyOutcomes) => {
             session.cancelled(id, None)
         }

@@ -16,6 +16,7 @@ use synod_abi::SessionId;
 use synod_api::v1::{CallReply, CallRequest};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
+pub(super) use self::calls::Ending;
 use self::calls::{Calls, Over, Waiting};
 use super::clock;
 use crate::Error;
@@ -172,17 +173,17 @@ impl Shared {
         self.go_on(&mut calls);
     }
 
-    /// Ends the session. With `close`, the task that keeps it alive closes it on the cluster.
-    pub(super) fn finish(&self, why: &str, close: bool) {
+    /// Ends the session. One that was dropped, the task that keeps it alive closes on the cluster.
+    pub(super) fn finish(&self, why: &str, ending: Ending) {
         let mut calls = self.calls();
-        self.end(&mut calls, why, close);
+        self.end(&mut calls, why, ending);
     }
 
-    fn end(&self, calls: &mut Calls, why: &str, close: bool) {
+    fn end(&self, calls: &mut Calls, why: &str, ending: Ending) {
         if calls.over.is_some() {
             return;
         }
-        calls.over = Some(Over { why: why.to_owned(), close });
+        calls.over = Some(Over { why: why.to_owned(), close: ending == Ending::Dropped });
         for (id, error) in calls.requests.over(why) {
             calls.answer(id, Err(error));
         }
@@ -190,7 +191,7 @@ impl Shared {
         calls.lane = None;
         calls.line = None;
         self.permits.close();
-        self.life(Lifetime::ended);
+        self.life(if ending == Ending::Lost { Lifetime::ended } else { Lifetime::closed });
         self.pump.notify_one();
         self.alive.notify_one();
     }

@@ -29,7 +29,10 @@ pub(crate) struct OpenArgs {
 /// Opens a session, prints its token, and keeps it alive until a signal comes.
 pub(crate) async fn run(args: &OpenArgs, global: &Global) -> Result<(), Failed> {
     let mut signals = Signals::listen()?;
-    let client = global.learning_client().await?;
+    let client = match args.detach {
+        true => global.learning_client_of_one_command().await?,
+        false => global.learning_client().await?,
+    };
     let session = args.session.open(&client).await?;
     let token = Token { session: session.id().0, secret: session.secret() };
     let ttl_ms = ms(session.ttl());
@@ -66,7 +69,7 @@ async fn until_lost(session: &Session) -> Result<(), Failed> {
             SessionState::Connected => {}
             SessionState::Suspended => output::remark("no contact to the cluster; trying again"),
             SessionState::Reconnected => output::remark("in contact with the cluster again"),
-            SessionState::Lost => return Err(lost()),
+            SessionState::Lost | SessionState::Closed => return Err(lost()),
         }
         if states.changed().await.is_err() {
             return Err(lost());

@@ -13,7 +13,8 @@ fn target(rest: &str) -> Target {
 fn synods_own_flags_may_stand_behind_the_arguments() {
     let mut reads = Reads::default();
     let words = "--key a --consistency serializable -o json --n=2 --endpoint=x:1 --timeout-ms 7 --wait 3";
-    let (read, global) = own_flags(target(words), &global(), &mut Own::Query(&mut reads), &|_| false).expect("good");
+    let (read, global) =
+        own_flags(target(words), &global(), &mut Own::Query(&mut reads), &|_| false).expect("good");
     assert_eq!(
         read.rest,
         ["--key", "a", "--n=2", "--wait", "3"],
@@ -28,7 +29,8 @@ fn a_calls_session_may_stand_behind_the_arguments() {
     let token = format!("{}:{}", "0a".repeat(16), "0b".repeat(16));
     let mut within = Within::default();
     let words = format!("--name a --session {token} --wait=1.5 --n 2");
-    let (read, _) = own_flags(target(&words), &global(), &mut Own::Call(&mut within), &|_| false).expect("good");
+    let (read, _) =
+        own_flags(target(&words), &global(), &mut Own::Call(&mut within), &|_| false).expect("good");
     assert_eq!(read.rest, ["--name", "a", "--n", "2"]);
     assert_eq!(within, Within { session: token.parse().ok(), wait: Some(Duration::from_millis(1_500)) });
 }

@@ -13,7 +13,9 @@ fn read_all(last: u32) -> (Vec<u32>, Vec<(Option<u32>, Consistency)>) {
         let more = items.last().is_some_and(|number| *number < last);
         std::future::ready(Ok(Page { items, more }))
     };
-    let items = all_pages(Consistency::Linearizable, |number: &u32| *number, read).now_or_never().expect("nothing waits");
+    let items = all_pages(Consistency::Linearizable, |number: &u32| *number, read)
+        .now_or_never()
+        .expect("nothing waits");
     (items.expect("no read fails"), reads)
 }
 

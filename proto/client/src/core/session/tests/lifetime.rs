@@ -33,8 +33,10 @@ enum Command {
         #[arg(key)]
         retry_after: Option<u64>,
     },
-    /// The session ends.
+    /// The cluster ends the session.
     Ended,
+    /// Its owner does.
+    Closed,
 }
 
 struct Runner {
@@ -95,6 +97,7 @@ impl goldenscript::Runner for Runner {
                 self.life.failed(self.now_ms, retry_after.unwrap_or(0), u32::MAX);
             }
             Command::Ended => self.life.ended(),
+            Command::Closed => self.life.closed(),
         }
         self.run_timers(until_ms)?;
         let mut output = std::mem::take(&mut self.output);

@@ -50,6 +50,17 @@ pub(super) struct Flight {
     pub(super) aboard: Aboard,
 }
 
+/// Who ended a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The cluster, or the session's deadline.
+    Lost,
+    /// Its owner, who sees to the cluster's side.
+    Closed,
+    /// Its owner, by dropping the last handle: it is to be closed on the cluster.
+    Dropped,
+}
+
 /// How a session ended, for its client.
 #[derive(Clone, Debug)]
 pub(super) struct Over {

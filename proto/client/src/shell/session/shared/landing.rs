@@ -5,7 +5,7 @@ use std::sync::Arc;
 use synod_api::v1::CallReply;
 
 use super::Shared;
-use super::calls::{Aboard, Calls, Waiting};
+use super::calls::{Aboard, Calls, Ending, Waiting};
 use crate::api;
 use crate::core::{Landed, Step, Trouble};
 use crate::shell::flights::{Ground, Key, Landing};
@@ -59,7 +59,7 @@ impl Shared {
                 self.end(
                     calls,
                     "the cluster has no such session any more: it was closed, or it expired",
-                    false,
+                    Ending::Lost,
                 );
             }
             (Step::Deliver | Step::Leave, _) => {}

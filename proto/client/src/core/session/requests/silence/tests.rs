@@ -63,5 +63,8 @@ fn a_call_ends_when_its_time_is_over_and_not_that_long_after_the_silence_was_not
     leave(&mut requests);
     assert_eq!(requests.given_up(999), []);
     let given_up = requests.given_up(1_000);
-    assert!(matches!(&given_up[..], [(given_up, Error::OutcomeUnknown(_))] if *given_up == id), "{given_up:?}");
+    assert!(
+        matches!(&given_up[..], [(given_up, Error::OutcomeUnknown(_))] if *given_up == id),
+        "{given_up:?}"
+    );
 }
