@@ -7,7 +7,7 @@ use synod_machine::{Caller, Request};
 use super::cluster::{Cluster, Pending, TIMEOUT};
 use super::recipe::EMIT_SIGNATURE;
 use crate::Lease;
-use crate::{Args, CallAnswer, CallFailure, NewSession, SessionAnswer, SessionKey};
+use crate::{Args, CallAnswer, CallFailure, NewSession, SessionAnswer, SessionKey, UserRequest};
 
 /// A session to open, told by `number`.
 pub(crate) fn new_session(number: u64, ttl_ms: u64) -> NewSession {

@@ -1,5 +1,5 @@
-//! Finds out whether a majority is missing when a member says that it reaches no leader, so that the
-//! error that ends the request says so.
+//! Finds out whether a majority is missing when a member says that it reaches no leader, so that
+//! the error that ends the request says so.
 //!
 //! One count at a time, in the background, while the request is tried again.
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -11,7 +11,7 @@ use crate::testing::oracle::Oracle;
 use crate::testing::watching::{self, TestStream, Told, read, told, watch};
 use crate::testing::{recipe, watching::encoded};
 use crate::watch::{EventForm, PROGRESS_INTERVAL, UPDATE_BYTES, WatchId, WatchUpdate};
-use crate::{CallFailure, NewWatch, WatchStart};
+use crate::{CallFailure, Consistency, NewWatch, WatchStart};
 
 #[test]
 fn every_watch_gets_what_it_wants_once_and_in_order_on_every_member() {

@@ -9,7 +9,7 @@ use crate::testing::cluster::{Cluster, TIMEOUT, look};
 use crate::testing::oracle::Oracle;
 use crate::testing::watching::{self, TestStream, Told, watch};
 use crate::watch::{EventForm, WatchId};
-use crate::{NewWatch, WatchStart};
+use crate::{Consistency, NewWatch, WatchStart};
 
 fn at(revision: u64) -> WatchStart {
     WatchStart::Revision(Revision(revision))
