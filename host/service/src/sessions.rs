@@ -10,10 +10,10 @@
 //! the touch arrived, and each later leader gives the session its complete time after that. The
 //! client counts from when it sent the touch, which was before.
 //!
-//! A leader need not have applied what is committed to answer, so that a slow disk costs no session.
-//! What earlier leaders committed it has applied when it begins to answer; of what it committed
-//! itself, ends of sessions count from when they are packed, and a session that is not here yet may
-//! still be opened by what it has not applied.
+//! A leader need not have applied what is committed to answer: a slow disk costs no session. What
+//! earlier leaders committed it has applied when it begins to answer; of what it committed itself,
+//! ends of sessions count from when they are packed, and a session that is not here yet may still
+//! be opened by what it has not applied.
 pub(crate) mod clock;
 pub(crate) mod driver;
 pub(crate) mod touches;

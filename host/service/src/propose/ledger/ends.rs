@@ -1,8 +1,8 @@
 //! Ends of sessions that this leader has packed and that are not settled yet.
 //!
-//! From the moment in which an end is in an entry, it may be committed, although this member applies
-//! it later. Until it is settled, the leader does not say that the session lives. An end whose
-//! proposal has no known outcome is kept until the term is over.
+//! Once an end is in an entry it may be committed, although this member applies it later. Until it
+//! is settled, the leader does not say that the session lives. An end whose proposal has no known
+//! outcome is kept until the term is over.
 use std::collections::{HashMap, HashSet};
 
 use synod_abi::SessionId;
