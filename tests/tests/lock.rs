@@ -23,8 +23,10 @@ async fn who(cluster: &Cluster, name: &str) -> Vec<(String, String)> {
     let mut asked = Running::start(cluster, &["who", name]);
     let mut told = Vec::new();
     while let Some(line) = asked.next_line().await {
-        let mut words = line.split_whitespace().skip_while(|word| *word != "holds" && *word != "waits");
-        told.extend(words.next().zip(words.next()).map(|(does, token)| (does.to_owned(), token.to_owned())));
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let [_, _, does @ ("holds" | "waits"), token, ..] = words[..] {
+            told.push((does.to_owned(), token.to_owned()));
+        }
     }
     assert!(asked.ended().await.success());
     told
