@@ -74,7 +74,7 @@ async fn more_connections_than_the_limit_allows_are_closed_at_once() {
 fn set_limit(process: u32, limit: u64) {
     let limits = libc::rlimit { rlim_cur: limit, rlim_max: limit };
     let old = std::ptr::null_mut();
-    // SAFETY: `limits` lives during the call, which only reads it; the old limits are not asked for.
+    // SAFETY: `limits` lives during the call, which only reads it; the old limits are not wanted.
     let set = unsafe { libc::prlimit(process as i32, libc::RLIMIT_NOFILE, &raw const limits, old) };
     assert_eq!(set, 0, "the limit of a child can be lowered");
 }

@@ -1,8 +1,8 @@
 //! Accepting connections: how many there may be, and how long a new one may take to begin.
 //!
 //! A connection over the limit is accepted and closed at once: its client learns in a moment that
-//! it has to ask another member, instead of waiting in the kernel's queue. There is no limit for one
-//! address: behind one may be a whole data centre's clients, and the limit of the port protects
+//! it has to ask another member, instead of waiting in the kernel's queue. There is no limit for
+//! one address: behind one may be a whole data centre's clients, and the limit of the port protects
 //! the member.
 //!
 //! If no connection can be accepted at all, for want of descriptors or memory, the loop waits a
@@ -105,8 +105,8 @@ impl Acceptor {
             tracing::warn!(
                 refused = self.refused,
                 connections,
-                "connections of {whom} are closed at once: there are as many as the limits of this member, and \
-                    of its file descriptors, allow"
+                "connections of {whom} are closed at once: there are as many as the limits of this member, \
+                    and of its file descriptors, allow"
             );
             self.refused = 0;
         }
