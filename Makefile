@@ -43,6 +43,22 @@ test: setup ## all tests
 soak: setup ## the long form of a test: make soak WHAT=hostile
 	export SYNOD_SOAK=1; $(CARGO) test --locked --workspace --test $(or $(WHAT),$(error say WHAT=hostile)) -- --nocapture
 
+.PHONY: sim
+sim: setup ## whole clusters in simulation: make sim SEEDS=200 SECONDS=60, make sim SEED=n for a trace; also FIRST=, FAULTS=crash,pause, ONLY=3,17, BUG=
+	@$(CARGO) build --locked -q --workspace --bin synod-sim
+	@$(CARGO_TARGET_DIR)/debug/synod-sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200)) --seconds $(or $(SECONDS),60) \
+		$(if $(FIRST),--first $(FIRST)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(ONLY),--only $(ONLY)) $(if $(BUG),--planted $(BUG))
+
+.PHONY: chaos
+chaos: setup ## rounds of mixed faults on real processes, with checked records: make chaos ROUNDS=300 (SEED, SECONDS, FAULTS)
+	$(CARGO) run --locked -q -p synod -p synod-tests --bin chaos -- --rounds $(or $(ROUNDS),10) --seconds $(or $(SECONDS),10) \
+		$(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
+
+.PHONY: fuzz
+fuzz: setup ## one fuzz target: make fuzz TARGET=entries SEED=1 INPUTS=100000, or one input: INPUT=hex, FILE=path
+	export LIBCLANG_PATH="$$(.ci/libclang)" SEED="$(SEED)" INPUTS="$(INPUTS)" INPUT="$(INPUT)" FILE="$(FILE)"; \
+		tests/fuzz/run "$(or $(TARGET),$(error say TARGET=entries; an unknown one is told which there are))"
+
 .PHONY: check
 check: setup ## format, layout, lints, documentation, import rules, bundle
 	cargo fmt --all --check

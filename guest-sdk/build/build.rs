@@ -13,13 +13,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that a recipe and its tests need, and what they inherit from.
-const MEMBERS: [&str; 7] = [
+const MEMBERS: [&str; 8] = [
     "guest-sdk/abi",
     "guest-sdk/build",
     "guest-sdk/macros",
     "guest-sdk/sdk",
     "guest-sdk/test",
     "host/machine",
+    "host/planted",
     "host/vm",
 ];
 

@@ -1,33 +1,64 @@
-//! The `synod` binary under test: built by asking cargo, and copied, so that another checkout that
-//! shares the target directory cannot replace it during a run.
+//! The `synod` binaries under test: built by asking cargo, and copied, so that neither another
+//! checkout that shares the target directory nor another build can replace them during a run.
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// Path of a private copy of the binary, built at most once in this process.
-///
-/// # Panics
-/// When cargo cannot build it; its own message is on stderr.
-pub fn synod() -> &'static Path {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let built = build();
-        let copy = std::env::temp_dir().join(format!("synod-under-test-{}", std::process::id()));
-        std::fs::copy(&built, &copy)
-            .unwrap_or_else(|error| panic!("cannot copy {}: {error}", built.display()));
-        copy
-    })
+/// Which binary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Build {
+    /// As users get it.
+    #[default]
+    Usual,
+    /// With one more edition of the engines, as a later release would be.
+    NextEdition,
 }
 
-/// Removes the private copy; call it last.
+impl Build {
+    /// Path of a private copy of the binary, built at most once in this process.
+    ///
+    /// # Panics
+    /// When cargo cannot build it; its own message is on stderr.
+    pub fn path(self) -> &'static Path {
+        static PATHS: [OnceLock<PathBuf>; 2] = [const { OnceLock::new() }; 2];
+        PATHS[self as usize].get_or_init(|| {
+            let built = build(self);
+            let copy = self.copy();
+            std::fs::copy(&built, &copy)
+                .unwrap_or_else(|error| panic!("cannot copy {}: {error}", built.display()));
+            copy
+        })
+    }
+
+    fn copy(self) -> PathBuf {
+        std::env::temp_dir().join(format!("synod-under-test-{}-{}", std::process::id(), self as usize))
+    }
+
+    fn features(self) -> &'static str {
+        match self {
+            Self::Usual => "",
+            Self::NextEdition => "next-edition",
+        }
+    }
+}
+
+/// Path of a private copy of the usual binary, as [`Build::path`].
+///
+/// # Panics
+/// As there.
+pub fn synod() -> &'static Path {
+    Build::Usual.path()
+}
+
+/// Removes the private copy of the usual binary; call it last.
 pub fn remove_copy() {
-    let copy = std::env::temp_dir().join(format!("synod-under-test-{}", std::process::id()));
+    let copy = Build::Usual.copy();
     if let Err(error) = std::fs::remove_file(&copy) {
         eprintln!("could not remove {}: {error}", copy.display());
     }
 }
 
-fn build() -> PathBuf {
+fn build(which: Build) -> PathBuf {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .args([
@@ -37,6 +68,8 @@ fn build() -> PathBuf {
             "synod",
             "--bin",
             "synod",
+            "--features",
+            which.features(),
             "--message-format=json-render-diagnostics",
         ])
         .stdin(Stdio::null())

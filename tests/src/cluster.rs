@@ -1,19 +1,28 @@
 //! A cluster of real `synod` processes on loopback ports, with their data on disk.
+mod network;
+mod observed;
+
 use std::ffi::OsStr;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use synod_api::v1::{MemberStatus, Role};
 use synod_client::core::{Backoff, Policy};
 use synod_client::{Client, Follow, Options};
+use synod_kv::Kv;
+use synod_sdk::prelude::Blob;
 use tempfile::TempDir;
 
-use crate::binary::synod;
-use crate::proxy::{Link, Proxy};
+use crate::binary::Build;
+use crate::proxy::Network;
 use crate::wait::until;
+use network::Behind;
 
+/// The variable that says what members log, if that is to be more than usual.
+const LOG_LEVEL: &str = "SYNOD_TEST_LOG_LEVEL";
 /// How long anything that has to happen may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -30,10 +39,12 @@ pub struct Process {
     pub data: PathBuf,
     log: PathBuf,
     child: Option<Child>,
+    /// The binary that it starts with.
+    build: Build,
     /// The command that runs it, with its own arguments; empty: none.
     wrapper: Vec<String>,
-    /// Where it listens for its peers, and what carries them there, if it is behind a proxy.
-    behind: Option<(String, Proxy)>,
+    /// Where it listens, if its addresses are those of proxies.
+    behind: Option<Behind>,
 }
 
 /// A cluster. Its processes are killed and its folder is removed when it is dropped, unless a test
@@ -44,6 +55,8 @@ pub struct Cluster {
     pub members: Vec<Process>,
     flags: Vec<String>,
     folder: Option<TempDir>,
+    /// Between the members, and between them and their clients, if they are behind proxies.
+    network: Option<Arc<Network>>,
 }
 
 /// Loopback addresses with ports that are free now.
@@ -74,31 +87,18 @@ impl Cluster {
                     log: folder.path().join(format!("{name}.log")),
                     name,
                     child: None,
+                    build: Build::default(),
                     wrapper: Vec::new(),
                     behind: None,
                 }
             })
             .collect();
-        Self { members, flags: flags.iter().map(|flag| (*flag).to_owned()).collect(), folder: Some(folder) }
-    }
-
-    /// The same, each behind a proxy whose link can be changed.
-    pub fn with_proxies(size: usize, flags: &[&str]) -> Self {
-        let mut cluster = Self::new(size, flags);
-        for (member, listens) in cluster.members.iter_mut().zip(free_addresses(size)) {
-            let proxy = Proxy::start(&member.peer_address, &listens);
-            member.behind = Some((listens, proxy));
+        Self {
+            members,
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            folder: Some(folder),
+            network: None,
         }
-        cluster
-    }
-
-    /// Changes how the other members reach a member.
-    ///
-    /// # Panics
-    /// When it is not behind a proxy.
-    pub fn link(&self, n: usize, link: Link) {
-        let (_, proxy) = self.members[n].behind.as_ref().expect("the member is behind a proxy");
-        proxy.set(link);
     }
 
     /// A cluster that runs, is formed, and has its bundled recipes.
@@ -107,6 +107,11 @@ impl Cluster {
         (0..size).for_each(|n| cluster.start(n));
         cluster.ready().await;
         cluster
+    }
+
+    /// Has a member start from another binary from its next start on.
+    pub fn replace_binary(&mut self, n: usize, build: Build) {
+        self.members[n].build = build;
     }
 
     /// Has a member run by another command from its next start on, such as `prlimit`, which must
@@ -140,23 +145,32 @@ impl Cluster {
             .append(true)
             .open(&member.log)
             .expect("the log can be written");
-        let words = member.wrapper.iter().map(OsStr::new).chain([synod().as_os_str()]).collect::<Vec<_>>();
+        let words = member
+            .wrapper
+            .iter()
+            .map(OsStr::new)
+            .chain([member.build.path().as_os_str()])
+            .collect::<Vec<_>>();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).args([
             "start",
             "--name",
             &member.name,
             "--client-addr",
-            &member.client_address,
+            member.listens(),
             "--peers",
             peers,
         ]);
-        if let Some((listens, _)) = &member.behind {
-            command.args(["--peer-addr", listens]);
+        if let Some(behind) = &member.behind {
+            command.args(behind.flags(&member.client_address));
         }
         command.arg("--data").arg(&member.data).args(&self.flags).args(flags);
+        if let Some(level) = std::env::var_os(LOG_LEVEL) {
+            command.arg("--log-level").arg(level);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         member.child = Some(command.spawn().expect("the binary can be started"));
+        self.note_process(n);
     }
 
     /// Kills a member at once, as a power cut of its process: SIGKILL.
@@ -164,17 +178,6 @@ impl Cluster {
         let mut child = self.members[n].child.take().expect("the member runs");
         child.kill().expect("a child can be killed");
         child.wait().expect("a killed child ends");
-    }
-
-    /// Removes a killed member's note of the entry that it was applying, which it would suspect
-    /// after a few times: who kills often hits the same entry now and then.
-    ///
-    /// # Panics
-    /// When it runs.
-    pub fn absolve(&self, n: usize) {
-        let member = &self.members[n];
-        assert!(member.child.is_none(), "member {} runs", member.name);
-        let _not_there = std::fs::remove_file(member.data.join("applying"));
     }
 
     /// Stops a member's process where it is, until [`resume`](Self::resume): SIGSTOP.
@@ -265,6 +268,13 @@ impl Cluster {
         .await
     }
 
+    /// How a member's process ended, if it has done so by itself.
+    pub fn reap(&mut self, n: usize) -> Option<ExitStatus> {
+        let status = self.members[n].child.as_mut()?.try_wait().expect("a child can be waited for")?;
+        self.members[n].child = None;
+        Some(status)
+    }
+
     /// Whether a member's process runs: one that has ended is a zombie until it is waited for.
     pub fn runs(&self, n: usize) -> bool {
         let Some(child) = &self.members[n].child else { return false };
@@ -285,25 +295,42 @@ impl Cluster {
 
     /// A client of all members.
     pub async fn client_with(&self, options: Options) -> Client {
-        Client::connect_with(self.endpoints(), options).await.expect("a member answers")
+        until("a member to answer", PATIENCE, || async {
+            Client::connect_with(self.endpoints(), options).await.ok()
+        })
+        .await
     }
 
     /// So many clients of all members, every other one of the nearest member.
     pub async fn clients(&self, count: usize) -> Vec<Client> {
+        self.clients_with(Options::default(), count).await
+    }
+
+    /// The same, with other options.
+    pub async fn clients_with(&self, options: Options, count: usize) -> Vec<Client> {
         let mut clients = Vec::with_capacity(count);
         for n in 0..count {
             let follow = if n % 2 == 0 { Follow::Leader } else { Follow::Nearest };
-            clients.push(self.client_with(Options { follow, ..Options::default() }).await);
+            clients.push(self.client_with(Options { follow, ..options }).await);
         }
         clients
     }
 
-    /// A client of one member that never asks another, and does not try again.
+    /// Where the members' data and logs are.
+    ///
+    /// # Panics
+    /// When they were kept because a test failed.
+    pub fn folder(&self) -> &Path {
+        self.folder.as_ref().expect("the folder is there").path()
+    }
+
+    /// A client of one member that never asks another, and does not try again. It goes past the
+    /// member's proxies.
     pub async fn client_of(&self, n: usize) -> Option<Client> {
         let never = Backoff { base_ms: 60_000, max_ms: 60_000 };
         let policy = Policy { give_up_ms: 5_000, backoff: never };
         let options = Options { learn_members: false, follow: Follow::Nearest, policy, ..Options::default() };
-        Client::connect_with(&self.members[n].client_address, options).await.ok()
+        Client::connect_with(self.members[n].listens(), options).await.ok()
     }
 
     /// What a member says of itself; `None` if it does not answer.
@@ -339,6 +366,26 @@ impl Cluster {
         .await
     }
 
+    /// Makes a follower of a cluster of three the leader: no other one can be, since the third
+    /// lacks what is committed when the leader is killed. The other two start again, with these
+    /// flags of their own.
+    pub async fn make_leader(&mut self, follower: usize, flags: &[&str]) {
+        let leader = self.leader().await;
+        if leader == follower {
+            return;
+        }
+        let third = 3 - leader - follower;
+        self.kill(third);
+        let client = self.client_of(leader).await.expect("it answers");
+        let put = Kv::client(&client, "kv").put("other", Blob::from("not on the third")).await;
+        put.expect("it is put");
+        self.kill(leader);
+        self.start_with(third, flags);
+        assert_eq!(self.leader_except(leader).await, follower);
+        self.start_with(leader, flags);
+        self.ready().await;
+    }
+
     /// Waits until all members have applied what one of them has, and returns the index with the
     /// digests of the chain and of the state right after it, a pair a member.
     pub async fn digests(&self) -> (u64, Vec<(Vec<u8>, Vec<u8>)>) {
@@ -365,55 +412,6 @@ impl Cluster {
             "members differ at index {index}: {digests:?}"
         );
         index
-    }
-
-    /// Bytes of memory that a member's process has, by the kernel's count.
-    ///
-    /// # Panics
-    /// When it does not run.
-    pub fn resident_bytes(&self, n: usize) -> u64 {
-        let id = self.process_id(n);
-        let pages = std::fs::read_to_string(format!("/proc/{id}/statm")).expect("the process is there");
-        let pages: u64 =
-            pages.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages");
-        // SAFETY: `sysconf` only looks a constant up.
-        pages * unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64
-    }
-
-    /// Open file descriptors of a member's process.
-    ///
-    /// # Panics
-    /// When it does not run.
-    pub fn descriptors(&self, n: usize) -> usize {
-        let folder = format!("/proc/{}/fd", self.process_id(n));
-        std::fs::read_dir(folder).expect("the process is there").count()
-    }
-
-    /// Time that a member's process has had a processor.
-    ///
-    /// # Panics
-    /// When it does not run.
-    pub fn processor_time(&self, n: usize) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process_id(n)));
-        let stat = stat.expect("the process is there");
-        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let ticks: u64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-        // SAFETY: `sysconf` only looks a constant up.
-        let a_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as u64;
-        Duration::from_millis(ticks * 1_000 / a_second)
-    }
-
-    /// The id of a member's process.
-    ///
-    /// # Panics
-    /// When it does not run.
-    pub fn process_id(&self, n: usize) -> u32 {
-        self.members[n].child.as_ref().expect("the member runs").id()
-    }
-
-    /// Everything that a member logged so far.
-    pub fn log(&self, n: usize) -> String {
-        std::fs::read_to_string(&self.members[n].log).unwrap_or_default()
     }
 }
 

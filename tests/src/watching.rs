@@ -80,20 +80,14 @@ impl WatchStream {
         Ok(Self { requests, replies, updates: VecDeque::new() })
     }
 
-    /// Sends any request.
-    ///
-    /// # Panics
-    /// When the member has ended the stream.
+    /// Sends any request. If the member has ended the stream, [`next`](Self::next) tells.
     pub async fn send(&self, request: Request) {
-        self.requests.send(WatchRequest { request: Some(request) }).await.expect("the stream is open");
+        let _ended = self.requests.send(WatchRequest { request: Some(request) }).await;
     }
 
     /// Sends a request that asks for nothing.
-    ///
-    /// # Panics
-    /// When the member has ended the stream.
     pub async fn send_empty(&self) {
-        self.requests.send(WatchRequest { request: None }).await.expect("the stream is open");
+        let _ended = self.requests.send(WatchRequest { request: None }).await;
     }
 
     /// Begins a watch.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use synod_client::{CallError, Client};
 use synod_kv::Kv;
@@ -18,6 +19,8 @@ pub struct Record {
     pub unknown: Vec<String>,
     /// Keys that were surely not written.
     pub failed: u64,
+    /// The longest time between two acknowledgements.
+    pub longest_gap: Duration,
 }
 
 /// Writers that run until they are stopped.
@@ -59,11 +62,16 @@ async fn write(writer: usize, client: Client, stop: Arc<AtomicBool>) -> Record {
     let kv = Kv::client(&client, "kv");
     let mut record = Record::default();
     let mut n = 0_u64;
+    let mut last = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let key = format!("writer-{writer:02}/{n:08}");
         n += 1;
         match kv.put(key.as_str(), value_of(&key)).await {
-            Ok(_) => record.acknowledged.push(key),
+            Ok(_) => {
+                record.acknowledged.push(key);
+                record.longest_gap = record.longest_gap.max(last.elapsed());
+                last = Instant::now();
+            }
             Err(CallError::OutcomeUnknown(_)) => record.unknown.push(key),
             Err(CallError::Unavailable(_)) => record.failed += 1,
             Err(error) => panic!("a plain put is never refused: {error}"),

@@ -10,8 +10,9 @@ use synod_api::v1::{
     CallRequest, Consistency, InstallRequest, LogsRequest, Value, spaces_client::SpacesClient, value::Form,
 };
 use synod_client::{Client, Error, Refusal};
-use synod_tests::cluster::Cluster;
+use synod_tests::cluster::{Cluster, PATIENCE};
 use synod_tests::recipes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn install_request(module: &[u8]) -> InstallRequest {
     InstallRequest { module: module.to_vec(), ..InstallRequest::default() }
@@ -251,4 +252,43 @@ async fn garbage_on_both_ports_ends_that_connection_only() {
         .expect("the cluster serves the next request");
     let index = cluster.assert_equal_digests().await;
     assert!(index > 0);
+}
+
+/// Sends the beginning of HTTP/2 slowly, a byte at a time, and waits until the member closes the
+/// connection.
+async fn begin_slowly(address: String, pause: Duration) {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let stream = tokio::net::TcpStream::connect(&address).await.expect("the member listens");
+    let (mut read, mut write) = stream.into_split();
+    let sending = tokio::spawn(async move {
+        for byte in PREFACE {
+            if write.write_all(std::slice::from_ref(byte)).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+        }
+    });
+    let mut answer = [0; 1_024];
+    let closed = async { while read.read(&mut answer).await.is_ok_and(|bytes| bytes > 0) {} };
+    tokio::time::timeout(PATIENCE, closed).await.expect("the connection is closed in time");
+    sending.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handshakes_that_do_not_go_on_or_take_too_long_end_on_both_ports() {
+    let cluster = Cluster::started(3, &[]).await;
+    let mut slow = tokio::task::JoinSet::new();
+    for address in [&cluster.members[0].client_address, &cluster.members[0].peer_address] {
+        for pause in [Duration::from_millis(300), PATIENCE] {
+            slow.spawn(begin_slowly(address.clone(), pause));
+        }
+    }
+    let client = cluster.client().await;
+    while !slow.is_empty() {
+        client.call_json("counter", "add", r#"{"key": "a", "by": 1}"#).await.expect("it serves meanwhile");
+        if let Ok(Some(ended)) = tokio::time::timeout(Duration::from_millis(100), slow.join_next()).await {
+            ended.expect("it was closed");
+        }
+    }
+    cluster.assert_equal_digests().await;
 }

@@ -1,5 +1,8 @@
 //! What tools that know gRPC and not Synod are told: reflection, as grpcurl asks it, and health, as
-//! load balancers do.
+//! load balancers do; and what a script is told that waits for `synod status` to succeed.
+use std::process::Command;
+
+use synod_tests::binary::synod;
 use synod_tests::cluster::{Cluster, PATIENCE};
 use synod_tests::wait::until;
 use tonic::transport::Channel;
@@ -92,5 +95,35 @@ async fn health_is_told_of_the_server_and_of_each_service_until_it_stops() {
     assert!(cluster.stop(0).await.success(), "an open watch does not hold up the stop");
     for watch in &mut watches {
         assert_eq!(status(watch.message().await), ServingStatus::NotServing);
+    }
+}
+
+/// Whether a command succeeds that asks one member.
+async fn succeeds(address: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(synod());
+    command.args(["--endpoint", address, "--timeout-ms", "5000"]).args(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output().expect("it can be run")).await;
+    output.expect("it ends").status.success()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_status_that_succeeds_on_fresh_members_follows_their_bundled_recipes() {
+    for size in [1, 3] {
+        let mut cluster = Cluster::new(size, &[]);
+        (0..size).for_each(|n| cluster.start(n));
+        let address = cluster.members[size - 1].client_address.as_str();
+        until("a status that succeeds", PATIENCE, || async {
+            succeeds(address, &["status"]).await.then_some(())
+        })
+        .await;
+        let calls: [&[&str]; 4] = [
+            &["call", "counter", "add", "--key", "n", "--by", "1"],
+            &["call", "kv", "put", "--key", "k", "--value", "v"],
+            &["lock", "x", "--", "true"],
+            &["query", "audit", "trail"],
+        ];
+        for call in calls {
+            assert!(succeeds(address, call).await, "{size} members are ready, and fail: {call:?}");
+        }
     }
 }

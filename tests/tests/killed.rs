@@ -30,7 +30,6 @@ async fn has_died(cluster: &mut Cluster, member: usize, step: Step) {
     let last = log.lines().rfind(|line| line.contains("dying, as --crash-at wants it"));
     let named = last.is_some_and(|line| line.contains(step.name()));
     assert!(!status.success() && named, "member {member} did not die at {step:?}: {log}");
-    cluster.absolve(member);
 }
 
 /// Waits until a member has applied what the leader has now.
@@ -76,7 +75,6 @@ async fn a_member_that_dies_at_each_step_of_installing_and_switching_catches_up(
     for step in (0..rounds()).flat_map(|_| Step::INSTALLING) {
         let absent = (cluster.leader().await + 1) % 3;
         cluster.kill(absent);
-        cluster.absolve(absent);
         let last = until("what the leader has", PATIENCE, || async {
             Some(cluster.status(cluster.leader().await).await?.last_log_index)
         })
@@ -102,7 +100,6 @@ async fn a_member_that_dies_at_each_step_of_purging_catches_up() {
     for (n, step) in (0..rounds()).flat_map(|_| Step::PURGING).enumerate() {
         let member = (cluster.leader().await + n) % 3;
         cluster.kill(member);
-        cluster.absolve(member);
         die(&mut cluster, member, step).await;
         cluster.start(member);
         catches_up(&cluster, member).await;
@@ -121,7 +118,6 @@ async fn leave_entries_with_one(cluster: &mut Cluster) -> usize {
     .await;
     for member in (0..3).rev().map(|n| (leader + n) % 3) {
         cluster.kill(member);
-        cluster.absolve(member);
     }
     leader
 }

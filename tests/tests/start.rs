@@ -142,3 +142,22 @@ async fn a_member_that_is_asked_to_stop_finishes_and_hands_over() {
     cluster.ready().await;
     cluster.assert_equal_digests().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_names_all_members_and_the_leader_without_asking_them() {
+    let cluster = Cluster::started(3, &[]).await;
+    let leader = cluster.leader().await;
+    let leader_id = cluster.status(leader).await.expect("it runs").id;
+    let follower = cluster.client_of((leader + 1) % 3).await.expect("it answers");
+    cluster.pause((leader + 2) % 3);
+    let reply = follower.members().await.expect("it answers");
+    cluster.resume((leader + 2) % 3);
+    assert_eq!(reply.leader_id, leader_id);
+    let mut members = reply.members;
+    members.sort_by(|one, other| one.name.cmp(&other.name));
+    assert_eq!(members[leader].id, leader_id);
+    let places = members.iter().map(|member| (&member.name, &member.client_address, &member.peer_address));
+    let expected =
+        cluster.members.iter().map(|member| (&member.name, &member.client_address, &member.peer_address));
+    assert!(places.eq(expected) && members.iter().all(|member| member.votes), "{members:?}");
+}

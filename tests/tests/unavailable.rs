@@ -6,7 +6,7 @@ use synod_api::v1::recipes_client::RecipesClient;
 use synod_client::{Client, Follow, Options, Session};
 use synod_lock::Lock;
 use synod_tests::cluster::{Cluster, PATIENCE, signal};
-use synod_tests::proxy::Link;
+use synod_tests::proxy::Flow;
 use synod_tests::wait::until;
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
@@ -57,7 +57,7 @@ async fn acquire(session: &Session) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_is_granted_within_seconds_to_a_waiter_whose_member_is_cut_off() {
-    let mut cluster = Cluster::with_proxies(3, &[]);
+    let mut cluster = Cluster::with_proxies(3, &[], 1);
     (0..3).for_each(|n| cluster.start(n));
     cluster.ready().await;
     let leader = cluster.leader().await;
@@ -71,7 +71,7 @@ async fn a_lock_is_granted_within_seconds_to_a_waiter_whose_member_is_cut_off() 
     let waiting = tokio::spawn(async move { Lock::client(&waiter, "lock").acquire("db", None).await });
     one_waits(&cluster, follower).await;
 
-    cluster.link(follower, Link::Cut);
+    cluster.reach(follower, Flow::Cut);
     Lock::client(&holder, "lock").release("db", None).await.expect("the holder releases");
     let released = Instant::now();
     let granted = tokio::time::timeout(MOVES_WITHIN, waiting).await;

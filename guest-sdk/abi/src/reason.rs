@@ -128,6 +128,8 @@ macro_rules! for_each_reason {
                 TooMany = "TOO_MANY", Rejected(ResourceExhausted);
                 /// The cluster is formed already.
                 AlreadyFormed = "ALREADY_FORMED", Rejected(AlreadyExists);
+                /// The cluster's execution environment is no longer the one to be changed.
+                EnvironmentChanged = "ENVIRONMENT_CHANGED", Rejected(FailedPrecondition);
                 /// The caller has no right to do this.
                 NotAllowed = "NOT_ALLOWED", Rejected(PermissionDenied);
                 /// The cluster has not reached the revision that was asked for.

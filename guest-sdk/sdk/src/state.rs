@@ -19,7 +19,7 @@ use synod_abi::schema::StateKind;
 use synod_abi::{Key, Shape, decode, encode};
 
 pub use cell::Cell;
-pub use claims::Claims;
+pub use claims::{Claimed, Claims};
 pub use counter::{Counter, CounterValue};
 pub use line::{Line, Waiting};
 pub use map::{LongKey, Map, Range, TupleKey};

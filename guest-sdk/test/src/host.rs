@@ -123,7 +123,7 @@ impl<R: Recipe> TestHost<R> {
     fn set_up(runners: Runners, module: &[u8]) -> Self {
         let environment = Environment { semantics: Environment::SEMANTICS, engine: runners.fingerprint() };
         let state = MemoryState::default();
-        let machine = Machine::load(&state, environment)
+        let machine = Machine::load(&state, &[environment])
             .unwrap_or_else(|fatal| panic!("an empty state does not load: {fatal}"));
         let (vm, now) = (runners.vm(), Time(BEGIN_MS));
         let inner = Mutex::new(Inner {

@@ -71,7 +71,7 @@ pub(crate) fn compare(
 ) -> Result<(), String> {
     let fatal = |fatal: Fatal| format!("the replay stopped: {fatal}");
     let mut state = MemoryState::default();
-    let mut machine = Machine::load(&state, environment).map_err(fatal)?;
+    let mut machine = Machine::load(&state, &[environment]).map_err(fatal)?;
     let mut vm = runners.vm();
     let mut again = History::default();
     let mut rest = history.done.as_slice();

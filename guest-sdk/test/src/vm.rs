@@ -11,7 +11,9 @@ use synod_abi::{
     AdmissionError, Context, EntryPoint, Fault, HostCalls, ModuleHash, REPLY_BAD_ARGUMENTS, REPLY_ERROR,
     REPLY_LATER, REPLY_MORE, REPLY_NOW, REPLY_RESULT, SpaceId, limits,
 };
-use synod_machine::{Admitted, Completion, Draft, Fatal, Invocation, MemoryState, Vm, module_hash};
+use synod_machine::{
+    Admitted, Completion, Draft, Environment, Fatal, Invocation, MemoryState, Vm, module_hash,
+};
 use synod_sdk::native::NativeRecipe;
 
 use crate::reads::{Watch, Watched};
@@ -122,8 +124,8 @@ impl Vm<Draft<MemoryState>> for TestVm {
         self.native.contains_key(&hash) || self.engine.as_ref().is_some_and(|engine| engine.is_loaded(hash))
     }
 
-    fn begin_entry(&mut self) {
-        self.engine.iter_mut().for_each(|engine| engine.begin_entry());
+    fn begin_entry(&mut self, environment: Option<Environment>) -> Result<(), Fatal> {
+        self.engine.iter_mut().try_for_each(|engine| engine.begin_entry(environment))
     }
 
     fn invoke(

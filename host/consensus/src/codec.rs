@@ -198,6 +198,11 @@ pub(crate) fn decode_id(bytes: &[u8]) -> Result<LogId, DecodeError> {
     decode::<IdRecord>("an entry id", bytes).map(Into::into)
 }
 
+/// The id that a record of the log begins with.
+pub(crate) fn decode_leading_id(bytes: &[u8]) -> Option<LogId> {
+    postcard::take_from_bytes::<IdRecord>(bytes).ok().map(|(id, _)| id.into())
+}
+
 pub(crate) fn encode_vote(vote: Vote) -> Arc<[u8]> {
     encode(&VoteRecord::from(vote), ENVELOPE_BYTES).into()
 }

@@ -14,6 +14,8 @@ mod apply;
 mod codec;
 mod error;
 mod frames;
+#[doc(hidden)]
+pub mod fuzzing;
 mod log;
 mod members;
 mod network;
@@ -50,11 +52,12 @@ pub use types::{EntryId, MemberInfo};
 /// The traits of an async runtime: tasks, timers, channels. Everything that must run in simulation
 /// goes through them.
 pub mod runtime {
-    pub use openraft::AsyncRuntime;
+    pub use openraft::async_runtime::watch::{RecvError, SendError as WatchSendError};
     pub use openraft::async_runtime::{
         Instant, Mpsc, MpscReceiver, MpscSender, MpscWeakSender, Mutex, Oneshot, OneshotSender, Select2,
         Select3, Watch, WatchReceiver, WatchSender,
     };
+    pub use openraft::{AsyncRuntime, OptionalSend, OptionalSync};
 }
 
 /// The runtime of the `synod` binary.

@@ -17,6 +17,7 @@ use openraft::LogState;
 use openraft::async_runtime::OneshotSender;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 use openraft::type_config::TypeConfigExt;
+use synod_planted::{Bug, is_planted};
 use synod_storage::{Flushed, LogStore, StorageError};
 
 use crate::codec;
@@ -163,7 +164,10 @@ impl<RT: AsyncRuntime, L: LogStore> RaftLogReader<Types<RT>> for Log<RT, L> {
         if start >= end {
             return Ok(Vec::new());
         }
-        self.read(start..end, REPLICATION_BATCH_BYTES).await
+        let entries = self.read(start..end, REPLICATION_BATCH_BYTES).await?;
+        // If the first was purged meanwhile, a follower would take the rest for what it needs next.
+        let is_next = entries.first().is_some_and(|entry| entry.log_id.index == start);
+        Ok(if is_next { entries } else { Vec::new() })
     }
 
     async fn entries_stream<RB: RangeBounds<u64> + Clone + std::fmt::Debug + Send>(
@@ -218,6 +222,9 @@ impl<RT: AsyncRuntime, L: LogStore> RaftLogStorage<Types<RT>> for Log<RT, L> {
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         self.check()?;
+        if is_planted(Bug::VoteForgotten) {
+            return Ok(());
+        }
         let (sender, receiver) = Types::<RT>::oneshot();
         let flushed: Flushed = Box::new(move |result| {
             let _ = sender.send(result);
@@ -249,13 +256,22 @@ impl<RT: AsyncRuntime, L: LogStore> RaftLogStorage<Types<RT>> for Log<RT, L> {
         self.check()?;
         let records: Vec<_> = entries.into_iter().map(|entry| codec::entry_to_record(&entry)).collect();
         self.meter.count(&records);
-        self.change(move |store| store.append(records, Box::new(move |result| callback.complete(result))))
-            .await
+        let flushed: Flushed = if is_planted(Bug::WrittenTooEarly) {
+            callback.complete(Ok(()));
+            Box::new(drop)
+        } else {
+            Box::new(move |result| callback.complete(result))
+        };
+        self.change(move |store| store.append(records, flushed)).await
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
         self.check()?;
-        let (from, flushed) = (last_log_id.map_or(0, |id| id.index + 1), self.unattended());
+        if is_planted(Bug::TruncationLost) {
+            return Ok(());
+        }
+        let more = u64::from(is_planted(Bug::TruncatesTooMuch));
+        let (from, flushed) = (last_log_id.map_or(0, |id| id.index + 1 - more), self.unattended());
         self.change(move |store| store.truncate_from(from, flushed)).await
     }
 

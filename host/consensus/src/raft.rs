@@ -12,9 +12,11 @@ use bytes::Bytes;
 use openraft::ReadPolicy;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{InitializeError as RaftInitializeError, LinearizableReadError, RaftError};
+use openraft::raft::VoteRequest;
 use openraft::type_config::TypeConfigExt;
 use openraft::vote::leader_id_std::CommittedLeaderId;
 use synod_abi::MemberId;
+use synod_planted::{Bug, is_planted};
 use synod_storage::{Fatal, LogStore, StateStore};
 
 use crate::codec;
@@ -27,11 +29,16 @@ use crate::snapshot::SnapshotSource;
 use crate::state_machine::StateMachine;
 use crate::status::status_of;
 use crate::term::{Running, Watches, watch};
-use crate::types::{MemberInfo, Payload, Types};
+use crate::types::{MemberInfo, Payload, Types, Vote};
 use crate::{
     Applier, InitializeError, NotProposed, PAYLOAD_BYTES, PendingEntry, ReadIndexError, Settings, StartError,
     Status, Stopped, TermState, TermWatch, TransferError,
 };
+
+/// The id that no member has.
+const NOBODY: u64 = 0;
+/// How long a leader that gives up waits until that is on disk.
+const GIVES_UP: Duration = Duration::from_millis(500);
 
 /// A member of a Raft group. Clones are handles to the same member; when it has stopped, all of
 /// them say so.
@@ -163,6 +170,9 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     /// # Errors
     /// [`ReadIndexError`]: it does not lead, or cannot prove that it does.
     pub async fn read_index(&self) -> Result<u64, ReadIndexError> {
+        if is_planted(Bug::ReadWithoutMajority) {
+            return Ok(self.status().committed.map_or(0, |entry| entry.index));
+        }
         match self.inner.get_read_linearizer(ReadPolicy::ReadIndex).await {
             Ok(linearizer) => Ok(linearizer.read_log_id().index()),
             Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
@@ -191,12 +201,12 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     }
 
     /// Hands leadership to another voter and waits until it leads. Meanwhile this member takes
-    /// nothing in.
+    /// nothing in. If that takes longer than `waits`, it gives leadership up.
     ///
     /// # Errors
     /// [`TransferError`]; after [`TransferError::TimedOut`] this member, the target or a third one
     /// may come to lead.
-    pub async fn transfer_leader(&self, to: MemberId) -> Result<(), TransferError> {
+    pub async fn transfer_leader(&self, to: MemberId, waits: Duration) -> Result<(), TransferError> {
         let mut terms = self.term_watch();
         let before = self.term_state();
         if before.leader != Some(self.id) {
@@ -209,7 +219,6 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
             return Err(TransferError::NotAVoter(to));
         }
         self.inner.trigger().transfer_leader(to.0).await.map_err(|_| Stopped)?;
-        let waited = Duration::from_millis(self.settings.election_timeout_max_ms.saturating_mul(3));
         let taken_over = async {
             loop {
                 let now = terms.changed().await?;
@@ -218,11 +227,27 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
                 }
             }
         };
-        match Types::<RT>::timeout(waited, taken_over).await {
-            Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) | Err(_) => Err(TransferError::TimedOut { to, waited }),
-            Ok(Err(stopped)) => Err(stopped.into()),
+        match Types::<RT>::timeout(waits, taken_over).await {
+            Ok(Ok(true)) => return Ok(()),
+            Ok(Ok(false)) => {}
+            Ok(Err(stopped)) => return Err(stopped.into()),
+            Err(_) => self.give_up_leading(before.term).await?,
         }
+        Err(TransferError::TimedOut { to, waited: waits })
+    }
+
+    /// Ends the leadership of `term` that its heir has not taken. openraft's leader takes nothing
+    /// in and sends no heartbeat from the moment on in which it hands over, for good, and does not
+    /// stand for election, as it leads. So this member votes for nobody in the next term, and
+    /// thereby follows; whoever may leads the one after it. A vote for the heir would spread, and a
+    /// member that hears of a vote for itself takes it for one of its own.
+    async fn give_up_leading(&self, term: u64) -> Result<(), Stopped> {
+        let last = self.inner.with_raft_state(|state| state.log_ids.last().copied());
+        let mut request = VoteRequest::new(Vote::new(term + 1, NOBODY), last.await.map_err(|_| Stopped)?);
+        request.leadership_transfer = true;
+        // It follows before the vote is on disk, which may take as long as the disk is full.
+        let voted = Types::<RT>::timeout(GIVES_UP, self.inner.vote(request)).await;
+        voted.map_or(Ok(()), |vote| vote.map(drop).map_err(|_| Stopped))
     }
 
     /// Whether this member stands for election when it misses a leader. It votes in any case, and a

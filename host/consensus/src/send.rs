@@ -54,7 +54,14 @@ impl<RT: AsyncRuntime, S: StateStore, N: PeerNetwork> NetSnapshot<Types<RT>> for
             Select2::First(closed) => Err(closed.into()),
             Select2::Second(result) => result,
         };
-        self.is_there = !matches!(sent, Err(StreamingError::Unreachable(_)));
+        if let Err(StreamingError::Unreachable(error)) = &sent {
+            if self.is_there {
+                tracing::warn!(peer = %self.peer.id, %error, "a snapshot cannot be sent; it is tried again");
+            }
+            self.is_there = false;
+        } else {
+            self.is_there = true;
+        }
         sent
     }
 }

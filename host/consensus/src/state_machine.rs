@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use synod_planted::{Bug, is_planted};
 use synod_storage::{AppliedMark, StateStore, receive_here};
 
 use crate::codec;
@@ -59,8 +60,10 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> StateMachine<RT, S, A> {
                 CommittedPayload::Membership
             }
         };
-        let mark =
-            AppliedMark { index: Some(id.index), id: codec::encode_id(id), membership: membership.clone() };
+        let less = u64::from(is_planted(Bug::AppliedTwice)).min(id.index);
+        let marked = LogId::new(id.leader_id, id.index - less);
+        let (index, mark_id) = (Some(marked.index), codec::encode_id(marked));
+        let mark = AppliedMark { index, id: mark_id, membership: membership.clone() };
         Ok(CommittedEntry { index: id.index, term: id.leader_id.term, mark, payload })
     }
 }

@@ -37,6 +37,28 @@ pub struct Status {
     pub peers: Option<BTreeMap<MemberId, PeerProgress>>,
 }
 
+/// Entries that a member may lack and still be given a vote: no more than followers lack under
+/// load.
+const CAUGHT_UP_ENTRIES: u64 = 64;
+
+impl Status {
+    /// A voter that is lost and the learner in its place, if a leader sees that this one has caught
+    /// up. The learner has the voter's name: a member keeps its name, and gets a new id when its
+    /// folder is lost.
+    pub fn replaceable(&self) -> Option<(MemberId, MemberId)> {
+        let peers = self.peers.as_ref()?;
+        let enough = self.last_log_index?.saturating_sub(CAUGHT_UP_ENTRIES);
+        let has_caught_up = |id: &MemberId| {
+            let matched = peers.get(id).and_then(|peer| peer.matched);
+            matched.is_some_and(|matched| matched.index >= enough)
+        };
+        self.learners.iter().filter(|(id, _)| has_caught_up(id)).find_map(|(new, info)| {
+            let lost = self.voters.iter().find(|(_, voter)| voter.name == info.name)?.0;
+            Some((*lost, *new))
+        })
+    }
+}
+
 /// How far a member is, as its leader sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeerProgress {

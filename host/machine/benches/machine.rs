@@ -12,8 +12,8 @@ use synod_abi::{
     Revision, SessionId, Shape, SpaceId, SpaceName, Time, TopicFilter, decode, encode,
 };
 use synod_machine::{
-    Action, Admitted, Binding, Call, Caller, Command, Completion, Entry, Fatal, Invocation, OnFailure,
-    OpenSession, Origin, Reply, Request, SessionCall, TtlPolicy, Vm,
+    Action, Admitted, Binding, Call, Caller, Command, Completion, Entry, Environment, Fatal, Invocation,
+    OnFailure, OpenSession, Origin, Reply, Request, SessionCall, TtlPolicy, Vm,
 };
 
 mod member;
@@ -80,7 +80,9 @@ impl<H: HostCalls> Vm<H> for Counter {
         self.loaded
     }
 
-    fn begin_entry(&mut self) {}
+    fn begin_entry(&mut self, _: Option<Environment>) -> Result<(), Fatal> {
+        Ok(())
+    }
 
     fn invoke(&mut self, invocation: Invocation<'_>, mut host: H) -> Result<(H, Completion), Fatal> {
         let completion = match invocation.entry_point {

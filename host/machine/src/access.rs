@@ -37,6 +37,8 @@ pub enum Right<'a> {
     ReadEvents(&'a SpaceName),
     /// Forgets events of a space.
     CompactEvents(SpaceId),
+    /// Has the members compare their digests: what only a leader decides.
+    CompareDigests,
 }
 
 /// Everything that a command touches.
@@ -61,9 +63,9 @@ impl<'a> AccessSet<'a> {
 /// What `action` may touch.
 pub fn access_set(action: &Action) -> AccessSet<'_> {
     let (first, second) = match action {
-        Action::FormCluster { cluster: _ } | Action::SetEnvironment { environment: _ } => {
-            (Right::ConfigureCluster, None)
-        }
+        Action::FormCluster { cluster: _ }
+        | Action::SetEnvironment { environment: _ }
+        | Action::ChangeEnvironment { from: _, to: _ } => (Right::ConfigureCluster, None),
         Action::InstallRecipe { module: _, replace: _ } => (Right::InstallRecipe, None),
         Action::RemoveRecipe { recipe } => (Right::RemoveRecipe(recipe), None),
         Action::CreateSpace { name, recipe, version: _ } => {
@@ -88,6 +90,7 @@ pub fn access_set(action: &Action) -> AccessSet<'_> {
         Action::SetEventRetention { name, retention: _ } => (Right::AdministerSpace(name), None),
         Action::SettleHook { name, number: _, how: _ } => (Right::AdministerSpace(name), None),
         Action::CompactEvents { space, through: _ } => (Right::CompactEvents(*space), None),
+        Action::Checkpoint(_) => (Right::CompareDigests, None),
     };
     AccessSet { first, second }
 }
@@ -109,7 +112,8 @@ fn has(principal: Principal, right: Right<'_>) -> bool {
             | Right::ExpireSession(_)
             | Right::FireTimers
             | Right::ReadEvents(_)
-            | Right::CompactEvents(_),
+            | Right::CompactEvents(_)
+            | Right::CompareDigests,
         ) => true,
     }
 }

@@ -85,7 +85,7 @@ impl Machine {
         self.head.index = index;
         self.head.time = self.head.time.max(entry.stamp);
         self.directory_changed = false;
-        vm.begin_entry();
+        vm.begin_entry(self.head.environment)?;
         let mut chain = blake3::Hasher::new();
         chain.update(&self.head.chain).update(&index.to_le_bytes()).update(&self.head.time.0.to_le_bytes());
         let mut run = Run::for_entry(self, vm, view);
@@ -106,12 +106,13 @@ impl Machine {
         self.head.chain = *chain.finalize().as_bytes();
         self.next_due = draft.next_due(self.next_due)?;
         let (overlay, view, effects, emissions) = draft.into_parts();
-        let Effects { completions, sessions, logs } = effects;
+        let Effects { completions, sessions, checkpoints, logs } = effects;
         Ok(Applied {
             writes: self.finish(overlay, &view)?,
             outcomes,
             completions,
             sessions,
+            checkpoints,
             events: emissions.into_events(),
             event_logs,
             next_timer: self.next_due.first(),
@@ -173,7 +174,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         if !access_set(action).allows(self.turn.caller.principal) {
             return Err(Rejection::NotAllowed.into());
         }
-        self.check_environment(action)?;
+        self.check_formed(action)?;
         let reply = match action {
             Action::SessionCall(call) => return self.session_call(call, 0),
             Action::UserCall { user, call } => return self.session_call(call, *user),
@@ -184,7 +185,8 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
             Action::SetSessionBounds { bounds } => self.set_session_bounds(*bounds)?,
             Action::Tick => self.tick()?,
             Action::FormCluster { cluster } => self.form_cluster(*cluster)?,
-            Action::SetEnvironment { environment } => self.set_environment(*environment),
+            Action::SetEnvironment { environment } => self.set_environment(*environment)?,
+            Action::ChangeEnvironment { from, to } => self.change_environment(*from, *to)?,
             Action::InstallRecipe { module, replace } => self.install(module, *replace)?,
             Action::RemoveRecipe { recipe } => self.remove_recipe(recipe)?,
             Action::CreateSpace { name, recipe, version } => self.create_space(name, recipe, *version)?,
@@ -195,6 +197,7 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
             Action::SetEventRetention { name, retention } => self.set_event_retention(name, *retention)?,
             Action::CompactEvents { space, through } => self.compact_events(*space, *through)?,
             Action::SettleHook { name, number, how } => self.settle_hook(name, *number, *how)?,
+            Action::Checkpoint(digests) => return Ok(self.checkpoint(*digests)),
         };
         Ok(Decided::Done(reply))
     }

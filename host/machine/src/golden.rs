@@ -104,9 +104,16 @@ fn actions() {
     golden(Action::CompactEvents { space: SpaceId(1), through: Revision(300) }, "11 01 ac02");
     golden(Action::SettleHook { name: name(), number: 300, how: Settling::Run }, "12 03 612f62 ac02 00");
     golden(Action::SettleHook { name: name(), number: 300, how: Settling::Drop }, "12 03 612f62 ac02 01");
-    assert_eq!(Action::KINDS, 0x14, "add a kind's golden bytes above, and count it");
+    let digests = DigestRecord { index: 300, chain: [0xab; 32], state: [0xcd; 32] };
+    golden(Action::Checkpoint(digests), &format!("14 ac02 {} {}", "ab".repeat(32), "cd".repeat(32)));
+    let to = Environment { semantics: 300, engine: [0xef; 32] };
+    golden(
+        Action::ChangeEnvironment { from: environment, to },
+        &format!("15 01 {} ac02 {}", "cd".repeat(32), "ef".repeat(32)),
+    );
+    assert_eq!(Action::KINDS, 0x16, "add a kind's golden bytes above, and count it");
     let is_known = |kind: u32| {
-        let bytes = [encode(&kind), vec![1, b'a'], vec![1; 62]].concat();
+        let bytes = [encode(&kind), vec![1, b'a'], vec![1; 64]].concat();
         synod_abi::decode_from::<Action>(&mut &bytes[..]).is_ok()
     };
     assert!(is_known(Action::KINDS - 1) && !is_known(Action::KINDS));
@@ -227,6 +234,7 @@ fn rejections() {
     golden(Rejection::TooManyBindingsInAll, "28");
     golden(Rejection::TooManyOwed, "29");
     golden(Rejection::UnknownOwed, "2a");
+    golden(Rejection::EnvironmentChanged, "2b");
 }
 
 #[test]

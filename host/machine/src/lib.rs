@@ -42,8 +42,8 @@ pub use apply::applied::Applied;
 pub use draft::draft::Draft;
 pub use draft::effects::{Completed, Emitted, EventLogChange, LogLine, SessionChange};
 pub use log::command::{
-    Action, Binding, Call, Caller, Command, EndCause, Entry, EventRetention, OnFailure, OpenSession, Origin,
-    Principal, Request, SessionBounds, SessionCall, Settling, TtlPolicy,
+    Action, Binding, Call, Caller, Command, DigestRecord, EndCause, Entry, EventRetention, OnFailure,
+    OpenSession, Origin, Principal, Request, SessionBounds, SessionCall, Settling, TtlPolicy,
 };
 pub use log::environment::Environment;
 pub use log::outcome::{Cancelled, CommandOutcome, Outcome, Reply, Settled};
@@ -55,7 +55,7 @@ pub use query::{Answer, Query, query};
 pub use rows::digest::{RowSum, module_hash};
 pub use rows::memory::MemoryState;
 pub use rows::scan::Scan;
-pub use rows::verify::{verify, verify_cluster};
+pub use rows::verify::{Damage, RowsRead, Scrub, Scrubbed, verify, verify_cluster};
 pub use rows::{directory, events, owed, sessions};
 pub use run::machine::Machine;
 pub use upgrade::{Notice, UpgradeNote, check_upgrade, upgrade_notes};

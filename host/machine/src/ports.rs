@@ -11,6 +11,8 @@ use core::fmt;
 use synod_abi::schema::Schema;
 use synod_abi::{AdmissionError, Context, Direction, EntryPoint, Fault, HostCalls, ModuleHash, SpaceId};
 
+use crate::log::environment::Environment;
+
 /// A local cause that only this member has: a failing disk, corruption, a broken invariant. The
 /// member stops; it is never an outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -247,8 +249,13 @@ pub trait Vm<H: HostCalls> {
     /// One that is missed is loaded again.
     fn retain(&mut self, _installed: &BTreeSet<ModuleHash>) {}
 
-    /// Begins an entry: no instance of an earlier one may serve it.
-    fn begin_entry(&mut self);
+    /// Begins an entry, which is applied in `environment`, or in the one of the entry before. No
+    /// instance of an earlier entry may serve it, and a module that was loaded in another
+    /// environment is not loaded in this one.
+    ///
+    /// # Errors
+    /// [`Fatal`] if this member has no engine for that environment.
+    fn begin_entry(&mut self, environment: Option<Environment>) -> Result<(), Fatal>;
 
     /// Runs one call of a loaded module, in the space's instance of this entry.
     ///
@@ -291,7 +298,7 @@ impl<H: HostCalls, V: Vm<H>> QueryVm<H> for &mut V {
         if !self.is_loaded(invocation.module) {
             self.load(invocation.module, &module(&host)?)?;
         }
-        self.begin_entry();
+        self.begin_entry(None)?;
         self.invoke(invocation, host)
     }
 }

@@ -37,7 +37,7 @@ impl Member {
     pub(crate) fn blank() -> Self {
         let state = MemoryState::default();
         Self {
-            machine: Machine::load(&state, ENVIRONMENT).unwrap(),
+            machine: Machine::load(&state, &[ENVIRONMENT]).unwrap(),
             state,
             vm: ScriptVm::default(),
             index: 0,
@@ -51,6 +51,13 @@ impl Member {
         for action in forming() {
             member.one(action).unwrap();
         }
+        member
+    }
+
+    /// Formed, with a binary that supports these environments.
+    pub(crate) fn supporting(environments: &[Environment]) -> Self {
+        let mut member = Self::formed();
+        member.machine = Machine::load(&member.state, environments).unwrap();
         member
     }
 
@@ -159,7 +166,7 @@ impl Member {
 
     /// As after a restart.
     pub(crate) fn restart(&mut self) {
-        self.machine = Machine::load(&self.state, ENVIRONMENT).unwrap();
+        self.machine = Machine::load(&self.state, &[ENVIRONMENT]).unwrap();
         self.vm = ScriptVm::default();
     }
 }

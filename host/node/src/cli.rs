@@ -8,7 +8,7 @@
 //! Imports run down only, and no two files import each other:
 //!
 //! ```text
-//! cli          reads the command line
+//! cli          reads the command line; `fuzzing` beside it tries values on any text
 //! commands     one file per command; `commands.rs` registers them
 //! bench        `synod bench` (`crate::bench`)
 //! io           the cluster, standard streams, signals, failures
@@ -18,9 +18,11 @@
 //! Beside them stands `crate::settings`, which imports none of these.
 
 mod commands;
+pub(crate) mod fuzzing;
 pub(crate) mod io;
 pub(crate) mod values;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -53,11 +55,12 @@ pub(crate) struct Cli {
     command: Command,
 }
 
-/// Runs the command line of this process.
+/// Runs the command line of this process. A command does not wait for threads that look up a name
+/// or read its input; a member closes its databases first.
 pub(crate) fn main() -> ExitCode {
     let Cli { mut global, command } = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) if error.use_stderr() && wants_json(std::env::args()) => {
+        Err(error) if error.use_stderr() && wants_json(std::env::args_os()) => {
             output::error(Format::Json, &misuse(&error));
             return Exit::Usage.into();
         }
@@ -70,7 +73,14 @@ pub(crate) fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(|error| Failed::new(Exit::Internal, format!("cannot start threads: {error}")))
-        .and_then(|runtime| runtime.block_on(command.run(&mut global)));
+        .and_then(|runtime| {
+            let is_member = command.is_member();
+            let result = runtime.block_on(command.run(&mut global));
+            if !is_member {
+                runtime.shutdown_background();
+            }
+            result
+        });
     match result {
         Ok(code) => code,
         Err(failed) => {
@@ -81,8 +91,9 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// Whether a command line that is wrong asks for JSON: it was not understood, so its words are
-/// looked at.
-fn wants_json(words: impl Iterator<Item = String>) -> bool {
+/// looked at. They need not be UTF-8.
+fn wants_json(words: impl Iterator<Item = OsString>) -> bool {
+    let words = words.map(|word| word.to_string_lossy().into_owned());
     let words: Vec<String> = words.take_while(|word| word != "--").collect();
     let flag = |word: &str| matches!(word, "-o" | "--output");
     words.windows(2).any(|pair| flag(&pair[0]) && pair[1] == "json")

@@ -1,20 +1,6 @@
-//! The `synod` binary: a member of a cluster, and the command line to clusters and recipes.
-//!
-//! Four parts: `cli` reads the command line and runs commands, `bench` is the load generator of
-//! `synod bench`, `settings` describes what a member runs with, and `server` runs it. `server` and
-//! `settings` know nothing of the command line. A member starts this program again to compile a
-//! module: that process runs `server`'s compiler and nothing else.
-
-mod bench;
-mod cli;
-mod server;
-mod settings;
-
+//! Starts what `lib.rs` holds.
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if server::is_compiler() {
-        return server::run_compiler();
-    }
-    cli::main()
+    synod::main()
 }

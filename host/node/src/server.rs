@@ -5,15 +5,19 @@
 //!
 //! The rooms, each of which imports only from those below it:
 //!
+//! - `fuzzing`: what tests throw arbitrary bytes at,
 //! - `serve`, below it `build`, below it `open`: the steps of a start, last to first,
 //! - `duties`: what a member does without being asked,
 //! - `client`: the gRPC services for clients,
 //! - `peer`: the gRPC service for the other members,
 //! - `ports`: what the service crate asks for, over disk, threads, engine and consensus,
-//! - `net`: identity, roster, connections to the others, listening sockets.
+//! - `net`: identity, roster, connections to the others, listening sockets,
+//! - `heap`: how free memory goes back to the system.
 mod build;
 mod client;
 mod duties;
+pub(crate) mod fuzzing;
+mod heap;
 mod net;
 mod open;
 mod peer;
@@ -30,10 +34,12 @@ use self::build::{Built, build, raft_settings};
 use self::duties::belong::Belonging;
 use self::duties::form::Former;
 use self::duties::govern::{self, Governor};
-use self::duties::{disk, hand_over, lead, members, tell};
+use self::duties::renew::Renewal;
+use self::duties::{agree, disk, hand_over, lead, members, tell};
 use self::net::descriptors::Descriptors;
 use self::net::roster::Roster;
 use self::open::Data;
+use self::ports::halt::Halt;
 use self::ports::{NodeMember, NodeRaft};
 use self::serve::{Serving, Sockets};
 use crate::settings::{ServerOptions, StartError};
@@ -46,6 +52,7 @@ pub(crate) use self::ports::compile::{is_child as is_compiler, run_child as run_
 /// [`StartError`], also for a cause that ends the member later.
 pub(crate) async fn run(mut options: ServerOptions) -> Result<(), StartError> {
     let started = Instant::now();
+    heap::keep_compact();
     ignore_hang_ups();
     let descriptors = Descriptors::raise(options.open_files);
     options.open_files = descriptors.table_files;
@@ -90,16 +97,30 @@ fn start_duties(options: &ServerOptions, built: &Built) -> JoinHandle<()> {
     tokio::spawn(tell::tell(member.clone(), built.roster.clone()));
     let kept = member.clone();
     tokio::spawn(async move { kept.keep_available().await });
+    member.keep_checkpoints();
+    tokio::spawn(agree::keep_agreement(member.clone(), Halt::in_folder(&options.data_dir)));
+    let scrubbed = member.clone();
+    let pace = options.scrub;
+    tokio::spawn(async move { scrubbed.keep_scrubs(pace).await });
     let measuring = member.clone();
     tokio::spawn(async move { measuring.keep_clocks().await });
     let governor = Governor {
         member: member.clone(),
         replication: built.replication.clone(),
-        environment: built.environment,
+        environment: built.environments.supported()[0],
         identity: identity.clone(),
         bundled: options.bundled,
         replace: options.replace,
     };
+    let renewal = Renewal {
+        member: member.clone(),
+        replication: built.replication.clone(),
+        environments: built.environments.clone(),
+        rows: built.rows.clone(),
+        peers: peers.clone(),
+        roster: built.roster.clone(),
+    };
+    tokio::spawn(renewal.run());
     tokio::spawn(governor.run())
 }
 

@@ -6,6 +6,7 @@
 
 mod address;
 mod flags;
+pub(crate) mod fuzzing;
 mod kill;
 mod options;
 

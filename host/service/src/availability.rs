@@ -14,8 +14,10 @@ use crate::failure::{CallFailure, ProposalError, UnavailableReason};
 
 pub use standing::Standing;
 
-/// How long a member may go without a majority's confirmation of its leader: several elections.
-pub const UNCONFIRMED_LIMIT: Duration = Duration::from_secs(3);
+/// How long a member may go without a majority's confirmation of its leader: more than two
+/// elections, and short, because until then those who wait at a member that is cut off wait for
+/// nothing.
+pub const UNCONFIRMED_LIMIT: Duration = Duration::from_millis(1_500);
 /// How long a member may lack something committed.
 pub const BEHIND_LIMIT: Duration = Duration::from_secs(3);
 
@@ -34,6 +36,8 @@ pub struct Observed {
     pub disk_is_full: bool,
     /// The apply thread waits for space.
     pub apply_waits_for_space: bool,
+    /// Its digests differ from those of another member, and a majority has not confirmed them.
+    pub diverges: bool,
     /// Its wall clock is wrong, compared with the other members'.
     pub wall_clock_is_off: bool,
     /// Its monotonic clock runs at a wrong rate, as a majority of the members says.
@@ -51,6 +55,8 @@ pub enum Problem {
     Stopping,
     /// It belongs to no cluster yet.
     Unformed,
+    /// Its state may not be the cluster's.
+    Divergence,
     /// No majority confirms a leader: there is none, or this member is cut off.
     NoMajority,
     /// It lacks what is committed, for longer than load explains.
@@ -69,9 +75,10 @@ pub enum Problem {
 
 impl Problem {
     /// All of them, what explains the others first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Stopping,
         Self::Unformed,
+        Self::Divergence,
         Self::NoMajority,
         Self::Behind,
         Self::DiskFull,
@@ -94,6 +101,11 @@ impl Problem {
                 "the cluster has no leader that this member can reach; is a majority of its members up \
                     and connected?",
             ),
+            Self::Divergence => (
+                UnavailableReason::NotReady,
+                "the state of this member may be damaged, and it waits for a majority to confirm it; use \
+                    another one",
+            ),
             Self::DiskFull => (
                 UnavailableReason::DiskFull,
                 "the disk of this member is full; use another member, or free space",
@@ -115,6 +127,10 @@ impl fmt::Display for Problem {
         f.write_str(match self {
             Self::Stopping => "it is stopping",
             Self::Unformed => "the cluster is not formed yet",
+            Self::Divergence => {
+                "its digests differ from another member's, and no majority has said yet which are right: it \
+                    serves no clients until then"
+            }
             Self::NoMajority => {
                 "it reaches no leader with a majority: it serves no writes and no fresh reads"
             }
@@ -157,6 +173,7 @@ impl Availability {
         let holds = |problem: Problem| match problem {
             Problem::Stopping => observed.is_stopping,
             Problem::Unformed => !observed.is_formed,
+            Problem::Divergence => observed.diverges,
             Problem::NoMajority => !has_majority,
             Problem::Behind => is_behind,
             Problem::DiskFull => observed.disk_is_full || observed.apply_waits_for_space,
@@ -198,35 +215,41 @@ impl Availability {
     /// Why it takes no commands, if it does not. They are refused; those that were taken in before
     /// have their outcomes.
     pub fn refuses_commands(self) -> Option<Problem> {
-        self.first_of(&[Problem::Stopping, Problem::NoMajority, Problem::Behind, Problem::DiskFull])
+        self.first_of(&[
+            Problem::Stopping,
+            Problem::Divergence,
+            Problem::NoMajority,
+            Problem::Behind,
+            Problem::DiskFull,
+        ])
     }
 
     /// Why it serves no linearizable reads, if it does not.
     pub fn refuses_reads(self) -> Option<Problem> {
-        self.first_of(&[Problem::NoMajority, Problem::Behind])
+        self.first_of(&[Problem::Divergence, Problem::NoMajority, Problem::Behind])
     }
 
     /// Why it takes no signs of life, if it does not: keep-alive streams end, so that their clients
     /// go to another member. A member that lacks what is committed takes them, since only the
     /// leader's word counts.
     pub fn refuses_touches(self) -> Option<Problem> {
-        self.first_of(&[Problem::Stopping, Problem::NoMajority])
+        self.first_of(&[Problem::Stopping, Problem::Divergence, Problem::NoMajority])
     }
 
     /// Why it keeps no client, if it does not: waiting calls and watches end, so that their clients
     /// go to another member.
     pub fn leaves_clients(self) -> Option<Problem> {
-        self.first_of(&[Problem::Stopping, Problem::NoMajority, Problem::Behind])
+        self.first_of(&[Problem::Stopping, Problem::Divergence, Problem::NoMajority, Problem::Behind])
     }
 
     /// Why commands that are queued and in no log are given back, if they are.
     pub(crate) fn gives_back(self) -> Option<Problem> {
-        self.first_of(&[Problem::NoMajority, Problem::Behind])
+        self.first_of(&[Problem::Divergence, Problem::NoMajority, Problem::Behind])
     }
 
     /// Whether it packs entries when it leads.
     pub(crate) fn packs(self) -> bool {
-        self.first_of(&[Problem::Behind, Problem::DiskFull]).is_none()
+        self.first_of(&[Problem::Divergence, Problem::Behind, Problem::DiskFull]).is_none()
     }
 
     /// Whether it stays the leader while another member could be.

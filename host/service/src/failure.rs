@@ -8,6 +8,7 @@ use std::fmt;
 use synod_abi::schema::Status;
 use synod_abi::{Fault, ReasonKind, Revision, Time};
 use synod_machine::{Outcome, Rejection};
+use synod_planted::{Bug, is_planted};
 
 pub use synod_abi::{Limit, Reason, UnavailableReason};
 
@@ -192,6 +193,9 @@ impl From<ProposalError> for CallFailure {
     fn from(error: ProposalError) -> Self {
         match error {
             ProposalError::Unavailable { reason, message } => Self::unavailable(reason, message),
+            ProposalError::OutcomeUnknown(message) if is_planted(Bug::UnknownIsRefused) => {
+                Self::unavailable(UnavailableReason::NoLeader, message)
+            }
             ProposalError::OutcomeUnknown(message) => Self::OutcomeUnknown(message),
         }
     }

@@ -16,21 +16,27 @@
 //! 5. `sessions`: who is alive, the leader's deadlines, touches on their way to it
 //! 6. `propose`: from a command to the log, on a leader and on a follower
 //! 7. `lead`: who leads, cluster time, what only a leader decides
-//! 8. `read`: how far the state is, when a read may be served, spaces and schemas
-//! 9. `transcode`: values between JSON and postcard
-//! 10. `clocks`: what the members' clocks show, measured all the time
-//! 11. `availability`: whether this member can do its work, and what follows
-//! 12. `failure`: why there is no answer
-//! 13. `progress`: waiting for a number, and for a cause
-//! 14. `ports`: what is needed from outside
+//! 8. `agreement`: whether this member's digests are those of the others, and of its rows
+//! 9. `read`: how far the state is, when a read may be served, spaces and schemas
+//! 10. `transcode`: values between JSON and postcard
+//! 11. `clocks`: what the members' clocks show, measured all the time
+//! 12. `availability`: whether this member can do its work, and what follows
+//! 13. `failure`: why there is no answer
+//! 14. `progress`: waiting for a number, and for a cause
+//! 15. `ports`: what is needed from outside
+//!
+//! Above them all is `fuzzing`: what tests throw arbitrary bytes at.
 //!
 //! It knows no gRPC, no Raft messages, no RocksDB and no wasmtime, and starts no thread.
 #![forbid(unsafe_code)]
 
+mod agreement;
 mod apply;
 mod availability;
 mod clocks;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 mod lead;
 mod member;
 mod parked;
@@ -42,6 +48,8 @@ mod sessions;
 pub mod transcode;
 pub mod watch;
 
+pub use agreement::Divergence;
+pub use agreement::scrubs::{ScrubPace, ScrubReport, ScrubStatus};
 pub use apply::{Executor, LogRecord, LogRing, MachineReplica};
 pub use availability::{Availability, BEHIND_LIMIT, Observed, Problem, Standing, UNCONFIRMED_LIMIT};
 pub use clocks::{OwnClocks, WRONG_OFFSET_MS};
@@ -49,9 +57,10 @@ pub use failure::{
     CallFailure, Limit, ProposalError, ProposalResult, Reason, Rejected, UnavailableReason, Value,
 };
 pub use member::{
-    Args, Bound, CallAnswer, CompactionDone, Created, Installed, Lease, Member, MemberParts, NamedBinding,
-    NewSession, NewSpace, NewWatch, QueryOptions, RetentionChange, SessionAnswer, SessionOpened,
-    SpaceDescription, SpaceListing, SpaceMade, Status, UserRequest, Waiting, WatchStart, WatchStream,
+    Args, Asker, Bound, CallAnswer, CompactionDone, Created, Installed, Lease, Member, MemberParts,
+    NamedBinding, NewSession, NewSpace, NewWatch, QueryOptions, RetentionChange, SessionAnswer,
+    SessionOpened, SpaceDescription, SpaceListing, SpaceMade, Status, UserRequest, Waiting, WatchStart,
+    WatchStream,
 };
 pub use parked::{WAITERS_PER_REQUEST, WAITING_CALL_BYTES, WAITING_CALLS};
 pub use ports::Ports;
@@ -61,8 +70,7 @@ pub use propose::{
     OWN_COMMANDS, Proposer, ProposerLimits, ProposerStats,
 };
 pub use read::{
-    AppliedState, Consistency, DIGESTS, DigestRecord, DirectoryCache, Kind, Reader, RecipeEntry, SpaceEntry,
-    WAITING_READS,
+    AppliedState, Consistency, DIGESTS, DirectoryCache, Kind, Reader, RecipeEntry, SpaceEntry, WAITING_READS,
 };
 pub use sessions::SessionKey;
 pub use sessions::touches::{TOUCHES_PER_BUNDLE, WAITING_TOUCHES};

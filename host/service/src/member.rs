@@ -4,6 +4,7 @@
 //! Nothing is decided here that other members have to agree on: what is checked before proposing is
 //! checked again by the machine, and only spares the log what would be rejected anyway.
 mod administer;
+mod agree;
 mod call;
 mod events;
 mod keep;
@@ -17,20 +18,25 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt;
 use synod_abi::{Revision, SpaceName, Time};
 use synod_machine::directory::Head;
-use synod_machine::{Action, Caller, Fatal, Outcome};
+use synod_machine::{Action, Caller, DigestRecord, Fatal, Outcome};
 
+use crate::agreement::Agreement;
+use crate::agreement::scrubs::Scrubs;
 use crate::apply::LogRing;
 use crate::availability::{Problem, Standing};
 use crate::clocks::{Clocks, OwnClocks};
 use crate::failure::{CallFailure, Rejected, UnavailableReason, Value};
-use crate::lead::Observer;
+use crate::lead::{Checkpoints, Observer};
 use crate::parked::ParkedCalls;
-use crate::ports::{ClockReading, ForwardLink, Leadership, Monotonic, Ports, Runtime, Store, blocking};
+use crate::ports::{
+    ClockReading, ForwardLink, Leadership, Monotonic, Ports, ReplyRoom, Runtime, Store, blocking,
+};
 use crate::progress::{Progress, lock};
 use crate::propose::{self, ForwardError, Proposer, ProposerStats};
-use crate::read::{AppliedState, Consistency, DigestRecord, DirectoryCache, Reader, SpaceEntry};
+use crate::read::{AppliedState, Consistency, DirectoryCache, Reader, SpaceEntry};
 use crate::sessions::touches::{TouchServer, Touches};
 use crate::sessions::{SessionKey, Sessions};
 use crate::watch::{Delivery, Hub};
@@ -54,6 +60,21 @@ pub enum Args {
         /// Signature of the operation as the caller was compiled with it, see `synod_abi::schema`.
         signature: u64,
     },
+}
+
+/// Who calls, and where outcomes take room until they are taken up.
+#[derive(Clone, Debug, Default)]
+pub struct Asker {
+    /// In whose name.
+    pub caller: Caller,
+    /// The room; none if outcomes need none.
+    pub room: Option<Arc<dyn ReplyRoom>>,
+}
+
+impl From<Caller> for Asker {
+    fn from(caller: Caller) -> Self {
+        Self { caller, room: None }
+    }
 }
 
 /// The answer to a call or query.
@@ -87,6 +108,8 @@ pub struct Status {
     pub head: Head,
     /// Index of the last applied entry, with the digests after it.
     pub applied: DigestRecord,
+    /// The last entry at which its digests were compared with the leader's, and equal; 0: none.
+    pub agreed_at: u64,
     /// Watches that clients have on this member.
     pub watches: u64,
     /// What its proposer did.
@@ -103,6 +126,9 @@ struct Inner<P: Ports> {
     runtime: P::Runtime,
     standing: Standing,
     clocks: Clocks,
+    agreement: Agreement,
+    scrubs: Scrubs,
+    checkpoints: Checkpoints,
     observer: Observer,
     store: P::Store,
     queries: Arc<P::Queries>,
@@ -165,10 +191,17 @@ impl<P: Ports> Member<P> {
         self.0.clocks.own()
     }
 
+    /// Another member asks for this one's digests after an entry after which it had `theirs`; none
+    /// if that is not known any more.
+    pub fn digests_asked(&self, theirs: DigestRecord) -> Option<DigestRecord> {
+        self.0.agreement.asked(theirs)
+    }
+
     /// What is wrong with it, for people.
     pub fn describe(&self, problem: Problem) -> String {
         match problem {
             Problem::WallClock => format!("its wall clock is {}: is NTP running?", self.own_clocks()),
+            Problem::Divergence => self.0.agreement.problem().unwrap_or_else(|| problem.to_string()),
             _ => problem.to_string(),
         }
     }
@@ -184,6 +217,7 @@ impl<P: Ports> Member<P> {
             leadership: self.0.observer.leadership(),
             head: self.0.applied.head(),
             applied: self.0.applied.digest(),
+            agreed_at: self.0.agreement.agreed_at(),
             watches: self.0.watches.watches(),
             proposer: self.0.proposer.stats(),
         }
@@ -286,13 +320,15 @@ impl<P: Ports> Member<P> {
         self.fatal(blocking(&self.0.runtime, move || read(&store)).await)
     }
 
-    /// The space called `name`, as of the last applied entry: at once, if it is in memory.
+    /// The space called `name`, as of the last applied entry: at once, if it is in memory. What
+    /// is rare is boxed here and on the other ways of a call: many calls wait at a time, each with
+    /// all that its future could come to need.
     async fn space(&self, name: &SpaceName) -> Result<Option<Arc<SpaceEntry>>, CallFailure> {
         if let Some(space) = self.0.directory.known(name) {
             return Ok(Some(space));
         }
         let (directory, name) = (self.0.directory.clone(), name.clone());
-        self.read_store(move |store| directory.space(&name, || store.view())).await
+        self.read_store(move |store| directory.space(&name, || store.view())).boxed().await
     }
 
     pub(crate) fn fatal<T>(&self, result: Result<T, Fatal>) -> Result<T, CallFailure> {

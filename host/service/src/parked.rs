@@ -5,23 +5,30 @@
 //! may have jumped over completions: after its installation each waiter is looked up in the new
 //! state, and gets its outcome, waits on, or asks again.
 //!
+//! The arguments, which are kept to ask again, take room of their caller's connection while it
+//! waits, and an outcome does from here on, see `propose::delivery`.
+//!
 //! Several callers may wait for one request, when its client tried again. The call stays parked
 //! when they leave.
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use futures::channel::oneshot;
 use synod_abi::{RequestId, SessionId};
 use synod_machine::sessions::{self, RequestState};
-use synod_machine::{Completed, Fatal, Outcome, StateView};
+use synod_machine::{Completed, Fatal, StateView};
 
 use crate::failure::{CallFailure, UnavailableReason};
+use crate::ports::Kept;
 use crate::progress::lock;
+use crate::propose::{DeliveryResult, Room, deliver};
 
 /// Calls that may wait on one member.
 pub const WAITING_CALLS: usize = 65_536;
 /// Bytes of their arguments, which are kept to ask again.
-pub const WAITING_CALL_BYTES: usize = 64 * 1_024 * 1_024;
+pub const WAITING_CALL_BYTES: usize = 32 * 1_024 * 1_024;
+/// Arguments up to this length take no room of a connection; the number of calls bounds them.
+const SHORT_BYTES: usize = 32;
 /// Callers that may wait for one request on one member.
 pub const WAITERS_PER_REQUEST: usize = 16;
 
@@ -30,7 +37,7 @@ type Key = (SessionId, RequestId);
 /// How waiting ends.
 #[derive(Debug)]
 pub(crate) enum Resolution {
-    Outcome(Outcome),
+    Outcome(DeliveryResult),
     /// The state does not know the request: propose it again.
     Lost,
 }
@@ -40,11 +47,12 @@ struct Slot {
     id: u64,
     /// None once it was used, and when the member gives its waiters up.
     reply: Option<oneshot::Sender<Resolution>>,
+    room: Room,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    slots: HashMap<Key, Vec<Slot>>,
+    slots: BTreeMap<Key, Vec<Slot>>,
     next: u64,
     calls: usize,
     bytes: usize,
@@ -52,9 +60,9 @@ struct State {
 }
 
 impl State {
-    fn take_replies(&mut self, key: Key) -> impl Iterator<Item = oneshot::Sender<Resolution>> {
+    fn take_replies(&mut self, key: Key) -> impl Iterator<Item = (oneshot::Sender<Resolution>, Room)> {
         let slots = self.slots.get_mut(&key).into_iter().flatten();
-        slots.filter_map(|slot| slot.reply.take())
+        slots.filter_map(|slot| slot.reply.take().map(|reply| (reply, slot.room.clone())))
     }
 }
 
@@ -70,6 +78,7 @@ pub(crate) struct Place {
     id: u64,
     bytes: usize,
     resolution: oneshot::Receiver<Resolution>,
+    _kept: Option<Kept>,
 }
 
 impl ParkedCalls {
@@ -79,6 +88,7 @@ impl ParkedCalls {
         session: SessionId,
         request: RequestId,
         bytes: usize,
+        room: Room,
     ) -> Result<Place, CallFailure> {
         let key = (session, request);
         let mut state = lock(&self.0);
@@ -96,13 +106,26 @@ impl ParkedCalls {
                     limit"
             ));
         }
+        let _kept = match &room {
+            Some(room) if bytes > SHORT_BYTES => match room.park(bytes) {
+                None => {
+                    return busy(format!(
+                        "there is no room for {bytes} bytes of arguments of one more waiting call: this \
+                            connection has as many bytes of them as one may have, or all together have; try \
+                            again later or on another connection"
+                    ));
+                }
+                kept => kept,
+            },
+            _ => None,
+        };
         let (reply, resolution) = oneshot::channel();
         state.next += 1;
         state.calls += 1;
         state.bytes += bytes;
         let reply = (!state.closed).then_some(reply);
-        state.slots.entry(key).or_default().push(Slot { id: state.next, reply });
-        Ok(Place { calls: self.clone(), key, id: state.next, bytes, resolution })
+        state.slots.entry(key).or_default().push(Slot { id: state.next, reply, room });
+        Ok(Place { calls: self.clone(), key, id: state.next, bytes, resolution, _kept })
     }
 
     /// Resolves the waiters of what was completed.
@@ -115,11 +138,11 @@ impl ParkedCalls {
             let mut state = lock(&self.0);
             for Completed { session, request, outcome } in completions {
                 let replies = state.take_replies((session, request));
-                resolved.extend(replies.map(|reply| (reply, outcome.clone())));
+                resolved.extend(replies.map(|(reply, room)| (reply, room, outcome.clone())));
             }
         }
-        for (reply, outcome) in resolved {
-            let _ = reply.send(Resolution::Outcome(outcome));
+        for (reply, room, outcome) in resolved {
+            let _ = reply.send(Resolution::Outcome(deliver(Ok(outcome), &room)));
         }
     }
 
@@ -143,7 +166,7 @@ impl ParkedCalls {
             }
             None => {
                 let lost: Vec<_> = lock(&self.0).take_replies((session, request)).collect();
-                for reply in lost {
+                for (reply, _) in lost {
                     let _ = reply.send(Resolution::Lost);
                 }
             }

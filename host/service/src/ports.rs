@@ -4,6 +4,7 @@
 //! The node implements them over tokio, tonic, consensus and RocksDB; the tests and the simulator
 //! implement them over a virtual clock and an in-memory log. Nothing in this crate reaches around
 //! them. They carry bytes and numbers, never types of another layer.
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use synod_abi::{AdmissionError, Limit, MemberId, ModuleHash, SessionId, SpaceName};
 use synod_machine::directory::Head;
-use synod_machine::{Admitted, Answer, Applied, Fatal, Query, StateView, Write};
+use synod_machine::{Admitted, Answer, Applied, DigestRecord, Fatal, Query, StateView, Write};
 
 /// Time on this member's monotonic clock, since a start that only this process knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,10 +29,27 @@ impl Monotonic {
         Self(self.0.saturating_add(duration))
     }
 
+    /// This time, `duration` earlier; stops at the smallest time.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(duration))
+    }
+
     /// From `earlier` to this time; zero if it is not earlier.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
+}
+
+/// What counts as long as it is kept.
+pub type Kept = Box<dyn Any + Send + Sync>;
+
+/// Where replies to one client are kept until it reads them, and its calls while they wait.
+pub trait ReplyRoom: fmt::Debug + Send + Sync {
+    /// Counts `bytes` of a reply until the returned value is dropped; none if they have no room.
+    fn keep(&self, bytes: usize) -> Option<Kept>;
+    /// The same of a waiting call's arguments.
+    fn park(&self, bytes: usize) -> Option<Kept>;
 }
 
 /// Runs tasks and timers.
@@ -177,6 +195,13 @@ pub trait Replication: Clone + Send + Sync + 'static {
     /// Asks another member what its clocks show; its node calls `Member::read_clocks`. May be
     /// dropped.
     fn read_clocks(&self, of: MemberId) -> BoxFuture<'static, Result<ClockReading, Unavailable>>;
+    /// Asks another member what its digests were after an entry after which this one had `own`; its
+    /// node calls `Member::digests_asked`. None if it does not know any more. May be dropped.
+    fn digests(
+        &self,
+        of: MemberId,
+        own: DigestRecord,
+    ) -> BoxFuture<'static, Result<Option<DigestRecord>, Unavailable>>;
 }
 
 /// Why the store did not write.
@@ -207,6 +232,13 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`Fatal`] if the store cannot be read.
     fn view(&self) -> Result<Self::View, Fatal>;
+    /// The same to read all rows once: leaves caches to others.
+    ///
+    /// # Errors
+    /// [`Fatal`] if the store cannot be read.
+    fn scan_view(&self) -> Result<Self::View, Fatal> {
+        self.view()
+    }
     /// The present rows for the apply thread, which drops them before its next commit: need not be
     /// unaffected by it.
     ///

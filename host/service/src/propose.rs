@@ -3,15 +3,18 @@
 //!
 //! The [`ledger`] decides and has no futures; the [`driver`] does what it decides; callers have a
 //! [`Proposer`].
+mod delivery;
 mod driver;
 mod forward;
 pub(crate) mod fuel;
+pub(crate) mod fuzzing;
 mod ledger;
 mod limits;
 mod packing;
 mod proposer;
 mod waiters;
 
+pub(crate) use delivery::{DeliveryResult, Room, deliver};
 pub(crate) use forward::serve as serve_forward;
 pub use forward::{FORWARD_FRAME_BYTES, ForwardError};
 pub use limits::{

@@ -7,7 +7,7 @@ mod directory;
 mod pages;
 mod reader;
 
-pub use applied::{AppliedState, DIGESTS, DigestRecord};
+pub use applied::{AppliedState, DIGESTS};
 pub use directory::{DirectoryCache, Kind, RecipeEntry, SpaceEntry};
 pub(crate) use pages::paged;
 pub(crate) use reader::Probed;

@@ -24,7 +24,7 @@ use synod_abi::schema::{EntryPointSchema, Errors, Type};
 pub use write::to_json;
 
 /// Most bytes of JSON that a value of at most [`limits::REPLY_BYTES`] may become.
-pub const JSON_BYTES: usize = 8 * 1_024 * 1_024;
+pub const JSON_BYTES: usize = 4 * 1_024 * 1_024;
 
 /// What is wrong with a JSON value.
 #[derive(Clone, Debug, PartialEq, Eq)]

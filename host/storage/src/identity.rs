@@ -5,7 +5,7 @@
 //! member that lost what it acknowledged must not take part under its old id. Every change is
 //! written to a second file, synced and renamed, so that a crash leaves the old text or the new
 //! one. It opens no database.
-mod text;
+pub(crate) mod text;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -130,6 +130,11 @@ impl IdentityFile {
     /// Who the member is.
     pub fn present(&self) -> MemberIdentity {
         self.lock().clone()
+    }
+
+    /// The cluster that the member promised itself to, once it did.
+    pub fn cluster(&self) -> Option<ClusterId> {
+        self.lock().cluster.as_ref().map(|(cluster, _)| *cluster)
     }
 
     /// The databases are open: counts this start of the member, which is returned, and has creating

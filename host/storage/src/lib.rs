@@ -6,6 +6,8 @@
 //! bytes and numbers) nor what rows mean.
 mod budget;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod log;
 mod mark;

@@ -17,9 +17,9 @@ pub(crate) fn encode_mark(mark: &AppliedMark) -> Vec<u8> {
 pub(crate) fn decode_mark(bytes: &[u8]) -> Option<AppliedMark> {
     let (&present, rest) = bytes.split_first()?;
     let (index, mut rest) = rest.split_first_chunk::<8>()?;
-    let index = match present {
-        0 => None,
-        1 => Some(u64::from_be_bytes(*index)),
+    let index = match (present, u64::from_be_bytes(*index)) {
+        (0, 0) => None,
+        (1, index) => Some(index),
         _ => return None,
     };
     let mut part = || {

@@ -4,15 +4,17 @@
 //! ([`MemoryStore::new`]), or changes of the log queue up until the test calls
 //! [`MemoryStore::sync`], and a commit is durable with a flush that is queued behind it
 //! ([`MemoryStore::manual`]); [`MemoryStore::crash`] forgets what was not synced, and the state
-//! goes back to the last flush. Snapshots are files, as with RocksDB, which the
-//! other twin cannot read. It never waits: with a full disk, appends are held back and commits go
-//! on.
+//! goes back to the last flush. Snapshots are files, as with RocksDB, which the other twin cannot
+//! read. It never waits: with a full disk, appends are held back and commits go on. Reading a row
+//! with a [flipped](MemoryStore::flip) bit fails, as in RocksDB, which has checksums.
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 
-use self::disk::{Change, Core, Disk, Tables};
+use self::disk::{Change, Core, Disk, Place, Tables};
 use crate::snapshot::{Budget, Inbox};
 use crate::{AppliedMark, Flushed, StorageError};
 
@@ -46,19 +48,20 @@ static STORES: AtomicU64 = AtomicU64::new(0);
 impl MemoryStore {
     /// An empty store on which everything is durable at once.
     pub fn new() -> Self {
-        Self::start(Disk::default(), None)
+        Self::start(Disk::default(), None, None)
     }
 
     /// An empty store on which the log is durable when [`sync`](Self::sync) is called, and the
     /// state then as of the flushes before.
     pub fn manual() -> Self {
-        Self::start(Disk::default(), Some(Disk::default()))
+        Self::start(Disk::default(), Some(Disk::default()), None)
     }
 
-    fn start(now: Disk, durable: Option<Disk>) -> Self {
+    fn start(now: Disk, durable: Option<Disk>, flipped: Option<Place>) -> Self {
         let number = STORES.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("synod-memory-{}-{number}", std::process::id()));
-        let core = Core { now, durable, pending: VecDeque::new(), full: false, failed: None };
+        let pending = VecDeque::new();
+        let core = Core { now, durable, pending, waiting: None, full: false, failed: None, flipped };
         let shared = Arc::new(Shared { core: Mutex::new(core), folder, syncs: AtomicU64::new(0) });
         let budget: Arc<dyn Budget> = Arc::<Shared>::clone(&shared);
         let inbox = Arc::new(Inbox::new(shared.folder.join("received"), budget));
@@ -68,6 +71,19 @@ impl MemoryStore {
     /// Changes that are not durable yet.
     pub fn pending(&self) -> usize {
         self.core().pending.len()
+    }
+
+    /// Waits until there are changes that are not durable yet. One task may wait.
+    pub async fn changed(&self) {
+        poll_fn(|cx| {
+            let mut core = self.core();
+            if !core.pending.is_empty() {
+                return Poll::Ready(());
+            }
+            core.waiting = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Makes everything durable and completes the callbacks, newest first.
@@ -102,8 +118,9 @@ impl MemoryStore {
         core.pending.clear();
         disk.forget_purges();
         core.failed = Some(StorageError::Fatal("the store has crashed".into()));
+        let flipped = core.flipped.take().filter(|place| disk.has(place));
         drop(core);
-        Self::start(disk.clone(), manual.then_some(disk))
+        Self::start(disk.clone(), manual.then_some(disk), flipped)
     }
 
     /// The member as it comes back after an orderly stop: nothing is lost.
@@ -121,6 +138,19 @@ impl MemoryStore {
         if !full && !manual {
             self.sync();
         }
+    }
+
+    /// Flips a bit of a row that `chance` picks. Reads of that row fail until it is written again.
+    /// Returns false if there is no row.
+    pub fn flip(&self, chance: u64) -> bool {
+        let mut core = self.core();
+        core.flipped = core.now.pick(chance);
+        core.flipped.is_some()
+    }
+
+    /// Whether a row has a flipped bit.
+    pub fn is_flipped(&self) -> bool {
+        self.core().flipped.is_some()
     }
 
     /// Breaks the disk: everything pending and everything from now on fails with `message`.
@@ -175,6 +205,9 @@ impl MemoryStore {
             }
         } else {
             core.pending.push_back((change, flushed));
+            let waiting = core.waiting.take();
+            drop(core);
+            waiting.into_iter().for_each(Waker::wake);
         }
     }
 

@@ -18,13 +18,13 @@ mod log;
 mod open;
 mod options;
 mod ranges;
-mod record;
+pub(crate) mod record;
 mod shared;
 mod state;
 mod store;
 mod tables;
 mod walk;
-mod watermark;
+pub(crate) mod watermark;
 mod worn;
 mod writer;
 

@@ -1,9 +1,9 @@
 //! A snapshot: the files of a state of one moment, and the manifest that names them.
 //!
-//! The manifest is what a receiver decides by: how far the state is, how its files are laid out,
-//! and each file's name, length and content hash. It is checked when it is decoded, because it
-//! comes from the network: a name of it becomes a name on this member's disk. It says nothing of
-//! rows: those are verified once the files are a state again.
+//! The manifest is what a receiver decides by: of which cluster the state is, how far it is, how
+//! its files are laid out, and each file's name, length and content hash. It is checked when it is
+//! decoded, because it comes from the network: a name of it becomes a name on this member's disk.
+//! It says nothing of rows: those are verified once the files are a state again.
 mod inbox;
 mod manifest;
 
@@ -11,6 +11,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use synod_abi::ClusterId;
 
 pub(crate) use inbox::{Budget, Inbox};
 pub use inbox::{Receiving, Wanted};
@@ -34,6 +36,7 @@ impl Checkpoint {
     /// Takes over a folder, which goes with the last clone, and hashes its files `names`.
     pub(crate) fn of_folder(
         folder: OwnedFolder,
+        cluster: Option<ClusterId>,
         mark: AppliedMark,
         layout: &str,
         mut names: Vec<String>,
@@ -46,7 +49,7 @@ impl Checkpoint {
                 hash_file(&path).map_err(|error| StorageError::from_io("cannot read", &path, &error))?;
             files.push(ManifestFile { name, length_bytes, hash });
         }
-        let manifest = Manifest { mark, layout: layout.to_owned(), files };
+        let manifest = Manifest { cluster, mark, layout: layout.to_owned(), files };
         Ok(Self { manifest: Arc::new(manifest), folder: Arc::new(folder) })
     }
 

@@ -51,7 +51,8 @@ pub trait StateStore: Clone + Send + Sync + 'static {
     fn checkpoint(&self) -> Result<Checkpoint, StorageError>;
     /// Begins to receive a snapshot, instead of one that is being received. What has arrived before
     /// and belongs to it is not wanted again. [`StorageError::Full`] if there is no room for what
-    /// is missing, [`StorageError::BadSnapshot`] if this store cannot read its files.
+    /// is missing, [`StorageError::BadSnapshot`] if it is of another cluster, or this store
+    /// cannot read its files.
     fn receive(&self, manifest: Manifest) -> Result<Receiving, StorageError>;
     /// Whether the disk is so full that of what the log takes only votes and purges still fit.
     fn is_short(&self) -> bool;

@@ -1,8 +1,8 @@
-//! Steps at which a crash leaves something unusual on disk: the one list of them, for tests that
-//! kill a member at each.
+//! Steps between which a crash makes a difference: the one list of them, for tests that kill a
+//! member at each.
 //!
 //! A store that is opened with a hook tells it each step as it is reached; one without pays a look
-//! at an option for each batch.
+//! at an option for each batch and entry.
 use std::sync::Arc;
 
 /// Called at each step, on the thread that takes it.
@@ -53,6 +53,26 @@ pub enum Step {
     TruncateWritten,
     /// The batch is on disk. Nobody was told.
     TruncateSynced,
+    /// The batch that appends records is about to be written.
+    AppendBegun,
+    /// The batch is written, not synced.
+    AppendWritten,
+    /// The batch is on disk. Nobody was told.
+    AppendSynced,
+    /// The batch that keeps a vote is about to be written.
+    VoteBegun,
+    /// The batch is written, not synced.
+    VoteWritten,
+    /// The batch is on disk. Nobody was told.
+    VoteSynced,
+    /// What an entry changes of the state is about to be written.
+    ApplyBegun,
+    /// It is written, which RocksDB keeps in memory. Nobody was told.
+    ApplyWritten,
+    /// The state is about to be flushed.
+    FlushBegun,
+    /// The state is on disk as far as it was written. What waits for that does not know yet.
+    FlushDone,
 }
 
 impl Step {
@@ -76,6 +96,15 @@ impl Step {
         [Self::PurgeBegun, Self::PurgeWritten, Self::PurgeSynced, Self::PurgeRemoved];
     /// Truncating the log, in order.
     pub const TRUNCATING: [Self; 3] = [Self::TruncateBegun, Self::TruncateWritten, Self::TruncateSynced];
+
+    /// Appending records, in order.
+    pub const APPENDING: [Self; 3] = [Self::AppendBegun, Self::AppendWritten, Self::AppendSynced];
+    /// Keeping a vote, in order.
+    pub const VOTING: [Self; 3] = [Self::VoteBegun, Self::VoteWritten, Self::VoteSynced];
+    /// Applying an entry, in order.
+    pub const APPLYING: [Self; 2] = [Self::ApplyBegun, Self::ApplyWritten];
+    /// Flushing the state, in order.
+    pub const FLUSHING: [Self; 2] = [Self::FlushBegun, Self::FlushDone];
 
     /// Its name, in snake case.
     pub const fn name(self) -> &'static str {
@@ -101,6 +130,16 @@ impl Step {
             Self::TruncateBegun => "truncate_begun",
             Self::TruncateWritten => "truncate_written",
             Self::TruncateSynced => "truncate_synced",
+            Self::AppendBegun => "append_begun",
+            Self::AppendWritten => "append_written",
+            Self::AppendSynced => "append_synced",
+            Self::VoteBegun => "vote_begun",
+            Self::VoteWritten => "vote_written",
+            Self::VoteSynced => "vote_synced",
+            Self::ApplyBegun => "apply_begun",
+            Self::ApplyWritten => "apply_written",
+            Self::FlushBegun => "flush_begun",
+            Self::FlushDone => "flush_done",
         }
     }
 

@@ -86,7 +86,7 @@ impl Bench {
         let started = Instant::now();
         for n in 0..calls {
             if n % per_entry == 0 {
-                self.vm.begin_entry();
+                self.vm.begin_entry(None).expect("the engine is there");
             }
             self.call(n);
         }

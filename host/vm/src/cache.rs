@@ -2,7 +2,7 @@
 //! by others.
 //!
 //! A file is used only if its authentication code, made with a key that only this directory's owner
-//! can read, covers this module, this execution environment, this engine and these bytes:
+//! can read, covers this module, this edition, this engine and these bytes:
 //! `Module::deserialize` trusts what it is given with the process. Anything doubtful is compiled
 //! again. Files appear whole or not at all. It is local: nothing here is ever sent, and losing it
 //! costs time only.
@@ -25,7 +25,7 @@ const TEMPORARY: &str = "tmp";
 const FILE_BYTES: u64 = 256 * 1_024 * 1_024;
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
-/// Hexadecimal digits of the environment in a file's name.
+/// Hexadecimal digits of the edition in a file's name.
 const SUFFIX_DIGITS: usize = 16;
 
 /// A directory of compiled modules.
@@ -38,16 +38,31 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Opens a directory, makes it if there is none, and removes what other environments left in
-    /// it.
+    /// Opens a directory for code of the edition with this fingerprint, and makes it if there is
+    /// none.
     pub(crate) fn open(directory: &Path, fingerprint: [u8; 32]) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory)?;
         fs::set_permissions(directory, Permissions::from_mode(DIRECTORY_MODE))?;
         let key = key(directory)?;
-        let suffix = ModuleHash(fingerprint).to_string()[..SUFFIX_DIGITS].to_string();
-        let cache = Self { directory: directory.to_path_buf(), key, fingerprint, suffix };
-        cache.tidy()?;
-        Ok(cache)
+        let suffix = suffix(&fingerprint);
+        Ok(Self { directory: directory.to_path_buf(), key, fingerprint, suffix })
+    }
+
+    /// Removes unfinished files of a directory, and what editions left in it that have none of
+    /// these fingerprints.
+    pub(crate) fn tidy(directory: &Path, fingerprints: &[[u8; 32]]) -> io::Result<()> {
+        let endings: Vec<_> = fingerprints.iter().map(|one| ending(&suffix(one))).collect();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let ours = endings.iter().any(|ending| name.ends_with(ending));
+            let stale = name.ends_with(&format!(".{EXTENSION}")) && !ours;
+            if stale || name.ends_with(&format!(".{TEMPORARY}")) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// The compiled module, and how many bytes it has, if there is one that is surely ours.
@@ -98,23 +113,20 @@ impl Cache {
         }
     }
 
-    /// Every file of compiled code, with the hash of its module in hexadecimal. What cannot be read
-    /// is not reported: it costs space until the next start.
+    /// Every file of this edition's code, with the hash of its module in hexadecimal. What cannot
+    /// be read is not reported: it costs space until the next start.
     pub(crate) fn files(&self) -> Vec<(String, PathBuf)> {
         let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
         let named = entries.filter_map(|entry| {
-            let name = entry
-                .file_name()
-                .into_string()
-                .ok()
-                .filter(|name| name.ends_with(&format!(".{EXTENSION}")))?;
+            let name =
+                entry.file_name().into_string().ok().filter(|name| name.ends_with(&ending(&self.suffix)))?;
             Some((name.split_once('-')?.0.to_owned(), entry.path()))
         });
         named.collect()
     }
 
     fn path(&self, kind: Kind, hash: ModuleHash) -> PathBuf {
-        self.directory.join(format!("{hash}-{}-{}.{EXTENSION}", kind.name(), self.suffix))
+        self.directory.join(format!("{hash}-{}{}", kind.name(), ending(&self.suffix)))
     }
 
     fn tag(&self, kind: Kind, engine: &Engine, hash: ModuleHash, code: &[u8]) -> blake3::Hash {
@@ -127,20 +139,15 @@ impl Cache {
             .update(code);
         hasher.finalize()
     }
+}
 
-    fn tidy(&self) -> io::Result<()> {
-        let ours = format!("-{}.{EXTENSION}", self.suffix);
-        for entry in fs::read_dir(&self.directory)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let stale = name.ends_with(&format!(".{EXTENSION}")) && !name.ends_with(&ours);
-            if stale || name.ends_with(&format!(".{TEMPORARY}")) {
-                fs::remove_file(entry.path())?;
-            }
-        }
-        Ok(())
-    }
+/// What names an edition in the names of its files.
+fn suffix(fingerprint: &[u8; 32]) -> String {
+    ModuleHash(*fingerprint).to_string()[..SUFFIX_DIGITS].to_string()
+}
+
+fn ending(suffix: &str) -> String {
+    format!("-{suffix}.{EXTENSION}")
 }
 
 /// The directory's key, drawn when there is none.

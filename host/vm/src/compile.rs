@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use synod_abi::{Limit, ModuleHash};
 
-use crate::engine::{self, Kind};
+use crate::engine::{self, Edition, Kind};
 use crate::linker::panic_text;
 use crate::{PrepareError, Wanted, instrument, stack};
 
@@ -83,33 +83,37 @@ pub enum CompileError {
 
 /// Compiles modules. Called by several threads at once.
 pub trait Compile: Send + Sync + 'static {
-    /// Compiles an admitted module for both engines of this build. Blocks.
+    /// Compiles an admitted module for both engines of the edition with this fingerprint. Blocks.
     ///
     /// # Errors
     /// [`CompileError`]; of [`Terms::Committed`] only [`CompileError::Refused`] and
     /// [`CompileError::Died`].
-    fn compile(&self, module: &Arc<[u8]>, terms: &Terms) -> Result<Code, CompileError>;
+    fn compile(
+        &self,
+        fingerprint: &[u8; 32],
+        module: &Arc<[u8]>,
+        terms: &Terms,
+    ) -> Result<Code, CompileError>;
 }
 
-/// The hash of everything about execution that this build decides: whoever compiles for another
-/// process compares it first.
+/// Compiles an admitted module, on threads of its own, for the edition of this build that has this
+/// fingerprint.
 ///
 /// # Errors
-/// For people, if the host lacks what an engine needs.
-pub fn compiler_fingerprint() -> Result<[u8; 32], String> {
-    let engine = engine::compiling(Kind::Apply).map_err(|error| error.to_string())?;
-    Ok(engine::fingerprint(&engine))
+/// [`CompileError::Refused`] with the compiler's words; [`CompileError::Died`] if this build has no
+/// such edition, or the host lacks what an engine needs. It does not panic.
+pub fn compile(fingerprint: &[u8; 32], module: &[u8]) -> Result<Code, CompileError> {
+    let edition = Edition::of(fingerprint).map_err(|error| CompileError::Died(error.to_string()))?;
+    let edition = edition
+        .ok_or_else(|| CompileError::Died("this compiler is of another build than the member".to_owned()))?;
+    compile_for(edition, module).map_err(CompileError::Refused)
 }
 
-/// Compiles an admitted module on this thread and another one.
-///
-/// # Errors
-/// The compiler's words, for people. It does not panic.
-pub fn compile(module: &[u8]) -> Result<Code, String> {
+fn compile_for(edition: Edition, module: &[u8]) -> Result<Code, String> {
     let instrumented = instrument::instrument(module).map_err(|fatal| fatal.0)?;
     let one = |kind: Kind| -> Result<Vec<u8>, String> {
         let compiled = catch_unwind(AssertUnwindSafe(|| {
-            let engine = engine::compiling(kind).map_err(|error| error.to_string())?;
+            let engine = engine::compiling(edition, kind).map_err(|error| error.to_string())?;
             engine.precompile_module(&instrumented).map_err(|error| format!("{error:?}"))
         }));
         compiled.unwrap_or_else(|panic| Err(format!("the compiler panicked: {}", panic_text(&*panic))))
@@ -134,13 +138,18 @@ pub fn compile(module: &[u8]) -> Result<Code, String> {
 pub struct InProcess;
 
 impl Compile for InProcess {
-    fn compile(&self, module: &Arc<[u8]>, terms: &Terms) -> Result<Code, CompileError> {
+    fn compile(
+        &self,
+        fingerprint: &[u8; 32],
+        module: &Arc<[u8]>,
+        terms: &Terms,
+    ) -> Result<Code, CompileError> {
         let (done, result) = mpsc::sync_channel(1);
-        let module = module.clone();
-        let work = move || drop(done.send(compile(&module)));
+        let (fingerprint, module) = (*fingerprint, module.clone());
+        let work = move || drop(done.send(compile(&fingerprint, &module)));
         let thread = stack::spawn("synod-compile", work);
         thread.map_err(|error| CompileError::Died(format!("no thread to compile on: {error}")))?;
-        let code = wait(&result, terms)?.map_err(CompileError::Refused)?;
+        let code = wait(&result, terms)??;
         let bytes = (code.apply.len() + code.query.len()) as u64;
         match terms {
             Terms::Proposed(_) if bytes > CODE_BYTES => Err(CompileError::Limit(limit_of_code())),

@@ -1,8 +1,10 @@
 //! The two engines, option by option: one that replicas agree about, and one for queries.
 //!
-//! Nothing is left to a default that may change or to what the processor can do, and everything
-//! that could make two members differ goes into one fingerprint, which is replicated: a member that
-//! would compute something else stops instead. Compiling, caching and running are not done here.
+//! A build has one or several editions of them, so that a cluster can move from one to the next
+//! while its binaries are replaced one by one. Nothing is left to a default that may change or to
+//! what the processor can do, and everything that could make two members differ goes into one
+//! fingerprint for each edition, which is replicated: a member that would compute something else
+//! stops instead. Compiling, caching and running are not done here.
 use std::hash::{Hash, Hasher};
 
 use synod_abi::limits::{self, ENTRY_INSTANCES, TABLE_ELEMENTS};
@@ -60,6 +62,64 @@ const OFF: &[WasmFeatures] = &[
     WasmFeatures::COMPONENT_MODEL,
 ];
 
+/// Which edition of the engines. Whoever changes anything that the fingerprint covers appends one
+/// and keeps the last, until no cluster can come from it: until then members that have the new
+/// binary run the old edition, and move on together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Edition {
+    /// The only one that was released.
+    First,
+    /// Divisions cost more: for tests of a move from one edition to the next.
+    #[cfg(any(test, feature = "next-edition"))]
+    Next,
+}
+
+impl Edition {
+    /// Those of this build, oldest first.
+    pub(crate) const ALL: &[Self] = &[
+        Self::First,
+        #[cfg(any(test, feature = "next-edition"))]
+        Self::Next,
+    ];
+
+    /// The newest.
+    pub(crate) const NEWEST: Self = Self::ALL[Self::ALL.len() - 1];
+
+    /// The one with this fingerprint; none if this build does not have it.
+    pub(crate) fn of(fingerprint: &[u8; 32]) -> Result<Option<Self>, VmError> {
+        for edition in Self::ALL {
+            if self::fingerprint(*edition, &compiling(*edition, Kind::Apply)?) == *fingerprint {
+                return Ok(Some(*edition));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Fuel of each operator: one, but for those that take several times as long as others.
+    fn operator_cost(self) -> OperatorCost {
+        let division = match self {
+            Self::First => 4,
+            #[cfg(any(test, feature = "next-edition"))]
+            Self::Next => 5,
+        };
+        OperatorCost {
+            F32Div: 6,
+            F64Div: 6,
+            F32Sqrt: 8,
+            F64Sqrt: 8,
+            I32DivS: division,
+            I32DivU: division,
+            I32RemS: division,
+            I32RemU: division,
+            I64DivS: division,
+            I64DivU: division,
+            I64RemS: division,
+            I64RemU: division,
+            ..OperatorCost::new()
+        }
+    }
+}
+
 /// Which engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
@@ -79,26 +139,26 @@ impl Kind {
 }
 
 /// Makes the engine of a kind.
-pub(crate) fn engine(kind: Kind) -> Result<Engine, VmError> {
+pub(crate) fn engine(edition: Edition, kind: Kind) -> Result<Engine, VmError> {
     let slots = match kind {
         Kind::Apply => APPLY_SLOTS,
         Kind::Query => QUERY_SLOTS,
     };
-    let mut config = config(kind)?;
+    let mut config = config(edition, kind)?;
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots)));
     Engine::new(&config).map_err(VmError::engine)
 }
 
 /// Makes an engine whose code runs on the engine of the kind, and that runs nothing itself: it
 /// reserves no memory and uses no thread but its caller's.
-pub(crate) fn compiling(kind: Kind) -> Result<Engine, VmError> {
-    let mut config = config(kind)?;
+pub(crate) fn compiling(edition: Edition, kind: Kind) -> Result<Engine, VmError> {
+    let mut config = config(edition, kind)?;
     config.parallel_compilation(false);
     Engine::new(&config).map_err(VmError::engine)
 }
 
 /// What decides which code is made, and what it does.
-fn config(kind: Kind) -> Result<Config, VmError> {
+fn config(edition: Edition, kind: Kind) -> Result<Config, VmError> {
     let mut config = Config::new();
     config.target(TARGET).map_err(VmError::engine)?;
     for flag in CPU_FLAGS {
@@ -133,32 +193,13 @@ fn config(kind: Kind) -> Result<Config, VmError> {
         .table_lazy_init(true);
     match kind {
         Kind::Apply => {
-            config.consume_fuel(true).epoch_interruption(false).operator_cost(operator_cost());
+            config.consume_fuel(true).epoch_interruption(false).operator_cost(edition.operator_cost());
         }
         Kind::Query => {
             config.consume_fuel(false).epoch_interruption(true);
         }
     }
     Ok(config)
-}
-
-/// Fuel of each operator: one, but for those that take several times as long as others.
-fn operator_cost() -> OperatorCost {
-    OperatorCost {
-        F32Div: 6,
-        F64Div: 6,
-        F32Sqrt: 8,
-        F64Sqrt: 8,
-        I32DivS: 4,
-        I32DivU: 4,
-        I32RemS: 4,
-        I32RemU: 4,
-        I64DivS: 4,
-        I64DivU: 4,
-        I64RemS: 4,
-        I64RemU: 4,
-        ..OperatorCost::new()
-    }
 }
 
 fn pool(slots: u32) -> PoolingAllocationConfig {
@@ -196,14 +237,14 @@ pub(crate) fn compatibility(engine: &Engine) -> [u8; 32] {
     *hasher.0.finalize().as_bytes()
 }
 
-/// Everything about execution that is decided in this crate or below it, as one hash.
-pub(crate) fn fingerprint(apply: &Engine) -> [u8; 32] {
+/// Everything about execution in an edition that is decided in this crate or below it, as one hash.
+pub(crate) fn fingerprint(edition: Edition, apply: &Engine) -> [u8; 32] {
     fingerprint_of(
         WASMTIME_VERSION,
         instrument::VERSION,
         limits::REPLICATED,
         costs::TABLE,
-        &format!("{:?}", operator_cost()),
+        &format!("{:?}", edition.operator_cost()),
         &compatibility(apply),
     )
 }

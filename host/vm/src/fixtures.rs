@@ -133,7 +133,7 @@ impl Bench {
             WasmVm::new(Modules::in_memory().expect("the engines start")).expect("the host calls link");
         let name = module_hash(module);
         Vm::load(&mut vm, name, module).expect("the fixture is admitted and compiles");
-        vm.begin_entry();
+        vm.begin_entry(None).expect("the engine is there");
         Self { vm, module: name }
     }
 

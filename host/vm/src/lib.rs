@@ -1,8 +1,9 @@
 //! Runs recipes: decides which modules are admitted, rewrites and compiles them, and executes their
 //! operations and queries with wasmtime, the same on every member.
 //!
-//! Four parts: [`admit`] is pure and shared by server and command line; [`compile`] makes code, in
-//! whichever process its user chooses; [`Modules`] holds what is compiled, in memory and on disk;
+//! Five parts: [`admit`] is pure and shared by server and command line; [`compile`] makes code, in
+//! whichever process its user chooses; [`Modules`] holds what is compiled for one edition of the
+//! engines, in memory and on disk; [`Editions`] holds those of each edition that this build has;
 //! [`WasmVm`] (operations, with fuel, for the machine) and [`QueryEngine`] (queries, with a
 //! time-out, for a pool of threads) run it. What a trap means is decided in one place: something
 //! that every member suffers is a fault of the call, anything else stops the member.
@@ -14,6 +15,7 @@
 mod admission;
 mod cache;
 pub mod compile;
+mod editions;
 mod engine;
 mod error;
 mod instance;
@@ -28,6 +30,7 @@ mod vm;
 mod wanted;
 
 pub use admission::{admit, explain};
+pub use editions::Editions;
 pub use engine::QUERY_SLOTS;
 pub use error::{PrepareError, VmError};
 pub use modules::{CODE_MEMORY_BYTES, Modules, PREPARED_MODULES};

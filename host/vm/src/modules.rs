@@ -1,5 +1,5 @@
-//! Compiled modules of a member, by hash: shared by the apply thread, the queries, and whoever
-//! compiles ahead.
+//! Compiled modules of a member for one edition of the engines, by hash: shared by the apply
+//! thread, the queries, and whoever compiles ahead.
 //!
 //! Compiling takes long and is done by a [`Compile`], bounded before a module is proposed and
 //! however long it takes after; the apply thread finds the result, or takes it from disk. Each
@@ -23,7 +23,7 @@ use self::line::Line;
 use self::registry::{Dropped, Registry};
 use crate::cache::Cache;
 use crate::compile::{Code, Compile, CompileError, InProcess, Terms};
-use crate::engine::{self, Kind};
+use crate::engine::{self, Edition, Kind};
 use crate::linker::{Call, linker};
 use crate::query::Erased;
 use crate::{PrepareError, VmError, Wanted, admission};
@@ -45,7 +45,7 @@ pub struct Modules {
     query: Engine,
     query_linker: Linker<Call<Erased>>,
     fingerprint: [u8; 32],
-    compiler: Box<dyn Compile>,
+    compiler: Arc<dyn Compile>,
     cache: Option<Cache>,
     registry: RwLock<Registry>,
     forgotten: AtomicU64,
@@ -53,12 +53,13 @@ pub struct Modules {
 }
 
 impl Modules {
-    /// Compiled in this process, without a cache on disk: for tests and tools.
+    /// Of the newest edition, compiled in this process, without a cache on disk: for tests and
+    /// tools.
     ///
     /// # Errors
     /// [`VmError::Engine`] if the engines do not start on this host.
     pub fn in_memory() -> Result<Arc<Self>, VmError> {
-        Self::new(None, Box::new(InProcess), CODE_MEMORY_BYTES)
+        Self::new(Edition::NEWEST, None, Arc::new(InProcess), CODE_MEMORY_BYTES)
     }
 
     /// Compiled by `compiler`, and kept in `directory` between starts. A directory that cannot be
@@ -66,18 +67,15 @@ impl Modules {
     ///
     /// # Errors
     /// [`VmError::Engine`] if the engines do not start on this host.
-    pub fn with_cache(directory: &Path, compiler: Box<dyn Compile>) -> Result<Arc<Self>, VmError> {
-        Self::new(Some(directory), compiler, CODE_MEMORY_BYTES)
-    }
-
-    fn new(
+    pub(crate) fn new(
+        edition: Edition,
         directory: Option<&Path>,
-        compiler: Box<dyn Compile>,
+        compiler: Arc<dyn Compile>,
         code_memory: u64,
     ) -> Result<Arc<Self>, VmError> {
-        let apply = engine::engine(Kind::Apply)?;
-        let query = engine::engine(Kind::Query)?;
-        let fingerprint = engine::fingerprint(&apply);
+        let apply = engine::engine(edition, Kind::Apply)?;
+        let query = engine::engine(edition, Kind::Query)?;
+        let fingerprint = engine::fingerprint(edition, &apply);
         let cache = directory.and_then(|directory| match Cache::open(directory, fingerprint) {
             Ok(cache) => Some(cache),
             Err(error) => {
@@ -103,7 +101,7 @@ impl Modules {
         }))
     }
 
-    /// What this build means by running a recipe: for `Environment::engine`.
+    /// What its edition means by running a recipe: for `Environment::engine`.
     pub fn engine_fingerprint(&self) -> [u8; 32] {
         self.fingerprint
     }
@@ -191,7 +189,7 @@ impl Modules {
     fn compile(&self, hash: ModuleHash, module: &Arc<[u8]>, terms: &Terms) -> Result<Code, PrepareError> {
         let mut pause = RETRY_FIRST;
         loop {
-            match (self.compiler.compile(module, terms), terms) {
+            match (self.compiler.compile(&self.fingerprint, module, terms), terms) {
                 (Ok(code), _) => return Ok(code),
                 (Err(CompileError::Died(cause)), Terms::Committed) => {
                     tracing::error!(%hash, cause, pause_ms = pause.as_millis() as u64, "a module of the \
@@ -244,6 +242,13 @@ impl Modules {
             tracing::debug!(hash, "a module is no longer installed; its compiled code goes");
             let _ = std::fs::remove_file(path);
         }
+    }
+
+    /// Drops all code from memory: the cluster has left this edition. What is needed all the same
+    /// is loaded from disk, or compiled again.
+    pub(crate) fn unload(&self) {
+        self.registry.write().unwrap_or_else(PoisonError::into_inner).unload();
+        self.forgotten.fetch_add(1, Ordering::Release);
     }
 
     /// How often a module or its code was dropped: what was made of them is looked through when it

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use synod_abi::{AdmissionError, Fault, HostCalls, ModuleHash, SpaceId, costs, limits};
-use synod_machine::{Admitted, Completion, Fatal, Invocation, Vm};
+use synod_machine::{Admitted, Completion, Environment, Fatal, Invocation, Vm};
+use synod_planted::{Bug, is_planted};
 use wasmtime::{InstancePre, Linker, Store};
 
 use crate::engine::Kind;
@@ -17,7 +18,7 @@ use crate::instance::Live;
 use crate::linker::Call;
 use crate::modules::Compiled;
 use crate::pristine::{LINE_SHIFT, Pristine};
-use crate::{Modules, VmError, admission, stack};
+use crate::{Editions, Modules, VmError, admission, stack};
 
 /// What is kept of a module.
 struct Linked<H: 'static> {
@@ -39,6 +40,8 @@ struct Slot<H: 'static> {
 /// Runs the operations of committed entries. One per apply thread, which [`crate::spawn`] should
 /// have started.
 pub struct WasmVm<H: 'static> {
+    editions: Editions,
+    /// Those of the present entry's edition.
     modules: Arc<Modules>,
     linker: Linker<Call<H>>,
     linked: BTreeMap<ModuleHash, Linked<H>>,
@@ -49,13 +52,16 @@ pub struct WasmVm<H: 'static> {
 }
 
 impl<H: HostCalls + Send + 'static> WasmVm<H> {
-    /// A runner of the modules in `modules`.
+    /// A runner of modules in any of `editions`: in the oldest, until an entry says another.
     ///
     /// # Errors
     /// [`VmError::Engine`] if the host calls cannot be linked.
-    pub fn new(modules: Arc<Modules>) -> Result<Self, VmError> {
+    pub fn new(editions: impl Into<Editions>) -> Result<Self, VmError> {
+        let editions = editions.into();
+        let modules = editions.oldest().clone();
         let linker = modules.apply_linker()?;
         Ok(Self {
+            editions,
             modules,
             linker,
             linked: BTreeMap::new(),
@@ -80,6 +86,18 @@ impl<H: HostCalls + Send + 'static> WasmVm<H> {
         }
     }
 
+    /// Goes on to the edition of `environment`.
+    fn enter(&mut self, environment: &Environment) -> Result<(), Fatal> {
+        let modules = self.editions.enter(&environment.engine).ok_or_else(|| {
+            Fatal(format!("this binary has no engine for the execution environment {environment}"))
+        })?;
+        self.linker = modules.apply_linker().map_err(|error| Fatal(error.to_string()))?;
+        self.forgotten = modules.forgotten();
+        self.modules = modules;
+        self.linked.clear();
+        Ok(())
+    }
+
     /// Makes room for one more instance.
     fn evict(&mut self) {
         if self.slots.len() >= limits::ENTRY_INSTANCES {
@@ -102,7 +120,9 @@ impl<H: HostCalls + Send + 'static> WasmVm<H> {
             .ok_or_else(|| Fatal(format!("module {module} is called before it was loaded")))?;
         let mut slot = match kept {
             Some(mut slot) => {
-                slot.live.forget(pristine);
+                if !is_planted(Bug::InstanceRemembers) {
+                    slot.live.forget(pristine);
+                }
                 slot
             }
             None => {
@@ -165,13 +185,21 @@ impl<H: HostCalls + Send + 'static> Vm<H> for WasmVm<H> {
 
     fn retain(&mut self, installed: &BTreeSet<ModuleHash>) {
         self.slots.clear();
-        self.modules.retain(installed);
+        self.editions.retain(installed);
         self.unlink_forgotten();
     }
 
-    fn begin_entry(&mut self) {
-        self.slots.clear();
-        self.unlink_forgotten();
+    fn begin_entry(&mut self, environment: Option<Environment>) -> Result<(), Fatal> {
+        if !is_planted(Bug::InstanceRemembers) {
+            self.slots.clear();
+        }
+        match environment {
+            Some(environment) if environment.engine != self.modules.engine_fingerprint() => {
+                self.enter(&environment)?;
+            }
+            Some(_) | None => self.unlink_forgotten(),
+        }
+        Ok(())
     }
 
     fn invoke(&mut self, invocation: Invocation<'_>, host: H) -> Result<(H, Completion), Fatal> {

@@ -92,7 +92,7 @@ impl Member {
         let environment =
             Environment { semantics: Environment::SEMANTICS, engine: modules.engine_fingerprint() };
         let state = MemoryState::default();
-        let machine = Machine::load(&state, environment).expect("an empty state loads");
+        let machine = Machine::load(&state, &[environment]).expect("an empty state loads");
         let mut member =
             Self { machine, state, vm: WasmVm::new(modules).expect("the host calls link"), index: 0 };
         let space = |name| SpaceName::new(name).expect("it is a name");

@@ -13,7 +13,7 @@
 use std::ops::Bound;
 
 use synod_sdk::prelude::*;
-use synod_sdk::state::Waiting;
+use synod_sdk::state::{Claimed, Waiting};
 
 /// Longest name of an election, and of a candidate, in bytes.
 pub const NAME_BYTES: usize = 250;
@@ -65,21 +65,6 @@ pub struct Candidate {
     pub session: SessionId,
     /// By which call.
     pub ticket: Ticket<Leadership>,
-}
-
-/// What one call holds or waits for.
-#[data]
-pub struct Claimed {
-    /// The election.
-    pub name: String,
-    /// Whose it is.
-    pub session: SessionId,
-    /// The candidate.
-    pub owner: String,
-    /// Since when.
-    pub since: Time,
-    /// With which token it is held; absent while the call waits.
-    pub token: Option<Token>,
 }
 
 /// The call by which a candidate leads or waits.
@@ -336,13 +321,8 @@ impl Election {
     /// for; both say what of the election is the session's. At most 500 that wait are told.
     #[query]
     fn who(&self, cx: &QueryCtx, name: Option<String>, session: Option<SessionId>) -> Vec<Claimed> {
-        let mut claimed = match (&name, session) {
-            (Some(election), _) => self.claimed_of(cx, election),
-            (None, Some(session)) => self.claimed_by(cx, session),
-            (None, None) => Vec::new(),
-        };
-        claimed.retain(|claimed| session.is_none_or(|session| claimed.session == session));
-        claimed
+        let on = |name: &str| self.claimed_of(cx, name);
+        Claimed::by(name.as_deref(), session, on, |session| self.claimed_by(cx, session))
     }
 
     fn claimed_of(&self, cx: &QueryCtx, election: &str) -> Vec<Claimed> {

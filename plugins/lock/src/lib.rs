@@ -16,7 +16,7 @@
 use std::ops::Bound;
 
 use synod_sdk::prelude::*;
-use synod_sdk::state::Waiting;
+use synod_sdk::state::{Claimed, Waiting};
 
 /// Longest name of a lock, and of an owner, in bytes; that of a lock has at least one.
 pub const NAME_BYTES: usize = 250;
@@ -78,21 +78,6 @@ pub struct Waiter {
     pub since: Time,
     /// By which call.
     pub ticket: Ticket<Held>,
-}
-
-/// What one call holds or waits for.
-#[data]
-pub struct Claimed {
-    /// The lock.
-    pub name: String,
-    /// Whose it is.
-    pub session: SessionId,
-    /// Who in the session.
-    pub owner: String,
-    /// Since when.
-    pub since: Time,
-    /// With which token it is held; absent while the call waits.
-    pub token: Option<Token>,
 }
 
 /// What became of the lock that is the event's topic. One that is handed on is released first, in
@@ -242,13 +227,8 @@ impl Lock {
     /// for; both say what of the lock is the session's. At most 500 that wait are told.
     #[query]
     fn who(&self, cx: &QueryCtx, name: Option<String>, session: Option<SessionId>) -> Vec<Claimed> {
-        let mut claimed = match (&name, session) {
-            (Some(name), _) => self.claimed_of(cx, name),
-            (None, Some(session)) => self.claimed_by(cx, session),
-            (None, None) => Vec::new(),
-        };
-        claimed.retain(|claimed| session.is_none_or(|session| claimed.session == session));
-        claimed
+        let on = |name: &str| self.claimed_of(cx, name);
+        Claimed::by(name.as_deref(), session, on, |session| self.claimed_by(cx, session))
     }
 
     fn claimed_of(&self, cx: &QueryCtx, name: &str) -> Vec<Claimed> {

@@ -1,10 +1,13 @@
 //! The gRPC surfaces as Rust: types and stubs generated from `proto/v1`, and the one place where a
 //! failure is put into a gRPC status and read back.
 //!
+//! The client port speaks plain protobuf; messages between members carry a checksum (`checked`).
+//!
 //! The server (`synod`) and `synod-client` share it, so that a status means the same to both. It
 //! holds no logic of either, and its types stay inside them: neither the machine nor the service
 //! crate sees a prost type.
 
+mod checked;
 mod event;
 mod failure;
 mod fault;
@@ -27,7 +30,7 @@ mod generated {
         }
         pub mod peer {
             pub mod v1 {
-                tonic::include_proto!("synod.peer.v1");
+                include!(concat!(env!("OUT_DIR"), "/peers/synod.peer.v1.rs"));
             }
         }
     }
@@ -46,9 +49,9 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "
 /// and the JSON of the longest arguments fit.
 pub const REQUEST_BYTES: usize = 4 * 1_024 * 1_024;
 
-/// Largest reply message, in bytes: what a server sends at most, and a client decodes. The JSON of
-/// the longest result fits.
-pub const REPLY_BYTES: usize = 16 * 1_024 * 1_024;
+/// Largest reply message, in bytes: what a server sends at most, and a client decodes. The longest
+/// JSON of a result fits.
+pub const REPLY_BYTES: usize = (4 * 1_024 + 512) * 1_024;
 
 /// Name of the metadata in which a request names the cluster that it is for, as hexadecimal.
 pub const CLUSTER_METADATA: &str = "synod-cluster";

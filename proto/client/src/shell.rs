@@ -6,12 +6,15 @@ mod cache;
 mod census;
 mod client;
 mod flights;
+mod lane;
 mod link;
 mod one_query;
 mod options;
 mod session;
 mod sessions;
+mod stranger;
 mod transport;
+mod trouble;
 mod watch;
 mod wire;
 

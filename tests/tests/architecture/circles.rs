@@ -52,7 +52,7 @@ fn no_files_of_the_machine_import_each_other_in_a_circle() {
 
 #[test]
 fn no_files_of_the_cli_import_each_other_in_a_circle() {
-    let circle = circle(&Tree::read("host/node/src/main.rs"), &["cli"]);
+    let circle = circle(&Tree::read("host/node/src/lib.rs"), &["cli"]);
     complain("files import each other in a circle", &circle.unwrap_or_default());
 }
 

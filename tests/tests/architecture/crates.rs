@@ -14,22 +14,28 @@ use synod_tests::source::root;
 use super::complain;
 
 /// Every crate, its folder, and which of our own crates it may depend on.
-const OURS: [(&str, &str, &[&str]); 16] = [
+const OURS: [(&str, &str, &[&str]); 21] = [
     ("synod-abi", "guest-sdk/abi", &[]),
     ("synod-macros", "guest-sdk/macros", &[]),
     ("synod-sdk", "guest-sdk/sdk", &["synod-abi", "synod-macros"]),
     ("synod-test", "guest-sdk/test", &["synod-abi", "synod-sdk", "synod-machine", "synod-vm", "synod-build"]),
     ("synod-build", "guest-sdk/build", &[]),
-    ("synod-machine", "host/machine", &["synod-abi"]),
-    ("synod-vm", "host/vm", &["synod-abi", "synod-machine"]),
+    ("synod-planted", "host/planted", &[]),
+    ("synod-machine", "host/machine", &["synod-abi", "synod-planted"]),
+    ("synod-vm", "host/vm", &["synod-abi", "synod-machine", "synod-planted"]),
     ("synod-storage", "host/storage", &["synod-abi", "synod-machine"]),
-    ("synod-consensus", "host/consensus", &["synod-abi", "synod-storage"]),
-    ("synod-service", "host/service", &["synod-abi", "synod-machine"]),
+    ("synod-consensus", "host/consensus", &["synod-abi", "synod-planted", "synod-storage"]),
+    ("synod-service", "host/service", &["synod-abi", "synod-machine", "synod-planted"]),
     ("synod", "host/node", ANY),
     ("synod-api", "proto/api", &["synod-abi"]),
     ("synod-client", "proto/client", &["synod-abi", "synod-api"]),
     ("synod-bundle", "plugins/bundle", &["synod-build"]),
     ("synod-tests", "tests", ANY),
+    ("synod-world", "tests/world", &[]),
+    ("synod-sim", "tests/sim", ANY),
+    // It judges the others, so it shares nothing with them.
+    ("synod-checker", "tests/checker", &[]),
+    ("synod-fuzz", "tests/fuzz", ANY),
     // Programs are no libraries; they import what a user would.
     ("synod-examples", "examples", &["synod-abi", "synod-client", "synod-sdk", "synod-counter", "synod-kv"]),
 ];
@@ -46,9 +52,9 @@ const ISOLATED: [(&str, &[&str]); 9] = [
     ("wasmtime", &["synod-vm"]),
     ("cranelift", &[]),
     ("tokio", &["synod", "synod-client", "synod-tests", "synod-examples"]),
-    ("tonic", &["synod", "synod-client", "synod-tests", "synod-examples", "synod-api"]),
-    ("prost", &["synod", "synod-client", "synod-tests", "synod-api"]),
-    ("clap", &["synod", "synod-tests", "synod-examples"]),
+    ("tonic", &["synod", "synod-client", "synod-fuzz", "synod-tests", "synod-examples", "synod-api"]),
+    ("prost", &["synod", "synod-client", "synod-fuzz", "synod-tests", "synod-api"]),
+    ("clap", &["synod", "synod-sim", "synod-tests", "synod-examples"]),
 ];
 /// What the crates that every replica must agree on never depend on.
 const PURE: [&str; 2] = ["synod-abi", "synod-machine"];

@@ -36,6 +36,7 @@ const SERVICE: Rooms = Rooms {
     root: "host/service/src/lib.rs",
     within: &[""],
     order: &[
+        &["fuzzing"],
         &["member"],
         &["apply"],
         &["watch"],
@@ -43,6 +44,7 @@ const SERVICE: Rooms = Rooms {
         &["sessions"],
         &["propose"],
         &["lead"],
+        &["agreement"],
         &["read"],
         &["transcode"],
         &["clocks"],
@@ -53,9 +55,10 @@ const SERVICE: Rooms = Rooms {
     ],
 };
 const SERVER: Rooms = Rooms {
-    root: "host/node/src/main.rs",
+    root: "host/node/src/lib.rs",
     within: &["server"],
     order: &[
+        &["server::fuzzing"],
         &["server::serve"],
         &["server::build"],
         &["server::open"],
@@ -64,12 +67,20 @@ const SERVER: Rooms = Rooms {
         &["server::peer"],
         &["server::ports"],
         &["server::net"],
+        &["server::heap"],
     ],
 };
 const CLI: Rooms = Rooms {
-    root: "host/node/src/main.rs",
+    root: "host/node/src/lib.rs",
     within: &["cli"],
-    order: &[&["cli::commands"], &["bench"], &["cli::io"], &["cli::values"], &["settings"]],
+    order: &[
+        &["cli::fuzzing"],
+        &["cli::commands"],
+        &["bench"],
+        &["cli::io"],
+        &["cli::values"],
+        &["settings"],
+    ],
 };
 
 /// Where a module lies: the line of the order, from 1, and the room.

@@ -40,7 +40,7 @@ fn replay(data: &Path, space: &SpaceName) -> Vec<Logged> {
     let environment = Environment { semantics: Environment::SEMANTICS, engine: modules.engine_fingerprint() };
     let mut vm = WasmVm::<Draft<MemoryState>>::new(modules).expect("the host calls link");
     let mut state = MemoryState::default();
-    let mut machine = Machine::load(&state, environment).expect("an empty state loads");
+    let mut machine = Machine::load(&state, &[environment]).expect("an empty state loads");
     let (mut events, mut next) = (Vec::new(), 0);
     while next <= applied {
         let records = store.read(next..applied + 1, READ_BYTES).expect("the log can be read");

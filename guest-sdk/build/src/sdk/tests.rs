@@ -25,6 +25,33 @@ fn all_that_a_recipe_needs_is_carried() {
 }
 
 #[test]
+fn every_crate_of_ours_that_a_carried_one_depends_on_is_carried() {
+    let files = files().unwrap();
+    let text = |path: &str| {
+        files.iter().find(|file| file.path == path).map(|file| std::str::from_utf8(file.contents).unwrap())
+    };
+    let ours: Vec<(&str, &str)> = text("Cargo.toml")
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.strip_suffix("\" }")?.split_once(" = { path = \""))
+        .collect();
+    let mut edges = 0;
+    for manifest in files.iter().filter(|file| file.path.ends_with("/Cargo.toml")) {
+        // Cargo reads no dev-dependencies of a crate that another workspace depends on.
+        for line in text(manifest.path).unwrap().lines().take_while(|line| *line != "[dev-dependencies]") {
+            let Some((_, folder)) =
+                ours.iter().find(|(name, _)| line.split(['.', ' ']).next() == Some(*name))
+            else {
+                continue;
+            };
+            edges += 1;
+            assert!(text(&format!("{folder}/Cargo.toml")).is_some(), "{} needs {folder}", manifest.path);
+        }
+    }
+    assert!(edges > 5, "{edges} of {ours:?}");
+}
+
+#[test]
 fn unpacking_twice_leaves_the_first() {
     let dir = tempfile::tempdir().unwrap();
     let sdk = unpack(&cache(&dir)).unwrap();

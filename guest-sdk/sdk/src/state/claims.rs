@@ -4,16 +4,17 @@
 //! list is why nothing looks for claims by a range: a session that lives for weeks and claims and
 //! gives back a million times ends as fast as one that began now. It is bounded, because it is
 //! written with each claim, and because the session's end releases all of it.
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use synod_abi::schema::StateKind;
-use synod_abi::{SessionId, Shape, Shaped, TicketId};
+use synod_abi::{SessionId, Shape, Shaped, TicketId, Time, Token};
 
 use super::{StateField, read, row_key, write};
-use crate::{Ctx, QueryCtx};
+use crate::{Ctx, QueryCtx, data};
 
 /// Most claims that a session can be allowed.
 const CLAIMS: u32 = 1_024;
@@ -144,5 +145,40 @@ impl<T: Shaped + Serialize + DeserializeOwned, const MOST: u32> Claims<T, MOST> 
     /// By which calls the session claims something.
     fn calls(&self, cx: &QueryCtx<'_>, session: SessionId) -> Vec<TicketId> {
         read(cx, row_key(self.prefix, &session), "list of claims").unwrap_or_default()
+    }
+}
+
+/// What one call holds or waits for, as a query `who(name, session)` answers it: `synod who` asks
+/// that of every space whose recipe has one.
+#[data]
+pub struct Claimed {
+    /// What is claimed: the name of a lock, of an election.
+    pub name: String,
+    /// Whose it is.
+    pub session: SessionId,
+    /// Who in the session.
+    pub owner: String,
+    /// Since when.
+    pub since: Time,
+    /// With which token it is held; absent while the call waits.
+    pub token: Option<Token>,
+}
+
+impl Claimed {
+    /// The answer of a query `who(name, session)`: the claims on `name`, or those of `session`;
+    /// if both are given, those on `name` that are the session's.
+    pub fn by(
+        name: Option<&str>,
+        session: Option<SessionId>,
+        on: impl FnOnce(&str) -> Vec<Self>,
+        of: impl FnOnce(SessionId) -> Vec<Self>,
+    ) -> Vec<Self> {
+        let mut claimed = match (name, session) {
+            (Some(name), _) => on(name),
+            (None, Some(session)) => of(session),
+            (None, None) => Vec::new(),
+        };
+        claimed.retain(|claimed| session.is_none_or(|session| claimed.session == session));
+        claimed
     }
 }

@@ -1,4 +1,6 @@
 //! Electing, replicating, reading, and going on after a member is lost.
+use std::time::Duration;
+
 use synod_abi::MemberId;
 use synod_storage::LogStore;
 
@@ -8,6 +10,9 @@ use crate::{
     InitializeError, NotProposed, PAYLOAD_BYTES, ProposalOutcome, ReadIndexError, Refusal, Role, Settings,
     TransferError,
 };
+
+/// How long handing over may take.
+const HANDS_OVER: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_single_member_serves_alone_and_soon_after_a_restart() {
@@ -243,11 +248,59 @@ async fn leadership_is_handed_over_on_request() {
     cluster.applied_everywhere(last).await;
     let old = cluster.leader().await;
     let to = MemberId(old.id().0 % 3 + 1);
-    assert_eq!(old.transfer_leader(MemberId(9)).await, Err(TransferError::NotAVoter(MemberId(9))));
-    old.transfer_leader(to).await.unwrap();
+    assert_eq!(
+        old.transfer_leader(MemberId(9), HANDS_OVER).await,
+        Err(TransferError::NotAVoter(MemberId(9)))
+    );
+    old.transfer_leader(to, HANDS_OVER).await.unwrap();
     eventually("the old leader follows", || (old.term_state().role == Role::Follower).then_some(())).await;
     assert_eq!(cluster.leader().await.id(), to);
-    assert_eq!(old.transfer_leader(to).await, Err(TransferError::NotLeader { leader: Some(to) }));
+    assert_eq!(old.transfer_leader(to, HANDS_OVER).await, Err(TransferError::NotLeader { leader: Some(to) }));
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_heir_is_lost_leads_again_if_nobody_else_stands() {
+    const WAITED: Duration = Duration::from_millis(100);
+    let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    let last = cluster.write("a").await;
+    cluster.applied_everywhere(last).await;
+    let old = cluster.leader().await;
+    let (heir, third) = (MemberId(old.id().0 % 3 + 1), MemberId((old.id().0 + 1) % 3 + 1));
+    cluster.raft(third).stand(false);
+    cluster.cut(heir);
+    let failed = old.transfer_leader(heir, WAITED).await;
+    assert_eq!(failed, Err(TransferError::TimedOut { to: heir, waited: WAITED }));
+    cluster.write("b").await;
+    assert_eq!(cluster.leader().await.id(), old.id());
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_heir_that_believes_to_lead_an_older_term_follows_after_a_handover_to_it_failed() {
+    const WAITED: Duration = Duration::from_millis(100);
+    let cluster = Cluster::<InMemory>::of_three(Settings::default()).await;
+    let last = cluster.write("a").await;
+    cluster.applied_everywhere(last).await;
+    let heir = cluster.leader().await;
+    cluster.cut(heir.id());
+    let old = cluster.leader().await;
+    cluster.cut(old.id());
+    let failed = old.transfer_leader(heir.id(), WAITED).await;
+    assert_eq!(failed, Err(TransferError::TimedOut { to: heir.id(), waited: WAITED }));
+    // Nobody else stands, so that the first of which the heir hears is what the other gave up with.
+    (1..=3).filter(|id| *id != heir.id().0).for_each(|id| cluster.raft(MemberId(id)).stand(false));
+    cluster.heal(old.id());
+    cluster.heal(heir.id());
+    let began = heir.term_state().term;
+    let follows = || {
+        assert!(heir.is_running(), "it has stopped");
+        (heir.term_state().term > began).then_some(())
+    };
+    eventually("the former leader hears of another term", follows).await;
+    (1..=3).for_each(|id| cluster.raft(MemberId(id)).stand(true));
+    let last = cluster.write("b").await;
+    cluster.applied_everywhere(last).await;
     cluster.shut_down().await;
 }
 

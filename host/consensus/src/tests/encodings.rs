@@ -12,6 +12,7 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::vote::leader_id_std::LeaderId;
+use synod_abi::ClusterId;
 use synod_storage::{AppliedMark, ContentHash, Manifest, ManifestFile, MemoryStore, Wanted};
 
 use crate::frames::{OfferAnswer, Piece};
@@ -166,15 +167,17 @@ fn frames_of_snapshots_keep_their_bytes() {
     };
     let file =
         ManifestFile { name: "000007.sst".to_owned(), length_bytes: 70_000, hash: ContentHash([9; 32]) };
-    let manifest = Manifest { mark, layout: "tables".to_owned(), files: vec![file] };
+    let manifest =
+        Manifest { cluster: Some(ClusterId([5; 16])), mark, layout: "tables".to_owned(), files: vec![file] };
     let frame = frames::encode_snapshot(vote(7, 2, true), &manifest);
     assert_eq!(
         hex(&frame),
         concat!(
-            "01070201784101000000000000012f0000000307af020000002d0107ae020102",
-            "01020301016103613a310103613a3202016203623a310103623a320301630363",
-            "3a310103633a32067461626c6573010a3030303030372e737374f0a204090909",
-            "0909090909090909090909090909090909090909090909090909090909"
+            "0107020189010105050505050505050505050505050505410100000000000001",
+            "2f0000000307af020000002d0107ae02010201020301016103613a310103613a",
+            "3202016203623a310103623a3203016303633a310103633a32067461626c6573",
+            "010a3030303030372e737374f0a2040909090909090909090909090909090909",
+            "090909090909090909090909090909"
         )
     );
     let announced = frames::decode_snapshot(&frame).unwrap();

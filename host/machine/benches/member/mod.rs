@@ -26,7 +26,7 @@ impl<V: Vm<Draft<MemoryState>>> Member<V> {
     pub(crate) fn new(vm: V, engine: [u8; 32], module: &[u8], counters: u32) -> Self {
         let environment = Environment { semantics: Environment::SEMANTICS, engine };
         let state = MemoryState::default();
-        let machine = Machine::load(&state, environment).expect("an empty state loads");
+        let machine = Machine::load(&state, &[environment]).expect("an empty state loads");
         let mut member = Self { machine, state, vm, index: 0 };
         let recipe = RecipeName::new("counter").expect("it is a name");
         let name = SpaceName::new("counter").expect("it is a name");

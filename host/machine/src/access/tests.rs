@@ -21,9 +21,13 @@ fn every_action_says_what_it_touches_and_anyone_may_do_it() {
         Binding { handler: space.clone(), source: SpaceName::new("kv").unwrap(), filter: TopicFilter::all() };
     let of_binding = vec![Right::AdministerSpace(&space), Right::ReadEvents(&binding.source)];
     let retain = Action::SetEventRetention { name: space.clone(), retention: EventRetention::default() };
-    let cases: [(Action, Vec<Right<'_>>); 20] = [
+    let cases: [(Action, Vec<Right<'_>>); 22] = [
         (Action::FormCluster { cluster: Default::default() }, vec![Right::ConfigureCluster]),
         (Action::SetEnvironment { environment: Default::default() }, vec![Right::ConfigureCluster]),
+        (
+            Action::ChangeEnvironment { from: Default::default(), to: Default::default() },
+            vec![Right::ConfigureCluster],
+        ),
         (Action::InstallRecipe { module: Vec::new().into(), replace: false }, vec![Right::InstallRecipe]),
         (Action::RemoveRecipe { recipe: recipe.clone() }, vec![Right::RemoveRecipe(&recipe)]),
         (create, vec![Right::AdministerSpace(&space), Right::UseRecipe(&recipe.name)]),
@@ -44,6 +48,7 @@ fn every_action_says_what_it_touches_and_anyone_may_do_it() {
             Action::CompactEvents { space: SpaceId(7), through: Revision(9) },
             vec![Right::CompactEvents(SpaceId(7))],
         ),
+        (Action::Checkpoint(Default::default()), vec![Right::CompareDigests]),
         (
             Action::SettleHook { name: space.clone(), number: 1, how: Settling::Run },
             vec![Right::AdministerSpace(&space)],

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use synod_abi::Time;
 
 use crate::draft::effects::{Completed, Emitted, EventLogChange, LogLine, SessionChange};
+use crate::log::command::DigestRecord;
 use crate::log::outcome::CommandOutcome;
 use crate::ports::Write;
 
@@ -19,6 +20,9 @@ pub struct Applied {
     pub completions: Vec<Completed>,
     /// Sessions that were opened or ended, in order.
     pub sessions: Vec<SessionChange>,
+    /// Digests of the leader that were told, in order: to be compared with those that this member
+    /// had.
+    pub checkpoints: Vec<DigestRecord>,
     /// Events that were emitted, by revision and number.
     pub events: Vec<Emitted>,
     /// What spaces keep of their events, of those where that changed: once each, by id.

@@ -141,15 +141,60 @@ fn commands_past_the_write_limit_are_deferred_and_leave_no_trace() {
 }
 
 #[test]
-fn a_member_that_means_something_else_stops() {
+fn a_member_stops_before_an_environment_that_it_does_not_support() {
     let mut member = Member::formed();
-    let other = Environment { semantics: Environment::SEMANTICS + 1, engine: [8; 32] };
-    assert_eq!(member.one(Action::SetEnvironment { environment: other }), Ok(Reply::Done));
-    let stopped = member.try_apply(0, [call(1, &[])]).unwrap_err();
-    let ours = format!("semantics {} and engine 0707", Environment::SEMANTICS);
-    let theirs = format!("semantics {} and engine 0808", other.semantics);
+    let before = *member.machine.head();
+    let stopped = member.try_apply(0, [change(ENVIRONMENT, OTHER)]).unwrap_err();
+    let ours = format!("supports semantics {} and engine 0707", Environment::SEMANTICS);
+    let theirs = format!("is semantics {} and engine 0808", OTHER.semantics);
     assert!(stopped.0.contains(&theirs) && stopped.0.contains(&ours), "{stopped}");
     assert!(member.try_apply(0, []).unwrap_err().0.contains("stopped"), "it does not go on");
+    assert_eq!(directory::head(&member.state), Ok(Some(before)), "another binary goes on from here");
+}
+
+#[test]
+fn a_state_of_an_environment_that_is_not_supported_is_not_loaded() {
+    let mut member = Member::supporting(&[ENVIRONMENT, OTHER]);
+    assert_eq!(member.one(change(ENVIRONMENT, OTHER)), Ok(Reply::Done));
+    let refused = Machine::load(&member.state, &[ENVIRONMENT]).unwrap_err();
+    assert!(refused.0.contains("start this member with the binary that the others run"), "{refused}");
+    assert!(Machine::load(&member.state, &[OTHER]).is_ok());
+}
+
+#[test]
+fn an_environment_holds_from_the_entry_after_its_command_on() {
+    let mut member = Member::supporting(&[ENVIRONMENT, OTHER]);
+    let applied = member.apply(0, [change(ENVIRONMENT, OTHER), call(1, &[])]);
+    assert!(outcomes(&applied).iter().all(|outcome| outcome.result.is_ok()));
+    assert_eq!(member.vm.environment, Some(ENVIRONMENT), "the entry goes on as it began");
+    member.run(&[]).unwrap();
+    assert_eq!(member.vm.environment, Some(OTHER));
+}
+
+#[test]
+fn a_change_names_what_it_replaces_so_that_a_late_one_undoes_nothing() {
+    let third = Environment { semantics: OTHER.semantics, engine: [9; 32] };
+    let mut member = Member::supporting(&[ENVIRONMENT, OTHER, third]);
+    for (action, expected) in [
+        (change(OTHER, third), Err(Rejection::EnvironmentChanged)),
+        (change(ENVIRONMENT, OTHER), Ok(Reply::Done)),
+        (change(ENVIRONMENT, OTHER), Ok(Reply::Done)),
+        (change(OTHER, third), Ok(Reply::Done)),
+        (change(ENVIRONMENT, OTHER), Err(Rejection::EnvironmentChanged)),
+        (Action::SetEnvironment { environment: ENVIRONMENT }, Err(Rejection::AlreadyFormed)),
+        (Action::SetEnvironment { environment: third }, Ok(Reply::Done)),
+    ] {
+        assert_eq!(member.one(action.clone()), expected, "{action:?}");
+    }
+    assert_eq!(member.machine.head().environment, Some(third));
+    let unformed = Member::blank().one(change(ENVIRONMENT, OTHER));
+    assert_eq!(unformed, Err(Rejection::NotFormed));
+}
+
+const OTHER: Environment = Environment { semantics: Environment::SEMANTICS + 1, engine: [8; 32] };
+
+fn change(from: Environment, to: Environment) -> Action {
+    Action::ChangeEnvironment { from, to }
 }
 
 #[test]
@@ -184,7 +229,7 @@ fn a_newer_format_is_not_read() {
         value: [encode(&head), vec![1, 2]].concat(),
     }]);
     assert!(
-        Machine::load(&state, ENVIRONMENT).unwrap_err().0.contains("format 6, this binary reads format 5")
+        Machine::load(&state, &[ENVIRONMENT]).unwrap_err().0.contains("format 6, this binary reads format 5")
     );
 }
 
@@ -196,20 +241,21 @@ fn an_older_format_is_not_read_either() {
         key: crate::rows::head::head_key(),
         value: encode(&1_u32),
     }]);
-    let refused = Machine::load(&state, ENVIRONMENT).unwrap_err();
+    let refused = Machine::load(&state, &[ENVIRONMENT]).unwrap_err();
     assert!(refused.0.contains("format 1, this binary reads format 5 and nothing older"), "{refused}");
 }
 
 #[test]
-fn damaged_rows_are_found_by_the_digest() {
+fn a_checkpoint_is_handed_on_and_changes_neither_rows_nor_revision() {
     let mut member = Member::formed();
-    member.run(&[put("k", "v")]).unwrap();
-    member.state.commit(&[Write::Put {
-        table: Table::State,
-        key: [1_u32.to_be_bytes().as_slice(), b"k"].concat(),
-        value: b"w".to_vec(),
-    }]);
-    assert!(verify(&member.state).unwrap_err().0.contains("damaged"));
+    let digests = crate::DigestRecord { index: 7, chain: [1; 32], state: [2; 32] };
+    let before = directory::head(&member.state).unwrap().unwrap();
+    let applied = member.apply(0, [Action::Checkpoint(digests)]);
+    assert_eq!(applied.checkpoints, [digests]);
+    assert_eq!(applied.outcomes[0].outcome.result, Ok(Reply::Done));
+    let after = directory::head(&member.state).unwrap().unwrap();
+    assert_eq!((after.rows, applied.writes.len()), (before.rows, 1), "the head alone is written");
+    assert_eq!(after.revision, before.revision, "users see no change");
 }
 
 #[test]

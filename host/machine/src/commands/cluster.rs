@@ -1,16 +1,16 @@
-//! Forming the cluster, and the execution environment that its members agree on.
-use alloc::format;
-
-use synod_abi::{ClusterId, ModuleHash};
+//! Forming the cluster, the execution environment that its members agree on, and the checkpoints at
+//! which they compare their digests.
+use synod_abi::ClusterId;
 
 use crate::draft::draft::Draft;
 use crate::draft::stop::Stop;
-use crate::log::command::Action;
+use crate::log::command::{Action, DigestRecord};
 use crate::log::environment::Environment;
-use crate::log::outcome::Reply;
+use crate::log::outcome::{Outcome, Reply};
 use crate::log::rejection::Rejection;
-use crate::ports::{Fatal, StateView, Vm};
-use crate::run::run::Run;
+use crate::ports::{StateView, Vm};
+use crate::rows::head::Head;
+use crate::run::run::{Decided, Run};
 
 impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
     /// Nothing may reject the command once the head is changed: that isn't undone.
@@ -22,34 +22,47 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         Ok(Reply::Done)
     }
 
-    pub(crate) fn set_environment(&mut self, environment: Environment) -> Reply {
-        self.machine.head.environment = Some(environment);
-        Reply::Done
+    /// A command that is given twice, as a proposer does who heard of no outcome, changes nothing.
+    pub(crate) fn set_environment(&mut self, environment: Environment) -> Result<Reply, Stop> {
+        match self.machine.head.environment {
+            Some(present) if present == environment => Ok(Reply::Done),
+            Some(_) => Err(Rejection::AlreadyFormed.into()),
+            None => self.enter_environment(environment),
+        }
     }
 
-    /// Every command but those that form the cluster needs its environment, and a member that means
-    /// the same by it.
-    pub(crate) fn check_environment(&self, action: &Action) -> Result<(), Stop> {
+    /// Names what it replaces, so that one which comes late does not take back another change.
+    pub(crate) fn change_environment(&mut self, from: Environment, to: Environment) -> Result<Reply, Stop> {
+        match self.machine.head.environment {
+            Some(present) if present == to => Ok(Reply::Done),
+            Some(present) if present == from => self.enter_environment(to),
+            _ => Err(Rejection::EnvironmentChanged.into()),
+        }
+    }
+
+    /// It holds from the next entry on, for which the engine is told.
+    fn enter_environment(&mut self, environment: Environment) -> Result<Reply, Stop> {
+        self.machine.check_supported(environment).map_err(Stop::Fatal)?;
+        self.machine.head.environment = Some(environment);
+        Ok(Reply::Done)
+    }
+
+    /// Hands the leader's digests on: what this member had at that entry is no part of the state.
+    /// Takes no revision, since nothing that users see changes.
+    pub(crate) fn checkpoint(&mut self, digests: DigestRecord) -> Decided {
+        self.draft.effects().checkpoints.push(digests);
+        let Head { revision, time, .. } = self.machine.head;
+        Decided::Recorded(Outcome { revision, time, result: Ok(Reply::Done) })
+    }
+
+    /// Every command but those that form the cluster needs its environment.
+    pub(crate) fn check_formed(&self, action: &Action) -> Result<(), Stop> {
         if matches!(action, Action::FormCluster { .. } | Action::SetEnvironment { .. }) {
             return Ok(());
         }
-        let (Some(environment), Some(_)) = (self.machine.head.environment, self.machine.head.cluster) else {
-            return Err(Rejection::NotFormed.into());
-        };
-        if environment == self.machine.own {
-            return Ok(());
+        match (self.machine.head.environment, self.machine.head.cluster) {
+            (Some(_), Some(_)) => Ok(()),
+            _ => Err(Rejection::NotFormed.into()),
         }
-        Err(Stop::Fatal(differing(environment, self.machine.own)))
     }
-}
-
-fn differing(cluster: Environment, own: Environment) -> Fatal {
-    Fatal(format!(
-        "the cluster's execution environment is semantics {} and engine {}, this binary's is semantics \
-            {} and engine {}: start this member with the binary that the others run",
-        cluster.semantics,
-        ModuleHash(cluster.engine),
-        own.semantics,
-        ModuleHash(own.engine)
-    ))
 }

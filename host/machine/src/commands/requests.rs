@@ -9,6 +9,7 @@
 use alloc::vec::Vec;
 
 use synod_abi::{RequestId, SessionId, SpaceId, TicketId, limits};
+use synod_planted::{Bug, is_planted};
 
 use crate::commands::open::Open;
 use crate::draft::draft::{Draft, Mark};
@@ -218,7 +219,9 @@ fn check<S: StateView>(
     if !is_valid(request) {
         return Err(Rejection::InvalidRequest.into());
     }
-    if let Some((_, record)) = open.request(draft, request.id)? {
+    if let Some((_, record)) = open.request(draft, request.id)?
+        && !is_planted(Bug::OutcomeIgnored)
+    {
         return match record.fingerprint == fingerprint || record.fingerprint == ANY {
             true => Ok(Checked::Known(known(draft, record.state))),
             false => Err(Rejection::RequestReused.into()),

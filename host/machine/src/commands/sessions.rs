@@ -8,6 +8,7 @@
 use alloc::vec::Vec;
 
 use synod_abi::{RequestId, SessionId, SpaceId, limits};
+use synod_planted::{Bug, is_planted};
 
 use crate::draft::draft::Draft;
 use crate::draft::effects::{Completed, SessionChange};
@@ -106,6 +107,9 @@ impl<S: StateView, V: Vm<Draft<S>>> Run<'_, S, V> {
         self.draft.counts().sessions.take(1, "sessions")?;
         self.draft.effects().sessions.push(SessionChange::Ended { session });
         for space in called(record) {
+            if is_planted(Bug::SessionEndNotTold) {
+                continue;
+            }
             match self.did_enough(Used::default(), 1) {
                 false => self.hook(space, Hook::SessionEnd(session))?,
                 true => self.put_off(space, Hook::SessionEnd(session))?,

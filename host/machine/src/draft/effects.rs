@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use synod_abi::{EntryPoint, RequestId, Revision, SessionId, SpaceId};
 
+use crate::log::command::DigestRecord;
 use crate::log::outcome::Outcome;
 use crate::rows::events::{EventLog, StoredEvent};
 
@@ -77,5 +78,6 @@ pub struct LogLine {
 pub(crate) struct Effects {
     pub(crate) completions: Vec<Completed>,
     pub(crate) sessions: Vec<SessionChange>,
+    pub(crate) checkpoints: Vec<DigestRecord>,
     pub(crate) logs: Vec<LogLine>,
 }

@@ -3,7 +3,8 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use core::convert::Infallible;
 
-use synod_abi::{Access, Fault, HostCalls, RangeRequest, TicketId, Time, TimerId, costs, limits};
+use synod_abi::{Access, Direction, Fault, HostCalls, RangeRequest, TicketId, Time, TimerId, costs, limits};
+use synod_planted::{Bug, happens, is_planted};
 
 use crate::draft::draft::{Draft, Inner, SPACE_BYTES};
 use crate::draft::effects::LogLine;
@@ -160,6 +161,10 @@ impl<S: StateView> HostCalls for Draft<S> {
         this.budget.host_call()?;
         let RangeRequest { from, to, direction, rows } =
             RangeRequest::from_bytes(request).ok_or(Fault::BadHostCall)?;
+        let direction = match direction {
+            Direction::Forward if happens(Bug::OrderOfRows, 50) => Direction::Backward,
+            direction => direction,
+        };
         if rows == 0 {
             return Err(Fault::BadHostCall);
         }
@@ -221,7 +226,9 @@ impl<S: StateView> HostCalls for Draft<S> {
         let this = &mut *self.0;
         this.writable()?;
         let tokens = &mut this.numbers.tokens;
-        *tokens = tokens.checked_add(1).ok_or(Fault::BadHostCall)?;
+        if !is_planted(Bug::TokenRepeats) || *tokens == 0 {
+            *tokens = tokens.checked_add(1).ok_or(Fault::BadHostCall)?;
+        }
         Ok(*tokens)
     }
 

@@ -68,7 +68,7 @@ pub enum Principal {
 impl Action {
     /// How many kinds of actions there are: the number that an encoded action begins with is
     /// smaller.
-    pub const KINDS: u32 = 20;
+    pub const KINDS: u32 = 22;
 }
 
 /// What a command does.
@@ -79,9 +79,9 @@ pub enum Action {
         /// Drawn by the proposer.
         cluster: ClusterId,
     },
-    /// Changes the execution environment.
+    /// Gives a new cluster its execution environment, once. The same again is no error.
     SetEnvironment {
-        /// The new one.
+        /// The first one.
         environment: Environment,
     },
     /// Makes a recipe known. Alone in its entry. The same module under the same reference again is
@@ -194,6 +194,28 @@ pub enum Action {
         /// The call.
         call: SessionCall,
     },
+    /// Tells every member what the leader's digests were after an entry, so that it compares its
+    /// own. Changes no row. Only a leader proposes it, in its own term.
+    Checkpoint(DigestRecord),
+    /// Replaces the execution environment, from the next entry on. Proposed when every member
+    /// supports the new one. Rejected if another one than `from` holds; if `to` does, no error.
+    ChangeEnvironment {
+        /// The one that holds.
+        from: Environment,
+        /// The new one.
+        to: Environment,
+    },
+}
+
+/// The digests after an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DigestRecord {
+    /// Its index.
+    pub index: u64,
+    /// Of everything that was done up to it.
+    pub chain: [u8; 32],
+    /// Of the state after it.
+    pub state: [u8; 32],
 }
 
 /// What becomes of a hook that is owed.

@@ -145,6 +145,8 @@ pub enum Rejection {
     TooManyOwed,
     /// The space is not owed a hook of this number.
     UnknownOwed,
+    /// The execution environment that was to be changed no longer holds.
+    EnvironmentChanged,
 }
 
 /// Why a handler or a sent operation failed.
@@ -222,6 +224,7 @@ impl Rejection {
             Self::IncompatibleUpgrade(_) => Reason::IncompatibleUpgrade,
             Self::TooMany { .. } => Reason::TooMany,
             Self::AlreadyFormed => Reason::AlreadyFormed,
+            Self::EnvironmentChanged => Reason::EnvironmentChanged,
             Self::Deferred => Reason::Busy,
             Self::InvalidName(_) => Reason::InvalidName,
             Self::NotAllowed => Reason::NotAllowed,
@@ -285,6 +288,7 @@ impl Rejection {
             | Self::SpaceExists { .. }
             | Self::IncompatibleUpgrade(_)
             | Self::AlreadyFormed
+            | Self::EnvironmentChanged
             | Self::NotAllowed
             | Self::NotFormed
             | Self::SessionEnded

@@ -251,6 +251,12 @@ pub(crate) fn space_sum_key(id: SpaceId) -> Vec<u8> {
     [b"d".as_slice(), &id.0.to_be_bytes()].concat()
 }
 
+/// The space whose sum is in the row at `key`, if one is.
+pub(crate) fn space_of_sum(table: Table, key: &[u8]) -> Option<SpaceId> {
+    let id = key.strip_prefix(b"d").filter(|_| table == Table::System)?;
+    id.try_into().ok().map(|id| SpaceId(u32::from_be_bytes(id)))
+}
+
 pub(crate) fn recipe_key(kind: u8, recipe: &RecipeRef) -> Vec<u8> {
     [&[kind], recipe.name.as_str().as_bytes(), &[0], &recipe.version.to_be_bytes()].concat()
 }

@@ -4,6 +4,8 @@
 //! whose events, and when timers and deadlines are due next. After a [`Fatal`] it refuses to go on,
 //! since that memory may then be ahead of the rows.
 use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -23,8 +25,8 @@ pub(crate) const TRANSCRIPT_BYTES: usize = 16 * 1_024;
 #[derive(Debug)]
 pub struct Machine {
     pub(crate) head: Head,
-    /// The environment of this member's binary.
-    pub(crate) own: Environment,
+    /// The environments that this member's binary can apply entries in.
+    pub(crate) supported: Vec<Environment>,
     pub(crate) targets: BTreeMap<SpaceId, Target>,
     pub(crate) interfaces: BTreeMap<ModuleHash, Arc<Interface>>,
     pub(crate) sources: Sources,
@@ -41,14 +43,17 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The machine as of the rows in `view`, in a member whose execution environment is `own`.
+    /// The machine as of the rows in `view`, in a member whose binary supports these execution
+    /// environments.
     ///
     /// # Errors
-    /// [`Fatal`] if the rows cannot be read or are of another format.
-    pub fn load(view: &impl StateView, own: Environment) -> Result<Self, Fatal> {
-        Ok(Self {
-            head: head::head(view)?.unwrap_or(Head::EMPTY),
-            own,
+    /// [`Fatal`] if the rows cannot be read, are of another format, or of an environment that is
+    /// not supported.
+    pub fn load(view: &impl StateView, supported: &[Environment]) -> Result<Self, Fatal> {
+        let head = head::head(view)?.unwrap_or(Head::EMPTY);
+        let machine = Self {
+            head,
+            supported: supported.to_vec(),
             targets: BTreeMap::new(),
             interfaces: BTreeMap::new(),
             sources: Sources::new(),
@@ -59,7 +64,21 @@ impl Machine {
             hashed: Vec::new(),
             next_due: timers::next_due(view)?,
             stopped: false,
-        })
+        };
+        head.environment.map_or(Ok(()), |environment| machine.check_supported(environment))?;
+        Ok(machine)
+    }
+
+    pub(crate) fn check_supported(&self, environment: Environment) -> Result<(), Fatal> {
+        if self.supported.contains(&environment) {
+            return Ok(());
+        }
+        let supported: Vec<_> = self.supported.iter().map(Environment::to_string).collect();
+        Err(Fatal(format!(
+            "the cluster's execution environment is {environment}, this binary supports {}: start this \
+                member with the binary that the others run",
+            supported.join("; ")
+        )))
     }
 
     /// The head after the last entry.

@@ -17,8 +17,9 @@ use crate::run::targets::{Target, load};
 pub(crate) enum Decided {
     /// It takes its revision, and what it wrote stays.
     Done(Reply),
-    /// A session's request has this outcome, from now on or since it first ran: the command takes
-    /// no revision of its own, and what it wrote stays.
+    /// It has this outcome and takes no revision of its own; what it wrote stays. A session's
+    /// request has it from now on or since it first ran; a checkpoint changes nothing that users
+    /// see.
     Recorded(Outcome),
 }
 

@@ -65,7 +65,7 @@ impl Runner {
     pub(crate) fn formed() -> Self {
         let state = MemoryState::default();
         let mut runner = Self {
-            machine: Machine::load(&state, ENVIRONMENT).expect("no rows are no damaged rows"),
+            machine: Machine::load(&state, &[ENVIRONMENT]).expect("no rows are no damaged rows"),
             state,
             vm: ScriptVm::default(),
             index: 0,

@@ -10,7 +10,7 @@ use synod_abi::{
     AdmissionError, Direction, EntryPoint, Event, Fault, HostCalls, ModuleHash, OperationId, REPLY_ERROR,
     REPLY_RESULT, RangeRequest, Rows, SessionId, SpaceId, TicketId, TimerId, costs, encode,
 };
-use synod_machine::{Admitted, Completion, Fatal, Invocation, Vm, module_hash};
+use synod_machine::{Admitted, Completion, Environment, Fatal, Invocation, Vm, module_hash};
 
 use super::recipe::Step;
 
@@ -24,6 +24,8 @@ pub(crate) struct ScriptVm {
     pub(crate) discarded: Vec<SpaceId>,
     /// What was invoked: space, entry point and seed, in order.
     pub(crate) invoked: Vec<(SpaceId, EntryPoint, [u8; 16])>,
+    /// The environment of the present entry.
+    pub(crate) environment: Option<Environment>,
     /// Fuel that each of them was entered with.
     pub(crate) fuelled: Vec<u64>,
     memory: BTreeMap<SpaceId, u32>,
@@ -282,8 +284,10 @@ impl<H: HostCalls> Vm<H> for ScriptVm {
         self.loaded.contains(&hash)
     }
 
-    fn begin_entry(&mut self) {
+    fn begin_entry(&mut self, environment: Option<Environment>) -> Result<(), Fatal> {
+        self.environment = environment;
         self.memory.clear();
+        Ok(())
     }
 
     fn invoke(&mut self, invocation: Invocation<'_>, mut host: H) -> Result<(H, Completion), Fatal> {

@@ -5,6 +5,7 @@
 //! benchmarks, and `io` and `values`.
 
 mod call;
+mod cluster;
 mod elect;
 mod held;
 mod lock;
@@ -67,11 +68,19 @@ pub(crate) enum Command {
     Who(who::WhoArgs),
     /// Shows the members: role, leader, revision, applied entries, digests.
     Status(status::StatusArgs),
+    /// Looks after the cluster as a whole.
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Measures a running cluster: calls per second, latencies, fsyncs per second, calls per entry.
     Bench(bench::BenchArgs),
 }
 
 impl Command {
+    /// Whether it runs a member.
+    pub(crate) fn is_member(&self) -> bool {
+        matches!(self, Self::Dev(_) | Self::Start(_))
+    }
+
     /// Runs the command. `global` is adapted where a command's arguments hold flags of it, so that
     /// errors are shown in the format that was asked for.
     pub(crate) async fn run(self, global: &mut Global) -> Result<ExitCode, Failed> {
@@ -88,6 +97,7 @@ impl Command {
             Self::Query(args) => query::run(args, global).await,
             Self::Who(args) => who::run(args, global).await,
             Self::Status(args) => status::run(args, global).await,
+            Self::Cluster(command) => cluster::run(command, global).await,
             Self::Bench(args) => bench::run(args, global).await,
         };
         done.map(|()| ExitCode::SUCCESS)

@@ -1,4 +1,6 @@
 //! Unit tests of `cli`.
+use std::os::unix::ffi::OsStringExt;
+
 use super::*;
 use clap::CommandFactory;
 
@@ -17,13 +19,15 @@ fn arguments_of_an_operation_are_left_to_its_schema() {
 
 #[test]
 fn wrong_usage_is_told_in_json_if_that_is_asked_for() {
-    let asks = |line: &str| wants_json(line.split(' ').map(str::to_owned));
+    let asks = |line: &str| wants_json(line.split(' ').map(OsString::from));
     for line in ["synod -o json nothing", "synod status --output=json --no", "synod -ojson"] {
         assert!(asks(line), "{line}");
     }
     for line in ["synod nothing", "synod -o table json", "synod lock a -- cat -o json"] {
         assert!(!asks(line), "{line}");
     }
+    let not_text = OsString::from_vec(vec![0xff, 0xfe]);
+    assert!(wants_json(["synod".into(), not_text, "-ojson".into()].into_iter()));
     let error = Cli::try_parse_from(["synod", "status", "--no"]).err().expect("no such flag");
     let json = misuse(&error).json();
     assert_eq!(json["error"]["kind"], "usage");

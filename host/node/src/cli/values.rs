@@ -8,6 +8,7 @@ pub(crate) mod json;
 pub(crate) mod names;
 #[cfg(test)]
 pub(crate) mod parse;
+pub(crate) mod people;
 pub(crate) mod schema;
 pub(crate) mod time;
 pub(crate) mod token;

@@ -6,10 +6,9 @@
 use std::sync::Arc;
 
 use synod_consensus::{BadSettings, Raft, Settings};
-use synod_machine::Environment;
 use synod_service::{MachineReplica, Member, MemberParts, ProposerLimits};
 use synod_storage::{IdentityFile, RocksStore, StateStore};
-use synod_vm::{Modules, WasmVm};
+use synod_vm::{Editions, WasmVm};
 
 use super::client::encode_event;
 use super::net::identity::Identity;
@@ -18,8 +17,10 @@ use super::net::roster::Roster;
 use super::open::{Data, storage_error};
 use super::ports::apply::ApplyThread;
 use super::ports::compile::ChildCompiler;
+use super::ports::environments::Environments;
 use super::ports::prepare::{Compiler, MajorityPreparer};
 use super::ports::queries::QueryThreads;
+use super::ports::recipes::Recipes;
 use super::ports::replication::RaftReplication;
 use super::ports::rows::Rows;
 use super::ports::runtime::{TokioTasks, WallClock};
@@ -51,8 +52,10 @@ pub(super) struct Built {
     pub(super) replication: RaftReplication,
     /// Compiles modules.
     pub(super) compiler: Compiler,
+    /// Its rows, and the log that they follow.
+    pub(super) rows: Rows,
     /// What this binary means by an entry.
-    pub(super) environment: Environment,
+    pub(super) environments: Arc<Environments>,
     /// Whether it started with a log or a state.
     pub(super) has_log: bool,
 }
@@ -69,23 +72,24 @@ pub(super) async fn build(
     data: Data,
 ) -> Result<Built, StartError> {
     let Data { file, incarnation, store, tripwire, identity, applied, has_log } = data;
-    let child_compiler = Box::new(ChildCompiler::new().map_err(StartError::Fatal)?);
-    let modules = Modules::with_cache(&options.data_dir.join("modules"), child_compiler);
-    let modules = modules.map_err(StartError::fatal)?;
-    let environment = Environment { semantics: Environment::SEMANTICS, engine: modules.engine_fingerprint() };
-    let rows = Rows { log: store.clone(), state: store.clone() };
+    let editions = Editions::with_cache(&options.data_dir.join("modules"), Arc::new(ChildCompiler::new()));
+    let editions = editions.map_err(StartError::fatal)?;
+    let environments = Arc::new(Environments::new(editions.clone()));
+    let tripwire = Arc::new(tripwire);
+    let rows = Rows { log: store.clone(), state: store.clone(), tripwire: tripwire.clone() };
     let peers = Peers::new(identity.clone(), roster.clone());
     let (replication, unbound) = RaftReplication::new(roster.me(), peers.clone());
-    let compiler = Compiler(modules.clone());
+    let compiler = Compiler(editions.clone());
     let preparer =
         MajorityPreparer { compiler: compiler.clone(), peers: peers.clone(), roster: roster.clone() };
     let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let queries = QueryThreads::start(modules.clone(), processors).map_err(StartError::Fatal)?;
-    let vm = WasmVm::new(modules).map_err(StartError::fatal)?;
+    let queries = QueryThreads::start(editions.newest().clone(), processors).map_err(StartError::Fatal)?;
+    let vm = Recipes::new(WasmVm::new(editions).map_err(StartError::fatal)?, tripwire);
+    let (own_rows, supported) = (rows.clone(), environments.clone());
     let (me, port, whose) = (roster.me(), replication.clone(), identity.clone());
     let start = move || {
         let view = rows.state.view().map_err(storage_error)?;
-        let replica = MachineReplica::load(&view, environment, vm).map_err(StartError::fatal)?;
+        let replica = MachineReplica::load(&view, supported.supported(), vm).map_err(StartError::fatal)?;
         drop(view);
         let parts = MemberParts {
             member: me,
@@ -103,7 +107,7 @@ pub(super) async fn build(
             encode_event,
         };
         let (member, executor) = Member::start(parts).map_err(StartError::fatal)?;
-        let applier = ApplyThread::start(executor, rows, tripwire, whose).map_err(StartError::fatal)?;
+        let applier = ApplyThread::start(executor, rows, whose).map_err(StartError::fatal)?;
         Ok::<_, StartError>((member, Arc::new(applier)))
     };
     let (member, applier) = tokio::task::spawn_blocking(start).await.map_err(StartError::fatal)??;
@@ -120,7 +124,8 @@ pub(super) async fn build(
         raft,
         replication,
         compiler,
-        environment,
+        rows: own_rows,
+        environments,
         has_log,
     })
 }

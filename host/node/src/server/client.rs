@@ -1,11 +1,13 @@
 //! The client port: the services of `proto/v1/synod.proto`. They translate between prost types and
 //! the service crate's, which no prost type passes, and decide nothing.
+mod admitted;
 mod call_stream;
 mod cluster;
 mod cluster_check;
 mod context;
 mod convert;
 mod deadline;
+pub(super) mod fuzzing;
 mod health;
 mod leaving;
 mod owed;

@@ -8,6 +8,7 @@ use synod_storage::{
 };
 
 use super::net::identity::Identity;
+use super::ports::halt::Halt;
 use super::ports::tripwire::Tripwire;
 use crate::settings::{ServerOptions, StartError};
 
@@ -43,7 +44,8 @@ impl Data {
         let file = Arc::new(file.map_err(storage_error)?);
         check_peers(&file.present(), options)?;
         options.crash_at.reach("identity");
-        let store = open_store(options).await?;
+        Halt::in_folder(&options.data_dir).check()?;
+        let store = open_store(options, file.clone()).await?;
         options.crash_at.reach("databases");
         let incarnation = file.opened().map_err(storage_error)?;
         options.crash_at.reach("opened");
@@ -85,12 +87,13 @@ fn random_member() -> std::io::Result<MemberId> {
 }
 
 /// Opens the databases on a thread of their own: recovery reads a lot.
-async fn open_store(options: &ServerOptions) -> Result<RocksStore, StartError> {
+async fn open_store(options: &ServerOptions, file: Arc<IdentityFile>) -> Result<RocksStore, StartError> {
     let path = options.data_dir.clone();
     let rocks = RocksOptions {
         block_cache_bytes: options.block_cache_bytes,
         write_buffer_bytes: options.write_buffer_bytes,
         open_files: options.open_files,
+        identity: Some(file),
         on_step: options.crash_at.hook(),
         ..RocksOptions::default()
     };

@@ -2,6 +2,7 @@
 //!
 //! It checks who asks and hands bytes on to the consensus and the service crate; it decides
 //! nothing.
+pub(super) mod fuzzing;
 pub(crate) mod hello;
 pub(crate) mod port;
 pub(crate) mod promise;

@@ -3,8 +3,11 @@
 //! [`NodePorts`] names the concrete types behind the type parameters of the service crate.
 pub(crate) mod apply;
 pub(crate) mod compile;
+pub(crate) mod environments;
+pub(crate) mod halt;
 pub(crate) mod prepare;
 pub(crate) mod queries;
+pub(crate) mod recipes;
 pub(crate) mod replication;
 pub(crate) mod rows;
 pub(crate) mod runtime;

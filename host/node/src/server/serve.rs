@@ -80,10 +80,12 @@ impl Serving {
             identity: built.identity.clone(),
             roster: built.roster.clone(),
             peers: built.peers.clone(),
+            greeter: greeter.clone(),
             raft: built.raft.clone(),
             log: built.store.clone(),
             member: built.member.clone(),
             client_address,
+            environments: built.environments.clone(),
             started,
         });
         let (stop_clients, clients_stopping) = watch::channel(false);

@@ -35,12 +35,18 @@ impl FromStr for HostPort {
             None if host.contains(':') => return Err(wrong()),
             None => host,
         };
-        let port = port.parse().map_err(|_| wrong())?;
-        if host.is_empty() || host.contains(['/', ' ', ',', '=']) {
+        let port = port_number(port).ok_or_else(wrong)?;
+        let is_bad = |c: char| c.is_whitespace() || c.is_control() || "/,=[]".contains(c);
+        if host.is_empty() || host.contains(is_bad) {
             return Err(wrong());
         }
         Ok(Self { host: host.to_owned(), port })
     }
+}
+
+/// A port in decimal digits; no sign.
+fn port_number(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 impl fmt::Display for HostPort {
@@ -79,7 +85,7 @@ impl FromStr for PeerSpec {
         let (peer, client_port) = match rest.split_once('/') {
             Some((peer, port)) => (
                 peer,
-                Some(port.parse::<u16>().map_err(|_| wrong("the client port is not a number up to 65535"))?),
+                Some(port_number(port).ok_or_else(|| wrong("the client port is not a number up to 65535"))?),
             ),
             None => (rest, None),
         };

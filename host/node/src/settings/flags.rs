@@ -5,9 +5,11 @@
 //! unknown name is an error, because a misspelt setting that is silently ignored is found out at
 //! the worst time.
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
+use synod_service::ScrubPace;
 
 use super::address::{HostPort, PeerSpec, check_member_name};
 use super::kill::KillPoint;
@@ -55,6 +57,9 @@ const OPEN_FILES: u16 = 512;
 const LEAST_MIB: u16 = 8;
 const LEAST_OPEN_FILES: u16 = 64;
 const MIB: usize = 1_024 * 1_024;
+const SCRUB_HOURS: u16 = 24;
+const SCRUB_MIB_PER_SECOND: u16 = 16;
+const SECONDS_PER_HOUR: u64 = 3_600;
 const CALL_TIMEOUT_MS: u64 = 10_000;
 const SHUTDOWN_GRACE_MS: u64 = 500;
 /// At `info` the consensus library logs what only its authors need.
@@ -112,6 +117,13 @@ pub(crate) struct Settings {
     /// Table files that are kept open [default: 512].
     #[arg(long, value_name = "N")]
     pub(crate) open_files: Option<u16>,
+    /// Hours from one scrub of this member's state to the next; 0: only when `synod cluster scrub`
+    /// asks for it [default: 24].
+    #[arg(long, value_name = "HOURS")]
+    pub(crate) scrub_hours: Option<u16>,
+    /// MiB of rows that a scrub reads a second, at most [default: 16].
+    #[arg(long, value_name = "MIB")]
+    pub(crate) scrub_mib_per_second: Option<u16>,
     /// How long a call may wait for its outcome before it is unknown, in milliseconds [default:
     /// 10000].
     #[arg(long, value_name = "MS")]
@@ -138,10 +150,10 @@ pub(crate) struct Settings {
     /// that has data.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) replace_lost: Option<bool>,
-    /// For tests: the point at which the process kills itself.
-    #[arg(long, hide = true)]
+    /// For tests: the point at which the process kills itself, and at which time.
+    #[arg(long, hide = true, value_parser = super::kill::parse, value_name = "NAME[:TIMES]")]
     #[serde(skip)]
-    pub(crate) crash_at: Option<String>,
+    pub(crate) crash_at: Option<KillPoint>,
 }
 
 impl Settings {
@@ -155,7 +167,7 @@ impl Settings {
         })
     }
 
-    fn parse(text: &str) -> Result<Self, toml::de::Error> {
+    pub(super) fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
     }
 
@@ -177,6 +189,8 @@ impl Settings {
             block_cache_mib: self.block_cache_mib.or(file.block_cache_mib),
             write_buffer_mib: self.write_buffer_mib.or(file.write_buffer_mib),
             open_files: self.open_files.or(file.open_files),
+            scrub_hours: self.scrub_hours.or(file.scrub_hours),
+            scrub_mib_per_second: self.scrub_mib_per_second.or(file.scrub_mib_per_second),
             call_timeout_ms: self.call_timeout_ms.or(file.call_timeout_ms),
             shutdown_grace_ms: self.shutdown_grace_ms.or(file.shutdown_grace_ms),
             bundled: self.bundled.or(file.bundled),
@@ -254,12 +268,13 @@ impl Settings {
             )? as usize
                 * MIB,
             open_files: at_least("open-files", self.open_files, OPEN_FILES, LEAST_OPEN_FILES)?.into(),
+            scrub: scrub_pace(self.scrub_hours, self.scrub_mib_per_second)?,
             call_timeout_ms: self.call_timeout_ms.unwrap_or(CALL_TIMEOUT_MS),
             shutdown_grace_ms: self.shutdown_grace_ms.unwrap_or(SHUTDOWN_GRACE_MS),
             bundled: self.bundled.unwrap_or(true),
             replace: self.replace.unwrap_or(dev),
             replace_lost: self.replace_lost.unwrap_or(false),
-            crash_at: KillPoint::new(self.crash_at),
+            crash_at: self.crash_at.unwrap_or_default(),
         };
         check_times(&options)?;
         check_advertised(&options)?;
@@ -273,6 +288,15 @@ fn at_least(flag: &str, set: Option<u16>, default: u16, least: u16) -> Result<u1
         return Err(Invalid::new(format!("--{flag} is {value}; it must be at least {least}")));
     }
     Ok(value)
+}
+
+fn scrub_pace(hours: Option<u16>, mib_per_second: Option<u16>) -> Result<ScrubPace, Invalid> {
+    let hours = hours.unwrap_or(SCRUB_HOURS);
+    let mib = at_least("scrub-mib-per-second", mib_per_second, SCRUB_MIB_PER_SECOND, 1)?;
+    Ok(ScrubPace {
+        every: (hours > 0).then(|| Duration::from_secs(u64::from(hours) * SECONDS_PER_HOUR)),
+        bytes_per_second: u64::from(mib) * MIB as u64,
+    })
 }
 
 fn check_times(options: &ServerOptions) -> Result<(), Invalid> {

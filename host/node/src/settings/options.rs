@@ -1,6 +1,8 @@
 //! The options of a server, complete and checked, and why a server does not start or stops.
 use std::path::PathBuf;
 
+use synod_service::ScrubPace;
+
 use super::address::{HostPort, PeerSpec};
 use super::kill::KillPoint;
 
@@ -47,6 +49,8 @@ pub(crate) struct ServerOptions {
     pub(crate) write_buffer_bytes: usize,
     /// Table files that are open.
     pub(crate) open_files: i32,
+    /// How often its state is scrubbed, and how fast.
+    pub(crate) scrub: ScrubPace,
     /// How long a call may wait for its outcome before the member reports it as unknown.
     pub(crate) call_timeout_ms: u64,
     /// How long a stopping member lets calls in flight finish.

@@ -4,27 +4,28 @@
 //! computes. An entry's effects are written before anyone can learn of them, and nobody reads them
 //! before they are written.
 use synod_machine::directory::{self, Head};
-use synod_machine::{Applied, Draft, Environment, Fatal, Machine, StateView, Vm, Write};
+use synod_machine::{Applied, DigestRecord, Draft, Environment, Fatal, Machine, StateView, Vm, Write};
+use synod_planted::{Bug, happens, is_planted};
 
 use super::publish::Listeners;
 use crate::ports::{Replica, Store, StoreError};
-use crate::read::{AppliedState, DigestRecord};
+use crate::read::AppliedState;
 
 /// The real machine with something that runs its recipes.
 #[derive(Debug)]
 pub struct MachineReplica<V> {
     machine: Machine,
-    environment: Environment,
+    supported: Vec<Environment>,
     vm: V,
 }
 
 impl<V> MachineReplica<V> {
-    /// The machine as of `view`, in a member whose execution environment is `environment`.
+    /// The machine as of `view`, in a member whose binary supports these execution environments.
     ///
     /// # Errors
-    /// [`Fatal`] if the rows cannot be read.
-    pub fn load(view: &impl StateView, environment: Environment, vm: V) -> Result<Self, Fatal> {
-        Ok(Self { machine: Machine::load(view, environment)?, environment, vm })
+    /// [`Fatal`] if the rows cannot be read, or are of another environment.
+    pub fn load(view: &impl StateView, supported: &[Environment], vm: V) -> Result<Self, Fatal> {
+        Ok(Self { machine: Machine::load(view, supported)?, supported: supported.to_vec(), vm })
     }
 }
 
@@ -34,7 +35,7 @@ impl<S: StateView, V: Vm<Draft<S>> + Send + 'static> Replica<S> for MachineRepli
     }
 
     fn reload(&mut self, view: &S) -> Result<(), Fatal> {
-        self.machine = Machine::load(view, self.environment)?;
+        self.machine = Machine::load(view, &self.supported)?;
         Ok(())
     }
 
@@ -103,6 +104,8 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
     /// Writes an entry, waiting for space on the disk if there is none.
     fn commit(&self, writes: &[Write], mark: &S::Mark) -> Result<(), Fatal> {
         let standing = &self.listeners.standing;
+        let lost = usize::from(writes.len() > 1 && happens(Bug::RowNotWritten, 100));
+        let writes = &writes[lost..];
         loop {
             match self.store.commit(writes, mark) {
                 Ok(()) => return Ok(()),
@@ -123,7 +126,9 @@ impl<S: Store, R: Replica<S::View>> Executor<S, R> {
     /// [`Fatal`]: this member stops.
     pub fn restored(&mut self, index: u64, term: u64) -> Result<(), Fatal> {
         let view = self.store.view()?;
-        self.replica.reload(&view)?;
+        if !is_planted(Bug::SnapshotNotLoaded) {
+            self.replica.reload(&view)?;
+        }
         self.load(index, term)?;
         self.listeners.restored(term, &view)
     }

@@ -1,13 +1,14 @@
 //! The order in which the members' parts learn of an applied entry.
 use synod_machine::directory::Head;
-use synod_machine::{Applied, Fatal, StateView};
+use synod_machine::{Applied, DigestRecord, Fatal, StateView};
 
 use super::logs::LogRing;
+use crate::agreement::Agreement;
 use crate::availability::Standing;
-use crate::lead::{Observer, Retention};
+use crate::lead::{Checkpoints, Observer, Retention};
 use crate::parked::ParkedCalls;
 use crate::propose::Proposer;
-use crate::read::{AppliedState, DigestRecord, DirectoryCache};
+use crate::read::{AppliedState, DirectoryCache};
 use crate::sessions::Sessions;
 use crate::watch::Hub;
 
@@ -23,6 +24,8 @@ pub(crate) struct Listeners {
     pub(crate) sessions: Sessions,
     pub(crate) parked: ParkedCalls,
     pub(crate) retention: Retention,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) agreement: Agreement,
     pub(crate) watches: Hub,
 }
 
@@ -35,16 +38,20 @@ impl Listeners {
         sessions: Sessions,
         watches: Hub,
     ) -> Self {
+        let applied = AppliedState::default();
+        let agreement = Agreement::new(applied.clone(), standing.clone());
         Self {
             standing,
             observer,
             proposer,
             directory: DirectoryCache::default(),
-            applied: AppliedState::default(),
+            applied,
             logs: LogRing::default(),
             sessions,
             parked: ParkedCalls::default(),
             retention: Retention::default(),
+            checkpoints: Checkpoints::default(),
+            agreement,
             watches,
         }
     }
@@ -56,6 +63,7 @@ impl Listeners {
     /// 1. A read that waited for the entry's index finds everything else of it in place: the
     ///    directory forgets changed spaces, and the digests, the log lines, the sessions, the next
     ///    timer and the event logs are those after it, before the index is published.
+    ///    Digests are compared before that, too: a member that differs answers nothing.
     /// 2. A leader decides nothing in its term before 1. holds for that term's first entry.
     /// 3. Its events are handed to the watches before the index is published: a watch that begins
     ///    at a state gets every later event.
@@ -72,6 +80,8 @@ impl Listeners {
                 self.directory.invalidate();
             }
             self.applied.count(effects.outcomes.len());
+            self.checkpoints.applied(digest, effects.checkpoints.len() == effects.outcomes.len());
+            effects.checkpoints.iter().for_each(|theirs| self.agreement.compare(*theirs));
             self.logs.extend(head.time, effects.logs);
             self.sessions.applied(&effects.sessions, effects.next_timer);
             self.retention.applied(&effects.event_logs);
@@ -108,6 +118,7 @@ impl Listeners {
     /// A snapshot that ends with an entry of `term` was installed and [loaded](Self::load): waiting
     /// calls and proposals whose entries it may have jumped over are settled.
     pub(super) fn restored(&self, term: u64, view: &impl StateView) -> Result<(), Fatal> {
+        self.agreement.restored();
         self.parked.restored(view)?;
         self.proposer.restored(term);
         Ok(())

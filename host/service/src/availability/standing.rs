@@ -1,7 +1,7 @@
 //! The present availability of a member, shared by what notes observations and what follows them.
 use std::sync::{Arc, Mutex};
 
-use super::{Availability, Observed};
+use super::{Availability, Observed, Problem};
 use crate::progress::{Progress, Signal, lock};
 
 #[derive(Debug, Default)]
@@ -64,6 +64,17 @@ impl Standing {
                 return now;
             }
             self.0.changes.reach(next).await;
+        }
+    }
+
+    /// Resolves with the problem once `of` names one.
+    pub(crate) async fn until(&self, of: impl Fn(Availability) -> Option<Problem>) -> Problem {
+        let mut now = self.get();
+        loop {
+            if let Some(problem) = of(now) {
+                return problem;
+            }
+            now = self.changed(now).await;
         }
     }
 }

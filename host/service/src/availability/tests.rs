@@ -11,6 +11,7 @@ const GOOD: Observed = Observed {
     has_caught_up: true,
     disk_is_full: false,
     apply_waits_for_space: false,
+    diverges: false,
     wall_clock_is_off: false,
     clock_runs_wrong: false,
     unconfirmed: Duration::ZERO,
@@ -29,9 +30,11 @@ fn follows(observed: Observed) -> Follows {
 
 #[test]
 fn what_follows_from_each_observation() {
-    use Problem::{Behind, ClockRate, DiskFull, NoMajority, Starting, Stopping, Unformed, WallClock};
-    let late = UNCONFIRMED_LIMIT;
-    let table: [(Observed, Follows); 13] = [
+    use Problem::{
+        Behind, ClockRate, DiskFull, Divergence, NoMajority, Starting, Stopping, Unformed, WallClock,
+    };
+    let (late, behind) = (UNCONFIRMED_LIMIT, BEHIND_LIMIT);
+    let table: [(Observed, Follows); 14] = [
         (GOOD, ([None, None, None, None], true, None)),
         (
             Observed { is_stopping: true, ..GOOD },
@@ -48,14 +51,22 @@ fn what_follows_from_each_observation() {
             Observed { apply_waits_for_space: true, ..GOOD },
             ([Some(DiskFull), None, None, None], false, Some(DiskFull)),
         ),
+        (
+            Observed { diverges: true, ..GOOD },
+            (
+                [Some(Divergence), Some(Divergence), Some(Divergence), Some(Divergence)],
+                false,
+                Some(Divergence),
+            ),
+        ),
         (Observed { clock_runs_wrong: true, ..GOOD }, ([None, None, None, None], false, Some(ClockRate))),
         (Observed { wall_clock_is_off: true, ..GOOD }, ([None, None, None, None], true, Some(WallClock))),
         (
-            Observed { unconfirmed: late - Duration::from_millis(1), behind: late, ..GOOD },
+            Observed { unconfirmed: late - Duration::from_millis(1), behind, ..GOOD },
             ([Some(Behind), Some(Behind), None, Some(Behind)], false, Some(Behind)),
         ),
         (
-            Observed { unconfirmed: late, behind: late, ..GOOD },
+            Observed { unconfirmed: late, behind, ..GOOD },
             (
                 [Some(NoMajority), Some(NoMajority), Some(NoMajority), Some(NoMajority)],
                 true,

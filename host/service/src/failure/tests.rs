@@ -32,6 +32,7 @@ fn recipes_and_spaces() -> Vec<Row> {
         (Rejection::SpaceExists { recipe }, "SPACE_EXISTS", AlreadyExists, None),
         (Rejection::IncompatibleUpgrade(incompatible), "INCOMPATIBLE_UPGRADE", FailedPrecondition, None),
         (Rejection::AlreadyFormed, "ALREADY_FORMED", AlreadyExists, None),
+        (Rejection::EnvironmentChanged, "ENVIRONMENT_CHANGED", FailedPrecondition, None),
         (Rejection::InvalidName(InvalidName::Empty), "INVALID_NAME", InvalidArgument, None),
         (
             Rejection::InvalidName(InvalidName::TooLong),

@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use synod_abi::Time;
+use synod_planted::{Bug, is_planted};
 
 use super::time_base::{LastStamp, TimeBase};
 use crate::clocks::Clocks;
@@ -102,7 +103,8 @@ impl Observer {
         if state.leading() != Some(term) {
             return None;
         }
-        let (last, median_ms) = (state.last_stamp, self.0.clocks.median_ms(now));
+        let own_ms = is_planted(Bug::TimeOfOneClock).then(|| self.0.clocks.read().wall_ms);
+        let (last, median_ms) = (state.last_stamp, own_ms.or_else(|| self.0.clocks.median_ms(now)));
         state.time_base.stamp(term, last, now, median_ms)
     }
 

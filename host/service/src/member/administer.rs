@@ -220,10 +220,10 @@ impl<P: Ports> Member<P> {
         self.done(Action::FormCluster { cluster }, caller, timeout).await
     }
 
-    /// Sets the execution environment.
+    /// Gives a new cluster its execution environment.
     ///
     /// # Errors
-    /// [`CallFailure`].
+    /// [`CallFailure`]; `Reason::AlreadyFormed` if it has another one.
     pub async fn set_environment(
         &self,
         environment: Environment,
@@ -231,6 +231,20 @@ impl<P: Ports> Member<P> {
         timeout: Duration,
     ) -> Result<Revision, CallFailure> {
         self.done(Action::SetEnvironment { environment }, caller, timeout).await
+    }
+
+    /// Replaces the execution environment `from`. Members that do not support `to` stop.
+    ///
+    /// # Errors
+    /// [`CallFailure`]; `Reason::EnvironmentChanged` if another one holds.
+    pub async fn change_environment(
+        &self,
+        from: Environment,
+        to: Environment,
+        caller: Caller,
+        timeout: Duration,
+    ) -> Result<Revision, CallFailure> {
+        self.done(Action::ChangeEnvironment { from, to }, caller, timeout).await
     }
 
     pub(super) async fn done(

@@ -2,14 +2,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::channel::oneshot;
 use synod_abi::schema::EntryPointSchema;
 use synod_abi::{Blob, SpaceName, limits};
-use synod_machine::{
-    Action, Answer, Call, Caller, Fatal, Outcome, Query, Rejection, Reply, StateView, directory,
-};
+use synod_machine::{Action, Answer, Call, Fatal, Outcome, Query, Rejection, Reply, StateView, directory};
 
-use super::{Args, CallAnswer, Member, QueryOptions, View, rejected};
+use super::{Args, Asker, CallAnswer, Member, QueryOptions, View, rejected};
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason, Value};
 use crate::ports::{Monotonic, Ports, QueryError, QueryPlan, QueryRunner, Runtime, Store};
 use crate::read::{Consistency, DirectoryCache, Kind, SpaceEntry};
@@ -53,14 +52,15 @@ impl<P: Ports> Member<P> {
         space: &str,
         operation: &str,
         args: Args,
-        caller: Caller,
+        asker: impl Into<Asker>,
         timeout: Duration,
     ) -> Result<CallAnswer, CallFailure> {
+        let Asker { caller, room } = asker.into();
         let deadline = self.deadline(timeout);
         let name = space_name(space)?;
         let (target, call) = self.target(&name, operation, args, deadline).await?;
         let now = self.0.runtime.now();
-        let outcome = self.0.proposer.propose(&Action::Call(call), caller, deadline, now).await?;
+        let outcome = self.0.proposer.propose_for(room, &Action::Call(call), caller, deadline, now).await?;
         self.answer(&name, operation, &target, &outcome).await
     }
 
@@ -76,8 +76,8 @@ impl<P: Ports> Member<P> {
         let generation = self.0.directory.generation();
         let (entry, bytes) = match self.check_call(name, operation, &args).await {
             Err(CallFailure::Rejected(_)) => {
-                self.0.reader.ready(Consistency::Linearizable, 0, deadline).await?;
-                self.check_call(name, operation, &args).await?
+                self.0.reader.ready(Consistency::Linearizable, 0, deadline).boxed().await?;
+                self.check_call(name, operation, &args).boxed().await?
             }
             checked => checked?,
         };
@@ -105,7 +105,7 @@ impl<P: Ports> Member<P> {
         match Kind::Operation.find(&entry.schema, operation) {
             Some(point) => match answer(point, outcome, target.form) {
                 Ok(answer) => Ok(answer),
-                Err(failure) => Err(self.named(&outcome.result, failure).await),
+                Err(failure) => Err(self.named(&outcome.result, failure).boxed().await),
             },
             None => rejected(unknown_entry_point(&entry, Kind::Operation, operation)),
         }
@@ -146,7 +146,7 @@ impl<P: Ports> Member<P> {
             }
             Args::Postcard { bytes, signature } => {
                 check_length(bytes)?;
-                if *signature != point.signature && !self.knew(&entry, operation, *signature).await? {
+                if *signature != point.signature && !self.knew(&entry, operation, *signature).boxed().await? {
                     return rejected(schema_mismatch(&entry, operation));
                 }
                 Ok((entry, None))

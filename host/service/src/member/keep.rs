@@ -18,8 +18,10 @@ use crate::read::Probed;
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// How soon a member probes again after a probe that failed, and until it is ready.
 const PROBE_AGAIN: Duration = Duration::from_millis(100);
-/// How long a probe may take.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a majority may take to confirm the leader to a probe.
+const CONFIRM_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long after that the member may take to apply what was committed.
+const APPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl<P: Ports> Member<P> {
     /// Keeps the availability up to date until the member ends; waiting calls end while it keeps no
@@ -31,7 +33,7 @@ impl<P: Ports> Member<P> {
         while !observer.is_closed() {
             let leadership = observer.leadership();
             let asked_at = runtime.now();
-            let probed = reader.probe(PROBE_TIMEOUT).await;
+            let probed = reader.probe(CONFIRM_TIMEOUT, APPLY_TIMEOUT).await;
             if probed != Probed::Unconfirmed {
                 confirmed_at = asked_at;
             }

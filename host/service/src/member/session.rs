@@ -19,10 +19,11 @@ use synod_machine::{
 
 use super::administer::failed;
 use super::call::{Target, space_name};
-use super::{Args, CallAnswer, Member, rejected};
+use super::{Args, Asker, CallAnswer, Member, rejected};
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason};
 use crate::parked::{Place, Resolution};
 use crate::ports::{Monotonic, Ports, Runtime, Touched, Unavailable};
+use crate::propose::{Room, deliver};
 use crate::read::Consistency;
 use crate::read::Kind;
 use crate::sessions::{SessionKey, Verified, hash_of};
@@ -136,6 +137,7 @@ struct ParkedCall {
     target: Target,
     action: Action,
     caller: Caller,
+    room: Room,
 }
 
 impl<P: Ports> Member<P> {
@@ -259,9 +261,10 @@ impl<P: Ports> Member<P> {
         args: Args,
         key: SessionKey,
         UserRequest { user, request }: UserRequest,
-        caller: Caller,
+        asker: impl Into<Asker>,
         timeout: Duration,
     ) -> Result<SessionAnswer, CallFailure> {
+        let Asker { caller, room } = asker.into();
         let deadline = self.deadline(timeout);
         let name = space_name(space)?;
         let id = request.id;
@@ -270,21 +273,22 @@ impl<P: Ports> Member<P> {
         let bytes = call.args.0.len();
         let place =
             match Kind::Operation.find(&target.entry.schema, operation).is_some_and(|point| point.waits) {
-                true => Some(self.0.parked.wait(key.session, id, bytes)?),
+                true => Some(self.0.parked.wait(key.session, id, bytes, room.clone())?),
                 false => None,
             };
         let caller = Caller { session: Some(key.session), ..caller };
         let call = SessionCall { call, request };
         let action = if user == 0 { Action::SessionCall(call) } else { Action::UserCall { user, call } };
-        let outcome = self.0.proposer.propose(&action, caller, deadline, self.0.runtime.now()).await?;
+        let now = self.0.runtime.now();
+        let outcome = self.0.proposer.propose_for(room.clone(), &action, caller, deadline, now).await?;
         if !matches!(outcome.result, Ok(Reply::Parked { .. })) {
             return self.answer(&name, operation, &target, &outcome).await.map(SessionAnswer::Done);
         }
         let place = match place {
             Some(place) => place,
-            None => self.late_place(key.session, id, bytes).await?,
+            None => self.late_place(key.session, id, bytes, &room).boxed().await?,
         };
-        let call = ParkedCall { name, operation: operation.to_owned(), target, action, caller };
+        let call = ParkedCall { name, operation: operation.to_owned(), target, action, caller, room };
         let member = self.clone();
         Ok(SessionAnswer::Parked(Waiting {
             revision: outcome.revision,
@@ -299,11 +303,12 @@ impl<P: Ports> Member<P> {
         session: SessionId,
         request: RequestId,
         bytes: usize,
+        room: &Room,
     ) -> Result<Place, CallFailure> {
         let place = self
             .0
             .parked
-            .wait(session, request, bytes)
+            .wait(session, request, bytes, room.clone())
             .map_err(|busy| CallFailure::OutcomeUnknown(busy.to_string()))?;
         let parked = self.0.parked.clone();
         self.read(move |view| parked.look_up(view, session, request)).await?;
@@ -313,11 +318,11 @@ impl<P: Ports> Member<P> {
     async fn wait_for(self, mut place: Place, call: ParkedCall) -> Result<CallAnswer, CallFailure> {
         let outcome = loop {
             match place.resolution().await {
-                Some(Resolution::Outcome(outcome)) => break outcome,
+                Some(Resolution::Outcome(outcome)) => break outcome?,
                 Some(Resolution::Lost) => {
                     place.renew();
                     if let Some(outcome) = self.ask_again(&call).await? {
-                        break outcome;
+                        break deliver(Ok(outcome), &call.room)?;
                     }
                 }
                 None => return Err(stopped_waiting()),
@@ -415,7 +420,7 @@ impl<P: Ports> Member<P> {
     pub(super) async fn verify(&self, key: &SessionKey, deadline: Monotonic) -> Result<(), CallFailure> {
         let mut verified = self.0.sessions.verify(key);
         if verified == Verified::UnknownHere {
-            self.0.reader.ready(Consistency::Linearizable, 0, deadline).await?;
+            self.0.reader.ready(Consistency::Linearizable, 0, deadline).boxed().await?;
             verified = self.0.sessions.verify(key);
         }
         match verified {

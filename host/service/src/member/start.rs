@@ -5,6 +5,7 @@ use synod_abi::MemberId;
 use synod_machine::Fatal;
 
 use super::{Inner, Member};
+use crate::agreement::scrubs::Scrubs;
 use crate::apply::{Executor, Listeners};
 use crate::availability::Standing;
 use crate::clocks::Clocks;
@@ -90,7 +91,7 @@ impl<P: Ports> Member<P> {
             watches.clone(),
         );
         let executor = Executor::new(store.clone(), replica, applied_index, listeners.clone())?;
-        let Listeners { directory, applied, logs, parked, retention, .. } = listeners;
+        let Listeners { directory, applied, logs, parked, retention, checkpoints, agreement, .. } = listeners;
         let reader = Reader::new(runtime.clone(), replication.clone(), applied.clone(), standing.clone());
         watches.start(runtime.clone(), reader.clone());
         let ends = SessionDuty::new(sessions.clone());
@@ -115,6 +116,9 @@ impl<P: Ports> Member<P> {
             runtime,
             standing,
             clocks,
+            agreement,
+            scrubs: Scrubs::default(),
+            checkpoints,
             observer,
             store,
             queries,

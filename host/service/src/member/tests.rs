@@ -1,5 +1,6 @@
 //! Members on a log that the tests drive: batching, forwarding, changes of leaders, deadlines,
 //! sessions, and what callers are told.
+mod agreement;
 mod availability;
 mod callers;
 mod clocks;

@@ -6,6 +6,7 @@ use synod_abi::schema::Schema;
 use synod_abi::{Revision, SpaceId, SpaceName, Time, TopicFilter};
 use synod_machine::directory::{self, Head};
 use synod_machine::events::{self, EventLog};
+use synod_planted::{Bug, is_planted};
 
 use super::call::{space_name, unknown_space};
 use super::{Args, Member, QueryOptions, View};
@@ -124,6 +125,10 @@ impl<P: Ports> Member<P> {
         };
         let present = head.map_or(Revision(0), |head| head.revision);
         let revision = match new.start {
+            WatchStart::Revision(revision) if is_planted(Bug::WatchSkips) => revision,
+            WatchStart::Revision(revision) if is_planted(Bug::WatchRepeats) => {
+                Revision(revision.0.saturating_sub(2))
+            }
             WatchStart::Revision(revision) => Revision(revision.0 - 1),
             WatchStart::Oldest => log.compacted,
             WatchStart::Now | WatchStart::Query { .. } => present,
@@ -156,7 +161,7 @@ impl<P: Ports> Member<P> {
         if new.form == EventForm::Postcard && new.signature != 0 {
             self.check_emits(&space, new.signature).await?;
         }
-        if revision < compacted {
+        if revision < compacted && !is_planted(Bug::ForgottenNotTold) {
             return Err(End::compacted(name.as_str(), Revision(revision.0 + 1), compacted));
         }
         let NewWatch { filter, form, .. } = new;

@@ -1,14 +1,16 @@
 //! Unit tests of `parked`.
 use futures::FutureExt;
-use synod_abi::{Revision, Time};
-use synod_machine::{MemoryState, Reply};
+use synod_abi::{Blob, Revision, Time};
+use synod_machine::{MemoryState, Outcome, Reply};
 
 use super::*;
+use crate::failure::ProposalError;
+use crate::ports::{Kept, ReplyRoom};
 
 const SESSION: SessionId = SessionId([1; 16]);
 
 fn place(calls: &ParkedCalls, id: u64, bytes: usize) -> Result<Place, CallFailure> {
-    calls.wait(SESSION, RequestId(id), bytes)
+    calls.wait(SESSION, RequestId(id), bytes, None)
 }
 
 fn completed(id: u64) -> Completed {
@@ -36,7 +38,46 @@ fn a_completion_reaches_only_those_who_wait_for_it() {
     assert!(one.resolution().now_or_never().is_none());
     assert!(matches!(
         two.resolution().now_or_never(),
-        Some(Some(Resolution::Outcome(outcome))) if outcome.revision == Revision(9)
+        Some(Some(Resolution::Outcome(Ok(outcome)))) if outcome.revision == Revision(9)
+    ));
+}
+
+/// A client that has no room for anything.
+#[derive(Debug)]
+struct NoRoom;
+
+impl ReplyRoom for NoRoom {
+    fn keep(&self, _: usize) -> Option<Kept> {
+        None
+    }
+
+    fn park(&self, _: usize) -> Option<Kept> {
+        None
+    }
+}
+
+#[test]
+fn long_arguments_without_room_of_their_connection_wait_nowhere() {
+    let calls = ParkedCalls::default();
+    let wait = |bytes| calls.wait(SESSION, RequestId(1), bytes, Some(Arc::new(NoRoom)));
+    let refused = wait(SHORT_BYTES + 1).map(drop);
+    assert!(matches!(refused, Err(CallFailure::Unavailable { .. })), "{refused:?}");
+    assert_eq!(calls.counts(), (0, 0, 0));
+    assert!(wait(SHORT_BYTES).is_ok(), "the number of calls bounds short ones");
+}
+
+#[test]
+fn a_long_outcome_without_room_is_unknown_to_the_one_who_has_none() {
+    let calls = ParkedCalls::default();
+    let mut other = place(&calls, 1, 0).expect("room");
+    let mut full = calls.wait(SESSION, RequestId(1), 0, Some(Arc::new(NoRoom))).expect("room");
+    let mut long = completed(1);
+    long.outcome.result = Ok(Reply::Result(Blob(vec![7; 100_000])));
+    calls.complete(vec![long]);
+    assert!(matches!(other.resolution().now_or_never(), Some(Some(Resolution::Outcome(Ok(_))))));
+    assert!(matches!(
+        full.resolution().now_or_never(),
+        Some(Some(Resolution::Outcome(Err(ProposalError::OutcomeUnknown(_)))))
     ));
 }
 
@@ -49,7 +90,7 @@ fn who_is_lost_hears_again_when_the_place_is_renewed() {
     place.renew();
     assert!(place.resolution().now_or_never().is_none());
     calls.complete(vec![completed(1)]);
-    assert!(matches!(place.resolution().now_or_never(), Some(Some(Resolution::Outcome(_)))));
+    assert!(matches!(place.resolution().now_or_never(), Some(Some(Resolution::Outcome(Ok(_))))));
 }
 
 #[test]

@@ -124,7 +124,7 @@ enum Event {
     Frame(Option<Bytes>),
 }
 
-fn read(frame: &[u8]) -> Option<ToLeader> {
+pub(super) fn read(frame: &[u8]) -> Option<ToLeader> {
     if frame.len() > FORWARD_FRAME_BYTES {
         return None;
     }

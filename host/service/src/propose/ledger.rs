@@ -35,12 +35,13 @@ use futures::channel::oneshot;
 use synod_abi::SessionId;
 use synod_machine::Origin;
 
+use super::delivery::{DeliveryResult, Room};
 use super::forward::DropReason;
 use super::limits::{ProposerLimits, ProposerStats};
 use super::packing::Packed;
 use super::waiters::{Answers, Placement, Waiter, Waiters};
 use crate::availability::{Availability, Problem};
-use crate::failure::{ProposalError, ProposalResult, UnavailableReason};
+use crate::failure::{ProposalError, UnavailableReason};
 use crate::ports::{Leadership, Monotonic, Role};
 use follower::Follower;
 use leader::Leader;
@@ -98,9 +99,10 @@ impl Ledger {
     pub(crate) fn submit(
         &mut self,
         packed: Packed,
+        room: Room,
         deadline: Monotonic,
         now: Monotonic,
-    ) -> Result<oneshot::Receiver<ProposalResult>, ProposalError> {
+    ) -> Result<oneshot::Receiver<DeliveryResult>, ProposalError> {
         self.check_open()?;
         if let Some(problem) = self.availability.refuses_commands() {
             return Err(problem.into());
@@ -126,7 +128,7 @@ impl Ledger {
             );
             return Err(ProposalError::unavailable(UnavailableReason::QueueFull, message));
         }
-        Ok(self.enqueue(packed, deadline, None))
+        Ok(self.enqueue(packed, room, deadline, None))
     }
 
     /// The same for what the leader of `term` decided: it is proposed in that term or never. The
@@ -136,7 +138,7 @@ impl Ledger {
         term: u64,
         packed: Packed,
         deadline: Monotonic,
-    ) -> Result<oneshot::Receiver<ProposalResult>, ProposalError> {
+    ) -> Result<oneshot::Receiver<DeliveryResult>, ProposalError> {
         self.check_open()?;
         if let Some(problem) = self.availability.refuses_commands()
             && problem != Problem::NoMajority
@@ -146,20 +148,22 @@ impl Ledger {
         if self.leading_term() != Some(term) {
             return Err(not_leading(term));
         }
-        Ok(self.enqueue(packed, deadline, Some(term)))
+        Ok(self.enqueue(packed, None, deadline, Some(term)))
     }
 
     fn enqueue(
         &mut self,
         packed: Packed,
+        room: Room,
         deadline: Monotonic,
         only_in: Option<u64>,
-    ) -> oneshot::Receiver<ProposalResult> {
+    ) -> oneshot::Receiver<DeliveryResult> {
         let (reply, outcome) = oneshot::channel();
         let sequence = packed.origin.sequence;
         self.note_deadline(deadline);
         let place = self.queue.push(Item::Own(sequence));
-        self.waiters.insert(Waiter { packed, deadline, placement: Placement::Queued, place, only_in, reply });
+        let placement = Placement::Queued;
+        self.waiters.insert(Waiter { packed, deadline, placement, place, only_in, reply, room });
         outcome
     }
 

@@ -87,7 +87,9 @@ impl Packed {
             | Action::SessionCall(_)
             | Action::UserCall { .. }
             | Action::CancelRequest { .. }
-            | Action::CompactEvents { .. } => Repeat::Harmless,
+            | Action::CompactEvents { .. }
+            | Action::ChangeEnvironment { .. }
+            | Action::Checkpoint(_) => Repeat::Harmless,
             Action::FormCluster { .. }
             | Action::RemoveRecipe { .. }
             | Action::CreateSpace { .. }

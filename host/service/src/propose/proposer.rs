@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use synod_abi::{MemberId, SessionId};
 use synod_machine::{Action, Caller, CommandOutcome, Origin, Principal};
 
+use super::delivery::{Delivered, DeliveryResult, Room};
 use super::driver::Driver;
 use super::ledger::Ledger;
 use super::limits::{ProposerLimits, ProposerStats};
@@ -76,8 +77,21 @@ impl Proposer {
         deadline: Monotonic,
         now: Monotonic,
     ) -> ProposalResult {
+        let delivered = self.propose_for(None, action, caller, deadline, now).await;
+        delivered.map(Delivered::into_outcome)
+    }
+
+    /// The same for a client whose outcomes take `room`.
+    pub(crate) async fn propose_for(
+        &self,
+        room: Room,
+        action: &Action,
+        caller: Caller,
+        deadline: Monotonic,
+        now: Monotonic,
+    ) -> DeliveryResult {
         let packed = Packed::new(self.next_origin(), caller, action);
-        let outcome = self.shared.ledger().submit(packed, deadline, now)?;
+        let outcome = self.shared.ledger().submit(packed, room, deadline, now)?;
         self.outcome(outcome).await
     }
 
@@ -85,7 +99,7 @@ impl Proposer {
         Origin { sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1, ..self.origin }
     }
 
-    async fn outcome(&self, outcome: oneshot::Receiver<ProposalResult>) -> ProposalResult {
+    async fn outcome(&self, outcome: oneshot::Receiver<DeliveryResult>) -> DeliveryResult {
         self.shared.signal.raise();
         outcome.await.unwrap_or_else(|_| {
             Err(ProposalError::OutcomeUnknown(
@@ -155,7 +169,7 @@ impl Propose for Proposer {
             let observed = proposer.shared.ledger().observe(proposer.observer.leadership());
             observed.send();
             let outcome = proposer.shared.ledger().submit_as_leader(term, packed, deadline)?;
-            proposer.outcome(outcome).await
+            proposer.outcome(outcome).await.map(Delivered::into_outcome)
         }
         .boxed()
     }

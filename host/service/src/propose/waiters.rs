@@ -9,6 +9,7 @@ use futures::channel::oneshot;
 use synod_abi::{RequestId, SessionId};
 use synod_machine::Origin;
 
+use super::delivery::{DeliveryResult, Room, deliver};
 use super::packing::{Packed, Step};
 use crate::failure::{ProposalError, ProposalResult};
 use crate::ports::Monotonic;
@@ -34,22 +35,24 @@ pub(crate) struct Waiter {
     pub(crate) place: u64,
     /// The one term in which it may be proposed, if it was decided by its leader.
     pub(crate) only_in: Option<u64>,
-    pub(crate) reply: oneshot::Sender<ProposalResult>,
+    pub(crate) reply: oneshot::Sender<DeliveryResult>,
+    /// Where its outcome takes room.
+    pub(crate) room: Room,
 }
 
 /// Answers to send when no lock is held.
 #[derive(Debug, Default)]
 #[must_use = "clients wait for these"]
-pub(crate) struct Answers(Vec<(oneshot::Sender<ProposalResult>, ProposalResult)>);
+pub(crate) struct Answers(Vec<(Waiter, ProposalResult)>);
 
 impl Answers {
     pub(crate) fn push(&mut self, waiter: Waiter, result: ProposalResult) {
-        self.0.push((waiter.reply, result));
+        self.0.push((waiter, result));
     }
 
     pub(crate) fn send(self) {
-        for (reply, result) in self.0 {
-            let _ = reply.send(result);
+        for (Waiter { reply, room, .. }, result) in self.0 {
+            let _ = reply.send(deliver(result, &room));
         }
     }
 }

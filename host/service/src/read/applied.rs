@@ -6,23 +6,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use synod_abi::{Revision, Time};
+use synod_machine::DigestRecord;
 use synod_machine::directory::Head;
 
 use crate::progress::{Progress, lock};
 
 /// Entries whose digests are remembered.
 pub const DIGESTS: usize = 4_096;
-
-/// Digests after an entry.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DigestRecord {
-    /// Its index.
-    pub index: u64,
-    /// Of everything that was done up to it.
-    pub chain: [u8; 32],
-    /// Of the state after it.
-    pub state: [u8; 32],
-}
 
 /// What is known of the applied state. Clones share it.
 #[derive(Clone, Debug, Default)]

@@ -3,6 +3,7 @@
 //! One read index is asked for at a time; every read that arrives meanwhile shares the next one. A
 //! read must not share one that was asked for before it arrived: a write acknowledged in between
 //! would be missed. When the leader changes, the new one is asked.
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::{self, Either};
 
-use crate::availability::Standing;
+use synod_planted::{Bug, is_planted};
+
+use crate::availability::{Availability, Standing};
 use crate::failure::{CallFailure, Reason, Rejected, UnavailableReason};
 use crate::ports::{Monotonic, Replication, Runtime, Unavailable};
 use crate::progress::lock;
@@ -65,10 +68,11 @@ impl<R: Runtime, N: Replication> Reader<R, N> {
     }
 
     /// Finds out whether a majority confirms the leader, and whether this member has applied all
-    /// that was committed before. Asks whatever its availability is.
-    pub(crate) async fn probe(&self, timeout: Duration) -> Probed {
-        let deadline = self.runtime.now().after(timeout);
+    /// that was committed before, each in its time. Asks whatever its availability is.
+    pub(crate) async fn probe(&self, confirm: Duration, apply: Duration) -> Probed {
+        let deadline = self.runtime.now().after(confirm);
         let Ok(Ok(index)) = self.by(deadline, self.read_index()).await else { return Probed::Unconfirmed };
+        let deadline = self.runtime.now().after(apply);
         match self.by(deadline, self.applied.index.reach(index)).await {
             Ok(()) => Probed::UpToDate,
             Err(_) => Probed::Confirmed,
@@ -103,35 +107,53 @@ impl<R: Runtime, N: Replication> Reader<R, N> {
         self.by(deadline, self.fresh(consistency, at_least_revision)).await?
     }
 
-    /// The same, however long it takes.
+    /// The same, however long it takes; it ends when this member begins to refuse reads, since what
+    /// it waits for may then never come.
     pub(crate) async fn fresh(
         &self,
         consistency: Consistency,
         at_least_revision: u64,
     ) -> Result<(), CallFailure> {
-        if consistency == Consistency::Linearizable {
-            if let Some(problem) = self.standing.get().refuses_reads() {
-                return Err(problem.into());
-            }
-            let index = self.read_index().await?;
-            self.applied.index.reach(index).await;
-            if self.applied.revision.get() < at_least_revision {
-                return Err(self.not_reached(at_least_revision));
-            }
-        } else if self.applied.revision.get() < at_least_revision {
-            return self.catch_up(at_least_revision).await;
+        let is_linearizable = consistency == Consistency::Linearizable;
+        if let Some(problem) = self.standing.get().refuses_reads().filter(|_| is_linearizable) {
+            return Err(problem.into());
         }
-        Ok(())
+        if self.applied.index.get() == 0 {
+            let message = "this member has no state yet; use another one";
+            return Err(CallFailure::unavailable(UnavailableReason::NotReady, message));
+        }
+        if is_linearizable {
+            self.while_it_serves(self.up_to_date(at_least_revision)).await
+        } else if self.applied.revision.get() < at_least_revision && !is_planted(Bug::RevisionNotAwaited) {
+            self.while_it_serves(self.catch_up(at_least_revision)).await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn while_it_serves(
+        &self,
+        work: impl Future<Output = Result<(), CallFailure>>,
+    ) -> Result<(), CallFailure> {
+        let refused = self.standing.until(Availability::refuses_reads);
+        match future::select(pin!(work), pin!(refused)).await {
+            Either::Left((done, _)) => done,
+            Either::Right((problem, _)) => Err(problem.into()),
+        }
+    }
+
+    async fn up_to_date(&self, revision: u64) -> Result<(), CallFailure> {
+        let index = self.read_index().await?;
+        if !is_planted(Bug::ReadBeforeApply) {
+            self.applied.index.reach(index).await;
+        }
+        if self.applied.revision.get() < revision { Err(self.not_reached(revision)) } else { Ok(()) }
     }
 
     /// A serializable read that asks for a revision waits for it, unless a read index shows that
     /// the cluster has not reached it.
     async fn catch_up(&self, revision: u64) -> Result<(), CallFailure> {
-        let up_to_date = async {
-            let index = self.read_index().await?;
-            self.applied.index.reach(index).await;
-            if self.applied.revision.get() < revision { Err(self.not_reached(revision)) } else { Ok(()) }
-        };
+        let up_to_date = self.up_to_date(revision);
         match future::select(self.applied.revision.reach(revision), up_to_date.boxed()).await {
             Either::Left(((), _)) | Either::Right((Ok(()), _)) => Ok(()),
             Either::Right((Err(CallFailure::Unavailable { .. }), reached)) => {
@@ -213,7 +235,9 @@ async fn ask_until_none_waits<N: Replication>(replication: N, state: Arc<Mutex<S
         let seen = replication.leadership();
         match future::select(replication.read_index(), replication.leadership_changed(seen)).await {
             Either::Left((index, _)) => {
-                for reply in waiting {
+                let late =
+                    is_planted(Bug::ReadIndexShared).then(|| std::mem::take(&mut lock(&state).waiting));
+                for reply in waiting.into_iter().chain(late.into_iter().flatten()) {
                     let _ = reply.send(index.clone());
                 }
             }

@@ -11,6 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use synod_abi::SessionId;
+use synod_planted::{Bug, is_planted};
 
 use crate::ports::Monotonic;
 
@@ -49,12 +50,18 @@ impl SessionClock {
     pub(crate) fn granting(sessions: impl Iterator<Item = (SessionId, Duration)>, now: Monotonic) -> Self {
         let mut clock = Self::default();
         sessions.for_each(|(session, ttl)| clock.opened(session, ttl, now));
+        if is_planted(Bug::TermGrantsNothing) {
+            for timed in clock.sessions.values_mut() {
+                (timed.deadline, timed.check) = (now, Some(now));
+            }
+            clock.checks = clock.sessions.keys().map(|session| (now, *session)).collect();
+        }
         clock
     }
 
     pub(crate) fn opened(&mut self, session: SessionId, ttl: Duration, now: Monotonic) {
         self.ended(session);
-        let deadline = now.after(ttl);
+        let deadline = now.after(if is_planted(Bug::SessionEndsEarly) { ttl / 4 } else { ttl });
         self.checks.insert((deadline, session));
         self.sessions.insert(session, Timed { ttl, deadline, check: Some(deadline) });
     }
@@ -67,6 +74,9 @@ impl SessionClock {
 
     /// A touch of `session` has arrived.
     pub(crate) fn touch(&mut self, session: SessionId, now: Monotonic) {
+        if is_planted(Bug::TouchNotCounted) {
+            return;
+        }
         if let Some(timed) = self.sessions.get_mut(&session).filter(|timed| timed.check.is_some()) {
             timed.deadline = timed.deadline.max(now.after(timed.ttl));
         }

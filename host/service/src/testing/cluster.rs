@@ -23,7 +23,7 @@ use crate::progress::lock;
 use crate::watch::WatchLimits;
 use crate::{
     Args, CallAnswer, CallFailure, Executor, MachineReplica, Member, MemberParts, NewSpace, ProposerLimits,
-    UnavailableReason,
+    QueryOptions, UnavailableReason,
 };
 use log::{Log, TestLog};
 use ports::{TestPreparer, TestQueries, TestStore};
@@ -85,8 +85,8 @@ impl Cluster {
     ) -> Node {
         let (preparer, vm) = (Arc::new(TestPreparer::default()), TestVm::default());
         let (member, sim) = (MemberId(number), self.sim.process());
-        let replica =
-            MachineReplica::load(&lock(&store.rows).clone(), ENVIRONMENT, vm.clone()).expect("a good state");
+        let replica = MachineReplica::load(&lock(&store.rows).clone(), &[ENVIRONMENT], vm.clone())
+            .expect("a good state");
         let applied_term = applied.checked_sub(1).map_or(0, |last| lock(&self.log).entries[last].0);
         let parts = MemberParts::<TestPorts, _> {
             member,
@@ -332,6 +332,13 @@ impl Cluster {
     ) -> Pending<CallAnswer> {
         let (member, args) = (self.member(number), Args::Json(format!("{{\"key\":{key:?},\"n\":{n}}}")));
         self.sim.start(async move { member.call("counter", "add", args, Caller::default(), timeout).await })
+    }
+
+    pub(crate) fn start_get(&self, number: u64, options: QueryOptions) -> Pending<CallAnswer> {
+        let (member, args) = (self.member(number), Args::Json("{\"key\":\"k\"}".into()));
+        self.sim.start(async move {
+            member.query("counter", "get", args, options, TIMEOUT).await.map(|(answer, _)| answer)
+        })
     }
 
     pub(crate) fn start_fill(&self, number: u64) -> Pending<CallAnswer> {

@@ -21,7 +21,7 @@ impl Oracle {
     pub(crate) fn of(cluster: &Cluster) -> Self {
         let (mut rows, mut emitted, mut adds) = (MemoryState::default(), Vec::new(), Vec::new());
         let mut machine =
-            MachineReplica::load(&rows, ENVIRONMENT, TestVm::default()).expect("an empty state");
+            MachineReplica::load(&rows, &[ENVIRONMENT], TestVm::default()).expect("an empty state");
         for (index, payload) in cluster.committed_payloads() {
             let Some(bytes) = payload else { continue };
             let applied: Result<_, Fatal> = machine.apply(rows.clone(), index, &bytes);

@@ -8,7 +8,7 @@ use synod_abi::{
     OperationId, REPLY_RESULT, Shape, SpaceId, StructShape, TimerId, VariantShape, decode, decode_from,
     encode, limits,
 };
-use synod_machine::{Admitted, Completion, Fatal, Invocation, Vm};
+use synod_machine::{Admitted, Completion, Environment, Fatal, Invocation, Vm};
 
 use crate::progress::lock;
 
@@ -163,7 +163,9 @@ impl<H: HostCalls> Vm<H> for TestVm {
     fn retain(&mut self, installed: &BTreeSet<ModuleHash>) {
         lock(&self.loaded).retain(|hash| installed.contains(hash));
     }
-    fn begin_entry(&mut self) {}
+    fn begin_entry(&mut self, _: Option<Environment>) -> Result<(), Fatal> {
+        Ok(())
+    }
     fn invoke(&mut self, invocation: Invocation<'_>, mut host: H) -> Result<(H, Completion), Fatal> {
         let completion = run(invocation.entry_point, invocation.context, invocation.args, &mut host)
             .unwrap_or_else(Completion::Faulted);

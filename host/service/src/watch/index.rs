@@ -2,7 +2,7 @@
 //!
 //! Exact topics take one look-up; prefixes take one for each of their distinct lengths up to the
 //! topic's. So the cost is that of the matches, not of the watches.
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use synod_abi::TopicFilter;
 
@@ -10,7 +10,7 @@ use synod_abi::TopicFilter;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct WatchKey(pub(super) u64);
 
-type Wanted = HashMap<Vec<u8>, BTreeSet<WatchKey>>;
+type Wanted = BTreeMap<Vec<u8>, BTreeSet<WatchKey>>;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Index {
             }
         }
         if let TopicFilter::Prefix(prefix) = filter
-            && self.prefixes.get(&prefix.len()).is_some_and(HashMap::is_empty)
+            && self.prefixes.get(&prefix.len()).is_some_and(BTreeMap::is_empty)
         {
             self.prefixes.remove(&prefix.len());
         }
@@ -64,7 +64,7 @@ impl Index {
 
     /// All watches.
     pub(super) fn all(&self) -> impl Iterator<Item = WatchKey> {
-        self.exact.values().chain(self.prefixes.values().flat_map(HashMap::values)).flatten().copied()
+        self.exact.values().chain(self.prefixes.values().flat_map(BTreeMap::values)).flatten().copied()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use synod_abi::{Revision, SpaceId};
 use synod_machine::events::EventPosition;
+use synod_planted::{Bug, happens};
 
 use super::end::after;
 use super::event::SharedEvent;
@@ -32,6 +33,9 @@ impl State {
 
     fn publish_entry(&mut self, entry: Fed, found: &mut Vec<WatchKey>, now: Monotonic) {
         for emitted in entry.events {
+            if happens(Bug::EventLost, 50) {
+                continue;
+            }
             let space = emitted.space;
             let Some(event) = self.tails.push(emitted, found) else { continue };
             for watch in found.drain(..) {

@@ -3,7 +3,7 @@
 //!
 //! How events reach watches is in [`publish`](super::publish); how polls take them in
 //! [`plan`](super::plan).
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
@@ -55,7 +55,7 @@ pub(super) struct State {
     pub(super) published: Revision,
     pub(super) time: Time,
     pub(super) tails: Tails,
-    pub(super) watches: HashMap<WatchKey, Watch>,
+    pub(super) watches: BTreeMap<WatchKey, Watch>,
     pub(super) streams: BTreeMap<StreamKey, StreamState>,
     /// Why the hub is closed.
     pub(super) closed: Option<CallFailure>,
@@ -77,7 +77,7 @@ impl State {
             published: Revision(0),
             time: Time(0),
             tails: Tails::new(tail_bytes),
-            watches: HashMap::new(),
+            watches: BTreeMap::new(),
             streams: BTreeMap::new(),
             closed: None,
             over: BTreeSet::new(),

@@ -66,6 +66,25 @@ fn what_is_written_is_read_again() {
 }
 
 #[test]
+fn a_text_that_would_be_written_otherwise_is_refused() {
+    let folder = tempfile::tempdir().expect("folder");
+    drop(open(folder.path()));
+    let text = std::fs::read_to_string(folder.path().join(FILE)).expect("read");
+    let (lines, _) = text.split_once("crc32").expect("it ends with its checksum");
+    for lines in [
+        lines.to_owned(),
+        format!("{lines}learner true\n"),
+        lines.replace("incarnation 0", "incarnation +0"),
+        lines.replace("name a\n", "name a\r\n"),
+        lines.replace("member 77", "member 077"),
+    ] {
+        let is_ours = text.starts_with(&lines);
+        std::fs::write(folder.path().join(FILE), text::with_checksum(&lines)).expect("written");
+        assert_eq!(open_as(folder.path(), "a").is_ok(), is_ours, "{lines}");
+    }
+}
+
+#[test]
 fn a_promise_is_kept() {
     let folder = tempfile::tempdir().expect("folder");
     let file = open(folder.path());

@@ -15,7 +15,7 @@ const CLUSTER_BYTES: usize = 16;
 
 /// Why a text is no identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Damage {
+pub(crate) enum Damage {
     /// It is another program's.
     Foreign,
     /// It is of another version.
@@ -39,7 +39,7 @@ impl fmt::Display for Damage {
 }
 
 /// The text of `identity`.
-pub(super) fn encode(identity: &MemberIdentity) -> String {
+pub(crate) fn encode(identity: &MemberIdentity) -> String {
     let MemberIdentity { member, name, incarnation, databases, cluster } = identity;
     let databases = match databases {
         Databases::Creating => "creating",
@@ -55,12 +55,17 @@ pub(super) fn encode(identity: &MemberIdentity) -> String {
             {databases}\ncluster {cluster}\n",
         member.0
     );
+    with_checksum(&lines)
+}
+
+/// `lines` and the line with their checksum.
+pub(crate) fn with_checksum(lines: &str) -> String {
     let checksum = crc32fast::hash(lines.as_bytes());
     format!("{lines}{CHECKSUM}{checksum:08x}\n")
 }
 
-/// Reads a text of [`encode`].
-pub(super) fn decode(bytes: &[u8]) -> Result<MemberIdentity, Damage> {
+/// Reads a text of [`encode`]; what that would write otherwise, by a character, is refused.
+pub(crate) fn decode(bytes: &[u8]) -> Result<MemberIdentity, Damage> {
     let text = std::str::from_utf8(bytes).map_err(|_| Damage::Foreign)?;
     if text.is_empty() || PREFIX.starts_with(text) {
         return Err(Damage::Malformed);
@@ -70,7 +75,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<MemberIdentity, Damage> {
     if version != VERSION {
         return Err(Damage::Version(version));
     }
-    read(text).ok_or(Damage::Malformed)
+    read(text).filter(|identity| encode(identity) == text).ok_or(Damage::Malformed)
 }
 
 fn read(text: &str) -> Option<MemberIdentity> {

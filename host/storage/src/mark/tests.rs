@@ -11,4 +11,7 @@ fn marks_survive_encoding_and_garbage_is_none() {
     for cut in 0..bytes.len() {
         assert_eq!(decode_mark(&bytes[..cut]), None);
     }
+    let mut nothing = encode_mark(&AppliedMark::default());
+    nothing[5] = 0xff;
+    assert_eq!(decode_mark(&nothing), None, "an index of nothing");
 }

@@ -4,12 +4,14 @@
 //! crash. Commits only readers see; what survives of the state is what was flushed.
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::task::Waker;
 
 use synod_machine::{Table, Write};
 
 use crate::{AppliedMark, Flushed, LogRecord, StorageError};
 
-pub(super) type Rows = BTreeMap<Vec<u8>, Arc<[u8]>>;
+/// Keys are shared, so that a copy of the map costs little.
+pub(super) type Rows = BTreeMap<Arc<[u8]>, Arc<[u8]>>;
 pub(super) type Tables = [Arc<Rows>; Table::ALL.len()];
 
 /// What a disk holds.
@@ -24,6 +26,9 @@ pub(super) struct Disk {
     pub(super) tables: Tables,
     pub(super) mark: AppliedMark,
 }
+
+/// Where a row is: its table's position, and its key.
+pub(super) type Place = (usize, Arc<[u8]>);
 
 pub(super) enum Change {
     Append(Vec<LogRecord>),
@@ -41,8 +46,12 @@ pub(super) struct Core {
     pub(super) now: Disk,
     pub(super) durable: Option<Disk>,
     pub(super) pending: VecDeque<(Change, Option<Flushed>)>,
+    /// Who waits for something to be pending.
+    pub(super) waiting: Option<Waker>,
     pub(super) full: bool,
     pub(super) failed: Option<StorageError>,
+    /// The row with a flipped bit.
+    pub(super) flipped: Option<Place>,
 }
 
 impl Core {
@@ -105,6 +114,24 @@ impl Disk {
         self.purge();
     }
 
+    /// The row number `chance` of all rows, counted round.
+    pub(super) fn pick(&self, chance: u64) -> Option<Place> {
+        let count: usize = self.tables.iter().map(|rows| rows.len()).sum();
+        let mut at = usize::try_from(chance.checked_rem(count as u64)?).ok()?;
+        for (table, rows) in self.tables.iter().enumerate() {
+            if at < rows.len() {
+                return rows.keys().nth(at).map(|key| (table, key.clone()));
+            }
+            at -= rows.len();
+        }
+        None
+    }
+
+    /// Whether there is a row at `place`.
+    pub(super) fn has(&self, (table, key): &Place) -> bool {
+        self.tables[*table].contains_key(key)
+    }
+
     pub(super) fn commit(&mut self, writes: &[Write], mark: &AppliedMark) {
         writes.iter().for_each(|write| self.write(write));
         self.mark = mark.clone();
@@ -143,19 +170,29 @@ impl Disk {
         match write {
             Write::Put { table, key, value } => {
                 Arc::make_mut(&mut self.tables[position(*table)])
-                    .insert(key.clone(), value.as_slice().into());
+                    .insert(key.as_slice().into(), value.as_slice().into());
             }
             Write::Delete { table, key } => {
-                Arc::make_mut(&mut self.tables[position(*table)]).remove(key);
+                Arc::make_mut(&mut self.tables[position(*table)]).remove(key.as_slice());
             }
             Write::DeletePrefix { table, prefix } => {
                 let rows = Arc::make_mut(&mut self.tables[position(*table)]);
-                let mut from = rows.split_off(prefix);
+                let mut from = rows.split_off(prefix.as_slice());
                 from.retain(|key, _| !key.starts_with(prefix));
                 rows.append(&mut from);
             }
         }
     }
+}
+
+/// Whether one of `writes` is of the row at `place`.
+pub(super) fn is_written(writes: &[Write], (table, key): &Place) -> bool {
+    writes.iter().any(|write| match write {
+        Write::Put { table: of, key: written, .. } | Write::Delete { table: of, key: written } => {
+            position(*of) == *table && **written == **key
+        }
+        Write::DeletePrefix { table: of, prefix } => position(*of) == *table && key.starts_with(prefix),
+    })
 }
 
 pub(super) fn position(table: Table) -> usize {

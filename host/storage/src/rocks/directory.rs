@@ -46,6 +46,28 @@ pub(crate) enum Contents {
     Whole,
 }
 
+/// What a text of `FORMAT` says; the error is the version that it has, if it is one of synod's at
+/// all.
+pub(crate) fn known_format(text: &str) -> Result<Contents, Option<u32>> {
+    let line = text.strip_suffix('\n').and_then(|line| line.strip_prefix(FORMAT_PREFIX)).ok_or(None)?;
+    let (version, contents) = match line.strip_suffix(CREATING) {
+        Some(version) => (version, Contents::Creating),
+        None => (line, Contents::Whole),
+    };
+    match version.parse::<u32>() {
+        Ok(FORMAT_VERSION) if format_text(contents) == text => Ok(contents),
+        Ok(FORMAT_VERSION) => Err(None),
+        Ok(other) => Err(Some(other)),
+        Err(_) => Err(None),
+    }
+}
+
+/// The text of `FORMAT`.
+pub(crate) fn format_text(contents: Contents) -> String {
+    let creating = if contents == Contents::Creating { CREATING } else { "" };
+    format!("{FORMAT_PREFIX}{FORMAT_VERSION}{creating}\n")
+}
+
 /// Paths of a data directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Directory {
@@ -177,14 +199,9 @@ impl Directory {
     }
 
     fn read_format(&self, text: &str) -> Result<Contents, StorageError> {
-        let version = text.strip_suffix('\n').and_then(|line| line.strip_prefix(FORMAT_PREFIX));
-        let (version, contents) = match version.and_then(|version| version.strip_suffix(CREATING)) {
-            Some(version) => (Some(version), Contents::Creating),
-            None => (version, Contents::Whole),
-        };
-        match version.and_then(|version| version.parse::<u32>().ok()) {
-            Some(FORMAT_VERSION) => Ok(contents),
-            Some(other) => {
+        match known_format(text) {
+            Ok(contents) => Ok(contents),
+            Err(Some(other)) => {
                 let next = if other > FORMAT_VERSION {
                     "start it with a version that knows it"
                 } else {
@@ -197,7 +214,7 @@ impl Directory {
                 );
                 Err(unusable(&self.root, &why))
             }
-            None => Err(unusable(&self.root, &format!("its file {FORMAT} is not one of synod's"))),
+            Err(None) => Err(unusable(&self.root, &format!("its file {FORMAT} is not one of synod's"))),
         }
     }
 
@@ -219,9 +236,7 @@ impl Directory {
     }
 
     fn write_format(&self, contents: Contents) -> Result<(), StorageError> {
-        let creating = if contents == Contents::Creating { CREATING } else { "" };
-        let text = format!("{FORMAT_PREFIX}{FORMAT_VERSION}{creating}\n");
-        replace_file(&self.root, FORMAT, UNFINISHED_FORMAT, &text)
+        replace_file(&self.root, FORMAT, UNFINISHED_FORMAT, &format_text(contents))
             .map_err(|error| StorageError::from_io("cannot write", &self.root.join(FORMAT), &error))
     }
 

@@ -3,12 +3,17 @@
 //! What it holds is on disk as far as RocksDB has flushed it, and RocksDB may flush at any moment:
 //! rows and applied mark of an entry are written together into one family, so a flush has all of an
 //! entry or nothing. Whoever writes to it sees to it that the log has the entry on disk before.
+//!
+//! A flush that met a full disk loses nothing: what it had in hand stays in memory and in its
+//! place, RocksDB names files of flushes in its manifest in the order of what they hold, and begins
+//! another manifest if it could not write to one. It refuses writes until everything is flushed,
+//! which it tries every five seconds once as much is free as a write buffer takes.
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::properties::BACKGROUND_ERRORS;
+use rocksdb::properties::{BACKGROUND_ERRORS, CUR_SIZE_ALL_MEM_TABLES};
 use rocksdb::{LiveFile, ReadOptions, ReadTier, WriteBatch, WriteOptions};
 use synod_machine::Write;
 
@@ -151,13 +156,28 @@ impl Generation {
 
     /// Brings everything that is written to disk.
     pub(crate) fn flush(&self) -> Result<(), StorageError> {
+        self.check_goes_on()?;
         self.database.flush().map_err(|error| self.sort("cannot flush the state in", &error))
+    }
+
+    /// Refuses while RocksDB does nothing but recover from a flush that met a full disk. It waits
+    /// for what it has under way to end, and a flush that is asked for meanwhile is under way for
+    /// a second before it fails: who asked again and again would keep it from recovering.
+    fn check_goes_on(&self) -> Result<(), StorageError> {
+        let nothing = self.database.write_opt(WriteBatch::default(), &self.write);
+        nothing.map_err(|error| self.sort("cannot write to the state in", &error))
     }
 
     /// How many errors its flushes and compactions have met.
     pub(crate) fn background_errors(&self) -> Result<u64, StorageError> {
         let errors = self.database.property_int_value(BACKGROUND_ERRORS);
         errors.map(Option::unwrap_or_default).map_err(|error| self.sort("cannot ask the state in", &error))
+    }
+
+    /// At most so many bytes would be written by a flush now.
+    pub(crate) fn unflushed_bytes(&self) -> Result<u64, StorageError> {
+        let bytes = self.database.property_int_value(CUR_SIZE_ALL_MEM_TABLES);
+        bytes.map(Option::unwrap_or_default).map_err(|error| self.sort("cannot ask the state in", &error))
     }
 
     /// At most so many bytes of table files are written anew when `begin..end` is compacted: files
@@ -186,6 +206,7 @@ impl Generation {
 
     /// Flushes it, and has its files, which never change, also in `folder`, which must not exist.
     pub(crate) fn link_into(&self, folder: &Path) -> Result<(), StorageError> {
+        self.check_goes_on()?;
         Checkpoint::new(&*self.database)
             .and_then(|checkpoint| checkpoint.create_checkpoint(folder))
             .map_err(|error| self.sort("cannot flush the state in", &error))

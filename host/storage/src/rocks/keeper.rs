@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::directory::Place;
 use super::generation::Generation;
 use super::shared::{Keep, Shared};
-use crate::StorageError;
 use crate::snapshot::{Inbox, Trash};
+use crate::{Step, StorageError};
 
 /// How often the state is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -75,13 +75,15 @@ impl Keeper {
 }
 
 /// Flushes the state, and tells how far it is on disk. That there is no space for it is not an
-/// error: it is tried again.
+/// error: RocksDB tries it again, and how that stands is asked again.
 pub(crate) fn flush(shared: &Shared, generation: &Generation) -> Result<(), StorageError> {
+    shared.reach(Step::FlushBegun);
     match generation.flush() {
         Ok(()) => shared.set_state_full(false),
         Err(StorageError::Full { .. }) => shared.set_state_full(true),
         Err(error) => return Err(error),
     }
+    shared.reach(Step::FlushDone);
     shared.set_flushed(generation.flushed()?.index.map_or(0, |index| index + 1));
     Ok(())
 }

@@ -3,12 +3,14 @@
 //! The write-ahead log is where durability is decided: a damaged one must be refused, never
 //! skipped, and only what a torn last write left may be dropped. RocksDB's defaults do otherwise.
 //! The state has none: what it lost, the log runs again.
+use std::sync::Arc;
+
 use rocksdb::{
     BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Env, LogLevel, Options, WriteBufferManager,
     WriteOptions,
 };
 
-use crate::{StepHook, StorageError};
+use crate::{IdentityFile, StepHook, StorageError};
 
 /// How much memory and disk a store may use. The defaults suit a state of 10 GB.
 #[derive(Clone)]
@@ -29,6 +31,8 @@ pub struct RocksOptions {
     pub background_jobs: i32,
     /// Open table files of the state.
     pub open_files: i32,
+    /// Whose folder it is: its snapshots name the member's cluster, and one of another is refused.
+    pub identity: Option<Arc<IdentityFile>>,
     /// For tests that kill a member at a step.
     pub on_step: Option<StepHook>,
 }
@@ -43,6 +47,7 @@ impl Default for RocksOptions {
             reserve_bytes: 64 * 1_024 * 1_024,
             background_jobs: 2,
             open_files: 512,
+            identity: None,
             on_step: None,
         }
     }
@@ -82,8 +87,6 @@ pub(crate) struct Prepared {
     pub(crate) meta: Options,
     /// Of a database of state, which has one family.
     pub(crate) state: Options,
-    /// Most bytes that a flush of the state writes.
-    pub(crate) flush_bytes: u64,
 }
 
 impl Prepared {
@@ -123,8 +126,7 @@ impl Prepared {
         state.set_level_compaction_dynamic_level_bytes(true);
         state.add_compact_on_deletion_collector_factory(DELETIONS_WINDOW, DELETIONS, 0.0);
         state.set_block_based_table_factory(&blocks(&cache, true));
-        let flush_bytes = (options.write_buffer_bytes / BUFFER_OF_BUFFERS) as u64 * BUFFERS as u64;
-        Ok(Self { log_database, log, meta, state, flush_bytes })
+        Ok(Self { log_database, log, meta, state })
     }
 }
 

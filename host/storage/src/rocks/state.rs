@@ -18,7 +18,7 @@ use super::tables::{RowIterator, with_key};
 use super::walk::{Hints, Walk};
 use crate::mark::encode_mark;
 use crate::snapshot::{OwnedFolder, TABLE};
-use crate::{AppliedMark, Checkpoint, LogStore, Manifest, Receiving, StateStore, StorageError, Verify};
+use crate::{AppliedMark, Checkpoint, LogStore, Manifest, Receiving, StateStore, Step, StorageError, Verify};
 
 /// How the files of a state are called that a snapshot needs. What RocksDB has beside them it makes
 /// anew.
@@ -33,6 +33,7 @@ pub struct RocksView {
     ranges: Ranges,
     options: ReadOptions,
     snapshot: Option<OwnedSnapshot>,
+    fills_cache: bool,
     generation: Arc<Generation>,
 }
 
@@ -42,12 +43,19 @@ impl RocksView {
         if let Some(snapshot) = &snapshot {
             options.set_snapshot(snapshot.get());
         }
-        Self { ranges: Ranges::default(), options, snapshot, generation }
+        Self { ranges: Ranges::default(), options, snapshot, fills_cache: true, generation }
+    }
+
+    /// The same for ranges that are read once: what they read is not kept in memory for others.
+    #[must_use]
+    pub fn without_caching(self) -> Self {
+        Self { fills_cache: false, ..self }
     }
 
     fn iterate_options(&self) -> ReadOptions {
         let mut options = ReadOptions::default();
         options.set_total_order_seek(true);
+        options.fill_cache(self.fills_cache);
         if let Some(snapshot) = &self.snapshot {
             options.set_snapshot(snapshot.get());
         }
@@ -146,7 +154,9 @@ impl StateStore for RocksStore {
             let written = generation.write(writes, &encoded);
             written.map_err(|error| generation.sort("cannot write to the state in", &error))
         };
+        shared.reach(Step::ApplyBegun);
         generation.gaps.around(writes, || shared.write_state(write))?;
+        shared.reach(Step::ApplyWritten);
         inner.set_mark(mark.clone());
         shared.state_written(mark.index.map_or(0, |index| index + 1));
         Ok(())
@@ -162,8 +172,9 @@ impl StateStore for RocksStore {
     fn checkpoint(&self) -> Result<Checkpoint, StorageError> {
         let (inner, shared) = (self.inner(), self.shared());
         shared.usable()?;
-        let _flushed = shared.take_room(inner.prepared.flush_bytes)?;
         let generation = Arc::clone(&inner.generation());
+        let unflushed = generation.unflushed_bytes().map_err(|error| shared.fail(error))?;
+        let _flushed = shared.take_room(unflushed)?;
         let number = inner.checkpoints.fetch_add(1, Ordering::Relaxed);
         let path = shared.directory.snapshots.join(format!("sent-{number}"));
         let folder = OwnedFolder::new(path, Some(Arc::clone(&inner.trash)));
@@ -171,12 +182,12 @@ impl StateStore for RocksStore {
         generation.link_into(folder.path()).map_err(failed)?;
         let mark = mark_of_folder(&inner.prepared, &shared.directory.root, folder.path()).map_err(failed)?;
         let names = files_of_state(folder.path()).map_err(failed)?;
-        Checkpoint::of_folder(folder, mark, LAYOUT, names).map_err(failed)
+        Checkpoint::of_folder(folder, inner.cluster(), mark, LAYOUT, names).map_err(failed)
     }
 
     fn receive(&self, manifest: Manifest) -> Result<Receiving, StorageError> {
         self.shared().usable()?;
-        self.inner().inbox.begin(manifest, LAYOUT)
+        self.inner().inbox.begin(manifest, LAYOUT, self.inner().cluster())
     }
 
     fn is_short(&self) -> bool {

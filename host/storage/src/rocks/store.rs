@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
+use synod_abi::ClusterId;
+
 use super::compactor::Compactor;
 use super::directory::DirectoryLock;
 use super::generation::Generation;
@@ -13,7 +15,7 @@ use super::options::{Prepared, RocksOptions};
 use super::shared::Shared;
 use super::writer::Writer;
 use crate::snapshot::{Budget, Inbox, Trash};
-use crate::{AppliedMark, StorageError};
+use crate::{AppliedMark, IdentityFile, StorageError};
 
 /// A member's store on RocksDB: log and state. Clones share it; the last one closes it,
 /// as [`close`](RocksStore::close) does at once. Views keep their state open after that.
@@ -38,6 +40,7 @@ pub(crate) struct Inner {
     threads: Mutex<Vec<JoinHandle<()>>>,
     compactor: Mutex<Option<JoinHandle<()>>>,
     pub(crate) prepared: Prepared,
+    identity: Option<Arc<IdentityFile>>,
     /// Counts snapshots that were made.
     pub(crate) checkpoints: AtomicU64,
     _lock: DirectoryLock,
@@ -84,6 +87,7 @@ impl RocksStore {
             threads: Mutex::new(vec![writer]),
             compactor: Mutex::new(None),
             prepared,
+            identity: options.identity.clone(),
             checkpoints: AtomicU64::new(0),
             _lock: lock,
         };
@@ -115,6 +119,11 @@ impl RocksStore {
 }
 
 impl Inner {
+    /// The cluster that the member has promised itself to by now.
+    pub(crate) fn cluster(&self) -> Option<ClusterId> {
+        self.identity.as_ref().and_then(|identity| identity.cluster())
+    }
+
     pub(crate) fn generation(&self) -> RwLockReadGuard<'_, Arc<Generation>> {
         self.generation.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -68,14 +68,14 @@ impl Watermark {
     }
 }
 
-fn encode(end: u64) -> [u8; MARK_BYTES] {
+pub(crate) fn encode(end: u64) -> [u8; MARK_BYTES] {
     let mut bytes = [0; MARK_BYTES];
     bytes[..INDEX_BYTES].copy_from_slice(&end.to_be_bytes());
     bytes[INDEX_BYTES..].copy_from_slice(&crc32fast::hash(&end.to_be_bytes()).to_be_bytes());
     bytes
 }
 
-fn decode(bytes: [u8; MARK_BYTES]) -> Option<u64> {
+pub(crate) fn decode(bytes: [u8; MARK_BYTES]) -> Option<u64> {
     let (index, crc) = bytes.split_first_chunk::<INDEX_BYTES>()?;
     let end = u64::from_be_bytes(*index);
     (encode(end)[INDEX_BYTES..] == *crc).then_some(end)

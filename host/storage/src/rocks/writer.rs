@@ -99,6 +99,8 @@ impl Writer {
                 Some([Step::PurgeBegun, Step::PurgeWritten, Step::PurgeSynced])
             }
             Change::Install { .. } => Some([Step::SwitchBegun, Step::SwitchWritten, Step::SwitchSynced]),
+            Change::Append(_) => Some(Step::APPENDING),
+            Change::Vote(_) => Some(Step::VOTING),
             _ => None,
         });
         steps.collect()

@@ -10,6 +10,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use synod_abi::ClusterId;
+
 use super::{ContentHash, Manifest, ManifestFile, TABLE, hash_file, sync_folder};
 use crate::StorageError;
 pub(crate) use crate::budget::Budget;
@@ -88,13 +90,16 @@ impl Inbox {
     /// not need.
     ///
     /// # Errors
-    /// [`StorageError::BadSnapshot`] if its files are not laid out as `layout`;
+    /// [`StorageError::BadSnapshot`], with nothing changed, if it is not of `cluster` or its files
+    /// are not laid out as `layout`;
     /// [`StorageError::Full`] if there is no room for what is missing.
     pub(crate) fn begin(
         self: &Arc<Self>,
         manifest: Manifest,
         layout: &str,
+        cluster: Option<ClusterId>,
     ) -> Result<Receiving, StorageError> {
+        manifest.check_cluster(cluster)?;
         if manifest.layout != layout {
             let theirs = &manifest.layout;
             return Err(StorageError::BadSnapshot(format!(

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use synod_abi::ClusterId;
 
 use crate::mark::{decode_mark, encode_mark};
 use crate::{AppliedMark, StorageError};
@@ -42,6 +43,8 @@ pub struct ManifestFile {
 /// What a snapshot is of, and the files that it consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
+    /// The cluster whose state it is, if the store that made it knows: one of another is refused.
+    pub cluster: Option<ClusterId>,
     /// How far the state is, as it says itself.
     pub mark: AppliedMark,
     /// Which store wrote the files, and in which format: another one cannot read them.
@@ -52,6 +55,7 @@ pub struct Manifest {
 
 #[derive(Serialize, Deserialize)]
 struct Encoded {
+    cluster: Option<[u8; 16]>,
     mark: Vec<u8>,
     layout: String,
     files: Vec<ManifestFile>,
@@ -60,8 +64,12 @@ struct Encoded {
 impl Manifest {
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let encoded =
-            Encoded { mark: encode_mark(&self.mark), layout: self.layout.clone(), files: self.files.clone() };
+        let encoded = Encoded {
+            cluster: self.cluster.map(|cluster| cluster.0),
+            mark: encode_mark(&self.mark),
+            layout: self.layout.clone(),
+            files: self.files.clone(),
+        };
         postcard::to_allocvec(&encoded).expect("strings and numbers can be encoded")
     }
 
@@ -71,7 +79,7 @@ impl Manifest {
     /// [`StorageError::BadSnapshot`] if the bytes are no manifest, or one that no store makes.
     pub fn decode(bytes: &[u8]) -> Result<Self, StorageError> {
         let malformed = |_| bad("it is malformed");
-        let (Encoded { mark, layout, files }, rest) =
+        let (Encoded { cluster, mark, layout, files }, rest) =
             postcard::take_from_bytes::<Encoded>(bytes).map_err(malformed)?;
         let mark = decode_mark(&mark).ok_or_else(|| bad("its applied mark is malformed"))?;
         if !rest.is_empty() {
@@ -93,7 +101,21 @@ impl Manifest {
         if files.iter().try_fold(0u64, |sum, file| sum.checked_add(file.length_bytes)).is_none() {
             return Err(bad("its files are longer than any disk"));
         }
-        Ok(Self { mark, layout, files })
+        Ok(Self { cluster: cluster.map(ClusterId), mark, layout, files })
+    }
+
+    /// Refuses a snapshot of another cluster than `ours`, and one that does not say of which it is.
+    /// A store that knows of no cluster refuses none.
+    pub(crate) fn check_cluster(&self, ours: Option<ClusterId>) -> Result<(), StorageError> {
+        match (ours, self.cluster) {
+            (Some(ours), Some(theirs)) if ours != theirs => {
+                Err(bad(&format!("it is of cluster {theirs}, and this member belongs to {ours}")))
+            }
+            (Some(ours), None) => {
+                Err(bad(&format!("it names no cluster, and this member belongs to {ours}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Length of all files.

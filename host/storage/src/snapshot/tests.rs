@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 
+/// The cluster of the snapshots here.
+const OURS: ClusterId = ClusterId([7; 16]);
+
 /// A budget of a number of bytes.
 struct Bytes(AtomicU64);
 
@@ -57,12 +60,13 @@ impl Setting {
         }
         let mark = AppliedMark { index: Some(index), id: (*b"id").into(), membership: (*b"m").into() };
         let names = files.iter().map(|(name, _)| (*name).to_owned()).collect();
-        Checkpoint::of_folder(OwnedFolder::new(folder, None), mark, "test", names).expect("hashed")
+        Checkpoint::of_folder(OwnedFolder::new(folder, None), Some(OURS), mark, "test", names)
+            .expect("hashed")
     }
 }
 
 fn begin(inbox: &Arc<Inbox>, checkpoint: &Checkpoint) -> Result<Receiving, StorageError> {
-    inbox.begin(checkpoint.manifest().clone(), "test")
+    inbox.begin(checkpoint.manifest().clone(), "test", Some(OURS))
 }
 
 /// Sends what is wanted in pieces of three bytes, until `limit` bytes were sent; whether all were.
@@ -169,8 +173,30 @@ fn a_snapshot_that_does_not_fit_or_that_nobody_here_can_read_is_refused_before_i
     assert!(matches!(begin(&setting.inbox(), &checkpoint), Err(StorageError::Full { .. })));
     setting.budget.0.store(19, Ordering::Relaxed);
     drop(begin(&setting.inbox(), &checkpoint).expect("the same bytes are received once"));
-    let refused = setting.inbox().begin(checkpoint.manifest().clone(), "other").err();
+    let refused = setting.inbox().begin(checkpoint.manifest().clone(), "other", Some(OURS)).err();
     assert!(matches!(refused, Some(StorageError::BadSnapshot(_))), "{refused:?}");
+}
+
+#[test]
+fn a_snapshot_of_another_cluster_or_of_none_is_refused_before_it_comes_and_changes_nothing() {
+    let setting = Setting::new();
+    let inbox = setting.inbox();
+    let first = setting.checkpoint(1, &FILES);
+    let mut receiving = begin(&inbox, &first).expect("begun");
+    send(&mut receiving, &first, 14);
+    let (had, wanted) = (setting.received(), receiving.wanted());
+    let other = ClusterId([8; 16]);
+    let foreign = setting.checkpoint(2, &[("e.sst", b"other")]).manifest().clone();
+    for (cluster, named) in [(Some(other), other.to_string()), (None, "no cluster".to_owned())] {
+        let manifest = Manifest { cluster, ..foreign.clone() };
+        let manifest = Manifest::decode(&manifest.encode()).expect("decoded");
+        let refused = inbox.begin(manifest, "test", Some(OURS)).err();
+        let refused = refused.expect("it is refused").to_string();
+        assert!(refused.contains(&named) && refused.contains(&OURS.to_string()), "{refused}");
+    }
+    assert_eq!((setting.received(), receiving.wanted()), (had, wanted), "nothing was changed");
+    assert!(send(&mut receiving, &first, usize::MAX), "what was being received still is");
+    drop(inbox.begin(foreign, "test", None).expect("a store of no cluster takes any"));
 }
 
 #[test]

@@ -3,9 +3,10 @@
 //! `make soak WHAT=store` damages each file at more places.
 use std::path::{Path, PathBuf};
 
-use synod_storage::{LogStore, RocksStore, StateStore, StorageError};
+use synod_machine::StateView;
+use synod_storage::{LogStore, MemoryStore, RocksStore, StateStore, StorageError};
 
-use crate::support::{append, commit, flush, id, open, payload, small};
+use crate::support::{all_rows, append, commit, flush, id, open, payload, small};
 
 const RECORDS: u64 = 60;
 const ROWS: u64 = 12;
@@ -145,4 +146,32 @@ fn damage_to_any_file_is_found_or_harmless() {
     }
     eprintln!("{found} damages were found, {harmless} were harmless");
     assert!(found > 20 && harmless > 20);
+}
+
+#[test]
+fn a_row_with_a_flipped_bit_cannot_be_read_from_the_store_in_memory_until_it_is_written_again() {
+    let store = MemoryStore::new();
+    assert!(!store.flip(7), "there is no row");
+    commit(&store, 1, ROWS);
+    let rows = all_rows(&store.view().expect("a view"));
+    assert!(store.flip(7));
+    let store = store.reopen();
+    for view in [store.view(), store.latest()].map(|view| view.expect("a view")) {
+        let bad: Vec<_> = rows.iter().filter(|(table, (key, _))| view.get(*table, key).is_err()).collect();
+        assert_eq!(bad.len(), 1);
+        let (table, (key, _)) = bad[0];
+        let one = synod_machine::RangeLimit { rows: 1, bytes: usize::MAX };
+        assert!(view.range(*table, key, &[], synod_abi::Direction::Forward, one).is_err());
+    }
+    commit(&store, 2, ROWS);
+    assert!(!store.is_flipped());
+    assert_eq!(all_rows(&store.view().expect("a view")).len(), rows.len());
+}
+
+#[test]
+fn a_flipped_bit_is_gone_with_a_row_that_a_crash_forgets() {
+    let store = MemoryStore::manual();
+    commit(&store, 1, ROWS);
+    assert!(store.flip(7));
+    assert!(!store.crash(0).is_flipped(), "nothing was flushed");
 }

@@ -32,8 +32,10 @@ fn a_newer_format_is_refused_and_nothing_is_changed() {
     let message = refusal(folder.path());
     assert!(message.contains("format 3") && message.contains("knows format 2"), "{message}");
     assert!(before == contents(folder.path()));
-    std::fs::write(folder.path().join("FORMAT"), "nonsense").expect("written");
-    assert!(refusal(folder.path()).contains("FORMAT"));
+    for nonsense in ["nonsense", "synod data format +2\n", "synod data format 02\n"] {
+        std::fs::write(folder.path().join("FORMAT"), nonsense).expect("written");
+        assert!(refusal(folder.path()).contains("FORMAT"), "{nonsense}");
+    }
 }
 
 #[test]

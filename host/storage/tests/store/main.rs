@@ -7,6 +7,7 @@ mod damage;
 mod directory;
 mod durability;
 mod equivalence;
+mod flushed_again;
 mod full;
 mod install;
 mod killed;

@@ -4,7 +4,7 @@ use synod_machine::module_hash;
 use wasmtime::{Engine, Module};
 
 use super::*;
-use crate::engine::{engine, fingerprint};
+use crate::engine::{Edition, engine, fingerprint};
 use crate::fixtures::{DONE, recipe};
 use crate::instrument::instrument;
 
@@ -18,7 +18,7 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let bytes = recipe(DONE, "");
-        let engine = engine(Kind::Apply).expect("the engine starts");
+        let engine = engine(Edition::First, Kind::Apply).expect("the engine starts");
         let code = engine.precompile_module(&instrument(&bytes).expect("it is admitted"));
         Self {
             directory: tempfile::tempdir().expect("a directory"),
@@ -33,7 +33,15 @@ impl Fixture {
     }
 
     fn open(&self) -> Cache {
-        Cache::open(&self.path(), fingerprint(&self.engine)).expect("the cache opens")
+        Cache::open(&self.path(), self.fingerprint()).expect("the cache opens")
+    }
+
+    fn fingerprint(&self) -> [u8; 32] {
+        fingerprint(Edition::First, &self.engine)
+    }
+
+    fn tidy(&self, fingerprints: &[[u8; 32]]) {
+        Cache::tidy(&self.path(), fingerprints).expect("the directory is ours");
     }
 
     fn stored(&self) -> (Cache, PathBuf) {
@@ -91,21 +99,27 @@ fn code_for_apply_is_never_loaded_for_queries() {
     let (cache, file) = fixture.stored();
     fs::rename(file, cache.path(Kind::Query, fixture.hash)).expect("the file is ours");
     assert!(
-        cache.load(Kind::Query, &engine(Kind::Query).expect("the engine starts"), fixture.hash).is_none()
+        cache
+            .load(Kind::Query, &engine(Edition::First, Kind::Query).expect("the engine starts"), fixture.hash)
+            .is_none()
     );
 }
 
 #[test]
-fn another_environment_finds_nothing_and_leaves_nothing() {
+fn another_edition_finds_nothing_and_what_no_edition_needs_goes() {
     let fixture = Fixture::new();
     let (_, file) = fixture.stored();
     let other = Cache::open(&fixture.path(), [8; 32]).expect("the cache opens");
     assert!(fixture.load(&other).is_none());
+    assert!(other.files().is_empty());
+    fixture.tidy(&[[8; 32], fixture.fingerprint()]);
+    assert!(file.exists());
+    fixture.tidy(&[[8; 32]]);
     assert!(!file.exists());
 }
 
 #[test]
-fn the_environment_is_authenticated_and_not_only_named() {
+fn the_edition_is_authenticated_and_not_only_named() {
     let fixture = Fixture::new();
     let (cache, file) = fixture.stored();
     let bytes = fs::read(file).expect("the file is there");
@@ -151,7 +165,7 @@ fn unfinished_files_are_removed_at_the_next_start() {
     fixture.open();
     let left = fixture.path().join("x.tmp");
     fs::write(&left, b"half").expect("the directory is ours");
-    fixture.open();
+    fixture.tidy(&[fixture.fingerprint()]);
     assert!(!left.exists());
 }
 

@@ -9,15 +9,25 @@ fn proposed() -> Terms {
 #[test]
 fn both_codes_are_made_and_belong_to_this_build() {
     let module: Arc<[u8]> = recipe(DONE, "").into();
-    let code = InProcess.compile(&module, &proposed()).expect("it compiles");
+    let code = InProcess.compile(&first(), &module, &proposed()).expect("it compiles");
     assert!(!code.apply.is_empty() && !code.query.is_empty() && code.apply != code.query);
-    let running = engine::engine(Kind::Apply).expect("the engine starts");
-    assert_eq!(compiler_fingerprint(), Ok(engine::fingerprint(&running)));
+}
+
+fn first() -> [u8; 32] {
+    let running = engine::engine(Edition::First, Kind::Apply).expect("the engine starts");
+    engine::fingerprint(Edition::First, &running)
+}
+
+#[test]
+fn for_an_edition_of_another_build_nothing_is_compiled() {
+    let module: Arc<[u8]> = recipe(DONE, "").into();
+    let died = InProcess.compile(&[0; 32], &module, &Terms::Committed);
+    assert!(matches!(&died, Err(CompileError::Died(why)) if why.contains("another build")), "{died:?}");
 }
 
 #[test]
 fn bytes_that_are_no_module_are_refused_by_the_compiler() {
-    let refused = InProcess.compile(&Arc::from(&b"\0asm\x01\0\0\0\xff"[..]), &Terms::Committed);
+    let refused = InProcess.compile(&first(), &Arc::from(&b"\0asm\x01\0\0\0\xff"[..]), &Terms::Committed);
     assert!(matches!(refused, Err(CompileError::Refused(_))), "{refused:?}");
 }
 

@@ -3,23 +3,30 @@ use super::*;
 
 #[test]
 fn two_engines_of_a_kind_have_one_fingerprint() {
-    let [one, two] = [engine(Kind::Apply).expect("engine"), engine(Kind::Apply).expect("engine")];
-    assert_eq!(fingerprint(&one), fingerprint(&two));
+    let [one, two] = [
+        engine(Edition::First, Kind::Apply).expect("engine"),
+        engine(Edition::First, Kind::Apply).expect("engine"),
+    ];
+    assert_eq!(fingerprint(Edition::First, &one), fingerprint(Edition::First, &two));
     assert_eq!(compatibility(&one), compatibility(&two));
 }
 
 #[test]
 fn what_a_compiling_engine_makes_fits_the_engine_that_runs_it() {
     for kind in [Kind::Apply, Kind::Query] {
-        let [makes, runs] = [compiling(kind).expect("engine"), engine(kind).expect("engine")];
+        let [makes, runs] =
+            [compiling(Edition::First, kind).expect("engine"), engine(Edition::First, kind).expect("engine")];
         assert_eq!(compatibility(&makes), compatibility(&runs));
-        assert_eq!(fingerprint(&makes), fingerprint(&runs));
+        assert_eq!(fingerprint(Edition::First, &makes), fingerprint(Edition::First, &runs));
     }
 }
 
 #[test]
 fn code_for_queries_does_not_fit_the_apply_engine() {
-    let [apply, query] = [engine(Kind::Apply).expect("engine"), engine(Kind::Query).expect("engine")];
+    let [apply, query] = [
+        engine(Edition::First, Kind::Apply).expect("engine"),
+        engine(Edition::First, Kind::Query).expect("engine"),
+    ];
     assert_ne!(compatibility(&apply), compatibility(&query));
 }
 
@@ -53,9 +60,9 @@ fn the_manifest_pins_the_version_that_is_fingerprinted() {
 
 #[test]
 fn the_fingerprint_covers_the_table_of_costs() {
-    let engine = engine(Kind::Apply).expect("engine");
+    let engine = engine(Edition::First, Kind::Apply).expect("engine");
     let with = |costs: &[Limit]| {
-        let operators = format!("{:?}", operator_cost());
+        let operators = format!("{:?}", Edition::First.operator_cost());
         fingerprint_of(
             WASMTIME_VERSION,
             instrument::VERSION,
@@ -65,10 +72,21 @@ fn the_fingerprint_covers_the_table_of_costs() {
             &compatibility(&engine),
         )
     };
-    assert_eq!(fingerprint(&engine), with(costs::TABLE));
+    assert_eq!(fingerprint(Edition::First, &engine), with(costs::TABLE));
     for changed in 0..costs::TABLE.len() {
         let mut costs = costs::TABLE.to_vec();
         costs[changed].value += 1;
-        assert_ne!(fingerprint(&engine), with(&costs), "{}", costs[changed].name);
+        assert_ne!(fingerprint(Edition::First, &engine), with(&costs), "{}", costs[changed].name);
     }
+}
+
+#[test]
+fn editions_differ_and_are_found_by_their_fingerprints() {
+    let fingerprint_of =
+        |edition: Edition| fingerprint(edition, &compiling(edition, Kind::Apply).expect("the engine starts"));
+    let [first, next] = [Edition::First, Edition::Next].map(fingerprint_of);
+    assert_ne!(first, next);
+    assert_eq!(Edition::of(&first).expect("the engines start"), Some(Edition::First));
+    assert_eq!(Edition::of(&next).expect("the engines start"), Some(Edition::Next));
+    assert_eq!(Edition::of(&[0; 32]).expect("the engines start"), None);
 }

@@ -132,6 +132,11 @@ impl Registry {
         self.kept.keys().copied().collect()
     }
 
+    /// Drops all code.
+    pub(super) fn unload(&mut self) {
+        self.kept.values_mut().for_each(|kept| kept.code = None);
+    }
+
     /// Drops code, the least recently used first and never that of `newest`, until the rest is not
     /// too much. Returns whether any was dropped.
     fn shrink(&mut self, newest: ModuleHash) -> bool {

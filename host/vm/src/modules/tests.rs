@@ -14,7 +14,8 @@ use crate::{QueryEngine, Wanted, WasmVm};
 mod compiling;
 
 fn on_disk(directory: &Path) -> Arc<Modules> {
-    Modules::with_cache(directory, Box::new(InProcess)).expect("the engines start")
+    Modules::new(Edition::NEWEST, Some(directory), Arc::new(InProcess), CODE_MEMORY_BYTES)
+        .expect("the engines start")
 }
 
 fn prepare(modules: &Modules, module: &[u8]) -> Result<(), PrepareError> {
@@ -178,7 +179,7 @@ fn a_module_that_is_forgotten_under_a_runner_is_loaded_again() {
     vm.load(module_hash(&module), &module).expect("it compiles");
     modules.retain(&BTreeSet::new());
     assert!(vm.is_loaded(module_hash(&module)), "the entry that began with it ends with it");
-    vm.begin_entry();
+    vm.begin_entry(None).expect("the engine is there");
     assert!(!vm.is_loaded(module_hash(&module)));
     vm.load(module_hash(&module), &module).expect("it compiles again");
     assert!(vm.is_loaded(module_hash(&module)));

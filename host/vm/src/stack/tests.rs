@@ -7,7 +7,7 @@ use synod_abi::{Fault, limits};
 use synod_machine::Completion;
 
 use super::*;
-use crate::engine::{Kind, engine};
+use crate::engine::{Edition, Kind, engine};
 use crate::fixtures::{Bench, recipe};
 use crate::instrument::{frames, instrument};
 
@@ -18,7 +18,7 @@ fn native_frames(module: &[u8]) -> Vec<usize> {
     const PROLOGUE_BYTES: usize = 96;
     /// `add r10, imm32` and `add r11, imm32`.
     const ADD_IMM32: [[u8; 3]; 2] = [[0x49, 0x81, 0xc2], [0x49, 0x81, 0xc3]];
-    let engine = engine(Kind::Apply).expect("the engine starts");
+    let engine = engine(Edition::First, Kind::Apply).expect("the engine starts");
     let module =
         wasmtime::Module::new(&engine, instrument(module).expect("it is admitted")).expect("it compiles");
     let text = module.text();

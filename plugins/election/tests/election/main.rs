@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 
 use synod_election::{
-    Claimed, Election, ElectionError, ElectionEvent, Leadership, NAME_BYTES, SESSION_CANDIDATES, VALUE_BYTES,
+    Election, ElectionError, ElectionEvent, Leadership, NAME_BYTES, SESSION_CANDIDATES, VALUE_BYTES,
 };
 use synod_sdk::abi::limits;
 use synod_sdk::prelude::*;
+use synod_sdk::state::Claimed;
 use synod_test::{Cancelled, Started, TestHost};
 
 mod hot;

@@ -1,9 +1,10 @@
 //! The lock as its callers see it; its events and a model of it have files of their own.
 use std::collections::VecDeque;
 
-use synod_lock::{Claimed, Held, Lock, LockError, LockEvent, NAME_BYTES, Owner, Release, SESSION_CLAIMS};
+use synod_lock::{Held, Lock, LockError, LockEvent, NAME_BYTES, Owner, Release, SESSION_CLAIMS};
 use synod_sdk::abi::limits;
 use synod_sdk::prelude::*;
+use synod_sdk::state::Claimed;
 use synod_test::{Cancelled, Started, TestHost, TestSession};
 
 mod events;

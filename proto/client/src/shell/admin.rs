@@ -11,19 +11,20 @@ use synod_api::v1::{
     BindSpaceReply, BindSpaceRequest, Binding, CompactReply, CompactRequest, Consistency, CreateSpaceReply,
     CreateSpaceRequest, DeleteSpaceRequest, DescribeRecipeReply, DescribeRecipeRequest, DescribeSpaceRequest,
     DigestAtReply, DigestAtRequest, EventLog, InstallReply, InstallRequest, ListRecipesRequest,
-    ListSpacesRequest, LogLine, LogsRequest, OwedHooksReply, OwedHooksRequest, RecipeInfo, RecipeRef,
-    RemoveRecipeRequest, Retention, SetRetentionRequest, SettleHookReply, SettleHookRequest, Settling,
-    SpaceInfo, StatusReply, StatusRequest, UnbindSpaceRequest, UpgradeSpaceRequest,
+    ListSpacesRequest, LogLine, LogsRequest, MembersReply, MembersRequest, OwedHooksReply, OwedHooksRequest,
+    RecipeInfo, RecipeRef, RemoveRecipeRequest, Retention, ScrubRequest, SetRetentionRequest,
+    SettleHookReply, SettleHookRequest, Settling, SpaceInfo, StartedScrub, StatusReply, StatusRequest,
+    UnbindSpaceRequest, UpgradeSpaceRequest,
 };
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Response, Status};
 
 use super::attempts::Pace;
 use super::client::Client;
-use super::link::{check_size, trouble_of};
+use super::trouble::{check_size, trouble_of};
 use super::wire::Wire;
 use crate::Error;
-use crate::core::{Decision, Effect, Trouble};
+use crate::core::{Decision, Effect, Trouble, missing_majority};
 use crate::error::missing;
 
 /// What a client waits longer than the member was asked to.
@@ -338,15 +339,41 @@ impl Client {
         Ok(reply)
     }
 
+    /// The members, and who leads, as the answering member knows them: no other one is asked.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn members(&self) -> Result<MembersReply, Error> {
+        let members =
+            |channel| async move { sized!(ClusterClient, channel).members(MembersRequest {}).await };
+        self.simple(Effect::Idempotent, members).await
+    }
+
     /// The cluster as the answering member sees it, and each member's own status; with `local`,
-    /// only that member's.
+    /// only that member's. One that sees no majority may be cut off from the others, so those are
+    /// asked as well before it is believed.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn status(&self, local: bool) -> Result<StatusReply, Error> {
         let status =
             |channel| async move { sized!(ClusterClient, channel).status(StatusRequest { local }).await };
-        self.simple(Effect::Idempotent, status).await
+        let first = self.simple(Effect::Idempotent, status).await?;
+        if local || missing_majority(&first.members).is_none() {
+            return Ok(first);
+        }
+        Ok(self.status_with_majority().await.unwrap_or(first))
+    }
+
+    /// Has every member scrub its state at once, or with `local` only the member that answers;
+    /// [`status`](Self::status) shows how that goes.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn scrub(&self, local: bool) -> Result<Vec<StartedScrub>, Error> {
+        let scrub =
+            |channel| async move { sized!(ClusterClient, channel).scrub(ScrubRequest { local }).await };
+        Ok(self.simple(Effect::Idempotent, scrub).await?.scrubs)
     }
 
     /// The digests of the member that answers right after entry `index`; waits up to `wait_ms` for

@@ -24,6 +24,8 @@ where
 pub(crate) enum Pace {
     /// As long as any: it is asked of another member soon.
     Usual,
+    /// The same, until then at most, by the client's clock in milliseconds.
+    Until(u64),
     /// So many milliseconds once it was sent, because the member works on it, or is asked to wait.
     Slow(u64),
 }
@@ -57,11 +59,14 @@ impl Client {
     {
         let options = *self.options();
         let began_ms = self.now_ms();
-        let end_ms = self.end_ms(began_ms);
+        let end_ms = match pace {
+            Pace::Until(at_ms) => self.end_ms(began_ms).min(at_ms),
+            Pace::Usual | Pace::Slow(_) => self.end_ms(began_ms),
+        };
         let terms = Terms {
             effect,
             connect_ms: options.connect_hedge_ms,
-            answer_ms: matches!(pace, Pace::Usual).then_some(options.answer_hedge_ms),
+            answer_ms: (!matches!(pace, Pace::Slow(_))).then_some(options.answer_hedge_ms),
             end_ms,
         };
         let attempt = |link, now_ms: u64| {

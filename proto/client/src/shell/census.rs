@@ -7,7 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use synod_api::v1::cluster_client::ClusterClient;
-use synod_api::v1::{MemberStatus, StatusRequest};
+use synod_api::v1::{MemberStatus, StatusReply, StatusRequest};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tonic::Response;
 
 use super::admin::sized;
 use super::client::Client;
@@ -15,7 +18,7 @@ use crate::Error;
 use crate::core::missing_majority;
 
 /// How long the members may take to be counted.
-const COUNT_TIMEOUT: Duration = Duration::from_secs(3);
+const COUNT_TIMEOUT: Duration = Duration::from_millis(2_000);
 /// For how long a count is worth repeating, in milliseconds.
 const FRESH_MS: u64 = 5_000;
 
@@ -28,22 +31,39 @@ pub(crate) struct Census {
 }
 
 impl Client {
-    /// The member at `address` reaches no leader: counts who answers.
-    pub(super) fn count_members(&self, address: &str) {
+    /// A member reaches no leader: counts who answers.
+    pub(super) fn count_members(&self) {
         if self.census().is_counting.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (client, address) = (self.clone(), address.to_owned());
+        let client = self.clone();
         tokio::spawn(async move {
-            let asked = async {
-                let wire = client.link(&address).await.ok()?.wire();
-                sized!(ClusterClient, wire).status(StatusRequest { local: false }).await.ok()
-            };
-            if let Ok(Some(status)) = tokio::time::timeout(COUNT_TIMEOUT, asked).await {
-                client.counted(&status.into_inner().members);
-            }
+            let _last_one_counts = client.status_with_majority().await;
             client.census().is_counting.store(false, Ordering::Relaxed);
         });
+    }
+
+    /// Asks all members at once for the cluster's status, until one sees a majority. What each says
+    /// counts until the next one does.
+    pub(super) async fn status_with_majority(&self) -> Option<StatusReply> {
+        let mut asked = JoinSet::new();
+        for address in self.addresses() {
+            let client = self.clone();
+            asked.spawn(async move {
+                let wire = client.link(&address).await.ok()?.wire();
+                let status = sized!(ClusterClient, wire).status(StatusRequest { local: false }).await;
+                status.ok().map(Response::into_inner)
+            });
+        }
+        let end = Instant::now() + COUNT_TIMEOUT;
+        while let Ok(Some(answer)) = tokio::time::timeout_at(end, asked.join_next()).await {
+            let Ok(Some(status)) = answer else { continue };
+            self.counted(&status.members);
+            if missing_majority(&status.members).is_none() {
+                return Some(status);
+            }
+        }
+        None
     }
 
     /// The members' status is known.

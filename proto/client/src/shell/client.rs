@@ -2,12 +2,12 @@
 //! members. How a request is tried is in [`attempts`](super::attempts).
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use synod_abi::Reason;
-use synod_api::v1::{Header, StatusReply};
+use synod_api::v1::{Header, MembersReply, StatusReply};
 use tokio::sync::Notify;
 
 use super::Options;
@@ -18,10 +18,13 @@ use super::wire::Cluster;
 use crate::Error;
 use crate::core::{Router, Trouble, mix, parse_endpoints};
 
-/// The members are asked for at least this often ...
+/// The members are asked for at least this often by a client that is used ...
 const LEARN_EVERY: Duration = Duration::from_secs(30);
 /// ... and at most this often.
 const LEARN_PAUSE: Duration = Duration::from_millis(250);
+/// A client that is not used for so long closes connections on which nothing is open: each costs
+/// its member some 40 KiB.
+const LINK_IDLE: Duration = Duration::from_secs(30);
 
 /// An answer, and the revision and time that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +64,8 @@ struct Inner {
     revision: AtomicU64,
     known_revision: AtomicU64,
     news: Notify,
+    /// Whether a connection was asked for since the members were learned.
+    is_used: AtomicBool,
     hub: Hub,
     cluster: Cluster,
     census: Census,
@@ -92,14 +97,19 @@ impl Client {
             revision: AtomicU64::new(0),
             known_revision: AtomicU64::new(0),
             news: Notify::new(),
+            is_used: AtomicBool::new(false),
             hub: Hub::default(),
             cluster: Cluster::default(),
             census: Census::default(),
         };
         let client = Self { inner: Arc::new(inner) };
         if options.learn_members {
-            let status = client.status(false).await?;
-            client.learn(&status);
+            let MembersReply { header, leader_id, members } = client.members().await?;
+            let places = members.into_iter().map(|member| (member.id, member.client_address));
+            client.learn(header.as_ref(), leader_id, &places.collect::<Vec<_>>());
+            if leader_id == 0 {
+                client.inner.news.notify_one();
+            }
             tokio::spawn(keep_learning(Arc::downgrade(&client.inner)));
         }
         Ok(client)
@@ -147,17 +157,22 @@ impl Client {
         &self.inner.census
     }
 
-    fn learn(&self, status: &StatusReply) {
-        self.counted(&status.members);
-        if let Some(header) = &status.header {
+    fn learn_status(&self, status: StatusReply) {
+        let StatusReply { header, leader_id, members } = status;
+        self.counted(&members);
+        let furthest = members.iter().map(|member| member.revision).max().unwrap_or(0);
+        self.inner.known_revision.fetch_max(furthest, Ordering::Relaxed);
+        let places = members.into_iter().map(|member| (member.id, member.client_address));
+        self.learn(header.as_ref(), leader_id, &places.collect::<Vec<_>>());
+    }
+
+    /// The cluster's members are these, by id, with the addresses for their clients.
+    fn learn(&self, header: Option<&Header>, leader_id: u64, members: &[(u64, String)]) {
+        if let Some(header) = header {
             self.inner.cluster.heard(&header.cluster_id);
         }
-        let term = status.header.as_ref().map_or(0, |header| header.term);
-        let furthest = status.members.iter().map(|member| member.revision).max().unwrap_or(0);
-        self.inner.known_revision.fetch_max(furthest, Ordering::Relaxed);
-        let members: Vec<_> =
-            status.members.iter().map(|member| (member.id, member.client_address.clone())).collect();
-        self.router().learn(term, (status.leader_id > 0).then_some(status.leader_id), &members);
+        let term = header.map_or(0, |header| header.term);
+        self.router().learn(term, (leader_id > 0).then_some(leader_id), members);
         let known = self.addresses();
         self.links().retain(|address, _| known.contains(address));
         self.inner
@@ -227,7 +242,7 @@ impl Client {
                 }
                 self.heard_term(term, failure.leader_id);
                 if failure.known_reason() == Some(Reason::NoLeader) {
-                    self.count_members(address);
+                    self.count_members();
                 }
                 Trouble::Answered(failure)
             }
@@ -250,6 +265,7 @@ impl Client {
     }
 
     pub(super) fn live_link(&self, address: &str) -> Option<Arc<Link>> {
+        self.inner.is_used.store(true, Ordering::Relaxed);
         let links = self.inner.links.read().unwrap_or_else(PoisonError::into_inner);
         links.get(address).filter(|link| !link.is_broken()).cloned()
     }
@@ -277,22 +293,32 @@ fn named(address: &str, why: String) -> String {
     if why.contains(address) { why } else { format!("{address}: {why}") }
 }
 
-/// Asks for the members whenever there is news, until the client is gone.
+/// Asks for the members whenever there is news, and now and then while the client is used, until it
+/// is gone. Closes the connections of one that is not used.
 async fn keep_learning(inner: Weak<Inner>) {
+    let mut used = Instant::now();
     loop {
         tokio::time::sleep(LEARN_PAUSE).await;
         let deadline = tokio::time::Instant::now() + LEARN_EVERY;
         loop {
             let Some(inner) = inner.upgrade() else { return };
+            if inner.is_used.swap(false, Ordering::Relaxed) {
+                used = Instant::now();
+            } else if used.elapsed() >= LINK_IDLE {
+                used = Instant::now();
+                let client = Client { inner: Arc::clone(&inner) };
+                client.links().retain(|_, link| Arc::strong_count(link) > 1 || link.has_open_stream());
+            }
             let heard = tokio::time::timeout(LEARN_PAUSE, inner.news.notified()).await.is_ok();
-            if heard || tokio::time::Instant::now() >= deadline {
+            let is_due = tokio::time::Instant::now() >= deadline && inner.is_used.load(Ordering::Relaxed);
+            if heard || is_due {
                 break;
             }
         }
         let Some(inner) = inner.upgrade() else { return };
         let client = Client { inner };
         match client.status(false).await {
-            Ok(status) => client.learn(&status),
+            Ok(status) => client.learn_status(status),
             Err(error) => tracing::debug!(%error, "the cluster's members could not be learned"),
         }
     }

@@ -225,6 +225,11 @@ impl<R: Reply> Flights<R> {
         }
     }
 
+    /// Whether nothing is in flight.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table().flights.is_empty()
+    }
+
     /// Whether the stream is over.
     pub(crate) fn is_closed(&self) -> bool {
         self.table().closed.is_some()

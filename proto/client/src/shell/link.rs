@@ -4,65 +4,68 @@
 //!
 //! A link is used until it breaks and is then replaced: it does not reconnect by itself, so that
 //! "the request never left" stays something that can be known. It counts as made when the member
-//! has answered on it, and breaks soon after the member has stopped answering probes.
-use std::error::Error as StdError;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll};
-use std::time::Duration;
+//! has answered on it, and breaks soon after the member has stopped answering probes. It is probed
+//! while something is open on it; before the first call after that, it is proved again.
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use prost::Message;
-use synod_abi::Reason;
 use synod_api::v1::cluster_client::ClusterClient;
-use synod_api::v1::failure::Kind;
 use synod_api::v1::sessions_client::SessionsClient;
 use synod_api::v1::spaces_client::SpacesClient;
-use synod_api::v1::{CallReply, CallRequest, Failure, KeepAliveReply, KeepAliveRequest, StatusRequest};
+use synod_api::v1::{CallReply, CallRequest, KeepAliveReply, KeepAliveRequest, StatusRequest};
 use synod_api::{REPLY_BYTES, REQUEST_BYTES};
-use tokio::sync::{Semaphore, mpsc};
-use tokio_stream::Stream;
+use tokio::sync::Semaphore;
+use tonic::Code;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Endpoint;
-use tonic::{Code, ConnectError, Response, Status, Streaming};
 
 use super::Options;
 use super::client::Client;
-use super::flights::{Flights, Reply, Tagged};
+use super::lane::{Lane, Slot};
+use super::stranger;
+use super::trouble::{chain, check_size, describe, late};
 use super::watch::WatchLane;
 use super::wire::{Cluster, Wire};
 use crate::core::Trouble;
 
-/// Requests that wait for tonic to take them.
-const QUEUE: usize = 256;
 /// Flow control window of one stream, in bytes: replies of many calls share it.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// Flow control window of a connection, in bytes.
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
-/// A connection on which nothing comes is probed after this time ...
+/// A connection with an open stream on which nothing comes is probed after this time ...
 const KEEP_ALIVE: Duration = Duration::from_millis(750);
 /// ... and given up when the probe is not answered within this one: that ends what waits there.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_millis(1_250);
+/// A call stream that is not used ends after this time, or twice as much,
+const CALLS_IDLE: Duration = Duration::from_secs(10);
+/// and one of signs of life, which are seldom where sessions live long, after this one.
+const TOUCHES_IDLE: Duration = Duration::from_secs(120);
+/// A connection without an open stream is proved again if its last proof is older than this.
+const PROOF_LASTS: Duration = Duration::from_secs(2);
+/// How long that may take.
+const PROOF_TIMEOUT: Duration = Duration::from_secs(1);
 /// As the kernel probes it, which takes whole seconds.
 const TCP_KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Largest headers of a reply, in bytes: a status with its details.
 const HEADER_BYTES: u32 = 16 * 1_024;
+/// What is said of a server that does not know the first request.
+const NO_CLIENT_PORT: &str =
+    "what answers there is not a Synod member's port for clients: is it the port for other members?";
 
 /// A connection to a member.
 pub(crate) struct Link {
     wire: Wire,
-    calls: OnceLock<Lane<CallRequest, CallReply>>,
-    touches: OnceLock<Lane<KeepAliveRequest, KeepAliveReply>>,
+    address: String,
+    calls: Slot<CallRequest, CallReply>,
+    touches: Slot<KeepAliveRequest, KeepAliveReply>,
     watches: Mutex<Vec<Arc<WatchLane>>>,
     permits: Semaphore,
-}
-
-/// One stream of requests and replies that are matched by tags.
-pub(crate) struct Lane<Q, R> {
-    /// What is sent, in this order.
-    pub(crate) queue: mpsc::Sender<Q>,
-    /// What is in flight.
-    pub(crate) flights: Arc<Flights<R>>,
+    /// When the member last answered without an open stream.
+    proved: tokio::sync::Mutex<Instant>,
+    /// The member did not answer when it should prove the link.
+    is_lost: AtomicBool,
 }
 
 impl Link {
@@ -79,7 +82,7 @@ impl Link {
             .tcp_keepalive(Some(TCP_KEEP_ALIVE))
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .keep_alive_while_idle(true)
+            .keep_alive_while_idle(false)
             .http2_max_header_list_size(HEADER_BYTES)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
@@ -95,10 +98,13 @@ impl Link {
         let permits = Semaphore::new(options.calls_in_flight);
         Ok(Self {
             wire,
-            calls: OnceLock::new(),
-            touches: OnceLock::new(),
+            address: address.to_owned(),
+            calls: Slot::new(CALLS_IDLE),
+            touches: Slot::new(TOUCHES_IDLE),
             watches: Mutex::default(),
             permits,
+            proved: tokio::sync::Mutex::new(Instant::now()),
+            is_lost: AtomicBool::new(false),
         })
     }
 
@@ -109,23 +115,45 @@ impl Link {
 
     /// Whether one of its streams broke. Streams of watches see to that themselves.
     pub(crate) fn is_broken(&self) -> bool {
-        self.calls.get().is_some_and(|lane| lane.flights.is_closed())
-            || self.touches.get().is_some_and(|lane| lane.flights.is_closed())
+        self.is_lost.load(Ordering::Relaxed) || self.calls.is_broken() || self.touches.is_broken()
+    }
+
+    /// Whether calls, signs of life or watches have a stream on it.
+    pub(crate) fn has_open_stream(&self) -> bool {
+        let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        self.calls.is_open() || self.touches.is_open() || watches.iter().any(|lane| !lane.is_closed())
     }
 
     /// Its call stream.
-    pub(crate) fn calls(&self) -> &Lane<CallRequest, CallReply> {
-        self.calls.get_or_init(|| {
-            let wire = self.wire();
-            Lane::open(move |outgoing| async move {
-                let client = SpacesClient::new(wire);
-                client
-                    .max_decoding_message_size(REPLY_BYTES)
-                    .max_encoding_message_size(REQUEST_BYTES)
-                    .call_stream(outgoing)
-                    .await
-            })
+    pub(crate) fn calls(&self) -> Arc<Lane<CallRequest, CallReply>> {
+        self.calls.lane(|outgoing| {
+            let client = SpacesClient::new(self.wire());
+            let mut client =
+                client.max_decoding_message_size(REPLY_BYTES).max_encoding_message_size(REQUEST_BYTES);
+            async move { client.call_stream(outgoing).await }
         })
+    }
+
+    /// Makes sure that the member answers before a call is sent to it: without an open stream
+    /// nobody has probed the connection.
+    async fn prove_again(&self) -> Result<(), Trouble> {
+        if self.calls.is_open() {
+            return Ok(());
+        }
+        let mut proved = self.proved.lock().await;
+        if self.is_lost.load(Ordering::Relaxed) {
+            return Err(Trouble::NotSent(format!("the connection to {} is lost", self.address)));
+        }
+        if proved.elapsed() < PROOF_LASTS {
+            return Ok(());
+        }
+        let proof = tokio::time::timeout(PROOF_TIMEOUT, prove(self.wire(), &self.address)).await;
+        let proof = proof.unwrap_or_else(|_| Err(late(false, PROOF_TIMEOUT.as_millis() as u64)));
+        match &proof {
+            Ok(()) => *proved = Instant::now(),
+            Err(_) => self.is_lost.store(true, Ordering::Relaxed),
+        }
+        proof
     }
 
     /// Runs one call over the call stream.
@@ -135,6 +163,7 @@ impl Link {
         let Ok(_permit) = tokio::time::timeout_at(deadline, self.permits.acquire()).await else {
             return Err(late(false, timeout_ms));
         };
+        self.prove_again().await?;
         self.calls().ask(request, timeout_ms, deadline).await
     }
 
@@ -156,9 +185,9 @@ impl Link {
         request: KeepAliveRequest,
         timeout_ms: u64,
     ) -> Result<KeepAliveReply, Trouble> {
-        let lane = self.touches.get_or_init(|| {
-            let wire = self.wire();
-            Lane::open(move |outgoing| async move { SessionsClient::new(wire).keep_alive(outgoing).await })
+        let lane = self.touches.lane(|outgoing| {
+            let mut client = SessionsClient::new(self.wire());
+            async move { client.keep_alive(outgoing).await }
         });
         let deadline = tokio::time::Instant::now() + Duration::from_millis(timeout_ms);
         lane.ask(request, timeout_ms, deadline).await
@@ -166,169 +195,17 @@ impl Link {
 }
 
 /// Resolves when the member has answered on a new connection. The kernel accepts connections for a
-/// process that hangs; what is sent there is lost, and with it whether it had an effect.
+/// process that hangs; what is sent there is lost, and with it whether it had an effect. Whoever
+/// answers without knowing the method is no member, or not its port for clients.
 async fn prove(wire: Wire, address: &str) -> Result<(), Trouble> {
-    match ClusterClient::new(wire).status(StatusRequest { local: true }).await.map_err(|s| trouble_of(&s)) {
-        Ok(_) | Err(Trouble::Answered(_)) => Ok(()),
-        Err(Trouble::NotSent(why) | Trouble::NoAnswer(why)) => {
-            Err(Trouble::NotSent(format!("cannot connect to {address}: {why}")))
-        }
-    }
-}
-
-fn late(left: bool, timeout_ms: u64) -> Trouble {
-    let message = format!("no answer within {timeout_ms} ms");
-    if left { Trouble::NoAnswer(message) } else { Trouble::NotSent(message) }
-}
-
-impl<Q: Tagged, R: Reply> Lane<Q, R> {
-    fn open<F, A>(start: F) -> Self
-    where
-        F: FnOnce(Outgoing<Q, R>) -> A + Send + 'static,
-        A: Future<Output = Result<Response<Streaming<R>>, Status>> + Send + 'static,
-    {
-        let (queue, requests) = mpsc::channel(QUEUE);
-        let flights = Arc::new(Flights::default());
-        let outgoing = Outgoing { requests, flights: Arc::clone(&flights) };
-        tokio::spawn(drive(start(outgoing), Arc::clone(&flights)));
-        Self { queue, flights }
-    }
-
-    async fn ask(
-        &self,
-        mut request: Q,
-        timeout_ms: u64,
-        deadline: tokio::time::Instant,
-    ) -> Result<R, Trouble> {
-        let (ticket, answer) = self.flights.enter()?;
-        request.set_tag(ticket.tag);
-        let result = tokio::time::timeout_at(deadline, async {
-            match self.queue.send(request).await {
-                Ok(()) => answer.await.unwrap_or_else(|_| Err(Trouble::NoAnswer("the stream ended".into()))),
-                Err(_) => answer.await.unwrap_or_else(|_| Err(Trouble::NotSent("the stream ended".into()))),
-            }
-        })
-        .await;
-        result.unwrap_or_else(|_| Err(late(ticket.take_back(), timeout_ms)))
-    }
-}
-
-/// The requests that leave: those that were not taken back meanwhile.
-struct Outgoing<Q, R> {
-    requests: mpsc::Receiver<Q>,
-    flights: Arc<Flights<R>>,
-}
-
-impl<Q: Tagged, R: Reply> Stream for Outgoing<Q, R> {
-    type Item = Q;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Q>> {
-        loop {
-            match self.requests.poll_recv(cx) {
-                Poll::Ready(Some(request)) if !self.flights.leave(request.tag()) => {}
-                other => return other,
-            }
-        }
-    }
-}
-
-async fn drive<R: Reply>(
-    start: impl Future<Output = Result<Response<Streaming<R>>, Status>>,
-    flights: Arc<Flights<R>>,
-) {
-    let why = match start.await {
-        Err(status) => match synod_api::failure_of_status(&status) {
-            Some(failure) => return flights.refuse(&failure),
-            None => describe(&status),
-        },
-        Ok(response) => {
-            let mut replies = response.into_inner();
-            loop {
-                match replies.message().await {
-                    Ok(Some(reply)) => flights.land(reply),
-                    Ok(None) => break "the member ended the stream".to_owned(),
-                    Err(status) => break describe(&status),
-                }
-            }
-        }
+    let status = match ClusterClient::new(wire).status(StatusRequest { local: true }).await {
+        Ok(_) => return Ok(()),
+        Err(status) if synod_api::failure_of_status(&status).is_some() => return Ok(()),
+        Err(status) => status,
     };
-    flights.close(&why);
+    let why = match status.code() {
+        Code::Unimplemented => NO_CLIENT_PORT.to_owned(),
+        _ => stranger::at(address).await.map_or_else(|| describe(&status), str::to_owned),
+    };
+    Err(Trouble::NotSent(format!("cannot connect to {address}: {why}")))
 }
-
-/// Refuses a message that the member would not decode; on the call stream it would end the calls of
-/// all others.
-pub(crate) fn check_size(bytes: usize) -> Result<(), Trouble> {
-    if bytes <= REQUEST_BYTES {
-        return Ok(());
-    }
-    Err(Trouble::Answered(Box::new(Failure {
-        kind: Kind::Rejected as i32,
-        reason: Reason::RequestTooLarge.into(),
-        message: format!(
-            "the request has {bytes} bytes, the limit is {REQUEST_BYTES}; send less in one request"
-        ),
-        limit: "REQUEST_BYTES".into(),
-        limit_value: REQUEST_BYTES as u64,
-        status_code: Code::ResourceExhausted as u32,
-        ..Failure::default()
-    })))
-}
-
-/// What a failed unary method means for trying again.
-pub(crate) fn trouble_of(status: &Status) -> Trouble {
-    if let Some(failure) = synod_api::failure_of_status(status) {
-        return Trouble::Answered(Box::new(failure));
-    }
-    let mut source = status.source();
-    while let Some(error) = source {
-        if error.is::<ConnectError>() {
-            return Trouble::NotSent(describe(status));
-        }
-        source = error.source();
-    }
-    match status.code() {
-        Code::Unimplemented
-        | Code::OutOfRange
-        | Code::InvalidArgument
-        | Code::Unauthenticated
-        | Code::PermissionDenied => Trouble::Answered(Box::new(Failure {
-            kind: Kind::Rejected as i32,
-            reason: format!("{:?}", status.code()),
-            message: match status.code() {
-                Code::Unimplemented => {
-                    "the member does not know this method; is it of an older version, or not a Synod member?"
-                        .into()
-                }
-                _ => describe(status),
-            },
-            status_code: status.code() as u32,
-            ..Failure::default()
-        })),
-        _ => Trouble::NoAnswer(describe(status)),
-    }
-}
-
-fn describe(status: &Status) -> String {
-    match status.source() {
-        Some(source) => format!("{}: {}", status.message(), chain(source)),
-        None if status.message().is_empty() => format!("{:?}", status.code()),
-        None => status.message().to_owned(),
-    }
-}
-
-/// The innermost causes are what a reader needs; tonic's outer ones only say "transport error".
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text = if text == "transport error" { next } else { format!("{text}: {next}") };
-        }
-        source = error.source();
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests;

@@ -9,7 +9,7 @@ use synod_api::{REPLY_BYTES, REQUEST_BYTES};
 
 use super::attempts::Pace;
 use super::client::{Answer, Client};
-use super::link::check_size;
+use super::trouble::{check_size, trouble_of};
 use crate::Error;
 use crate::core::Effect;
 use crate::error::{json_of, postcard_of, query_error};
@@ -106,7 +106,7 @@ impl Client {
                 let mut client = SpacesClient::new(channel)
                     .max_decoding_message_size(REPLY_BYTES)
                     .max_encoding_message_size(REQUEST_BYTES);
-                client.query(request.clone()).await.map_err(|status| super::link::trouble_of(&status))
+                client.query(request.clone()).await.map_err(|status| trouble_of(&status))
             })
             .await?;
         self.heard(reply.header.as_ref());

@@ -51,6 +51,14 @@ async fn calls_go_to_the_leader_whichever_member_was_named() {
 }
 
 #[tokio::test]
+async fn connecting_does_not_wait_for_the_status_of_all_members() {
+    let cluster = cluster(&[Calls::ServeAny; 3], 3).await;
+    let client = synod_client::connect(cluster.members[0].address.to_string()).await.expect("it answers");
+    assert_eq!(client.addresses().len(), 3);
+    assert_eq!(cluster.ledger().statuses, 0);
+}
+
+#[tokio::test]
 async fn what_is_surely_not_applied_is_tried_on_the_next_member() {
     let cluster = cluster(&[Calls::NoLeader, Calls::ServeAny], 0).await;
     let client = client(&cluster, false).await;

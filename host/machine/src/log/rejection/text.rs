@@ -101,6 +101,9 @@ impl Rejection {
             Self::UnknownOperation => "the recipe has no such operation; look at its schema",
             Self::RecipeInUse => "spaces use this recipe; upgrade or delete them first",
             Self::AlreadyFormed => "the cluster is formed already",
+            Self::EnvironmentChanged => {
+                "the cluster's execution environment is no longer the one to be changed"
+            }
             Self::NotAllowed => "the caller may not do this",
             Self::NotFormed => "the cluster is not formed yet; try again when its first leader has named it",
             Self::SessionEnded => {

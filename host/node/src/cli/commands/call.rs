@@ -6,7 +6,7 @@ use synod_abi::{Reason, RequestId, SessionId};
 use synod_client::api::Cancelled;
 use synod_client::{Answer, Client, Error};
 
-use super::target::{Kind, Own, Target, Within, arguments, own_flags, show};
+use super::target::{Kind, Own, Prepared, Target, Within, arguments, own_flags, show};
 use crate::cli::io::cluster::{Global, schema_of_space};
 use crate::cli::io::fail::{Exit, Failed};
 use crate::cli::io::signals::Signals;
@@ -29,7 +29,7 @@ pub(crate) async fn run(args: CallArgs, global: &mut Global) -> Result<(), Faile
     let (target, adapted) = own_flags(args.target, global, &mut Own::Call(&mut within), &|_| true)?;
     *global = adapted;
     let arguments = arguments(&target, Kind::Operation, global, &mut Own::Call(&mut within)).await?;
-    let Some((client, json)) = arguments else { return Ok(()) };
+    let Some(Prepared { client, json, result }) = arguments else { return Ok(()) };
     if within.wait.is_some() && within.session.is_none() {
         return Err(Failed::usage("--wait needs --session: only a call in a session can wait")
             .next_after(Reason::SessionRequired));
@@ -41,7 +41,7 @@ pub(crate) async fn run(args: CallArgs, global: &mut Global) -> Result<(), Faile
         },
         Some(token) => call_in_session(global, token, &target, &json, within.wait).await?,
     };
-    show(global.output, answer)
+    show(global.output, answer, result.as_ref())
 }
 
 /// Resumes the session for one call, and leaves it open. A signal cancels the call.

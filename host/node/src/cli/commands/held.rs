@@ -88,7 +88,7 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, Failed> {
     let mut signals = Signals::listen()?;
     let (client, session) = tokio::select! {
-        opened = open(args, global) => opened?,
+        opened = args.session.open(global) => opened?,
         signal = signals.next() => return Ok(signalled(signal)),
     };
     let ended = tokio::select! {
@@ -105,12 +105,6 @@ pub(crate) async fn run(
     };
     close(holding, session).await;
     ended
-}
-
-async fn open(args: &HeldArgs, global: &Global) -> Result<(Client, Session), Failed> {
-    let client = global.learning_client().await?;
-    let session = args.session.open(&client).await?;
-    Ok((client, session))
 }
 
 /// Something held, and the session that holds it.

@@ -1,7 +1,7 @@
 //! `synod query`: one query of a space.
 use clap::Args;
 
-use super::target::{Kind, Own, Reads, Target, arguments, own_flags, show};
+use super::target::{Kind, Own, Prepared, Reads, Target, arguments, own_flags, show};
 use crate::cli::io::cluster::Global;
 use crate::cli::io::fail::Failed;
 
@@ -22,6 +22,7 @@ pub(crate) async fn run(args: QueryArgs, global: &mut Global) -> Result<(), Fail
     let (target, adapted) = own_flags(args.target, global, &mut Own::Query(&mut reads), &|_| true)?;
     *global = adapted;
     let arguments = arguments(&target, Kind::Query, global, &mut Own::Query(&mut reads)).await?;
-    let Some((client, json)) = arguments else { return Ok(()) };
-    show(global.output, client.query_json(&target.space, &target.name, &json, reads.into()).await?)
+    let Some(Prepared { client, json, result }) = arguments else { return Ok(()) };
+    let answer = client.query_json(&target.space, &target.name, &json, reads.into()).await?;
+    show(global.output, answer, result.as_ref())
 }

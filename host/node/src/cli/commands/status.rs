@@ -1,13 +1,14 @@
 //! `synod status`: the members as they see themselves.
 use clap::Args;
 use serde_json::{Value, json};
-use synod_client::api::{Counts, MemberStatus, Role, StatusReply};
+use synod_client::api::{Counts, Environment, MemberStatus, Role, ScrubStatus, StatusReply};
 use synod_client::core::missing_majority;
 
 use crate::cli::io::cluster::Global;
 use crate::cli::io::fail::{Exit, Failed};
 use crate::cli::io::output;
-use crate::cli::io::table::table;
+use crate::cli::io::table::{printable, table};
+use crate::cli::values::time::utc;
 use crate::cli::values::units::{bytes, hex, offset, short_hex};
 
 /// Flags of `synod status`.
@@ -21,7 +22,8 @@ pub(crate) struct StatusArgs {
     digest_at: Option<u64>,
 }
 
-/// Shows the status; if no majority answers or nobody leads, the command fails after that.
+/// Shows the status. The command fails after that if no majority answers, nobody leads, or bundled
+/// recipes are not all installed yet.
 pub(crate) async fn run(args: StatusArgs, global: &Global) -> Result<(), Failed> {
     let client = global.client().await?;
     if let Some(index) = args.digest_at {
@@ -41,20 +43,25 @@ pub(crate) async fn run(args: StatusArgs, global: &Global) -> Result<(), Failed>
     output::answer(global.output, &to_json(&status), || text(&status))?;
     let why = missing
         .or_else(|| (status.leader_id == 0).then(|| "the cluster has no leader at the moment".to_owned()));
-    why.map_or(Ok(()), |why| {
-        Err(Failed::new(Exit::Unavailable, why)
-            .next("writes wait for a majority of members; start those that are down"))
-    })
+    if let Some(why) = why {
+        let next = "writes wait for a majority of members; start those that are down";
+        return Err(Failed::new(Exit::Unavailable, why).next(next));
+    }
+    if status.members.iter().any(|member| member.is_setting_up) {
+        let why = "the cluster is being set up: bundled recipes are not all installed yet";
+        return Err(Failed::new(Exit::Unavailable, why).next("ask again in a moment"));
+    }
+    Ok(())
 }
 
 fn role(member: &MemberStatus) -> &'static str {
     match member.role() {
+        _ if !member.reachable => "unreachable",
         Role::Leader => "leader",
         Role::Follower => "follower",
         Role::Candidate => "candidate",
         Role::Learner => "learner",
         Role::Halted => "halted",
-        Role::Unspecified if !member.reachable => "unreachable",
         Role::Unspecified => "unknown",
     }
 }
@@ -99,15 +106,100 @@ fn text(status: &StatusReply) -> String {
     let cluster = hex(&header.cluster_id);
     let Counts { sessions, waiting, timers, events, event_bytes, .. } = furthest(status);
     let watches: u64 = status.members.iter().map(|member| member.watches).sum();
+    let (agreement, scrubs) = (agreement(&status.members), scrubs(&status.members));
+    let environment = environment(&status.members);
     format!(
-        "cluster {cluster}, leader {leader}, term {}, revision {}\n{sessions} sessions, {waiting} waiting \
-            calls, {timers} timers\n\
+        "cluster {cluster}, leader {leader}, term {}, revision {}\n{environment}\n{agreement}\n{scrubs}\n\
+         {sessions} sessions, {waiting} waiting calls, {timers} timers\n\
          {events} events in {}, {watches} watches\n\n{}",
         header.term,
         header.revision,
         bytes(event_bytes),
         table(columns, rows)
     )
+}
+
+/// In which execution environment the cluster is, and who holds up a newer one.
+fn environment(members: &[MemberStatus]) -> String {
+    let reachable = || members.iter().filter(|member| member.reachable);
+    let furthest = reachable().max_by_key(|member| member.applied_index);
+    let Some(present) = furthest.and_then(|member| member.environment.as_ref()) else {
+        return "no execution environment yet".to_owned();
+    };
+    let short = |environment: &Environment| {
+        format!("{} (semantics {})", short_hex(&environment.engine), environment.semantics)
+    };
+    let newest = reachable().filter_map(|member| member.environments.last());
+    let Some(newer) =
+        newest.max_by_key(|newest| position(members, newest)).filter(|newest| *newest != present)
+    else {
+        return format!("execution environment {}", short(present));
+    };
+    let lack = members.iter().filter(|member| !member.environments.contains(newer));
+    let lack: Vec<_> = lack.map(|member| printable(&member.name).to_string()).collect();
+    match lack.as_slice() {
+        [] => format!("execution environment {}, going on to {}", short(present), short(newer)),
+        lack => format!(
+            "execution environment {}; goes on to {} when {} can, too",
+            short(present),
+            short(newer),
+            lack.join(", ")
+        ),
+    }
+}
+
+/// How late a member names an environment, at most: they are in order.
+fn position(members: &[MemberStatus], environment: &Environment) -> Option<usize> {
+    let of = |member: &MemberStatus| member.environments.iter().position(|one| one == environment);
+    members.iter().filter_map(of).max()
+}
+
+/// An execution environment, for programs.
+fn environment_json(environment: &Environment) -> Value {
+    json!({ "semantics": environment.semantics, "engine": hex(&environment.engine) })
+}
+
+/// How far the members' digests were compared, and found equal.
+fn agreement(members: &[MemberStatus]) -> String {
+    let compared = || members.iter().filter(|member| member.agreed_index > 0);
+    match compared().map(|member| member.agreed_index).min() {
+        None => "no digests were compared yet".to_owned(),
+        Some(index) => {
+            let (equal, all) = (compared().count(), members.len());
+            format!("digests of {equal} of {all} members were equal up to entry {index}")
+        }
+    }
+}
+
+/// When the members' states were last read and compared with their digests.
+fn scrubs(members: &[MemberStatus]) -> String {
+    let of = |member: &MemberStatus| {
+        let scrub = member.scrub.clone().unwrap_or_default();
+        let last = match scrub {
+            _ if !member.reachable => "unknown".to_owned(),
+            ScrubStatus { begun, ended, .. } if begun > ended => "running".to_owned(),
+            ScrubStatus { ended: 0, .. } => "none since its start".to_owned(),
+            ScrubStatus { finding, .. } if !finding.is_empty() => "DAMAGED".to_owned(),
+            ScrubStatus { ended_ms, .. } => utc(ended_ms),
+        };
+        format!("{} {last}", printable(&member.name))
+    };
+    format!("last scrubs: {}", members.iter().map(of).collect::<Vec<_>>().join(", "))
+}
+
+/// How a member's scrubs are, for programs.
+pub(crate) fn scrub_json(scrub: &ScrubStatus) -> Value {
+    json!({
+        "running": scrub.begun > scrub.ended,
+        "begun": scrub.begun,
+        "ended": scrub.ended,
+        "rows": scrub.rows,
+        "bytes": scrub.bytes,
+        "index": scrub.index,
+        "ended_ms": scrub.ended_ms,
+        "confirmed_by": scrub.confirmed_by,
+        "finding": scrub.finding,
+    })
 }
 
 /// What the newest state among the members counts.
@@ -181,6 +273,11 @@ fn member_json(member: &MemberStatus) -> Value {
         "uptime_ms": member.uptime_ms,
         "watches": member.watches,
         "clock_offset_ms": member.clock_offset_ms,
+        "is_setting_up": member.is_setting_up,
+        "agreed_index": member.agreed_index,
+        "scrub": member.scrub.as_ref().map(scrub_json),
+        "environment": member.environment.as_ref().map(environment_json),
+        "environments": member.environments.iter().map(environment_json).collect::<Vec<_>>(),
     });
     with_counts(json, &member.counts.unwrap_or_default())
 }

@@ -2,12 +2,12 @@
 //!
 //! Arguments are flags by the recipe's schema, one JSON object, or standard input. Flags of synod
 //! may stand among them; they are taken out first.
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use synod_abi::schema::{EntryPointSchema, Schema};
+use synod_abi::schema::{EntryPointSchema, Schema, Type};
 use synod_client::api::Consistency;
 use synod_client::{Answer, Client};
 
@@ -16,7 +16,7 @@ use crate::cli::io::fail::{Exit, Failed};
 use crate::cli::io::output::{self, Format};
 use crate::cli::values::token::Token;
 use crate::cli::values::units::seconds;
-use crate::cli::values::{args, schema};
+use crate::cli::values::{args, people, schema};
 
 /// What the help of both commands ends with.
 pub(crate) const AFTER_HELP: &str = "\
@@ -29,7 +29,8 @@ An argument called as one of synod's own flags is given in JSON.
 An operation that waits for another call, such as `acquire` of a lock, needs --session;
 `synod call lock acquire --name a --session TOKEN --wait 5`.
 Bytes are written as text, base64:… or @FILE. Results are JSON, with bytes as
-base64; with --output json they stand beside revision, time and member.";
+base64; a terminal shows bytes as text, or base64:…, and times as UTC. With
+--output json results stand beside revision, time and member.";
 
 /// The flag that shows an entry point's arguments.
 const HELP: &str = "help";
@@ -167,33 +168,58 @@ pub(crate) fn own_flags(
     Ok((target, global))
 }
 
-/// A client of the cluster, and the arguments as JSON; none if help was asked for, which is then
-/// shown. Flags of synod that only the schema tells from values are taken up by `global` and `own`.
+/// What to ask with.
+pub(crate) struct Prepared {
+    /// A client of the cluster.
+    pub(crate) client: Client,
+    /// The arguments as JSON.
+    pub(crate) json: String,
+    /// What the entry point returns, if its answer is for people: on a terminal.
+    pub(crate) result: Option<Type>,
+}
+
+/// Reads the arguments; none if help was asked for, which is then shown. Flags of synod that only
+/// the schema tells from values are taken up by `global` and `own`.
 pub(crate) async fn arguments(
     target: &Target,
     kind: Kind,
     global: &mut Global,
     own: &mut Own<'_>,
-) -> Result<Option<(Client, String)>, Failed> {
+) -> Result<Option<Prepared>, Failed> {
     let client = global.client().await?;
-    match target.rest.as_slice() {
-        [dash] if dash == "-" => Ok(Some((client, read_arguments(std::io::stdin().lock())?))),
-        [json] if json.trim_start().starts_with('{') => Ok(Some((client, json.clone()))),
-        _ => {
-            let schema = schema_from(&client, &target.space, own.consistency()).await?;
-            let point = find(&schema, target, kind)?;
-            let takes_a_value = |name: &str| args::takes_a_value(point, name);
-            let (target, adapted) = own_flags(target.clone(), global, own, &takes_a_value)?;
-            let is_elsewhere = adapted.endpoint != global.endpoint;
-            *global = adapted;
-            if args::asks_for_help(point, &target.rest) {
-                output::line(&format!("{}\n{}", schema::signature(point), point.docs.trim()))?;
-                return Ok(None);
-            }
-            let json = Value::Object(args::object(point, &target.rest)?).to_string();
-            Ok(Some((if is_elsewhere { global.client().await? } else { client }, json)))
+    let json = match target.rest.as_slice() {
+        [dash] if dash == "-" => Some(read_arguments(std::io::stdin().lock())?),
+        [json] if json.trim_start().starts_with('{') => Some(json.clone()),
+        _ => None,
+    };
+    let json = match json {
+        Some(json) if !is_for_people(global) => {
+            return Ok(Some(Prepared { client, json, result: None }));
         }
+        json => json,
+    };
+    let schema = schema_from(&client, &target.space, own.consistency()).await?;
+    let point = find(&schema, target, kind)?;
+    let result = is_for_people(global).then(|| point.result.clone());
+    if let Some(json) = json {
+        return Ok(Some(Prepared { client, json, result }));
     }
+    let takes_a_value = |name: &str| args::takes_a_value(point, name);
+    let (target, adapted) = own_flags(target.clone(), global, own, &takes_a_value)?;
+    let is_elsewhere = adapted.endpoint != global.endpoint;
+    *global = adapted;
+    if args::asks_for_help(point, &target.rest) {
+        output::line(&format!("{}\n{}", schema::signature(point), point.docs.trim()))?;
+        return Ok(None);
+    }
+    let json = Value::Object(args::object(point, &target.rest)?).to_string();
+    let client = if is_elsewhere { global.client().await? } else { client };
+    Ok(Some(Prepared { client, json, result }))
+}
+
+/// Whether answers are shown as people read them; what a script reads stays exact.
+fn is_for_people(global: &Global) -> bool {
+    global.output == Format::Table && std::io::stdout().is_terminal()
 }
 
 /// All of `input`, which is refused if no request can be so long.
@@ -235,8 +261,8 @@ fn find<'a>(schema: &'a Schema, target: &Target, kind: Kind) -> Result<&'a Entry
     Err(Failed::new(Exit::Rejected, message).next(next))
 }
 
-/// Shows the answer of an operation or query.
-pub(crate) fn show(format: Format, answer: Answer<String>) -> Result<(), Failed> {
+/// Shows the answer of an operation or query, for people if it is known what it returns.
+pub(crate) fn show(format: Format, answer: Answer<String>, ty: Option<&Type>) -> Result<(), Failed> {
     let result: Value = serde_json::from_str(&answer.value)
         .map_err(|error| Failed::new(Exit::Internal, format!("the member's answer is not JSON: {error}")))?;
     let json = json!({
@@ -245,7 +271,9 @@ pub(crate) fn show(format: Format, answer: Answer<String>) -> Result<(), Failed>
         "time_ms": answer.time_ms,
         "member_id": answer.member_id,
     });
-    output::answer(format, &json, || output::pretty(&result))
+    output::answer(format, &json, || {
+        output::pretty(&ty.map_or(result.clone(), |ty| people::shown(ty, result)))
+    })
 }
 
 #[cfg(test)]

@@ -48,20 +48,16 @@ struct Claimed {
     token: Option<Number>,
 }
 
-/// A u64 in a recipe's JSON: text if it is too large for some programs.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-enum Number {
-    Number(u64),
-    Text(String),
-}
+/// A u64 in a recipe's JSON, which is text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Number(u64);
 
-impl Number {
-    fn value(&self) -> u64 {
-        match self {
-            Self::Number(number) => *number,
-            Self::Text(text) => text.parse().unwrap_or_default(),
-        }
+impl TryFrom<String> for Number {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse().map(Self)
     }
 }
 
@@ -126,9 +122,9 @@ fn to_json(space: &str, claim: &Claimed) -> Value {
         "name": claim.name,
         "session_id": claim.session,
         "owner": claim.owner,
-        "since_ms": claim.since.value(),
+        "since_ms": claim.since.0,
         "holds": claim.token.is_some(),
-        "token": claim.token.as_ref().map(Number::value),
+        "token": claim.token.map(|token| token.0),
     })
 }
 
@@ -141,8 +137,8 @@ fn text(subject: &str, found: &[(String, Claimed)]) -> String {
             space.clone(),
             claim.name.clone(),
             if claim.token.is_some() { "holds" } else { "waits" }.to_owned(),
-            claim.token.as_ref().map_or_else(String::new, |token| token.value().to_string()),
-            utc(claim.since.value()),
+            claim.token.map_or_else(String::new, |token| token.0.to_string()),
+            utc(claim.since.0),
             claim.session.clone(),
             claim.owner.clone(),
         ]

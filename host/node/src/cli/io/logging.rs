@@ -1,7 +1,8 @@
 //! The log of a member: structured lines on standard error.
 //!
 //! The consensus library logs each failed heartbeat and each election that nobody joins, many times
-//! a second while a peer is down. Of each such line one is let through in ten seconds; what an
+//! a second while a peer is down; the HTTP/2 library logs each connection that resets too much, as
+//! fast as a stranger opens them. Of each such line one is let through in ten seconds; what an
 //! operator has to know, the member logs itself, by its availability.
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -17,10 +18,10 @@ use tracing_subscriber::{EnvFilter, Layer};
 use super::fail::Failed;
 use crate::settings::LogFormat;
 
-/// How often one line of the consensus library is logged.
+/// How often one line of such a library is logged.
 const SPARSE_EVERY: Duration = Duration::from_secs(10);
-/// The library's targets begin so.
-const SPARSE: &str = "openraft";
+/// Their targets begin so.
+const SPARSE: [&str; 4] = ["openraft", "h2", "hyper", "tonic"];
 
 /// Starts logging at `level`: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as
 /// `info,synod_consensus=debug`.
@@ -41,14 +42,15 @@ pub(crate) fn start(format: LogFormat, level: &str) -> Result<(), Failed> {
     started.map_err(|error| Failed::usage(format!("logging cannot start: {error}")))
 }
 
-/// Lets through what is not the consensus library's, or is for its developers; of the rest, one
+/// Lets through what is of no such library, or is for its developers; of the rest, one
 /// line of each place in the code in ten seconds.
 #[derive(Debug, Default)]
 struct Sparsely(Mutex<HashMap<Identifier, Instant>>);
 
 impl Sparsely {
     fn lets_through(&self, line: &Metadata<'_>, now: Instant) -> bool {
-        if !line.target().starts_with(SPARSE) || *line.level() > Level::INFO {
+        let is_sparse = SPARSE.iter().any(|library| line.target().starts_with(library));
+        if !is_sparse || *line.level() > Level::INFO {
             return true;
         }
         let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,6 +16,11 @@ impl Spinner {
         bar.enable_steady_tick(TICK);
         Self(bar)
     }
+
+    /// Shows something else from now on.
+    pub(crate) fn says(&self, doing: String) {
+        self.0.set_message(doing);
+    }
 }
 
 impl Drop for Spinner {

@@ -1,9 +1,10 @@
 //! The session that a command opens for itself: its flags, its label, and how it is opened.
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use synod_client::{Client, Session};
 
+use super::cluster::Global;
 use super::fail::Failed;
 use crate::cli::values::units::seconds;
 
@@ -32,15 +33,20 @@ pub(crate) fn default_label() -> String {
 }
 
 impl SessionFlags {
-    /// Opens a session as the flags describe it.
-    pub(crate) async fn open(&self, client: &Client) -> Result<Session, Failed> {
-        let mut wanted = client.session().label(self.label.clone().unwrap_or_else(default_label));
+    /// Connects, and opens a session as the flags describe it, in the time that a request may take.
+    pub(crate) async fn open(&self, global: &Global) -> Result<(Client, Session), Failed> {
+        let began = Instant::now();
+        let client = global.learning_client().await?;
+        let within = Duration::from_millis(global.timeout_ms).saturating_sub(began.elapsed());
+        let label = self.label.clone().unwrap_or_else(default_label);
+        let mut wanted = client.session().label(label).within(within);
         if let Some(ttl) = self.ttl {
             wanted = wanted.ttl(ttl);
         }
         if self.nearest {
             wanted = wanted.nearest_ttl();
         }
-        Ok(wanted.open().await?)
+        let session = wanted.open().await?;
+        Ok((client, session))
     }
 }

@@ -1,9 +1,10 @@
 //! The calls of one stream: started in the order of their arrival, answered in any order.
 //!
-//! Two limits. Calls that run are few and short: with [`STREAM_CALLS`] of them the stream is not
-//! read, which is back-pressure to its client. Parked calls may wait for hours, and the call that
-//! completes them may come over the same stream, so they never stop it from being read; beyond
-//! [`STREAM_WAITING`] of them a call fails with a request to send it again later.
+//! Two limits, beside those of bytes in [`admitted`](super::admitted). Calls that run are few and
+//! short: with [`STREAM_CALLS`] of them the stream is not read, which is back-pressure to its
+//! client. Parked calls may wait for hours, and the call that completes them may come over the same
+//! stream, so they never stop it from being read; beyond [`STREAM_WAITING`] of them a call fails
+//! with a request to send it again later.
 //!
 //! Dropping the stream ends the waiting; the calls stay parked. When the member stops, no more
 //! requests are read, and the stream ends with the reason once running calls have their replies.
@@ -15,7 +16,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, Stream, StreamExt};
 use synod_abi::Reason;
 use synod_api::v1::failure::Kind;
-use synod_api::v1::{CallReply, CallRequest, Failure};
+use synod_api::v1::{CallReply, Failure};
 use tonic::{Code, Status};
 
 /// Running calls of one stream; with so many it is not read.
@@ -44,14 +45,14 @@ pub(super) struct CallStream<R, B, C, W> {
     waiting_first: bool,
     /// Resolves with the reason when the member stops; none once it has.
     stopping: Option<BoxFuture<'static, Status>>,
-    /// The last item of a stream that ends because the member stops.
+    /// The last item of a stream that ends because the member stops, or a request was refused.
     reason: Option<Status>,
 }
 
-impl<R, B, C, W> CallStream<R, B, C, W>
+impl<R, B, C, W, Q> CallStream<R, B, C, W>
 where
-    R: Stream<Item = Result<CallRequest, Status>> + Unpin,
-    B: FnMut(CallRequest) -> C + Unpin,
+    R: Stream<Item = Result<Q, Status>> + Unpin,
+    B: FnMut(Q) -> C + Unpin,
     C: Future<Output = Step<W>>,
     W: Future<Output = CallReply>,
 {
@@ -83,7 +84,11 @@ where
         {
             match requests.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok(request))) => self.running.push((self.begin)(request)),
-                Poll::Ready(Some(Err(_)) | None) => self.requests = None,
+                Poll::Ready(Some(Err(reason))) => {
+                    self.reason = Some(reason);
+                    self.requests = None;
+                }
+                Poll::Ready(None) => self.requests = None,
                 Poll::Pending => return,
             }
         }
@@ -129,10 +134,10 @@ fn come_again(CallReply { header, tag, .. }: CallReply) -> CallReply {
     CallReply { tag, failure: Some(failure), ..CallReply::default() }
 }
 
-impl<R, B, C, W> Stream for CallStream<R, B, C, W>
+impl<R, B, C, W, Q> Stream for CallStream<R, B, C, W>
 where
-    R: Stream<Item = Result<CallRequest, Status>> + Unpin,
-    B: FnMut(CallRequest) -> C + Unpin,
+    R: Stream<Item = Result<Q, Status>> + Unpin,
+    B: FnMut(Q) -> C + Unpin,
     C: Future<Output = Step<W>>,
     W: Future<Output = CallReply>,
 {

@@ -1,9 +1,12 @@
-//! `synod.v1.Cluster`: status and digests, for operators.
+//! `synod.v1.Cluster`: members, status, digests and scrubs.
 use std::sync::Arc;
 use std::time::Duration;
 
 use synod_api::v1::cluster_server::Cluster;
-use synod_api::v1::{DigestAtReply, DigestAtRequest, StatusReply, StatusRequest};
+use synod_api::v1::{
+    DigestAtReply, DigestAtRequest, MembersReply, MembersRequest, ScrubReply, ScrubRequest, StatusReply,
+    StatusRequest,
+};
 use tonic::{Request, Response, Status};
 
 use super::Front;
@@ -12,7 +15,7 @@ use crate::server::peer::status::Reporter;
 /// Longest wait for an entry.
 const DIGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Status and digests.
+/// Members, status, digests and scrubs.
 pub(crate) struct ClusterService {
     /// What every service needs.
     pub(crate) front: Front,
@@ -27,6 +30,16 @@ impl Cluster for ClusterService {
             if request.into_inner().local { vec![self.reporter.own()] } else { self.reporter.all().await };
         let leader_id = self.reporter.leader_id();
         Ok(Response::new(StatusReply { header: Some(self.front.present_header()), leader_id, members }))
+    }
+
+    async fn members(&self, _request: Request<MembersRequest>) -> Result<Response<MembersReply>, Status> {
+        let (leader_id, members) = (self.reporter.leader_id(), self.reporter.members());
+        Ok(Response::new(MembersReply { header: Some(self.front.present_header()), leader_id, members }))
+    }
+
+    async fn scrub(&self, request: Request<ScrubRequest>) -> Result<Response<ScrubReply>, Status> {
+        let scrubs = self.reporter.scrub(request.into_inner().local).await;
+        Ok(Response::new(ScrubReply { header: Some(self.front.present_header()), scrubs }))
     }
 
     async fn digest_at(&self, request: Request<DigestAtRequest>) -> Result<Response<DigestAtReply>, Status> {

@@ -24,12 +24,15 @@ use super::space_admin::SpaceAdminService;
 use super::spaces::SpacesService;
 use crate::server::net::accept::{Limits, connections};
 use crate::server::net::listen::{server, until};
+use crate::server::net::metered::{MeterLayer, Port};
 use crate::server::peer::status::Reporter;
 
-/// HTTP/2 window of a stream.
-const STREAM_WINDOW_BYTES: u32 = 256 * 1_024;
-/// HTTP/2 window of a connection.
-const CONNECTION_WINDOW_BYTES: u32 = 2 * 1_024 * 1_024;
+/// HTTP/2 window of a stream, which is what a stream costs that is not read.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1_024;
+/// HTTP/2 window of a connection: several streams that are not read leave room for others. h2 keeps
+/// at most half as much for the overhead of small frames and ends a connection that needs more, so
+/// it must be many times the window of a stream.
+const CONNECTION_WINDOW_BYTES: u32 = 1_024 * 1_024;
 
 /// Our services on this port.
 static SERVICES: [&str; 5] = [
@@ -81,9 +84,11 @@ impl ClientPort {
             .fold(described, |described, service| described.with_service_name(service))
             .build_v1()
             .expect("the descriptors that the stubs were made from are valid");
+        let incoming = connections(listener, "clients", limits, Port::clients());
         let serving = server()
             .initial_stream_window_size(Some(STREAM_WINDOW_BYTES))
             .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
+            .layer(MeterLayer)
             .layer(DeadlineLayer)
             .add_service(health_service)
             .add_service(reflection)
@@ -92,7 +97,7 @@ impl ClientPort {
             .add_service(InterceptedService::new(recipes, check.clone()))
             .add_service(InterceptedService::new(admin, check.clone()))
             .add_service(InterceptedService::new(cluster, check.clone()))
-            .serve_with_incoming_shutdown(connections(listener, "clients", limits), until(stopping));
+            .serve_with_incoming_shutdown(incoming, until(stopping));
         tokio::spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the client port ended");

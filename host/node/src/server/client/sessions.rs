@@ -61,7 +61,7 @@ fn info(id: SessionId, record: SessionRecord, names: &BTreeMap<SpaceId, Option<S
     }
 }
 
-fn new_session(request: OpenSessionRequest) -> Result<NewSession, CallFailure> {
+pub(super) fn new_session(request: OpenSessionRequest) -> Result<NewSession, CallFailure> {
     let ttl_policy = match request.ttl_policy() {
         TtlPolicy::Unspecified | TtlPolicy::Exact => synod_machine::TtlPolicy::Exact,
         TtlPolicy::Nearest => synod_machine::TtlPolicy::Nearest,

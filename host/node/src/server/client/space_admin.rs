@@ -37,7 +37,7 @@ pub(super) async fn all_spaces(
 }
 
 /// The binding in a request, and how failures of its handler are treated.
-fn binding(binding: Option<api::Binding>) -> Result<(Binding, OnFailure), CallFailure> {
+pub(super) fn binding(binding: Option<api::Binding>) -> Result<(Binding, OnFailure), CallFailure> {
     let missing = || {
         CallFailure::from(
             Rejected::new(Reason::InvalidArguments, "the binding is missing").in_field("binding"),

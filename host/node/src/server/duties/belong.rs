@@ -11,9 +11,9 @@ use std::time::Duration;
 use futures::future::join_all;
 use synod_abi::MemberId;
 use synod_api::peer::HelloReply;
-use tonic::Code;
+use tonic::{Code, Status};
 
-use crate::server::net::peers::Peers;
+use crate::server::net::peers::{Peers, is_stranger, why};
 use crate::server::net::roster::Roster;
 use crate::server::peer::hello::Greeter;
 use crate::server::ports::NodeRaft;
@@ -49,11 +49,16 @@ impl Belonging {
         }
     }
 
-    /// Asks whoever is at the addresses in `--peers`. Some may be wrong or out of date; but if
-    /// everybody there is of another cluster, this member's folder is.
+    /// Asks whoever is at the addresses in `--peers`. Some may be wrong or out of date, which is
+    /// logged; but if everybody there is of another cluster, this member's folder is.
     async fn check_hinted(&self) -> Result<(), StartError> {
-        let greet = |(_, address): (&str, String)| async move {
-            self.peers.greet_at(&address, self.greeter.request(None)).await
+        let greet = |(name, address): (&str, String)| {
+            let name = name.to_owned();
+            async move {
+                let answer = self.peers.greet_at(&address, self.greeter.request(None)).await;
+                say_mistaken(&name, &address, &answer);
+                answer
+            }
         };
         let answers = join_all(self.roster.hints().map(greet)).await;
         let refusals: Vec<_> = answers
@@ -112,5 +117,21 @@ impl Belonging {
     /// Whether a member that knows of later members than this one does not know it.
     fn says_replaced(&self, reply: &HelloReply) -> bool {
         !reply.knows_sender && reply.members_at > self.raft.status().members_at
+    }
+}
+
+/// Logs that an address in `--peers` is not that of the member of this name. One at which nobody
+/// answers may be right.
+fn say_mistaken(name: &str, address: &str, answer: &Result<HelloReply, Status>) {
+    match answer {
+        Ok(reply) if reply.name != name => {
+            let found = reply.name.as_str();
+            tracing::warn!(name, address, found, "another member is at an address in --peers: check it");
+        }
+        Err(status) if is_stranger(status) => {
+            let problem = why(status);
+            tracing::warn!(name, address, problem, "no member is at an address in --peers: check it");
+        }
+        Ok(_) | Err(_) => {}
     }
 }

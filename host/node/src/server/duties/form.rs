@@ -16,7 +16,7 @@ use synod_consensus::InitializeError;
 use synod_storage::{IdentityFile, Joined, StorageError};
 use tonic::{Code, Status};
 
-use super::greeted::{Greeted, members_of, refusal, same_lists};
+use super::greeted::{Greeted, Missing, members_of, refusal, same_lists};
 use crate::server::net::identity::Identity;
 use crate::server::net::peers::Peers;
 use crate::server::net::roster::{Place, Roster};
@@ -29,8 +29,6 @@ use crate::settings::{KillPoint, StartError};
 const ASK_EVERY: Duration = Duration::from_millis(100);
 /// How often a member in place of a lost one asks for the log until it gets it.
 const REPLACE_EVERY: Duration = Duration::from_millis(500);
-/// Rounds between two log lines about members that have not answered.
-const ROUNDS_PER_LINE: u32 = 50;
 
 /// Brings a member to its cluster.
 pub(crate) struct Former {
@@ -60,19 +58,18 @@ impl Former {
     /// [`StartError::Usage`] if the members were started with different lists or belong to
     /// different clusters, or if there is a cluster and nobody said that a member of it is lost.
     pub(crate) async fn run(&self) -> Result<(), StartError> {
-        let mut round = 0;
+        let mut missing = Missing::new();
         loop {
             let status = self.raft.status();
             if status.voters.contains_key(&self.identity.me) {
                 return Ok(());
             }
             let wait = match self.file.present().cluster {
-                None => self.find_cluster(round).await?,
-                Some((_, Joined::Formed(list))) => self.form(&list, round).await?,
+                None => self.find_cluster(&mut missing).await?,
+                Some((_, Joined::Formed(list))) => self.form(&list, &mut missing).await?,
                 Some((_, Joined::Replacing(lost))) => self.replace(lost).await?,
             };
             tokio::time::sleep(wait).await;
-            round += 1;
         }
     }
 
@@ -82,14 +79,18 @@ impl Former {
     }
 
     /// Of a member that belongs to none: looks for a cluster, or has one formed.
-    async fn find_cluster(&self, round: u32) -> Result<Duration, StartError> {
+    async fn find_cluster(&self, missing: &mut Missing) -> Result<Duration, StartError> {
         let greeted = self.greet_hinted().await?;
+        if self.file.present().cluster.is_some() {
+            // Promised meanwhile: a cluster that has answered may be the one of the promise.
+            return Ok(Duration::ZERO);
+        }
         let formed: Vec<_> = greeted.replies().filter(|reply| reply.members_at.is_some()).collect();
         if !formed.is_empty() {
             self.stand_in(&formed).await?;
             return Ok(Duration::ZERO);
         }
-        greeted.say_missing(round, ROUNDS_PER_LINE);
+        missing.say(&greeted);
         if !self.roster.is_founder() || self.replace_lost || !greeted.is_complete() {
             return Ok(ASK_EVERY);
         }
@@ -107,7 +108,7 @@ impl Former {
     }
 
     /// Of a member that is promised to a cluster of `list`: forms it, if it is the first of them.
-    async fn form(&self, list: &[String], round: u32) -> Result<Duration, StartError> {
+    async fn form(&self, list: &[String], missing: &mut Missing) -> Result<Duration, StartError> {
         let is_alone = list.len() == 1 && self.roster.hints().next().is_none();
         if list != self.roster.lines() && !is_alone {
             if Greeted::lenient(self.ask_hinted().await).replies().any(|reply| reply.knows_sender) {
@@ -122,7 +123,7 @@ impl Former {
             return Ok(ASK_EVERY);
         }
         let greeted = self.greet_hinted().await?;
-        greeted.say_missing(round, ROUNDS_PER_LINE);
+        missing.say(&greeted);
         if !greeted.is_complete() {
             return Ok(ASK_EVERY);
         }
@@ -178,23 +179,20 @@ impl Former {
         Ok(())
     }
 
-    /// Of a member in place of a lost one: asks the leader for the log until it gets it, and then
-    /// waits for its vote.
+    /// Of a member in place of a lost one: asks the leader for the log until it has its vote. That
+    /// its own log names it is no reason to wait: the entry may be one of a leader that was deposed
+    /// before a majority had it, and then nobody sends anything any more.
     async fn replace(&self, lost: MemberId) -> Result<Duration, StartError> {
-        if self.raft.status().learners.contains_key(&self.identity.me) {
-            return Ok(ASK_EVERY);
-        }
+        let is_named = self.raft.status().learners.contains_key(&self.identity.me);
         let greeted = self.greet_hinted().await?;
         let leads =
             |reply: &&HelloReply| ![0, lost.0].contains(&reply.leader_id) && !reply.leader_address.is_empty();
         let leader = greeted.replies().find(leads);
         let Some(leader) = leader else { return Ok(ASK_EVERY) };
-        if greeted.replies().any(|reply| reply.knows_sender) {
-            return Ok(ASK_EVERY);
-        }
         let id = MemberId(leader.leader_id);
         self.roster.heard(id, Place { peer: leader.leader_address.clone(), clients: Vec::new() });
         match self.peers.replace(id, lost).await {
+            Ok(_) if is_named => {}
             Ok(_) => tracing::info!("this member gets everything from the leader"),
             Err(status) if status.code() == Code::Aborted => {
                 return Err(refusal("that leads", &status));

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use synod_machine::{Caller, Environment, Principal, module_hash};
+use synod_machine::{Environment, module_hash};
 use synod_service::ports::{Replication, Role};
-use synod_service::{CallFailure, Consistency, NewSpace, Reason};
+use synod_service::{CallFailure, Consistency, NewSpace, Reason, RecipeEntry};
 
+use super::SYSTEM;
 use crate::server::net::identity::Identity;
 use crate::server::ports::NodeMember;
 use crate::server::ports::replication::RaftReplication;
@@ -16,16 +17,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait before trying again.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// The caller of commands that the cluster itself proposes.
-const SYSTEM: Caller = Caller { principal: Principal::System, session: None };
-
 /// Sets the cluster up whenever this member leads. Ends with the runtime.
 pub(crate) struct Governor {
     /// This member's logic.
     pub(crate) member: NodeMember,
     /// Who leads.
     pub(crate) replication: RaftReplication,
-    /// What this binary means by an entry.
+    /// What a new cluster begins with: what every member supports, and is soon replaced by what all
+    /// of them support.
     pub(crate) environment: Environment,
     /// Which cluster its members promised themselves to.
     pub(crate) identity: Arc<Identity>,
@@ -38,22 +37,48 @@ pub(crate) struct Governor {
 impl Governor {
     /// Runs for ever.
     pub(crate) async fn run(self) {
+        let mut is_set_up = false;
         loop {
             let seen = self.replication.leadership();
-            if seen.role == Role::Leader {
-                while self.replication.leadership() == seen {
-                    match self.set_up().await {
-                        Ok(()) => {
-                            self.member.standing().note(|observed| observed.is_set_up = true);
-                            break;
-                        }
-                        Err(failure) => tracing::debug!(%failure, "the cluster is not set up yet"),
+            is_set_up = is_set_up || self.is_there().await;
+            self.member.standing().note(|observed| observed.is_set_up = is_set_up);
+            while seen.role == Role::Leader && self.replication.leadership() == seen {
+                match self.set_up().await {
+                    Ok(()) => {
+                        is_set_up = true;
+                        break;
                     }
-                    tokio::time::sleep(RETRY).await;
+                    Err(failure) => tracing::debug!(%failure, "the cluster is not set up yet"),
                 }
+                tokio::time::sleep(RETRY).await;
             }
-            self.replication.leadership_changed(seen).await;
+            self.member.standing().note(|observed| observed.is_set_up = is_set_up);
+            let changed = self.replication.leadership_changed(seen);
+            if is_set_up {
+                changed.await;
+            } else {
+                let _look_again = tokio::time::timeout(RETRY, changed).await;
+            }
         }
+    }
+
+    /// Whether everything is in the state of this member, which may follow: so that it need not
+    /// look first when it comes to lead.
+    async fn is_there(&self) -> bool {
+        let head = self.member.applied().head();
+        if head.cluster.is_none() || head.environment.is_none() {
+            return false;
+        }
+        for bundled in synod_bundle::RECIPES.iter().filter(|_| self.bundled) {
+            if self.present(bundled.name).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn present(&self, recipe: &str) -> Result<RecipeEntry, CallFailure> {
+        self.member.describe_recipe(recipe, None, Consistency::Serializable, TIMEOUT).await
     }
 
     async fn set_up(&self) -> Result<(), CallFailure> {
@@ -75,9 +100,7 @@ impl Governor {
     }
 
     async fn install(&self, bundled: &synod_bundle::Bundled) -> Result<(), CallFailure> {
-        let present =
-            self.member.describe_recipe(bundled.name, None, Consistency::Serializable, TIMEOUT).await;
-        match present {
+        match self.present(bundled.name).await {
             Ok(entry) if !self.replace || entry.record.hash == module_hash(bundled.module) => return Ok(()),
             Ok(_) => {}
             Err(CallFailure::Rejected(rejected)) if rejected.reason == Reason::UnknownRecipe => {}

@@ -1,5 +1,6 @@
 //! What the others in the list answered to a greeting, and what that means for forming a cluster.
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use synod_abi::MemberId;
 use synod_api::peer::HelloReply;
@@ -8,61 +9,81 @@ use tonic::{Code, Status};
 
 use super::form::id_of;
 use crate::server::net::identity::Identity;
+use crate::server::net::peers::why;
 use crate::server::net::roster::{Place, Roster};
 use crate::server::peer::promise::two_lists;
 use crate::settings::StartError;
 
-/// The answers, by the names in the list; `None` from those that did not answer.
-pub(super) struct Greeted(Vec<(String, Option<HelloReply>)>);
+/// Time until a member that does not answer is logged, and between two lines about such members.
+const LOG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// An answer, or why there is none.
+type Answer = Result<HelloReply, Status>;
+
+/// The answers, by the names in the list.
+pub(super) struct Greeted(Vec<(String, Answer)>);
+
+/// Logs whom a member waits for.
+pub(super) struct Missing {
+    logged: Instant,
+}
+
+impl Missing {
+    /// Nobody was waited for yet.
+    pub(super) fn new() -> Self {
+        Self { logged: Instant::now() }
+    }
+
+    /// Logs who did not answer, and why, now and then.
+    pub(super) fn say(&mut self, greeted: &Greeted) {
+        let silent = |(name, answer): &(String, Answer)| {
+            let status = answer.as_ref().err()?;
+            Some(format!("{name} ({})", why(status)))
+        };
+        let missing = greeted.0.iter().filter_map(silent).collect::<Vec<_>>().join(", ");
+        if !missing.is_empty() && self.logged.elapsed() >= LOG_INTERVAL {
+            self.logged = Instant::now();
+            tracing::info!(missing, "waiting for every member before the cluster is formed");
+        }
+    }
+}
 
 impl Greeted {
     /// Sorts answers.
     ///
     /// # Errors
     /// [`StartError::Usage`] if a member refuses this one, or another one answers.
-    pub(super) fn of(answers: Vec<(String, Result<HelloReply, Status>)>) -> Result<Self, StartError> {
-        let mut sorted = Vec::with_capacity(answers.len());
-        for (name, answer) in answers {
-            let reply = match answer {
-                Ok(reply) if reply.name != name => {
+    pub(super) fn of(answers: Vec<(String, Answer)>) -> Result<Self, StartError> {
+        for (name, answer) in &answers {
+            match answer {
+                Ok(reply) if reply.name != *name => {
                     return Err(StartError::Usage(format!(
                         "at the address of member `{name}` in --peers is member `{}`: check --peers",
                         reply.name
                     )));
                 }
-                Ok(reply) => Some(reply),
                 Err(status) if status.code() == Code::FailedPrecondition => {
-                    return Err(refusal(&name, &status));
+                    return Err(refusal(name, status));
                 }
-                Err(_) => None,
-            };
-            sorted.push((name, reply));
+                Ok(_) | Err(_) => {}
+            }
         }
-        Ok(Self(sorted))
+        Ok(Self(answers))
     }
 
     /// The answers that there are, whatever the others said: of a member that has its cluster.
-    pub(super) fn lenient(answers: Vec<(String, Result<HelloReply, Status>)>) -> Self {
-        Self(answers.into_iter().map(|(name, answer)| (name, answer.ok())).collect())
+    pub(super) fn lenient(answers: Vec<(String, Answer)>) -> Self {
+        Self(answers)
     }
 
     /// The answers that there are.
     pub(super) fn replies(&self) -> impl Iterator<Item = &HelloReply> {
-        self.0.iter().filter_map(|(_, reply)| reply.as_ref())
+        self.0.iter().filter_map(|(_, answer)| answer.as_ref().ok())
     }
 
     /// Whether everybody answered.
     pub(super) fn is_complete(&self) -> bool {
-        self.0.iter().all(|(_, reply)| reply.is_some())
-    }
-
-    /// Logs who did not answer, once in so many rounds.
-    pub(super) fn say_missing(&self, round: u32, rounds_per_line: u32) {
-        let silent = self.0.iter().filter(|(_, reply)| reply.is_none());
-        let missing = silent.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
-        if !missing.is_empty() && round % rounds_per_line == rounds_per_line - 1 {
-            tracing::info!(missing, "waiting for every member before the cluster is formed");
-        }
+        self.0.iter().all(|(_, answer)| answer.is_ok())
     }
 }
 

@@ -5,12 +5,15 @@ use std::time::Duration;
 use futures::future::join_all;
 use synod_abi::MemberId;
 use synod_api::v1::Role;
+use synod_consensus::{PeerProgress, Status};
 
 use crate::server::net::peers::Peers;
 use crate::server::ports::NodeRaft;
 
 /// How long it may take.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_millis(500);
+/// Entries that an heir may lack: it gets them while it is handed over to.
+const LACKS_ENTRIES: u64 = 1_000;
 
 /// Hands leadership to the member that has most of the log, if this one leads.
 pub(crate) async fn hand_over(raft: &NodeRaft) {
@@ -57,17 +60,29 @@ fn heirs(raft: &NodeRaft) -> Vec<MemberId> {
     if raft.term_state().leader != Some(raft.id()) || !raft.is_running() {
         return Vec::new();
     }
-    let status = raft.status();
-    let may_lead = |id: &MemberId| *id != raft.id() && status.voters.contains_key(id);
-    let mut heirs: Vec<_> = status.peers.iter().flatten().filter(|(id, _)| may_lead(id)).collect();
-    heirs.sort_by_key(|(_, peer)| std::cmp::Reverse(peer.matched));
+    heirs_of(raft.id(), &raft.status())
+}
+
+/// Voters that can have the whole log in no time: one that cannot would leave the cluster without
+/// a leader until the attempt is given up.
+fn heirs_of(leader: MemberId, status: &Status) -> Vec<MemberId> {
+    let enough = status.last_log_index.unwrap_or(0).saturating_sub(LACKS_ENTRIES);
+    let enough = status.purged.map_or(enough, |purged| purged.index.max(enough));
+    let matched = |peer: &PeerProgress| peer.matched.map_or(0, |matched| matched.index);
+    let is_fit = |id: &MemberId, peer: &PeerProgress| {
+        *id != leader && status.voters.contains_key(id) && matched(peer) >= enough
+    };
+    let mut heirs: Vec<_> = status.peers.iter().flatten().filter(|(id, peer)| is_fit(id, peer)).collect();
+    heirs.sort_by_key(|(_, peer)| std::cmp::Reverse(matched(peer)));
     heirs.into_iter().map(|(id, _)| *id).collect()
 }
 
 async fn transfer(raft: &NodeRaft, heir: MemberId) {
-    match tokio::time::timeout(HAND_OVER_TIMEOUT, raft.transfer_leader(heir)).await {
-        Ok(Ok(())) => tracing::info!(to = %heir, "handed leadership over"),
-        Ok(Err(error)) => tracing::warn!(%error, "leadership was not handed over"),
-        Err(_) => tracing::warn!(to = %heir, "leadership was not handed over in time"),
+    match raft.transfer_leader(heir, HAND_OVER_TIMEOUT).await {
+        Ok(()) => tracing::info!(to = %heir, "handed leadership over"),
+        Err(error) => tracing::warn!(%error, "leadership was not handed over"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,9 +18,6 @@ use crate::server::ports::NodeRaft;
 const EVERY: Duration = Duration::from_millis(100);
 /// How long a change may take to be committed before it is looked at again.
 const CHANGE_TIMEOUT: Duration = Duration::from_millis(5_000);
-/// Entries that a member may lack and still be given a vote: no more than followers lack under
-/// load.
-const CAUGHT_UP_ENTRIES: u64 = 64;
 
 /// Keeps the members until the member ends.
 pub(crate) async fn keep(raft: NodeRaft, roster: Arc<Roster>) {
@@ -58,24 +55,11 @@ async fn lead(raft: &NodeRaft, roster: &Roster, status: &Status) {
         let what = format!("member {} is at {} now", moved.name, moved.place.peer);
         return said(&what, within(raft.set_member(id, info)).await);
     }
-    if let Some((lost, new, name)) = replaceable(status) {
+    if let Some((lost, new)) = status.replaceable() {
+        let name = &status.learners[&new].name;
         let what = format!("member {name} has caught up and has the vote of the lost one, {lost}");
         said(&what, within(raft.replace_voter(lost, new)).await);
     }
-}
-
-/// A voter and the learner of its name, if that has caught up.
-fn replaceable(status: &Status) -> Option<(MemberId, MemberId, String)> {
-    let peers = status.peers.as_ref()?;
-    let enough = status.last_log_index?.saturating_sub(CAUGHT_UP_ENTRIES);
-    let has_caught_up = |id: &MemberId| {
-        let matched = peers.get(id).and_then(|peer| peer.matched);
-        matched.is_some_and(|matched| matched.index >= enough)
-    };
-    status.learners.iter().filter(|(id, _)| has_caught_up(id)).find_map(|(new, info)| {
-        let lost = status.voters.iter().find(|(_, voter)| voter.name == info.name)?.0;
-        Some((*lost, *new, info.name.clone()))
-    })
 }
 
 async fn within(change: impl Future<Output = Result<(), ChangeError>>) -> Result<(), String> {
@@ -91,6 +75,3 @@ fn said(what: &str, result: Result<(), String>) {
         Err(error) => tracing::debug!(error, "not yet: {what}"),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -8,23 +8,19 @@
 //! If no connection can be accepted at all, for want of descriptors or memory, the loop waits a
 //! moment before it tries again, and logs that once a second.
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures::{FutureExt, Stream};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use futures::Stream;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tokio::sync::Semaphore;
+
+use super::connection::Connection;
+use super::metered::Port;
 
 /// How long a new connection may take until the preface of HTTP/2 and the header of the first frame
 /// have arrived. Later, HTTP/2's own pings find out who is gone.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes of that preface and header.
-const BEGIN_BYTES: usize = 24 + 9;
 /// Pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Time between two lines of the log about the same trouble.
@@ -53,9 +49,10 @@ pub(crate) fn connections(
     listener: TcpListener,
     whom: &'static str,
     limits: Limits,
+    port: Port,
 ) -> impl Stream<Item = io::Result<Connection>> {
     let places = Arc::new(Semaphore::new(limits.connections));
-    let acceptor = Acceptor { listener, whom, limits, places, refused: 0, logged: None };
+    let acceptor = Acceptor { listener, whom, limits, port, places, refused: 0, logged: None };
     futures::stream::unfold(acceptor, |mut acceptor| async move {
         let connection = acceptor.next().await;
         Some((Ok(connection), acceptor))
@@ -66,6 +63,7 @@ struct Acceptor {
     listener: TcpListener,
     whom: &'static str,
     limits: Limits,
+    port: Port,
     places: Arc<Semaphore>,
     /// Connections that were closed at once, since the last line about them.
     refused: u64,
@@ -92,7 +90,7 @@ impl Acceptor {
                 continue;
             };
             if stream.set_nodelay(true).is_ok() {
-                return Connection::new(stream, place, self.limits.begin);
+                return Connection::new(stream, place, self.limits.begin, self.port.account());
             }
         }
     }
@@ -125,85 +123,6 @@ impl Acceptor {
 fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | TimedOut)
-}
-
-/// An accepted connection, which counts until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    stream: TcpStream,
-    beginning: Option<Beginning>,
-    _place: OwnedSemaphorePermit,
-}
-
-/// A connection of which too little has arrived to be HTTP/2.
-#[derive(Debug)]
-struct Beginning {
-    until: Pin<Box<Sleep>>,
-    missing: usize,
-}
-
-impl Connection {
-    fn new(stream: TcpStream, place: OwnedSemaphorePermit, begin: Duration) -> Self {
-        let until = Box::pin(tokio::time::sleep(begin));
-        Self { stream, beginning: Some(Beginning { until, missing: BEGIN_BYTES }), _place: place }
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let Some(beginning) = &mut this.beginning else {
-            return Pin::new(&mut this.stream).poll_read(cx, buffer);
-        };
-        if beginning.until.poll_unpin(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        beginning.missing = beginning.missing.saturating_sub(buffer.filled().len() - before);
-        if beginning.missing == 0 {
-            this.beginning = None;
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
-    }
 }
 
 #[cfg(test)]

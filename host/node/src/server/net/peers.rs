@@ -2,7 +2,9 @@
 //!
 //! It moves bytes, whose meaning belongs to the consensus crate (votes, entries, snapshots) and the
 //! service crate (forwarded commands).
+pub(crate) mod digests;
 mod raft_network;
+mod why;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,17 +16,20 @@ use futures::{Stream, StreamExt};
 use synod_abi::{MemberId, ModuleHash, SessionId};
 use synod_api::peer::peer_client::PeerClient;
 use synod_api::peer::{
-    ClocksReply, ClocksRequest, Frame, HelloReply, HelloRequest, MemberStatusRequest, PrepareChunk,
-    PromiseRequest, ReadIndexRequest, ReplaceReply, ReplaceRequest, TouchRequest,
+    ClocksReply, ClocksRequest, DigestsRequest, Frame, HelloReply, HelloRequest, MemberStatusRequest,
+    PeerScrubRequest, PrepareChunk, PromiseRequest, ReadIndexRequest, ReplaceReply, ReplaceRequest,
+    TouchRequest,
 };
 use synod_api::v1::MemberStatus;
 use synod_consensus::{FRAME_BYTES, PeerError};
+use synod_machine::DigestRecord;
 use synod_service::ports::{ClockReading, ForwardLink, Monotonic, Touched, Unavailable};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::identity::Identity;
 use super::roster::Roster;
+pub(crate) use why::{is_stranger, why};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
@@ -167,6 +172,28 @@ impl Peers {
         Ok(ClockReading { wall_ms, monotonic, incarnation })
     }
 
+    /// Asks a member for its digests after an entry after which this one had `own`.
+    pub(crate) async fn digests(
+        &self,
+        of: MemberId,
+        own: DigestRecord,
+    ) -> Result<Option<DigestRecord>, Unavailable> {
+        let route = Some(self.identity.route(of));
+        let request = within(ASK_TIMEOUT, DigestsRequest { route, own: Some(digests::to_wire(own)) });
+        let mut way = self.member(of)?;
+        let reply = way.client.digests(request).await;
+        let reply = way.noted(reply).map_err(unavailable)?.into_inner();
+        reply.own.map(|theirs| digests::from_wire(&theirs).map_err(Unavailable)).transpose()
+    }
+
+    /// Has a member scrub its state; the number of the scrub.
+    pub(crate) async fn scrub(&self, to: MemberId) -> Result<u64, Unavailable> {
+        let request = within(ASK_TIMEOUT, PeerScrubRequest { route: Some(self.identity.route(to)) });
+        let mut way = self.member(to)?;
+        let reply = way.client.scrub(request).await;
+        way.noted(reply).map(|reply| reply.into_inner().number).map_err(unavailable)
+    }
+
     /// Opens a link for commands to the leader.
     pub(crate) async fn forward(&self, leader: MemberId) -> Result<ForwardLink, Unavailable> {
         let (outgoing, frames) = mpsc::channel::<Bytes>(FORWARD_FRAMES);
@@ -260,6 +287,7 @@ impl Way {
                 Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::FailedPrecondition => {
                     self.roster.failed(self.id, &self.address);
                 }
+                _ if is_stranger(status) => self.roster.failed(self.id, &self.address),
                 _ => {}
             },
         }
@@ -281,5 +309,5 @@ fn within<T>(limit: Duration, message: T) -> Request<T> {
 }
 
 fn unavailable(status: Status) -> Unavailable {
-    Unavailable(status.message().to_owned())
+    Unavailable(why(&status))
 }

@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 use super::service::PeerService;
 use crate::server::net::accept::{Limits, connections};
 use crate::server::net::listen::{server, until};
+use crate::server::net::metered::{MeterLayer, Port};
 use crate::server::net::peers::PEER_MESSAGE_BYTES;
 
 /// HTTP/2 windows: a batch of entries fits.
@@ -26,11 +27,13 @@ impl PeerPort {
         let peers = PeerServer::new(self.0)
             .max_decoding_message_size(PEER_MESSAGE_BYTES)
             .max_encoding_message_size(PEER_MESSAGE_BYTES);
+        let incoming = connections(listener, "members", limits, Port::members());
         let serving = server()
             .initial_stream_window_size(Some(WINDOW_BYTES))
             .initial_connection_window_size(Some(WINDOW_BYTES))
+            .layer(MeterLayer)
             .add_service(peers)
-            .serve_with_incoming_shutdown(connections(listener, "members", limits), until(stopping));
+            .serve_with_incoming_shutdown(incoming, until(stopping));
         tokio::spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the peer port ended");

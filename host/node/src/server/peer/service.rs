@@ -9,9 +9,10 @@ use futures::{Stream, StreamExt};
 use synod_abi::{MemberId, ModuleHash, SessionId, limits};
 use synod_api::peer::peer_server::Peer;
 use synod_api::peer::{
-    ClocksReply, ClocksRequest, Frame, HelloReply, HelloRequest, MemberStatusReply, MemberStatusRequest,
-    PrepareChunk, PrepareReply, PromiseReply, PromiseRequest, ReadIndexReply, ReadIndexRequest, ReplaceReply,
-    ReplaceRequest, Route, TouchReply, TouchRequest,
+    ClocksReply, ClocksRequest, DigestsReply, DigestsRequest, Frame, HelloReply, HelloRequest,
+    MemberStatusReply, MemberStatusRequest, PeerScrubReply, PeerScrubRequest, PrepareChunk, PrepareReply,
+    PromiseReply, PromiseRequest, ReadIndexReply, ReadIndexRequest, ReplaceReply, ReplaceRequest, Route,
+    TouchReply, TouchRequest,
 };
 use synod_consensus::{ReadIndexError, ServeError};
 use synod_service::TOUCHES_PER_BUNDLE;
@@ -23,7 +24,7 @@ use super::promise::Promiser;
 use super::replace::Replacer;
 use super::status::Reporter;
 use crate::server::net::identity::{Identity, Misrouted};
-use crate::server::net::peers::until_error;
+use crate::server::net::peers::{digests, until_error};
 use crate::server::net::roster::Roster;
 use crate::server::ports::prepare::Compiler;
 use crate::server::ports::{NodeMember, NodeRaft};
@@ -230,6 +231,19 @@ impl Peer for PeerService {
         Ok(Response::new(ClocksReply { wall_ms, monotonic_us, incarnation }))
     }
 
+    async fn digests(&self, request: Request<DigestsRequest>) -> Result<Response<DigestsReply>, Status> {
+        let DigestsRequest { route, own } = request.into_inner();
+        self.check_member(route.as_ref())?;
+        let theirs = own.ok_or_else(|| "a question without digests".to_owned());
+        let theirs = theirs.and_then(|own| digests::from_wire(&own)).map_err(Status::invalid_argument)?;
+        Ok(Response::new(DigestsReply { own: self.member.digests_asked(theirs).map(digests::to_wire) }))
+    }
+
+    async fn scrub(&self, request: Request<PeerScrubRequest>) -> Result<Response<PeerScrubReply>, Status> {
+        self.check_member(request.get_ref().route.as_ref())?;
+        Ok(Response::new(PeerScrubReply { number: self.member.ask_for_scrub() }))
+    }
+
     async fn prepare(
         &self,
         request: Request<Streaming<PrepareChunk>>,
@@ -287,7 +301,7 @@ impl Peer for PeerService {
 }
 
 /// The session ids of a bundle.
-fn session_ids(bytes: &[u8]) -> Result<Vec<SessionId>, String> {
+pub(super) fn session_ids(bytes: &[u8]) -> Result<Vec<SessionId>, String> {
     let (ids, rest) = bytes.as_chunks::<16>();
     if !rest.is_empty() {
         return Err(format!("{} bytes are no ids of sessions, which have 16 each", bytes.len()));

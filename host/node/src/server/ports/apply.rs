@@ -12,14 +12,14 @@ use synod_storage::StateStore;
 use synod_vm::WasmVm;
 use tokio::sync::oneshot;
 
+use super::recipes::Recipes;
 use super::rows::Rows;
-use super::tripwire::Tripwire;
 use crate::server::net::identity::Identity;
 
 type View = <Rows as Store>::View;
 
 /// The executor over the real store and the real recipes.
-pub(crate) type NodeExecutor = Executor<Rows, MachineReplica<WasmVm<Draft<View>>>>;
+pub(crate) type NodeExecutor = Executor<Rows, MachineReplica<Recipes<WasmVm<Draft<View>>>>>;
 
 /// Batches that wait for the thread: the consensus hands over one at a time.
 const QUEUE_BATCHES: usize = 4;
@@ -45,7 +45,6 @@ impl ApplyThread {
     pub(crate) fn start(
         mut executor: NodeExecutor,
         rows: Rows,
-        tripwire: Tripwire,
         identity: Arc<Identity>,
     ) -> std::io::Result<Self> {
         let (work, queue) = mpsc::sync_channel::<(Work, Done)>(QUEUE_BATCHES);
@@ -53,7 +52,7 @@ impl ApplyThread {
             while let Ok((work, done)) = queue.recv() {
                 let result = match work {
                     Work::Apply(entries) => {
-                        entries.iter().try_for_each(|entry| apply(&mut executor, &tripwire, entry))
+                        entries.iter().try_for_each(|entry| apply(&mut executor, &rows, entry))
                     }
                     Work::Restored => restored(&mut executor, &rows),
                 };
@@ -80,15 +79,15 @@ impl ApplyThread {
     }
 }
 
-fn apply(executor: &mut NodeExecutor, tripwire: &Tripwire, entry: &CommittedEntry) -> Result<(), Fatal> {
+fn apply(executor: &mut NodeExecutor, rows: &Rows, entry: &CommittedEntry) -> Result<(), Fatal> {
     let CommittedEntry { index, term, mark, payload } = entry;
     let commands = match payload {
         CommittedPayload::Command(bytes) => Some(&bytes[..]),
         CommittedPayload::Blank | CommittedPayload::Membership => None,
     };
-    tripwire.arm(*index).map_err(Fatal)?;
+    rows.tripwire.arm(*index)?;
     executor.apply(*index, *term, mark, commands)?;
-    tripwire.disarm().map_err(Fatal)
+    rows.tripwire.disarm()
 }
 
 fn restored(executor: &mut NodeExecutor, rows: &Rows) -> Result<(), Fatal> {

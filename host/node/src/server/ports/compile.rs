@@ -6,6 +6,7 @@
 //! its order's pipe is closed, so it does not outlive this process. What it returns is trusted like
 //! the compiler, which it is.
 mod child;
+pub(crate) mod fuzzing;
 mod wire;
 
 use std::io::{Read, Write};
@@ -35,19 +36,15 @@ const PROPOSED_NICENESS: i32 = 5;
 #[derive(Debug)]
 pub(crate) struct ChildCompiler {
     program: PathBuf,
-    fingerprint: [u8; 32],
 }
 
 impl ChildCompiler {
     /// Of this build.
-    ///
-    /// # Errors
-    /// The engine does not start on this host, for people.
-    pub(crate) fn new() -> Result<Self, String> {
-        Ok(Self { program: THIS_PROGRAM.into(), fingerprint: compile::compiler_fingerprint()? })
+    pub(crate) fn new() -> Self {
+        Self { program: THIS_PROGRAM.into() }
     }
 
-    fn order(&self, module: &Arc<[u8]>, terms: &Terms) -> Vec<u8> {
+    fn order(fingerprint: [u8; 32], module: &Arc<[u8]>, terms: &Terms) -> Vec<u8> {
         let bounds = match terms {
             Terms::Committed => Bounds::default(),
             Terms::Proposed(_) => Bounds {
@@ -56,7 +53,7 @@ impl ChildCompiler {
                 niceness: PROPOSED_NICENESS,
             },
         };
-        Order { fingerprint: self.fingerprint, bounds, module: module.to_vec() }.encode()
+        Order { fingerprint, bounds, module: module.to_vec() }.encode()
     }
 
     fn spawn(&self) -> std::io::Result<Running> {
@@ -68,7 +65,12 @@ impl ChildCompiler {
 }
 
 impl Compile for ChildCompiler {
-    fn compile(&self, module: &Arc<[u8]>, terms: &Terms) -> Result<Code, CompileError> {
+    fn compile(
+        &self,
+        fingerprint: &[u8; 32],
+        module: &Arc<[u8]>,
+        terms: &Terms,
+    ) -> Result<Code, CompileError> {
         let failed =
             |error: std::io::Error| CompileError::Died(format!("no compiler can be started: {error}"));
         let mut running = self.spawn().map_err(failed)?;
@@ -79,7 +81,7 @@ impl Compile for ChildCompiler {
             Terms::Committed => u64::MAX,
             Terms::Proposed(_) => CODE_BYTES + wire::OVERHEAD_BYTES,
         };
-        let order = self.order(module, terms);
+        let order = Self::order(*fingerprint, module, terms);
         let (done, answer) = mpsc::sync_channel(1);
         let exchange = move || drop(done.send(exchange(orders, answers, &order, most)));
         std::thread::Builder::new().name("synod-compiler".to_owned()).spawn(exchange).map_err(failed)?;
@@ -88,7 +90,7 @@ impl Compile for ChildCompiler {
             return Err(CompileError::Limit(compile::limit_of_code()));
         }
         let status = running.0.wait().map_err(failed)?;
-        read(&answer, status, self.fingerprint, terms)
+        read(&answer, status, *fingerprint, terms)
     }
 }
 

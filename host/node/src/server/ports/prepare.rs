@@ -8,14 +8,14 @@ use futures::stream::FuturesUnordered;
 use synod_abi::{AdmissionError, ModuleHash};
 use synod_machine::Admitted;
 use synod_service::ports::{PrepareFailure, Preparer};
-use synod_vm::{Modules, PrepareError, Wanted};
+use synod_vm::{Editions, PrepareError, Wanted};
 
 use crate::server::net::peers::Peers;
 use crate::server::net::roster::Roster;
 
 /// Compiles modules on this member, away from the runtime's threads.
 #[derive(Clone)]
-pub(crate) struct Compiler(pub(crate) Arc<Modules>);
+pub(crate) struct Compiler(pub(crate) Editions);
 
 impl Compiler {
     /// Compiles a module, if it is not compiled. Dropping the future ends the compilation.
@@ -23,9 +23,9 @@ impl Compiler {
     /// # Errors
     /// [`PrepareError`].
     pub(crate) async fn compile(&self, hash: ModuleHash, module: Arc<[u8]>) -> Result<(), PrepareError> {
-        let modules = self.0.clone();
+        let editions = self.0.clone();
         let (wanted, _wanted_by) = Wanted::new();
-        let compiled = tokio::task::spawn_blocking(move || modules.prepare(hash, &module, &wanted)).await;
+        let compiled = tokio::task::spawn_blocking(move || editions.prepare(hash, &module, &wanted)).await;
         compiled.unwrap_or_else(|error| {
             Err(PrepareError::CompilerDied { hash, cause: format!("its thread ended: {error}") })
         })

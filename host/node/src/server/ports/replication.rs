@@ -6,6 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use synod_abi::{MemberId, SessionId};
 use synod_consensus::{ProposalOutcome, Raft, Refusal, TokioRuntime};
+use synod_machine::DigestRecord;
 use synod_service::ports::{
     ClockReading, ForwardLink, Leadership, ProposeError, Replication, Role, Touched, Unavailable,
 };
@@ -140,6 +141,15 @@ impl Replication for RaftReplication {
     ) -> BoxFuture<'static, Result<Vec<Touched>, Unavailable>> {
         let peers = self.peers.clone();
         async move { peers.touch(leader, &sessions).await }.boxed()
+    }
+
+    fn digests(
+        &self,
+        of: MemberId,
+        own: DigestRecord,
+    ) -> BoxFuture<'static, Result<Option<DigestRecord>, Unavailable>> {
+        let peers = self.peers.clone();
+        async move { peers.digests(of, own).await }.boxed()
     }
 
     fn voters(&self) -> BTreeSet<MemberId> {

@@ -1,9 +1,12 @@
 //! The store for the service crate: rows, and the log that they follow.
+use std::sync::Arc;
 use std::time::Duration;
 
 use synod_machine::{Fatal, Write};
 use synod_service::ports::{Store, StoreError};
 use synod_storage::{AppliedMark, Health, LogStore, RocksStore, StateStore, StorageError};
+
+use super::tripwire::Tripwire;
 
 /// How often a full disk is checked again.
 const SPACE_POLL: Duration = Duration::from_millis(200);
@@ -20,6 +23,8 @@ pub(crate) struct Rows {
     pub(crate) log: NodeLog,
     /// The state.
     pub(crate) state: NodeState,
+    /// Paused while a commit waits.
+    pub(crate) tripwire: Arc<Tripwire>,
 }
 
 fn fatal(error: StorageError) -> Fatal {
@@ -34,15 +39,21 @@ impl Store for Rows {
         self.state.view().map_err(fatal)
     }
 
+    fn scan_view(&self) -> Result<Self::View, Fatal> {
+        self.state.view().map(Self::View::without_caching).map_err(fatal)
+    }
+
     fn latest(&self) -> Result<Self::View, Fatal> {
         self.state.latest().map_err(fatal)
     }
 
     fn commit(&self, writes: &[Write], mark: &AppliedMark) -> Result<(), StoreError> {
+        self.tripwire.pause().map_err(StoreError::Fatal)?;
         self.state.commit(writes, mark).map_err(|error| match error {
             StorageError::Full { .. } => StoreError::Full(error.to_string()),
             error => StoreError::Fatal(fatal(error)),
-        })
+        })?;
+        self.tripwire.resume().map_err(StoreError::Fatal)
     }
 
     fn wait_for_space(&self) -> Result<(), Fatal> {

@@ -66,6 +66,7 @@ fn what_cannot_be_is_refused_with_the_flag_and_the_reason() {
         ("snapshot-entries = 0", Mode::Dev, "at least 1"),
         ("block-cache-mib = 7", Mode::Dev, "--block-cache-mib is 7; it must be at least 8"),
         ("write-buffer-mib = 0", Mode::Dev, "--write-buffer-mib is 0"),
+        ("scrub-mib-per-second = 0", Mode::Dev, "--scrub-mib-per-second is 0; it must be at least 1"),
         ("open-files = 63", Mode::Dev, "--open-files is 63; it must be at least 64"),
     ];
     for (text, mode, expected) in table {

@@ -7,6 +7,7 @@ use synod_machine::Caller;
 use crate::Lease;
 use crate::availability::{BEHIND_LIMIT, Problem, UNCONFIRMED_LIMIT};
 use crate::failure::{CallFailure, UnavailableReason};
+use crate::read::Consistency;
 use crate::sessions::SessionKey;
 use crate::testing::client::request;
 use crate::testing::cluster::{Cluster, TIMEOUT, is_unavailable, look};
@@ -34,12 +35,9 @@ fn problem(cluster: &Cluster, number: u64) -> Option<Problem> {
 }
 
 fn read(cluster: &mut Cluster, number: u64) -> Result<CallAnswer, CallFailure> {
-    let member = cluster.member(number);
-    let args = Args::Json("{\"key\":\"k\"}".to_owned());
-    cluster.wait(async move {
-        let (answer, _) = member.query("counter", "get", args, QueryOptions::default(), TIMEOUT).await?;
-        Ok(answer)
-    })
+    let mut read = cluster.start_get(number, QueryOptions::default());
+    cluster.run();
+    look(&mut read).expect("it is answered at once")
 }
 
 #[test]
@@ -94,6 +92,43 @@ fn a_member_that_does_not_apply_answers_no_wait_and_refuses_reads_and_commands()
     cluster.advance(NOTICED);
     assert_eq!(problem(&cluster, 3), None);
     assert!(read(&mut cluster, 3).is_ok());
+}
+
+#[test]
+fn what_waits_to_be_up_to_date_ends_when_its_member_cannot_be() {
+    let (mut cluster, _) = ready();
+    let later =
+        |consistency, at_least_revision| QueryOptions { consistency, at_least_revision, session: None };
+    let at_once = QueryOptions::default();
+    let of_now = |cluster: &Cluster| cluster.member(1).applied().revision.get();
+    let to_come = later(Consistency::Serializable, of_now(&cluster) + 1);
+    cluster.isolate(2);
+    let mut unknown = {
+        let member = cluster.member(2);
+        let args = Args::Json("{}".to_owned());
+        cluster
+            .sim
+            .start(async move { member.call("nowhere", "add", args, Caller::default(), TIMEOUT).await })
+    };
+    let mut reads = [at_once, to_come].map(|options| cluster.start_get(2, options));
+    cluster.advance(UNCONFIRMED_LIMIT + NOTICED);
+    assert!(is_unavailable(look(&mut unknown), UnavailableReason::NoLeader));
+    assert!(
+        reads.each_mut().map(look).into_iter().all(|read| is_unavailable(read, UnavailableReason::NoLeader))
+    );
+    cluster.reconnect(2);
+    cluster.advance(NOTICED);
+
+    cluster.hold_apply(3, true);
+    let mut given = cluster.start_plain(1, ("give", "k", 5));
+    cluster.run();
+    assert!(look(&mut given).is_some());
+    let to_come = later(Consistency::Serializable, of_now(&cluster));
+    let mut reads = [at_once, to_come].map(|options| cluster.start_get(3, options));
+    cluster.advance(BEHIND_LIMIT + NOTICED);
+    assert!(
+        reads.each_mut().map(look).into_iter().all(|read| is_unavailable(read, UnavailableReason::NotReady))
+    );
 }
 
 #[test]

@@ -8,13 +8,6 @@ use crate::testing::cluster::{Cluster, Pending, TIMEOUT, is_unavailable, look};
 use crate::testing::recipe;
 use crate::{Args, CallAnswer};
 
-fn start_get(cluster: &Cluster, number: u64, options: QueryOptions) -> Pending<CallAnswer> {
-    let (member, args) = (cluster.member(number), Args::Json("{\"key\":\"k\"}".into()));
-    cluster.sim.start(async move {
-        member.query("counter", "get", args, options, TIMEOUT).await.map(|(answer, _)| answer)
-    })
-}
-
 fn value(pending: &mut Pending<CallAnswer>) -> Option<Value> {
     look(pending).map(|result| result.expect("a result").value)
 }
@@ -50,9 +43,9 @@ fn reads_that_arrive_while_a_read_index_is_asked_for_share_the_next() {
     let mut cluster = Cluster::ready(3);
     cluster.hold_commits(true);
     let asked = cluster.read_indexes_asked();
-    let mut pending = vec![start_get(&cluster, 2, QueryOptions::default())];
+    let mut pending = vec![cluster.start_get(2, QueryOptions::default())];
     cluster.run();
-    pending.extend((0..50).map(|_| start_get(&cluster, 2, QueryOptions::default())));
+    pending.extend((0..50).map(|_| cluster.start_get(2, QueryOptions::default())));
     cluster.run();
     assert_eq!(cluster.read_indexes_asked(), asked + 1);
     cluster.hold_commits(false);
@@ -68,8 +61,7 @@ fn a_linearizable_read_on_a_lagging_member_waits_and_a_serializable_one_does_not
     let mut add = cluster.start_add(1, "k", 5);
     cluster.run();
     assert_eq!(value(&mut add), json("\"5\""));
-    let (mut fresh, mut local) =
-        (start_get(&cluster, 2, QueryOptions::default()), start_get(&cluster, 2, LOCAL));
+    let (mut fresh, mut local) = (cluster.start_get(2, QueryOptions::default()), cluster.start_get(2, LOCAL));
     cluster.run();
     assert_eq!(value(&mut local), json("\"0\""));
     assert_eq!(value(&mut fresh), None);
@@ -85,7 +77,7 @@ fn a_serializable_read_waits_for_the_revision_it_asks_for() {
     let mut add = cluster.start_add(1, "k", 5);
     cluster.run();
     let revision = look(&mut add).expect("an answer").expect("a sum").revision.0;
-    let mut read = start_get(&cluster, 2, QueryOptions { at_least_revision: revision, ..LOCAL });
+    let mut read = cluster.start_get(2, QueryOptions { at_least_revision: revision, ..LOCAL });
     cluster.run();
     assert_eq!(value(&mut read), None);
     cluster.hold_apply(2, false);
@@ -98,7 +90,7 @@ fn a_revision_that_the_cluster_has_not_reached_is_rejected() {
     let mut cluster = Cluster::ready(2);
     for consistency in [Consistency::Serializable, Consistency::Linearizable] {
         let mut read =
-            start_get(&cluster, 2, QueryOptions { consistency, at_least_revision: 1_000, session: None });
+            cluster.start_get(2, QueryOptions { consistency, at_least_revision: 1_000, session: None });
         cluster.run();
         let Some(Err(CallFailure::Rejected(rejected))) = look(&mut read) else { panic!("a rejection") };
         assert_eq!(rejected.reason, Reason::RevisionNotReached);
@@ -109,8 +101,7 @@ fn a_revision_that_the_cluster_has_not_reached_is_rejected() {
 fn without_a_leader_only_serializable_reads_are_answered() {
     let mut cluster = Cluster::ready(3);
     cluster.depose();
-    let (mut fresh, mut local) =
-        (start_get(&cluster, 2, QueryOptions::default()), start_get(&cluster, 2, LOCAL));
+    let (mut fresh, mut local) = (cluster.start_get(2, QueryOptions::default()), cluster.start_get(2, LOCAL));
     cluster.advance(TIMEOUT + Duration::from_secs(1));
     assert!(is_unavailable(look(&mut fresh), UnavailableReason::Deadline));
     assert_eq!(value(&mut local), json("\"0\""));

@@ -1,10 +1,11 @@
 //! The leader's ends of its followers' links: how far each got, and which of its commands will
 //! surely not be proposed.
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use futures::channel::oneshot;
 use synod_abi::MemberId;
 use synod_machine::Origin;
+use synod_planted::{Bug, is_planted};
 
 use super::Ledger;
 use super::queue::{Forwarded, Item};
@@ -67,7 +68,7 @@ pub(crate) enum Taken {
 #[derive(Debug, Default)]
 pub(super) struct Links {
     term: u64,
-    by_follower: HashMap<LinkKey, LinkState>,
+    by_follower: BTreeMap<LinkKey, LinkState>,
 }
 
 impl Links {
@@ -82,6 +83,7 @@ impl Links {
             return None;
         }
         let state = self.by_follower.entry(key).or_default();
+        state.received -= u64::from(is_planted(Bug::ForwardedTwice)).min(state.received);
         state.generation += 1;
         std::mem::take(&mut state.signal).raise();
         if !state.dropped.is_empty() {
@@ -108,7 +110,8 @@ impl Links {
     }
 
     fn end_all(&mut self) {
-        self.by_follower.drain().for_each(|(_, link)| link.signal.raise());
+        let links = std::mem::take(&mut self.by_follower);
+        links.into_values().for_each(|link| link.signal.raise());
     }
 
     pub(super) fn close(&mut self) {

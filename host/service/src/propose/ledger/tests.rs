@@ -20,7 +20,7 @@ const OTHER: Origin = Origin { member: MemberId(2), incarnation: 9, sequence: 0 
 const NOW: Monotonic = Monotonic(Duration::ZERO);
 const LATER: Monotonic = Monotonic(Duration::from_secs(9));
 
-type Reply1 = oneshot::Receiver<ProposalResult>;
+type Reply1 = oneshot::Receiver<DeliveryResult>;
 
 fn packed(origin: Origin, sequence: u64) -> Packed {
     let call = Call { space: SpaceId(1), operation: OperationId(2), args: Blob(vec![7; 10]) };
@@ -56,7 +56,7 @@ fn cut_off() -> Availability {
 }
 
 fn submit(ledger: &mut Ledger, sequence: u64) -> Reply1 {
-    ledger.submit(packed(ME, sequence), LATER, NOW).expect("room")
+    ledger.submit(packed(ME, sequence), None, LATER, NOW).expect("room")
 }
 
 fn proposed(ledger: &mut Ledger, id: u64, result: Result<(), ProposeError>) -> bool {
@@ -164,11 +164,11 @@ fn a_command_waits_for_two_entries_full_of_another_spaces_and_for_its_share_of_t
     let costly = Call { space: SpaceId(9), operation: OperationId(9), args: Blob(vec![]) };
     let costly =
         |sequence| Packed::new(Origin { sequence, ..ME }, Caller::default(), &Action::Call(costly.clone()));
-    let mut replies = vec![ledger.submit(costly(1), LATER, NOW).expect("room")];
+    let mut replies = vec![ledger.submit(costly(1), None, LATER, NOW).expect("room")];
     assert_eq!(next(&mut ledger).map(|entry| sequences(&entry)), Some(vec![1]));
     let cost = limits::ENTRY_FUEL / 4;
     ledger.applied(1, vec![CommandOutcome { cost, ..outcome(ME, 1) }]).send();
-    replies.extend((2..=64).map(|sequence| ledger.submit(costly(sequence), LATER, NOW).expect("room")));
+    replies.extend((2..=64).map(|sequence| ledger.submit(costly(sequence), None, LATER, NOW).expect("room")));
     assert_eq!(next(&mut ledger).map(|entry| sequences(&entry)), Some(vec![2, 3, 4, 5]));
     assert_eq!(next(&mut ledger).map(|entry| sequences(&entry)), Some(vec![6, 7, 8, 9]));
     replies.push(submit(&mut ledger, 99));
@@ -319,7 +319,7 @@ fn an_install_travels_alone_and_what_waited_behind_it_follows() {
     let _first = submit(&mut ledger, 1);
     let install = Action::InstallRecipe { module: Blob(vec![0; 100]), replace: false };
     let install = Packed::new(Origin { sequence: 2, ..ME }, Caller::default(), &install);
-    let _second = ledger.submit(install, LATER, NOW).expect("room");
+    let _second = ledger.submit(install, None, LATER, NOW).expect("room");
     let _third = submit(&mut ledger, 3);
     lead(&mut ledger, 6);
     let sizes: Vec<_> = std::iter::from_fn(|| next(&mut ledger)).map(|entry| sequences(&entry)).collect();
@@ -336,7 +336,7 @@ fn a_ledger_that_has_ended_is_not_opened_by_a_disk_with_space() {
         Caller::default(),
         &Action::FormCluster { cluster: ClusterId([0; 16]) },
     );
-    let refused = ledger.submit(form, LATER, NOW).err();
+    let refused = ledger.submit(form, None, LATER, NOW).err();
     assert_eq!(refused, Some(ProposalError::unavailable(UnavailableReason::ShuttingDown, "going")));
 }
 
@@ -348,10 +348,10 @@ fn a_member_without_a_majority_gives_back_what_is_queued_and_keeps_what_may_be_i
     assert!(next(&mut ledger).is_some());
     let mut queued = submit(&mut ledger, 2);
     ledger.set_availability(cut_off()).send();
-    let refused = Err(ProposalError::from(Problem::NoMajority));
-    assert_eq!(queued.try_recv(), Ok(Some(refused.clone())));
+    let refused = ProposalError::from(Problem::NoMajority);
+    assert_eq!(queued.try_recv(), Ok(Some(Err(refused.clone()))));
     assert_eq!(bound.try_recv(), Ok(None));
-    assert_eq!(ledger.submit(packed(ME, 3), LATER, NOW).map(drop), refused.map(drop));
+    assert_eq!(ledger.submit(packed(ME, 3), None, LATER, NOW).err(), Some(refused));
     ledger.set_availability(good()).send();
-    assert!(ledger.submit(packed(ME, 4), LATER, NOW).is_ok());
+    assert!(ledger.submit(packed(ME, 4), None, LATER, NOW).is_ok());
 }

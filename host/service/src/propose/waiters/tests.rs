@@ -8,14 +8,15 @@ fn origin(member: u64, incarnation: u64, sequence: u64) -> Origin {
     Origin { member: MemberId(member), incarnation, sequence }
 }
 
-fn waiter(origin: Origin, placement: Placement) -> (Waiter, oneshot::Receiver<ProposalResult>) {
+fn waiter(origin: Origin, placement: Placement) -> (Waiter, oneshot::Receiver<DeliveryResult>) {
     let (reply, result) = oneshot::channel();
     let packed = Packed::new(
         origin,
         Caller::default(),
         &Action::FormCluster { cluster: synod_abi::ClusterId([0; 16]) },
     );
-    (Waiter { packed, deadline: Monotonic::default(), placement, place: 0, only_in: None, reply }, result)
+    let deadline = Monotonic::default();
+    (Waiter { packed, deadline, placement, place: 0, only_in: None, reply, room: None }, result)
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::task::Waker;
 
 use futures::FutureExt;
 use synod_abi::MemberId;
+use synod_machine::directory::{self, Head};
+use synod_machine::{Table, Write};
 
 use super::Cluster;
 use super::log::{GateState, known};
@@ -20,6 +22,21 @@ impl Cluster {
             node.sim.spawn(async move { member.keep_clocks().await }.boxed());
         }
         self.run();
+    }
+
+    /// Another value is in a row of the space `counter` on `number`, as after a flipped bit.
+    pub(crate) fn damage(&self, number: u64, key: &str, value: u64) {
+        let key = [&1_u32.to_be_bytes(), key.as_bytes()].concat();
+        let value = value.to_le_bytes().to_vec();
+        lock(&self.node(number).store.rows).commit(&[Write::Put { table: Table::State, key, value }]);
+    }
+
+    /// The head on `number` is another one.
+    pub(crate) fn damage_head(&self, number: u64, change: impl FnOnce(Head) -> Head) {
+        let mut rows = lock(&self.node(number).store.rows);
+        let head = directory::head(&*rows).expect("it can be read").expect("there is one");
+        let value = synod_abi::encode(&change(head));
+        rows.commit(&[Write::Put { table: Table::System, key: b"h".to_vec(), value }]);
     }
 
     /// `number` applies nothing while it is held.

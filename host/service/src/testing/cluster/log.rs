@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use futures::stream::{BoxStream, Stream};
 use futures::{FutureExt, StreamExt};
 use synod_abi::{MemberId, SessionId};
+use synod_machine::DigestRecord;
 
 use super::ports::TestPorts;
 use crate::Member;
@@ -184,6 +185,20 @@ impl Replication for TestLog {
         drop(log);
         let answer = sim.start(async move { member.serve_touches(sessions).await });
         async move { answer.await.unwrap_or_else(|_| Err(Unavailable("the member is gone".into()))) }.boxed()
+    }
+
+    fn digests(
+        &self,
+        of: MemberId,
+        own: DigestRecord,
+    ) -> BoxFuture<'static, Result<Option<DigestRecord>, Unavailable>> {
+        let log = lock(&self.log);
+        let Some((member, sim)) = log.members.get(&of).cloned().filter(|_| log.connects(self.me, of)) else {
+            return futures::future::pending().boxed();
+        };
+        drop(log);
+        let answer = sim.start(async move { member.digests_asked(own) });
+        async move { answer.await.map_err(|_| Unavailable("the member is gone".into())) }.boxed()
     }
 
     fn voters(&self) -> BTreeSet<MemberId> {

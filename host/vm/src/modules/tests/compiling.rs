@@ -29,7 +29,12 @@ impl Gate {
 struct Gated(Arc<Gate>);
 
 impl Compile for Gated {
-    fn compile(&self, module: &Arc<[u8]>, terms: &Terms) -> Result<Code, CompileError> {
+    fn compile(
+        &self,
+        fingerprint: &[u8; 32],
+        module: &Arc<[u8]>,
+        terms: &Terms,
+    ) -> Result<Code, CompileError> {
         let gate = &self.0;
         gate.calls.fetch_add(1, Ordering::Relaxed);
         gate.started.lock().expect("nobody panicked").send(module_hash(module)).expect("the test waits");
@@ -45,7 +50,7 @@ impl Compile for Gated {
         if dies.is_ok() {
             return Err(CompileError::Died("on purpose".to_owned()));
         }
-        InProcess.compile(module, terms)
+        InProcess.compile(fingerprint, module, terms)
     }
 }
 
@@ -59,7 +64,8 @@ fn gated(held: &[&[u8]], code_memory: u64) -> (Arc<Modules>, Arc<Gate>, Receiver
         calls: AtomicUsize::new(0),
         deaths: AtomicUsize::new(0),
     });
-    let modules = Modules::new(None, Box::new(Gated(gate.clone())), code_memory).expect("the engines start");
+    let modules = Modules::new(Edition::NEWEST, None, Arc::new(Gated(gate.clone())), code_memory)
+        .expect("the engines start");
     (modules, gate, begun)
 }
 
@@ -172,13 +178,15 @@ fn a_second_caller_shares_the_first_ones_compilation() {
 #[test]
 fn code_that_was_not_used_for_longest_leaves_memory_and_comes_back_from_disk() {
     let directory = tempfile::tempdir().expect("a directory");
-    let compiler = Box::new(InProcess);
     let [one, two, three] = [numbered(1), numbered(2), numbered(3)];
     let bytes = {
-        let code = crate::compile::compile(&one).expect("it compiles");
+        let fingerprint = modules().engine_fingerprint();
+        let code = crate::compile::compile(&fingerprint, &one).expect("it compiles");
         (code.apply.len() + code.query.len()) as u64
     };
-    let modules = Modules::new(Some(directory.path()), compiler, 2 * bytes + bytes / 2).expect("engines");
+    let memory = 2 * bytes + bytes / 2;
+    let modules = Modules::new(Edition::NEWEST, Some(directory.path()), Arc::new(InProcess), memory)
+        .expect("the engines start");
     let mut vm = WasmVm::<MapHost>::new(modules.clone()).expect("the host calls link");
     let load = |vm: &mut WasmVm<MapHost>, module: &[u8]| {
         vm.load(module_hash(module), module).expect("it is admitted");
@@ -197,6 +205,6 @@ fn code_that_was_not_used_for_longest_leaves_memory_and_comes_back_from_disk() {
     let before = written(directory.path());
     works(&modules, &two);
     assert_eq!((files(directory.path()), written(directory.path())), (6, before), "nothing was compiled");
-    vm.begin_entry();
+    vm.begin_entry(None).expect("the engine is there");
     assert!(!vm.is_loaded(module_hash(&one)), "now this one was not used for longest");
 }

@@ -20,7 +20,7 @@ fn an_instance_serves_its_space_until_the_entry_ends() {
         assert_eq!(number(bench.call(space)), 1, "each call begins afresh");
     }
     assert_eq!(live(&bench), [1, 2].into());
-    bench.vm.begin_entry();
+    bench.vm.begin_entry(None).expect("the engine is there");
     assert_eq!(live(&bench), [].into());
     assert_eq!(number(bench.call(1)), 1);
 }

@@ -32,6 +32,16 @@ fn a_broken_stream_tells_who_left_from_who_did_not() {
 }
 
 #[test]
+fn a_stream_is_empty_without_requests_and_after_their_answers() {
+    let flights = Arc::new(Flights::<CallReply>::default());
+    assert!(flights.is_empty());
+    let (ticket, _receiver) = flights.enter().expect("open");
+    assert!(flights.leave(ticket.tag) && !flights.is_empty());
+    flights.land(reply(ticket.tag));
+    assert!(flights.is_empty());
+}
+
+#[test]
 fn what_was_taken_back_never_leaves() {
     let flights = Arc::new(Flights::<CallReply>::default());
     let (ticket, _receiver) = flights.enter().expect("open");

@@ -13,7 +13,8 @@ use crate::error::missing;
 use crate::shell::admin::sized;
 use crate::shell::attempts::Pace;
 use crate::shell::client::Client;
-use crate::shell::link::{Link, trouble_of};
+use crate::shell::link::Link;
+use crate::shell::trouble::trouble_of;
 
 /// Asks for a session: see [`Client::session`].
 #[derive(Clone)]
@@ -23,6 +24,7 @@ pub struct SessionBuilder {
     ttl_ms: u64,
     ttl_policy: TtlPolicy,
     label: String,
+    within: Duration,
 }
 
 impl SessionBuilder {
@@ -47,6 +49,12 @@ impl SessionBuilder {
         self
     }
 
+    /// How long opening may take, if that is less than the client's patience.
+    pub fn within(mut self, within: Duration) -> Self {
+        self.within = within;
+        self
+    }
+
     /// Opens the session, and keeps it alive from now on. Tried again on any member by the client's
     /// policy; it is one session even so.
     ///
@@ -54,7 +62,7 @@ impl SessionBuilder {
     /// See [`Error`]; [`Error::Refused`] with the reason `TTL_OUT_OF_BOUNDS` or `LABEL_TOO_LONG`
     /// for what its name says.
     pub async fn open(self) -> Result<Session, Error> {
-        let Self { client, ttl_ms, ttl_policy, label } = self;
+        let Self { client, ttl_ms, ttl_policy, label, within } = self;
         let secret: [u8; 16] = random()?;
         let request = OpenSessionRequest {
             nonce: random::<16>()?.to_vec(),
@@ -68,7 +76,9 @@ impl SessionBuilder {
         let open = |channel| async move {
             sized!(SessionsClient, channel).open(request.clone()).await.map_err(|status| trouble_of(&status))
         };
-        let reply = client.unary(Effect::Idempotent, Pace::Usual, open).await?;
+        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        let pace = Pace::Until(client.now_ms().saturating_add(within_ms));
+        let reply = client.unary(Effect::Idempotent, pace, open).await?;
         client.heard(reply.header.as_ref());
         let id =
             reply.session.as_slice().try_into().map(SessionId).map_err(|_| missing("session of 16 bytes"))?;
@@ -91,7 +101,8 @@ impl Client {
     /// # }
     /// ```
     pub fn session(&self) -> SessionBuilder {
-        SessionBuilder { client: self.clone(), ttl_ms: 0, ttl_policy: TtlPolicy::Exact, label: String::new() }
+        let (client, label) = (self.clone(), String::new());
+        SessionBuilder { client, ttl_ms: 0, ttl_policy: TtlPolicy::Exact, label, within: Duration::MAX }
     }
 
     /// Takes up a session that another client has let go, by [`Session::detach`] or because it

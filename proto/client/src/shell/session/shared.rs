@@ -22,7 +22,7 @@ use super::clock;
 use crate::Error;
 use crate::core::{Lifetime, MAX_RUNNING, Patience, Policy, Requests, SessionState, Trouble};
 use crate::shell::client::Client;
-use crate::shell::link::check_size;
+use crate::shell::trouble::check_size;
 
 pub(super) use self::sending::Slot;
 pub(super) use self::turn::Turn;

@@ -14,8 +14,8 @@ use super::{Handle, Watch};
 use crate::core::{Begin, Trouble};
 use crate::error::{json_of, postcard_of};
 use crate::shell::client::{Answer, Client};
-use crate::shell::link::check_size;
 use crate::shell::one_query::{self, OneQuery};
+use crate::shell::trouble::check_size;
 use crate::{Error, WatchError};
 
 /// Asks for a watch: see [`Client::watch`].

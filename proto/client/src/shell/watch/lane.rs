@@ -18,7 +18,7 @@ use super::outbox::{Outbox, Outgoing};
 use super::shared::{Shared, Verdict};
 use crate::core::{Beat, Liveness, Trouble};
 use crate::shell::client::Client;
-use crate::shell::link::trouble_of;
+use crate::shell::trouble::trouble_of;
 use crate::shell::wire::Wire;
 
 /// Most watches of one stream; members take 16,384.

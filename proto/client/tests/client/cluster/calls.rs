@@ -48,6 +48,8 @@ pub(crate) struct Seen {
 /// What the members keep of sessions and calls.
 #[derive(Default)]
 pub(crate) struct Ledger {
+    /// How often the status of all members was asked for.
+    pub(crate) statuses: u64,
     pub(crate) ttl_ms: u64,
     /// Whether the session lives.
     pub(crate) alive: bool,

@@ -29,11 +29,7 @@ pub(crate) struct OpenArgs {
 /// Opens a session, prints its token, and keeps it alive until a signal comes.
 pub(crate) async fn run(args: &OpenArgs, global: &Global) -> Result<(), Failed> {
     let mut signals = Signals::listen()?;
-    let client = match args.detach {
-        true => global.learning_client_of_one_command().await?,
-        false => global.learning_client().await?,
-    };
-    let session = args.session.open(&client).await?;
+    let (_client, session) = args.session.open(global).await?;
     let token = Token { session: session.id().0, secret: session.secret() };
     let ttl_ms = ms(session.ttl());
     let json = json!({

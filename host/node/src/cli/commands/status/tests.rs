@@ -2,6 +2,10 @@
 use super::*;
 use synod_client::api::Header;
 
+fn engine(byte: u8) -> Environment {
+    Environment { semantics: 8, engine: vec![byte; 32] }
+}
+
 fn status() -> StatusReply {
     let a = MemberStatus {
         id: 1,
@@ -19,13 +23,23 @@ fn status() -> StatusReply {
             ..Counts::default()
         }),
         watches: 7,
+        agreed_index: 40,
+        scrub: Some(ScrubStatus {
+            begun: 2,
+            ended: 2,
+            ended_ms: 1_700_000_000_000,
+            ..ScrubStatus::default()
+        }),
         chain_digest: vec![0xaa; 32],
+        environment: Some(engine(0xcd)),
+        environments: vec![engine(0xcd), engine(0xef)],
         ..MemberStatus::default()
     };
     let b = MemberStatus {
         id: 2,
         name: "b".into(),
         problem: "connection refused".into(),
+        environments: vec![engine(0xcd)],
         ..MemberStatus::default()
     };
     let header = Header { cluster_id: vec![1; 16], term: 3, revision: 40, ..Header::default() };
@@ -37,20 +51,52 @@ fn people_see_the_leader_and_who_is_down() {
     let text = text(&status());
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].ends_with("leader a, term 3, revision 40"), "{text}");
-    assert_eq!(lines[1..3], ["12 sessions, 5 waiting calls, 0 timers", "9 events in 2.0 KiB, 7 watches"]);
+    assert_eq!(
+        lines[1],
+        "execution environment cdcdcdcdcdcd (semantics 8); \
+         goes on to efefefefefef (semantics 8) when b can, too"
+    );
+    assert_eq!(lines[2], "digests of 1 of 2 members were equal up to entry 40");
+    assert_eq!(lines[3], "last scrubs: a 2023-11-14T22:13:20.000Z, b unknown");
+    assert_eq!(lines[4..6], ["12 sessions, 5 waiting calls, 0 timers", "9 events in 2.0 KiB, 7 watches"]);
     assert!(
-        lines[5].starts_with("a")
-            && lines[5].contains("leader")
-            && lines[5].contains("41")
-            && lines[5].contains("aaaaaaaaaaaa"),
+        lines[8].starts_with("a")
+            && lines[8].contains("leader")
+            && lines[8].contains("41")
+            && lines[8].contains("aaaaaaaaaaaa"),
         "{text}"
     );
     assert!(
-        lines[6].contains("unreachable")
-            && lines[6].contains("connection refused")
-            && !lines[6].contains('0'),
+        lines[9].contains("unreachable")
+            && lines[9].contains("connection refused")
+            && !lines[9].contains('0'),
         "{text}"
     );
+}
+
+#[test]
+fn people_see_who_holds_up_a_newer_execution_environment() {
+    let member = |name: &str, environments: &[u8], reachable: bool| MemberStatus {
+        name: name.into(),
+        reachable,
+        environment: reachable.then(|| engine(1)),
+        environments: environments.iter().copied().map(engine).collect(),
+        ..MemberStatus::default()
+    };
+    for (members, expected) in [
+        (vec![member("a", &[1], true), member("b", &[1], true)], "010101010101 (semantics 8)"),
+        (
+            vec![member("a", &[1, 2], true), member("b", &[1, 2], true)],
+            "010101010101 (semantics 8), going on to 020202020202 (semantics 8)",
+        ),
+        (
+            vec![member("a", &[1, 2], true), member("b", &[1], true), member("c", &[], false)],
+            "010101010101 (semantics 8); goes on to 020202020202 (semantics 8) when b, c can, too",
+        ),
+    ] {
+        assert_eq!(environment(&members), format!("execution environment {expected}"));
+    }
+    assert_eq!(environment(&[member("a", &[1], false)]), "no execution environment yet");
 }
 
 #[test]

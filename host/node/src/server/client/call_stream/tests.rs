@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
 use futures::{FutureExt, SinkExt};
+use synod_api::v1::CallRequest;
 
 use super::*;
 

@@ -4,6 +4,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
+/// How HTTP/2 begins, and the header of its first frame.
+const BEGIN: &[u8; 33] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -13,7 +16,7 @@ async fn port(connections_at_a_time: usize, begin: Duration) -> std::net::Socket
     let address = listener.local_addr().expect("it has an address");
     let limits = Limits { begin, ..Limits::of(connections_at_a_time) };
     tokio::spawn(async move {
-        let mut connections = Box::pin(connections(listener, "clients", limits));
+        let mut connections = Box::pin(connections(listener, "clients", limits, Port::clients()));
         while let Some(Ok(mut connection)) = connections.next().await {
             tokio::spawn(async move {
                 let mut byte = [0];
@@ -31,7 +34,7 @@ async fn port(connections_at_a_time: usize, begin: Duration) -> std::net::Socket
 /// Whether the port serves a new connection, which is returned then.
 async fn served(address: std::net::SocketAddr) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
-    stream.write_all(b"x").await.ok()?;
+    stream.write_all(&BEGIN[..1]).await.ok()?;
     let mut byte = [0];
     let read = tokio::time::timeout(PATIENCE, stream.read(&mut byte)).await.expect("served or closed");
     read.is_ok_and(|bytes| bytes == 1).then_some(stream)
@@ -65,8 +68,8 @@ async fn a_connection_that_has_begun_may_be_silent() {
     let begin = Duration::from_millis(200);
     let address = port(1, begin).await;
     let mut stream = TcpStream::connect(address).await.expect("it listens");
-    stream.write_all(&[b'x'; BEGIN_BYTES]).await.expect("it reads");
-    let mut echo = [0; BEGIN_BYTES];
+    stream.write_all(BEGIN).await.expect("it reads");
+    let mut echo = [0; BEGIN.len()];
     stream.read_exact(&mut echo).await.expect("it answers");
     let mut byte = [0];
     assert!(tokio::time::timeout(2 * begin, stream.read(&mut byte)).await.is_err(), "it is still open");

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
 use libc::{c_int, rlim_t, rlimit};
-use synod_vm::compile::{compile, compiler_fingerprint};
+use synod_vm::compile::{CompileError, compile};
 
 use super::CHILD_ARGUMENT;
 use super::wire::{Answer, Bounds, Order};
@@ -33,15 +33,13 @@ fn obey() -> io::Result<()> {
     let Order { fingerprint, bounds, module } = Order::read(&mut io::stdin().lock())?;
     end_with_parent()?;
     set(bounds)?;
-    let answer = match compiler_fingerprint() {
-        Err(cause) => Answer::Unable(cause),
-        Ok(ours) if ours != fingerprint => {
-            Answer::Unable("this compiler is of another build than the member".to_owned())
+    let answer = match compile(&fingerprint, &module) {
+        Ok(code) => Answer::Code { fingerprint, code },
+        Err(CompileError::Refused(cause)) => Answer::Refused(cause),
+        Err(CompileError::Died(cause)) => Answer::Unable(cause),
+        Err(CompileError::Limit(_) | CompileError::Abandoned) => {
+            Answer::Unable("the compiler gave up without a reason".to_owned())
         }
-        Ok(fingerprint) => match compile(&module) {
-            Ok(code) => Answer::Code { fingerprint, code },
-            Err(cause) => Answer::Refused(cause),
-        },
     };
     let mut out = io::stdout().lock();
     out.write_all(&answer.encode())?;

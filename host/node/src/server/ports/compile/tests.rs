@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+const FINGERPRINT: [u8; 32] = [7; 32];
 
 /// A compiler whose child runs `script`, and the folder that it lies in.
 fn compiler(script: &str) -> (ChildCompiler, TempDir) {
@@ -18,7 +19,7 @@ fn compiler(script: &str) -> (ChildCompiler, TempDir) {
     let program = folder.path().join("child");
     fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("the folder is ours");
     fs::set_permissions(&program, Permissions::from_mode(0o700)).expect("the file is ours");
-    (ChildCompiler { program, fingerprint: [7; 32] }, folder)
+    (ChildCompiler { program }, folder)
 }
 
 fn module() -> Arc<[u8]> {
@@ -26,7 +27,7 @@ fn module() -> Arc<[u8]> {
 }
 
 fn proposed(script: &str) -> Result<Code, CompileError> {
-    compiler(script).0.compile(&module(), &Terms::Proposed(Wanted::always()))
+    compiler(script).0.compile(&FINGERPRINT, &module(), &Terms::Proposed(Wanted::always()))
 }
 
 /// Whether a process whose id is in `file` still runs.
@@ -51,8 +52,8 @@ fn a_child_that_is_ended_from_outside_is_no_verdict_on_the_module() {
         let died = proposed(script);
         assert!(matches!(died, Err(CompileError::Died(_))), "{script}: {died:?}");
     }
-    let missing = ChildCompiler { program: "/nowhere".into(), fingerprint: [7; 32] };
-    let died = missing.compile(&module(), &Terms::Committed);
+    let missing = ChildCompiler { program: "/nowhere".into() };
+    let died = missing.compile(&FINGERPRINT, &module(), &Terms::Committed);
     assert!(matches!(died, Err(CompileError::Died(_))), "{died:?}");
 }
 
@@ -62,7 +63,7 @@ fn a_child_that_met_its_bounds_is_a_limit_only_before_proposal() {
     assert_eq!(proposed("kill -ABRT $$"), memory);
     assert_eq!(proposed("kill -XCPU $$"), Err(CompileError::Limit(compile::limit_of_time())));
     let (committed, _folder) = compiler("kill -ABRT $$");
-    let died = committed.compile(&module(), &Terms::Committed);
+    let died = committed.compile(&FINGERPRINT, &module(), &Terms::Committed);
     assert!(matches!(died, Err(CompileError::Died(_))), "{died:?}");
 }
 
@@ -72,7 +73,7 @@ fn a_child_whose_result_nobody_wants_is_killed() {
     let id = folder.path().join("child.id");
     let (wanted, wanted_by) = Wanted::new();
     let compiled = std::thread::scope(|scope| {
-        let compiled = scope.spawn(|| compiler.compile(&module(), &Terms::Proposed(wanted)));
+        let compiled = scope.spawn(|| compiler.compile(&FINGERPRINT, &module(), &Terms::Proposed(wanted)));
         until("the child has started", || fs::read_to_string(&id).is_ok_and(|id| id.ends_with('\n')));
         assert!(runs(&id));
         drop(wanted_by);
@@ -92,7 +93,7 @@ fn a_child_that_answers_without_end_is_stopped_before_proposal() {
 #[test]
 fn a_child_inherits_no_environment() {
     let (compiler, folder) = compiler("env > \"$0.env\"; pwd > \"$0.pwd\"");
-    let died = compiler.compile(&module(), &Terms::Committed);
+    let died = compiler.compile(&FINGERPRINT, &module(), &Terms::Committed);
     assert!(matches!(died, Err(CompileError::Died(_))), "{died:?}");
     let environment = fs::read_to_string(folder.path().join("child.env")).expect("the child wrote it");
     let names: Vec<_> = environment.lines().filter_map(|line| line.split('=').next()).collect();

@@ -21,7 +21,7 @@ pub(super) struct Bounds {
 /// What is asked of a child.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Order {
-    /// What the code is for: [`synod_vm::compile::compiler_fingerprint`].
+    /// Of the edition of the engines that the code is for.
     pub(super) fingerprint: [u8; 32],
     /// Of the child.
     pub(super) bounds: Bounds,
@@ -34,7 +34,7 @@ pub(super) struct Order {
 pub(super) enum Answer {
     /// It compiled the module.
     Code {
-        /// Of the compiler.
+        /// Of the edition that it made it for.
         fingerprint: [u8; 32],
         /// What it made.
         code: Code,

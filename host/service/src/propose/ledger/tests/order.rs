@@ -15,7 +15,7 @@ fn step(sequence: u64, request: u64) -> Packed {
 }
 
 fn submit_step(ledger: &mut Ledger, sequence: u64, request: u64) -> Reply1 {
-    ledger.submit(step(sequence, request), LATER, NOW).expect("room")
+    ledger.submit(step(sequence, request), None, LATER, NOW).expect("room")
 }
 
 fn rejected(sequence: u64, rejection: Rejection) -> CommandOutcome {
@@ -95,7 +95,7 @@ fn held_calls_go_on_when_the_one_they_follow_is_given_up() {
     let mut ledger = ledger();
     lead(&mut ledger, 1);
     let soon = NOW.after(Duration::from_secs(1));
-    let _first = ledger.submit(step(1, 1), soon, NOW).expect("room");
+    let _first = ledger.submit(step(1, 1), None, soon, NOW).expect("room");
     let mut replies: Vec<_> = (2..=3).map(|n| submit_step(&mut ledger, n, n)).collect();
     assert!(next(&mut ledger).is_some());
     ledger.applied(1, vec![early(2), early(3)]).send();
@@ -112,7 +112,7 @@ fn a_held_call_whose_deadline_passes_is_surely_not_applied() {
     lead(&mut ledger, 1);
     let soon = NOW.after(Duration::from_secs(1));
     let _first = submit_step(&mut ledger, 1, 1);
-    let mut second = ledger.submit(step(2, 2), soon, NOW).expect("room");
+    let mut second = ledger.submit(step(2, 2), None, soon, NOW).expect("room");
     let mut third = submit_step(&mut ledger, 3, 3);
     assert!(next(&mut ledger).is_some());
     ledger.applied(1, vec![early(2), early(3)]).send();
@@ -222,7 +222,7 @@ fn a_full_queue_of_clients_does_not_keep_the_leader_from_deciding() {
     let mut ledger = Ledger::new(ME, limits, 0);
     lead(&mut ledger, 1);
     let _client = submit(&mut ledger, 1);
-    assert!(ledger.submit(packed(ME, 2), LATER, NOW).is_err());
+    assert!(ledger.submit(packed(ME, 2), None, LATER, NOW).is_err());
     assert!(ledger.submit_as_leader(1, end(3), LATER).is_ok());
     ledger.set_availability(full()).send();
     assert!(ledger.submit_as_leader(1, end(4), LATER).is_err());
