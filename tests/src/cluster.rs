@@ -3,10 +3,11 @@ mod network;
 mod observed;
 
 use std::ffi::OsStr;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use synod_api::v1::{MemberStatus, Role};
@@ -59,17 +60,27 @@ pub struct Cluster {
     network: Option<Arc<Network>>,
 }
 
-/// Loopback addresses with ports that are free now.
+/// Loopback addresses with ports that are free now, and that nobody else takes before they are
+/// used: connections come from 127.0.0.1, and each call has a host of its own.
 ///
 /// # Panics
 /// When there are none.
 pub fn free_addresses(count: usize) -> Vec<String> {
+    let host = own_host();
     let listeners: Vec<_> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a loopback port is free")).collect();
+        (0..count).map(|_| TcpListener::bind((host, 0)).expect("a loopback port is free")).collect();
     listeners
         .iter()
         .map(|listener| listener.local_addr().expect("a listener has an address").to_string())
         .collect()
+}
+
+/// A loopback host of this call and process: all of 127.0.0.0/8 is this machine.
+fn own_host() -> Ipv4Addr {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed) % 254 + 1;
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, call as u8, high, low)
 }
 
 impl Cluster {
@@ -339,9 +350,13 @@ impl Cluster {
     }
 
     /// Waits until every running member follows one leader and has the bundled recipes.
+    ///
+    /// # Panics
+    /// When one has ended, or is not ready in time.
     pub async fn ready(&self) {
         for (n, member) in self.members.iter().enumerate().filter(|(_, member)| member.child.is_some()) {
             until(&format!("member {} to be ready", member.name), PATIENCE, || async move {
+                assert!(self.runs(n), "member {} has ended: {}", member.name, self.log(n));
                 let client = self.client_of(n).await?;
                 client.describe_space("kv").await.ok()?;
                 client.describe_space("lock").await.ok()?;

@@ -110,10 +110,10 @@ impl Network {
         number(from) * (self.members + 1) + number(to)
     }
 
-    /// The member whose process has a socket at this local port.
-    fn caller(&self, port: u16) -> End {
+    /// The member whose process has a socket at this local address.
+    fn caller(&self, address: SocketAddr) -> End {
         let processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let sockets = sockets_at(port);
+        let sockets = sockets_at(address);
         let is_at = |process: &Option<u32>| process.is_some_and(|process| has_one(process, &sockets));
         processes.iter().position(is_at).map_or(End::Clients, End::Member)
     }
@@ -152,7 +152,7 @@ impl Drop for Proxy {
 async fn connect(network: Arc<Network>, to: usize, caller: TcpStream, target: SocketAddr) {
     let Ok(address) = caller.peer_addr() else { return };
     let asked = Arc::clone(&network);
-    let Ok(from) = tokio::task::spawn_blocking(move || asked.caller(address.port())).await else { return };
+    let Ok(from) = tokio::task::spawn_blocking(move || asked.caller(address)).await else { return };
     let Ok(called) = TcpStream::connect(target).await else {
         return network.reset(&caller);
     };
@@ -162,14 +162,15 @@ async fn connect(network: Arc<Network>, to: usize, caller: TcpStream, target: So
     carry::both_ways(&network, (from, &caller), (End::Member(to), &called), dice).await;
 }
 
-/// Names of the sockets over IPv4 at this local port, as Linux lists them.
-fn sockets_at(port: u16) -> Vec<String> {
+/// Names of the sockets over IPv4 at this local address, as Linux lists them.
+fn sockets_at(address: SocketAddr) -> Vec<String> {
+    let SocketAddr::V4(address) = address else { return Vec::new() };
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-    let local = format!(":{port:04X}");
+    let local = format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port());
     table
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .filter(|fields| fields.get(1).is_some_and(|address| address.ends_with(&local)))
+        .filter(|fields| fields.get(1) == Some(&local.as_str()))
         .filter_map(|fields| fields.get(9).map(|inode| format!("socket:[{inode}]")))
         .collect()
 }

@@ -81,11 +81,16 @@ async fn a_member_that_is_to_form_with_a_client_port_or_an_unknown_name_says_so(
     says(&cluster, 0, "c", "is it the port for clients?").await;
 }
 
+/// The same address in other characters.
+fn spelled_otherwise(address: &str) -> String {
+    address.replacen("127.", "0x7f.", 1)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_with_the_members_own_address_twice_is_refused() {
     let mut cluster = Cluster::new(2, &[]);
     let own = cluster.members[0].peer_address.clone();
-    let again = own.replace("127.0.0.1", "localhost");
+    let again = spelled_otherwise(&own);
     for (list, words) in [
         (format!("a={own},b={own}"), "both have the address"),
         (format!("a={own},b={again}"), "at the address of member `b` in --peers is member `a`"),
@@ -103,7 +108,7 @@ async fn a_member_of_a_cluster_serves_whatever_its_list_says_of_the_others() {
     let web = Manner::Web.start().await;
     let [a, b, c] = [&cluster.members[0], &cluster.members[1], &cluster.members[2]];
     let (own, port_of_clients) = (b.peer_address.clone(), c.client_address.clone());
-    let own_again = own.replace("127.0.0.1", "localhost");
+    let own_again = spelled_otherwise(&own);
     let theirs = a.peer_address.clone();
     let table = [
         (web.address.as_str(), port_of_clients.as_str(), &["speaks no HTTP/2", "the port for clients"][..]),
