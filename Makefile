@@ -59,6 +59,11 @@ fuzz: setup ## one fuzz target: make fuzz TARGET=entries SEED=1 INPUTS=100000, o
 	export LIBCLANG_PATH="$$(.ci/libclang)" SEED="$(SEED)" INPUTS="$(INPUTS)" INPUT="$(INPUT)" FILE="$(FILE)"; \
 		tests/fuzz/run "$(or $(TARGET),$(error say TARGET=entries; an unknown one is told which there are))"
 
+.PHONY: peers
+peers: setup ## Synod beside ZooKeeper and etcd on this machine: make peers, make peers OPTIONS="--clients 64 --workloads write,read --rounds 1"
+	$(CARGO) build --locked --release --workspace --bin synod --bin peers
+	@$(CARGO_TARGET_DIR)/release/peers --synod $(CARGO_TARGET_DIR)/release/synod $(OPTIONS)
+
 .PHONY: check
 check: setup ## format, layout, lints, documentation, import rules, bundle
 	cargo fmt --all --check

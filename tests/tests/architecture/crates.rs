@@ -14,7 +14,7 @@ use synod_tests::source::root;
 use super::complain;
 
 /// Every crate, its folder, and which of our own crates it may depend on.
-const OURS: [(&str, &str, &[&str]); 21] = [
+const OURS: [(&str, &str, &[&str]); 22] = [
     ("synod-abi", "guest-sdk/abi", &[]),
     ("synod-macros", "guest-sdk/macros", &[]),
     ("synod-sdk", "guest-sdk/sdk", &["synod-abi", "synod-macros"]),
@@ -36,6 +36,20 @@ const OURS: [(&str, &str, &[&str]); 21] = [
     // It judges the others, so it shares nothing with them.
     ("synod-checker", "tests/checker", &[]),
     ("synod-fuzz", "tests/fuzz", ANY),
+    // It drives Synod as a user's program does, so it knows nothing of the host.
+    (
+        "synod-peers",
+        "tests/peers",
+        &[
+            "synod-client",
+            "synod-sdk",
+            "synod-counter",
+            "synod-election",
+            "synod-kv",
+            "synod-lock",
+            "synod-tests",
+        ],
+    ),
     // Programs are no libraries; they import what a user would.
     ("synod-examples", "examples", &["synod-abi", "synod-client", "synod-sdk", "synod-counter", "synod-kv"]),
 ];
@@ -51,10 +65,10 @@ const ISOLATED: [(&str, &[&str]); 9] = [
     ("librocksdb-sys", &[]),
     ("wasmtime", &["synod-vm"]),
     ("cranelift", &[]),
-    ("tokio", &["synod", "synod-client", "synod-tests", "synod-examples"]),
+    ("tokio", &["synod", "synod-client", "synod-tests", "synod-peers", "synod-examples"]),
     ("tonic", &["synod", "synod-client", "synod-fuzz", "synod-tests", "synod-examples", "synod-api"]),
     ("prost", &["synod", "synod-client", "synod-fuzz", "synod-tests", "synod-api"]),
-    ("clap", &["synod", "synod-sim", "synod-tests", "synod-examples"]),
+    ("clap", &["synod", "synod-sim", "synod-tests", "synod-peers", "synod-examples"]),
 ];
 /// What the crates that every replica must agree on never depend on.
 const PURE: [&str; 2] = ["synod-abi", "synod-machine"];
