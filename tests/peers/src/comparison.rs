@@ -1,5 +1,5 @@
-//! The comparison: rounds in which each service in turn has a cluster to itself and gets every load,
-//! so that what the machine does meanwhile falls on all of them.
+//! The comparison: rounds in which each service in turn has a cluster to itself and gets every
+//! load, so that what the machine does meanwhile falls on all of them.
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,7 @@ pub struct Figures {
     pub failed: f64,
     /// The longest time without an acknowledged operation.
     pub gap_ms: f64,
-    /// From the start of the members on their data to a leader; zero if they were not started again.
+    /// From the start of members on their data to the first read; zero if they were not started.
     pub start_ms: f64,
 }
 
@@ -101,7 +101,7 @@ pub struct Sample {
 /// What is compared, and how long.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// In the order of their scenarios within a round; the last two kinds need a cluster of their own.
+    /// In their order within a round. A scenario that is no load ends the cluster of those before.
     pub scenarios: Vec<Scenario>,
     /// How often everything is measured.
     pub rounds: usize,

@@ -1,6 +1,6 @@
 //! The peers' servers and drivers: built once by their own languages' tools, in the releases that
-//! `versions.toml` names, and kept in a folder outside of the checkout. A peer that cannot be had is
-//! named with what to install, and the comparison goes on without it.
+//! `versions.toml` names, and kept in a folder outside of the checkout. A peer that cannot be had
+//! is named with what to install, and the comparison goes on without it.
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -113,8 +113,8 @@ pub fn install(kind: Kind, own: &Own, cache: &Path, may_build: bool) -> Result<I
     }
 }
 
-/// The folder in the cache that was built of exactly these sources; it is built beside its place and
-/// moved there when it is whole.
+/// The folder in the cache that was built of exactly these sources; it is built beside its place
+/// and moved there when it is whole.
 fn built(
     cache: &Path,
     name: &str,

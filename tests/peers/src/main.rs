@@ -32,9 +32,9 @@ const USAGE: u8 = 2;
 /// Exit code of a driver that does not know the workload.
 const UNKNOWN: u8 = 3;
 
-/// Compares Synod with ZooKeeper and etcd on this machine: clusters of three members, one at a time,
-/// the same loads on each, and the ratio of Synod's operations a second to those of the better of
-/// the two.
+/// Compares Synod with ZooKeeper and etcd on this machine: clusters of three members, one at a
+/// time, the same loads on each, and the ratio of Synod's operations a second to those of the
+/// better of the two.
 #[derive(Parser)]
 #[command(name = "peers", args_conflicts_with_subcommands = true)]
 struct Cli {

@@ -158,7 +158,7 @@ impl Drop for Servers {
 
 /// Has the kernel kill the command's process when this one ends, by whatever.
 pub(crate) fn end_with_this_process(command: &mut Command) {
-    // SAFETY: prctl is a system call that touches no memory, so it may be made between fork and exec.
+    // SAFETY: a system call that touches no memory may be made between fork and exec.
     unsafe {
         command.pre_exec(|| {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);

@@ -1,4 +1,5 @@
-//! What the samples come to: medians over the rounds, and Synod's ratio to the better of the others.
+//! What the samples come to: medians over the rounds, and Synod's ratio to the better of the
+//! others.
 use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::presets::ASCII_MARKDOWN;
