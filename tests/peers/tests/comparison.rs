@@ -2,7 +2,8 @@
 //! this machine gives operations, nothing fails, and no process is left. It says nothing of speed.
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use synod_peers::comparison::{News, Plan, Sample, Scenario, compare};
@@ -10,9 +11,11 @@ use synod_peers::drive::{Answer, Order, drive, leader};
 use synod_peers::driver::{Driver, DriverError};
 use synod_peers::install::{Installed, Missing, Own, install, usual_cache};
 use synod_peers::kind::Kind;
-use synod_peers::servers::{ServerError, Servers};
+use synod_peers::servers::{MEMBERS, ServerError, Servers};
 use synod_peers::workload::Workload;
 use synod_tests::binary::synod;
+use synod_tests::cluster::PATIENCE;
+use synod_tests::wait::until;
 use tempfile::TempDir;
 
 const WORKLOADS: [Workload; 9] = [
@@ -46,13 +49,17 @@ fn processes_in(place: &Path) -> Vec<String> {
     texts.filter(|command| command.contains(&mark)).collect()
 }
 
+/// One comparison at a time: a member that gets no processor has no operations.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn measure(services: &[(Kind, Installed)], scenarios: Vec<Scenario>) -> Vec<Sample> {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = place();
     let plan = Plan {
         scenarios,
         rounds: 1,
         warmup: Duration::from_millis(100),
-        measure: Duration::from_millis(300),
+        measure: Duration::from_millis(600),
         place: place.path().to_path_buf(),
     };
     let samples = compare(&plan, services, |news| {
@@ -106,6 +113,33 @@ fn a_leader_that_is_killed_leaves_a_gap_and_the_writes_go_on() {
     let [sample] = &samples[..] else { panic!("one scenario has one sample: {samples:?}") };
     // The shortest election time-out is 400 ms, and a gap to the window's end would be 5 s.
     assert!((200.0..4_500.0).contains(&sample.figures.gap_ms), "{:?}", sample.figures);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comparison_that_is_killed_leaves_no_process() {
+    let place = place();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peers"));
+    command.args([
+        "--services",
+        "synod",
+        "--workloads",
+        "write",
+        "--clients",
+        "1",
+        "--no-failover",
+        "--synod",
+    ]);
+    command.arg(synod()).arg("--place").arg(place.path());
+    let mut running = command.stdout(Stdio::null()).spawn().expect("it can be started");
+    let members = || processes_in(place.path()).into_iter().filter(|command| command.contains(" start "));
+    until("its members to run", PATIENCE, || {
+        std::future::ready((members().count() == MEMBERS).then_some(()))
+    })
+    .await;
+    running.kill().expect("a child can be killed");
+    running.wait().expect("a killed child ends");
+    until("its members to end", PATIENCE, || std::future::ready((members().count() == 0).then_some(())))
+        .await;
 }
 
 #[test]
