@@ -232,7 +232,7 @@ async fn serves(arena: &mut Arena) -> Duration {
     let healed = Instant::now();
     let client = arena.cluster.client().await;
     let kv = Kv::client(&client, "kv");
-    let put = || async { kv.put("served", load::blob(0, 8)).await.ok() };
+    let put = || async { kv.put("served", load::blob(load::NOBODYS, 8)).await.ok() };
     until("a healed cluster to serve", SERVES_WITHIN, put).await;
     let served_after = healed.elapsed();
     arena.note(format!("it serves after {} ms", served_after.as_millis()));

@@ -1,17 +1,19 @@
 //! What must hold after a round, of what its clients recorded.
 //!
-//! Linearizability is the checkers' crate's; what is here compares a record with the cluster as it
-//! is after the round, or needs no search.
+//! Linearizability, the log as a witness, and watches are the checkers' crate's: the log is what a
+//! watch from the oldest event on tells after the round. Holders and meetings need no search.
 use std::collections::BTreeMap;
 
 use synod_checker::history::{Keyed, Operation, Outcome, write_lines};
 use synod_checker::linear::{Steps, Verdict, check_by_key};
 use synod_checker::model::Model;
 use synod_checker::models;
+use synod_checker::watch::{self, Claims, Seen, Truth, Watch};
+use synod_checker::witness::{self, Logged, Place, Witnessed};
 use synod_client::Client;
 use synod_kv::Kv;
 
-use super::load::{Change, Effect, Hold, KvOperation, Meeting, PARTIES, Records, Watched, read};
+use super::load::{Change, Changed, Effect, Hold, KvOperation, Meeting, NOBODYS, PARTIES, Records, read};
 
 /// The client that reads everything at the end.
 const READER: u32 = u32::MAX;
@@ -43,8 +45,10 @@ pub(super) fn check(records: &Records, changes: &[Change]) -> Result<u64, String
     holders(&records.holds)?;
     meetings(&records.meetings)?;
     written(&records.kv, changes)?;
-    records.watches.iter().try_for_each(|watched| watches(watched, changes))?;
-    let watched: usize = records.watches.iter().map(|watched| watched.changes.len()).sum();
+    watches(&records.watches, changes)?;
+    let seen = records.watches.iter().flat_map(|watch| &watch.streams).flat_map(|stream| &stream.seen);
+    let watched: usize =
+        seen.map(|seen| if let Seen::Events { events, .. } = seen { events.len() } else { 0 }).sum();
     let operations = records.kv.len() + records.counters.len() + records.holds.len() + records.meetings.len();
     Ok((operations + watched) as u64)
 }
@@ -94,49 +98,47 @@ fn meetings(meetings: &[Meeting]) -> Result<(), String> {
     Ok(())
 }
 
-/// Every write that was answered is a change of its revision.
+/// The changes are those that clients were told of or know nothing of, each once, at the revision
+/// and with the answer that was told, in an order that agrees with time; and no others. Values are
+/// written once, so a value tells whose write it was.
 fn written(operations: &[KvOperation], changes: &[Change]) -> Result<(), String> {
     use models::kv::{Input, Output};
-    let by_revision: BTreeMap<u64, &Change> =
-        changes.iter().map(|change| (change.revision, change)).collect();
+    let mut inputs = BTreeMap::new();
+    let mut sent = Vec::new();
     for operation in operations {
-        let Outcome::Done(Output::Written { revision, .. }) = &operation.outcome else { continue };
-        let (Input::Put(value) | Input::CompareAndSet { value, .. }) = &operation.input.input else {
+        let (Input::Put(id) | Input::CompareAndSet { value: id, .. }) = operation.input.input else {
             continue;
         };
-        let expected = Change { revision: *revision, key: operation.input.key.clone(), value: Some(*value) };
-        if by_revision.get(revision) != Some(&&expected) {
-            return Err(format!("no event tells of {operation}: {:?}", by_revision.get(revision)));
-        }
+        let place = match &operation.outcome {
+            Outcome::Done(Output::Written { revision, .. }) => Some(Place::Write(*revision)),
+            Outcome::Unknown => None,
+            Outcome::Done(_) => continue,
+        };
+        inputs.insert(id, operation.input.input.clone());
+        sent.push(Witnessed { id, operation: operation.clone(), place });
     }
-    Ok(())
+    let logged = |Change { revision, topic, payload, .. }: &Change| {
+        let (id, input) = match payload.value {
+            None => (None, Input::Delete),
+            Some(NOBODYS) => (None, Input::Put(NOBODYS)),
+            Some(value) => (Some(value), inputs.get(&value).cloned().unwrap_or(Input::Put(value))),
+        };
+        Logged { revision: *revision, id, input: Keyed { key: topic.clone(), input } }
+    };
+    let log: Vec<_> = changes.iter().map(logged).collect();
+    witness::check_by_key(&models::kv::Kv::default(), &log, &sent).map_err(|why| format!("kv: {why}"))
 }
 
-/// A watch delivered every change from its beginning on, once and in order, and its marks tell the
-/// truth.
-fn watches(watched: &Watched, changes: &[Change]) -> Result<(), String> {
-    let expected = &changes[changes.partition_point(|change| change.revision < watched.from)..];
-    let client = watched.client;
-    if let Some(at) = (0..expected.len().max(watched.changes.len()))
-        .find(|at| expected.get(*at) != watched.changes.get(*at))
-    {
-        return Err(format!(
-            "the watch of client {client} from revision {} delivered {:?} and not {:?} as change {at}",
-            watched.from,
-            watched.changes.get(at),
-            expected.get(at)
-        ));
-    }
-    for (revision, before) in &watched.marks {
-        let until = expected.partition_point(|change| change.revision <= *revision);
-        if until != *before {
-            return Err(format!(
-                "the watch of client {client} says that it is at revision {revision}, but delivered {before} \
-                 and not {until} changes"
-            ));
-        }
-    }
-    Ok(())
+/// Every watch delivered every change from its beginning on, once and in order, and what it said of
+/// its progress is true.
+fn watches(watches: &[Watch<Changed>], changes: &[Change]) -> Result<(), String> {
+    let truth = Truth { events: changes.to_vec(), compacted: BTreeMap::new() };
+    let claims = |Changed { value, is_create }: &Changed| Claims {
+        value: *value,
+        is_create: *is_create,
+        previous: None,
+    };
+    watch::check(&truth, watches, claims).map_err(|why| why.to_string())
 }
 
 /// Writes what can be checked again to a folder.

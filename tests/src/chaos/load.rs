@@ -15,16 +15,17 @@ use std::time::{Duration, Instant};
 
 use synod_checker::history::{Keyed, Operation};
 use synod_checker::models;
+use synod_checker::watch::Watch;
 use synod_client::api::Consistency;
 use synod_client::core::{Backoff, Policy};
 use synod_client::{CallError, Client, Error, Options, Session};
 use tokio::task::JoinSet;
 
 pub(super) use holding::{Hold, Thing};
-pub(super) use kv::{blob, read};
+pub(super) use kv::{NOBODYS, blob, read};
 pub(super) use meeting::{Meeting, PARTIES, upgrade};
 use watching::last_revision;
-pub(super) use watching::{Change, Watched, replay};
+pub(super) use watching::{Change, Changed, replay};
 
 use super::Sizes;
 use crate::cluster::{Cluster, PATIENCE};
@@ -51,7 +52,7 @@ pub(super) struct Records {
     pub(super) counters: Vec<CounterOperation>,
     pub(super) holds: Vec<Hold>,
     pub(super) meetings: Vec<Meeting>,
-    pub(super) watches: Vec<Watched>,
+    pub(super) watches: Vec<Watch<Changed>>,
 }
 
 enum Part {
@@ -59,7 +60,7 @@ enum Part {
     Counter(Vec<CounterOperation>),
     Holds(Vec<Hold>),
     Meetings(Vec<Meeting>),
-    Watched(Watched),
+    Watched(Watch<Changed>),
 }
 
 /// What each client has.

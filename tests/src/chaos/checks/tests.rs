@@ -49,46 +49,67 @@ fn meetings_that_cannot_be_are_found() {
     }
 }
 
-fn change(revision: u64) -> Change {
-    Change { revision, key: "a".to_owned(), value: Some(revision) }
+fn change(revision: u64, value: u64) -> Change {
+    let payload = Changed { value: Some(value), is_create: None };
+    Change { revision, number: 0, space: "kv".to_owned(), topic: "a".to_owned(), payload }
 }
 
-fn watched(from: u64, revisions: &[u64], marks: &[(u64, usize)]) -> Watched {
-    let changes = revisions.iter().map(|revision| change(*revision)).collect();
-    Watched { client: 1, from, changes, marks: marks.to_vec() }
+fn watched(from: u64, seen: Vec<Seen<Changed>>, must_reach: u64) -> Watch<Changed> {
+    let seen = [vec![Seen::Created { revision: from - 1 }], seen].concat();
+    let streams = vec![watch::Stream { start: watch::Start::Revision(from), seen }];
+    let topic = watch::Topic::Prefix(String::new());
+    Watch { name: "of client 1".to_owned(), space: "kv".to_owned(), topic, streams, must_reach }
 }
 
 #[test]
-fn gaps_repetitions_disorder_and_untrue_marks_of_watches_are_found() {
-    let all = [change(3), change(5), change(8)];
-    for good in
-        [watched(1, &[3, 5, 8], &[(4, 1), (8, 3)]), watched(4, &[5, 8], &[]), watched(9, &[], &[(9, 0)])]
-    {
-        assert_eq!(watches(&good, &all), Ok(()), "{good:?}");
+fn gaps_repetitions_and_untrue_marks_of_watches_are_found() {
+    let all = [change(3, 1), change(5, 2), change(8, 3)];
+    let events = |at: &[usize]| {
+        let one = |at: &usize| Seen::Events { events: vec![all[*at].clone()], partial: false };
+        at.iter().map(one).collect::<Vec<_>>()
+    };
+    let mark = |revision| vec![Seen::Progress { revision }];
+    for good in [
+        watched(1, events(&[0, 1, 2]), 8),
+        watched(1, [events(&[0]), mark(4), events(&[1, 2])].concat(), 8),
+        watched(4, events(&[1, 2]), 8),
+    ] {
+        assert_eq!(watches(std::slice::from_ref(&good), &all), Ok(()), "{good:?}");
     }
     for bad in [
-        watched(1, &[3, 8], &[]),
-        watched(1, &[3, 5], &[]),
-        watched(1, &[3, 5, 5, 8], &[]),
-        watched(1, &[5, 3, 8], &[]),
-        watched(4, &[3, 5, 8], &[]),
-        watched(1, &[3, 5, 8], &[(5, 1)]),
-        watched(1, &[3, 5, 8], &[(4, 2)]),
+        watched(1, events(&[0, 2]), 8),
+        watched(1, events(&[0, 1]), 8),
+        watched(1, events(&[0, 1, 1, 2]), 8),
+        watched(1, events(&[1, 0, 2]), 8),
+        watched(4, events(&[0, 1, 2]), 8),
+        watched(1, [events(&[0]), mark(5), events(&[1, 2])].concat(), 8),
     ] {
-        assert!(watches(&bad, &all).is_err(), "{bad:?}");
+        assert!(watches(std::slice::from_ref(&bad), &all).is_err(), "{bad:?}");
     }
 }
 
 #[test]
-fn an_answered_write_without_its_event_is_found() {
+fn writes_without_their_changes_and_changes_without_their_writes_are_found() {
     use models::kv::{Input, Output};
-    let put = |revision| {
-        let input = Keyed { key: "a".to_owned(), input: Input::Put(revision) };
-        [Operation::done(1, 1, 2, input, Output::Written { revision, version: 1 })]
-    };
-    let all = [change(3), change(5)];
-    assert_eq!(written(&put(3), &all), Ok(()));
-    assert!(written(&put(4), &all).is_err());
-    let other = [Change { value: None, ..change(3) }];
-    assert!(written(&put(3), &other).is_err());
+    let input = || Keyed { key: "a".to_owned(), input: Input::Put(7) };
+    let answered =
+        |revision, version| vec![Operation::done(1, 1, 2, input(), Output::Written { revision, version })];
+    let unknown = || vec![Operation::unknown(1, 1, input())];
+    let last = Change { topic: "last".to_owned(), ..change(9, NOBODYS) };
+    for (operations, log) in [
+        (answered(3, 1), vec![change(3, 7), last.clone()]),
+        (unknown(), vec![change(3, 7)]),
+        (unknown(), vec![]),
+    ] {
+        assert_eq!(written(&operations, &log), Ok(()), "{operations:?}");
+    }
+    for (operations, log) in [
+        (answered(4, 1), vec![change(3, 7)]),
+        (answered(3, 2), vec![change(3, 7)]),
+        (answered(3, 1), vec![]),
+        (unknown(), vec![change(3, 7), change(4, 7)]),
+        (vec![], vec![change(3, 7)]),
+    ] {
+        assert!(written(&operations, &log).is_err(), "{operations:?}, {log:?}");
+    }
 }

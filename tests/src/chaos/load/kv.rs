@@ -10,6 +10,8 @@ use super::{Desk, Effect, KvOperation, PAUSE};
 
 /// Keys that are used at the same time.
 const KEYS: u64 = 8;
+/// The value of what no client writes but the round itself.
+pub(in crate::chaos) const NOBODYS: u64 = 0;
 /// How long they are used.
 const EPOCH_NS: u64 = 500_000_000;
 

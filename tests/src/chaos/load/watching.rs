@@ -2,7 +2,8 @@
 //! changes as the cluster kept them, to compare with.
 use std::time::Duration;
 
-use synod_client::{Client, Error, WatchError, WatchItem};
+use synod_checker::watch::{Event, Seen, Start, Stream, Topic, Watch};
+use synod_client::{Client, Error, WatchError, WatchEvent, WatchItem};
 use synod_kv::Kv;
 use tokio::sync::watch::Receiver;
 
@@ -14,34 +15,27 @@ use crate::wait::until;
 const BEGINS_WITHIN_MS: u64 = 3_000;
 /// The key whose write is the last change of a round.
 const LAST: &str = "last";
+const SPACE: &str = "kv";
 
-/// A change of a key, as an event tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::chaos) struct Change {
-    pub(in crate::chaos) revision: u64,
-    pub(in crate::chaos) key: String,
+/// What an event tells of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::chaos) struct Changed {
     /// The value that was written; none: it was deleted.
     pub(in crate::chaos) value: Option<u64>,
+    /// Whether the key was absent before, if the event tells.
+    pub(in crate::chaos) is_create: Option<bool>,
 }
 
-/// What a watch delivered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::chaos) struct Watched {
-    pub(in crate::chaos) client: u32,
-    /// From which revision on it was to deliver.
-    pub(in crate::chaos) from: u64,
-    pub(in crate::chaos) changes: Vec<Change>,
-    /// Each mark, and how many changes came before it.
-    pub(in crate::chaos) marks: Vec<(u64, usize)>,
-}
+/// An event of `kv`.
+pub(in crate::chaos) type Change = Event<Changed>;
 
-pub(super) async fn run(desk: Desk, mut last: Receiver<Option<u64>>) -> Watched {
+pub(super) async fn run(desk: Desk, mut last: Receiver<Option<u64>>) -> Watch<Changed> {
     let late = Duration::from_millis(desk.dice().below(BEGINS_WITHIN_MS));
     tokio::time::sleep(late).await;
     let from = revision(&desk).await;
-    let mut watched = Watched { client: desk.number, from, changes: Vec::new(), marks: Vec::new() };
+    let mut seen = vec![Seen::Created { revision: from - 1 }];
     let mut watch = until("a watch to begin", PATIENCE, || async {
-        let builder = desk.client.watch("kv").prefix("").typed::<synod_kv::Change>().from_revision(from);
+        let builder = desk.client.watch(SPACE).prefix("").typed::<synod_kv::Change>().from_revision(from);
         match builder.open().await {
             Ok(watch) => Some(watch),
             Err(WatchError::Failed(Error::Unavailable(_))) => None,
@@ -57,26 +51,34 @@ pub(super) async fn run(desk: Desk, mut last: Receiver<Option<u64>>) -> Watched 
         };
         let item = item.expect("a watch goes on").expect("nobody ends it");
         let revision = item.revision();
-        match item {
-            WatchItem::Progress { .. } => watched.marks.push((revision, watched.changes.len())),
+        seen.push(match item {
+            WatchItem::Progress { .. } => Seen::Progress { revision },
             WatchItem::Events { events, .. } => {
-                watched
-                    .changes
-                    .extend(events.into_iter().map(|event| change(revision, event.topic, &event.payload)));
+                Seen::Events { events: events.into_iter().map(change).collect(), partial: false }
             }
-        }
-        if end.is_some_and(|end| revision >= end) {
-            return watched;
+        });
+        if let Some(end) = end.filter(|end| revision >= *end) {
+            return Watch {
+                name: format!("of client {}", desk.number),
+                space: SPACE.to_owned(),
+                topic: Topic::Prefix(String::new()),
+                // The library hides that a watch moves from one member to another.
+                streams: vec![Stream { start: Start::Revision(from), seen }],
+                must_reach: end,
+            };
         }
     }
 }
 
-fn change(revision: u64, key: String, payload: &synod_kv::Change) -> Change {
-    let value = match payload {
-        synod_kv::Change::Put { value, .. } => Some(kv::value_of(value)),
-        synod_kv::Change::Deleted => None,
+fn change(event: WatchEvent<synod_kv::Change>) -> Change {
+    let payload = match &event.payload {
+        synod_kv::Change::Put { value, version, .. } => {
+            Changed { value: Some(kv::value_of(value)), is_create: Some(*version == 1) }
+        }
+        synod_kv::Change::Deleted => Changed { value: None, is_create: None },
     };
-    Change { revision, key, value }
+    let WatchEvent { revision, number, topic, .. } = event;
+    Change { revision, number, space: SPACE.to_owned(), topic, payload }
 }
 
 /// A revision that the cluster has reached.
@@ -91,13 +93,16 @@ async fn revision(desk: &Desk) -> u64 {
 /// Writes once more, and returns the revision of that: nothing is written after it.
 pub(super) async fn last_revision(cluster: &Cluster) -> u64 {
     let client = cluster.client().await;
-    let kv = Kv::client(&client, "kv");
-    until("a last write", PATIENCE, || async { kv.put(LAST, kv::blob(0, 8)).await.ok() }).await.revision.0
+    let kv = Kv::client(&client, SPACE);
+    until("a last write", PATIENCE, || async { kv.put(LAST, kv::blob(kv::NOBODYS, 8)).await.ok() })
+        .await
+        .revision
+        .0
 }
 
 /// All changes up to a revision, by a watch from the oldest event on.
 pub(in crate::chaos) async fn replay(client: &Client, end: u64) -> Vec<Change> {
-    let builder = client.watch("kv").prefix("").typed::<synod_kv::Change>().from_oldest();
+    let builder = client.watch(SPACE).prefix("").typed::<synod_kv::Change>().from_oldest();
     let mut watch = builder.open().await.expect("a watch begins");
     let mut changes = Vec::new();
     loop {
@@ -105,8 +110,7 @@ pub(in crate::chaos) async fn replay(client: &Client, end: u64) -> Vec<Change> {
         let item = item.expect("a watch goes on").expect("nobody ends it");
         let revision = item.revision();
         if let WatchItem::Events { events, .. } = item {
-            let until_end = events.into_iter().map(|event| change(revision, event.topic, &event.payload));
-            changes.extend(until_end.filter(|change| change.revision <= end));
+            changes.extend(events.into_iter().map(change).filter(|change| change.revision <= end));
         }
         if revision >= end {
             return changes;
