@@ -51,7 +51,8 @@ sim: setup ## whole clusters in simulation: make sim SEEDS=200 SECONDS=60, make 
 
 .PHONY: chaos
 chaos: setup ## rounds of mixed faults on real processes, with checked records: make chaos ROUNDS=300 (SEED, SECONDS, FAULTS)
-	$(CARGO) run --locked -q -p synod -p synod-tests --bin chaos -- --rounds $(or $(ROUNDS),10) --seconds $(or $(SECONDS),10) \
+	@$(CARGO) build --locked -q --workspace --bin chaos
+	@export LIBCLANG_PATH="$$(.ci/libclang)"; $(CARGO_TARGET_DIR)/debug/chaos --rounds $(or $(ROUNDS),10) --seconds $(or $(SECONDS),10) \
 		$(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
 
 .PHONY: fuzz
