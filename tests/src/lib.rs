@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod command;
 pub mod dice;
 pub mod disk;
+pub mod process;
 pub mod proxy;
 pub mod recipes;
 pub mod source;

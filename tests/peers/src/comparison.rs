@@ -109,6 +109,8 @@ pub struct Plan {
     pub warmup: Duration,
     /// How long each load is measured.
     pub measure: Duration,
+    /// How long it is measured when the leader is killed, a second of it before.
+    pub failover: Duration,
     /// Where the members' data is.
     pub place: PathBuf,
 }
@@ -176,26 +178,30 @@ fn measure(
     shared: &mut Option<Servers>,
 ) -> Result<Figures, DriverError> {
     let driver = Driver::of(installed);
-    if let Scenario::Load { workload, clients } = scenario {
-        let servers = match shared {
-            Some(servers) => servers,
-            None => {
-                let mut started = Servers::start(installed, &plan.place)?;
-                driver.leader(&mut started)?;
-                shared.insert(started)
-            }
-        };
-        let load = Load { workload, clients, warmup: plan.warmup, measure: plan.measure, keys: KEYS };
-        return Ok(figures(&driver.run(servers, load, |_| {})?));
-    }
-    if let Some(mut servers) = shared.take() {
+    if !matches!(scenario, Scenario::Load { .. })
+        && let Some(mut servers) = shared.take()
+    {
         servers.stop_all();
     }
-    let mut servers = Servers::start(installed, &plan.place)?;
-    let leader = driver.leader(&mut servers)?;
+    let start = || {
+        let mut servers = Servers::start(installed, &plan.place)?;
+        let leader = driver.leader(&mut servers)?;
+        Ok::<_, DriverError>((servers, leader))
+    };
     match scenario {
-        Scenario::ManyKeys { keys } => many_keys(plan, &driver, servers, keys),
-        Scenario::Failover | Scenario::Load { .. } => failover(plan, &driver, servers, leader),
+        Scenario::Load { workload, clients } => {
+            let servers = match shared {
+                Some(servers) => servers,
+                None => shared.insert(start()?.0),
+            };
+            let load = Load { workload, clients, warmup: plan.warmup, measure: plan.measure, keys: KEYS };
+            Ok(figures(&driver.run(servers, load, |_| {})?))
+        }
+        Scenario::Failover => {
+            let (servers, leader) = start()?;
+            failover(plan, &driver, servers, leader)
+        }
+        Scenario::ManyKeys { keys } => many_keys(plan, &driver, start()?.0, keys),
     }
 }
 
@@ -206,8 +212,8 @@ fn failover(
     mut servers: Servers,
     leader: usize,
 ) -> Result<Figures, DriverError> {
-    let measure = plan.measure.max(KILLED_AFTER * 6);
-    let load = Load { workload: Workload::Write, clients: WRITERS, warmup: plan.warmup, measure, keys: KEYS };
+    let (warmup, measure) = (plan.warmup, plan.failover);
+    let load = Load { workload: Workload::Write, clients: WRITERS, warmup, measure, keys: KEYS };
     let mut killed = Ok(());
     let measured = driver.run(&mut servers, load, |servers| {
         std::thread::sleep(KILLED_AFTER);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures::future::{join_all, try_join_all};
 use synod_client::api::Role;
 use synod_client::{Client, Session, connect};
+use synod_tests::process::processor_time;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -76,18 +77,17 @@ pub async fn drive(order: &Order) -> Result<Answer, String> {
         }
     };
     let ended = join_all(running);
-    if order.workload != Workload::Fill {
+    let has_end = order.workload == Workload::Fill;
+    if !has_end {
         tokio::time::sleep(order.warmup).await;
     }
     eprintln!("{OPENS}");
     let (opened, cpu_before) = (Instant::now(), cpu_of_this_process());
-    let records = if order.workload == Workload::Fill {
-        ended.await
-    } else {
+    if !has_end {
         tokio::time::sleep(order.measure).await;
         stop.send_replace(());
-        ended.await
-    };
+    }
+    let records = ended.await;
     let (closed, cpu_after) = (Instant::now(), cpu_of_this_process());
     eprintln!("{CLOSES}");
     // Else the next run waits for what this one still holds. A cluster that is dead keeps it.
@@ -164,12 +164,5 @@ async fn attempt(driven: &mut Driven, record: &mut Record) {
 
 /// What this process has used of processors, user and system.
 fn cpu_of_this_process() -> Duration {
-    // SAFETY: `usage` is a plain struct of numbers that the call fills.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
-        usage
-    };
-    let time = |part: libc::timeval| Duration::new(part.tv_sec as u64, part.tv_usec as u32 * 1_000);
-    time(usage.ru_utime) + time(usage.ru_stime)
+    processor_time(std::process::id()).unwrap_or_default()
 }

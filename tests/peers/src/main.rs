@@ -15,18 +15,9 @@ use synod_peers::plot::draw;
 use synod_peers::summary::Summary;
 use synod_peers::workload::Workload;
 
-/// Workloads that need no more than clients.
-const WORKLOADS: [Workload; 9] = [
-    Workload::Write,
-    Workload::Read,
-    Workload::Mixed,
-    Workload::Counter,
-    Workload::Lock,
-    Workload::Locks,
-    Workload::Election,
-    Workload::Sessions,
-    Workload::Watch,
-];
+/// How long it is measured when the leader is killed: more than the 7 s after which a write that
+/// etcd sent on to it ends.
+const FAILOVER: Duration = Duration::from_secs(12);
 /// Exit code of wrong usage.
 const USAGE: u8 = 2;
 /// Exit code of a driver that does not know the workload.
@@ -56,7 +47,7 @@ struct Compare {
     #[arg(long, value_delimiter = ',', default_values = ["synod", "zookeeper", "etcd"])]
     services: Vec<Kind>,
     /// The workloads to measure.
-    #[arg(long, value_delimiter = ',', value_enum, default_values_t = WORKLOADS)]
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = Workload::LOADS)]
     workloads: Vec<Workload>,
     /// With how many clients each.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 256])]
@@ -187,6 +178,7 @@ fn compare_all(arguments: &Compare) -> ExitCode {
         rounds: arguments.rounds,
         warmup: Duration::from_millis(arguments.warmup_ms),
         measure: Duration::from_millis(arguments.measure_ms),
+        failover: FAILOVER,
         place: arguments.place.clone(),
     };
     let bar = ProgressBar::new((plan.scenarios.len() * plan.rounds * services.len()) as u64);

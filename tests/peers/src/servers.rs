@@ -50,6 +50,8 @@ pub enum ServerError {
 pub struct Servers {
     starts: Vec<Start>,
     children: Vec<Option<Child>>,
+    /// What members used that have ended.
+    ended: Usage,
     folder: TempDir,
 }
 
@@ -66,7 +68,7 @@ impl Servers {
             Installed::Etcd(programs) => etcd::starts(programs, folder.path()),
         };
         let children = (0..MEMBERS).map(|_| None).collect();
-        let mut servers = Self { starts, children, folder };
+        let mut servers = Self { starts, children, ended: Usage::default(), folder };
         servers.start_all()?;
         Ok(servers)
     }
@@ -100,6 +102,8 @@ impl Servers {
     /// [`ServerError::Disk`] if that is not possible.
     pub fn kill(&mut self, member: usize) -> Result<(), ServerError> {
         if let Some(mut child) = self.children[member].take() {
+            let used = Usage::of(&[child.id()]);
+            self.ended = self.ended.and(Usage { resident_bytes: 0, ..used });
             child.kill()?;
             child.wait()?;
         }
@@ -121,9 +125,10 @@ impl Servers {
         }
     }
 
-    /// What its members used so far.
+    /// What its members used so far, those that were killed, too; not those that were stopped.
     pub fn usage(&self) -> Usage {
-        Usage::of(&self.children.iter().flatten().map(Child::id).collect::<Vec<_>>())
+        let running: Vec<u32> = self.children.iter().flatten().map(Child::id).collect();
+        Usage::of(&running).and(self.ended)
     }
 
     /// Whether all that were started still run.

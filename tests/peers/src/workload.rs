@@ -29,6 +29,19 @@ pub enum Workload {
 }
 
 impl Workload {
+    /// Those that go on until they are stopped.
+    pub const LOADS: [Self; 9] = [
+        Self::Write,
+        Self::Read,
+        Self::Mixed,
+        Self::Counter,
+        Self::Lock,
+        Self::Locks,
+        Self::Election,
+        Self::Sessions,
+        Self::Watch,
+    ];
+
     /// Its name in a driver's arguments.
     pub fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()

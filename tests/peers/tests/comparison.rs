@@ -18,17 +18,6 @@ use synod_tests::cluster::PATIENCE;
 use synod_tests::wait::until;
 use tempfile::TempDir;
 
-const WORKLOADS: [Workload; 9] = [
-    Workload::Write,
-    Workload::Read,
-    Workload::Mixed,
-    Workload::Counter,
-    Workload::Lock,
-    Workload::Locks,
-    Workload::Election,
-    Workload::Sessions,
-    Workload::Watch,
-];
 const CLIENTS: usize = 4;
 const FEW_KEYS: u64 = 200;
 
@@ -60,6 +49,7 @@ fn measure(services: &[(Kind, Installed)], scenarios: Vec<Scenario>) -> Vec<Samp
         rounds: 1,
         warmup: Duration::from_millis(100),
         measure: Duration::from_millis(600),
+        failover: Duration::from_secs(6),
         place: place.path().to_path_buf(),
     };
     let samples = compare(&plan, services, |news| {
@@ -73,7 +63,7 @@ fn measure(services: &[(Kind, Installed)], scenarios: Vec<Scenario>) -> Vec<Samp
 }
 
 fn loads() -> Vec<Scenario> {
-    WORKLOADS.map(|workload| Scenario::Load { workload, clients: CLIENTS }).to_vec()
+    Workload::LOADS.map(|workload| Scenario::Load { workload, clients: CLIENTS }).to_vec()
 }
 
 fn check(samples: &[Sample]) {

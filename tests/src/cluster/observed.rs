@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use super::Cluster;
+use crate::process;
 
 impl Cluster {
     /// Bytes of memory that a member's process has, by the kernel's count.
@@ -9,12 +10,7 @@ impl Cluster {
     /// # Panics
     /// When it does not run.
     pub fn resident_bytes(&self, n: usize) -> u64 {
-        let id = self.process_id(n);
-        let pages = std::fs::read_to_string(format!("/proc/{id}/statm")).expect("the process is there");
-        let pages: u64 =
-            pages.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages");
-        // SAFETY: `sysconf` only looks a constant up.
-        pages * unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64
+        process::resident_bytes(self.process_id(n)).expect("the process is there")
     }
 
     /// Sets how many file descriptors a member's process may have.
@@ -44,13 +40,7 @@ impl Cluster {
     /// # Panics
     /// When it does not run.
     pub fn processor_time(&self, n: usize) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process_id(n)));
-        let stat = stat.expect("the process is there");
-        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let ticks: u64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-        // SAFETY: `sysconf` only looks a constant up.
-        let a_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as u64;
-        Duration::from_millis(ticks * 1_000 / a_second)
+        process::processor_time(self.process_id(n)).expect("the process is there")
     }
 
     /// The id of a member's process.
