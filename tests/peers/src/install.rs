@@ -1,6 +1,7 @@
 //! The peers' servers and drivers: built once by their own languages' tools, in the releases that
 //! `versions.toml` names, and kept in a folder outside of the checkout. A peer that cannot be had
 //! is named with what to install, and the comparison goes on without it.
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -164,11 +165,15 @@ fn digest(folder: &Path) -> Result<String, std::io::Error> {
 }
 
 fn build_etcd(made: &Path) -> Result<(), Missing> {
-    for (program, package) in [("etcd", "./server"), ("driver", "./driver")] {
+    let go = |arguments: &[&OsStr]| {
         let mut go = Command::new("go");
-        go.args(["build", "-mod=readonly", "-o"]).arg(made.join(program)).arg(package);
-        go.current_dir(Path::new(SOURCES).join("etcd"));
-        run(go, "go", "install Go 1.26 or later; Debian's `golang-go` is too old for this etcd")?;
+        go.args(arguments).current_dir(Path::new(SOURCES).join("etcd"));
+        run(go, "go", "install Go 1.26 or later; Debian's `golang-go` is too old for this etcd")
+    };
+    go(&["test", "-mod=readonly", "./driver"].map(OsStr::new))?;
+    for (program, package) in [("etcd", "./server"), ("driver", "./driver")] {
+        let built = made.join(program);
+        go(&["build".as_ref(), "-mod=readonly".as_ref(), "-o".as_ref(), built.as_ref(), package.as_ref()])?;
     }
     Ok(())
 }

@@ -133,6 +133,19 @@ async fn a_comparison_that_is_killed_leaves_no_process() {
 }
 
 #[test]
+fn what_a_killed_member_used_still_counts() {
+    let place = place();
+    let installed = Installed::Synod(own(synod()));
+    let mut servers = Servers::start(&installed, place.path()).expect("it starts");
+    let leader = Driver::of(&installed).leader(&mut servers).expect("a member leads");
+    let before = servers.usage();
+    servers.kill(leader).expect("a child can be killed");
+    let after = servers.usage();
+    assert!(after.cpu >= before.cpu && after.written_bytes >= before.written_bytes, "{before:?} {after:?}");
+    assert!(after.resident_bytes < before.resident_bytes, "{before:?} {after:?}");
+}
+
+#[test]
 fn a_member_that_cannot_start_is_named_with_its_last_words() {
     let place = place();
     let installed = Installed::Synod(own("/bin/false"));
