@@ -1,13 +1,12 @@
 //! A cluster of real `synod` processes on loopback ports, with their data on disk.
+mod addresses;
 mod network;
 mod observed;
 
 use std::ffi::OsStr;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use synod_api::v1::{MemberStatus, Role};
@@ -20,6 +19,7 @@ use tempfile::TempDir;
 use crate::binary::Build;
 use crate::proxy::Network;
 use crate::wait::until;
+pub use addresses::free_addresses;
 use network::Behind;
 
 /// The variable that says what members log, if that is to be more than usual.
@@ -58,29 +58,6 @@ pub struct Cluster {
     folder: Option<TempDir>,
     /// Between the members, and between them and their clients, if they are behind proxies.
     network: Option<Arc<Network>>,
-}
-
-/// Loopback addresses with ports that are free now, and that nobody else takes before they are
-/// used: connections come from 127.0.0.1, and each call has a host of its own.
-///
-/// # Panics
-/// When there are none.
-pub fn free_addresses(count: usize) -> Vec<String> {
-    let host = own_host();
-    let listeners: Vec<_> =
-        (0..count).map(|_| TcpListener::bind((host, 0)).expect("a loopback port is free")).collect();
-    listeners
-        .iter()
-        .map(|listener| listener.local_addr().expect("a listener has an address").to_string())
-        .collect()
-}
-
-/// A loopback host of this call and process: all of 127.0.0.0/8 is this machine.
-fn own_host() -> Ipv4Addr {
-    static CALLS: AtomicU32 = AtomicU32::new(0);
-    let call = CALLS.fetch_add(1, Ordering::Relaxed) % 254 + 1;
-    let [.., high, low] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, call as u8, high, low)
 }
 
 impl Cluster {
