@@ -13,6 +13,7 @@
 mod apply;
 mod codec;
 mod error;
+mod failover;
 mod frames;
 #[doc(hidden)]
 pub mod fuzzing;

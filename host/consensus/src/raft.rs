@@ -5,6 +5,7 @@
 //! live in one process.
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ use crate::{
 };
 
 /// The id that no member has.
-const NOBODY: u64 = 0;
+pub(crate) const NOBODY: u64 = 0;
 /// How long a leader that gives up waits until that is on disk.
 const GIVES_UP: Duration = Duration::from_millis(500);
 
@@ -51,6 +52,7 @@ pub struct Raft<RT: AsyncRuntime, S: StateStore, A: Applier> {
     pub(crate) state: Arc<S>,
     pub(crate) applier: Weak<A>,
     watches: Watches<RT>,
+    stands: Arc<AtomicBool>,
 }
 
 impl<RT: AsyncRuntime, S: StateStore, A: Applier> Clone for Raft<RT, S, A> {
@@ -62,6 +64,7 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Clone for Raft<RT, S, A> {
             state: self.state.clone(),
             applier: self.applier.clone(),
             watches: self.watches.clone(),
+            stands: self.stands.clone(),
         }
     }
 }
@@ -110,7 +113,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         if is_only_voter(&inner, id).await {
             inner.trigger().elect(false).await.map_err(|error| Fatal(error.to_string()))?;
         }
-        Ok(Self { id, inner, settings, state: Arc::new(state), applier: weak, watches })
+        let stands = Arc::new(AtomicBool::new(true));
+        Ok(Self { id, inner, settings, state: Arc::new(state), applier: weak, watches, stands })
     }
 
     /// This member.
@@ -253,7 +257,12 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     /// Whether this member stands for election when it misses a leader. It votes in any case, and a
     /// leader that hands over to it makes it stand.
     pub fn stand(&self, stands: bool) {
+        self.stands.store(stands, Ordering::Relaxed);
         self.inner.runtime_config().elect(stands);
+    }
+
+    pub(crate) fn stands(&self) -> bool {
+        self.stands.load(Ordering::Relaxed)
     }
 
     /// Makes the present position the one up to which the log may be removed; entries beyond

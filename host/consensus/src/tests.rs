@@ -3,6 +3,7 @@ mod cluster;
 mod disk;
 mod elections;
 mod encodings;
+mod failover;
 mod failures;
 mod offers;
 mod snapshots;

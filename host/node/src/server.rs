@@ -27,7 +27,9 @@ mod serve;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use synod_abi::MemberId;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::build::{Built, build, raft_settings};
@@ -35,8 +37,9 @@ use self::duties::belong::Belonging;
 use self::duties::form::Former;
 use self::duties::govern::{self, Governor};
 use self::duties::renew::Renewal;
-use self::duties::{agree, disk, hand_over, lead, members, tell};
+use self::duties::{agree, disk, fail_over, hand_over, lead, members, tell};
 use self::net::descriptors::Descriptors;
+use self::net::owner::Ends;
 use self::net::roster::Roster;
 use self::open::Data;
 use self::ports::halt::Halt;
@@ -63,7 +66,8 @@ pub(crate) async fn run(mut options: ServerOptions) -> Result<(), StartError> {
     let data = Data::open(&options).await?;
     let roster = Arc::new(Roster::new(&options, data.identity.me, &client_address));
     let built = build(&options, settings, roster, data).await?;
-    let serving = Serving::start(&options, &built, sockets, descriptors, started);
+    let (ends, ended_connections) = Ends::new();
+    let serving = Serving::start(&options, &built, sockets, descriptors, ends, started);
     tracing::info!(
         member = options.name,
         clients = client_address,
@@ -71,7 +75,7 @@ pub(crate) async fn run(mut options: ServerOptions) -> Result<(), StartError> {
         "serving"
     );
 
-    let governing = start_duties(&options, &built);
+    let governing = start_duties(&options, &built, ended_connections);
     let mut signals = StopSignals::listen();
     let ended = tokio::select! {
         ended = until_broken(&options, &built, &serving) => ended,
@@ -88,12 +92,13 @@ pub(crate) async fn run(mut options: ServerOptions) -> Result<(), StartError> {
 }
 
 /// Starts what the member does on its own account, but for forming, which the caller waits for.
-fn start_duties(options: &ServerOptions, built: &Built) -> JoinHandle<()> {
+fn start_duties(options: &ServerOptions, built: &Built, ends: mpsc::Receiver<MemberId>) -> JoinHandle<()> {
     let Built { member, store, raft, identity, peers, .. } = built;
     tokio::spawn(govern::check_cluster(member.clone(), identity.clone()));
     tokio::spawn(members::keep(raft.clone(), built.roster.clone()));
     tokio::spawn(disk::watch(member.clone(), raft.clone(), store.clone()));
     tokio::spawn(lead::yield_while_unable(member.clone(), raft.clone(), peers.clone()));
+    tokio::spawn(fail_over::replace_ended_leaders(ends, raft.clone(), peers.clone()));
     tokio::spawn(tell::tell(member.clone(), built.roster.clone()));
     let kept = member.clone();
     tokio::spawn(async move { kept.keep_available().await });

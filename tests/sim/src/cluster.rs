@@ -24,6 +24,7 @@ use synod_world::{Dice, Process, World};
 use crate::applier::{Pace, SimApplier};
 use crate::engines::Engines;
 use crate::events::encode_event;
+use crate::fail_over;
 use crate::members;
 use crate::net::{Net, Site};
 use crate::observe::Observer;
@@ -241,6 +242,7 @@ impl Cluster {
         let Some(process) = node.process.take() else { return };
         self.roster.all().remove(&id);
         process.kill();
+        fail_over::tell(id, &self.roster, &self.net, &self.observer);
         if let Some(replication) = node.replication.take() {
             replication.unbind();
         }

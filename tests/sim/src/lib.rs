@@ -27,6 +27,7 @@ pub mod client;
 pub mod cluster;
 pub mod engines;
 pub mod events;
+pub mod fail_over;
 pub mod fault;
 pub mod finding;
 pub mod members;

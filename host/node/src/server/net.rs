@@ -9,5 +9,6 @@ pub(crate) mod descriptors;
 pub(crate) mod identity;
 pub(crate) mod listen;
 pub(crate) mod metered;
+pub(crate) mod owner;
 pub(crate) mod peers;
 pub(crate) mod roster;

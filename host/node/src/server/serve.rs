@@ -11,6 +11,7 @@ use super::client::{ClientPort, Front};
 use super::net::accept::Limits;
 use super::net::descriptors::Descriptors;
 use super::net::listen;
+use super::net::owner::Ends;
 use super::peer::hello::Greeter;
 use super::peer::port::PeerPort;
 use super::peer::promise::Promiser;
@@ -61,13 +62,14 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// Serves `built` on `sockets`, with as many connections as `descriptors` allow; `started` is
-    /// when the process began to start.
+    /// Serves `built` on `sockets`, with as many connections as `descriptors` allow, and tells
+    /// `ends` of those of members; `started` is when the process began to start.
     pub(super) fn start(
         options: &ServerOptions,
         built: &Built,
         sockets: Sockets,
         descriptors: Descriptors,
+        ends: Ends,
         started: Instant,
     ) -> Self {
         let Sockets { clients, members, client_address } = sockets;
@@ -121,7 +123,7 @@ impl Serving {
                 },
                 roster: built.roster.clone(),
             };
-            PeerPort(service).serve(listener, Limits::of(descriptors.peers), members_stopping)
+            PeerPort(service).serve(listener, Limits::of(descriptors.peers), ends, members_stopping)
         });
         Self { greeter, clients, members, stop_clients, stop_members }
     }

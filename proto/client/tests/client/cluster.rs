@@ -83,9 +83,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("nobody panicked")
 }
 
-/// An address where nobody listens.
+/// An address where nobody listens: no other test has a port of this host.
 pub(crate) async fn vacant_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let listener = TcpListener::bind("127.0.0.2:0").await.expect("a free port");
     listener.local_addr().expect("it is bound")
 }
 

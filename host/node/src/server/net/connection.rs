@@ -185,6 +185,12 @@ impl AsyncWrite for Connection {
     }
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.account.ended();
+    }
+}
+
 impl Connected for Connection {
     type ConnectInfo = Arc<Account>;
 

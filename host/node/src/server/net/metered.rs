@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use synod_abi::UnavailableReason;
+use synod_abi::{MemberId, UnavailableReason};
 use synod_api::status_of_failure;
 use synod_api::v1::Failure;
 use synod_api::v1::failure::Kind;
@@ -32,6 +32,7 @@ use tower::{Layer, Service};
 use self::reply::MeteredReply;
 use self::request::{MeteredRequest, Pending};
 use super::budget::{Bounds, Charge, Meter, Pool, Total};
+use super::owner::{Ends, Owner};
 use super::peers::PEER_MESSAGE_BYTES;
 
 /// Requests of all clients that arrive or are in progress.
@@ -114,6 +115,8 @@ pub(crate) enum Port {
     Members {
         /// Bytes of their messages.
         requests: Arc<Pool>,
+        /// Where the ends of their connections are told.
+        ends: Ends,
     },
 }
 
@@ -128,9 +131,9 @@ impl Port {
         }
     }
 
-    /// The port for the other members.
-    pub(crate) fn members() -> Self {
-        Self::Members { requests: Pool::new(PEER_REQUEST_BYTES) }
+    /// The port for the other members, which tells when their connections end.
+    pub(crate) fn members(ends: Ends) -> Self {
+        Self::Members { requests: Pool::new(PEER_REQUEST_BYTES), ends }
     }
 
     /// The account of a new connection.
@@ -146,22 +149,42 @@ impl Port {
                     parked: Meter::new(parked.clone(), parking, PARKED),
                     typical: AtomicUsize::new(FIRST_REPLY_BYTES),
                 };
-                Account { requests: Meter::new(requests.clone(), total, REQUESTS), replies: Some(replies) }
+                let requests = Meter::new(requests.clone(), total, REQUESTS);
+                Account { requests, replies: Some(replies), owner: None }
             }
-            Self::Members { requests } => {
+            Self::Members { requests, ends } => {
                 let total = Total::new(PEER_REQUESTS.taken_bytes);
-                Account { requests: Meter::new(requests.clone(), total, PEER_REQUESTS), replies: None }
+                let requests = Meter::new(requests.clone(), total, PEER_REQUESTS);
+                Account { requests, replies: None, owner: Some(Owner::new(ends.clone())) }
             }
         })
     }
 }
 
-/// What one connection holds. It is among the extensions of each of its requests.
+/// What one connection holds, and whose it is. It is among the extensions of each of its requests.
 #[derive(Debug)]
 pub(crate) struct Account {
     requests: Arc<Meter>,
     /// None at the port for members.
     replies: Option<Replies>,
+    /// None at the port for clients.
+    owner: Option<Owner>,
+}
+
+impl Account {
+    /// The connection is this member's.
+    pub(crate) fn is_of(&self, member: MemberId) {
+        if let Some(owner) = &self.owner {
+            owner.is(member);
+        }
+    }
+
+    /// The connection has ended.
+    pub(super) fn ended(&self) {
+        if let Some(owner) = &self.owner {
+            owner.ended();
+        }
+    }
 }
 
 #[derive(Debug)]

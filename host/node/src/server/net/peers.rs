@@ -7,6 +7,7 @@ mod raft_network;
 mod why;
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
 const KEEPALIVE: Duration = Duration::from_millis(2_000);
 /// How long a request that is answered from memory may take.
 const ASK_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// How long a port may take to refuse a connection.
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(200);
 /// How long a request that is answered when something is on disk, or committed, may take.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(5_000);
 /// How long the leader may take to confirm that it leads.
@@ -170,6 +173,16 @@ impl Peers {
             way.noted(reply).map_err(unavailable)?.into_inner();
         let monotonic = Monotonic(Duration::from_micros(monotonic_us));
         Ok(ClockReading { wall_ms, monotonic, incarnation })
+    }
+
+    /// Whether a member's port refuses this one, or closes its connection: its process has ended.
+    /// One that does not answer may still be there.
+    pub(crate) async fn is_refused_by(&self, member: MemberId) -> bool {
+        let Ok(mut way) = self.member(member) else { return false };
+        let request = ClocksRequest { route: Some(self.identity.route(member)) };
+        let answer = tokio::time::timeout(REFUSAL_TIMEOUT, way.client.clocks(request)).await;
+        // What the member itself answers has no cause on this side.
+        answer.is_ok_and(|answer| way.noted(answer).is_err_and(|status| status.source().is_some()))
     }
 
     /// Asks a member for its digests after an entry after which this one had `own`.

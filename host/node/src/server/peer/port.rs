@@ -8,6 +8,7 @@ use super::service::PeerService;
 use crate::server::net::accept::{Limits, connections};
 use crate::server::net::listen::{server, until};
 use crate::server::net::metered::{MeterLayer, Port};
+use crate::server::net::owner::Ends;
 use crate::server::net::peers::PEER_MESSAGE_BYTES;
 
 /// HTTP/2 windows: a batch of entries fits.
@@ -17,17 +18,18 @@ const WINDOW_BYTES: u32 = 4 * 1_024 * 1_024;
 pub(crate) struct PeerPort(pub(crate) PeerService);
 
 impl PeerPort {
-    /// Serves within `limits` until `stopping`.
+    /// Serves within `limits` until `stopping`, and tells when members' connections end.
     pub(crate) fn serve(
         self,
         listener: TcpListener,
         limits: Limits,
+        ends: Ends,
         stopping: watch::Receiver<bool>,
     ) -> JoinHandle<()> {
         let peers = PeerServer::new(self.0)
             .max_decoding_message_size(PEER_MESSAGE_BYTES)
             .max_encoding_message_size(PEER_MESSAGE_BYTES);
-        let incoming = connections(listener, "members", limits, Port::members());
+        let incoming = connections(listener, "members", limits, Port::members(ends));
         let serving = server()
             .initial_stream_window_size(Some(WINDOW_BYTES))
             .initial_connection_window_size(Some(WINDOW_BYTES))

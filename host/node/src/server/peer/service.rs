@@ -24,6 +24,7 @@ use super::promise::Promiser;
 use super::replace::Replacer;
 use super::status::Reporter;
 use crate::server::net::identity::{Identity, Misrouted};
+use crate::server::net::metered::{self, Account};
 use crate::server::net::peers::{digests, until_error};
 use crate::server::net::roster::Roster;
 use crate::server::ports::prepare::Compiler;
@@ -77,9 +78,10 @@ impl PeerService {
     }
 
     /// The payloads of a stream, with the route of every frame checked. The first wrong frame ends
-    /// the stream and leaves its error in the slot.
+    /// the stream and leaves its error in the slot. The connection is the sender's.
     fn checked(
         &self,
+        account: Arc<Account>,
         frames: Streaming<Frame>,
     ) -> (impl Stream<Item = Bytes> + Send + 'static, Arc<Mutex<Option<Status>>>) {
         let identity = self.identity.clone();
@@ -87,7 +89,10 @@ impl PeerService {
         let slot = refused.clone();
         let payloads = frames.scan((), move |(), frame| {
             let checked = frame.and_then(|frame| match identity.check(frame.route.as_ref()) {
-                Ok(_) => Ok(frame.payload),
+                Ok(from) => {
+                    account.is_of(from);
+                    Ok(frame.payload)
+                }
                 Err(error) => Err(misrouted(error)),
             });
             let payload = checked
@@ -105,7 +110,7 @@ impl Peer for PeerService {
     type ForwardStream = Answers;
 
     async fn append(&self, request: Request<Streaming<Frame>>) -> Result<Response<Answers>, Status> {
-        let (requests, refused) = self.checked(request.into_inner());
+        let (requests, refused) = self.checked(metered::account(&request), request.into_inner());
         let route = self.identity.route(MemberId(0));
         let answers = self.raft.serve_append(requests).zip(futures::stream::iter(1..)).map(
             move |(answer, sequence)| {
@@ -143,7 +148,7 @@ impl Peer for PeerService {
     }
 
     async fn send_snapshot(&self, request: Request<Streaming<Frame>>) -> Result<Response<Frame>, Status> {
-        let (frames, refused) = self.checked(request.into_inner());
+        let (frames, refused) = self.checked(metered::account(&request), request.into_inner());
         let answer = self.raft.serve_snapshot(frames.boxed()).await;
         if let Some(status) = refused.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(status);
