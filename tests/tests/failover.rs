@@ -1,5 +1,5 @@
-//! A leader whose process ends is replaced at once: its connections are closed, and its port refuses
-//! new ones. Election time-outs are longer here than tests wait.
+//! A leader whose process ends is replaced at once: its connections are closed, and its port
+//! refuses new ones. Election time-outs are longer here than tests wait.
 use synod_client::Client;
 use synod_kv::Kv;
 use synod_sdk::prelude::Blob;

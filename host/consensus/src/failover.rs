@@ -2,9 +2,9 @@
 //!
 //! A process that is killed leaves it to the kernel to close its connections, and its port refuses
 //! new ones. Who sees that tells [`Raft::leader_ended`]. This member then lets go of the leader's
-//! lease, as it does when a leader hands over (Raft dissertation, section 4.2.3), and asks for votes
-//! by openraft's pre-vote. It wins only if a majority has let go of the lease, too: one member that
-//! is mistaken, or lies beyond a cut, disturbs nobody.
+//! lease, as it does when a leader hands over (Raft dissertation, section 4.2.3), and asks for
+//! votes by openraft's pre-vote. It wins only if a majority has let go of the lease, too: one
+//! member that is mistaken, or lies beyond a cut, disturbs nobody.
 //!
 //! Members take turns, since two that stand at the same moment take each other's votes and then
 //! wait for the election time-out after all. A turn that comes to nothing costs little: the others

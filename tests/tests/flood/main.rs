@@ -1,12 +1,12 @@
 //! Clients and strangers that only cost: a member's memory stays within its budgets, it goes on
 //! running, and it goes on serving a client that means well.
 //!
-//! One cluster, most kinds of attacks at the same time and then each by itself, on the same member. What
-//! it takes at most while it is attacked is compared with what it takes at most before that, while a
-//! client that means well does the same. `make soak WHAT=flood` runs the long form; both print how much
-//! each attack costs, and how long calls take meanwhile. The long form compares that with how long
-//! they take without the attack; run it on a machine that has nothing else to do. Another test is
-//! of clients of our library that do nothing.
+//! One cluster, most kinds of attacks at the same time and then each by itself, on the same member.
+//! What it takes at most while it is attacked is compared with what it takes at most before that,
+//! while a client that means well does the same. `make soak WHAT=flood` runs the long form; both
+//! print how much each attack costs, and how long calls take meanwhile. The long form compares that
+//! with how long they take without the attack; run it on a machine that has nothing else to do.
+//! Another test is of clients of our library that do nothing.
 //!
 //! Attackers would be on other machines. Here they run on threads of the lowest priority, so that
 //! what counts is what the member does because of them, and not what they do themselves.
@@ -63,8 +63,8 @@ const BEGINNING: usize = 32;
 const MEASURED: Duration = Duration::from_secs(5);
 /// and after what time at the latest they do nothing at all: their call streams have ended.
 const IDLE: Duration = Duration::from_secs(25);
-/// What they may cost then, in thousandths of a processor, beside what the cluster itself needs: the
-/// member pings each of them every twenty seconds.
+/// What they may cost then, in thousandths of a processor, beside what the cluster itself needs:
+/// the member pings each of them every twenty seconds.
 const IDLE_PERMILLE: u128 = 150;
 /// Those that call again after that, also while the member that they know hangs,
 const CALLING: usize = 10;
