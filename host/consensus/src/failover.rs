@@ -38,7 +38,8 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         if !self.follows(leader, term) {
             return Ok(());
         }
-        let let_go = TransferLeaderRequest::new(Vote::new_committed(term, leader.0), NOBODY, None);
+        let leaders = Vote::new_committed(term, leader.0);
+        let let_go = TransferLeaderRequest::new(leaders, NOBODY, None);
         self.inner.handle_transfer_leader(let_go).await.map_err(|_| Stopped)?.ok();
         let voters = self.status().voters;
         let mut others = voters.keys().filter(|id| **id != leader);
@@ -46,7 +47,10 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         let turns = Turns::new(&self.settings, others.by_ref().count(), place);
         for pause in turns {
             Types::<RT>::sleep(pause).await;
-            if !self.follows(leader, term) {
+            // The term state follows a moment later: standing in that moment would cost the next
+            // leader its term.
+            let has_voted = self.inner.with_raft_state(move |state| *state.vote_ref() != leaders).await;
+            if has_voted.map_err(|_| Stopped)? {
                 break;
             }
             if self.stands() {
