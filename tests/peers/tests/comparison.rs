@@ -97,12 +97,12 @@ fn every_workload_has_operations_with_every_peer_that_is_built() {
 }
 
 #[test]
-fn a_leader_that_is_killed_leaves_a_gap_and_the_writes_go_on() {
+fn the_writes_go_on_after_the_leader_was_killed() {
     let services = [(Kind::Synod, Installed::Synod(own(synod())))];
     let samples = measure(&services, vec![Scenario::Failover]);
     let [sample] = &samples[..] else { panic!("one scenario has one sample: {samples:?}") };
-    // The shortest election time-out is 400 ms, and a gap to the window's end would be 5 s.
-    assert!((200.0..4_500.0).contains(&sample.figures.gap_ms), "{:?}", sample.figures);
+    // What the leader had taken in fails, and a gap to the window's end would be 5 s.
+    assert!(sample.figures.failed > 0.0 && sample.figures.gap_ms < 4_500.0, "{:?}", sample.figures);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,8 +5,9 @@
 //! cluster, or a majority of its cluster says that another member has its place.
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use synod_abi::MemberId;
@@ -21,6 +22,12 @@ use crate::settings::StartError;
 
 /// How often it is looked whether the others have to be told.
 const EVERY: Duration = Duration::from_millis(500);
+/// How often an address is asked who is there, if connections break,
+const ASKS: usize = 3;
+/// after what pause,
+const ASK_PAUSE: Duration = Duration::from_millis(100);
+/// and how soon a connection breaks that is worth another: a host that is down takes longer.
+const BREAKS_WITHIN: Duration = Duration::from_millis(300);
 
 /// Keeps a member known to the others.
 pub(crate) struct Belonging {
@@ -55,7 +62,7 @@ impl Belonging {
         let greet = |(name, address): (&str, String)| {
             let name = name.to_owned();
             async move {
-                let answer = self.peers.greet_at(&address, self.greeter.request(None)).await;
+                let answer = self.ask_at(&address).await;
                 say_mistaken(&name, &address, &answer);
                 answer
             }
@@ -76,6 +83,22 @@ impl Belonging {
                 Ok(())
             }
             None => Ok(()),
+        }
+    }
+
+    /// Greets whoever is at an address, again if the connection broke before it was told why: what
+    /// listens there may close it before its words are read.
+    async fn ask_at(&self, address: &str) -> Result<HelloReply, Status> {
+        let mut asked = 1;
+        loop {
+            let began = Instant::now();
+            let answer = self.peers.greet_at(address, self.greeter.request(None)).await;
+            let is_broken = |status: &Status| status.source().is_some() && !is_stranger(status);
+            if asked == ASKS || began.elapsed() > BREAKS_WITHIN || !answer.as_ref().is_err_and(is_broken) {
+                return answer;
+            }
+            asked += 1;
+            tokio::time::sleep(ASK_PAUSE).await;
         }
     }
 
