@@ -42,10 +42,9 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
         let let_go = TransferLeaderRequest::new(leaders, NOBODY, None);
         self.inner.handle_transfer_leader(let_go).await.map_err(|_| Stopped)?.ok();
         let voters = self.status().voters;
-        let mut others = voters.keys().filter(|id| **id != leader);
+        let others = voters.keys().filter(|id| **id != leader);
         let Some(place) = others.clone().position(|id| *id == self.id) else { return Ok(()) };
-        let turns = Turns::new(&self.settings, others.by_ref().count(), place);
-        for pause in turns {
+        for pause in turns(&self.settings, others.count(), place) {
             Types::<RT>::sleep(pause).await;
             // The term state follows a moment later: standing in that moment would cost the next
             // leader its term.
@@ -66,37 +65,14 @@ impl<RT: AsyncRuntime, S: StateStore, A: Applier> Raft<RT, S, A> {
     }
 }
 
-/// The pauses before each turn of one member.
-#[derive(Clone, Debug)]
-struct Turns {
-    first: Duration,
-    between: Duration,
-    taken: u32,
-    limit: u32,
-}
-
-impl Turns {
-    /// Those of the member at this place among so many.
-    fn new(settings: &Settings, members: usize, place: usize) -> Self {
-        let turn = Duration::from_millis(settings.heartbeat_interval_ms) / TURNS_PER_HEARTBEAT;
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let between = turn.saturating_mul(count(members));
-        let over = Duration::from_millis(settings.election_timeout_min_ms);
-        let limit = count((over.as_nanos() / between.as_nanos().max(1)) as usize).max(1);
-        Self { first: turn.saturating_mul(count(place)), between, taken: 0, limit }
-    }
-}
-
-impl Iterator for Turns {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        if self.taken == self.limit {
-            return None;
-        }
-        self.taken += 1;
-        Some(if self.taken == 1 { self.first } else { self.between })
-    }
+/// The pauses before each turn of the member at this place among so many.
+fn turns(settings: &Settings, members: usize, place: usize) -> impl Iterator<Item = Duration> + Send + use<> {
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let turn = Duration::from_millis(settings.heartbeat_interval_ms) / TURNS_PER_HEARTBEAT;
+    let between = turn.saturating_mul(count(members));
+    let over = Duration::from_millis(settings.election_timeout_min_ms);
+    let later = (over.as_nanos() / between.as_nanos().max(1)).saturating_sub(1);
+    std::iter::once(turn.saturating_mul(count(place))).chain(std::iter::repeat_n(between, later as usize))
 }
 
 #[cfg(test)]
@@ -108,7 +84,7 @@ mod tests {
         let settings = Settings::default();
         for members in 1..=8 {
             let at = |place| {
-                Turns::new(&settings, members, place).scan(Duration::ZERO, |at, pause| {
+                turns(&settings, members, place).scan(Duration::ZERO, |at, pause| {
                     *at += pause;
                     Some(*at)
                 })

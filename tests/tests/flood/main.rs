@@ -63,9 +63,8 @@ const BEGINNING: usize = 32;
 const MEASURED: Duration = Duration::from_secs(5);
 /// and after what time at the latest they do nothing at all: their call streams have ended.
 const IDLE: Duration = Duration::from_secs(25);
-/// What they may cost then, in thousandths of a processor, beside what the cluster itself needs:
-/// the member pings each of them every twenty seconds.
-const IDLE_PERMILLE: u128 = 150;
+/// What they may cost then, in thousandths of a processor, beside what the cluster itself needs.
+const IDLE_PERMILLE: u128 = 100;
 /// Those that call again after that, also while the member that they know hangs,
 const CALLING: usize = 10;
 /// and how soon each is served.

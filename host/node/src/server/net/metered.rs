@@ -59,7 +59,7 @@ const REQUESTS: Bounds = Bounds {
 const REPLIES: Bounds =
     Bounds { taken_bytes: CLIENT_BYTES, owed_bytes: 512 * 1_024, share_bytes: SHARE_BYTES };
 /// Replies to a client that are expected, by those of late: with so many bytes no further request
-/// is begun. One of the longest, since each is in memory several times while it is made.
+/// is begun. One of the longest: with two, a client that never reads costs 8 MiB.
 const EXPECTED: Bounds =
     Bounds { taken_bytes: MOST_REPLY_BYTES + 256 * 1_024, owed_bytes: 0, share_bytes: SHARE_BYTES };
 /// Arguments of a client's calls that wait, perhaps for hours: two of the longest. They are no part
